@@ -1,0 +1,91 @@
+"""The kinds of configuration file: one line here for each."""
+
+from __future__ import annotations
+
+import os
+
+from lockcfg.errors import UsageError
+from lockcfg.frozen import Frozen
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final, Literal
+
+    Driver = Literal["qemu", "libxl"]
+    #: driver: libvirt's driver itself. lockd: its lockd plugin. daemon: the lock daemon.
+    Role = Literal["driver", "lockd", "daemon"]
+
+DRIVERS: Final[tuple[Driver, ...]] = ("qemu", "libxl")
+
+
+class FileKind(Frozen):
+    """One kind of configuration file.
+
+    ``name`` is its base name, ``lens`` the Augeas lens that reads it, ``mode`` the permission
+    bits of a new one (as Debian's package ships it), ``readers`` the daemons that read it, at
+    their start only.
+    """
+
+    __slots__ = ("drivers", "lens", "mode", "name", "readers", "role")
+
+    def __init__(
+        self,
+        name: str,
+        lens: str,
+        role: Role,
+        drivers: tuple[Driver, ...],
+        mode: int,
+        readers: tuple[str, ...],
+    ) -> None:
+        self.name: Final = name
+        self.lens: Final = lens
+        self.role: Final = role
+        self.drivers: Final = drivers
+        self.mode: Final = mode
+        self.readers: Final = readers
+
+
+#: The daemons: monolithic libvirtd, or the modular daemon of the driver.
+_QEMU_READERS = ("libvirtd", "virtqemud")
+_LIBXL_READERS = ("libvirtd", "virtxend")
+
+QEMU: Final = FileKind(
+    "qemu.conf", "Lockcfg_qemu.lns", "driver", ("qemu",), 0o600, _QEMU_READERS
+)
+LIBXL: Final = FileKind(
+    "libxl.conf", "Lockcfg_libxl.lns", "driver", ("libxl",), 0o644, _LIBXL_READERS
+)
+QEMU_LOCKD: Final = FileKind(
+    "qemu-lockd.conf", "Lockcfg_qemu_lockd.lns", "lockd", ("qemu",), 0o644, _QEMU_READERS
+)
+LIBXL_LOCKD: Final = FileKind(
+    "libxl-lockd.conf", "Lockcfg_libxl_lockd.lns", "lockd", ("libxl",), 0o644, _LIBXL_READERS
+)
+VIRTLOCKD: Final = FileKind(
+    "virtlockd.conf", "Lockcfg_virtlockd.lns", "daemon", DRIVERS, 0o644, ("virtlockd",)
+)
+
+#: Every kind, by base name. The order is that of a search for a key: small files first.
+KINDS: Final[dict[str, FileKind]] = {
+    kind.name: kind for kind in (QEMU_LOCKD, LIBXL_LOCKD, VIRTLOCKD, LIBXL, QEMU)
+}
+
+
+def kinds_of(driver: Driver) -> tuple[FileKind, ...]:
+    """The kinds that decide the locking of ``driver``'s guests, in the order of a search."""
+    return tuple(kind for kind in KINDS.values() if driver in kind.drivers)
+
+
+def kind_named(path: str | os.PathLike[str]) -> FileKind:
+    """The kind of the file at ``path``, told by its base name.
+
+    Raises :class:`UsageError` for a name that is none of :data:`KINDS`.
+    """
+    name = os.path.basename(os.fspath(path))
+    try:
+        return KINDS[name]
+    except KeyError:
+        raise UsageError(
+            f"cannot tell what kind of file '{os.fspath(path)}' is",
+            help=f"its name should be one of {', '.join(sorted(KINDS))}; or say with --as",
+        ) from None
