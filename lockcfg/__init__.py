@@ -1,0 +1,118 @@
+"""Read, check and change the configuration of disk locking under libvirt.
+
+The public API; everything else may change. A name is imported when it is first used, so that
+a program pays only for what it needs.
+
+Reading: :func:`load_file`, :func:`load_directory`, :func:`parse` give :class:`Document`;
+:func:`load_host` gives the :class:`Configuration` in force on a :class:`Host`.
+Checking: :func:`check` gives :class:`Finding`; :func:`protection_of` a verdict.
+Changing: :class:`Transaction`.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from lockcfg.conf.check import check, syntax_finding
+    from lockcfg.conf.document import Document, Entry, Span, Value
+    from lockcfg.conf.files import KINDS, Driver, FileKind
+    from lockcfg.conf.load import load_directory, load_file, parse
+    from lockcfg.conf.settings import Setting, settings_of
+    from lockcfg.errors import (
+        BusyError,
+        ChangedError,
+        ConfSyntaxError,
+        LockcfgError,
+        ReadError,
+        RefusedError,
+        UnknownKeyError,
+        UsageError,
+        WriteError,
+    )
+    from lockcfg.findings import Finding, Place, Severity
+    from lockcfg.host.host import Configuration, Effective, Host, Locking, load_host
+    from lockcfg.host.lockspaces import storages_of
+    from lockcfg.host.protection import Protection, Reach, protection_of
+    from lockcfg.host.storage import Mount, Storage, storage_of
+    from lockcfg.host.transaction import Change, Transaction
+
+__all__ = [
+    "KINDS",
+    "BusyError",
+    "Change",
+    "ChangedError",
+    "ConfSyntaxError",
+    "Configuration",
+    "Document",
+    "Driver",
+    "Effective",
+    "Entry",
+    "FileKind",
+    "Finding",
+    "Host",
+    "LockcfgError",
+    "Locking",
+    "Mount",
+    "Place",
+    "Protection",
+    "Reach",
+    "ReadError",
+    "RefusedError",
+    "Setting",
+    "Severity",
+    "Span",
+    "Storage",
+    "Transaction",
+    "UnknownKeyError",
+    "UsageError",
+    "Value",
+    "WriteError",
+    "check",
+    "load_directory",
+    "load_file",
+    "load_host",
+    "parse",
+    "protection_of",
+    "settings_of",
+    "storage_of",
+    "storages_of",
+    "syntax_finding",
+]
+
+_HOMES = {
+    "lockcfg.conf.check": ("check", "syntax_finding"),
+    "lockcfg.conf.document": ("Document", "Entry", "Span"),
+    "lockcfg.conf.files": ("KINDS", "FileKind"),
+    "lockcfg.conf.load": ("load_directory", "load_file", "parse"),
+    "lockcfg.conf.settings": ("Setting", "settings_of"),
+    "lockcfg.errors": (
+        "BusyError",
+        "ChangedError",
+        "ConfSyntaxError",
+        "LockcfgError",
+        "ReadError",
+        "RefusedError",
+        "UnknownKeyError",
+        "UsageError",
+        "WriteError",
+    ),
+    "lockcfg.findings": ("Finding", "Place"),
+    "lockcfg.host.host": ("Configuration", "Effective", "Host", "Locking", "load_host"),
+    "lockcfg.host.lockspaces": ("storages_of",),
+    "lockcfg.host.protection": ("Protection", "Reach", "protection_of"),
+    "lockcfg.host.storage": ("Mount", "Storage", "storage_of"),
+    "lockcfg.host.transaction": ("Change", "Transaction"),
+}
+
+
+def __getattr__(name: str) -> object:
+    from importlib import import_module
+
+    for home, names in _HOMES.items():
+        if name in names:
+            return getattr(import_module(home), name)
+    raise AttributeError(f"module 'lockcfg' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -12,7 +12,7 @@ TYPE_CHECKING = False
 class Frozen:
     """A value object. A subclass names its fields in ``__slots__`` and sets each once."""
 
-    __slots__ = ()
+    __slots__: tuple[str, ...] = ()
 
     def _values(self) -> tuple[object, ...]:
         return tuple(getattr(self, name) for name in self.__slots__)

@@ -49,9 +49,7 @@ class FileKind(Frozen):
 _QEMU_READERS = ("libvirtd", "virtqemud")
 _LIBXL_READERS = ("libvirtd", "virtxend")
 
-QEMU: Final = FileKind(
-    "qemu.conf", "Lockcfg_qemu.lns", "driver", ("qemu",), 0o600, _QEMU_READERS
-)
+QEMU: Final = FileKind("qemu.conf", "Lockcfg_qemu.lns", "driver", ("qemu",), 0o600, _QEMU_READERS)
 LIBXL: Final = FileKind(
     "libxl.conf", "Lockcfg_libxl.lns", "driver", ("libxl",), 0o644, _LIBXL_READERS
 )

@@ -25,9 +25,7 @@ if TYPE_CHECKING:
     from lockcfg.conf.files import FileKind
     from lockcfg.conf.syntax import Condensed
 
-_FLAGS: Final = (
-    Augeas.NO_LOAD | Augeas.NO_MODL_AUTOLOAD | Augeas.NO_STDINC | Augeas.ENABLE_SPAN
-)
+_FLAGS: Final = Augeas.NO_LOAD | Augeas.NO_MODL_AUTOLOAD | Augeas.NO_STDINC | Augeas.ENABLE_SPAN
 _TEXT: Final = "/text"
 _TREE: Final = "/tree"
 
@@ -134,7 +132,10 @@ class _Nodes:
 
     def entries(self) -> list[str]:
         """The paths of the nodes that are settings."""
-        return self._augeas.match(f"{_TREE}/*[label() != '#comment'][label() != '#empty']")
+        nodes: list[str] = self._augeas.match(
+            f"{_TREE}/*[label() != '#comment'][label() != '#empty']"
+        )
+        return nodes
 
     def entry(self, node: str) -> Entry:
         """The entry that ``node`` stands for."""
@@ -176,9 +177,7 @@ class _Nodes:
         elements: list[str | int] = []
         end = start + 1
         for child in self._augeas.match(f"{node}/*[label() != '#comment']"):
-            _, _, _, value_start, value_end, element_start, element_end = self._augeas.span(child)
-            end = self._offsets.character(element_end)
-            begin = self._offsets.character(element_start)
+            *_, begin, end = map(self._offsets.character, self._augeas.span(child)[1:])
             elements.append(_scalar(self._characters[begin:end]))
         return tuple(elements), self._characters.index("]", end) + 1
 
@@ -215,5 +214,3 @@ def _text(characters: str) -> str:
     if characters.isascii():
         return characters
     return decode(characters.encode("latin-1"))
-
-

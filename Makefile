@@ -1,0 +1,69 @@
+# The two commands: make demo, make test. CONTRIBUTING.md says more.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+
+# What the program needs: Augeas, and what its Python binding is built with.
+RUN_PACKAGES  := libaugeas0 libaugeas-dev pkg-config gcc libc6-dev python3-dev python3-venv
+# What the demo shows besides: the stock tool and, to unpack, libvirt's own files.
+DEMO_PACKAGES := augeas-tools
+# What the tests hold it against: the real thing.
+TEST_PACKAGES := augeas-tools augeas-lenses libvirt0 libvirt-daemon libvirt-daemon-system \
+	libvirt-daemon-driver-qemu qemu-system-x86 strace acl attr man-db bash-completion \
+	e2fsprogs mount util-linux
+
+.PHONY: help setup demo test test-slow check format docs benchmark clean
+
+help:
+	@echo "make demo       install what is missing and see lockcfg work on real files"
+	@echo "make test       install what the tests need and run all of them"
+	@echo "make check      ruff, ruff format --check, mypy --strict"
+	@echo "make test-slow  the long runs: more generated files, every key of a schema"
+	@echo "make benchmark  the table of the README"
+	@echo "make docs       make the man page again"
+
+setup: $(VENV)/.installed
+
+# A stamp, so that a second run installs nothing.
+$(VENV)/.installed: requirements.txt pyproject.toml
+	packaging/install-packages $(RUN_PACKAGES)
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	touch $@
+
+demo: setup
+	packaging/install-packages $(DEMO_PACKAGES)
+	packaging/demo
+
+test: $(VENV)/.installed-dev
+	packaging/install-packages $(TEST_PACKAGES)
+	$(BIN)/pytest
+
+test-slow: $(VENV)/.installed-dev
+	packaging/install-packages $(TEST_PACKAGES)
+	$(BIN)/pytest --exhaustive --generated-files=500000 --seed=$$(date +%j) tests/real
+
+check: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/.installed-dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+docs: $(VENV)/.installed-dev
+	$(BIN)/python -m lockcfg.manual > docs/man/lockcfg.1
+
+benchmark: $(VENV)/.installed-dev
+	packaging/install-packages $(TEST_PACKAGES)
+	$(BIN)/python -m benchmarks
+
+clean:
+	rm -rf $(VENV) .demo .mypy_cache .pytest_cache .ruff_cache .hypothesis dist

@@ -1,0 +1,7 @@
+"""``python -m lockcfg``."""
+
+import sys
+
+from lockcfg.main import main
+
+sys.exit(main())

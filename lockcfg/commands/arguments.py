@@ -1,0 +1,101 @@
+"""Arguments that several commands share."""
+
+from __future__ import annotations
+
+import os
+
+from lockcfg.conf.files import DRIVERS, KINDS
+from lockcfg.errors import UsageError
+from lockcfg.host.host import Host
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+
+    from lockcfg.conf.files import FileKind
+
+
+def add_host(parser: argparse.ArgumentParser) -> None:
+    """Which host, and which of its drivers, a command is about."""
+    group = parser.add_argument_group("which configuration")
+    group.add_argument(
+        "--root",
+        metavar="DIR",
+        help="the directory that holds the host's file tree (default: /)",
+    )
+    group.add_argument(
+        "--driver", choices=DRIVERS, default="qemu", help="whose guests (default: qemu)"
+    )
+    whose = group.add_mutually_exclusive_group()
+    whose.add_argument(
+        "--system",
+        action="store_true",
+        help="the system's libvirt, in /etc/libvirt (the default for root and with --root)",
+    )
+    whose.add_argument(
+        "--session",
+        action="store_true",
+        help="this user's libvirt, in $XDG_CONFIG_HOME/libvirt (the default for other users)",
+    )
+
+
+def host_of(arguments: argparse.Namespace) -> Host:
+    """The host that the arguments mean. Raises :class:`UsageError`."""
+    root = arguments.root
+    if root is not None and not os.path.isdir(root):
+        raise UsageError(f"--root {root}: there is no such directory")
+    session = arguments.session or (not arguments.system and root is None and os.geteuid() != 0)
+    return Host(root or "/", arguments.driver, session=session)
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """Output for programs."""
+    parser.add_argument(
+        "--json", action="store_true", help="print JSON, as schemas/output.schema.json describes"
+    )
+
+
+def add_file(parser: argparse.ArgumentParser) -> None:
+    """The way around finding the file by the key."""
+    parser.add_argument(
+        "--file",
+        choices=sorted(KINDS),
+        metavar="NAME",
+        help="the file, where the key does not tell: " + ", ".join(sorted(KINDS)),
+    )
+
+
+def kind_of(arguments: argparse.Namespace) -> FileKind | None:
+    """The kind of file that ``--file`` names. Raises :class:`UsageError` for another driver's."""
+    if arguments.file is None:
+        return None
+    kind = KINDS[arguments.file]
+    if arguments.driver not in kind.drivers:
+        raise UsageError(
+            f"{kind.name} is not a file of the {arguments.driver} driver",
+            help=f"say --driver {kind.drivers[0]}",
+        )
+    return kind
+
+
+def add_writing(parser: argparse.ArgumentParser) -> None:
+    """How a command writes."""
+    group = parser.add_argument_group("writing")
+    group.add_argument(
+        "-n", "--dry-run", action="store_true", help="say what would change and change nothing"
+    )
+    group.add_argument(
+        "--diff", action="store_true", help="show what would change as a diff and change nothing"
+    )
+    group.add_argument(
+        "--backup",
+        nargs="?",
+        const=".bak",
+        metavar="SUFFIX",
+        help="keep each old file under its name with SUFFIX (default: .bak)",
+    )
+    group.add_argument(
+        "--force",
+        action="store_true",
+        help="write it even if libvirt would not start with it, or would protect nothing",
+    )

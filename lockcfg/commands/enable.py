@@ -1,0 +1,80 @@
+"""``lockcfg enable``: libvirt's page on virtlockd in one step."""
+
+from __future__ import annotations
+
+from lockcfg.commands.arguments import add_host, add_json, add_writing, host_of
+from lockcfg.commands.writing import finish
+from lockcfg.errors import UsageError
+from lockcfg.host.host import driver_kind
+from lockcfg.host.lockspaces import create, storage_warnings
+from lockcfg.host.transaction import Transaction
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+
+SUMMARY = "turn disk locking on, with the lockspaces given"
+DESCRIPTION = """\
+Have libvirt lock the disks of its guests with its lock daemon (lock_manager = "lockd"), and say
+where: without a lockspace directory a lock is taken on the disk itself, which other hosts see
+only where the disk's file system carries locks; with one, on a file in that directory, which
+should be on a file system that all hosts share.
+
+Each directory is looked at and a scratch file is locked in it; what does not look right is a
+warning, as the directory may be mounted later.
+"""
+EXAMPLES = (
+    ("lockcfg enable", "lock disks themselves"),
+    (
+        "lockcfg enable --create --file-lockspace /srv/locks/files --lvm-lockspace /srv/locks/lvm",
+        "lock files in shared directories, and make the directories",
+    ),
+)
+
+_OPTIONS = {
+    "file_lockspace_dir": "a lockspace directory for disks by the hash of their path",
+    "lvm_lockspace_dir": "a lockspace directory for logical volumes by their UUID",
+    "scsi_lockspace_dir": "a lockspace directory for SCSI volumes by their id",
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """See :mod:`lockcfg.main`."""
+    for key, what in _OPTIONS.items():
+        option = "--" + key.removesuffix("_dir").replace("_", "-")
+        parser.add_argument(option, dest=key, metavar="DIR", help=what)
+    parser.add_argument(
+        "--create", action="store_true", help="make the directories that are missing (mode 0700)"
+    )
+    add_json(parser)
+    add_writing(parser)
+    add_host(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """See :mod:`lockcfg.main`."""
+    host = host_of(arguments)
+    lockspaces = {
+        key: directory for key in _OPTIONS if (directory := getattr(arguments, key)) is not None
+    }
+    for key, directory in lockspaces.items():
+        if not directory.startswith("/"):
+            option = "--" + key.removesuffix("_dir").replace("_", "-")
+            raise UsageError(f"{option} {directory}: must be an absolute path")
+    transaction = Transaction(host)
+    for key, directory in lockspaces.items():
+        transaction.set(key, directory)
+    if lockspaces and not transaction.configuration().auto_disk_leases:
+        # Lockspaces are dead settings while disks are not locked by themselves.
+        transaction.set("auto_disk_leases", 1)
+    transaction.set("lock_manager", "lockd", driver_kind(host.driver))
+    dry = arguments.dry_run or arguments.diff
+    refused = bool(transaction.objections()) and not arguments.force
+    if arguments.create and not dry and not refused:
+        for directory in lockspaces.values():
+            create(host, directory)
+    return finish(
+        transaction,
+        arguments,
+        storage_warnings(transaction, lockspaces, try_locks=not dry),
+    )

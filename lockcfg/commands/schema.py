@@ -1,0 +1,136 @@
+"""``lockcfg schema``: what settings there are."""
+
+from __future__ import annotations
+
+from lockcfg.commands.arguments import add_json
+from lockcfg.conf.files import KINDS
+from lockcfg.conf.settings import (
+    kinds_anywhere_with,
+    nearest,
+    schema_of,
+    schema_path,
+    settings_of,
+    spell,
+)
+from lockcfg.errors import UnknownKeyError
+from lockcfg.report import terminal
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+
+    from lockcfg.conf.settings import Setting
+
+SUMMARY = "describe settings, or print a JSON Schema"
+DESCRIPTION = """\
+Describe settings: what each does, its type, choices, range and default, and which libvirt
+releases know it. With the name of a file and --json, print the JSON Schema of that file, which
+an editor or validator takes; with --path, where that schema is. With --check, validate a YAML
+or JSON rendering of a file (a mapping of settings to values) with it.
+"""
+EXAMPLES = (
+    ("lockcfg schema lock_manager", "describe one setting"),
+    ("lockcfg schema qemu-lockd.conf", "list the settings of a file"),
+    ("lockcfg schema --json qemu.conf", "print the JSON Schema of a file"),
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """See :mod:`lockcfg.main`."""
+    parser.add_argument(
+        "name", nargs="?", metavar="KEY|FILE", help="a setting or one of libvirt's files"
+    )
+    parser.add_argument("--path", action="store_true", help="print where the schema file is")
+    parser.add_argument(
+        "--check", metavar="RENDERING", help="validate a YAML or JSON rendering of FILE"
+    )
+    add_json(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """See :mod:`lockcfg.main`."""
+    name = arguments.name
+    if name is None:
+        return _list_files(arguments)
+    if name in KINDS:
+        return _file(name, arguments)
+    kinds = kinds_anywhere_with(name)
+    if not kinds:
+        keys = [key for kind in KINDS.values() for key in settings_of(kind)]
+        near = nearest(name, [*keys, *KINDS])
+        raise UnknownKeyError(name, help=f"did you mean '{near}'?" if near else "")
+    if arguments.json:
+        from lockcfg.report import jsonreport
+
+        jsonreport.write({kind.name: dict(settings_of(kind)[name].schema) for kind in kinds})
+        return 0
+    for kind in kinds:
+        _describe(settings_of(kind)[name])
+    return 0
+
+
+def _list_files(arguments: argparse.Namespace) -> int:
+    if arguments.json:
+        from lockcfg.report import jsonreport
+
+        jsonreport.write({name: schema_path(kind) for name, kind in KINDS.items()})
+        return 0
+    rows = [
+        (name, schema_path(kind) if arguments.path else f"{len(settings_of(kind))} settings")
+        for name, kind in KINDS.items()
+    ]
+    terminal.stdout().table(rows)
+    return 0
+
+
+def _file(name: str, arguments: argparse.Namespace) -> int:
+    kind = KINDS[name]
+    if arguments.check is not None:
+        return _check(name, arguments)
+    if arguments.path:
+        terminal.stdout().value(schema_path(kind))
+    elif arguments.json:
+        from lockcfg.report import jsonreport
+
+        jsonreport.write(schema_of(kind))
+    else:
+        rows = [
+            (key, setting.type, _default(setting)) for key, setting in settings_of(kind).items()
+        ]
+        terminal.stdout().table([("setting", "type", "default"), *rows])
+    return 0
+
+
+def _check(name: str, arguments: argparse.Namespace) -> int:
+    from lockcfg.conf.rendering import check_rendering
+    from lockcfg.report import jsonreport
+
+    findings = check_rendering(arguments.check, KINDS[name])
+    if arguments.json:
+        found = [jsonreport.finding(finding) for finding in findings]
+        jsonreport.write({"files": 1, "findings": found, "unreadable": []})
+    else:
+        for finding in findings:
+            terminal.stdout().finding(finding)
+    return 1 if findings else 0
+
+
+def _describe(setting: Setting) -> None:
+    out = terminal.stdout()
+    out.line(f"{out.style(setting.key, 'bold')} ({setting.kind.name})")
+    out.line(f"  {setting.description}")
+    rows = [("takes", setting.expected)]
+    if setting.choices:
+        rows.append(("choices", ", ".join(setting.choices)))
+    rows.append(("default", _default(setting)))
+    since = f"libvirt {setting.since}"
+    rows.append(
+        ("known", f"{since} to before {setting.removed}" if setting.removed else f"since {since}")
+    )
+    out.table(rows)
+
+
+def _default(setting: Setting) -> str:
+    if setting.default_from:
+        return setting.default_from
+    return "unset" if setting.default is None else spell(setting.default)

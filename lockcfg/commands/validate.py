@@ -1,0 +1,124 @@
+"""``lockcfg validate``: would libvirt start with these files, and do what they say?"""
+
+from __future__ import annotations
+
+import os
+
+from lockcfg.commands.arguments import add_host, add_json, host_of
+from lockcfg.conf.check import check, syntax_finding
+from lockcfg.conf.files import KINDS, kind_named, kinds_of
+from lockcfg.conf.load import load_file, read_error
+from lockcfg.errors import ConfSyntaxError, ReadError
+from lockcfg.report import terminal
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator
+
+    from lockcfg.conf.files import FileKind
+    from lockcfg.findings import Finding
+
+SUMMARY = "check files against what libvirt accepts"
+DESCRIPTION = """\
+Check configuration files: does libvirt parse them, know their settings, take their values, and
+use what is written there? Without a path, the files of this host are checked; a directory is
+searched for files with the names of libvirt's.
+
+The exit status is 0 where there is nothing to say, 1 with findings, 3 where a file could not
+be read.
+"""
+EXAMPLES = (
+    ("lockcfg validate", "the files of this host"),
+    ("lockcfg validate /srv/hosts", "every file of a directory tree"),
+    ("lockcfg validate --as qemu.conf candidate.txt", "a file of another name"),
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """See :mod:`lockcfg.main`."""
+    parser.add_argument("paths", nargs="*", metavar="PATH", help="a file or a directory")
+    parser.add_argument(
+        "--as",
+        dest="kind",
+        choices=sorted(KINDS),
+        metavar="NAME",
+        help="read the files given as this one: " + ", ".join(sorted(KINDS)),
+    )
+    add_json(parser)
+    add_host(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """See :mod:`lockcfg.main`."""
+    findings: list[Finding] = []
+    errors: list[ReadError] = []
+    files = 0
+    for path, kind in _files(arguments, errors):
+        files += 1
+        try:
+            findings.extend(check(load_file(path, kind)))
+        except ConfSyntaxError as error:
+            findings.append(syntax_finding(error))
+        except ReadError as error:
+            errors.append(error)
+    if arguments.json:
+        from lockcfg.report import jsonreport
+
+        jsonreport.write(
+            {
+                "files": files,
+                "findings": [jsonreport.finding(finding) for finding in findings],
+                "unreadable": [{"path": each.path, "reason": each.reason} for each in errors],
+            }
+        )
+    else:
+        out = terminal.stdout()
+        for finding in findings:
+            out.finding(finding)
+        err = terminal.stderr()
+        for unreadable in errors:
+            err.error(unreadable)
+        out.line(_count(len(findings), "finding") + f" in {_count(files, 'file')}")
+    if errors:
+        return ReadError.exit_code
+    return 1 if findings else 0
+
+
+def _files(
+    arguments: argparse.Namespace, errors: list[ReadError]
+) -> Iterator[tuple[str, FileKind]]:
+    """The files to check; what cannot be looked into goes to ``errors``."""
+    named = KINDS[arguments.kind] if arguments.kind else None
+    if not arguments.paths:
+        host = host_of(arguments)
+        for kind in kinds_of(host.driver):
+            path = host.path(kind)
+            if os.path.lexists(path):
+                yield path, kind
+        return
+    for path in arguments.paths:
+        if os.path.isdir(path):
+            yield from _walk(path, errors)
+        else:
+            yield path, named or kind_named(path)
+
+
+def _walk(top: str, errors: list[ReadError]) -> Iterator[tuple[str, FileKind]]:
+    """The configuration files below ``top``, in the order of their paths.
+
+    Links to directories are not followed, so that no loop is walked.
+    """
+
+    def note(error: OSError) -> None:
+        errors.append(read_error(str(error.filename), error))
+
+    for directory, directories, names in os.walk(top, onerror=note):
+        directories.sort()
+        for name in sorted(names):
+            if name in KINDS:
+                yield os.path.join(directory, name), KINDS[name]
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}{'' if number == 1 else 's'}"

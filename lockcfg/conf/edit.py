@@ -1,0 +1,133 @@
+"""Changing one document: pure functions from a document to the next one.
+
+A change touches the bytes it has to and no others, and its result is read through the lens
+again before anyone sees it.
+"""
+
+from __future__ import annotations
+
+import re
+
+from lockcfg.conf.document import Document, encode
+from lockcfg.conf.settings import spell
+from lockcfg.conf.syntax import between
+from lockcfg.conf.tree import read_entries
+from lockcfg.errors import LockcfgError, UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from lockcfg.conf.document import Entry, Value
+
+
+def set_value(document: Document, key: str, value: Value) -> Document:
+    """``document`` with ``key`` set to ``value``; the same object where it already is.
+
+    The first entry of the key gets the value, as it is the one that libvirt uses. A new
+    setting goes under the commented-out sample of the same key, written in its manner, or to
+    the end of the file.
+
+    Raises :class:`UsageError` for a string that libvirt's syntax has no way to write.
+    """
+    entry = document.get(key)
+    if entry is not None and entry.value == value:
+        return document
+    try:
+        literal = encode(spell(value))
+    except ValueError as error:
+        raise UsageError(f"{key}: {error}") from None
+    text = document.text or b""
+    if entry is None:
+        text = _inserted(text, encode(key), literal)
+    else:
+        text = text[: entry.value_span.start] + literal + text[entry.value_span.end :]
+    return _reread(document, text, key, value)
+
+
+def unset(document: Document, key: str) -> Document:
+    """``document`` without ``key``, every entry of it, or a dead one would come to life."""
+    entries = list(document.all(key))
+    if not entries:
+        return document
+    text = document.text or b""
+    for entry in reversed(entries):
+        text = _without(text, entry)
+    if not text.strip(b" \t\r\n"):
+        text = b""  # a file of nothing but blanks is an error to libvirt
+    return _reread(document, text, key, None)
+
+
+def _reread(document: Document, text: bytes, key: str, value: Value | None) -> Document:
+    """The document of ``text``, seen to say what the edit meant it to say."""
+    entries = read_entries(text, document.kind, document.path)
+    changed = Document(document.kind, document.path, text, entries)
+    entry = changed.get(key)
+    others = [(e.key, e.value) for e in document.entries if e.key != key]
+    if (entry.value if entry else None) != value or others != [
+        (e.key, e.value) for e in changed.entries if e.key != key
+    ]:
+        raise LockcfgError(f"{document.path}: the edit of '{key}' went wrong; nothing was written")
+    return changed
+
+
+def _without(text: bytes, entry: Entry) -> bytes:
+    """``text`` without the statement of ``entry``, and without its line if it had one alone."""
+    start, end = entry.key_span.start, entry.value_span.end
+    after = re.compile(rb"[ \t]*(?:#[^\r\n]*)?").match(text, end)
+    end = after.end() if after else end
+    line_start = start
+    while text[line_start - 1 : line_start] in (b" ", b"\t"):
+        line_start -= 1
+    begins_line = line_start == 0 or text[line_start - 1 : line_start] in (b"\n", b"\r")
+    if text[end : end + 1] == b";":
+        # What follows on the line takes its place.
+        blanks = re.compile(rb";[ \t]*").match(text, end)
+        return text[:start] + text[blanks.end() if blanks else end :]
+    if begins_line:
+        line_end = re.compile(rb"\r\n|\r|\n").match(text, end)
+        return text[:line_start] + text[line_end.end() if line_end else end :]
+    return text[:line_start] + text[end:]
+
+
+def _inserted(text: bytes, key: bytes, literal: bytes) -> bytes:
+    """``text`` with a new setting."""
+    eol = b"\r\n" if b"\r\n" in text else b"\n"
+    sample = _sample(text, key)
+    if sample is not None:
+        at, assignment = sample
+        line = assignment + literal + eol
+    else:
+        at, line = len(text), key + b" = " + literal + eol
+    if at and text[at - 1 : at] not in (b"\n", b"\r"):
+        line = eol + line
+    return text[:at] + line + text[at:]
+
+
+def _sample(text: bytes, key: bytes) -> tuple[int, bytes] | None:
+    """Where to write under the commented-out sample of ``key``, and how it spells 'key = '.
+
+    The last sample counts: what comes before may be prose that shows an example.
+    """
+    pattern = re.compile(rb"^[ \t]*#[ \t]*(%b[ \t]*=[ \t]*)([^\r\n]*)" % re.escape(key), re.M)
+    found: tuple[int, bytes] | None = None
+    for start, end in between(text):
+        for match in pattern.finditer(text, start, end):
+            found = _end_of_sample(text, match, end), match.group(1)
+    return found
+
+
+def _end_of_sample(text: bytes, match: re.Match[bytes], end: int) -> int:
+    """The start of the line after a sample, which may be a list over several comment lines."""
+    at = match.end()
+    if match.group(2).startswith(b"[") and b"]" not in match.group(2):
+        rest = re.compile(rb"(?:\r\n|\r|\n)[ \t]*#[^\r\n\]]*").match
+        line = rest(text, at, end)
+        while line:
+            at = line.end()
+            if text[at : at + 1] == b"]":
+                at = text.index(b"]", at) + 1
+                break
+            line = rest(text, at, end)
+        else:
+            at = match.end()  # never closed: no list after all
+    line_end = re.compile(rb"[^\r\n]*(?:\r\n|\r|\n|\Z)").match(text, at)
+    return line_end.end() if line_end else at

@@ -1,0 +1,129 @@
+"""Reading configuration files from disk.
+
+A path is untrusted: it may be a directory, a device that never ends, a pipe nobody writes to,
+or larger than memory. Nothing of that is opened for more than a look.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+
+from lockcfg.conf.document import Document
+from lockcfg.conf.files import KINDS, kind_named
+from lockcfg.conf.tree import read_entries
+from lockcfg.errors import ReadError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
+
+    from lockcfg.conf.files import FileKind
+
+#: libvirt's own limit for a configuration file, in bytes.
+MAX_SIZE: Final = 10 * 1024 * 1024
+
+_HELP: Final = {
+    errno.EACCES: "run it as root, or as the user whose file it is",
+    errno.EPERM: "run it as root, or as the user whose file it is",
+    errno.ELOOP: "the path leads through a loop of symbolic links",
+}
+
+
+def parse(text: bytes, kind: FileKind, path: str) -> Document:
+    """The document of ``text``; ``path`` is for messages. Raises ConfSyntaxError."""
+    return Document(kind, path, text, read_entries(text, kind, path))
+
+
+def load_file(path: str | os.PathLike[str], kind: FileKind | None = None) -> Document:
+    """The file at ``path``, read as ``kind``, else as what its name says.
+
+    Raises :class:`ReadError` (missing, not a regular file, over :data:`MAX_SIZE`, no
+    permission), :class:`ConfSyntaxError`, and :class:`UsageError` where the name says nothing.
+    """
+    path = os.fspath(path)
+    kind = kind or kind_named(path)
+    return parse(read_bytes(path), kind, path)
+
+
+def load_if_there(path: str, kind: FileKind) -> Document:
+    """The file at ``path``; an empty document, which does not exist, where there is none.
+
+    A symbolic link that leads nowhere is an error: libvirt ignores it, its owner means it.
+    """
+    try:
+        return load_file(path, kind)
+    except ReadError as error:
+        if isinstance(error.__cause__, FileNotFoundError) and not os.path.islink(path):
+            return Document(kind, path, None, ())
+        raise
+
+
+def load_directory(directory: str | os.PathLike[str]) -> dict[str, Document]:
+    """The configuration files in ``directory`` (one host's ``/etc/libvirt``), by base name.
+
+    Other files are left alone. Raises as :func:`load_file` does, and :class:`ReadError` where
+    ``directory`` cannot be listed.
+    """
+    directory = os.fspath(directory)
+    try:
+        names = os.listdir(directory)
+    except OSError as error:
+        raise read_error(directory, error) from error
+    return {
+        name: load_file(os.path.join(directory, name), kind)
+        for name, kind in sorted(KINDS.items())
+        if name in names
+    }
+
+
+def read_bytes(path: str) -> bytes:
+    """The bytes of the regular file at ``path``. Raises :class:`ReadError`."""
+    try:
+        # O_NONBLOCK: the open of a pipe must not wait for its writer.
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+    except OSError as error:
+        raise read_error(path, error) from error
+    except ValueError:
+        raise ReadError(path.replace("\0", "\\0"), "no path has a NUL in it") from None
+    try:
+        mode = os.fstat(fd).st_mode
+        if not stat.S_ISREG(mode):
+            raise ReadError(path, f"is {_what(mode)}, not a regular file")
+        pieces: list[bytes] = []
+        left = MAX_SIZE + 1
+        while left > 0:
+            piece = os.read(fd, min(left, 1 << 20))
+            if not piece:
+                return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+            pieces.append(piece)
+            left -= len(piece)
+    except OSError as error:
+        raise read_error(path, error) from error
+    finally:
+        os.close(fd)
+    raise ReadError(
+        path,
+        f"is larger than {MAX_SIZE // 1024 // 1024} MiB, and libvirt would not read it either",
+    )
+
+
+def read_error(path: str, error: OSError) -> ReadError:
+    """``error``, which the system gave for ``path``, as one of ours."""
+    reason = error.strerror or str(error)
+    advice = _HELP.get(error.errno or 0, "")
+    if isinstance(error, FileNotFoundError) and os.path.islink(path):
+        reason = f"is a symbolic link to {os.readlink(path)}, which is not there"
+        advice = "mend or remove the link"
+    return ReadError(path, reason, help=advice)
+
+
+def _what(mode: int) -> str:
+    if stat.S_ISDIR(mode):
+        return "a directory"
+    if stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
+        return "a device"
+    if stat.S_ISFIFO(mode):
+        return "a pipe"
+    return "a socket"

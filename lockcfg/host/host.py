@@ -1,0 +1,250 @@
+"""A host: where its configuration files are, and what they say together."""
+
+from __future__ import annotations
+
+import os
+
+from lockcfg.conf.files import KINDS, kinds_of
+from lockcfg.conf.load import load_if_there
+from lockcfg.conf.settings import kinds_anywhere_with, kinds_with, nearest, settings_of
+from lockcfg.errors import UnknownKeyError
+from lockcfg.frozen import Frozen
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from typing import Final
+
+    from lockcfg.conf.document import Document, Value
+    from lockcfg.conf.files import Driver, FileKind, Role
+    from lockcfg.conf.settings import Setting
+    from lockcfg.findings import Place
+
+
+class Host(Frozen):
+    """Where to look for one host's configuration.
+
+    ``root`` is the directory that holds the host's file tree (``/`` for this one); ``driver``
+    whose guests it is about; ``session`` whether it is about an unprivileged user's libvirt,
+    whose files are in ``$XDG_CONFIG_HOME/libvirt``, by default ``~/.config/libvirt``.
+    """
+
+    __slots__ = ("driver", "root", "session")
+
+    def __init__(self, root: str = "/", driver: Driver = "qemu", *, session: bool = False) -> None:
+        self.root: Final = root
+        self.driver: Final = driver
+        self.session: Final = session
+
+    @property
+    def directory(self) -> str:
+        """The directory of the configuration files."""
+        if not self.session:
+            return self.inside("/etc/libvirt")
+        config = os.environ.get("XDG_CONFIG_HOME", "")
+        if not os.path.isabs(config):  # the XDG specification says to ignore it then
+            config = os.path.join(os.path.expanduser("~"), ".config")
+        return self.inside(os.path.join(config, "libvirt"))
+
+    def inside(self, path: str) -> str:
+        """``path``, absolute on the host, as a path here."""
+        if self.root == "/":
+            return path
+        return os.path.join(self.root, path.lstrip("/"))
+
+    def path(self, kind: FileKind) -> str:
+        """Where the host's file of a kind is."""
+        return os.path.join(self.directory, kind.name)
+
+    def load(self, kind: FileKind) -> Document:
+        """The host's file of a kind; one that is not there is empty. Raises as load_file."""
+        return load_if_there(self.path(kind), kind)
+
+    def kind_of(self, key: str) -> FileKind:
+        """The kind of file that the setting ``key`` belongs in.
+
+        Raises :class:`UnknownKeyError`, with the nearest known key as its help.
+        """
+        kinds = kinds_with(key, self.driver)
+        if kinds:
+            return kinds[0]
+        elsewhere = kinds_anywhere_with(key)
+        if elsewhere:
+            raise UnknownKeyError(
+                key,
+                help=f"it is one of {elsewhere[0].name}: say --driver {elsewhere[0].drivers[0]}",
+            )
+        known = [key for kind in kinds_of(self.driver) for key in settings_of(kind)]
+        near = nearest(key, known)
+        raise UnknownKeyError(
+            key, help=f"did you mean '{near}'?" if near else "'lockcfg schema' lists all"
+        )
+
+
+class Effective(Frozen):
+    """What holds for one setting.
+
+    ``value`` is None where only libvirt knows the default; ``place`` where it is set, None for
+    a default; ``because`` explains a default that depends on something.
+    """
+
+    __slots__ = ("because", "place", "setting", "value")
+
+    def __init__(
+        self, setting: Setting, value: Value | None, place: Place | None, because: str = ""
+    ) -> None:
+        self.setting: Final = setting
+        self.value: Final = value
+        self.place: Final = place
+        self.because: Final = because
+
+
+class Locking(Frozen):
+    """How the disks of one kind are locked.
+
+    ``disk`` names the kind in words. ``mode`` is ``direct`` (on the disk itself), ``indirect``
+    (on a file in ``lockspace`` named by ``named_by``), ``lease`` (by the guest's own <lease>
+    elements only), or ``none``. ``fallback`` is the mode that holds where the name cannot be
+    found out (no lvs, no SCSI id), which happens silently.
+    """
+
+    __slots__ = ("disk", "fallback", "lockspace", "mode", "named_by")
+
+    def __init__(
+        self,
+        disk: str,
+        mode: str,
+        lockspace: str | None = None,
+        named_by: str | None = None,
+        fallback: Locking | None = None,
+    ) -> None:
+        self.disk: Final = disk
+        self.mode: Final = mode
+        self.lockspace: Final = lockspace
+        self.named_by: Final = named_by
+        self.fallback: Final = fallback
+
+
+#: The settings that decide the locking, in the order in which they are shown.
+LOCKING_KEYS: Final = (
+    "lock_manager",
+    "auto_disk_leases",
+    "require_lease_for_disks",
+    "file_lockspace_dir",
+    "lvm_lockspace_dir",
+    "scsi_lockspace_dir",
+    "max_clients",
+)
+
+LOCKSPACE_KEYS: Final = ("file_lockspace_dir", "lvm_lockspace_dir", "scsi_lockspace_dir")
+
+
+class Configuration(Frozen):
+    """The effective configuration of one host: its files, and what follows from them.
+
+    ``documents`` holds one document for each kind of file of the driver, by role; a file that
+    is not there is an empty one. All values are libvirt's: of duplicates the first, of a
+    setting of the wrong type (with which no daemon starts) the default.
+    """
+
+    __slots__ = ("documents", "driver")
+
+    def __init__(self, driver: Driver, documents: Mapping[Role, Document]) -> None:
+        self.driver: Final = driver
+        self.documents: Final = documents
+
+    def effective(self, key: str) -> Effective:
+        """What holds for ``key``. Raises KeyError for a key that no file of the driver has."""
+        for document in self.documents.values():
+            setting = settings_of(document.kind).get(key)
+            if setting is None:
+                continue
+            entry = document.get(key)
+            if entry is not None and setting.objection(entry.value, entry.literal) is None:
+                return Effective(setting, entry.value, document.place_of(entry))
+            if key == "require_lease_for_disks":
+                auto = self.auto_disk_leases
+                return Effective(
+                    setting, int(not auto), None, f"because auto_disk_leases = {int(auto)}"
+                )
+            return Effective(setting, setting.default, None, setting.default_from or "")
+        raise KeyError(key)
+
+    def all(self) -> Iterable[Effective]:
+        """What holds for every setting of every file, in the order of libvirt's samples."""
+        for document in self.documents.values():
+            for key in settings_of(document.kind):
+                yield self.effective(key)
+
+    @property
+    def lock_manager(self) -> str:
+        """``nop``, ``lockd`` or ``sanlock``."""
+        return str(self.effective("lock_manager").value or "nop")
+
+    @property
+    def auto_disk_leases(self) -> bool:
+        """Whether lockd locks every disk by itself."""
+        return self.effective("auto_disk_leases").value == 1
+
+    @property
+    def require_lease_for_disks(self) -> bool:
+        """Whether a guest with writable disks and without a <lease> is refused."""
+        return self.effective("require_lease_for_disks").value == 1
+
+    def lockspace(self, key: str) -> str | None:
+        """The directory that one of :data:`LOCKSPACE_KEYS` names; None where it is unset."""
+        directory = self.effective(key).value
+        return directory if isinstance(directory, str) and directory else None
+
+    @property
+    def lockspaces(self) -> dict[str, str]:
+        """The lockspace directories that are in use, by setting.
+
+        Empty while lockd is not the lock manager or does not lock disks by itself: libvirt
+        then neither uses nor creates them.
+        """
+        if self.lock_manager != "lockd" or not self.auto_disk_leases:
+            return {}
+        directories = ((key, self.lockspace(key)) for key in LOCKSPACE_KEYS)
+        return {key: directory for key, directory in directories if directory is not None}
+
+    @property
+    def locking(self) -> tuple[Locking, ...]:
+        """How lockd locks each kind of disk, most common kind first."""
+        kinds = ("image files", "block devices", "logical volumes", "SCSI volumes")
+        if self.lock_manager != "lockd":
+            return tuple(Locking(disk, "none") for disk in kinds)
+        if not self.auto_disk_leases:
+            return tuple(Locking(disk, "lease") for disk in kinds)
+        spaces = self.lockspaces
+        by_path = spaces.get("file_lockspace_dir")
+
+        def path(disk: str) -> Locking:
+            if by_path is None:
+                return Locking(disk, "direct")
+            return Locking(disk, "indirect", by_path, "the SHA-256 of its path")
+
+        def named(disk: str, key: str, name: str) -> Locking:
+            if key not in spaces:
+                return path(disk)
+            return Locking(disk, "indirect", spaces[key], name, fallback=path(disk))
+
+        files, devices, volumes, scsi = kinds
+        return (
+            path(files),
+            path(devices),
+            named(volumes, "lvm_lockspace_dir", "its LVM UUID"),
+            named(scsi, "scsi_lockspace_dir", "its SCSI id"),
+        )
+
+
+def load_host(host: Host) -> Configuration:
+    """The configuration of ``host``. Raises :class:`ReadError` and :class:`ConfSyntaxError`."""
+    return Configuration(
+        host.driver, {kind.role: host.load(kind) for kind in kinds_of(host.driver)}
+    )
+
+
+def driver_kind(driver: Driver) -> FileKind:
+    """The kind of file of the driver itself, which has ``lock_manager``."""
+    return KINDS[f"{driver}.conf"]

@@ -1,0 +1,88 @@
+"""The lockspace directories of a host: are they there, shared, lockable."""
+
+from __future__ import annotations
+
+import os
+
+from lockcfg.errors import WriteError
+from lockcfg.filelock import try_lock
+from lockcfg.findings import Finding
+from lockcfg.host.storage import storage_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from lockcfg.host.host import Configuration, Host
+    from lockcfg.host.storage import Storage
+    from lockcfg.host.transaction import Transaction
+
+
+def storages_of(host: Host, configuration: Configuration) -> dict[str, Storage]:
+    """What the lockspace directories in use are on, by directory as it is on the host."""
+    directories = configuration.lockspaces.values()
+    return {directory: storage_of(host.inside(directory)) for directory in directories}
+
+
+def storage_warnings(
+    transaction: Transaction, keys: Iterable[str], *, try_locks: bool
+) -> list[Finding]:
+    """What is wrong with the directories that ``keys`` name after ``transaction``.
+
+    With ``try_locks`` a scratch file is locked in each, and removed again.
+    """
+    found: list[Finding] = []
+    after = transaction.configuration()
+    path = after.documents["lockd"].path
+
+    def warn(rule: str, key: str, message: str, help: str = "") -> None:
+        found.append(Finding(rule, "warning", message, path=path, key=key, help=help))
+
+    for key in keys:
+        directory = after.lockspace(key)
+        if directory is None or not os.path.isabs(directory):
+            continue
+        here = transaction.host.inside(directory)
+        storage = storage_of(here)
+        if not storage.exists:
+            warn(
+                "lockspace-missing",
+                key,
+                f"{directory} does not exist",
+                "mount the shared file system there, or have 'lockcfg enable --create' make it",
+            )
+        elif try_locks:
+            reason = try_lock(here)
+            if reason is not None:
+                warn(
+                    "lockspace-not-lockable",
+                    key,
+                    f"{directory} {reason}",
+                    "the lock daemon must be able to create and lock files there",
+                )
+        if storage.shared == "no":
+            warn(
+                "lockspace-local",
+                key,
+                f"{directory} is on {storage.reason}: guests on other hosts are not kept out",
+                "use a directory on a file system that all hosts mount (NFSv4, GlusterFS, CephFS)",
+            )
+        elif storage.shared == "unknown":
+            warn("lockspace-unknown", key, f"{directory} is on {storage.reason}")
+    return found
+
+
+def create(host: Host, directory: str) -> bool:
+    """Make a lockspace directory, as the lock daemon would (mode 0700), and those above it.
+
+    Returns whether it was missing. Raises :class:`WriteError`.
+    """
+    here = host.inside(directory)
+    if os.path.isdir(here):
+        return False
+    try:
+        os.makedirs(os.path.dirname(here), mode=0o755, exist_ok=True)
+        os.mkdir(here, 0o700)
+    except OSError as error:
+        raise WriteError(here, f"cannot be made: {error.strerror}") from error
+    return True

@@ -1,0 +1,146 @@
+"""What a lockspace directory is on, and whether its file system carries locks between hosts.
+
+The table is from tests with two hosts on each file system; see ``docs/shared-storage.md``.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+
+from lockcfg.errors import ReadError
+from lockcfg.frozen import Frozen
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Final, Literal
+
+    #: yes: another host sees the locks. no: it does not. unknown: one host cannot tell.
+    Shared = Literal["yes", "no", "unknown"]
+
+_MOUNTINFO: Final = "/proc/self/mountinfo"
+
+
+class Mount(Frozen):
+    """One mounted file system: what is mounted where, of which type, with which options.
+
+    ``options`` are those of the mount and of the file system together.
+    """
+
+    __slots__ = ("options", "point", "source", "type")
+
+    def __init__(self, point: str, type: str, source: str, options: frozenset[str]) -> None:
+        self.point: Final = point
+        self.type: Final = type
+        self.source: Final = source
+        self.options: Final = options
+
+
+class Storage(Frozen):
+    """What a directory is on. ``shared`` says whether the file system carries locks between
+    hosts, ``reason`` why, as the end of a sentence that begins 'it is on …'."""
+
+    __slots__ = ("exists", "mount", "path", "reason", "shared")
+
+    def __init__(
+        self, path: str, exists: bool, mount: Mount | None, shared: Shared, reason: str
+    ) -> None:
+        self.path: Final = path
+        self.exists: Final = exists
+        self.mount: Final = mount
+        self.shared: Final = shared
+        self.reason: Final = reason
+
+
+def storage_of(path: str, mounts: Sequence[Mount] | None = None) -> Storage:
+    """What the directory ``path`` is on; if it is not there, what it would be created on."""
+    exists = os.path.isdir(path)
+    existing = os.path.realpath(path)
+    while not os.path.exists(existing) and existing != "/":
+        existing = os.path.dirname(existing)
+    mount = mount_of(existing, read_mounts() if mounts is None else mounts)
+    if mount is None:
+        return Storage(path, exists, None, "unknown", "a file system that is not listed")
+    shared, reason = carries_locks(mount)
+    return Storage(path, exists, mount, shared, reason)
+
+
+def read_mounts() -> list[Mount]:
+    """The mounts that this process sees. Raises :class:`ReadError`."""
+    try:
+        with open(_MOUNTINFO, encoding="utf-8", errors="surrogateescape") as file:
+            return parse_mounts(file.read())
+    except OSError as error:
+        raise ReadError(_MOUNTINFO, error.strerror or "cannot be read") from error
+
+
+def parse_mounts(text: str) -> list[Mount]:
+    """The mounts in the text of ``/proc/*/mountinfo`` (proc(5)), in its order."""
+    mounts: list[Mount] = []
+    for line in text.splitlines():
+        fields, separator, rest = line.partition(" - ")
+        before, after = fields.split(" "), rest.split(" ")
+        if not separator or len(before) < 6 or len(after) < 3:
+            continue
+        options = frozenset((*before[5].split(","), *after[2].split(",")))
+        mounts.append(Mount(_unescape(before[4]), after[0], _unescape(after[1]), options))
+    return mounts
+
+
+def mount_of(path: str, mounts: Sequence[Mount]) -> Mount | None:
+    """The mount that ``path``, absolute and resolved, is on: the last of the longest."""
+    found: Mount | None = None
+    for mount in mounts:
+        point = mount.point.rstrip("/")
+        inside = path == mount.point or path.startswith(f"{point}/")
+        if inside and (found is None or len(mount.point) >= len(found.point)):
+            found = mount
+    return found
+
+
+def carries_locks(mount: Mount) -> tuple[Shared, str]:
+    """Whether locks on ``mount`` are seen by other hosts that mount the same, and why."""
+    kind, options = mount.type, mount.options
+    if kind == "nfs4":
+        return "yes", f"NFSv4 ({mount.source})"
+    if kind == "nfs":
+        for option in ("nolock", "local_lock=all", "local_lock=posix"):
+            if option in options:
+                return "no", f"NFSv3 with {option}, which keeps locks on this host"
+        return "yes", f"NFSv3 ({mount.source})"
+    if kind in ("cifs", "smb3"):
+        if "nobrl" in options:
+            return "no", "CIFS with nobrl, which keeps locks on this host"
+        return "unknown", "CIFS, which carries some locks between hosts and not others"
+    if kind == "ocfs2" and "cluster_stack=o2cb" in options:
+        return "no", "OCFS2 on the o2cb stack, which does not carry these locks"
+    if kind in _SHARED:
+        return "yes", f"{_SHARED[kind]} ({mount.source})"
+    if kind in _UNKNOWN:
+        return "unknown", f"{_UNKNOWN[kind]}, of which one host cannot tell"
+    if kind.startswith("fuse.") and kind != "fuse.sshfs":
+        return "unknown", f"{kind}, of which one host cannot tell"
+    return "no", f"{kind}, which no other host shares"
+
+
+_SHARED: Final = {
+    "fuse.glusterfs": "GlusterFS",
+    "ceph": "CephFS",
+    "fuse.ceph-fuse": "CephFS",
+    "gfs2": "GFS2",
+}
+
+_UNKNOWN: Final = {
+    "ocfs2": "OCFS2",
+    "fuse.mfs": "MooseFS, which carries locks unless it is mounted with mfsnoposixlocks",
+    "virtiofs": "virtiofs",
+    "lustre": "Lustre",
+    "gpfs": "GPFS",
+    "beegfs": "BeeGFS",
+}
+
+
+def _unescape(field: str) -> str:
+    """A field of mountinfo, in which blanks and backslashes are octal escapes."""
+    return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match.group(1), 8)), field)

@@ -1,0 +1,76 @@
+"""The shapes of ``--json``, which ``schemas/output.schema.json`` describes.
+
+Passwords are hidden here too, but for the one value that ``get`` is asked for.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+
+from lockcfg.report.secrets import HIDDEN
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from lockcfg.errors import LockcfgError
+    from lockcfg.findings import Finding, Place
+    from lockcfg.host.host import Effective
+
+
+def write(report: dict[str, Any]) -> None:
+    """Print ``report``: ASCII, so that no terminal or pipe can spoil it."""
+    json.dump(report, sys.stdout, indent=2)
+    sys.stdout.write("\n")
+
+
+def place(place: Place | None) -> dict[str, Any] | None:
+    """Where something is."""
+    if place is None:
+        return None
+    return {"path": place.path, "line": place.line, "column": place.column}
+
+
+def finding(finding: Finding) -> dict[str, Any]:
+    """One finding."""
+    return {
+        "rule": finding.rule,
+        "severity": finding.severity,
+        "message": finding.message,
+        "path": finding.path,
+        "line": finding.place.line if finding.place else None,
+        "column": finding.place.column if finding.place else None,
+        "key": finding.key,
+        "help": finding.help,
+    }
+
+
+def error(error: LockcfgError) -> dict[str, Any]:
+    """An error, in place of the report that was asked for."""
+    findings = getattr(error, "findings", ())
+    return {
+        "error": {
+            "message": error.message,
+            "help": error.help,
+            "place": place(getattr(error, "place", None)),
+            "findings": [finding(one) for one in findings],
+        }
+    }
+
+
+def effective(effective: Effective, *, reveal: bool = False) -> dict[str, Any]:
+    """What holds for one setting."""
+    setting = effective.setting
+    value = effective.value
+    if setting.secret and value is not None and not reveal:
+        value = HIDDEN.strip('"')
+    return {
+        "key": setting.key,
+        "value": list(value) if isinstance(value, tuple) else value,
+        "set": effective.place is not None,
+        "file": setting.kind.name,
+        "place": place(effective.place),
+        "default": list(setting.default) if isinstance(setting.default, tuple) else setting.default,
+        "because": effective.because,
+    }

@@ -1,0 +1,171 @@
+"""Everything a person reads on a terminal is rendered here.
+
+What comes out of files is untrusted: control characters, which could drive the terminal, are
+shown as escapes, and passwords are hidden.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import unicodedata
+
+from lockcfg.report.secrets import hide_secrets
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from typing import Final, TextIO
+
+    from lockcfg.errors import LockcfgError
+    from lockcfg.findings import Finding, Place
+
+_STYLES: Final = {
+    "error": "31;1",
+    "warning": "33;1",
+    "info": "36",
+    "bold": "1",
+    "dim": "2",
+    "good": "32;1",
+    "add": "32",
+    "remove": "31",
+}
+
+#: Longer source lines are cut around the place that is meant.
+_WIDTH: Final = 160
+
+
+def escape(text: str) -> str:
+    """``text`` on one line, with everything that is not printable as an escape."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(
+        c if c == "\t" or (c.isprintable() and unicodedata.category(c) != "Cf") else _escaped(c)
+        for c in text
+    )
+
+
+def _escaped(character: str) -> str:
+    code = ord(character)
+    if 0xDC80 <= code <= 0xDCFF:  # a byte that was not UTF-8
+        return f"\\x{code - 0xDC00:02x}"
+    return character.encode("unicode_escape").decode("ascii")
+
+
+class Terminal:
+    """Writes to one stream, with colour where that is wanted.
+
+    Colour is for a terminal only, and not where ``NO_COLOR`` is set to anything.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._colour = (
+            stream.isatty()
+            and not os.environ.get("NO_COLOR")
+            and os.environ.get("TERM", "dumb") != "dumb"
+        )
+
+    def style(self, text: str, style: str) -> str:
+        """``text``, already escaped, in a style of the table above."""
+        return f"\x1b[{_STYLES[style]}m{text}\x1b[0m" if self._colour else text
+
+    def line(self, text: str = "") -> None:
+        """One line as it is; what is in it must be escaped already."""
+        # surrogates of undecodable paths: escape() has shown them, nothing else may have them
+        self._stream.write(text.encode("utf-8", "replace").decode("utf-8") + "\n")
+
+    def value(self, text: str) -> None:
+        """A value that was asked for: to a terminal escaped, to a pipe byte for byte."""
+        if self._stream.isatty():
+            self.line(escape(text))
+            return
+        self._stream.flush()
+        self._stream.buffer.write(text.encode("utf-8", "surrogateescape") + b"\n")
+        self._stream.buffer.flush()
+
+    def error(self, error: LockcfgError) -> None:
+        """An error: what, where, and what to do."""
+        place: Place | None = getattr(error, "place", None)
+        message = str(getattr(error, "reason", "")) if place else error.message
+        self._message("error", message, str(place) if place else "")
+        self._source(place)
+        self._help(error.help)
+
+    def finding(self, finding: Finding) -> None:
+        """One finding, with the line it is about."""
+        where = str(finding.place) if finding.place else finding.path
+        self._message(finding.severity, finding.message, where, finding.rule)
+        self._source(finding.place)
+        self._help(finding.help)
+
+    def _message(self, style: str, message: str, where: str, rule: str = "") -> None:
+        prefix = f"{self.style(escape(where), 'bold')}: " if where else "lockcfg: "
+        suffix = f" {self.style(f'[{rule}]', 'dim')}" if rule else ""
+        self.line(f"{prefix}{self.style(f'{style}:', style)} {escape(message)}{suffix}")
+
+    def _help(self, help: str) -> None:
+        if help:
+            self.line(f"  {self.style('help:', 'info')} {escape(help)}")
+
+    def _source(self, place: Place | None) -> None:
+        """The source line of a place, and a caret under it."""
+        if place is None or not place.text.strip():
+            return
+        column, text = place.column - 1, place.text
+        cut = max(0, column - _WIDTH // 2)
+        shown = text[cut : cut + _WIDTH].replace("\t", " ")
+        hidden = hide_secrets(shown)
+        before = escape(shown[: column - cut])
+        caret = "^" + "~" * (min(place.length, _WIDTH) - 1)
+        number = str(place.line)
+        bar = self.style("|", "dim")
+        self.line(f"  {self.style(number, 'dim')} {bar} {escape(hidden)}")
+        if hidden == shown:
+            self.line(
+                f"  {' ' * len(number)} {bar} {' ' * _columns(before)}{self.style(caret, 'error')}"
+            )
+
+    def diff(self, lines: Iterable[str]) -> None:
+        """The lines of a unified diff."""
+        for line in lines:
+            shown = escape(hide_secrets(line))
+            if line.startswith(("---", "+++")):
+                self.line(self.style(shown, "bold"))
+            elif line.startswith("@@"):
+                self.line(self.style(shown, "info"))
+            elif line.startswith("+"):
+                self.line(self.style(shown, "add"))
+            elif line.startswith("-"):
+                self.line(self.style(shown, "remove"))
+            else:
+                self.line(shown)
+
+    def table(self, rows: Sequence[Sequence[str]]) -> None:
+        """Rows of cells in columns; the last column is not padded."""
+        shown = [[escape(cell) for cell in row] for row in rows]
+        widths = [max(map(_columns, column)) for column in zip(*shown, strict=True)]
+        for row in shown:
+            cells = [
+                cell + " " * (width - _columns(cell))
+                for cell, width in zip(row, widths, strict=True)
+            ]
+            self.line("  " + "  ".join(cells).rstrip())
+
+
+def _columns(text: str) -> int:
+    """How many columns of a terminal ``text`` takes."""
+    return sum(
+        0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1
+        for c in text
+    )
+
+
+def stdout() -> Terminal:
+    """The terminal of what was asked for."""
+    return Terminal(sys.stdout)
+
+
+def stderr() -> Terminal:
+    """The terminal of everything else: errors, warnings, advice."""
+    return Terminal(sys.stderr)
