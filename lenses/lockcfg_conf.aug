@@ -22,8 +22,9 @@
    What libvirt's parser takes that is easily missed: a statement ends at a line feed, a
    carriage return or a semicolon; '#' begins a comment after a value too, but not inside a
    list; a list may run over lines and end in a comma; a file of nothing but blanks is an
-   error. The text must end in a line feed, as Augeas makes it when it loads a file.
-   Not taken: a list inside a list, which no setting uses. *)
+   error (but for a lone line feed, see lns). The text must end in a line feed, as Augeas
+   makes it when it loads a file. Not taken: a list inside a list, which no setting uses.
+   Read but not written back: the bytes 1 to 4, which Augeas needs for itself. *)
 
 module Lockcfg_conf =
 
@@ -91,4 +92,8 @@ let empty = [ label "#empty" . del /[ \t\r]*\n/ "\n" ]
 
 let statement = any_entry | comment
 
-let lns = ( empty* . statement . (statement | empty)* )?
+(* View: lns
+   Written with '|' and not '?': of a tree that fits no part of it, Augeas would take '?' for
+   absent and save an empty file. An empty file is a lone line feed when Augeas has loaded it. *)
+let nothing = del /\n?/ ""
+let lns = empty* . statement . (statement | empty)* | nothing

@@ -1,7 +1,5 @@
 """``python -m lockcfg``."""
 
-import sys
+from lockcfg.main import entry
 
-from lockcfg.main import main
-
-sys.exit(main())
+entry()

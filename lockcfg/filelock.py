@@ -71,21 +71,21 @@ class DirectoryLock:
 def try_lock(directory: str) -> str | None:
     """Lock a scratch file in ``directory`` as the lock daemon would, and remove it.
 
-    Returns None where that works, else the reason why it does not, as the end of a sentence
-    that begins with the directory's name. That another host would see the lock, it cannot tell.
+    Returns None where that works, else why it does not. Whether another host would see the
+    lock, it cannot tell.
     """
     path = os.path.join(directory, f"{_PROBE}-{os.getpid()}")
     try:
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        return f"does not let a file be created in it: {error.strerror}"
+        return f"no file can be created in it: {error.strerror}"
     try:
         # Byte 0, length 1: the very lock that virtlockd takes.
         fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, 0)
     except OSError as error:
         if error.errno in (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL):
-            return f"is on a file system that has no locks: {error.strerror}"
-        return f"does not let a file in it be locked: {error.strerror}"
+            return f"its file system has no locks: {error.strerror}"
+        return f"no file in it can be locked: {error.strerror}"
     finally:
         os.close(fd)
         os.unlink(path)

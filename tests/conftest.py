@@ -1,8 +1,22 @@
-"""Options of the test run."""
+"""Options of the test run, and what many tests start from."""
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
+
+#: libvirt's own files, as Debian's package installs them.
+SAMPLES = Path("/etc/libvirt")
+
+#: The command as a user has it.
+LOCKCFG = Path(sys.executable).parent / "lockcfg"
+
+RunLockcfg = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -20,3 +34,28 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--seed", type=int, default=20_261, metavar="N", help="what they are generated from"
     )
+
+
+@pytest.fixture
+def host_root(tmp_path: Path) -> Path:
+    """A host's root directory with libvirt's own files in etc/libvirt."""
+    root = tmp_path / "host"
+    (root / "etc").mkdir(parents=True)
+    shutil.copytree(
+        SAMPLES,
+        root / "etc/libvirt",
+        ignore=lambda _, names: {n for n in names if ".conf" not in n},
+    )
+    return root
+
+
+@pytest.fixture
+def lockcfg() -> RunLockcfg:
+    """Run the command; its output is text, its status is in ``returncode``."""
+
+    def run(*arguments: str | Path, **options: object) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(  # type: ignore[call-overload,no-any-return]
+            [LOCKCFG, *arguments], capture_output=True, text=True, timeout=60, **options
+        )
+
+    return run

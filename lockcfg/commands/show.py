@@ -67,7 +67,7 @@ def run(arguments: argparse.Namespace) -> int:
                     "level": protection.level,
                     "summary": protection.summary,
                     "disks": [
-                        {"disks": reach.disk, "level": reach.level, "text": reach.text}
+                        {"disks": list(reach.disks), "level": reach.level, "text": reach.text}
                         for reach in protection.reaches
                     ],
                 },

@@ -73,7 +73,9 @@ def _check_key(document: Document, entry: Entry) -> Iterator[Finding]:
     known = settings_of(document.kind)
     if entry.key in known:
         return
-    elsewhere = [kind.name for kind in kinds_anywhere_with(entry.key)]
+    others = kinds_anywhere_with(entry.key)
+    same_driver = [k for k in others if set(k.drivers) & set(document.kind.drivers)]
+    elsewhere = [kind.name for kind in same_driver or others]
     if elsewhere:
         yield _finding(
             document,

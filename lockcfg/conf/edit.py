@@ -33,8 +33,12 @@ def set_value(document: Document, key: str, value: Value) -> Document:
         return document
     try:
         literal = encode(spell(value))
+    except UnicodeEncodeError:
+        raise UsageError(f"{key}: no file can hold this string: it is not Unicode") from None
     except ValueError as error:
         raise UsageError(f"{key}: {error}") from None
+    if b"\0" in literal:
+        raise UsageError(f"{key}: libvirt's syntax has no way to write a NUL")
     text = document.text or b""
     if entry is None:
         text = _inserted(text, encode(key), literal)
@@ -107,7 +111,7 @@ def _sample(text: bytes, key: bytes) -> tuple[int, bytes] | None:
 
     The last sample counts: what comes before may be prose that shows an example.
     """
-    pattern = re.compile(rb"^[ \t]*#[ \t]*(%b[ \t]*=[ \t]*)([^\r\n]*)" % re.escape(key), re.M)
+    pattern = re.compile(rb"(?<![^\r\n])[ \t]*#[ \t]*(%b[ \t]*=[ \t]*)([^\r\n]*)" % re.escape(key))
     found: tuple[int, bytes] | None = None
     for start, end in between(text):
         for match in pattern.finditer(text, start, end):

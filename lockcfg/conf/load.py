@@ -116,6 +116,9 @@ def read_error(path: str, error: OSError) -> ReadError:
     if isinstance(error, FileNotFoundError) and os.path.islink(path):
         reason = f"is a symbolic link to {os.readlink(path)}, which is not there"
         advice = "mend or remove the link"
+    elif error.errno == errno.ENXIO:
+        # The open of a socket, or of a device without a driver.
+        reason = "is a socket or a device, not a regular file"
     return ReadError(path, reason, help=advice)
 
 

@@ -12,7 +12,8 @@ The order of one save, and why:
 
 Where step 4 fails half-way, the files renamed before are put back. A process that is killed
 there leaves each file whole, the first ones new and the others old; the caller orders them so
-that this is harmless. A new file left behind by a killed process is removed by the next save.
+that this is harmless. What a killed process left behind in a directory is removed by the next
+save there.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ import os
 import stat
 from contextlib import ExitStack, suppress
 
-from lockcfg.conf.load import read_bytes
-from lockcfg.errors import ChangedError, ReadError, WriteError
+from lockcfg.conf.load import MAX_SIZE, read_bytes
+from lockcfg.errors import ChangedError, ReadError, UsageError, WriteError
 from lockcfg.filelock import DirectoryLock
 from lockcfg.frozen import Frozen
 
@@ -39,7 +40,15 @@ _HELP: Final = {
     errno.ENOSPC: "the disk is full; the old file is untouched",
     errno.EDQUOT: "the quota is used up; the old file is untouched",
     errno.ENOENT: "the directory is not there: is libvirt installed?",
+    errno.EBUSY: "it is mounted there by itself: write the file that it is mounted from",
+    errno.EXDEV: "it is mounted there by itself: write the file that it is mounted from",
 }
+
+#: Under the directory's lock nobody else uses names that end so.
+_NEW: Final = ".lockcfg-new"
+_OLD: Final = ".lockcfg-old"
+
+_ACL: Final = "system.posix_acl_access"
 
 
 class Write(Frozen):
@@ -64,14 +73,27 @@ def save(writes: Sequence[Write], *, backup: str | None = None) -> None:
     With ``backup``, a suffix such as ``.bak``, each old file stays under its name with that
     suffix, in place of a former one. A symbolic link stays a link: the file behind it is
     written. Raises :class:`WriteError`, :class:`ChangedError` where a file is no longer what
-    was read, :class:`BusyError` where another writer does not finish.
+    was read, :class:`BusyError` where another writer does not finish, :class:`UsageError` for
+    a suffix that makes no other name in the same directory.
     """
+    if backup is not None and (not backup or os.sep in backup):
+        raise UsageError(
+            f"'{backup}' cannot be the suffix of a backup", help="say, for example, .bak"
+        )
+    for write in writes:
+        if len(write.new) > MAX_SIZE:
+            raise WriteError(
+                write.path,
+                f"would be larger than {MAX_SIZE // 1024 // 1024} MiB,"
+                " and libvirt would no longer read it; nothing was written",
+            )
     targets = [_Target(write) for write in writes]
     with ExitStack() as stack:
         for directory in sorted({target.directory for target in targets}):
             lock = DirectoryLock(directory)
             lock.acquire()
             stack.callback(lock.release)
+            _sweep(directory)
         for target in targets:
             stack.callback(target.clean_up)
             target.check_unchanged()
@@ -99,9 +121,8 @@ class _Target:
         self.write = write
         self.path = os.path.realpath(write.path)
         self.directory, name = os.path.split(self.path)
-        # Fixed names: under the directory's lock nobody else uses them.
-        self._new = os.path.join(self.directory, f".{name}.lockcfg-new")
-        self._old = os.path.join(self.directory, f".{name}.lockcfg-old")
+        self._new = os.path.join(self.directory, f".{name}{_NEW}")
+        self._old = os.path.join(self.directory, f".{name}{_OLD}")
 
     def check_unchanged(self) -> None:
         now: bytes | None
@@ -109,7 +130,9 @@ class _Target:
             now = read_bytes(self.path)
         except ReadError as error:
             if not isinstance(error.__cause__, FileNotFoundError):
-                raise
+                raise WriteError(
+                    self.write.path, f"cannot be read again: {error.reason}", help=error.help
+                ) from error
             now = None
         if now != self.write.old:
             what = "was removed" if now is None else "was changed by somebody else"
@@ -122,8 +145,6 @@ class _Target:
     def prepare(self) -> None:
         """Write the new file beside the old one, complete and synced."""
         try:
-            _remove(self._new)
-            _remove(self._old)
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
             fd = os.open(self._new, flags, 0o600)
             try:
@@ -147,13 +168,21 @@ class _Target:
                 # A second name keeps the old file itself, with all that belongs to it.
                 if backup is not None:
                     os.link(self.path, self._old)
-                    os.rename(self._old, self.path + backup)
-                    _remove(self._old)  # a rename onto the same file does nothing
+                    self._back_up(self.path + backup)
                 if keep:
                     os.link(self.path, self._old)
             os.rename(self._new, self.path)
         except OSError as error:
             raise self._error(error) from error
+
+    def _back_up(self, path: str) -> None:
+        try:
+            os.rename(self._old, path)
+        except OSError as error:
+            raise WriteError(
+                self.write.path, f"cannot be kept as {path}: {error.strerror}"
+            ) from error
+        _remove(self._old)  # a rename onto the same file does nothing
 
     def put_back(self) -> None:
         """Undo :meth:`replace`. Best effort: the error that led here is the one to report."""
@@ -193,26 +222,42 @@ def _copy_attributes(path: str, fd: int) -> None:
     """Give the file at ``fd`` the owner, mode and extended attributes of the one at ``path``.
 
     The access control list and the SELinux label are extended attributes. The owner comes
-    first: changing it may clear bits of the mode.
+    first: changing it may clear bits of the mode. A list that the new file has from its
+    directory would let in whom the old file did not, and the mode would only open it further.
     """
     status = os.stat(path)
     if (status.st_uid, status.st_gid) != (os.geteuid(), os.getegid()):
         os.fchown(fd, status.st_uid, status.st_gid)
+    names = _attributes(path)
+    if _ACL in _attributes(fd) and _ACL not in names:
+        os.removexattr(fd, _ACL)
     os.fchmod(fd, stat.S_IMODE(status.st_mode))
-    try:
-        names = os.listxattr(path)
-    except OSError as error:
-        if error.errno in (errno.ENOTSUP, errno.EOPNOTSUPP):
-            return  # a file system without them
-        raise
     for name in names:
         value = os.getxattr(path, name)
         try:
             os.setxattr(fd, name, value)
         except OSError:
             # Not ours to set; a label that the new file has already is no loss.
-            if name not in os.listxattr(fd) or os.getxattr(fd, name) != value:
+            if name not in _attributes(fd) or os.getxattr(fd, name) != value:
                 raise
+
+
+def _attributes(file: str | int) -> list[str]:
+    try:
+        return os.listxattr(file)
+    except OSError as error:
+        if error.errno in (errno.ENOTSUP, errno.EOPNOTSUPP):
+            return []  # a file system without them
+        raise
+
+
+def _sweep(directory: str) -> None:
+    """Remove what killed writers left there: that none is at work, the lock says."""
+    with suppress(OSError):
+        for name in os.listdir(directory):
+            if name.startswith(".") and name.endswith((_NEW, _OLD)):
+                with suppress(OSError):
+                    os.unlink(os.path.join(directory, name))
 
 
 def _remove(path: str) -> None:

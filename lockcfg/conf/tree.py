@@ -8,12 +8,12 @@ one lens when it is first asked for it and nothing else, which takes about 2 ms 
 from __future__ import annotations
 
 import os
-import threading
+from _thread import get_ident
 
 from augeas import Augeas
 
 from lockcfg.conf.document import Entry, Span, decode, place
-from lockcfg.conf.syntax import condense, diagnose
+from lockcfg.conf.syntax import condense
 from lockcfg.data import LENSES
 from lockcfg.errors import ConfSyntaxError, LockcfgError
 
@@ -29,7 +29,8 @@ _FLAGS: Final = Augeas.NO_LOAD | Augeas.NO_MODL_AUTOLOAD | Augeas.NO_STDINC | Au
 _TEXT: Final = "/text"
 _TREE: Final = "/tree"
 
-_handles: Final = threading.local()
+#: By thread.
+_handles: Final[dict[int, Augeas]] = {}
 
 
 def read_entries(text: bytes, kind: FileKind, path: str) -> list[Entry]:
@@ -47,6 +48,9 @@ def read_entries(text: bytes, kind: FileKind, path: str) -> list[Entry]:
     condensed = condense(text)
     if not condensed.text:
         return []
+    if condensed.text.isspace():
+        # libvirt refuses it; the lens takes a line feed for an empty file.
+        raise _syntax_error(text, path)
     # Augeas binding takes and gives str as UTF-8: one character for a byte keeps every byte.
     characters = condensed.text.decode("latin-1")
     augeas = _augeas()
@@ -72,11 +76,11 @@ def lens_version() -> str:
 
 
 def _augeas() -> Augeas:
-    augeas: Augeas | None = getattr(_handles, "augeas", None)
+    thread = get_ident()
+    augeas = _handles.get(thread)
     if augeas is None:
         # The root is never read (NO_LOAD); it only has to be a directory.
-        augeas = Augeas(root=os.sep, loadpath=LENSES, flags=_FLAGS)
-        _handles.augeas = augeas
+        augeas = _handles[thread] = Augeas(root=os.sep, loadpath=LENSES, flags=_FLAGS)
     return augeas
 
 
@@ -89,6 +93,8 @@ def _refused(augeas: Augeas, text: bytes, kind: FileKind, path: str) -> LockcfgE
 
 
 def _syntax_error(text: bytes, path: str) -> ConfSyntaxError:
+    from lockcfg.conf.diagnosis import diagnose
+
     problem = diagnose(text)
     if problem is None:
         # Not reached as far as tests with generated files can tell: the lens refused the

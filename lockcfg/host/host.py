@@ -222,7 +222,7 @@ class Configuration(Frozen):
         def path(disk: str) -> Locking:
             if by_path is None:
                 return Locking(disk, "direct")
-            return Locking(disk, "indirect", by_path, "the SHA-256 of its path")
+            return Locking(disk, "indirect", by_path, "the SHA-256 of the path")
 
         def named(disk: str, key: str, name: str) -> Locking:
             if key not in spaces:
@@ -233,8 +233,8 @@ class Configuration(Frozen):
         return (
             path(files),
             path(devices),
-            named(volumes, "lvm_lockspace_dir", "its LVM UUID"),
-            named(scsi, "scsi_lockspace_dir", "its SCSI id"),
+            named(volumes, "lvm_lockspace_dir", "the LVM UUID"),
+            named(scsi, "scsi_lockspace_dir", "the SCSI id"),
         )
 
 

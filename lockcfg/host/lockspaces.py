@@ -12,6 +12,7 @@ from lockcfg.host.storage import storage_of
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from typing import Final
 
     from lockcfg.host.host import Configuration, Host
     from lockcfg.host.storage import Storage
@@ -29,14 +30,15 @@ def storage_warnings(
 ) -> list[Finding]:
     """What is wrong with the directories that ``keys`` name after ``transaction``.
 
-    With ``try_locks`` a scratch file is locked in each, and removed again.
+    With ``try_locks`` a scratch file is locked in each, and removed again. Directories with the
+    same trouble share one warning.
     """
-    found: list[Finding] = []
     after = transaction.configuration()
     path = after.documents["lockd"].path
+    troubles: dict[tuple[str, str, str], list[str]] = {}
 
-    def warn(rule: str, key: str, message: str, help: str = "") -> None:
-        found.append(Finding(rule, "warning", message, path=path, key=key, help=help))
+    def note(rule: str, directory: str, what: str, advice: str) -> None:
+        troubles.setdefault((rule, what, advice), []).append(directory)
 
     for key in keys:
         directory = after.lockspace(key)
@@ -45,31 +47,32 @@ def storage_warnings(
         here = transaction.host.inside(directory)
         storage = storage_of(here)
         if not storage.exists:
-            warn(
-                "lockspace-missing",
-                key,
-                f"{directory} does not exist",
-                "mount the shared file system there, or have 'lockcfg enable --create' make it",
-            )
-        elif try_locks:
-            reason = try_lock(here)
-            if reason is not None:
-                warn(
-                    "lockspace-not-lockable",
-                    key,
-                    f"{directory} {reason}",
-                    "the lock daemon must be able to create and lock files there",
-                )
+            note("lockspace-missing", directory, "not there yet", _MISSING)
+        elif try_locks and (reason := try_lock(here)) is not None:
+            note("lockspace-not-lockable", directory, reason, _NOT_LOCKABLE)
         if storage.shared == "no":
-            warn(
-                "lockspace-local",
-                key,
-                f"{directory} is on {storage.reason}: guests on other hosts are not kept out",
-                "use a directory on a file system that all hosts mount (NFSv4, GlusterFS, CephFS)",
-            )
+            what = f"on {storage.reason}: guests on other hosts are not kept out"
+            note("lockspace-local", directory, what, _LOCAL)
         elif storage.shared == "unknown":
-            warn("lockspace-unknown", key, f"{directory} is on {storage.reason}")
-    return found
+            note("lockspace-unknown", directory, f"on {storage.reason}", "")
+    return [
+        Finding(
+            rule,
+            "warning",
+            f"{', '.join(directories)}: {what}",
+            path=path,
+            key=None,
+            help=advice,
+        )
+        for (rule, what, advice), directories in troubles.items()
+    ]
+
+
+_MISSING: Final = (
+    "mount the shared file system there, or have 'lockcfg enable --create' make the directory"
+)
+_NOT_LOCKABLE: Final = "the lock daemon must be able to create and lock files there"
+_LOCAL: Final = "use a file system that all hosts mount (NFSv4, GlusterFS, CephFS)"
 
 
 def create(host: Host, directory: str) -> bool:

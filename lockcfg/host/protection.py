@@ -23,18 +23,18 @@ if TYPE_CHECKING:
 
 
 class Reach(Frozen):
-    """How far the locks of one kind of disk reach. ``text`` says it as one sentence."""
+    """How far the locks of some kinds of disk, ``disks``, reach. ``text`` says it."""
 
-    __slots__ = ("disk", "level", "text")
+    __slots__ = ("disks", "level", "text")
 
-    def __init__(self, disk: str, level: Level, text: str) -> None:
-        self.disk: Final = disk
+    def __init__(self, disks: tuple[str, ...], level: Level, text: str) -> None:
+        self.disks: Final = disks
         self.level: Final = level
         self.text: Final = text
 
 
 class Protection(Frozen):
-    """The verdict: the ``level`` of the host, one sentence, and one for each kind of disk."""
+    """The verdict: the ``level`` of the host, one sentence, and more for each way of locking."""
 
     __slots__ = ("level", "reaches", "summary")
 
@@ -81,9 +81,23 @@ def protection_of(configuration: Configuration, storages: Mapping[str, Storage])
             "Disks are not locked themselves (auto_disk_leases = 0): a guest must name its locks"
             " in <lease> elements, and one with writable disks and without any is refused.",
         )
-    reaches = tuple(_reach(locking, storages) for locking in configuration.locking)
-    level = min((reach.level for reach in reaches), key=_ORDER.index)
-    return Protection(level, _SUMMARIES[level], reaches)
+    ways: dict[tuple[Level, str], list[str]] = {}
+    for locking in configuration.locking:
+        ways.setdefault(_reach(locking, storages), []).append(locking.disk)
+    reaches = tuple(
+        Reach(tuple(disks), level, f"{_sentence_start(disks)} {text}")
+        for (level, text), disks in ways.items()
+    )
+    levels = {reach.level for reach in reaches}
+    level = min(levels, key=_ORDER.index)
+    if levels == {"this-host"}:
+        summary = (
+            "Disks are locked against other guests of this host only: guests on other hosts are"
+            " not kept out."
+        )
+    else:
+        summary = _SUMMARIES[level]
+    return Protection(level, summary, reaches)
 
 
 _ORDER: Final[tuple[Level, ...]] = ("none", "this-host", "unknown", "depends", "between-hosts")
@@ -103,35 +117,39 @@ _SUMMARIES: Final[dict[Level, str]] = {
 }
 
 
-def _reach(locking: Locking, storages: Mapping[str, Storage]) -> Reach:
-    disk = locking.disk[0].upper() + locking.disk[1:]
+def _sentence_start(disks: list[str]) -> str:
+    text = disks[0] if len(disks) == 1 else f"{', '.join(disks[:-1])} and {disks[-1]}"
+    return text[0].upper() + text[1:]
+
+
+def _reach(locking: Locking, storages: Mapping[str, Storage]) -> tuple[Level, str]:
+    """How far locks of one kind reach, and the sentence that begins with the disks' name."""
     if locking.mode == "direct":
         if locking.disk == "image files":
-            return Reach(
-                locking.disk,
+            return (
                 "depends",
-                f"{disk} are locked themselves (direct): other hosts see it where the file"
-                " system of the image carries locks.",
+                (
+                    "are locked themselves (direct): other hosts see it where the file system of"
+                    " the image carries locks."
+                ),
             )
-        return Reach(
-            locking.disk,
+        return (
             "this-host",
-            f"{disk} are locked themselves (direct): locks on a device node do not reach other"
-            " hosts.",
+            "are locked themselves (direct): locks on a device node do not reach other hosts.",
         )
-    text = f"{disk} are locked by {locking.named_by}, in {locking.lockspace} (indirect)"
+    text = f"are locked by {locking.named_by}, in {locking.lockspace} (indirect)"
     storage = storages.get(locking.lockspace or "")
     level: Level = "unknown"
     if storage is None:
         text += "."
     else:
+        level = _LEVELS[storage.shared]
         missing = "" if storage.exists else ", a directory that does not exist yet"
         text += f"{missing}, on {storage.reason}"
-        text += ": other hosts do not see the locks." if storage.shared == "no" else "."
-        level = _LEVELS[storage.shared]
+        text += ": other hosts do not see the locks." if level == "this-host" else "."
     if locking.fallback is not None:
         text += f" Where that is not to be had, {_fallback(locking.fallback)}, silently."
-    return Reach(locking.disk, level, text)
+    return level, text
 
 
 def _fallback(locking: Locking) -> str:

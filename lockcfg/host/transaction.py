@@ -114,7 +114,7 @@ class Transaction:
             if errors and len(errors) >= len(errors_before):
                 found.extend(errors)
         daemon_only = all(change.after.kind.role == "daemon" for change in changes)
-        if not daemon_only and not self._unprotected_is_fine:
+        if not found and not daemon_only and not self._unprotected_is_fine:
             found.extend(self._unprotected())
         return found
 

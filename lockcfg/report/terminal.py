@@ -8,9 +8,6 @@ from __future__ import annotations
 
 import os
 import sys
-import unicodedata
-
-from lockcfg.report.secrets import hide_secrets
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,6 +36,8 @@ def escape(text: str) -> str:
     """``text`` on one line, with everything that is not printable as an escape."""
     if text.isascii() and text.isprintable():
         return text
+    import unicodedata
+
     return "".join(
         c if c == "\t" or (c.isprintable() and unicodedata.category(c) != "Cf") else _escaped(c)
         for c in text
@@ -101,7 +100,7 @@ class Terminal:
 
     def _message(self, style: str, message: str, where: str, rule: str = "") -> None:
         prefix = f"{self.style(escape(where), 'bold')}: " if where else "lockcfg: "
-        suffix = f" {self.style(f'[{rule}]', 'dim')}" if rule else ""
+        suffix = f" {self.style(f'[{escape(rule)}]', 'dim')}" if rule else ""
         self.line(f"{prefix}{self.style(f'{style}:', style)} {escape(message)}{suffix}")
 
     def _help(self, help: str) -> None:
@@ -112,6 +111,8 @@ class Terminal:
         """The source line of a place, and a caret under it."""
         if place is None or not place.text.strip():
             return
+        from lockcfg.report.secrets import hide_secrets
+
         column, text = place.column - 1, place.text
         cut = max(0, column - _WIDTH // 2)
         shown = text[cut : cut + _WIDTH].replace("\t", " ")
@@ -128,6 +129,8 @@ class Terminal:
 
     def diff(self, lines: Iterable[str]) -> None:
         """The lines of a unified diff."""
+        from lockcfg.report.secrets import hide_secrets
+
         for line in lines:
             shown = escape(hide_secrets(line))
             if line.startswith(("---", "+++")):
@@ -155,6 +158,10 @@ class Terminal:
 
 def _columns(text: str) -> int:
     """How many columns of a terminal ``text`` takes."""
+    if text.isascii():
+        return len(text)
+    import unicodedata
+
     return sum(
         0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1
         for c in text

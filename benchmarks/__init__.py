@@ -1,0 +1,1 @@
+"""Whole processes, timed side by side: ``python -m benchmarks``."""

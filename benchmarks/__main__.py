@@ -1,0 +1,101 @@
+"""The table of the README.
+
+    python -m benchmarks [--runs N] [--files N]
+
+``get`` and ``set`` on a full copy of /etc against augtool as libvirt's documentation calls it;
+``validate`` of a tree of real-sized qemu.conf, no two of them the same, against a shell loop
+over augtool with nothing but the stock lens.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+import tempfile
+from typing import TYPE_CHECKING
+
+from benchmarks.side_by_side import Command, Result, compare
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+LOCKCFG = os.path.join(os.path.dirname(sys.executable), "lockcfg")
+LOCKD_CONF = "/files/etc/libvirt/qemu-lockd.conf"
+
+
+def main() -> None:
+    """Run the benchmarks and print the table."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks")
+    parser.add_argument("--runs", type=int, default=21, help="runs of each command (default: 21)")
+    parser.add_argument(
+        "--files", type=int, default=1000, help="files in the tree to validate (default: 1000)"
+    )
+    arguments = parser.parse_args()
+    print("| command | lockcfg | augtool | ratio (range) | wanted |")
+    print("|---|---|---|---|---|")
+    with tempfile.TemporaryDirectory(prefix="lockcfg-benchmark-") as directory:
+        for name, result, wanted in _benchmarks(directory, arguments.runs, arguments.files):
+            print(
+                f"| {name} | {result.ours:.0f} ms | {result.theirs:.0f} ms "
+                f"| {result.ratio:.3f} ({result.least:.3f} to {result.greatest:.3f}) | {wanted} |",
+                flush=True,
+            )
+
+
+def _benchmarks(directory: str, runs: int, files: int) -> Iterator[tuple[str, Result, str]]:
+    root = os.path.join(directory, "root")
+    shutil.copytree("/etc", os.path.join(root, "etc"), symlinks=True)
+    augtool = ["augtool", "-r", root]
+
+    def get(_: int) -> Command:
+        return [LOCKCFG, "get", "--root", root, "lock_manager"]
+
+    def augtool_get(_: int) -> Command:
+        return [*augtool, "get", "/files/etc/libvirt/qemu.conf/lock_manager"]
+
+    yield "`get lock_manager`", compare(get, augtool_get, runs), "at most 0.08"
+
+    # Each run writes another directory than the one before it, or there would be no write.
+    def set_(number: int) -> Command:
+        return [LOCKCFG, "set", "--root", root, "file_lockspace_dir", f"/locks/a{number}"]
+
+    def augtool_set(number: int) -> Command:
+        return [*augtool, "-s", "set", f"{LOCKD_CONF}/file_lockspace_dir", f"/locks/b{number}"]
+
+    yield "`set file_lockspace_dir`", compare(set_, augtool_set, runs), "at most 0.12"
+
+    tree = os.path.join(directory, "tree")
+    _make_tree(tree, files)
+    loop = (
+        f"cd {tree} && for host in *; do augtool -r . -A"
+        ' -t "Libvirtd_qemu.lns incl /$host/qemu.conf" match /augeas//error; done'
+    )
+
+    def validate(_: int) -> Command:
+        return [LOCKCFG, "validate", tree]
+
+    def augtool_loop(_: int) -> Command:
+        return ["sh", "-c", loop]
+
+    result = compare(validate, augtool_loop, max(10, runs // 2))
+    yield f"`validate`, {files} × qemu.conf", result, "at most 0.125"
+
+
+def _make_tree(tree: str, files: int) -> None:
+    """``files`` hosts' qemu.conf of the size libvirt ships it in, no two the same."""
+    with open("/etc/libvirt/qemu.conf", encoding="utf-8") as file:
+        sample = file.read()
+    for key in ("lock_manager", "user", "group", "max_files", "cgroup_controllers", "namespaces"):
+        sample = sample.replace(f"\n#{key} =", f"\n{key} =")
+    for number in range(files):
+        directory = os.path.join(tree, f"kvm{number:05}")
+        os.makedirs(directory)
+        text = sample.replace("\nmax_files = 0", f"\nmax_files = {1024 + number}")
+        with open(os.path.join(directory, "qemu.conf"), "w", encoding="utf-8") as file:
+            file.write(text)
+
+
+if __name__ == "__main__":
+    main()

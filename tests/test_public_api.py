@@ -1,0 +1,32 @@
+"""What ``import lockcfg`` gives is a promise."""
+
+from __future__ import annotations
+
+import lockcfg
+
+PROMISED = """
+    BusyError Change ChangedError ConfSyntaxError Configuration Document Driver Effective Entry
+    FileKind Finding Host KINDS LockcfgError Locking Mount Place Protection Reach ReadError
+    RefusedError Setting Severity Span Storage Transaction UnknownKeyError UsageError Value
+    WriteError check load_directory load_file load_host parse protection_of settings_of storage_of
+    storages_of syntax_finding
+"""
+
+#: Names of types that exist for the type checker only.
+TYPES = {"Driver", "Severity", "Value"}
+
+
+def test_the_exported_names_are_the_promised_ones() -> None:
+    """One more is a decision, one less breaks somebody."""
+    assert sorted(lockcfg.__all__) == sorted(PROMISED.split())
+
+
+def test_every_name_can_be_had_and_is_documented() -> None:
+    """An exported name that does not import, or does not say what it is, is no export."""
+    for name in set(lockcfg.__all__) - TYPES:
+        assert getattr(lockcfg, name).__doc__, name
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    """As with any module."""
+    assert not hasattr(lockcfg, "no_such_name")

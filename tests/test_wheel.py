@@ -1,0 +1,64 @@
+"""The wheel works where there is no checkout."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The bin directory of an environment with nothing in it but the wheel and what it needs."""
+    directory = tmp_path_factory.mktemp("wheel")
+    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir"]
+    subprocess.run([*build, directory, PROJECT], check=True, capture_output=True)
+    (wheel,) = directory.glob("lockcfg-*.whl")
+    venv.create(directory / "env", with_pip=True)
+    pip = directory / "env/bin/pip"
+    constraints = PROJECT / "requirements.txt"
+    subprocess.run([pip, "install", "-q", "-c", constraints, wheel], check=True, cwd="/")
+    return directory / "env/bin"
+
+
+def test_the_installed_command_edits_real_files(installed: Path, host_root: Path) -> None:
+    """Lenses and schemas are found, far from the checkout."""
+
+    def run(*arguments: str) -> str:
+        command = [installed / "lockcfg", *arguments, "--root", host_root]
+        return subprocess.run(
+            command, check=True, capture_output=True, text=True, cwd="/", env={"PATH": "/usr/bin"}
+        ).stdout
+
+    assert "changed" in run("set", "lock_manager", "lockd")
+    assert run("get", "lock_manager") == "lockd\n"
+    assert "depends" in run("show") or "this host" in run("show")
+    assert run("validate") == "0 findings in 3 files\n"
+
+
+def test_the_installed_schemas_are_in_the_package(installed: Path) -> None:
+    """And not by luck those of the checkout."""
+    result = subprocess.run(
+        [installed / "lockcfg", "schema", "--path", "qemu.conf"],
+        check=True,
+        capture_output=True,
+        text=True,
+        cwd="/",
+    )
+    path = Path(result.stdout.strip())
+    assert path.is_file()
+    assert path.is_relative_to(installed.parent)
+
+
+def test_the_library_is_typed(installed: Path) -> None:
+    """py.typed is in the wheel."""
+    program = "import lockcfg, os; print(os.path.dirname(lockcfg.__file__))"
+    result = subprocess.run(
+        [installed / "python", "-c", program], check=True, capture_output=True, text=True, cwd="/"
+    )
+    assert (Path(result.stdout.strip()) / "py.typed").is_file()
