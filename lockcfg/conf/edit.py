@@ -16,7 +16,12 @@ from lockcfg.errors import LockcfgError, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Final
+
     from lockcfg.conf.document import Entry, Value
+
+#: Integers from here on are cut when they are read, so that they would not be read back.
+_ABSURD: Final = 10**99
 
 
 def set_value(document: Document, key: str, value: Value) -> Document:
@@ -39,6 +44,9 @@ def set_value(document: Document, key: str, value: Value) -> Document:
         raise UsageError(f"{key}: {error}") from None
     if b"\0" in literal:
         raise UsageError(f"{key}: libvirt's syntax has no way to write a NUL")
+    for number in value if isinstance(value, tuple) else (value,):
+        if isinstance(number, int) and not -_ABSURD < number < _ABSURD:
+            raise UsageError(f"{key}: an integer of more than 64 bits")
     text = document.text or b""
     if entry is None:
         text = _inserted(text, encode(key), literal)

@@ -1,14 +1,8 @@
-"""Edits: which bytes they touch, where a new setting lands, and what libvirt then reads.
-
-The samples are the files that libvirt's package installs; ``LIBVIRT_SAMPLES`` names another
-directory of them.
-"""
+"""Edits: which bytes they touch, where a new setting lands, and what libvirt then reads."""
 
 from __future__ import annotations
 
-import os
 import re
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -21,6 +15,7 @@ from lockcfg.conf.files import KINDS, QEMU
 from lockcfg.conf.load import parse
 from lockcfg.conf.settings import spell
 from lockcfg.errors import ConfSyntaxError, UsageError
+from tests.conftest import SAMPLES
 from tests.real.libvirt_parser import Accepted, LibvirtParser
 
 if TYPE_CHECKING:
@@ -29,7 +24,6 @@ if TYPE_CHECKING:
     from lockcfg.conf.document import Document, Value
     from tests.real.libvirt_parser import Value as LibvirtValue
 
-SAMPLES: Final = Path(os.environ.get("LIBVIRT_SAMPLES", "/etc/libvirt"))
 SAMPLE_NAMES: Final = ("qemu.conf", "qemu-lockd.conf", "virtlockd.conf")
 
 LIBVIRT: Final = LibvirtParser()
@@ -237,6 +231,17 @@ def test_what_the_syntax_cannot_hold_is_refused(value: str) -> None:
         assert "a: " in caught.value.message
         with pytest.raises(UsageError):
             set_value(document(text), "a", ("x", value))
+
+
+@pytest.mark.parametrize("value", [10**99, -(10**99), 10**150, (1, 10**120)])
+def test_an_integer_that_could_not_be_read_back_is_refused(value: Value) -> None:
+    with pytest.raises(UsageError, match="more than 64 bits"):
+        set_value(document(b""), "a", value)
+
+
+@pytest.mark.parametrize("value", [2**64, -(2**63) - 1, 10**99 - 1, 1 - 10**99])
+def test_one_that_libvirt_cannot_hold_is_written_for_the_check_to_find(value: int) -> None:
+    assert after_set(b"", "a", value) == b"a = %d\n" % value
 
 
 # --- the files that libvirt installs --------------------------------------------------------
