@@ -13,7 +13,8 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from lockcfg.conf.check import check, syntax_finding
+    from lockcfg.change.lockspaces import storages_of
+    from lockcfg.change.transaction import Change, Transaction
     from lockcfg.conf.document import Document, Entry, Span, Value
     from lockcfg.conf.files import KINDS, Driver, FileKind
     from lockcfg.conf.load import load_directory, load_file, parse
@@ -31,10 +32,9 @@ if TYPE_CHECKING:
     )
     from lockcfg.findings import Finding, Place, Severity
     from lockcfg.host.host import Configuration, Effective, Host, Locking, load_host
-    from lockcfg.host.lockspaces import storages_of
     from lockcfg.host.protection import Protection, Reach, protection_of
     from lockcfg.host.storage import Mount, Storage, storage_of
-    from lockcfg.host.transaction import Change, Transaction
+    from lockcfg.rules import check, syntax_finding
 
 __all__ = [
     "KINDS",
@@ -80,7 +80,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "lockcfg.conf.check": ("check", "syntax_finding"),
+    "lockcfg.rules": ("check", "syntax_finding"),
     "lockcfg.conf.document": ("Document", "Entry", "Span"),
     "lockcfg.conf.files": ("KINDS", "FileKind"),
     "lockcfg.conf.load": ("load_directory", "load_file", "parse"),
@@ -98,10 +98,10 @@ _HOMES = {
     ),
     "lockcfg.findings": ("Finding", "Place"),
     "lockcfg.host.host": ("Configuration", "Effective", "Host", "Locking", "load_host"),
-    "lockcfg.host.lockspaces": ("storages_of",),
+    "lockcfg.change.lockspaces": ("storages_of",),
     "lockcfg.host.protection": ("Protection", "Reach", "protection_of"),
     "lockcfg.host.storage": ("Mount", "Storage", "storage_of"),
-    "lockcfg.host.transaction": ("Change", "Transaction"),
+    "lockcfg.change.transaction": ("Change", "Transaction"),
 }
 
 

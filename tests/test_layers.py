@@ -12,7 +12,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "lockcfg"
 
 #: Each layer may import itself, those to the right of it, and :data:`FOUNDATION`.
-LAYERS = ("main", "commands", "report", "host", "conf")
+LAYERS = ("main", "commands", "report", "lint", "change", "rules", "host", "conf")
 FOUNDATION = {"errors", "findings", "frozen", "data", "filelock"}
 
 #: The only modules that may import these.

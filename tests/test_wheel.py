@@ -30,10 +30,11 @@ def test_the_installed_command_edits_real_files(installed: Path, host_root: Path
     """Lenses and schemas are found, far from the checkout."""
 
     def run(*arguments: str) -> str:
-        command = [installed / "lockcfg", *arguments, "--root", host_root]
-        return subprocess.run(
+        command = [str(installed / "lockcfg"), *arguments, "--root", str(host_root)]
+        result = subprocess.run(
             command, check=True, capture_output=True, text=True, cwd="/", env={"PATH": "/usr/bin"}
-        ).stdout
+        )
+        return result.stdout
 
     assert "changed" in run("set", "lock_manager", "lockd")
     assert run("get", "lock_manager") == "lockd\n"

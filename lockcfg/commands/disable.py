@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from lockcfg.change.transaction import Transaction
 from lockcfg.commands.arguments import add_host, add_json, add_writing, host_of
 from lockcfg.commands.writing import finish
 from lockcfg.host.host import LOCKSPACE_KEYS, driver_kind
-from lockcfg.host.transaction import Transaction
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from lockcfg.change.lockspaces import create, storage_warnings
+from lockcfg.change.transaction import Transaction
 from lockcfg.commands.arguments import add_host, add_json, add_writing, host_of
 from lockcfg.commands.writing import finish
 from lockcfg.errors import UsageError
 from lockcfg.host.host import driver_kind
-from lockcfg.host.lockspaces import create, storage_warnings
-from lockcfg.host.transaction import Transaction
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

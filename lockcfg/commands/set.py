@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from lockcfg.change.transaction import Transaction, value_of
 from lockcfg.commands.arguments import add_file, add_host, add_json, add_writing, host_of, kind_of
 from lockcfg.commands.writing import finish
 from lockcfg.errors import UsageError
-from lockcfg.host.transaction import Transaction, value_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -79,6 +79,6 @@ def _storage_warnings(transaction: Transaction, arguments: argparse.Namespace) -
     keys = [key for key in LOCKSPACE_KEYS if key in arguments.settings[::2]]
     if not keys:
         return []
-    from lockcfg.host.lockspaces import storage_warnings
+    from lockcfg.change.lockspaces import storage_warnings
 
     return storage_warnings(transaction, keys, try_locks=False)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from lockcfg.change.lockspaces import storages_of
 from lockcfg.commands.arguments import add_host, add_json, host_of
-from lockcfg.conf.check import check
 from lockcfg.conf.settings import spell
 from lockcfg.host.host import LOCKING_KEYS, load_host
-from lockcfg.host.lockspaces import storages_of
 from lockcfg.host.protection import protection_of
 from lockcfg.report import terminal
+from lockcfg.rules import check
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

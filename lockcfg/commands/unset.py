@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from lockcfg.change.transaction import Transaction
 from lockcfg.commands.arguments import add_file, add_host, add_json, add_writing, host_of, kind_of
 from lockcfg.commands.writing import finish
-from lockcfg.host.transaction import Transaction
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 
 from lockcfg.commands.arguments import add_host, add_json, host_of
-from lockcfg.conf.check import check, syntax_finding
 from lockcfg.conf.files import KINDS, kind_named, kinds_of
 from lockcfg.conf.load import load_file, read_error
 from lockcfg.errors import ConfSyntaxError, ReadError
 from lockcfg.report import terminal
+from lockcfg.rules import check, syntax_finding
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

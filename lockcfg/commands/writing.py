@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
+    from lockcfg.change.transaction import Change, Transaction
     from lockcfg.findings import Finding
-    from lockcfg.host.transaction import Change, Transaction
 
 
 def finish(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from lockcfg.conf.document import Document, encode
+from lockcfg.conf.document import Document, Span, encode
 from lockcfg.conf.settings import spell
 from lockcfg.conf.syntax import between
 from lockcfg.conf.tree import read_entries
@@ -62,7 +62,8 @@ def unset(document: Document, key: str) -> Document:
         return document
     text = document.text or b""
     for entry in reversed(entries):
-        text = _without(text, entry)
+        span = statement_span(text, entry)
+        text = text[: span.start] + text[span.end :]
     if not text.strip(b" \t\r\n"):
         text = b""  # a file of nothing but blanks is an error to libvirt
     return _reread(document, text, key, None)
@@ -81,8 +82,9 @@ def _reread(document: Document, text: bytes, key: str, value: Value | None) -> D
     return changed
 
 
-def _without(text: bytes, entry: Entry) -> bytes:
-    """``text`` without the statement of ``entry``, and without its line if it had one alone."""
+def statement_span(text: bytes, entry: Entry) -> Span:
+    """What to take out of ``text`` to be rid of ``entry``: its comment and separator with it,
+    and its whole line if it has the line for itself."""
     start, end = entry.key_span.start, entry.value_span.end
     after = re.compile(rb"[ \t]*(?:#[^\r\n]*)?").match(text, end)
     end = after.end() if after else end
@@ -93,11 +95,11 @@ def _without(text: bytes, entry: Entry) -> bytes:
     if text[end : end + 1] == b";":
         # What follows on the line takes its place.
         blanks = re.compile(rb";[ \t]*").match(text, end)
-        return text[:start] + text[blanks.end() if blanks else end :]
+        return Span(start, blanks.end() if blanks else end)
     if begins_line:
         line_end = re.compile(rb"\r\n|\r|\n").match(text, end)
-        return text[:line_start] + text[line_end.end() if line_end else end :]
-    return text[:line_start] + text[end:]
+        return Span(line_start, line_end.end() if line_end else end)
+    return Span(line_start, end)
 
 
 def _inserted(text: bytes, key: bytes, literal: bytes) -> bytes:

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lockcfg.conf.check import check, syntax_finding
 from lockcfg.conf.files import KINDS
 from lockcfg.conf.load import parse
 from lockcfg.errors import ConfSyntaxError
+from lockcfg.rules import check, syntax_finding
 
 if TYPE_CHECKING:
     from lockcfg.findings import Finding

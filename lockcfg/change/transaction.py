@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 
-from lockcfg.conf.check import check
 from lockcfg.conf.edit import set_value, unset
 from lockcfg.conf.files import kinds_of
 from lockcfg.conf.save import Write, save
@@ -14,6 +13,7 @@ from lockcfg.findings import Finding
 from lockcfg.frozen import Frozen
 from lockcfg.host.host import LOCKSPACE_KEYS, Configuration
 from lockcfg.host.protection import leaves_disks, locks_disks
+from lockcfg.rules import check
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

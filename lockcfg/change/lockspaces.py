@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Final
 
+    from lockcfg.change.transaction import Transaction
     from lockcfg.host.host import Configuration, Host
     from lockcfg.host.storage import Storage
-    from lockcfg.host.transaction import Transaction
 
 
 def storages_of(host: Host, configuration: Configuration) -> dict[str, Storage]:

@@ -1,0 +1,129 @@
+"""What a lint run comes to, as the reporters get it: finished, sorted, no I/O left to do."""
+
+from __future__ import annotations
+
+from lockcfg.frozen import Frozen
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Final, Literal
+
+    from lockcfg.findings import Finding
+
+    #: safe: means the same to libvirt, or what was plainly meant. unsafe: a person should look.
+    Safety = Literal["safe", "unsafe"]
+
+
+class Replacement(Frozen):
+    """A rule's replacement, by lines and columns instead of bytes: text that takes the place of a stretch of a file.
+
+    Lines and columns count from 1, columns in characters; the end is the first position that is
+    not replaced. An insertion ends where it starts.
+    """
+
+    __slots__ = ("column", "end_column", "end_line", "line", "text")
+
+    def __init__(self, line: int, column: int, end_line: int, end_column: int, text: str) -> None:
+        self.line: Final = line
+        self.column: Final = column
+        self.end_line: Final = end_line
+        self.end_column: Final = end_column
+        self.text: Final = text
+
+
+class Fix(Frozen):
+    """How a finding can be mended: ``description`` says it in words."""
+
+    __slots__ = ("description", "replacements", "safety")
+
+    def __init__(
+        self, safety: Safety, description: str, replacements: Sequence[Replacement]
+    ) -> None:
+        self.safety: Final = safety
+        self.description: Final = description
+        self.replacements: Final = tuple(replacements)
+
+
+class Suppression(Frozen):
+    """Why a finding does not count: a waiver in a comment (``inline``), in the settings
+    (``settings``), or an entry of the baseline (``baseline``)."""
+
+    __slots__ = ("kind", "reason")
+
+    def __init__(self, kind: Literal["inline", "settings", "baseline"], reason: str) -> None:
+        self.kind: Final = kind
+        self.reason: Final = reason
+
+
+class Diagnostic(Frozen):
+    """A finding of the linter.
+
+    ``code`` is the rule's (``LK102``), ``finding.rule`` its slug. ``fingerprint`` is 64 hex
+    digits that stay the same when lines move and differ between two findings of one file.
+    ``suppression`` is None for a finding that counts.
+    """
+
+    __slots__ = ("code", "finding", "fingerprint", "fix", "suppression")
+
+    def __init__(
+        self,
+        code: str,
+        finding: Finding,
+        fingerprint: str,
+        fix: Fix | None = None,
+        suppression: Suppression | None = None,
+    ) -> None:
+        self.code: Final = code
+        self.finding: Final = finding
+        self.fingerprint: Final = fingerprint
+        self.fix: Final = fix
+        self.suppression: Final = suppression
+
+
+class RuleInfo(Frozen):
+    """What a reporter needs to know of a rule: ``url`` is where its manual is."""
+
+    __slots__ = ("code", "name", "severity", "summary", "url")
+
+    def __init__(self, code: str, name: str, severity: str, summary: str, url: str) -> None:
+        self.code: Final = code
+        self.name: Final = name
+        self.severity: Final = severity
+        self.summary: Final = summary
+        self.url: Final = url
+
+
+class LintResult(Frozen):
+    """A finished run.
+
+    ``diagnostics`` are sorted by path, line, column, code; ``rules`` are those that ran, by
+    code; ``notes`` are sentences about what was passed over (templates, links); ``unreadable``
+    pairs a path with the reason why it could not be read; ``files`` and ``hosts`` are counts.
+    """
+
+    __slots__ = ("diagnostics", "files", "hosts", "notes", "rules", "unreadable", "version")
+
+    def __init__(
+        self,
+        diagnostics: Sequence[Diagnostic],
+        rules: Sequence[RuleInfo],
+        *,
+        files: int,
+        hosts: int,
+        notes: Sequence[str] = (),
+        unreadable: Sequence[tuple[str, str]] = (),
+        version: str = "",
+    ) -> None:
+        self.diagnostics: Final = tuple(diagnostics)
+        self.rules: Final = tuple(rules)
+        self.files: Final = files
+        self.hosts: Final = hosts
+        self.notes: Final = tuple(notes)
+        self.unreadable: Final = tuple(unreadable)
+        self.version: Final = version
+
+    @property
+    def counted(self) -> tuple[Diagnostic, ...]:
+        """The diagnostics that are not suppressed."""
+        return tuple(d for d in self.diagnostics if d.suppression is None)

@@ -1,0 +1,59 @@
+"""A file that libvirt cannot parse.
+
+## What it does
+
+Reports the first place where libvirt's parser stops, with its own reason.
+
+## Why is this bad
+
+A daemon that cannot parse one of its files does not start. It is found out at the next restart,
+which may be that of the host.
+
+## Example
+
+```conf qemu.conf
+lock_manager = lockd
+```
+
+## Use instead
+
+```conf qemu.conf
+lock_manager = "lockd"
+```
+
+## Fix
+
+None: what was meant is for a person to say.
+"""
+
+from __future__ import annotations
+
+from lockcfg.findings import Finding
+from lockcfg.rules.rule import Rule
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lockcfg.errors import ConfSyntaxError
+    from lockcfg.rules.rule import FileSubject, Found, Options
+
+RULE = Rule("LK101", "syntax", "error", validates=True)
+
+
+def check(subject: FileSubject, options: Options) -> Iterator[Found]:
+    """Nothing: a document that exists was parsed. See :func:`finding`."""
+    del subject, options
+    yield from ()
+
+
+def finding(error: ConfSyntaxError) -> Finding:
+    """The finding for a text that cannot be parsed."""
+    return Finding(
+        RULE.name,
+        RULE.severity,
+        f"{error.reason}: libvirt cannot read this file and does not start",
+        path=error.place.path,
+        place=error.place,
+        help=error.help,
+    )

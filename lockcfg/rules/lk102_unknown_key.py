@@ -1,0 +1,63 @@
+"""A setting that libvirt does not know.
+
+## What it does
+
+Reports a setting that no libvirt release has in this kind of file, with the nearest one it has.
+
+## Why is this bad
+
+libvirt ignores it without a word. A misspelt `lock_manager` looks like protection and is none.
+
+## Example
+
+```conf qemu.conf
+lock_managr = "lockd"
+```
+
+## Use instead
+
+```conf qemu.conf
+lock_manager = "lockd"
+```
+
+## Fix
+
+Unsafe: takes the nearest known setting, which comes into force with that.
+"""
+
+from __future__ import annotations
+
+from lockcfg.conf.settings import kinds_anywhere_with, nearest, settings_of
+from lockcfg.rules.rule import Fix, Found, Replacement, Rule, at_key
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lockcfg.rules.rule import FileSubject, Options
+
+RULE = Rule("LK102", "unknown-key", "warning", fix="unsafe", validates=True)
+
+
+def check(subject: FileSubject, options: Options) -> Iterator[Found]:
+    """See the manual above."""
+    del options
+    document = subject.document
+    known = settings_of(document.kind)
+    for entry in document.entries:
+        if entry.key in known or kinds_anywhere_with(entry.key):
+            continue
+        near = nearest(entry.key, known)
+        fix = None
+        if near is not None and document.get(near) is None:
+            fix = Fix("unsafe", f"rename it to {near}", Replacement(entry.key_span, near))
+        yield Found(
+            at_key(
+                RULE,
+                document,
+                entry,
+                f"unknown setting '{entry.key[:100]}': libvirt ignores it",
+                help=f"did you mean '{near}'?" if near else "",
+            ),
+            fix,
+        )

@@ -1,0 +1,64 @@
+"""A setting in the wrong file.
+
+## What it does
+
+Reports a setting that belongs in another of libvirt's files.
+
+## Why is this bad
+
+libvirt ignores it without a word. `lock_manager` belongs in `qemu.conf`, but much of what is
+written about lockd is about `qemu-lockd.conf`: there it protects nothing.
+
+## Example
+
+```conf qemu-lockd.conf
+lock_manager = "lockd"
+```
+
+## Use instead
+
+```conf qemu.conf
+lock_manager = "lockd"
+```
+
+## Fix
+
+None: it would be a change of two files.
+"""
+
+from __future__ import annotations
+
+from lockcfg.conf.settings import kinds_anywhere_with, settings_of
+from lockcfg.rules.rule import Found, Rule, at_key
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lockcfg.rules.rule import FileSubject, Options
+
+RULE = Rule("LK103", "wrong-file", "warning", validates=True)
+
+
+def check(subject: FileSubject, options: Options) -> Iterator[Found]:
+    """See the manual above."""
+    del options
+    document = subject.document
+    known = settings_of(document.kind)
+    for entry in document.entries:
+        if entry.key in known:
+            continue
+        others = kinds_anywhere_with(entry.key)
+        same_driver = [k for k in others if set(k.drivers) & set(document.kind.drivers)]
+        names = [kind.name for kind in same_driver or others]
+        if names:
+            yield Found(
+                at_key(
+                    RULE,
+                    document,
+                    entry,
+                    f"'{entry.key}' is a setting of {' and '.join(names)}:"
+                    f" in {document.kind.name} it does nothing",
+                    help=f"move it to {names[0]}",
+                )
+            )

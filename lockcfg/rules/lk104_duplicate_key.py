@@ -1,0 +1,64 @@
+"""A setting that is there twice.
+
+## What it does
+
+Reports every entry of a setting but the first.
+
+## Why is this bad
+
+The first one wins. Whoever appends a line to change a setting changes nothing, and whoever reads
+the file from its end believes what is not in force.
+
+## Example
+
+```conf qemu.conf
+lock_manager = "lockd"
+lock_manager = "sanlock"
+```
+
+## Use instead
+
+```conf qemu.conf
+lock_manager = "lockd"
+```
+
+## Fix
+
+Safe: takes the dead entry out. What is in force stays in force.
+"""
+
+from __future__ import annotations
+
+from lockcfg.rules.rule import Fix, Found, Rule, at_key, whole_line
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lockcfg.conf.document import Entry
+    from lockcfg.rules.rule import FileSubject, Options
+
+RULE = Rule("LK104", "duplicate-key", "warning", fix="safe", validates=True)
+
+
+def check(subject: FileSubject, options: Options) -> Iterator[Found]:
+    """See the manual above."""
+    del options
+    document = subject.document
+    first: dict[str, Entry] = {}
+    for entry in document.entries:
+        winner = first.setdefault(entry.key, entry)
+        if winner is entry:
+            continue
+        line = document.place(winner.key_span).line
+        yield Found(
+            at_key(
+                RULE,
+                document,
+                entry,
+                f"'{entry.key}' is set before, in line {line}, and the first one wins:"
+                " this one is dead",
+                help="delete one of the two",
+            ),
+            Fix("safe", "delete the dead one", whole_line(document, entry)),
+        )

@@ -1,0 +1,80 @@
+"""A value of a type that the setting does not have.
+
+## What it does
+
+Reports a string where libvirt reads an integer, an integer where it reads a string, and the
+like. libvirt's booleans are the integers 0 and 1, without quotes and without a sign.
+
+## Why is this bad
+
+The daemon refuses to start, at the next restart.
+
+## Example
+
+```conf qemu-lockd.conf
+auto_disk_leases = "1"
+```
+
+## Use instead
+
+```conf qemu-lockd.conf
+auto_disk_leases = 1
+```
+
+## Fix
+
+Safe: takes the quotes off an integer, puts them on a string, or makes a string a list of one,
+where that makes the value one that the setting takes.
+"""
+
+from __future__ import annotations
+
+import re
+
+from lockcfg.conf.settings import settings_of, spell
+from lockcfg.rules.rule import Fix, Found, Replacement, Rule, at_value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lockcfg.conf.document import Entry, Value
+    from lockcfg.conf.settings import Setting
+    from lockcfg.rules.rule import FileSubject, Options
+
+RULE = Rule("LK105", "wrong-type", "error", fix="safe", validates=True)
+
+
+def check(subject: FileSubject, options: Options) -> Iterator[Found]:
+    """See the manual above."""
+    del options
+    known = settings_of(subject.document.kind)
+    for entry in subject.document.entries:
+        setting = known.get(entry.key)
+        objection = setting.objection(entry.value, entry.literal) if setting else None
+        if setting is None or objection is None or objection.rule != RULE.name:
+            continue
+        finding = at_value(
+            RULE,
+            subject.document,
+            entry,
+            f"{objection.message}: libvirt refuses to start",
+            help=objection.help,
+        )
+        yield Found(finding, _fix(setting, entry))
+
+
+def _fix(setting: Setting, entry: Entry) -> Fix | None:
+    meant: Value
+    if isinstance(entry.value, str) and re.fullmatch("[0-9]{1,18}", entry.value):
+        meant = int(entry.value)
+    elif isinstance(entry.value, str):
+        meant = (entry.value,)
+    elif isinstance(entry.value, int) and not entry.literal.startswith("-"):
+        meant = entry.literal
+    else:
+        return None
+    literal = spell(meant)
+    if setting.objection(meant, literal) is not None:
+        return None
+    return Fix("safe", "write it as the type it should be", Replacement(entry.value_span, literal))

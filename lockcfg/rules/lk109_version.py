@@ -1,0 +1,71 @@
+"""A setting that the libvirt in use does not know.
+
+## What it does
+
+With the libvirt version given, reports settings that came later or were taken out before.
+
+## Why is this bad
+
+libvirt ignores what it does not know, without a word.
+
+## Example
+
+```yaml settings
+libvirt-version: 8.0.0
+```
+
+```conf qemu.conf
+sched_core = "vcpus"
+```
+
+## Use instead
+
+```yaml settings
+libvirt-version: 9.0.0
+```
+
+```conf qemu.conf
+sched_core = "vcpus"
+```
+
+## Fix
+
+None: another libvirt, or not this setting.
+"""
+
+from __future__ import annotations
+
+from lockcfg.conf.settings import settings_of
+from lockcfg.rules.rule import Found, Rule, at_key
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lockcfg.rules.rule import FileSubject, Options
+
+RULE = Rule("LK109", "version", "warning")
+
+
+def check(subject: FileSubject, options: Options) -> Iterator[Found]:
+    """See the manual above."""
+    version = options.libvirt_version
+    if version is None:
+        return
+    known = settings_of(subject.document.kind)
+    shown = ".".join(map(str, version))
+    for entry in subject.document.entries:
+        setting = known.get(entry.key)
+        if setting is None:
+            continue
+        if _numbers(setting.since) > version:
+            what = f"'{entry.key}' came with libvirt {setting.since}: {shown} ignores it"
+        elif setting.removed is not None and _numbers(setting.removed) <= version:
+            what = f"'{entry.key}' went with libvirt {setting.removed}: {shown} ignores it"
+        else:
+            continue
+        yield Found(at_key(RULE, subject.document, entry, what))
+
+
+def _numbers(release: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in release.split("."))

@@ -1,0 +1,198 @@
+"""What a rule is, and what it is given to look at.
+
+A rule is a module of this package. Its docstring is its manual, under fixed headings; ``RULE``
+says what it is called; ``check(subject, options)`` yields what it finds. A rule does no I/O:
+whatever it needs to know of the world is in its subject.
+"""
+
+from __future__ import annotations
+
+from lockcfg.conf.document import Span, decode
+from lockcfg.findings import Finding
+from lockcfg.frozen import Frozen
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Final, Literal
+
+    from lockcfg.conf.document import Document, Entry
+    from lockcfg.findings import Severity
+    from lockcfg.host.host import Configuration
+
+    #: file: one document. host: the files of one host together. repository: all hosts.
+    #: run: what the linter itself finds out about waivers and baselines.
+    Scope = Literal["file", "host", "repository", "run"]
+
+    #: safe: means the same to libvirt, or what was plainly meant. unsafe: a person should look.
+    Safety = Literal["safe", "unsafe"]
+
+
+class Rule(Frozen):
+    """A rule's stable code (``LK102``), its slug, and how bad what it finds is by default.
+
+    ``validates`` rules are those of ``lockcfg validate``: would libvirt start, and read what
+    is written? ``fix`` is the safety of the fix it may offer, or None.
+    """
+
+    __slots__ = ("code", "fix", "name", "scope", "severity", "validates")
+
+    def __init__(
+        self,
+        code: str,
+        name: str,
+        severity: Severity,
+        *,
+        scope: Scope = "file",
+        fix: Safety | None = None,
+        validates: bool = False,
+    ) -> None:
+        self.code: Final = code
+        self.name: Final = name
+        self.severity: Final = severity
+        self.scope: Final = scope
+        self.fix: Final = fix
+        self.validates: Final = validates
+
+
+class Options(Frozen):
+    """What the rules are told about the world that is not in the files.
+
+    ``libvirt_version`` as a tuple such as ``(9, 0, 0)``, or None where it is not known;
+    ``guests`` the largest number of guests on a host, ``spare_guests`` how many more come over
+    when others fail; ``image_directories`` where disk images are kept; ``groups`` the globs of
+    host directories that should be alike, by name of the group.
+    """
+
+    __slots__ = ("groups", "guests", "image_directories", "libvirt_version")
+
+    def __init__(
+        self,
+        *,
+        libvirt_version: tuple[int, ...] | None = None,
+        guests: int | None = None,
+        image_directories: Sequence[str] = ("/var/lib/libvirt/images",),
+        groups: Mapping[str, Sequence[str]] | None = None,
+    ) -> None:
+        self.libvirt_version: Final = libvirt_version
+        self.guests: Final = guests
+        self.image_directories: Final = tuple(image_directories)
+        self.groups: Final = dict(groups or {})
+
+
+class FileSubject(Frozen):
+    """One file. ``mode`` are its permission bits, ``tracked`` whether version control has it;
+    both None where that is not known."""
+
+    __slots__ = ("document", "mode", "tracked")
+
+    def __init__(
+        self, document: Document, *, mode: int | None = None, tracked: bool | None = None
+    ) -> None:
+        self.document: Final = document
+        self.mode: Final = mode
+        self.tracked: Final = tracked
+
+
+class HostSubject(Frozen):
+    """The files of one host together: a directory that holds the driver's own file."""
+
+    __slots__ = ("configuration", "directory")
+
+    def __init__(self, directory: str, configuration: Configuration) -> None:
+        self.directory: Final = directory
+        self.configuration: Final = configuration
+
+
+class Replacement(Frozen):
+    """Text that takes the place of the bytes of ``span``."""
+
+    __slots__ = ("span", "text")
+
+    def __init__(self, span: Span, text: str) -> None:
+        self.span: Final = span
+        self.text: Final = text
+
+
+class Fix(Frozen):
+    """How to mend a finding: what it does in words, and the replacements, in order."""
+
+    __slots__ = ("description", "replacements", "safety")
+
+    def __init__(self, safety: Safety, description: str, *replacements: Replacement) -> None:
+        self.safety: Final = safety
+        self.description: Final = description
+        self.replacements: Final = replacements
+
+
+class Found(Frozen):
+    """What a rule found, and how it could be mended, or None."""
+
+    __slots__ = ("finding", "fix")
+
+    def __init__(self, finding: Finding, fix: Fix | None = None) -> None:
+        self.finding: Final = finding
+        self.fix: Final = fix
+
+
+def at_key(
+    rule: Rule,
+    document: Document,
+    entry: Entry,
+    message: str,
+    *,
+    help: str = "",
+    severity: Severity | None = None,
+) -> Finding:
+    """A finding about the name of a setting."""
+    return _finding(rule, document, entry, entry.key_span, message, help, severity)
+
+
+def at_value(
+    rule: Rule,
+    document: Document,
+    entry: Entry,
+    message: str,
+    *,
+    help: str = "",
+    severity: Severity | None = None,
+) -> Finding:
+    """A finding about the value of a setting."""
+    return _finding(rule, document, entry, entry.value_span, message, help, severity)
+
+
+def about_file(rule: Rule, document: Document, message: str, *, help: str = "") -> Finding:
+    """A finding about a file as a whole."""
+    return Finding(rule.name, rule.severity, message, path=document.path, help=help)
+
+
+def _finding(
+    rule: Rule,
+    document: Document,
+    entry: Entry,
+    span: Span,
+    message: str,
+    help: str,
+    severity: Severity | None,
+) -> Finding:
+    return Finding(
+        rule.name,
+        severity or rule.severity,
+        message,
+        path=document.path,
+        place=document.place(span),
+        key=entry.key,
+        help=help,
+    )
+
+
+def whole_line(document: Document, entry: Entry) -> Replacement:
+    """The removal of a setting, with its line where it has the line for itself."""
+    from lockcfg.conf.edit import statement_span
+
+    return Replacement(statement_span(document.text or b"", entry), "")
+
+
+def text_of(document: Document, span: Span) -> str:
+    """The text of a stretch of a document."""
+    return decode((document.text or b"")[span.start : span.end])
