@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Replacement(Frozen):
-    """A rule's replacement, by lines and columns instead of bytes: text that takes the place of a stretch of a file.
+    """Text that takes the place of a stretch of a file; a rule's, by lines instead of bytes.
 
     Lines and columns count from 1, columns in characters; the end is the first position that is
     not replaced. An insertion ends where it starts.

@@ -28,7 +28,7 @@ Unsafe: takes the nearest of the choices.
 
 from __future__ import annotations
 
-from lockcfg.conf.settings import nearest, settings_of, spell
+from lockcfg.conf.settings import INTEGER_MAX, INTEGER_MIN, nearest, settings_of, spell
 from lockcfg.rules.rule import Fix, Found, Replacement, Rule, at_value
 
 TYPE_CHECKING = False
@@ -49,6 +49,8 @@ def check(subject: FileSubject, options: Options) -> Iterator[Found]:
         objection = setting.objection(entry.value, entry.literal) if setting else None
         if setting is None or objection is None or objection.rule != RULE.name:
             continue
+        if isinstance(entry.value, int) and not INTEGER_MIN <= entry.value <= INTEGER_MAX:
+            continue  # LK107 says more
         near = nearest(entry.value, setting.choices) if isinstance(entry.value, str) else None
         fix = None
         if near is not None:
