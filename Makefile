@@ -29,7 +29,7 @@ setup: $(VENV)/.installed
 $(VENV)/.installed: requirements.txt pyproject.toml
 	packaging/install-packages $(RUN_PACKAGES)
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --use-pep517 -r requirements.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	# A start-up hook of setuptools, which nothing here uses, costs every command 1 ms.
 	$(BIN)/pip uninstall --quiet --yes setuptools

@@ -5,7 +5,7 @@
     │   └── UnknownKeyError      no file has such a setting
     ├── ReadError                a file cannot be read, or is not what it should be
     ├── ConfSyntaxError          libvirt would not parse the text; carries the place
-    ├── WriteError               a file could not be written; the old one is still there
+    ├── WriteError               a file could not be written
     │   ├── BusyError            another lockcfg is writing there
     │   └── ChangedError         the file changed after it was read
     └── RefusedError             exit 1: the edit would do harm; carries the findings
@@ -67,7 +67,11 @@ class ConfSyntaxError(LockcfgError):
 
 
 class WriteError(LockcfgError):
-    """``path`` was not written; what was there before is still there, whole."""
+    """``path`` could not be written; what was there before is still there, whole.
+
+    But where the reason is that a directory could not be synced or the file not be read back:
+    then the new file is in place, whole, and may not survive a crash.
+    """
 
     def __init__(self, path: str, reason: str, *, help: str = "") -> None:
         super().__init__(f"{path}: {reason}", help=help)

@@ -13,14 +13,14 @@ PACKAGE = Path(__file__).parent.parent / "lockcfg"
 
 #: Each layer may import itself, those to the right of it, and :data:`FOUNDATION`.
 LAYERS = ("main", "commands", "report", "lint", "change", "rules", "host", "conf")
-FOUNDATION = {"errors", "findings", "frozen", "data", "filelock"}
+FOUNDATION = {"errors", "findings", "frozen", "data", "filelock", "yamlschema"}
 
 #: The only modules that may import these.
 KEEPERS = {
     "augeas": {"conf/tree.py"},
     "fcntl": {"filelock.py"},
-    "jsonschema": {"conf/rendering.py"},
-    "yaml": {"conf/rendering.py"},
+    "jsonschema": {"yamlschema.py"},
+    "yaml": {"yamlschema.py"},
     "shtab": {"commands/completion.py"},
 }
 

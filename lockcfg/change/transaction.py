@@ -89,8 +89,9 @@ class Transaction:
             for name, before in self._before.items()
             if before.text != self._after[name].text
         ]
-        off = not locks_disks(self.configuration()) if changed else False
-        changed.sort(key=lambda change: (change.after.kind.role == "driver") != off)
+        if len(changed) > 1:
+            off = not locks_disks(self.configuration())
+            changed.sort(key=lambda change: (change.after.kind.role == "driver") != off)
         return tuple(changed)
 
     def configuration(self, *, before: bool = False) -> Configuration:
@@ -113,6 +114,12 @@ class Transaction:
             errors_before = [f for f in check(change.before) if f.severity == "error"]
             if errors and len(errors) >= len(errors_before):
                 found.extend(errors)
+            # Some values libvirt starts with, and they do nothing good: not by our hand.
+            found.extend(
+                f
+                for f in check(change.after)
+                if f.rule == "bad-value" and f.severity != "error" and f.key in self._edited
+            )
         daemon_only = all(change.after.kind.role == "daemon" for change in changes)
         if not found and not daemon_only and not self._unprotected_is_fine:
             found.extend(self._unprotected())
@@ -171,9 +178,15 @@ class Transaction:
             finding
             for change in self.changes
             for finding in check(change.after)
-            if finding.severity == "warning" and finding.key in self._edited
+            if finding.severity == "warning"
+            and finding.key in self._edited
+            and finding.rule != "bad-value"
         ]
-        if not self._edited & {"lock_manager", "auto_disk_leases", *LOCKSPACE_KEYS}:
+        if self._unprotected_is_fine or not self._edited & {
+            "lock_manager",
+            "auto_disk_leases",
+            *LOCKSPACE_KEYS,
+        }:
             return found
         after = self.configuration()
         driver = after.documents["driver"]
@@ -234,7 +247,7 @@ def value_of(key: str, text: str, kind: FileKind, path: str) -> Value:
     digits = text[1:] if text[:1] in ("+", "-") else text
     is_integer = digits.isascii() and digits.isdigit()
     if is_integer and (setting is None or setting.takes_integer):
-        return int(text) if len(text) < 100 else 10**100
+        return int(text[:100])
     if text.startswith("[") and (setting is None or setting.takes_list):
         try:
             entry = parse(f"{key} = {text}\n".encode(), kind, path).get(key)

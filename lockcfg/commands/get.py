@@ -53,10 +53,12 @@ def run(arguments: argparse.Namespace) -> int:
     value: Value | None = entry.value if entry else None
     because = ""
     if entry is None and setting is not None:
-        from lockcfg.host.host import load_host
+        value, because = setting.default, setting.default_from or ""
+        if key == "require_lease_for_disks":  # its default depends on another setting
+            from lockcfg.host.host import load_host
 
-        effective = load_host(host).effective(key)
-        value, because = effective.value, effective.because
+            effective = load_host(host).effective(key)
+            value, because = effective.value, effective.because
     if arguments.json:
         from lockcfg.report import jsonreport
 

@@ -12,6 +12,7 @@ from lockcfg.conf.settings import (
     settings_of,
     spell,
 )
+from lockcfg.data import LENSES
 from lockcfg.errors import UnknownKeyError
 from lockcfg.report import terminal
 
@@ -41,6 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "name", nargs="?", metavar="KEY|FILE", help="a setting or one of libvirt's files"
     )
     parser.add_argument("--path", action="store_true", help="print where the schema file is")
+    parser.add_argument("--lenses", action="store_true", help="print where the Augeas lenses are")
     parser.add_argument(
         "--check", metavar="RENDERING", help="validate a YAML or JSON rendering of FILE"
     )
@@ -50,6 +52,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """See :mod:`lockcfg.main`."""
     name = arguments.name
+    if arguments.lenses:
+        terminal.stdout().value(LENSES)
+        return 0
     if name is None:
         return _list_files(arguments)
     if name in KINDS:
@@ -64,7 +69,7 @@ def run(arguments: argparse.Namespace) -> int:
 
         jsonreport.write({kind.name: dict(settings_of(kind)[name].schema) for kind in kinds})
         return 0
-    for kind in kinds:
+    for kind in sorted(kinds, key=lambda kind: "qemu" not in kind.drivers):
         _describe(settings_of(kind)[name])
     return 0
 

@@ -62,6 +62,9 @@ def run(arguments: argparse.Namespace) -> int:
             findings.append(syntax_finding(error))
         except ReadError as error:
             errors.append(error)
+    if not files and not errors:
+        where = ", ".join(arguments.paths) or host_of(arguments).directory
+        errors.append(ReadError(where, "there is none of libvirt's files"))
     if arguments.json:
         from lockcfg.report import jsonreport
 
@@ -94,8 +97,14 @@ def _files(
         host = host_of(arguments)
         for kind in kinds_of(host.driver):
             path = host.path(kind)
-            if os.path.lexists(path):
-                yield path, kind
+            try:
+                os.lstat(path)
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                errors.append(read_error(path, error))
+                continue
+            yield path, kind
         return
     for path in arguments.paths:
         if os.path.isdir(path):
@@ -115,7 +124,8 @@ def _walk(top: str, errors: list[ReadError]) -> Iterator[tuple[str, FileKind]]:
 
     for directory, directories, names in os.walk(top, onerror=note):
         directories.sort()
-        for name in sorted(names):
+        # A directory of such a name is yielded as well: to read it is an error to report.
+        for name in sorted([*names, *directories]):
             if name in KINDS:
                 yield os.path.join(directory, name), KINDS[name]
 

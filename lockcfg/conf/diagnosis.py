@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 
+from lockcfg.conf.document import decode
 from lockcfg.frozen import Frozen
 
 TYPE_CHECKING = False
@@ -30,6 +31,8 @@ _NAME: Final = re.compile(rb"[A-Za-z][A-Za-z0-9_]*+")
 _BLANKS: Final = re.compile(rb"[ \t]*+")
 _SPACE: Final = re.compile(rb"[ \t\r\n]*+")
 _SCALAR: Final = re.compile(rb"\"[^\"\r\n]*+\"|'[^'\r\n]*+'|[+-]?[0-9]++")
+#: What somebody may have meant as a string.
+_WORD: Final = re.compile(rb"[A-Za-z0-9_./:@-]{1,60}")
 _TO_LINE_END: Final = re.compile(rb"[^\r\n]*+")
 _TO_LINE_FEED: Final = re.compile(rb"[^\n]*+")
 
@@ -55,13 +58,18 @@ def diagnose(text: bytes) -> Problem | None:
         if at == end:
             return None
         if text[at : at + 1] not in (b"\n", b"\r", b";"):
-            return Problem(
-                "expecting a separator",
-                at,
-                "a setting ends with its line, a ';' or a '#' comment",
-            )
+            return Problem("expecting a separator", at, _help_separator(text, at))
         at = _after(_SPACE, text, at + 1)
     return None
+
+
+def _help_separator(text: bytes, at: int) -> str:
+    if text[at - 1 : at].isdigit() and (word := _WORD.match(text, at)):
+        # Most often an address: vnc_listen = 0.0.0.0
+        integer = re.search(rb"[+-]?[0-9]+\Z", text[:at])
+        start = decode(integer[0]) if integer else ""
+        return f'a string stands in quotes: "{start}{decode(word[0])}"'
+    return "a setting ends with its line, a ';' or a '#' comment"
 
 
 def _after(pattern: re.Pattern[bytes], text: bytes, at: int) -> int:
@@ -122,6 +130,8 @@ def _value(text: bytes, at: int, *, nested: bool) -> int | Problem:
         )
     if first in (b"+", b"-"):
         return Problem("unterminated number", at + 1, "a sign is followed by digits")
+    if word := _WORD.match(text, at):
+        return Problem("expecting a value", at, f'a string stands in quotes: "{decode(word[0])}"')
     return Problem(
         "expecting a value", at, "a value is a string in quotes, an integer, or a [ list ]"
     )

@@ -121,7 +121,8 @@ def _sample(text: bytes, key: bytes) -> tuple[int, bytes] | None:
 
     The last sample counts: what comes before may be prose that shows an example.
     """
-    pattern = re.compile(rb"(?<![^\r\n])[ \t]*#[ \t]*(%b[ \t]*=[ \t]*)([^\r\n]*)" % re.escape(key))
+    sample = rb"(?:^|\r)[ \t]*#[ \t]*(%b[ \t]*=[ \t]*)([^\r\n]*)" % re.escape(key)
+    pattern = re.compile(sample, re.MULTILINE)
     found: tuple[int, bytes] | None = None
     for start, end in between(text):
         for match in pattern.finditer(text, start, end):

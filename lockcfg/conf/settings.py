@@ -28,18 +28,19 @@ if TYPE_CHECKING:
 _EXPECTED: Final = {
     "bool": "0 or 1",
     "int": "an integer",
-    "uint": "an integer without a minus sign",
-    "ulonglong": "an integer without a minus sign",
-    "size": "an integer without a minus sign",
+    "uint": "a whole number",
+    "ulonglong": "a whole number",
+    "size": "a whole number",
     "string": "a string in quotes",
     "string-list": "a list of strings",
     "string-or-list": "a string or a list of strings",
-    "uint-or-unlimited": 'an integer without a minus sign, or "unlimited"',
+    "uint-or-unlimited": 'a whole number, or "unlimited"',
+    "uint-or-string": "a whole number or a string",
 }
 
-_UNSIGNED: Final = ("bool", "uint", "ulonglong", "size", "uint-or-unlimited")
+_UNSIGNED: Final = ("bool", "uint", "ulonglong", "size", "uint-or-unlimited", "uint-or-string")
 _INTEGERS: Final = (*_UNSIGNED, "int")
-_STRINGS: Final = ("string", "string-or-list", "uint-or-unlimited")
+_STRINGS: Final = ("string", "string-or-list", "uint-or-unlimited", "uint-or-string")
 _LISTS: Final = ("string-list", "string-or-list")
 
 #: What libvirt's parser keeps: a sign and 64 bits. Beyond it silently reads another number.
@@ -64,7 +65,8 @@ class Setting(Frozen):
     """One setting of one kind of file, as its schema describes it.
 
     ``type`` is how libvirt reads it, one of ``bool``, ``int``, ``uint``, ``ulonglong``,
-    ``size``, ``string``, ``string-list``, ``string-or-list`` and ``uint-or-unlimited``.
+    ``size``, ``string``, ``string-list``, ``string-or-list``, ``uint-or-unlimited`` and
+    ``uint-or-string``.
     ``default`` is what holds where it is not set; None where that is decided when libvirt is
     built or started, and ``default_from`` then says how. ``since`` is the first libvirt release
     that knows the setting, ``removed`` the first that no longer does, or None.

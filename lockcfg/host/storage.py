@@ -61,7 +61,7 @@ def storage_of(path: str, mounts: Sequence[Mount] | None = None) -> Storage:
         existing = os.path.dirname(existing)
     mount = mount_of(existing, read_mounts() if mounts is None else mounts)
     if mount is None:
-        return Storage(path, exists, None, "unknown", "a file system that is not listed")
+        return Storage(path, exists, None, "unknown", "a file system that this process cannot see")
     shared, reason = carries_locks(mount)
     return Storage(path, exists, mount, shared, reason)
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 HIDDEN: Final = '"********"'
 
 _SECRET: Final = re.compile(
-    r"""((?:vnc|spice)_password[ \t]*=[ \t]*)("{3}.*?(?:"{3}|$)|"[^"]*"?|'[^']*'?|[^;#\s]+)"""
+    r"""((?:vnc|spice|rdp)_password[ \t]*=[ \t]*)("{3}.*?(?:"{3}|$)|"[^"]*"?|'[^']*'?|[^;#\s]+)"""
 )
 
 

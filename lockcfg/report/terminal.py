@@ -113,19 +113,21 @@ class Terminal:
             return
         from lockcfg.report.secrets import hide_secrets
 
-        column, text = place.column - 1, place.text
+        number, bar = str(place.line), self.style("|", "dim")
+        hidden = hide_secrets(place.text)
+        if hidden != place.text:  # before it is cut: what is hidden is known by its name
+            shown = escape(hidden[:_WIDTH].replace("\t", " "))
+            self.line(f"  {self.style(number, 'dim')} {bar} {shown}")
+            return
+        column = place.column - 1
         cut = max(0, column - _WIDTH // 2)
-        shown = text[cut : cut + _WIDTH].replace("\t", " ")
-        hidden = hide_secrets(shown)
+        shown = place.text[cut : cut + _WIDTH].replace("\t", " ")
         before = escape(shown[: column - cut])
         caret = "^" + "~" * (min(place.length, _WIDTH) - 1)
-        number = str(place.line)
-        bar = self.style("|", "dim")
-        self.line(f"  {self.style(number, 'dim')} {bar} {escape(hidden)}")
-        if hidden == shown:
-            self.line(
-                f"  {' ' * len(number)} {bar} {' ' * _columns(before)}{self.style(caret, 'error')}"
-            )
+        self.line(f"  {self.style(number, 'dim')} {bar} {escape(shown)}")
+        self.line(
+            f"  {' ' * len(number)} {bar} {' ' * _columns(before)}{self.style(caret, 'error')}"
+        )
 
     def diff(self, lines: Iterable[str]) -> None:
         """The lines of a unified diff."""

@@ -50,7 +50,7 @@ def check(subject: FileSubject, options: Options) -> Iterator[Found]:
             continue
         others = kinds_anywhere_with(entry.key)
         same_driver = [k for k in others if set(k.drivers) & set(document.kind.drivers)]
-        names = [kind.name for kind in same_driver or others]
+        names = sorted((kind.name for kind in same_driver or others), key=_qemu_first)
         if names:
             yield Found(
                 at_key(
@@ -62,3 +62,7 @@ def check(subject: FileSubject, options: Options) -> Iterator[Found]:
                     help=f"move it to {names[0]}",
                 )
             )
+
+
+def _qemu_first(name: str) -> tuple[bool, str]:
+    return not name.startswith("qemu"), name

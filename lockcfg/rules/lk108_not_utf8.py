@@ -1,4 +1,4 @@
-"""A value that is not UTF-8.
+r"""A value that is not UTF-8.
 
 ## What it does
 

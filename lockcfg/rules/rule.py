@@ -7,6 +7,8 @@ whatever it needs to know of the world is in its subject.
 
 from __future__ import annotations
 
+import os
+
 from lockcfg.conf.document import Span, decode
 from lockcfg.findings import Finding
 from lockcfg.frozen import Frozen
@@ -60,22 +62,34 @@ class Options(Frozen):
 
     ``libvirt_version`` as a tuple such as ``(9, 0, 0)``, or None where it is not known;
     ``guests`` the largest number of guests on a host, ``spare_guests`` how many more come over
-    when others fail; ``image_directories`` where disk images are kept; ``groups`` the globs of
-    host directories that should be alike, by name of the group.
+    when others fail; ``descriptor_limit`` how many files virtlockd may have open, by default
+    what its systemd unit says; ``image_directories`` where disk images are kept; ``groups`` the
+    globs of host directories that should be alike, by name of the group.
     """
 
-    __slots__ = ("groups", "guests", "image_directories", "libvirt_version")
+    __slots__ = (
+        "descriptor_limit",
+        "groups",
+        "guests",
+        "image_directories",
+        "libvirt_version",
+        "spare_guests",
+    )
 
     def __init__(
         self,
         *,
         libvirt_version: tuple[int, ...] | None = None,
         guests: int | None = None,
+        spare_guests: int = 0,
+        descriptor_limit: int = 40960,
         image_directories: Sequence[str] = ("/var/lib/libvirt/images",),
         groups: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
         self.libvirt_version: Final = libvirt_version
         self.guests: Final = guests
+        self.spare_guests: Final = spare_guests
+        self.descriptor_limit: Final = descriptor_limit
         self.image_directories: Final = tuple(image_directories)
         self.groups: Final = dict(groups or {})
 
@@ -102,6 +116,77 @@ class HostSubject(Frozen):
     def __init__(self, directory: str, configuration: Configuration) -> None:
         self.directory: Final = directory
         self.configuration: Final = configuration
+
+
+class HostFiles(Frozen):
+    """The files of one host, as a repository of many holds them.
+
+    ``documents`` are those that are there, by the name of their kind; None is one that cannot
+    be parsed. Of 10,000 hosts most have the same contents, and one document then stands for
+    all files with its content: compare documents by identity, which is the same and costs
+    nothing, and take paths from here, as a document knows only one of its own.
+    """
+
+    __slots__ = ("directory", "documents")
+
+    def __init__(self, directory: str, documents: Mapping[str, Document | None]) -> None:
+        self.directory: Final = directory
+        self.documents: Final = documents
+
+    def path(self, name: str) -> str:
+        """Where the host's file of the kind called ``name`` is."""
+        return os.path.join(self.directory, name)
+
+    @property
+    def host(self) -> str:
+        """The host's own directory, without the tail that is the same for every host.
+
+        ``hosts/kvm01`` for ``hosts/kvm01/etc/libvirt``; empty where nothing else is there.
+        """
+        directory = self.directory.rstrip("/")
+        while directory:
+            parent, _, name = directory.rpartition("/")
+            if name not in _TAIL:
+                return directory
+            directory = parent
+        return ""
+
+    @property
+    def name(self) -> str:
+        """The name of the host, as its directory is called; empty where it has none."""
+        return self.host.rpartition("/")[2]
+
+
+#: What the directories between a host's own and libvirt's are called.
+_TAIL: Final = frozenset(
+    (".", "config", "etc", "files", "fs", "libvirt", "overlay", "root", "rootfs", "usr", "")
+)
+
+
+class RepositorySubject(Frozen):
+    """All hosts of a repository, in any order."""
+
+    __slots__ = ("hosts",)
+
+    def __init__(self, hosts: Sequence[HostFiles]) -> None:
+        self.hosts: Final = tuple(hosts)
+
+    def groups(self, options: Options) -> dict[str, tuple[HostFiles, ...]]:
+        """The hosts of each group that the settings name. A glob matches a host's directory
+        or one above it; a host may be in several groups."""
+        from fnmatch import fnmatchcase
+
+        return {
+            name: tuple(
+                host
+                for host in self.hosts
+                if any(
+                    fnmatchcase(host.directory, glob) or fnmatchcase(host.directory, f"{glob}/*")
+                    for glob in globs
+                )
+            )
+            for name, globs in options.groups.items()
+        }
 
 
 class Replacement(Frozen):
@@ -196,3 +281,9 @@ def whole_line(document: Document, entry: Entry) -> Replacement:
 def text_of(document: Document, span: Span) -> str:
     """The text of a stretch of a document."""
     return decode((document.text or b"")[span.start : span.end])
+
+
+def shown(text: str) -> str:
+    """``text`` out of a file, which may hold anything, as a part of a message of one line."""
+    text = "".join(character if character.isprintable() else "?" for character in text[:61])
+    return text if len(text) <= 60 else f"{text[:60]}…"

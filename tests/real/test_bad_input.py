@@ -18,7 +18,6 @@ import shutil
 import socket
 import stat
 import subprocess
-import sys
 import tempfile
 import time
 from contextlib import contextmanager
@@ -27,12 +26,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
+from tests.conftest import LOCKCFG, SAMPLES
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from typing import Final
 
-SAMPLES: Final = Path(os.environ.get("LIBVIRT_SAMPLES", "/etc/libvirt"))
-LOCKCFG: Final = Path(sys.executable).parent / "lockcfg"
 NAMES: Final = ("qemu.conf", "qemu-lockd.conf", "virtlockd.conf")
 NOBODY: Final = 65534
 

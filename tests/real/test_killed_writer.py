@@ -18,19 +18,18 @@ import stat
 import subprocess
 import sys
 import traceback
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
 from lockcfg.main import main
+from tests.conftest import LOCKCFG, SAMPLES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
     from typing import Final
 
-SAMPLES: Final = Path(os.environ.get("LIBVIRT_SAMPLES", "/etc/libvirt"))
-LOCKCFG: Final = Path(sys.executable).parent / "lockcfg"
 
 NOBODY: Final = 65534
 MODES: Final = {"qemu.conf": 0o640, "qemu-lockd.conf": 0o604}
@@ -115,7 +114,7 @@ class File(NamedTuple):
 
     mode: int
     owner: tuple[int, int]
-    attributes: dict[str, bytes]
+    attributes: tuple[tuple[str, bytes], ...]
 
 
 def file(path: Path) -> File:
@@ -123,7 +122,7 @@ def file(path: Path) -> File:
     return File(
         stat.S_IMODE(status.st_mode),
         (status.st_uid, status.st_gid),
-        {name: os.getxattr(path, name) for name in os.listxattr(path)},
+        tuple((name, os.getxattr(path, name)) for name in sorted(os.listxattr(path))),
     )
 
 
@@ -233,6 +232,17 @@ class Bench:
     def files(self) -> dict[str, File]:
         return {name: file(self.path(name)) for name in MODES if self.path(name).exists()}
 
+    def tree(self) -> frozenset[object]:
+        """All that is there: of two runs that leave the same, the next one does the same."""
+        return frozenset(
+            (
+                path.relative_to(self.root),
+                path.readlink() if path.is_symlink() else (file(path), path.stat().st_nlink),
+                path.read_bytes() if path.is_file() else b"",
+            )
+            for path in self.root.rglob("*")
+        )
+
     def hidden(self) -> list[str]:
         return [path.name for path in self.root.rglob(".*")]
 
@@ -280,6 +290,7 @@ def bench(tmp_path: Path, request: pytest.FixtureRequest) -> Bench:
 @pytest.mark.parametrize("bench", CASES, indirect=True)
 def test_killed_at_any_system_call_it_leaves_whole_files(bench: Bench) -> None:
     outcomes: list[tuple[str, ...]] = []
+    seen: set[frozenset[object]] = set()
     dirty = 0
     call = 0
     while True:
@@ -290,12 +301,18 @@ def test_killed_at_any_system_call_it_leaves_whole_files(bench: Bench) -> None:
         if not killed:
             break
         dirty += bool(bench.hidden())
-        bench.go_on()
-    print(f"killed at {call - 1} system calls; leftovers to remove after {dirty}")
+        tree = bench.tree()
+        if tree not in seen:
+            seen.add(tree)
+            bench.go_on()
+    print(
+        f"killed at {call - 1} system calls, which left {len(seen)} trees, {dirty} with leftovers"
+    )
     assert bench.hidden() == []
     assert outcomes[-1] == ("new", "new") if len(bench.case.changes) > 1 else "new" in outcomes[-1]
     assert call > 30
     assert dirty >= 5
+    assert len(seen) >= 5
     # In the order of the calls: all old, then one after the other new, and never back.
     states = list(dict.fromkeys(outcomes))
     assert len(states) == len(bench.case.changes) + 1

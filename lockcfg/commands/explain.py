@@ -1,0 +1,38 @@
+"""``lockcfg explain``: the manual of a rule."""
+
+from __future__ import annotations
+
+from lockcfg.errors import UsageError
+from lockcfg.report import terminal
+from lockcfg.rules import TABLE, rule_module
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+
+SUMMARY = "tell about a rule of the linter"
+DESCRIPTION = (
+    "Print the manual of a rule: what it does, why, an example, and what to write instead."
+)
+EXAMPLES = (("lockcfg explain LK104", "or: lockcfg explain duplicate-key"),)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """See :mod:`lockcfg.main`."""
+    parser.add_argument("rule", metavar="RULE", help="a code or a name")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """See :mod:`lockcfg.main`."""
+    wanted = arguments.rule
+    for name in TABLE:
+        code, slug = name[:5].upper(), name[6:].replace("_", "-")
+        if wanted.upper() == code or wanted == slug:
+            out = terminal.stdout()
+            module = rule_module(name)
+            out.line(f"{out.style(code, 'bold')} {slug} ({module.RULE.severity})")
+            out.line()
+            for line in (module.__doc__ or "").rstrip().splitlines():
+                out.line(out.style(line, "bold") if line.startswith("## ") else line)
+            return 0
+    raise UsageError(f"no rule is called '{wanted}'", help="'lockcfg rules' lists them")

@@ -1,0 +1,54 @@
+"""Applying the fixes of a run to the files.
+
+Fixes that touch each other are not applied together: the first one is, and the file is linted
+again, until there is nothing left to apply. So a second ``--fix`` changes nothing more.
+"""
+
+from __future__ import annotations
+
+from lockcfg.conf.document import decode, encode
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from lockcfg.lint.result import Fix, LintResult
+
+
+def fixable(result: LintResult, *, unsafe: bool) -> dict[str, list[Fix]]:
+    """The fixes to apply, by path: those of findings that count, and unsafe ones if asked for."""
+    found: dict[str, list[Fix]] = {}
+    for diagnostic in result.counted:
+        if diagnostic.fix is not None and (unsafe or diagnostic.fix.safety == "safe"):
+            found.setdefault(diagnostic.finding.path, []).append(diagnostic.fix)
+    return found
+
+
+def applied(text: bytes, fixes: Iterable[Fix]) -> bytes:
+    """``text`` with those of ``fixes`` that do not touch one another."""
+    lines = text.split(b"\n")
+    starts = [0]
+    for line in lines:
+        starts.append(starts[-1] + len(line) + 1)
+    taken: list[tuple[int, int, bytes]] = []
+
+    def offset(line: int, column: int) -> int:
+        if line > len(lines):
+            return len(text)
+        before = decode(lines[line - 1])[: column - 1]
+        return starts[line - 1] + len(encode(before))
+
+    for fix in fixes:
+        edits = [
+            (offset(r.line, r.column), offset(r.end_line, r.end_column), encode(r.text))
+            for r in fix.replacements
+        ]
+        if not any(_touch(edit, other) for edit in edits for other in taken):
+            taken.extend(edits)
+    for start, end, new in sorted(taken, reverse=True):
+        text = text[:start] + new + text[end:]
+    return text
+
+
+def _touch(one: tuple[int, int, bytes], other: tuple[int, int, bytes]) -> bool:
+    return one[0] <= other[1] and other[0] <= one[1]

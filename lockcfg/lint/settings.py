@@ -1,0 +1,234 @@
+"""The settings of a lint run: ``.lockcfg.yaml``, or ``[tool.lockcfg]`` of ``pyproject.toml``.
+
+``schemas/settings.schema.json`` describes them. Whoever runs the linter is led by the nearest
+settings file at or above the first path, and its directory is what paths are relative to.
+"""
+
+from __future__ import annotations
+
+import datetime
+import os
+from fnmatch import fnmatch
+
+from lockcfg.conf.load import read_bytes
+from lockcfg.errors import ReadError, UsageError
+from lockcfg.frozen import Frozen
+from lockcfg.rules import TABLE
+from lockcfg.rules.rule import Options
+from lockcfg.yamlschema import load_schema, load_yaml, violations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from typing import Any, Final
+
+    from lockcfg.findings import Severity
+
+FILE_NAME: Final = ".lockcfg.yaml"
+
+
+class SettingsWaiver(Frozen):
+    """A waiver of the settings: findings of ``rule`` in files that match ``path``."""
+
+    __slots__ = ("path", "reason", "rule", "until")
+
+    def __init__(self, rule: str, path: str, reason: str, until: datetime.date | None) -> None:
+        self.rule: Final = rule
+        self.path: Final = path
+        self.reason: Final = reason
+        self.until: Final = until
+
+
+class Settings(Frozen):
+    """What a run is told to do. ``root`` is what paths are relative to; ``path`` where the
+    settings were read from, or None for the built-in ones."""
+
+    __slots__ = (
+        "baseline",
+        "exclude",
+        "fail_level",
+        "ignore",
+        "options",
+        "path",
+        "per_path",
+        "root",
+        "select",
+        "severity",
+        "waivers",
+    )
+
+    def __init__(
+        self,
+        root: str,
+        *,
+        path: str | None = None,
+        select: Sequence[str] = (),
+        ignore: Sequence[str] = (),
+        severity: Mapping[str, Severity] | None = None,
+        fail_level: Severity = "warning",
+        exclude: Sequence[str] = (),
+        per_path: Sequence[tuple[str, Sequence[str]]] = (),
+        waivers: Sequence[SettingsWaiver] = (),
+        baseline: str | None = None,
+        options: Options | None = None,
+    ) -> None:
+        self.root: Final = root
+        self.path: Final = path
+        self.select: Final = tuple(select)
+        self.ignore: Final = tuple(ignore)
+        self.severity: Final = dict(severity or {})
+        self.fail_level: Final = fail_level
+        self.exclude: Final = tuple(exclude)
+        self.per_path: Final = tuple((glob, tuple(rules)) for glob, rules in per_path)
+        self.waivers: Final = tuple(waivers)
+        self.baseline: Final = baseline
+        self.options: Final = options or Options()
+
+    def relative(self, path: str) -> str:
+        """``path`` relative to :attr:`root` where it is inside, else absolute, normalised."""
+        absolute = os.path.abspath(path)
+        if absolute.startswith(f"{self.root.rstrip('/')}/"):
+            return absolute[len(self.root.rstrip("/")) + 1 :]
+        return absolute
+
+
+def means(name: str, code: str, slug: str) -> bool:
+    """Whether ``name``, as settings and waivers write it, names the rule: by its code, the
+    beginning of codes, its slug, or ALL."""
+    return name in (code, slug, "ALL") or (name.startswith("LK") and code.startswith(name))
+
+
+def known_rule(name: str) -> bool:
+    """Whether ``name`` names any rule at all."""
+    for module in TABLE:
+        code, slug = module[:5].upper(), module[6:].replace("_", "-")
+        if means(name, code, slug):
+            return True
+    return False
+
+
+def matches(path: str, pattern: str) -> bool:
+    """Whether a relative path matches a glob, in whole or from one of its directories on."""
+    return fnmatch(path, pattern) or fnmatch(path, f"{pattern}/*") or fnmatch(path, f"*/{pattern}")
+
+
+def load_settings(start: str, explicit: str | None = None) -> Settings:
+    """The settings for what is at ``start``; those in the file ``explicit`` if it is given.
+
+    Raises :class:`ReadError` for a file that cannot be read and :class:`UsageError` for one
+    that the schema does not take, with the place in it.
+    """
+    if explicit is not None:
+        path = os.path.abspath(explicit)
+        return _settings(path, _content(path), os.path.dirname(path))
+    directory = os.path.abspath(start)
+    if not os.path.isdir(directory):
+        directory = os.path.dirname(directory)
+    top = directory
+    while True:
+        path = os.path.join(directory, FILE_NAME)
+        if os.path.isfile(path):
+            return _settings(path, _content(path), directory)
+        project = os.path.join(directory, "pyproject.toml")
+        if os.path.isfile(project) and (content := _content(project)) is not None:
+            return _settings(project, content, directory)
+        if os.path.exists(os.path.join(directory, ".git")):
+            return Settings(directory)
+        parent = os.path.dirname(directory)
+        if parent == directory:
+            here = os.getcwd()
+            return Settings(here if f"{top}/".startswith(f"{here.rstrip('/')}/") else top)
+        directory = parent
+
+
+def _content(path: str) -> Any:
+    """What a settings file holds; None for a pyproject.toml that has no table for us."""
+    text = read_bytes(path)
+    if path.endswith(".toml"):
+        import tomllib
+
+        try:
+            return tomllib.loads(text.decode()).get("tool", {}).get("lockcfg")
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise ReadError(path, f"is not TOML: {error}") from error
+    content = load_yaml(text, path)
+    return {} if content is None else content
+
+
+def _settings(path: str, content: Any, root: str) -> Settings:
+    content = {} if content is None else _plain(content)
+    for where, message in violations(content, load_schema("settings")):
+        raise UsageError(f"{path}: {f'{where}: ' if where else ''}{message}")
+    waivers = [
+        SettingsWaiver(w["rule"], w["path"], w["reason"], _date(path, w.get("until")))
+        for w in content.get("waivers", ())
+    ]
+    per_path = [(each["path"], each["ignore"]) for each in content.get("per-path", ())]
+    names: list[str] = [
+        *content.get("select", ()),
+        *content.get("ignore", ()),
+        *content.get("severity", ()),
+        *(waiver.rule for waiver in waivers),
+        *(name for _, rules in per_path for name in rules),
+    ]
+    check_names(names, path)
+    baseline = content.get("baseline")
+    return Settings(
+        root,
+        path=path,
+        select=content.get("select", ()),
+        ignore=content.get("ignore", ()),
+        severity=content.get("severity"),
+        fail_level=content.get("fail-level", "warning"),
+        exclude=content.get("exclude", ()),
+        per_path=per_path,
+        waivers=waivers,
+        baseline=os.path.join(root, baseline) if baseline else None,
+        options=_options(content),
+    )
+
+
+def check_names(names: Iterable[str], where: str) -> None:
+    """Raise :class:`UsageError` for a name that names no rule."""
+    for name in names:
+        if not known_rule(name):
+            raise UsageError(f"{where}: no rule is called '{name}'", help="see 'lockcfg rules'")
+
+
+def _options(content: Mapping[str, Any]) -> Options:
+    given: dict[str, Any] = {
+        key.replace("-", "_"): content[key]
+        for key in ("guests", "spare-guests", "descriptor-limit", "image-directories", "groups")
+        if key in content
+    }
+    if "libvirt-version" in content:
+        given["libvirt_version"] = version(content["libvirt-version"])
+    return Options(**given)
+
+
+def version(text: str) -> tuple[int, ...]:
+    """A libvirt release as numbers. Raises :class:`UsageError`."""
+    try:
+        return tuple(int(part) for part in text.split("."))
+    except ValueError:
+        raise UsageError(f"'{text}' is no libvirt version", help="such as 9.0.0") from None
+
+
+def _date(path: str, text: str | None) -> datetime.date | None:
+    if text is None:
+        return None
+    try:
+        return datetime.date.fromisoformat(text)
+    except ValueError:
+        raise UsageError(f"{path}: waivers: '{text}' is no date") from None
+
+
+def _plain(content: Any) -> Any:
+    """YAML's own dates as the text they were."""
+    if isinstance(content, dict):
+        return {key: _plain(value) for key, value in content.items()}
+    if isinstance(content, list):
+        return [_plain(value) for value in content]
+    if isinstance(content, datetime.date):
+        return content.isoformat()
+    return content

@@ -1,0 +1,40 @@
+"""Whether version control has a file. The only caller of git."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+
+
+class Tracked:
+    """The files that git tracks below ``root``; asked once, when it is first needed."""
+
+    def __init__(self, root: str) -> None:
+        self._root = root
+        self._paths: set[str] | None = None
+        self._asked = False
+
+    def has(self, path: str) -> bool | None:
+        """Whether the file at ``path`` is tracked; None where there is no repository or no git."""
+        if not self._asked:
+            self._asked = True
+            self._paths = self._ask()
+        if self._paths is None:
+            return None
+        return os.path.realpath(path) in self._paths
+
+    def _ask(self) -> set[str] | None:
+        try:
+            result = subprocess.run(
+                ["git", "-C", self._root, "ls-files", "-z"],
+                capture_output=True,
+                check=False,
+                timeout=60,
+            )
+        except (OSError, subprocess.TimeoutExpired):
+            return None
+        if result.returncode:
+            return None
+        top = os.path.realpath(self._root)
+        names = result.stdout.split(b"\0")
+        return {os.path.join(top, os.fsdecode(name)) for name in names if name}

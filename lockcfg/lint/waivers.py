@@ -1,0 +1,102 @@
+"""Waivers in comments.
+
+    lock_manager = "nop"  # lockcfg: ignore[LK202] lab host, see ticket 17 (until 2027-06-30)
+
+A comment behind a setting, or on the line above it, waives findings of the rules it names about
+that line; ``ignore-file`` waives them in the whole file. After the bracket stands the reason.
+"""
+
+from __future__ import annotations
+
+import datetime
+import re
+
+from lockcfg.conf.document import Span, decode
+from lockcfg.frozen import Frozen
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
+
+    from lockcfg.conf.document import Document
+
+_WAIVER: Final = re.compile(
+    rb"#[ \t]*lockcfg:[ \t]*(ignore|ignore-file)\[([^\]\r\n]*)\]([^\r\n#]*)"
+)
+_UNTIL: Final = re.compile(r"\(until (\d{4}-\d{2}-\d{2})\)\s*$")
+
+
+class Waiver(Frozen):
+    """One waiver in a comment.
+
+    ``rules`` are codes or slugs as they are written, ``until`` the last day it counts or None.
+    ``line`` is the line it is about, or with ``whole_file`` just where it stands. ``span`` is
+    the comment.
+    """
+
+    __slots__ = ("line", "reason", "rules", "span", "until", "whole_file")
+
+    def __init__(
+        self,
+        rules: tuple[str, ...],
+        reason: str,
+        until: datetime.date | None,
+        line: int,
+        span: Span,
+        *,
+        whole_file: bool,
+    ) -> None:
+        self.rules: Final = rules
+        self.reason: Final = reason
+        self.until: Final = until
+        self.line: Final = line
+        self.span: Final = span
+        self.whole_file: Final = whole_file
+
+    def covers(self, line: int | None) -> bool:
+        """Whether it is about a finding in ``line``; None is the whole file."""
+        if self.whole_file:
+            return True
+        return line == self.line
+
+
+def waivers_in(document: Document) -> list[Waiver]:
+    """The waivers in the comments of a document, in its order.
+
+    What looks like one inside a string is none. A date that is none of the calendar counts as
+    the past: such a waiver has expired.
+    """
+    text = document.text or b""
+    if b"lockcfg:" not in text:
+        return []
+    found: list[Waiver] = []
+    for match in _WAIVER.finditer(text):
+        if any(
+            entry.value_span.start <= match.start() < entry.value_span.end
+            for entry in document.entries
+        ):
+            continue
+        reason = decode(match.group(3)).strip()
+        until = None
+        if date := _UNTIL.search(reason):
+            reason = reason[: date.start()].strip()
+            try:
+                until = datetime.date.fromisoformat(date.group(1))
+            except ValueError:
+                until = datetime.date.min
+        rules = tuple(name.strip() for name in decode(match.group(2)).split(",") if name.strip())
+        line = text.count(b"\n", 0, match.start()) + 1
+        start = text.rfind(b"\n", 0, match.start()) + 1
+        # Behind a setting it is about that line alone; on a line of its own about the next.
+        behind = bool(text[start : match.start()].strip(b" \t\r"))
+        found.append(
+            Waiver(
+                rules,
+                reason,
+                until,
+                line if behind else line + 1,
+                Span(match.start(), match.end()),
+                whole_file=match.group(1) == b"ignore-file",
+            )
+        )
+    return found

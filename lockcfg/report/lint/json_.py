@@ -1,0 +1,92 @@
+"""JSON of our own, which ``schemas/lint-output.schema.json`` describes."""
+
+from __future__ import annotations
+
+from lockcfg.report.lint import clean, counts, dump, reason, relative, replacements
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, TextIO
+
+    from lockcfg.lint.result import Diagnostic, LintResult
+
+
+def write(result: LintResult, stream: TextIO, *, root: str) -> None:
+    """See :mod:`lockcfg.report.lint`."""
+    findings, fixable, suppressed = counts(result)
+    dump(
+        {
+            "version": result.version,
+            "summary": {
+                "files": result.files,
+                "hosts": result.hosts,
+                "findings": findings,
+                "suppressed": suppressed,
+                "fixable": fixable,
+            },
+            "findings": (_finding(diagnostic, root) for diagnostic in result.diagnostics),
+            "unreadable": (
+                {"path": clean(relative(path, root)), "reason": clean(why)}
+                for path, why in result.unreadable
+            ),
+            "notes": (clean(note) for note in result.notes),
+            "rules": (
+                {
+                    "code": rule.code,
+                    "name": rule.name,
+                    "severity": rule.severity,
+                    "summary": clean(rule.summary),
+                    "url": clean(rule.url),
+                }
+                for rule in result.rules
+            ),
+        },
+        stream,
+    )
+    stream.write("\n")
+
+
+def _finding(diagnostic: Diagnostic, root: str) -> dict[str, Any]:
+    finding, place = diagnostic.finding, diagnostic.finding.place
+    return {
+        "code": diagnostic.code,
+        "rule": finding.rule,
+        "severity": finding.severity,
+        "message": clean(finding.message),
+        "path": clean(relative(finding.path, root)),
+        "line": place.line if place else None,
+        "column": place.column if place else None,
+        "end_column": place.column + place.length if place else None,
+        "key": clean(finding.key) if finding.key is not None else None,
+        "help": clean(finding.help),
+        "fingerprint": diagnostic.fingerprint,
+        "fix": _fix(diagnostic),
+        "suppression": _suppression(diagnostic),
+    }
+
+
+def _fix(diagnostic: Diagnostic) -> dict[str, Any] | None:
+    fix = diagnostic.fix
+    if fix is None:
+        return None
+    return {
+        "safety": fix.safety,
+        "description": clean(fix.description),
+        "replacements": [
+            {
+                "line": replacement.line,
+                "column": replacement.column,
+                "end_line": replacement.end_line,
+                "end_column": replacement.end_column,
+                "text": replacement.text,
+            }
+            for replacement in replacements(diagnostic)
+        ],
+    }
+
+
+def _suppression(diagnostic: Diagnostic) -> dict[str, Any] | None:
+    suppression = diagnostic.suppression
+    if suppression is None:
+        return None
+    return {"kind": suppression.kind, "reason": reason(diagnostic)}

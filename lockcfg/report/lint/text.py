@@ -1,0 +1,90 @@
+"""For a person: each finding with its line, what to do, and a last line that counts."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from lockcfg.findings import Finding, Place
+from lockcfg.report.lint import counts, relative
+from lockcfg.report.terminal import Terminal, escape
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import TextIO
+
+    from lockcfg.lint.result import Diagnostic, Fix, LintResult
+
+
+def write(result: LintResult, stream: TextIO, *, root: str) -> None:
+    """See :mod:`lockcfg.report.lint`."""
+    terminal = Terminal(stream)
+    for diagnostic in result.diagnostics:
+        if diagnostic.suppression is None:
+            terminal.finding(_shown(diagnostic, root))
+            if diagnostic.fix is not None:
+                _fix(diagnostic.fix, terminal)
+    _end(result, terminal, root)
+
+
+def write_statistics(result: LintResult, stream: TextIO) -> None:
+    """How many findings each rule has, the most first."""
+    terminal = Terminal(stream)
+    counted = [d for d in result.diagnostics if d.suppression is None]
+    by_rule = Counter((d.code, d.finding.rule) for d in counted)
+    fixable = Counter(d.code for d in counted if d.fix is not None and d.fix.safety == "safe")
+    rows = sorted(by_rule.items(), key=lambda row: (-row[1], row[0]))
+    width = len(str(rows[0][1])) if rows else 0
+    if rows:
+        terminal.table(
+            [
+                (f"{count:{width}}", code, name, f"{fixable[code]} fixable" * bool(fixable[code]))
+                for (code, name), count in rows
+            ]
+        )
+    terminal.line(_summary(result))
+
+
+def _shown(diagnostic: Diagnostic, root: str) -> Finding:
+    """The finding with the rule's code, and its path as it is printed."""
+    finding, place = diagnostic.finding, diagnostic.finding.place
+    path = relative(finding.path, root)
+    if place is not None:
+        place = Place(path, place.line, place.column, place.text, place.length)
+    return Finding(
+        f"{diagnostic.code} {finding.rule}",
+        finding.severity,
+        finding.message,
+        path=path,
+        place=place,
+        help=finding.help,
+    )
+
+
+def _fix(fix: Fix, terminal: Terminal) -> None:
+    hint = "fixable with --fix" if fix.safety == "safe" else "fixable with --unsafe-fixes"
+    terminal.line(f"  {terminal.style('fix:', 'info')} {escape(fix.description)} ({hint})")
+
+
+def _end(result: LintResult, terminal: Terminal, root: str) -> None:
+    """What could not be looked at, and the counts."""
+    for path, why in result.unreadable:
+        terminal.finding(Finding("", "error", f"cannot be read: {why}", path=relative(path, root)))
+    for note in result.notes:
+        terminal.line(f"{terminal.style('note:', 'info')} {escape(note)}")
+    terminal.line(_summary(result))
+
+
+def _summary(result: LintResult) -> str:
+    findings, fixable, suppressed = counts(result)
+    parts = [
+        f"{_count(findings, 'finding')} in {_count(result.files, 'file')}",
+        f"{fixable} fixable",
+        f"{suppressed} suppressed",
+    ]
+    if result.unreadable:
+        parts.append(f"{len(result.unreadable)} unreadable")
+    return ", ".join(parts)
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}{'' if number == 1 else 's'}"

@@ -1,0 +1,59 @@
+"""Locking is turned off.
+
+## What it does
+
+Reports `lock_manager = "nop"`. Where lockd has settings all the same it is LK203.
+
+## Why is this bad
+
+`nop` locks nothing: two guests can write one disk at the same time. It may be what is wanted,
+where something above libvirt sees to it; a waiver is the place to say so.
+
+## Example
+
+```conf qemu.conf
+lock_manager = "nop"
+```
+
+## Use instead
+
+```conf qemu.conf
+lock_manager = "lockd"
+```
+
+## Fix
+
+None: someone has turned it off, and may have had a reason.
+"""
+
+from __future__ import annotations
+
+from lockcfg.rules.lk201_no_lock_manager import lockd_is_configured
+from lockcfg.rules.rule import Found, Rule, at_value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lockcfg.rules.rule import HostSubject, Options
+
+RULE = Rule("LK202", "lock-manager-off", "warning", scope="host")
+
+
+def check(subject: HostSubject, options: Options) -> Iterator[Found]:
+    """See the manual above."""
+    del options
+    configuration = subject.configuration
+    driver = configuration.documents["driver"]
+    entry = driver.get("lock_manager")
+    if entry is None or entry.value != "nop" or lockd_is_configured(configuration):
+        return
+    yield Found(
+        at_value(
+            RULE,
+            driver,
+            entry,
+            'lock_manager = "nop" locks nothing: two guests can write one disk at the same time',
+            help="say 'lockcfg enable'; if it is off on purpose, waive this with the reason",
+        )
+    )

@@ -1,0 +1,79 @@
+"""The values that libvirt's sample shows, taken for the defaults.
+
+## What it does
+
+Reports `auto_disk_leases = 0` and `require_lease_for_disks = 1` together, as the commented sample
+of libvirt has them. With lockspace directories it is LK204, and while lockd is not the lock
+manager LK203.
+
+## Why is this bad
+
+The values shown in the sample are not the defaults: those are 1 and 0. With both uncommented, a
+guest that has writable disks and no `<lease>` in its own configuration, as nearly every guest,
+does not start. It is found out at the next start of a guest after libvirt was restarted.
+
+## Example
+
+```conf qemu.conf
+lock_manager = "lockd"
+```
+
+```conf qemu-lockd.conf
+auto_disk_leases = 0
+require_lease_for_disks = 1
+```
+
+## Use instead
+
+```conf qemu.conf
+lock_manager = "lockd"
+```
+
+```conf qemu-lockd.conf
+# auto_disk_leases = 0
+# require_lease_for_disks = 1
+```
+
+## Fix
+
+Unsafe: sets `auto_disk_leases = 1`, with which every disk is locked.
+"""
+
+from __future__ import annotations
+
+from lockcfg.host.host import LOCKSPACE_KEYS
+from lockcfg.rules.rule import Fix, Found, Replacement, Rule, at_value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lockcfg.rules.rule import HostSubject, Options
+
+RULE = Rule("LK205", "sample-trap", "warning", scope="host", fix="unsafe")
+
+
+def check(subject: HostSubject, options: Options) -> Iterator[Found]:
+    """See the manual above."""
+    del options
+    configuration = subject.configuration
+    lockd = configuration.documents["lockd"]
+    entry = lockd.get("auto_disk_leases")
+    if configuration.lock_manager != "lockd" or configuration.auto_disk_leases or entry is None:
+        return
+    required = configuration.effective("require_lease_for_disks")
+    if required.value != 1 or required.place is None:
+        return  # who sets the one alone has not copied the sample
+    if any(configuration.lockspace(key) is not None for key in LOCKSPACE_KEYS):
+        return
+    yield Found(
+        at_value(
+            RULE,
+            lockd,
+            entry,
+            "guests with writable disks and no <lease> do not start: auto_disk_leases = 0 with"
+            " require_lease_for_disks = 1 is what libvirt's sample shows, not its defaults",
+            help="take both lines out, unless every guest has <lease> elements",
+        ),
+        Fix("unsafe", "set auto_disk_leases = 1", Replacement(entry.value_span, "1")),
+    )

@@ -1,0 +1,116 @@
+"""A lockspace directory that is not in its plain form.
+
+## What it does
+
+Reports a lockspace directory with a doubled slash, a `.` or `..`, or a blank at the end; with
+nothing but a slash at the end it is an info. Only directories that are in use are looked at (see
+LK203 and LK204), and a path that is not absolute is what LK106 reports.
+
+## Why is this bad
+
+The lock daemon knows a lockspace by its directory as it is written. `/srv/locks` and
+`/srv/locks/` are two lockspaces to it, and it grants one and the same lock in both. Whoever tidies
+the path up later does just that: guests that were started before hold their locks in the one,
+those started after it in the other.
+
+## Example
+
+```conf qemu.conf
+lock_manager = "lockd"
+```
+
+```conf qemu-lockd.conf
+file_lockspace_dir = "/srv//locks/files"
+```
+
+## Use instead
+
+```conf qemu.conf
+lock_manager = "lockd"
+```
+
+```conf qemu-lockd.conf
+file_lockspace_dir = "/srv/locks/files"
+```
+
+## Fix
+
+Unsafe: writes the plain form. To a running lock daemon that is another lockspace: restart libvirt
+with it while no guest is running. Behind a symbolic link, `..` leads elsewhere.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+
+from lockcfg.conf.settings import spell
+from lockcfg.rules.rule import Fix, Found, Replacement, Rule, at_value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Final
+
+    from lockcfg.conf.document import Entry
+    from lockcfg.host.host import Configuration
+    from lockcfg.rules.rule import HostSubject, Options
+
+RULE = Rule("LK208", "lockspace-path", "warning", scope="host", fix="unsafe")
+
+_SLASH_AT_END: Final = "a slash at the end"
+
+
+def check(subject: HostSubject, options: Options) -> Iterator[Found]:
+    """See the manual above."""
+    del options
+    lockd = subject.configuration.documents["lockd"]
+    for entry, directory in lockspaces_in_use(subject.configuration):
+        oddities = _oddities(directory)
+        if not oddities:
+            continue
+        yield Found(
+            at_value(
+                RULE,
+                lockd,
+                entry,
+                f"{entry.key} has {' and '.join(oddities)}: to the lock daemon the same directory"
+                " written otherwise is another lockspace",
+                help="write the plain path, and restart with it while no guest is running",
+                severity="info" if oddities == [_SLASH_AT_END] else None,
+            ),
+            _fix(entry, directory),
+        )
+
+
+def lockspaces_in_use(configuration: Configuration) -> Iterator[tuple[Entry, str]]:
+    """The settings that name a lockspace directory in use, and the directories."""
+    for key, directory in configuration.lockspaces.items():
+        entry = configuration.documents["lockd"].get(key)
+        assert entry is not None
+        yield entry, directory
+
+
+def _oddities(directory: str) -> list[str]:
+    """What is odd about an absolute path, in words."""
+    found = []
+    if "//" in directory:
+        found.append("a doubled slash")
+    if re.search(r"/\.\.?(/|\Z)", directory):
+        found.append("a '.' or '..'")
+    if directory != directory.rstrip():
+        found.append("a blank at the end")
+    if re.search(r"[^/]/\Z", directory):
+        found.append(_SLASH_AT_END)
+    return found
+
+
+def _fix(entry: Entry, directory: str) -> Fix | None:
+    plain = "/" + os.path.normpath(directory.rstrip()).lstrip("/")
+    if _oddities(plain):
+        return None
+    try:
+        literal = spell(plain)
+    except ValueError:
+        return None  # it has both kinds of quotes
+    return Fix("unsafe", "write the plain path", Replacement(entry.value_span, literal))

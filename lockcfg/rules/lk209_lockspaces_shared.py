@@ -1,0 +1,97 @@
+"""Two lockspaces in one directory.
+
+## What it does
+
+Reports two of `file_lockspace_dir`, `lvm_lockspace_dir` and `scsi_lockspace_dir` that name the
+same directory, or one inside another. Only directories that are in use are looked at (see LK203
+and LK204).
+
+## Why is this bad
+
+Disks are locked all the same, as the names in the three differ. But nobody can tell any more
+what a lock file belongs to, the hash of a path, a logical volume or a SCSI volume; and a lockspace
+inside another looks like one of its lock files, to be cleaned up with them.
+
+## Example
+
+```conf qemu.conf
+lock_manager = "lockd"
+```
+
+```conf qemu-lockd.conf
+file_lockspace_dir = "/srv/locks"
+lvm_lockspace_dir = "/srv/locks/lvm"
+```
+
+## Use instead
+
+```conf qemu.conf
+lock_manager = "lockd"
+```
+
+```conf qemu-lockd.conf
+file_lockspace_dir = "/srv/locks/files"
+lvm_lockspace_dir = "/srv/locks/lvm"
+```
+
+## Fix
+
+None: which directories all hosts share is for a person to say.
+"""
+
+from __future__ import annotations
+
+import os
+
+from lockcfg.rules.lk208_lockspace_path import lockspaces_in_use
+from lockcfg.rules.rule import Found, Rule, at_value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Literal
+
+    from lockcfg.rules.rule import HostSubject, Options
+
+RULE = Rule("LK209", "lockspaces-shared", "info", scope="host")
+
+
+def check(subject: HostSubject, options: Options) -> Iterator[Found]:
+    """See the manual above."""
+    del options
+    lockd = subject.configuration.documents["lockd"]
+    before: list[tuple[str, str]] = []
+    for entry, directory in lockspaces_in_use(subject.configuration):
+        for key, other in before:
+            how = relation(directory, other)
+            if how is None:
+                continue
+            if how == "same":
+                what = f"{entry.key} names the same directory as {key}"
+            elif how == "inside":
+                what = f"{entry.key} is inside {key}"
+            else:
+                what = f"{key} is inside {entry.key}"
+            yield Found(
+                at_value(
+                    RULE,
+                    lockd,
+                    entry,
+                    f"{what}: what a lock file there belongs to cannot be told",
+                    help="give each of them a directory of its own, next to the others",
+                )
+            )
+            break
+        before.append((entry.key, directory))
+
+
+def relation(directory: str, other: str) -> Literal["same", "inside", "around"] | None:
+    """What one absolute path is to another; None where they have nothing to do with each other."""
+    paths = os.path.normpath(directory), os.path.normpath(other)
+    one, two = (os.path.commonpath((path,)) for path in paths)
+    if one == two:
+        return "same"
+    common = os.path.commonpath(paths)
+    if common == two:
+        return "inside"
+    return "around" if common == one else None

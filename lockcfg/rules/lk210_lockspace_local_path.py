@@ -1,0 +1,92 @@
+"""A lockspace where every host has its own.
+
+## What it does
+
+Reports a lockspace directory in `/tmp`, `/var/tmp`, `/run`, `/var/run`, `/var/lock`, `/dev`,
+`/proc` or `/sys`, but for `/run/gluster`, where GlusterFS mounts its shared storage. Only
+directories that are in use are looked at (see LK203 and LK204).
+
+## Why is this bad
+
+What lies there belongs to one host: guests on other hosts are not kept out. In `/tmp` and
+`/var/tmp`, moreover, files that look old are cleaned up, and when a lock file is removed, the next
+guest is granted a lock that is still held.
+
+## Example
+
+```conf qemu.conf
+lock_manager = "lockd"
+```
+
+```conf qemu-lockd.conf
+file_lockspace_dir = "/run/libvirt/locks"
+```
+
+## Use instead
+
+```conf qemu.conf
+lock_manager = "lockd"
+```
+
+```conf qemu-lockd.conf
+file_lockspace_dir = "/srv/locks/files"
+```
+
+## Fix
+
+None: which directory all hosts share is for a person to say.
+"""
+
+from __future__ import annotations
+
+from lockcfg.rules.lk208_lockspace_path import lockspaces_in_use
+from lockcfg.rules.lk209_lockspaces_shared import relation
+from lockcfg.rules.rule import Found, Rule, at_value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Final
+
+    from lockcfg.rules.rule import HostSubject, Options
+
+RULE = Rule("LK210", "lockspace-local-path", "warning", scope="host")
+
+_LOCAL: Final = (
+    "/tmp",  # noqa: S108
+    "/var/tmp",  # noqa: S108
+    "/run",
+    "/var/run",
+    "/var/lock",
+    "/dev",
+    "/proc",
+    "/sys",
+)
+
+#: Mounted by GlusterFS on all hosts of a pool (cluster.enable-shared-storage).
+_SHARED: Final = ("/run/gluster", "/var/run/gluster")
+
+
+def check(subject: HostSubject, options: Options) -> Iterator[Found]:
+    """See the manual above."""
+    del options
+    lockd = subject.configuration.documents["lockd"]
+    for entry, directory in lockspaces_in_use(subject.configuration):
+        top = _top(directory, _LOCAL)
+        if top is None or _top(directory, _SHARED) is not None:
+            continue
+        yield Found(
+            at_value(
+                RULE,
+                lockd,
+                entry,
+                f"{entry.key} is in {top}, which every host has for itself: guests on other hosts"
+                " are not kept out",
+                help="use a directory on a file system that all hosts mount",
+            )
+        )
+
+
+def _top(directory: str, tops: tuple[str, ...]) -> str | None:
+    """Which of ``tops`` a directory is, or is below."""
+    return next((top for top in tops if relation(directory, top) in ("same", "inside")), None)

@@ -1,0 +1,88 @@
+"""A lockspace among the disk images.
+
+## What it does
+
+Reports a lockspace directory that is an image directory (`image-directories` of the settings, by
+default `/var/lib/libvirt/images`), is inside one or has one inside. Only directories that are in
+use are looked at (see LK203 and LK204).
+
+## Why is this bad
+
+Image directories are listed as storage pools, copied, moved and cleaned up, and a lock file looks
+like a stray empty file there. When one is removed, the next guest is granted a lock that is still
+held. And libvirt makes a lockspace directory for root alone, where others must read the images.
+
+## Example
+
+```yaml settings
+image-directories: [/srv/images]
+```
+
+```conf qemu.conf
+lock_manager = "lockd"
+```
+
+```conf qemu-lockd.conf
+file_lockspace_dir = "/srv/images/locks"
+```
+
+## Use instead
+
+```yaml settings
+image-directories: [/srv/images]
+```
+
+```conf qemu.conf
+lock_manager = "lockd"
+```
+
+```conf qemu-lockd.conf
+file_lockspace_dir = "/srv/locks/files"
+```
+
+## Fix
+
+None: which directory all hosts share is for a person to say.
+"""
+
+from __future__ import annotations
+
+import os
+
+from lockcfg.rules.lk208_lockspace_path import lockspaces_in_use
+from lockcfg.rules.lk209_lockspaces_shared import relation
+from lockcfg.rules.rule import Found, Rule, at_value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lockcfg.rules.rule import HostSubject, Options
+
+RULE = Rule("LK211", "lockspace-in-images", "warning", scope="host")
+
+
+def check(subject: HostSubject, options: Options) -> Iterator[Found]:
+    """See the manual above."""
+    lockd = subject.configuration.documents["lockd"]
+    for entry, directory in lockspaces_in_use(subject.configuration):
+        for images in filter(os.path.isabs, options.image_directories):
+            how = relation(directory, images)
+            if how is None:
+                continue
+            what = {
+                "same": f"is the image directory {images}",
+                "inside": f"is inside the image directory {images}",
+                "around": f"has the image directory {images} inside",
+            }[how]
+            yield Found(
+                at_value(
+                    RULE,
+                    lockd,
+                    entry,
+                    f"{entry.key} {what}: a lock file that is cleaned up with the images lets a"
+                    " second guest in",
+                    help="use a directory that holds nothing but locks",
+                )
+            )
+            break

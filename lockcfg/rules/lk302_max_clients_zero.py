@@ -1,0 +1,71 @@
+"""A limit of no clients at all.
+
+## What it does
+
+Reports `max_clients` and `admin_max_clients` of 0.
+
+## Why is this bad
+
+It does not mean "no limit". virtlockd starts, serves the first connection that comes, and from
+then on no other, not even after that one has ended. The first guest of the host starts, and the
+second hangs. With `admin_max_clients` it is virt-admin that is served once and never again.
+
+## Example
+
+```conf virtlockd.conf
+max_clients = 0
+```
+
+## Use instead
+
+```conf virtlockd.conf
+max_clients = 4096
+```
+
+## Fix
+
+Unsafe: takes the setting out, for libvirt's default: 1024, and 5000 for `admin_max_clients`.
+"""
+
+from __future__ import annotations
+
+from lockcfg.rules.rule import Fix, Found, Rule, at_value, whole_line
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Final
+
+    from lockcfg.rules.rule import FileSubject, Options
+
+RULE = Rule("LK302", "max-clients-zero", "error", fix="unsafe")
+
+#: The settings, and who is served once and never again.
+_SERVED: Final = {"max_clients": "guest", "admin_max_clients": "virt-admin command"}
+
+
+def check(subject: FileSubject, options: Options) -> Iterator[Found]:
+    """See the manual above."""
+    del options
+    document = subject.document
+    if document.kind.name != "virtlockd.conf":
+        return
+    for key, served in _SERVED.items():
+        entry = document.get(key)
+        # A list or a string is not 0, and -0 no value that libvirt takes.
+        if entry is None or entry.value != 0 or entry.literal.startswith("-"):
+            continue
+        alone = sum(1 for _ in document.all(key)) == 1
+        yield Found(
+            at_value(
+                RULE,
+                document,
+                entry,
+                f"'{key}' is 0, which is not 'no limit': virtlockd serves one {served} and then"
+                " no other until it is started anew",
+                help="take it out for libvirt's default, or write how many there may be",
+            ),
+            Fix("unsafe", "take it out, for the default", whole_line(document, entry))
+            if alone
+            else None,
+        )

@@ -1,0 +1,94 @@
+"""Log filters that the lock daemon does not take.
+
+## What it does
+
+Reads `log_filters` of `virtlockd.conf` the way virtlockd does: filters separated by spaces, each
+a level from 1 to 4, a colon, and the part of libvirt it is about. A '+' before the part is
+allowed. What virtlockd takes, but what can match nothing, is a warning.
+
+## Why is this bad
+
+virtlockd does not start with a filter that it cannot read. No guest then starts either, and it
+is found out at the next restart.
+
+## Example
+
+```conf virtlockd.conf
+log_filters = "debug:locking"
+```
+
+## Use instead
+
+```conf virtlockd.conf
+log_filters = "1:locking 4:object"
+```
+
+## Fix
+
+None: what was meant is for a person to say.
+"""
+
+from __future__ import annotations
+
+import re
+
+from lockcfg.rules.rule import Found, Rule, at_value, shown
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Final
+
+    from lockcfg.findings import Severity
+    from lockcfg.rules.rule import FileSubject, Options
+
+RULE = Rule("LK304", "log-filters", "error")
+
+#: A level as virtlockd reads it: with blanks before it that are no spaces, which separate.
+LEVEL: Final = re.compile(r"[\t\n\v\f\r]*\+?0*[1-4]")
+
+#: What is in the name of no part of libvirt, and stands for nothing in a glob.
+_FOREIGN: Final = re.compile(r"[\s,;\"'=]")
+
+_HELP: Final = 'write it like "1:locking 4:object": level (1 debug to 4 error), colon, part, space'
+
+
+def check(subject: FileSubject, options: Options) -> Iterator[Found]:
+    """See the manual above."""
+    del options
+    document = subject.document
+    if document.kind.name != "virtlockd.conf":
+        return
+    entry = document.get("log_filters")
+    if entry is None or not isinstance(entry.value, str):
+        return
+    objections = [found for each in entry.value.split(" ") if (found := _objection(each))]
+    # What keeps it from starting first.
+    objections.sort(key=lambda found: found[0] != "error")
+    if objections:
+        severity, message = objections[0]
+        yield Found(at_value(RULE, document, entry, message, help=_HELP, severity=severity))
+
+
+def _objection(text: str) -> tuple[Severity, str] | None:
+    """What is wrong with one filter; the empty string stands between two spaces."""
+    if not text:
+        return None
+    level, colon, rest = text.partition(":")
+    part, second, _ = rest.partition(":")
+    refused = None
+    if not colon:
+        refused = f"the log filter '{shown(text)}' has no colon"
+    elif not LEVEL.fullmatch(level):
+        refused = f"the level of the log filter '{shown(text)}' is none of 1, 2, 3 and 4"
+    elif part in ("", "+"):
+        refused = f"the log filter '{shown(text)}' names no part of libvirt"
+    if refused is not None:
+        return "error", f"{refused}: virtlockd does not start"
+    if _FOREIGN.search(part):
+        what = f"no part of libvirt is called '{shown(part)}': this log filter does nothing"
+        return "warning", what
+    if second:
+        what = f"virtlockd reads the log filter '{shown(text)}' up to its second colon only"
+        return "warning", what
+    return None

@@ -1,0 +1,108 @@
+"""Log outputs that the lock daemon does not take.
+
+## What it does
+
+Reads `log_outputs` of `virtlockd.conf` the way virtlockd does: outputs separated by spaces, each
+a level from 1 to 4 and where to, as `level:stderr`, `level:journald`, `level:syslog:name` or
+`level:file:path`. A path that is not absolute, which virtlockd takes, is a warning.
+
+## Why is this bad
+
+virtlockd does not start with an output that it cannot read. No guest then starts either, and it
+is found out at the next restart. A path that is not absolute is one below the directory that
+virtlockd happens to be started in: under systemd that is the root directory.
+
+## Example
+
+```conf virtlockd.conf
+log_outputs = "3:syslog"
+```
+
+## Use instead
+
+```conf virtlockd.conf
+log_outputs = "3:syslog:virtlockd 1:file:/var/log/libvirt/virtlockd.log"
+```
+
+## Fix
+
+None: what was meant is for a person to say.
+"""
+
+from __future__ import annotations
+
+from lockcfg.conf.settings import nearest
+from lockcfg.rules.lk304_log_filters import LEVEL
+from lockcfg.rules.rule import Found, Rule, at_value, shown
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Final
+
+    from lockcfg.findings import Severity
+    from lockcfg.rules.rule import FileSubject, Options
+
+RULE = Rule("LK305", "log-outputs", "error")
+
+#: The destinations, as they are written, and with how many colons.
+_FORMS: Final = {
+    "stderr": ("level:stderr", 1),
+    "journald": ("level:journald", 1),
+    "syslog": ("level:syslog:name", 2),
+    "file": ("level:file:/path", 2),
+}
+
+_HELP: Final = 'write it like "3:syslog:virtlockd": level (1 debug to 4 error), colon, destination'
+
+
+def check(subject: FileSubject, options: Options) -> Iterator[Found]:
+    """See the manual above."""
+    del options
+    document = subject.document
+    if document.kind.name != "virtlockd.conf":
+        return
+    entry = document.get("log_outputs")
+    if entry is None or not isinstance(entry.value, str):
+        return
+    objections = [found for each in entry.value.split(" ") if (found := _objection(each))]
+    # What keeps it from starting first.
+    objections.sort(key=lambda found: found[0] != "error")
+    if objections:
+        severity, message, advice = objections[0]
+        yield Found(at_value(RULE, document, entry, message, help=advice, severity=severity))
+
+
+def _objection(text: str) -> tuple[Severity, str, str] | None:
+    """What is wrong with one output and what to do; the empty string is between two spaces."""
+    if not text:
+        return None
+    level, *rest = text.split(":")
+    if not rest:
+        return _refused(f"the log output '{shown(text)}' has no colon", _HELP)
+    if not LEVEL.fullmatch(level):
+        what = f"the level of the log output '{shown(text)}' is none of 1, 2, 3 and 4"
+        return _refused(what, _HELP)
+    destination = rest[0]
+    if destination not in _FORMS:
+        near = nearest(destination, _FORMS)
+        return _refused(
+            f"virtlockd has no log destination '{shown(destination)}'",
+            f"did you mean '{near}'?" if near else f"choices: {', '.join(_FORMS)}",
+        )
+    form, colons = _FORMS[destination]
+    if len(rest) != colons:
+        return _refused(f"the log output '{shown(text)}' is not of the form {form}", _HELP)
+    if destination == "file" and not rest[1]:
+        return _refused(f"the log output '{shown(text)}' names no file", _HELP)
+    if destination == "file" and not rest[1].startswith("/"):
+        what = (
+            f"the log file '{shown(rest[1])}' is no absolute path: it ends up in whatever"
+            " directory virtlockd is started in"
+        )
+        return "warning", what, "for example 3:file:/var/log/libvirt/virtlockd.log"
+    return None
+
+
+def _refused(what: str, advice: str) -> tuple[Severity, str, str]:
+    return "error", f"{what}: virtlockd does not start", advice

@@ -1,0 +1,62 @@
+"""A password that every user of the host can read.
+
+## What it does
+
+In a file that everybody may read, reports a setting that holds a password: `vnc_password`,
+`spice_password`, `rdp_password`. What the file's group may do is not looked at: it may be root's
+own. Nor is the mode of a file in version control, which has only one mode for files (LK401).
+
+## Why is this bad
+
+Whoever can log in to the host can look at the screens of the guests and use their keyboards.
+libvirt does not mind the mode: it starts.
+
+## Example
+
+```yaml file
+mode: "0644"
+```
+
+```conf qemu.conf
+vnc_password = "hunter2"
+```
+
+## Use instead
+
+```yaml file
+mode: "0600"
+```
+
+```conf qemu.conf
+vnc_password = "hunter2"
+```
+
+## Fix
+
+None: it is the mode of the file that is wrong, and no text in it.
+"""
+
+from __future__ import annotations
+
+from lockcfg.rules.lk401_password_tracked import finding, passwords
+from lockcfg.rules.rule import Found, Rule
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lockcfg.rules.rule import FileSubject, Options
+
+RULE = Rule("LK402", "password-readable", "warning")
+
+
+def check(subject: FileSubject, options: Options) -> Iterator[Found]:
+    """See the manual above."""
+    del options
+    if subject.tracked or subject.mode is None or not subject.mode & 0o004:
+        return
+    document = subject.document
+    for key, span in passwords(document):
+        message = f"'{key}' is a password, and every user of the host can read this file"
+        advice = f"let root alone read it: chmod 600 {document.kind.name}"
+        yield Found(finding(RULE, document, key, span, message, advice))

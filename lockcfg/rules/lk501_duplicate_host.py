@@ -1,0 +1,104 @@
+"""A host that is in the repository twice.
+
+## What it does
+
+Reports directories in different places that are called like the same host. The name of a host is
+that of the directory that holds its files, without what is the same for all (`etc`, `libvirt`,
+`files` and the like). Not meant are roles and modules of configuration management, which are
+no hosts, and hosts of different groups (option `groups`), which may share a name.
+
+## Why is this bad
+
+Only one of the two is what the host gets. A change of the other is reviewed, merged, and does
+nothing.
+
+## Example
+
+```conf hosts/kvm01/qemu.conf
+lock_manager = "lockd"
+```
+
+```conf old/kvm01/qemu.conf
+lock_manager = "nop"
+```
+
+## Use instead
+
+```conf hosts/kvm01/qemu.conf
+lock_manager = "lockd"
+```
+
+## Fix
+
+None: which one is meant is for a person to say.
+"""
+
+from __future__ import annotations
+
+from lockcfg.conf.files import KINDS
+from lockcfg.findings import Finding
+from lockcfg.rules.rule import Found, Rule
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Final
+
+    from lockcfg.rules.rule import HostFiles, Options, RepositorySubject
+
+RULE = Rule("LK501", "duplicate-host", "warning", scope="repository")
+
+#: What is below a directory of such a name is for several hosts, or for a user.
+_NO_HOSTS: Final = frozenset(
+    (".config", "cookbooks", "examples", "modules", "roles", "templates", "tests")
+)
+
+
+def check(subject: RepositorySubject, options: Options) -> Iterator[Found]:
+    """See the manual above."""
+    by_name: dict[str, dict[str, HostFiles]] = {}
+    for host in subject.hosts:
+        name = host.name.lower()
+        if name and host.documents and not _NO_HOSTS.intersection(host.directory.split("/")):
+            places = by_name.setdefault(name, {})
+            known = places.get(host.host)
+            # One place may hold several directories: the first by name stands for it.
+            if known is None or host.directory < known.directory:
+                places[host.host] = host
+    groups_of = _groups_of(subject, options)
+    for places in by_name.values():
+        hosts = [host for _, host in sorted(places.items())]
+        for number, host in enumerate(hosts):
+            first = next(
+                (
+                    other
+                    for other in hosts[:number]
+                    if _may_be_one(groups_of.get(host.directory), groups_of.get(other.directory))
+                ),
+                None,
+            )
+            if first is None:
+                continue
+            file = next(name for name in reversed(KINDS) if name in host.documents)
+            message = (
+                f"a host '{host.name}' is in {first.host} as well: only one of the two can be"
+                " what it gets"
+            )
+            advice = "delete the one that is not used, or put them into two groups in the settings"
+            yield Found(
+                Finding(RULE.name, RULE.severity, message, path=host.path(file), help=advice)
+            )
+
+
+def _groups_of(subject: RepositorySubject, options: Options) -> dict[str, set[str]]:
+    """The names of the groups of each host, by its directory."""
+    found: dict[str, set[str]] = {}
+    for group, hosts in subject.groups(options).items():
+        for host in hosts:
+            found.setdefault(host.directory, set()).add(group)
+    return found
+
+
+def _may_be_one(groups: set[str] | None, others: set[str] | None) -> bool:
+    """Whether hosts of such groups can be one host: not if both have some and share none."""
+    return not groups or not others or bool(groups & others)

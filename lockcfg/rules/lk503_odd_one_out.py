@@ -1,0 +1,246 @@
+"""A host that locks unlike its neighbours.
+
+## What it does
+
+Compares the settings that decide the locking, as they are in force, among the hosts of a group,
+and reports a host where one is different from what at least 80 % of the group have. The groups
+are those of the option `groups`; without it, five or more hosts whose directories are side by
+side are one.
+
+Most hosts is not the same as right: it is a hint to look.
+
+## Why is this bad
+
+Locks protect a disk only if all hosts take the same one. One host with another lockspace, or
+without a lock manager, starts a guest that runs elsewhere, and both write.
+
+## Example
+
+```conf hosts/kvm01/qemu.conf
+lock_manager = "lockd"
+```
+
+```conf hosts/kvm02/qemu.conf
+lock_manager = "lockd"
+```
+
+```conf hosts/kvm03/qemu.conf
+lock_manager = "lockd"
+```
+
+```conf hosts/kvm04/qemu.conf
+lock_manager = "lockd"
+```
+
+```conf hosts/kvm05/qemu.conf
+lock_manager = "nop"
+```
+
+## Use instead
+
+```conf hosts/kvm01/qemu.conf
+lock_manager = "lockd"
+```
+
+```conf hosts/kvm02/qemu.conf
+lock_manager = "lockd"
+```
+
+```conf hosts/kvm03/qemu.conf
+lock_manager = "lockd"
+```
+
+```conf hosts/kvm04/qemu.conf
+lock_manager = "lockd"
+```
+
+```conf hosts/kvm05/qemu.conf
+lock_manager = "lockd"
+```
+
+## Fix
+
+None: the others may be the ones that are wrong.
+"""
+
+from __future__ import annotations
+
+from lockcfg.conf.document import Document
+from lockcfg.conf.files import DRIVERS, kinds_of
+from lockcfg.conf.settings import spell
+from lockcfg.findings import Finding, Place
+from lockcfg.frozen import Frozen
+from lockcfg.host.host import LOCKING_KEYS, Configuration
+from lockcfg.rules.rule import Found, Rule, shown
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from typing import Final
+
+    from lockcfg.conf.document import Value
+    from lockcfg.conf.files import Driver
+    from lockcfg.rules.rule import HostFiles, Options, RepositorySubject
+
+    _Values = tuple[Value | None, ...]
+
+RULE = Rule("LK503", "odd-one-out", "warning", scope="repository")
+
+#: Neighbours that nobody called a group are one from this number on; where fewer are, one of
+#: them cannot differ from 80 % either.
+_FEWEST: Final = 5
+
+
+class _Settings(Frozen):
+    """What is in force with one set of documents: ``values`` are those of LOCKING_KEYS."""
+
+    __slots__ = ("configuration", "values")
+
+    def __init__(self, configuration: Configuration) -> None:
+        self.configuration: Final = configuration
+        self.values: Final = tuple(configuration.effective(key).value for key in LOCKING_KEYS)
+
+
+def check(subject: RepositorySubject, options: Options) -> Iterator[Found]:
+    """See the manual above."""
+    seen: dict[tuple[object, ...], _Settings] = {}
+    said: set[tuple[str, str]] = set()
+    for group, hosts in sorted(_groups(subject, options).items()):
+        for driver in DRIVERS:
+            members = [
+                (host, settings)
+                for host in hosts
+                if (settings := _settings(host, driver, seen)) is not None
+            ]
+            for found in _odd(group, members):
+                about = (found.finding.path, found.finding.key or "")
+                if about not in said:  # in several groups, or read by both drivers
+                    said.add(about)
+                    yield found
+
+
+def _groups(subject: RepositorySubject, options: Options) -> dict[str, Sequence[HostFiles]]:
+    """The groups by what they are called in a message; the hosts in the order of their names."""
+    found: dict[str, list[HostFiles]] = {}
+    if options.groups:
+        for name, hosts in subject.groups(options).items():
+            found[f"the group '{name}'"] = list(hosts)
+    else:
+        for host in subject.hosts:
+            parent = host.host.rpartition("/")[0]
+            if host.name:
+                found.setdefault(parent or "this repository", []).append(host)
+        found = {name: hosts for name, hosts in found.items() if len(hosts) >= _FEWEST}
+    return {name: sorted(hosts, key=lambda host: host.directory) for name, hosts in found.items()}
+
+
+def _settings(
+    host: HostFiles, driver: Driver, seen: dict[tuple[object, ...], _Settings]
+) -> _Settings | None:
+    """What is in force on a host; None where it has not the driver or a file cannot be parsed."""
+    if f"{driver}.conf" not in host.documents:
+        return None
+    kinds = kinds_of(driver)
+    documents = [host.documents.get(kind.name) for kind in kinds]
+    # The documents live as long as the subject, so an id is one of them and no other.
+    key = (driver, *(id(document) if document else None for document in documents))
+    settings = seen.get(key)
+    for kind, document in zip(kinds, documents, strict=True):
+        if document is None and kind.name in host.documents:
+            return None
+    if settings is None:
+        settings = seen[key] = _Settings(
+            Configuration(
+                driver,
+                {
+                    kind.role: document or Document(kind, kind.name, None, ())
+                    for kind, document in zip(kinds, documents, strict=True)
+                },
+            )
+        )
+    return settings
+
+
+def _odd(group: str, members: Sequence[tuple[HostFiles, _Settings]]) -> Iterator[Found]:
+    """The hosts of one group and one driver that are unlike the others."""
+    common = [_common([settings.values[n] for _, settings in members]) for n in _NUMBERS]
+    # For each distinct set of documents: most hosts share theirs and have nothing to be said.
+    odd_of: dict[int, list[int]] = {}
+    for host, settings in members:
+        odd = odd_of.get(id(settings))
+        if odd is None:
+            odd = odd_of[id(settings)] = _odd_settings(settings, common)
+        for number in odd:
+            expected = common[number]
+            assert expected is not None
+            yield Found(_finding(group, host, settings, number, *expected, len(members)))
+
+
+_NUMBERS: Final = range(len(LOCKING_KEYS))
+
+
+def _common(values: Sequence[Value | None]) -> tuple[Value | None, int] | None:
+    """The value that at least 80 % have and how many have it; None where there is none, or
+    where all have it."""
+    counts: dict[Value | None, int] = {}
+    for value in values:
+        counts[value] = counts.get(value, 0) + 1
+    if len(counts) < 2:
+        return None
+    value, count = max(counts.items(), key=lambda item: item[1])
+    return (value, count) if count * 5 >= len(values) * 4 else None
+
+
+def _odd_settings(
+    settings: _Settings, common: Sequence[tuple[Value | None, int] | None]
+) -> list[int]:
+    odd = [
+        number
+        for number in _NUMBERS
+        if (expected := common[number]) is not None and settings.values[number] != expected[0]
+    ]
+    leases, auto = (
+        LOCKING_KEYS.index("require_lease_for_disks"),
+        LOCKING_KEYS.index("auto_disk_leases"),
+    )
+    if auto in odd and leases in odd:
+        effective = settings.configuration.effective("require_lease_for_disks")
+        if effective.place is None:
+            odd.remove(leases)  # it only follows from the other
+    return odd
+
+
+def _finding(
+    group: str,
+    host: HostFiles,
+    settings: _Settings,
+    number: int,
+    expected: Value | None,
+    count: int,
+    total: int,
+) -> Finding:
+    key = LOCKING_KEYS[number]
+    effective = settings.configuration.effective(key)
+    name = effective.setting.kind.name
+    place = effective.place
+    path = host.path(name if name in host.documents else f"{settings.configuration.driver}.conf")
+    if place is not None:
+        place = Place(path, place.line, place.column, place.text, place.length)
+    what = _shown(effective.value)
+    if place is None and effective.value is not None:
+        what += " by default"
+    return Finding(
+        RULE.name,
+        RULE.severity,
+        f"'{key}' is {what} here and {_shown(expected)} on {count} of the {total} hosts in {group}",
+        path=path,
+        place=place,
+        key=key,
+        help="look which is meant, as the many may be wrong; then make them alike, or waive this",
+    )
+
+
+def _shown(value: Value | None) -> str:
+    if value is None:
+        return "not set"
+    return shown(f'"{value}"' if isinstance(value, str) else spell(value))

@@ -1,0 +1,68 @@
+"""A waiver whose time is over.
+
+## What it does
+
+Reports a waiver with a date that has passed, where what it waived is still there. That counts
+again.
+
+## Why is this bad
+
+Somebody promised to mend this by that day, and it was not mended.
+
+## Example
+
+```conf kvm01/qemu.conf
+max_files = "5"  # lockcfg: ignore[LK105] until the upgrade (until 2020-01-31)
+```
+
+## Use instead
+
+```conf kvm01/qemu.conf
+max_files = 5
+```
+
+## Fix
+
+None: mend what is waived, or decide about it again.
+"""
+
+from __future__ import annotations
+
+from lockcfg.findings import Finding
+from lockcfg.rules.rule import Rule, shown
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import datetime
+    from collections.abc import Iterator, Sequence
+
+    from lockcfg.findings import Place
+    from lockcfg.rules.rule import Found, Options
+
+RULE = Rule("LK901", "waiver-expired", "error", scope="run")
+
+
+def check(subject: object, options: Options) -> Iterator[Found]:
+    """Nothing: the linter knows its waivers. See :func:`finding`."""
+    del subject, options
+    yield from ()
+
+
+def finding(path: str, place: Place | None, rules: Sequence[str], until: datetime.date) -> Finding:
+    """The finding about a waiver of ``rules`` that counted up to the day ``until``.
+
+    A day that is none of the calendar is the first day of the year 1.
+    """
+    names = shown(", ".join(rules))
+    if until.year == 1:
+        message = f"the end of the waiver of {names} is no day of the calendar: it does not count"
+    else:
+        message = f"the waiver of {names} ended on {until}, and what it waived is still there"
+    return Finding(
+        RULE.name,
+        RULE.severity,
+        message,
+        path=path,
+        place=place,
+        help="mend what it waived, or decide about it again and write a new date",
+    )

@@ -1,0 +1,59 @@
+"""A waiver of nothing.
+
+## What it does
+
+Reports a waiver that no finding needs, in a comment or in the settings.
+
+## Why is this bad
+
+What it was about has been mended. It now waits for the next mistake of that kind, to hide it.
+
+## Example
+
+```conf kvm01/qemu.conf
+max_files = 5  # lockcfg: ignore[LK105] until the upgrade
+```
+
+## Use instead
+
+```conf kvm01/qemu.conf
+max_files = 5
+```
+
+## Fix
+
+None: delete the waiver.
+"""
+
+from __future__ import annotations
+
+from lockcfg.findings import Finding
+from lockcfg.rules.rule import Rule, shown
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from lockcfg.findings import Place
+    from lockcfg.rules.rule import Found, Options
+
+RULE = Rule("LK902", "waiver-unneeded", "warning", scope="run")
+
+
+def check(subject: object, options: Options) -> Iterator[Found]:
+    """Nothing: the linter knows its waivers. See :func:`finding`."""
+    del subject, options
+    yield from ()
+
+
+def finding(path: str, place: Place | None, rules: Sequence[str]) -> Finding:
+    """The finding about a waiver of ``rules`` that waives nothing."""
+    names = shown(", ".join(rules))
+    return Finding(
+        RULE.name,
+        RULE.severity,
+        f"the waiver of {names} waives nothing: there is no such finding",
+        path=path,
+        place=place,
+        help="delete it, or it hides the next one; or see whether it stands at the right place",
+    )

@@ -1,0 +1,58 @@
+"""A waiver that does not say why.
+
+## What it does
+
+Reports a waiver in a comment with no reason behind its bracket. It counts all the same.
+
+## Why is this bad
+
+Nobody can tell later whether it may be taken away again.
+
+## Example
+
+```conf kvm01/qemu.conf
+max_files = "5"  # lockcfg: ignore[LK105]
+```
+
+## Use instead
+
+```conf kvm01/qemu.conf
+max_files = "5"  # lockcfg: ignore[LK105] this host has a patched libvirt, see ticket 17
+```
+
+## Fix
+
+None: the reason is for a person to say.
+"""
+
+from __future__ import annotations
+
+from lockcfg.findings import Finding
+from lockcfg.rules.rule import Rule
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lockcfg.findings import Place
+    from lockcfg.rules.rule import Found, Options
+
+RULE = Rule("LK903", "waiver-without-reason", "warning", scope="run")
+
+
+def check(subject: object, options: Options) -> Iterator[Found]:
+    """Nothing: the linter knows its waivers. See :func:`finding`."""
+    del subject, options
+    yield from ()
+
+
+def finding(path: str, place: Place | None) -> Finding:
+    """The finding about a waiver without a reason."""
+    return Finding(
+        RULE.name,
+        RULE.severity,
+        "this waiver does not say why",
+        path=path,
+        place=place,
+        help="write the reason behind the bracket, and if it is for a time '(until 2030-12-31)'",
+    )

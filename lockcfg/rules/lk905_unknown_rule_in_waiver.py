@@ -1,0 +1,64 @@
+"""A waiver of a rule that there is not.
+
+## What it does
+
+Reports a name in the brackets of a waiver that is neither the code of a rule, nor the beginning
+of codes, nor the name of a rule.
+
+## Why is this bad
+
+It waives nothing, and whoever wrote it believes it does. The settings refuse such a name outright.
+
+## Example
+
+```conf kvm01/qemu.conf
+max_files = "5"  # lockcfg: ignore[wrong-typ] this host has a patched libvirt
+```
+
+## Use instead
+
+```conf kvm01/qemu.conf
+max_files = "5"  # lockcfg: ignore[wrong-type] this host has a patched libvirt
+```
+
+## Fix
+
+None: which rule was meant is for a person to say.
+"""
+
+from __future__ import annotations
+
+from lockcfg.findings import Finding
+from lockcfg.rules.rule import Rule, shown
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lockcfg.findings import Place
+    from lockcfg.rules.rule import Found, Options
+
+RULE = Rule("LK905", "unknown-rule-in-waiver", "warning", scope="run")
+
+
+def check(subject: object, options: Options) -> Iterator[Found]:
+    """Nothing: the linter knows its waivers. See :func:`finding`."""
+    del subject, options
+    yield from ()
+
+
+def finding(path: str, place: Place | None, name: str) -> Finding:
+    """The finding about the ``name`` of no rule in a waiver."""
+    from lockcfg.conf.settings import nearest
+    from lockcfg.rules import TABLE
+
+    slugs = [module[6:].replace("_", "-") for module in TABLE]
+    near = nearest(name.lower().replace("_", "-"), slugs)
+    return Finding(
+        RULE.name,
+        RULE.severity,
+        f"no rule is called '{shown(name)}': the waiver has no effect on anything of that name",
+        path=path,
+        place=place,
+        help=f"did you mean '{near}'?" if near else "'lockcfg rules' lists all",
+    )

@@ -1,0 +1,329 @@
+"""The schemas against the real daemons: what a schema refuses, its reader refuses to start with.
+
+Each verdict is a start of libvirtd or virtlockd on a file with one setting in it. A value that a
+schema refuses although libvirt starts with it is marked ``"refused": false`` there.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, NamedTuple
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from lockcfg.data import SCHEMAS
+from tests.conftest import SAMPLES
+from tests.real.libvirtd_host import DIRECTORY, HUGE_PAGES, RELATIVE, Host, Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+    from typing import Any, Final, TypeAlias
+
+    JsonValue: TypeAlias = "int | str | list[int | str]"
+    Schema: TypeAlias = Mapping[str, Any]
+
+
+def _document(name: str) -> dict[str, Any]:
+    with open(f"{SCHEMAS}/{name}.schema.json", encoding="utf-8") as file:
+        schema: dict[str, Any] = json.load(file)
+    return schema
+
+
+FILES: Final = ("qemu.conf", "qemu-lockd.conf", "libxl-lockd.conf", "virtlockd.conf")
+#: libxl-lockd.conf has its reader in libvirt's Xen driver, which does not start without Xen.
+READ: Final = ("qemu.conf", "qemu-lockd.conf", "virtlockd.conf")
+DOCUMENTS: Final = {name: _document(name) for name in FILES}
+KEYS: Final = [(name, key) for name in READ for key in DOCUMENTS[name]["properties"]]
+
+#: All that the schemas may use: lockcfg has a checker of its own for them.
+KEYWORDS: Final = {
+    *("description", "type", "anyOf", "items", "enum", "minimum", "maximum"),
+    *("pattern", "minLength", "default", "x-libvirt"),
+}
+TYPES: Final = {
+    *("bool", "int", "uint", "ulonglong", "size", "string", "string-list", "string-or-list"),
+    "uint-or-unlimited",
+    "uint-or-string",
+}
+
+#: What libvirt's integer types hold.
+RANGES: Final = {
+    "bool": (0, 1),
+    "int": (-(2**31), 2**31 - 1),
+    "uint": (0, 2**32 - 1),
+    "ulonglong": (0, 2**64 - 1),
+    "uint-or-unlimited": (0, 2**64 - 1),
+    "uint-or-string": (0, 2**64 - 1),
+}
+
+#: Right values that also need something of the host: those that this one can give.
+ON_THIS_HOST: Final[dict[str, list[JsonValue]]] = {
+    "user": ["root", "+0"],
+    "group": ["root", "+0"],
+    "swtpm_user": ["root", "+0"],
+    "swtpm_group": ["root", "+0"],
+    "hugetlbfs_mount": [HUGE_PAGES, [HUGE_PAGES], []],
+    "security_driver": ["none", ["none"], []],  # the others want a kernel that has them
+    "security_require_confined": [0],
+    "sched_core": ["none"],
+    "lock_manager": ["nop", "lockd"],
+    "mac_filter": [0],
+}
+
+WRONG_STRINGS: Final = ("", RELATIVE, "localhost", "no such word")
+
+
+class Wrong(NamedTuple):
+    """A value that a schema refuses. ``by_type``: it is not even what libvirt can read."""
+
+    value: JsonValue
+    by_type: bool
+
+
+@pytest.fixture(scope="module")
+def host(tmp_path_factory: pytest.TempPathFactory) -> Host:
+    return Host(tmp_path_factory.mktemp("host"))
+
+
+@pytest.fixture(scope="module")
+def release(host: Host) -> tuple[int, ...]:
+    return host.version()
+
+
+def start(host: Host, name: str, settings: Mapping[str, JsonValue] | str) -> Outcome:
+    """Start the daemon that reads the file ``name``, with these settings or this text in it."""
+    if isinstance(settings, str):
+        text = settings
+    else:
+        text = "".join(f"{key} = {_spelled(value)}\n" for key, value in settings.items())
+    if name == "virtlockd.conf":
+        return host.virtlockd({name: text})
+    if name == "qemu-lockd.conf":
+        return host.libvirtd({"qemu.conf": 'lock_manager = "lockd"', name: text}, lock_daemon=True)
+    return host.libvirtd({name: text})
+
+
+def _spelled(value: JsonValue) -> str:
+    if isinstance(value, list):
+        return f"[ {', '.join(map(_spelled, value))} ]"
+    return str(value) if isinstance(value, int) else f'"{value}"'
+
+
+def is_right(name: str, settings: Mapping[str, JsonValue]) -> bool:
+    """The verdict of the schema."""
+    return Draft202012Validator(DOCUMENTS[name]).is_valid(settings)
+
+
+def knows(release: tuple[int, ...], schema: Schema) -> bool:
+    """Whether this release of libvirt has the setting."""
+    since, removed = (
+        tuple(map(int, schema["x-libvirt"].get(word, default).split(".")))
+        for word, default in (("since", ""), ("removed", "999"))
+    )
+    return since <= release < removed
+
+
+def right_values(key: str, schema: Schema) -> list[JsonValue]:
+    """Some values that ``schema`` takes: limits, every choice, the default and the sample."""
+    if key in ON_THIS_HOST:
+        return ON_THIS_HOST[key]
+    if schema["x-libvirt"].get("path") and schema.get("pattern") == "^/":
+        return [DIRECTORY]
+    found: list[Any] = []
+    for branch in schema.get("anyOf", [schema]):
+        if branch["type"] == "integer":
+            found += [branch["minimum"], branch["maximum"]]
+        elif branch["type"] == "string":
+            found += branch.get("enum", [])
+        else:
+            found += [[], branch["items"].get("enum", ["some", "words"])]
+    found += [schema["x-libvirt"].get("sample"), schema.get("default")]
+    found = [value for value in found if value is not None and is_valid(schema, value)]
+    return found or ["some words"]
+
+
+def wrong_values(schema: Schema) -> Iterator[Wrong]:
+    """Values that ``schema`` refuses."""
+    type_: str = schema["x-libvirt"]["type"]
+    candidates: list[JsonValue] = [1, "1", [], [1], ["1"], ["1", 1]]
+    if type_ in RANGES:
+        branch = next(b for b in schema.get("anyOf", [schema]) if b["type"] == "integer")
+        lows, highs = zip((branch["minimum"], branch["maximum"]), RANGES[type_], strict=True)
+        candidates += sorted({low - 1 for low in lows} | {high + 1 for high in highs})
+    for string in WRONG_STRINGS:
+        candidates += [string, [string]]
+    for value in candidates:
+        # libvirt counts on from 0 after 64 bits: see test_where_a_schema_cannot_follow.
+        if value != 2**64 and not is_valid(schema, value):
+            yield Wrong(value, by_type=not _of_type(type_, value))
+
+
+def one_of_a_kind(wrong: Iterable[Wrong]) -> list[Wrong]:
+    """Of the strings and lists that are wrong in one way the first, and all the integers."""
+    kinds = {
+        (w.value if isinstance(w.value, int) else type(w.value), w.by_type): w
+        for w in reversed(list(wrong))
+    }
+    return list(reversed(kinds.values()))
+
+
+def _of_type(type_: str, value: JsonValue) -> bool:
+    if isinstance(value, int):
+        return type_ in RANGES and RANGES[type_][0] <= value <= RANGES[type_][1]
+    if isinstance(value, str):
+        return type_ in ("string", "string-or-list", "uint-or-unlimited")
+    strings = all(isinstance(element, str) for element in value)
+    return type_ in ("string-list", "string-or-list") and strings
+
+
+def is_valid(schema: Schema, value: JsonValue) -> bool:
+    return Draft202012Validator(schema).is_valid(value)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_schema_keeps_to_its_form(name: str) -> None:
+    """It is a JSON Schema, of the few words that lockcfg's own checker knows."""
+    Draft202012Validator.check_schema(DOCUMENTS[name])
+    assert DOCUMENTS[name]["additionalProperties"] is False
+    for key, schema in DOCUMENTS[name]["properties"].items():
+        for part in (schema, *schema.get("anyOf", ()), schema.get("items", {})):
+            assert set(part) <= KEYWORDS, key
+        libvirt = schema["x-libvirt"]
+        assert libvirt["type"] in TYPES, key
+        for word in {"since", "removed"} & set(libvirt):
+            assert re.fullmatch(r"\d+\.\d+\.\d+", libvirt[word]), key
+        for value in (schema.get("default"), libvirt.get("sample")):
+            assert value is None or is_valid(schema, value), key
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_schema_has_the_settings_of_the_sample(name: str, release: tuple[int, ...]) -> None:
+    """Every one, with its value and in its order; of the others libvirt hides one."""
+    text = (SAMPLES / name).read_text()
+    found = re.findall(r'^#(\w+) ?= ?("[^"]*"|\d+|\[[^\]]*\])', text, re.MULTILINE)
+    sample = {key: json.loads(value.replace("\n#", "\n")) for key, value in found}
+    assert sample
+    assert len(sample) == len(re.findall(r"^#\w+ ?= ?\S", text, re.MULTILINE))
+
+    properties = DOCUMENTS[name]["properties"]
+    known = [key for key, schema in properties.items() if knows(release, schema)]
+    assert set(known) - set(sample) <= {"allow_disk_format_probing"}
+    assert set(sample) <= set(known)
+    if release == (9, 0, 0):
+        stated = {
+            key: schema["x-libvirt"]["sample"]
+            for key, schema in properties.items()
+            if "sample" in schema["x-libvirt"]
+        }
+        assert stated == sample
+        # VxHS is obsolete and thus at the end.
+        assert [key for key in properties if key in sample and "vxhs" not in key] == [
+            key for key in sample if "vxhs" not in key
+        ]
+
+
+def test_the_two_lockd_files_are_alike() -> None:
+    """One plugin reads both; only one of its drivers runs here."""
+    qemu, libxl = (
+        {
+            key: {**schema, "x-libvirt": {**schema["x-libvirt"], "since": ""}}
+            for key, schema in DOCUMENTS[name]["properties"].items()
+        }
+        for name in ("qemu-lockd.conf", "libxl-lockd.conf")
+    )
+    assert list(qemu) == list(libxl)
+    assert qemu == libxl
+
+
+@pytest.mark.parametrize("name", READ)
+def test_right_values_are_taken(
+    host: Host, release: tuple[int, ...], name: str, request: pytest.FixtureRequest
+) -> None:
+    """All settings at once, each with its first right value; then with the second and so on.
+
+    Thus the two ends of a port range are never the wrong way round. The long run also takes every
+    value by itself.
+    """
+    values = {
+        key: right_values(key, schema)
+        for key, schema in DOCUMENTS[name]["properties"].items()
+        if knows(release, schema)
+    }
+    starts: list[dict[str, JsonValue]] = [
+        {key: found[min(number, len(found) - 1)] for key, found in values.items()}
+        for number in range(max(map(len, values.values())))
+    ]
+    if request.config.getoption("--exhaustive", default=False):
+        starts += [{key: value} for key, found in values.items() for value in found]
+    for settings in starts:
+        assert is_right(name, settings)
+        if len(settings) == 1 and re.search("_port_m(in|ax)$", next(iter(settings))):
+            continue  # by itself it may contradict the other end's default
+        outcome = start(host, name, settings)
+        assert outcome.started, outcome.log
+
+
+@pytest.mark.parametrize(("name", "key"), KEYS)
+def test_wrong_values_are_refused(
+    host: Host, release: tuple[int, ...], name: str, key: str, request: pytest.FixtureRequest
+) -> None:
+    """One start for each, of every kind of wrong value one and in the long run more.
+
+    A setting that this release does not know it ignores.
+    """
+    schema = DOCUMENTS[name]["properties"][key]
+    wrong = [
+        w for w in wrong_values(schema) if w.by_type or schema["x-libvirt"].get("refused", True)
+    ]
+    assert wrong
+    if not request.config.getoption("--exhaustive", default=False):
+        wrong = one_of_a_kind(wrong)
+    with ThreadPoolExecutor(2) as pool:
+        outcomes = pool.map(lambda w: start(host, name, {key: w.value}), wrong)
+        for (value, by_type), (started, log) in zip(wrong, outcomes, strict=True):
+            assert not is_right(name, {key: value})
+            assert started == (not knows(release, schema)), f"{key} = {value!r}\n{log}"
+            if not started and by_type and schema["x-libvirt"]["type"] != "uint-or-unlimited":
+                assert f"'{key}' parameter" in log
+
+
+@pytest.mark.parametrize("name", READ)
+def test_values_without_sense_are_taken(host: Host, release: tuple[int, ...], name: str) -> None:
+    """Of those that a schema refuses and libvirt starts with, one of each setting at once."""
+    settings = {
+        key: wrong.value
+        for key, schema in DOCUMENTS[name]["properties"].items()
+        if knows(release, schema) and not schema["x-libvirt"].get("refused", True)
+        for wrong in wrong_values(schema)
+        if not wrong.by_type and (wrong.value == RELATIVE or isinstance(wrong.value, int))
+    }
+    assert settings
+    for key, value in settings.items():
+        assert not is_right(name, {key: value})
+    outcome = start(host, name, settings)
+    assert outcome.started, outcome.log
+
+
+@pytest.mark.parametrize(
+    ("text", "right", "taken"),
+    [
+        pytest.param("vnc_tls = -0", True, False, id="a bool has no sign"),
+        pytest.param("max_queued = -0", True, False, id="nor has an unsigned integer"),
+        pytest.param("vnc_tls = 18446744073709551617", False, True, id="2**64 + 1 is read as 1"),
+        pytest.param(
+            "keepalive_interval = 18446744073709551615", False, True, id="2**64 - 1 is read as -1"
+        ),
+        pytest.param("migration_port_min = 49216", True, False, id="above the default maximum"),
+        pytest.param('user = "nobody-of-that-name"', True, False, id="no such user"),
+        pytest.param('vnc_tls_x509_cert_dir = "/run/missing"', True, False, id="no such directory"),
+        pytest.param('migration_host = "0x7f000001"', True, False, id="127.0.0.1 in disguise"),
+    ],
+)
+def test_where_a_schema_cannot_follow(host: Host, text: str, right: bool, taken: bool) -> None:
+    """It sees one value, not its spelling, the other settings or the host."""
+    key, value = text.split(" = ")
+    assert is_right("qemu.conf", {key: json.loads(value)}) == right
+    assert start(host, "qemu.conf", text).started == taken
