@@ -11,7 +11,7 @@ DEMO_PACKAGES := augeas-tools
 # What the tests hold it against: the real thing.
 TEST_PACKAGES := augeas-tools augeas-lenses libvirt0 libvirt-daemon libvirt-daemon-system \
 	libvirt-daemon-driver-qemu qemu-system-x86 strace acl attr man-db bash-completion \
-	e2fsprogs mount util-linux
+	e2fsprogs mount util-linux libxml2-utils
 
 .PHONY: help setup demo test test-slow check format docs benchmark clean
 

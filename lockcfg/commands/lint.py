@@ -102,7 +102,13 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.output_file:
         try:
             with open(arguments.output_file, "w", encoding="utf-8") as stream:
-                render(result, arguments.format, stream, root=settings.root)
+                render(
+                    result,
+                    arguments.format,
+                    stream,
+                    root=settings.root,
+                    statistics=arguments.statistics,
+                )
         except OSError as error:
             raise LockcfgError(f"{arguments.output_file}: {error.strerror}") from error
     else:

@@ -31,7 +31,6 @@ _NAME: Final = re.compile(rb"[A-Za-z][A-Za-z0-9_]*+")
 _BLANKS: Final = re.compile(rb"[ \t]*+")
 _SPACE: Final = re.compile(rb"[ \t\r\n]*+")
 _SCALAR: Final = re.compile(rb"\"[^\"\r\n]*+\"|'[^'\r\n]*+'|[+-]?[0-9]++")
-#: What somebody may have meant as a string.
 _WORD: Final = re.compile(rb"[A-Za-z0-9_./:@-]{1,60}")
 _TO_LINE_END: Final = re.compile(rb"[^\r\n]*+")
 _TO_LINE_FEED: Final = re.compile(rb"[^\n]*+")
@@ -64,12 +63,18 @@ def diagnose(text: bytes) -> Problem | None:
 
 
 def _help_separator(text: bytes, at: int) -> str:
-    if text[at - 1 : at].isdigit() and (word := _WORD.match(text, at)):
+    if text[at - 1 : at].isdigit() and (word := _word(text, at)):
         # Most often an address: vnc_listen = 0.0.0.0
         integer = re.search(rb"[+-]?[0-9]+\Z", text[:at])
         start = decode(integer[0]) if integer else ""
         return f'a string stands in quotes: "{start}{decode(word[0])}"'
     return "a setting ends with its line, a ';' or a '#' comment"
+
+
+def _word(text: bytes, at: int) -> re.Match[bytes] | None:
+    """What somebody may have meant as a string; not where it may be a password."""
+    line = text[text.rfind(b"\n", 0, at) + 1 : at]
+    return None if b"pas" in line else _WORD.match(text, at)
 
 
 def _after(pattern: re.Pattern[bytes], text: bytes, at: int) -> int:
@@ -130,7 +135,7 @@ def _value(text: bytes, at: int, *, nested: bool) -> int | Problem:
         )
     if first in (b"+", b"-"):
         return Problem("unterminated number", at + 1, "a sign is followed by digits")
-    if word := _WORD.match(text, at):
+    if word := _word(text, at):
         return Problem("expecting a value", at, f'a string stands in quotes: "{decode(word[0])}"')
     return Problem(
         "expecting a value", at, "a value is a string in quotes, an integer, or a [ list ]"

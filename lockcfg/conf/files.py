@@ -44,6 +44,9 @@ class FileKind(Frozen):
         self.mode: Final = mode
         self.readers: Final = readers
 
+    def __hash__(self) -> int:
+        return hash(self.name)  # kinds are keys in inner loops
+
 
 #: The daemons: monolithic libvirtd, or the modular daemon of the driver.
 _QEMU_READERS = ("libvirtd", "virtqemud")

@@ -88,17 +88,21 @@ def read_bytes(path: str) -> bytes:
     except ValueError:
         raise ReadError(path.replace("\0", "\\0"), "no path has a NUL in it") from None
     try:
-        mode = os.fstat(fd).st_mode
+        status = os.fstat(fd)
+        mode = status.st_mode
         if not stat.S_ISREG(mode):
             raise ReadError(path, f"is {_what(mode)}, not a regular file")
         pieces: list[bytes] = []
         left = MAX_SIZE + 1
+        # One byte more than there should be: a read that falls short by it has seen the end.
+        wanted = min(status.st_size + 1, left)
         while left > 0:
-            piece = os.read(fd, min(left, 1 << 20))
-            if not piece:
-                return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+            piece = os.read(fd, min(left, wanted))
             pieces.append(piece)
             left -= len(piece)
+            whole = MAX_SIZE + 1 - left == status.st_size and len(piece) < wanted
+            if whole or not piece:
+                return pieces[0] if len(pieces) == 1 else b"".join(pieces)
     except OSError as error:
         raise read_error(path, error) from error
     finally:

@@ -11,8 +11,10 @@ if TYPE_CHECKING:
 #: What stands in for a password.
 HIDDEN: Final = '"********"'
 
+#: A name like that of a secret setting, misspelt or not, and all that is assigned to it or
+#: looks as if somebody meant to: the rest of the line, as no one can tell where it would end.
 _SECRET: Final = re.compile(
-    r"""((?:vnc|spice|rdp)_password[ \t]*=[ \t]*)("{3}.*?(?:"{3}|$)|"[^"]*"?|'[^']*'?|[^;#\s]+)"""
+    r"""([A-Za-z0-9_]*pas+w[A-Za-z0-9_]*[ \t]*(?:[=:][ \t]*|(?=["'\[])))([^\r\n]+)"""
 )
 
 
@@ -21,6 +23,6 @@ def hide_secrets(line: str) -> str:
 
     The settings are those that the schemas mark as secret; a test holds the two together.
     """
-    if "_password" not in line:
+    if "pas" not in line:
         return line
     return _SECRET.sub(lambda match: match.group(1) + HIDDEN, line)

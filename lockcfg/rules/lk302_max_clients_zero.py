@@ -6,9 +6,9 @@ Reports `max_clients` and `admin_max_clients` of 0.
 
 ## Why is this bad
 
-It does not mean "no limit". virtlockd starts, serves the first connection that comes, and from
-then on no other, not even after that one has ended. The first guest of the host starts, and the
-second hangs. With `admin_max_clients` it is virt-admin that is served once and never again.
+It does not mean "no limit". virtlockd starts, answers the first connection that comes, which may
+be libvirtd's own, and from then on no other, not even after that one has ended: guests hang at
+their start. With `admin_max_clients` it is virt-admin that is answered once and never again.
 
 ## Example
 
@@ -40,8 +40,8 @@ if TYPE_CHECKING:
 
 RULE = Rule("LK302", "max-clients-zero", "error", fix="unsafe")
 
-#: The settings, and who is served once and never again.
-_SERVED: Final = {"max_clients": "guest", "admin_max_clients": "virt-admin command"}
+#: The settings, and what is answered once and never again.
+_ANSWERED: Final = {"max_clients": "connection", "admin_max_clients": "virt-admin command"}
 
 
 def check(subject: FileSubject, options: Options) -> Iterator[Found]:
@@ -50,7 +50,7 @@ def check(subject: FileSubject, options: Options) -> Iterator[Found]:
     document = subject.document
     if document.kind.name != "virtlockd.conf":
         return
-    for key, served in _SERVED.items():
+    for key, answered in _ANSWERED.items():
         entry = document.get(key)
         # A list or a string is not 0, and -0 no value that libvirt takes.
         if entry is None or entry.value != 0 or entry.literal.startswith("-"):
@@ -61,7 +61,7 @@ def check(subject: FileSubject, options: Options) -> Iterator[Found]:
                 RULE,
                 document,
                 entry,
-                f"'{key}' is 0, which is not 'no limit': virtlockd serves one {served} and then"
+                f"'{key}' is 0, which is not 'no limit': virtlockd answers one {answered} and then"
                 " no other until it is started anew",
                 help="take it out for libvirt's default, or write how many there may be",
             ),

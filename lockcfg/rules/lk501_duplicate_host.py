@@ -81,7 +81,7 @@ def check(subject: RepositorySubject, options: Options) -> Iterator[Found]:
                 continue
             file = next(name for name in reversed(KINDS) if name in host.documents)
             message = (
-                f"a host '{host.name}' is in {first.host} as well: only one of the two can be"
+                f"the host '{host.name}' is in {first.host} as well: only one of the two can be"
                 " what it gets"
             )
             advice = "delete the one that is not used, or put them into two groups in the settings"

@@ -57,7 +57,7 @@ def finding(path: str, place: Place | None, name: str) -> Finding:
     return Finding(
         RULE.name,
         RULE.severity,
-        f"no rule is called '{shown(name)}': the waiver has no effect on anything of that name",
+        f"no rule is called '{shown(name)}': that part of the waiver does nothing",
         path=path,
         place=place,
         help=f"did you mean '{near}'?" if near else "'lockcfg rules' lists all",

@@ -300,7 +300,7 @@ def test_a_message_is_one_line_whatever_the_value_is() -> None:
 
 # --- all of them ----------------------------------------------------------------------------
 
-TEXTS = {
+TEXTS: dict[str, list[str | None]] = {
     "qemu.conf": ["", LOCKD, NOP, None],
     "libxl.conf": ["", LOCKD],
     "qemu-lockd.conf": ["", SETS, "auto_disk_leases = 0\n", None],
