@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lockcfg.conf.document import decode
+from lockcfg.conf.settings import settings_of
 from lockcfg.errors import RefusedError
 from lockcfg.report import terminal
 
@@ -111,9 +112,27 @@ def restart_advice(transaction: Transaction, changes: Sequence[Change]) -> list[
                 "Running guests keep the locks they have: restart with no guest running, on every"
                 " host that shares their disks, before the new lockspaces can be relied on."
             )
-    if any(kind.role == "daemon" for kind in kinds):
+    daemon = [change for change in changes if change.after.kind.role == "daemon"]
+    if daemon:
+        keys = {
+            key
+            for change in daemon
+            for key in settings_of(change.after.kind)
+            if change.before.get(key) != change.after.get(key)
+        }
+        advice.extend(_daemon_advice(keys))
+    return advice
+
+
+def _daemon_advice(keys: set[str]) -> list[str]:
+    """How changes of the lock daemon's settings take effect without losing a lock."""
+    advice: list[str] = []
+    if any(key.startswith("log_") for key in keys):
+        advice.append("The log settings take effect with: systemctl reload virtlockd")
+    if "max_clients" in keys:
         advice.append(
-            "It takes effect when virtlockd is reloaded: systemctl reload virtlockd."
-            " Never restart it while guests run: their locks would be lost."
+            "max_clients takes effect at once with: virt-admin -c virtlockd:///system"
+            " srv-clients-set virtlockd --max-clients N (a reload does not change it)"
         )
+    advice.append("Never restart virtlockd while guests run: their locks would be lost.")
     return advice

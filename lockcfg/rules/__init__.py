@@ -69,7 +69,12 @@ TABLE: Final = (
 )
 
 #: Those that ``lockcfg validate`` runs, and a transaction before it writes.
-VALIDATING: Final = TABLE[:8]
+VALIDATING: Final = (
+    *TABLE[:8],
+    "lk302_max_clients_zero",
+    "lk304_log_filters",
+    "lk305_log_outputs",
+)
 
 __all__ = ["TABLE", "VALIDATING", "check", "rule_module", "syntax_finding"]
 

@@ -34,10 +34,14 @@ from lockcfg.rules.rule import Fix, Found, Replacement, Rule, at_value
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Final
 
     from lockcfg.rules.rule import FileSubject, Options
 
 RULE = Rule("LK106", "bad-value", "error", fix="unsafe", validates=True)
+
+#: Settings whose values have rules of their own: LK302, LK304 and LK305.
+_SAID_BY_OTHERS: Final = ("max_clients", "admin_max_clients", "log_filters", "log_outputs")
 
 
 def check(subject: FileSubject, options: Options) -> Iterator[Found]:
@@ -51,6 +55,8 @@ def check(subject: FileSubject, options: Options) -> Iterator[Found]:
             continue
         if isinstance(entry.value, int) and not INTEGER_MIN <= entry.value <= INTEGER_MAX:
             continue  # LK107 says more
+        if entry.key in _SAID_BY_OTHERS:
+            continue
         near = nearest(entry.value, setting.choices) if isinstance(entry.value, str) else None
         fix = None
         if near is not None:

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from lockcfg.rules.rule import FileSubject, Options
 
-RULE = Rule("LK302", "max-clients-zero", "error", fix="unsafe")
+RULE = Rule("LK302", "max-clients-zero", "error", fix="unsafe", validates=True)
 
 #: The settings, and what is answered once and never again.
 _ANSWERED: Final = {"max_clients": "connection", "admin_max_clients": "virt-admin command"}

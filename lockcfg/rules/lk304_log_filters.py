@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from lockcfg.findings import Severity
     from lockcfg.rules.rule import FileSubject, Options
 
-RULE = Rule("LK304", "log-filters", "error")
+RULE = Rule("LK304", "log-filters", "error", validates=True)
 
 #: A level as virtlockd reads it: with blanks before it that are no spaces, which separate.
 LEVEL: Final = re.compile(r"[\t\n\v\f\r]*\+?0*[1-4]")

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from lockcfg.findings import Severity
     from lockcfg.rules.rule import FileSubject, Options
 
-RULE = Rule("LK305", "log-outputs", "error")
+RULE = Rule("LK305", "log-outputs", "error", validates=True)
 
 #: The destinations, as they are written, and with how many colons.
 _FORMS: Final = {

@@ -670,11 +670,13 @@ def test_the_xen_driver_has_files_of_its_own(lockcfg: RunLockcfg, host_root: Pat
     ("words", "said", "not_said"),
     [
         (("max_queued", "5"), ["virtqemud", "guests keep running"], ["virtlockd", "no guest"]),
-        (("max_clients", "9"), ["systemctl reload virtlockd", "Never restart"], ["virtqemud"]),
+        # A real virtlockd keeps max_clients over a reload and reads its log settings again.
+        (("max_clients", "9"), ["virt-admin", "Never restart"], ["virtqemud", "systemctl"]),
+        (("log_level", "3"), ["systemctl reload virtlockd", "Never restart"], ["virt-admin"]),
         (("file_lockspace_dir", "/x"), ["virtqemud", "no guest running"], ["virtlockd"]),
         (
             ("max_clients", "9", "lock_manager", "lockd"),
-            ["virtqemud", "systemctl reload virtlockd"],
+            ["virtqemud", "virt-admin"],
             ["no guest running"],
         ),
     ],
