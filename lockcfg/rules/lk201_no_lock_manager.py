@@ -32,14 +32,13 @@ None: `lockcfg enable` turns locking on, and says what must be restarted.
 
 from __future__ import annotations
 
-from lockcfg.conf.settings import nearest, settings_of
+from lockcfg.rules.lockd import is_misplaced, lockd_is_configured
 from lockcfg.rules.rule import Found, Rule, about_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lockcfg.host.host import Configuration
     from lockcfg.rules.rule import HostSubject, Options
 
 RULE = Rule("LK201", "no-lock-manager", "warning", scope="host")
@@ -62,25 +61,3 @@ def check(subject: HostSubject, options: Options) -> Iterator[Found]:
                 help="say 'lockcfg enable', or set lock_manager = \"lockd\"",
             )
         )
-
-
-def lockd_is_configured(configuration: Configuration) -> bool:
-    """Whether lockd's own file sets anything that lockd knows."""
-    document = configuration.documents["lockd"]
-    known = settings_of(document.kind)
-    return any(entry.key in known for entry in document.entries)
-
-
-def is_misplaced(configuration: Configuration) -> bool:
-    """Whether ``lock_manager`` is there, misspelt or in the wrong file, so that LK102 or LK103
-    says what is to be done."""
-    for role, document in configuration.documents.items():
-        known = settings_of(document.kind)
-        for entry in document.entries:
-            if entry.key in known:
-                continue
-            if entry.key == "lock_manager":
-                return True
-            if role == "driver" and nearest(entry.key, known) == "lock_manager":
-                return True
-    return False

@@ -28,7 +28,7 @@ None: someone has turned it off, and may have had a reason.
 
 from __future__ import annotations
 
-from lockcfg.rules.lk201_no_lock_manager import lockd_is_configured
+from lockcfg.rules.lockd import lockd_is_configured
 from lockcfg.rules.rule import Found, Rule, at_value
 
 TYPE_CHECKING = False

@@ -39,7 +39,7 @@ None: `lockcfg enable` turns locking on, and says what must be restarted.
 
 from __future__ import annotations
 
-from lockcfg.rules.lk201_no_lock_manager import is_misplaced, lockd_is_configured
+from lockcfg.rules.lockd import is_misplaced, lockd_is_configured
 from lockcfg.rules.rule import Found, Rule, about_file, at_value
 
 TYPE_CHECKING = False

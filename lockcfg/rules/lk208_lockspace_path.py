@@ -45,6 +45,7 @@ import os
 import re
 
 from lockcfg.conf.settings import spell
+from lockcfg.rules.lockspaces import lockspaces_in_use
 from lockcfg.rules.rule import Fix, Found, Replacement, Rule, at_value
 
 TYPE_CHECKING = False
@@ -53,7 +54,6 @@ if TYPE_CHECKING:
     from typing import Final
 
     from lockcfg.conf.document import Entry
-    from lockcfg.host.host import Configuration
     from lockcfg.rules.rule import HostSubject, Options
 
 RULE = Rule("LK208", "lockspace-path", "warning", scope="host", fix="unsafe")
@@ -81,14 +81,6 @@ def check(subject: HostSubject, options: Options) -> Iterator[Found]:
             ),
             _fix(entry, directory),
         )
-
-
-def lockspaces_in_use(configuration: Configuration) -> Iterator[tuple[Entry, str]]:
-    """The settings that name a lockspace directory in use, and the directories."""
-    for key, directory in configuration.lockspaces.items():
-        entry = configuration.documents["lockd"].get(key)
-        assert entry is not None
-        yield entry, directory
 
 
 def _oddities(directory: str) -> list[str]:

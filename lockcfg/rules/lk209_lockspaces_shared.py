@@ -41,15 +41,12 @@ None: which directories all hosts share is for a person to say.
 
 from __future__ import annotations
 
-import os
-
-from lockcfg.rules.lk208_lockspace_path import lockspaces_in_use
+from lockcfg.rules.lockspaces import lockspaces_in_use, relation
 from lockcfg.rules.rule import Found, Rule, at_value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import Literal
 
     from lockcfg.rules.rule import HostSubject, Options
 
@@ -83,15 +80,3 @@ def check(subject: HostSubject, options: Options) -> Iterator[Found]:
             )
             break
         before.append((entry.key, directory))
-
-
-def relation(directory: str, other: str) -> Literal["same", "inside", "around"] | None:
-    """What one absolute path is to another; None where they have nothing to do with each other."""
-    paths = os.path.normpath(directory), os.path.normpath(other)
-    one, two = (os.path.commonpath((path,)) for path in paths)
-    if one == two:
-        return "same"
-    common = os.path.commonpath(paths)
-    if common == two:
-        return "inside"
-    return "around" if common == one else None

@@ -49,8 +49,7 @@ from __future__ import annotations
 
 import os
 
-from lockcfg.rules.lk208_lockspace_path import lockspaces_in_use
-from lockcfg.rules.lk209_lockspaces_shared import relation
+from lockcfg.rules.lockspaces import lockspaces_in_use, relation
 from lockcfg.rules.rule import Found, Rule, at_value
 
 TYPE_CHECKING = False

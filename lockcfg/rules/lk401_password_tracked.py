@@ -44,7 +44,7 @@ import re
 
 from lockcfg.conf.document import Span, decode
 from lockcfg.conf.settings import settings_of
-from lockcfg.findings import Finding, Place
+from lockcfg.rules.passwords import finding, is_password, passwords
 from lockcfg.rules.rule import Found, Rule
 
 TYPE_CHECKING = False
@@ -52,18 +52,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Final
 
-    from lockcfg.conf.document import Document, Value
+    from lockcfg.conf.document import Document
     from lockcfg.rules.rule import FileSubject, Options
 
 RULE = Rule("LK401", "password-tracked", "warning")
 
 #: What libvirt's samples show, commented out.
 _SAMPLES: Final = ("XYZ12345", "RDP12345")
-
-#: What something else fills in before libvirt sees it.
-_VARIABLE: Final = re.compile(
-    r"\s*(\{\{.*\}\}|<%.*%>|\$\{.*\}|%\{.*\}|\$\(.*\)|\$[A-Za-z_]\w*|@\w+@)\s*", re.DOTALL
-)
 
 _HELP: Final = (
     "change the password, take it out here, and let what installs the file put the new one in"
@@ -87,39 +82,6 @@ def check(subject: FileSubject, options: Options) -> Iterator[Found]:
         yield Found(finding(RULE, document, key, span, message, _HELP))
 
 
-def passwords(document: Document) -> Iterator[tuple[str, Span]]:
-    """The settings of a document that hold a password, and where their names stand."""
-    known = settings_of(document.kind)
-    for entry in document.entries:
-        setting = known.get(entry.key)
-        if setting is not None and setting.secret and _is_password(entry.value):
-            yield entry.key, entry.key_span
-
-
-def finding(
-    rule: Rule, document: Document, key: str, span: Span, message: str, help: str
-) -> Finding:
-    """A finding about the password that ``key``, at ``span``, is set to.
-
-    The line is shown with nothing of it but the name of the setting: neither a report nor what
-    is computed from the line may give the password away.
-    """
-    place = document.place(span)
-    before = place.text[: place.column - 1]
-    if before.strip("# \t"):
-        before = " " * len(before)
-    place = Place(place.path, place.line, place.column, f'{before}{key} = "********"', place.length)
-    return Finding(
-        rule.name, rule.severity, message, path=document.path, place=place, key=key, help=help
-    )
-
-
-def _is_password(value: Value) -> bool:
-    if isinstance(value, str):
-        return value != "" and not _VARIABLE.fullmatch(value)
-    return value != ()
-
-
 def _commented_out(document: Document) -> Iterator[tuple[str, Span]]:
     text = document.text or b""
     secret = [key for key, setting in settings_of(document.kind).items() if setting.secret]
@@ -132,5 +94,5 @@ def _commented_out(document: Document) -> Iterator[tuple[str, Span]]:
             entry.value_span.start <= match.start() < entry.value_span.end
             for entry in document.entries
         )
-        if value not in _SAMPLES and _is_password(value) and not in_value:
+        if value not in _SAMPLES and is_password(value) and not in_value:
             yield decode(match.group(1)), Span(match.start(1), match.end(1))

@@ -38,7 +38,7 @@ None: it is the mode of the file that is wrong, and no text in it.
 
 from __future__ import annotations
 
-from lockcfg.rules.lk401_password_tracked import finding, passwords
+from lockcfg.rules.passwords import finding, passwords
 from lockcfg.rules.rule import Found, Rule
 
 TYPE_CHECKING = False

@@ -1,0 +1,55 @@
+"""What several rules ask about passwords, and how they speak of them without telling them."""
+
+from __future__ import annotations
+
+import re
+
+from lockcfg.conf.settings import settings_of
+from lockcfg.findings import Finding, Place
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Final
+
+    from lockcfg.conf.document import Document, Span, Value
+    from lockcfg.rules.rule import Rule
+
+#: What something else fills in before libvirt sees it.
+_VARIABLE: Final = re.compile(
+    r"\s*(\{\{.*\}\}|<%.*%>|\$\{.*\}|%\{.*\}|\$\(.*\)|\$[A-Za-z_]\w*|@\w+@)\s*", re.DOTALL
+)
+
+
+def passwords(document: Document) -> Iterator[tuple[str, Span]]:
+    """The settings of a document that hold a password, and where their names stand."""
+    known = settings_of(document.kind)
+    for entry in document.entries:
+        setting = known.get(entry.key)
+        if setting is not None and setting.secret and is_password(entry.value):
+            yield entry.key, entry.key_span
+
+
+def finding(
+    rule: Rule, document: Document, key: str, span: Span, message: str, help: str
+) -> Finding:
+    """A finding about the password that ``key``, at ``span``, is set to.
+
+    The line is shown with nothing of it but the name of the setting: neither a report nor what
+    is computed from the line may give the password away.
+    """
+    place = document.place(span)
+    before = place.text[: place.column - 1]
+    if before.strip("# \t"):
+        before = " " * len(before)
+    place = Place(place.path, place.line, place.column, f'{before}{key} = "********"', place.length)
+    return Finding(
+        rule.name, rule.severity, message, path=document.path, place=place, key=key, help=help
+    )
+
+
+def is_password(value: Value) -> bool:
+    """Whether a value is one, and not empty or filled in by something else."""
+    if isinstance(value, str):
+        return value != "" and not _VARIABLE.fullmatch(value)
+    return value != ()
