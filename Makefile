@@ -21,7 +21,7 @@ help:
 	@echo "make check      ruff, ruff format --check, mypy --strict"
 	@echo "make test-slow  the long runs: more generated files, every key of a schema"
 	@echo "make benchmark  the table of the README"
-	@echo "make docs       make the man page again"
+	@echo "make docs       make the man page and the pages of the rules again"
 
 setup: $(VENV)/.installed
 
@@ -62,6 +62,7 @@ format: $(VENV)/.installed-dev
 
 docs: $(VENV)/.installed-dev
 	packaging/manual > docs/man/lockcfg.8
+	$(BIN)/python packaging/rule-pages docs/rules
 
 benchmark: $(VENV)/.installed-dev
 	packaging/install-packages $(TEST_PACKAGES)

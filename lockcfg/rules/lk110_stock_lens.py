@@ -3,7 +3,8 @@
 ## What it does
 
 Reports spellings that libvirt takes and the Augeas lenses that come with it do not: a comment
-behind a value, single or triple quotes, a sign, a comma at the end of a list, a ';'.
+behind a value, single or triple quotes, a sign, a comma at the end of a list, a ';', a list for
+a setting that those lenses take for a string.
 
 ## Why is this bad
 
@@ -40,11 +41,15 @@ from lockcfg.rules.rule import Fix, Found, Replacement, Rule, at_value
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Final
 
     from lockcfg.conf.document import Document, Entry
     from lockcfg.rules.rule import FileSubject, Options
 
 RULE = Rule("LK110", "stock-lens", "info", fix="safe")
+
+#: Settings that may be a list to libvirt and not to its lens, up to that of 12.8.0.
+_STRINGS_TO_LENS: Final = ("security_driver", "hugetlbfs_mount")
 
 
 def check(subject: FileSubject, options: Options) -> Iterator[Found]:
@@ -76,6 +81,8 @@ def _troubles(document: Document, entry: Entry) -> Iterator[str]:
         yield "a sign"
     if re.search(r",\s*\]$", literal):
         yield "a comma at the end of a list"
+    if literal.startswith("[") and entry.key in _STRINGS_TO_LENS:
+        yield f"a list for {entry.key}"
     if _behind(document, entry).startswith(b";"):
         yield "a ';' behind a value"
     if entry.comment is not None:
@@ -96,8 +103,13 @@ def _fix(document: Document, entry: Entry) -> Fix | None:
     text = document.text or b""
     if _behind(document, entry).startswith(b";") or entry.literal.startswith("-"):
         return None
-    literal = spell(entry.value)
-    if not literal.startswith('"') and isinstance(entry.value, str):
+    value = entry.value
+    if isinstance(value, tuple) and entry.key in _STRINGS_TO_LENS:
+        if len(value) != 1:
+            return None
+        value = value[0]  # a string is a list of one to libvirt
+    literal = spell(value)
+    if not literal.startswith('"') and isinstance(value, str):
         return None  # it holds a double quote, which those lenses have no way to read
     replacements = []
     if entry.comment is not None:
