@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 #: Blanks and whole comments. Right wherever a statement may begin.
 _BETWEEN: Final = re.compile(rb"[ \t\r\n]*+(?:#[^\r\n]*+[ \t\r\n]*+)*+")
 
-#: A setting with a list or a triple-quoted string, up to the end of its line. The list is
-#: matched roughly, and not with a triple quote inside: what is wrong, the lens will find.
-_LONG_STATEMENT: Final = (
-    rb"[A-Za-z][A-Za-z0-9_]*+[ \t]*+=[ \t]*+"
-    rb"(?:\[(?:[^\]\"'\[#]|\"(?!\"\")[^\"\r\n]*+\"|'[^'\r\n]*+')*+\]"
-    rb"|\"{3}(?s:(?!\"{3}).)*+\"{3})"
-    rb"[ \t]*+(?:#[^\r\n]*+)?(?:[\r\n;]|\Z)"
-)
+# No possessive quantifier stands on a group with alternatives: before Python 3.11.5 those match
+# wrongly. The patterns below are compiled when they are needed: that takes as long as reading a
+# file, and most files have no such statement.
+_STRING: Final = rb"\"(?!\"\")[^\"\r\n]*+\"|'[^'\r\n]*+'"
+_ASSIGNMENT: Final = rb"[A-Za-z][A-Za-z0-9_]*+[ \t]*+=[ \t]*+"
+_SCALAR: Final = rb"%b|[+-]?[0-9]++" % _STRING
+_IN_LIST: Final = rb"%b|[^\]\"'\[#]++" % _STRING
+_TAIL: Final = rb"[ \t]*+(?:#[^\r\n]*+)?(?:[\r\n;]|\Z)"
 
 
 class Condensed(Frozen):
@@ -105,6 +105,31 @@ def _statement_end(text: bytes, start: int) -> int:
     line = text[start:end]
     if b"[" not in line and b'"""' not in line:
         return end
-    # Compiled when it is needed: that takes as long as reading a file.
-    match = re.compile(_LONG_STATEMENT).match(text, start)
-    return match.end() if match else len(text)
+    return _long_statement_end(text, start)
+
+
+def _long_statement_end(text: bytes, start: int) -> int:
+    """The end of one statement that may run over lines; of the text where it is not certain.
+
+    A list is read roughly, and not with a triple quote inside: what is wrong, the lens finds.
+    """
+    assignment = re.compile(_ASSIGNMENT).match(text, start)
+    if assignment is None:
+        return len(text)
+    at = assignment.end()
+    if text.startswith(b'"""', at):
+        at = text.find(b'"""', at + 3) + 3
+        if at < 3:
+            return len(text)
+    elif text.startswith(b"[", at):
+        in_list = re.compile(_IN_LIST)
+        at += 1
+        while item := in_list.match(text, at):
+            at = item.end()
+        if not text.startswith(b"]", at):
+            return len(text)
+        at += 1
+    elif scalar := re.compile(_SCALAR).match(text, at):
+        at = scalar.end()
+    tail = re.compile(_TAIL).match(text, at)
+    return tail.end() if tail else len(text)

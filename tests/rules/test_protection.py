@@ -17,7 +17,7 @@ from lockcfg.conf.settings import spell
 from lockcfg.host.host import LOCKSPACE_KEYS, Configuration
 from lockcfg.host.protection import protection_of
 from lockcfg.rules import TABLE, rule_module
-from lockcfg.rules.lk209_lockspaces_shared import relation
+from lockcfg.rules.lockspaces import relation
 from lockcfg.rules.rule import FileSubject, HostSubject, Options
 from tests.conftest import SAMPLES
 
