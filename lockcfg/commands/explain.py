@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lockcfg.commands.arguments import add_json
 from lockcfg.errors import UsageError
 from lockcfg.report import terminal
 from lockcfg.rules import TABLE, rule_module
@@ -20,6 +21,7 @@ EXAMPLES = (("lockcfg explain LK104", "or: lockcfg explain duplicate-key"),)
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """See :mod:`lockcfg.main`."""
     parser.add_argument("rule", metavar="RULE", help="a code or a name")
+    add_json(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -28,8 +30,14 @@ def run(arguments: argparse.Namespace) -> int:
     for name in TABLE:
         code, slug = name[:5].upper(), name[6:].replace("_", "-")
         if wanted.upper() == code or wanted == slug:
-            out = terminal.stdout()
             module = rule_module(name)
+            if arguments.json:
+                from lockcfg.report import jsonreport
+
+                manual = module.__doc__ or ""
+                jsonreport.write({"code": code, "name": slug, "manual": manual})
+                return 0
+            out = terminal.stdout()
             out.line(f"{out.style(code, 'bold')} {slug} ({module.RULE.severity})")
             out.line()
             for line in (module.__doc__ or "").rstrip().splitlines():
