@@ -8,7 +8,12 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import hypothesis
 import pytest
+
+# These machines are noisy, so no example has a deadline; and a run that fails, fails again.
+hypothesis.settings.register_profile("lockcfg", deadline=None, derandomize=True)
+hypothesis.settings.load_profile("lockcfg")
 
 #: libvirt's own files, as Debian's package installs them.
 SAMPLES = Path("/etc/libvirt")

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
+from contextlib import contextmanager
 
-from lockcfg.conf.files import KINDS, kind_named
-from lockcfg.errors import LockcfgError, UsageError
-from lockcfg.findings import SEVERITIES
+from lockcfg.conf.files import KINDS
+from lockcfg.errors import ChangedError, LockcfgError, ReadError, UsageError
+from lockcfg.findings import SEVERITIES, Finding
 from lockcfg.report import terminal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+    from typing import TextIO
 
+    from lockcfg.conf.save import Write
     from lockcfg.lint.result import LintResult
     from lockcfg.lint.settings import Settings
 
@@ -64,6 +68,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     output = parser.add_argument_group("output")
     output.add_argument("--format", choices=FORMATS, default="text", help="(default: text)")
     output.add_argument(
+        "--json", dest="format", action="store_const", const="json", help="--format json"
+    )
+    output.add_argument(
         "--output-file",
         metavar="FILE",
         default=os.environ.get("LOCKCFG_OUTPUT_FILE"),
@@ -86,65 +93,119 @@ def run(arguments: argparse.Namespace) -> int:
     """See :mod:`lockcfg.main`."""
     from lockcfg.report.lint import render
 
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # Whatever a file or a path holds can be printed, whatever the locale.
+        sys.stdout.reconfigure(errors="backslashreplace")
+    _check_usage(arguments)
     settings = _settings(arguments)
-    for path in arguments.paths:
-        if not os.path.lexists(path):
-            raise UsageError(f"{path}: there is no such file or directory")
-    if arguments.fix or arguments.unsafe_fixes or arguments.diff:
-        result = _mend(settings, arguments)
-        if arguments.diff:
-            return 1 if _fails(result, settings) else 0
-    else:
-        result = _lint(settings, arguments)
+    result = _lint(settings, arguments)
+    if arguments.diff:
+        with _output(arguments) as stream:
+            for write in _changes(result, unsafe=arguments.unsafe_fixes):
+                _show_diff(write, stream)
+        return _report_unreadable(result) or _status(result, settings)
+    if arguments.fix or arguments.unsafe_fixes:
+        result = _mend(result, settings, arguments)
     if arguments.write_baseline is not None:
         _write_baseline(result, settings, arguments.write_baseline)
-        return 3 if result.unreadable else 0
-    if arguments.output_file:
-        try:
-            with open(arguments.output_file, "w", encoding="utf-8") as stream:
-                render(
-                    result,
-                    arguments.format,
-                    stream,
-                    root=settings.root,
-                    statistics=arguments.statistics,
-                )
-        except OSError as error:
-            raise LockcfgError(f"{arguments.output_file}: {error.strerror}") from error
-    else:
+        return _report_unreadable(result)
+    with _output(arguments) as stream:
         render(
             result,
             arguments.format,
-            sys.stdout,
+            stream,
             root=os.getcwd() if arguments.format == "text" else settings.root,
             statistics=arguments.statistics,
         )
+    return _status(result, settings)
+
+
+def _check_usage(arguments: argparse.Namespace) -> None:
+    """Refuse what makes no sense, before anything is read or written. Raises UsageError."""
+    from lockcfg.lint.discover import TEMPLATE_SUFFIXES
+
+    if arguments.statistics and arguments.format != "text":
+        raise UsageError(f"--statistics is for the format text, not for {arguments.format}")
+    if arguments.diff and (arguments.write_baseline is not None or arguments.format != "text"):
+        raise UsageError("--diff prints a diff, and neither a report nor a baseline")
+    if arguments.guests is not None and arguments.guests < 0:
+        raise UsageError("--guests: there cannot be less than none")
+    if arguments.stdin_filename is not None:
+        if arguments.fix or arguments.unsafe_fixes or arguments.diff:
+            raise UsageError("--fix, --unsafe-fixes and --diff need files, not standard input")
+        if arguments.paths:
+            raise UsageError("--stdin-filename is instead of paths")
+        if os.path.basename(arguments.stdin_filename) not in KINDS:
+            raise _unknown_kind(arguments.stdin_filename)
+    for path in arguments.paths:
+        if not os.path.lexists(path):
+            raise UsageError(f"{path}: there is no such file or directory")
+        name = os.path.basename(path)
+        if not os.path.isdir(path) and name not in KINDS and not name.endswith(TEMPLATE_SUFFIXES):
+            raise _unknown_kind(path)
+
+
+def _unknown_kind(path: str) -> UsageError:
+    return UsageError(
+        f"cannot tell what kind of file '{path}' is",
+        help=f"its name should be one of {', '.join(sorted(KINDS))}",
+    )
+
+
+def _status(result: LintResult, settings: Settings) -> int:
+    """The exit status that a finished run comes to."""
     if result.unreadable:
-        return 3
-    return 1 if _fails(result, settings) else 0
-
-
-def _fails(result: LintResult, settings: Settings) -> bool:
+        return ReadError.exit_code
     level = SEVERITIES.index(settings.fail_level)
-    return any(SEVERITIES.index(each.finding.severity) <= level for each in result.counted)
+    return int(any(SEVERITIES.index(each.finding.severity) <= level for each in result.counted))
+
+
+def _report_unreadable(result: LintResult) -> int:
+    """Say what could not be read where no report says it, and return the exit status of that."""
+    for path, why in result.unreadable:
+        path = os.path.relpath(path)
+        terminal.stderr().finding(Finding("", "error", f"cannot be read: {why}", path=path))
+    return ReadError.exit_code if result.unreadable else 0
+
+
+@contextmanager
+def _output(arguments: argparse.Namespace) -> Iterator[TextIO]:
+    """Where the report goes."""
+    path = arguments.output_file
+    if not path:
+        yield sys.stdout
+        return
+    try:
+        with open(path, "w", encoding="utf-8", errors="backslashreplace") as stream:
+            yield stream
+    except OSError as error:
+        raise LockcfgError(f"{path}: {error.strerror}") from error
 
 
 def _settings(arguments: argparse.Namespace) -> Settings:
     from lockcfg.lint.settings import check_names, load_settings, version
+    from lockcfg.report.secrets import hide_secrets
 
     start = arguments.stdin_filename or (arguments.paths[0] if arguments.paths else ".")
-    settings = load_settings(start, arguments.settings)
+    try:
+        settings = load_settings(start, arguments.settings)
+    except (ReadError, UsageError) as error:
+        # It quotes the file, which may be any.
+        error.message = hide_secrets(error.message)
+        raise
     changes: dict[str, object] = {}
     for option in ("select", "ignore"):
         text = getattr(arguments, option)
         if text is not None:
             names = [name.strip() for name in text.split(",") if name.strip()]
+            if not names:
+                raise UsageError(f"--{option}: no rule is named", help="see 'lockcfg rules'")
             check_names(names, f"--{option}")
             changes[option] = names if option == "select" else [*settings.ignore, *names]
     if arguments.fail_level is not None:
         changes["fail_level"] = arguments.fail_level
     if arguments.baseline is not None:
-        changes["baseline"] = arguments.baseline
+        changes["baseline"] = os.path.abspath(arguments.baseline)
     if arguments.write_baseline is not None:
         changes["baseline"] = None
     options: dict[str, object] = {}
@@ -162,15 +223,30 @@ def _lint(settings: Settings, arguments: argparse.Namespace) -> LintResult:
 
     from lockcfg.lint.engine import Linter
 
-    progress = _progress() if sys.stderr.isatty() else None
+    progress = _progress() if sys.stderr is not None and sys.stderr.isatty() else None
     linter = Linter(settings, version=version("lockcfg"), progress=progress)
     if arguments.stdin_filename is not None:
-        text = sys.stdin.buffer.read(10 * 1024 * 1024 + 1)
-        return linter.run_text(text, arguments.stdin_filename, kind_named(arguments.stdin_filename))
-    result = linter.run(arguments.paths or ["."])
-    if progress is not None:
-        sys.stderr.write("\r\x1b[K")
-    return result
+        path = os.path.abspath(arguments.stdin_filename)
+        return linter.run_text(_standard_input(), path, KINDS[os.path.basename(path)])
+    # Absolute, so that one file has one path, however it was named.
+    paths = [os.path.abspath(path) for path in arguments.paths or ["."]]
+    try:
+        return linter.run(paths)
+    finally:
+        if progress is not None:
+            sys.stderr.write("\r\x1b[K")
+
+
+def _standard_input() -> bytes:
+    from lockcfg.conf.load import MAX_SIZE
+
+    if sys.stdin is None:
+        raise ReadError("standard input", "is closed")
+    text = sys.stdin.buffer.read(MAX_SIZE + 1)
+    if len(text) > MAX_SIZE:
+        limit = MAX_SIZE // 1024 // 1024
+        raise ReadError("standard input", f"is larger than {limit} MiB, libvirt's own limit")
+    return text
 
 
 def _progress() -> Callable[[int], None]:
@@ -181,44 +257,67 @@ def _progress() -> Callable[[int], None]:
     return show
 
 
-def _mend(settings: Settings, arguments: argparse.Namespace) -> LintResult:
-    """Apply fixes until there are none left; with ``--diff`` show the first round's only."""
-    from lockcfg.conf.load import parse, read_bytes
-    from lockcfg.conf.save import Write, save
-    from lockcfg.lint.fixes import applied, fixable
+def _mend(result: LintResult, settings: Settings, arguments: argparse.Namespace) -> LintResult:
+    """Apply fixes until there are none left, and return the last run."""
+    from lockcfg.conf.save import save
 
-    if arguments.stdin_filename is not None:
-        raise UsageError("--fix, --unsafe-fixes and --diff need files, not standard input")
-    result = _lint(settings, arguments)
     # Bounded: a fix that does not settle is a defect of a rule, and its finding stays.
-    for _ in range(10):
-        fixes = fixable(result, unsafe=arguments.unsafe_fixes)
-        if not fixes:
-            break
-        for path, of_file in fixes.items():
-            old = read_bytes(path)
-            new = applied(old, of_file)
-            kind = KINDS[os.path.basename(path)]
-            parse(new, kind, path)  # a fix never makes a file that cannot be read
-            if arguments.diff:
-                _show_diff(path, old, new)
-            else:
-                save([Write(path, old, new, kind.mode)])
-        if arguments.diff:
+    for _ in range(20):
+        changed = False
+        for write in _changes(result, unsafe=arguments.unsafe_fixes):
+            save([write])
+            changed = True
+        if not changed:
             break
         result = _lint(settings, arguments)
     return result
 
 
-def _show_diff(path: str, old: bytes, new: bytes) -> None:
+def _changes(result: LintResult, *, unsafe: bool) -> Iterator[Write]:
+    """What the fixes of a run make of each file: once, where it has several names by links."""
+    from lockcfg.conf.load import parse, read_bytes
+    from lockcfg.conf.save import Write
+    from lockcfg.lint.fixes import applied, are_for, fixable
+
+    seen: set[str] = set()
+    for path, fixes in fixable(result, unsafe=unsafe).items():
+        target = os.path.realpath(path)
+        if target in seen:
+            continue
+        seen.add(target)
+        old = read_bytes(path)
+        if not are_for(fixes, old):
+            raise ChangedError(
+                path,
+                "was changed by somebody else in the meantime; it was not written",
+                help="look at it and try again",
+            )
+        new = applied(old, fixes)
+        kind = KINDS[os.path.basename(path)]
+        parse(new, kind, path)  # a fix never makes a file that cannot be read
+        if new != old:
+            yield Write(path, old, new, kind.mode)
+
+
+def _show_diff(write: Write, stream: TextIO) -> None:
     from difflib import unified_diff
 
     from lockcfg.conf.document import decode
+    from lockcfg.conf.load import parse
+    from lockcfg.lint.conceal import Veil
 
-    lines = unified_diff(
-        decode(old).splitlines(), decode(new).splitlines(), path, path, lineterm=""
+    kind, path = KINDS[os.path.basename(write.path)], os.path.relpath(write.path)
+    assert write.old is not None
+    # What is compared stands behind what is shown, and a NUL, which neither text has.
+    old, new = (
+        [
+            f"{shown}\0{line}"
+            for shown, line in Veil(text, parse(text, kind, path)).lines(decode(text))
+        ]
+        for text in (write.old, write.new)
     )
-    terminal.stdout().diff(lines)
+    lines = unified_diff(old, new, path, path, lineterm="")
+    terminal.Terminal(stream).diff(line.partition("\0")[0] for line in lines)
 
 
 def _write_baseline(result: LintResult, settings: Settings, path: str) -> None:

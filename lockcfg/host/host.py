@@ -139,7 +139,16 @@ LOCKING_KEYS: Final = (
 LOCKSPACE_KEYS: Final = ("file_lockspace_dir", "lvm_lockspace_dir", "scsi_lockspace_dir")
 
 
-class Configuration(Frozen):
+class _Remembering(Frozen):
+    """What :class:`Configuration` has worked out: no field of it, so it counts in no comparison."""
+
+    __slots__ = ("_effective",)
+
+    def __init__(self) -> None:
+        self._effective: Final[dict[str, Effective]] = {}
+
+
+class Configuration(_Remembering):
     """The effective configuration of one host: its files, and what follows from them.
 
     ``documents`` holds one document for each kind of file of the driver, by role; a file that
@@ -150,11 +159,18 @@ class Configuration(Frozen):
     __slots__ = ("documents", "driver")
 
     def __init__(self, driver: Driver, documents: Mapping[Role, Document]) -> None:
+        super().__init__()
         self.driver: Final = driver
         self.documents: Final = documents
 
     def effective(self, key: str) -> Effective:
         """What holds for ``key``. Raises KeyError for a key that no file of the driver has."""
+        known = self._effective.get(key)
+        if known is None:
+            known = self._effective[key] = self._work_out(key)
+        return known
+
+    def _work_out(self, key: str) -> Effective:
         for document in self.documents.values():
             setting = settings_of(document.kind).get(key)
             if setting is None:

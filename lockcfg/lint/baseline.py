@@ -38,7 +38,7 @@ class Baseline:
                 raise ReadError(path, "is a baseline of another version of lockcfg")
             entries = {
                 str(entry["fingerprint"]): {
-                    field: str(entry[field]) for field in ("path", "code", "message")
+                    field: _legible(str(entry[field])) for field in ("path", "code", "message")
                 }
                 for entry in content["findings"]
             }
@@ -58,6 +58,11 @@ class Baseline:
     def stale(self) -> list[dict[str, str]]:
         """The entries that no finding met, as ``path``, ``code`` and ``message``."""
         return [entry for key, entry in self._entries.items() if key not in self._met]
+
+
+def _legible(text: str) -> str:
+    """What the file says, which may be anything, as a part of a message of one line."""
+    return "".join(character if character.isprintable() else "?" for character in text[:300])
 
 
 def render(diagnostics: Iterable[Diagnostic], relative: dict[str, str]) -> str:

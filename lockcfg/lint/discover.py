@@ -8,19 +8,18 @@ the walk goes on.
 from __future__ import annotations
 
 import os
-import re
-from fnmatch import fnmatch
 
 from lockcfg.conf.files import KINDS
 from lockcfg.conf.load import read_error
-from lockcfg.frozen import Frozen
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-    from typing import Final
+    from collections.abc import Callable, Iterator
+    from typing import Final, TypeAlias
 
-    from lockcfg.conf.files import FileKind
+    #: A directory with libvirt's files in it: its path, the names of the files in a fixed
+    #: order, and the names of the templates of such files.
+    Directory: TypeAlias = tuple[str, list[str], list[str]]
 
 #: Directories that hold no configuration of hosts.
 _PASSED_OVER: Final = frozenset((".git", ".hg", ".svn", ".venv", "node_modules", "__pycache__"))
@@ -28,89 +27,92 @@ _PASSED_OVER: Final = frozenset((".git", ".hg", ".svn", ".venv", "node_modules",
 #: What template languages append to the name of what they make.
 TEMPLATE_SUFFIXES: Final = (".j2", ".jinja", ".jinja2", ".erb", ".epp", ".tmpl", ".tpl", ".mako")
 
-#: What they fill in.
-_TEMPLATE_MARK: Final = re.compile(rb"\{\{.*?\}\}|\{%.*?%\}|<%.*?%>")
-
-
-class Directory(Frozen):
-    """A directory with libvirt's files in it: ``files`` are their kinds, in a fixed order,
-    ``templates`` the names of files that would become one."""
-
-    __slots__ = ("files", "path", "templates")
-
-    def __init__(self, path: str, files: Sequence[FileKind], templates: Sequence[str]) -> None:
-        self.path: Final = path
-        self.files: Final = tuple(files)
-        self.templates: Final = tuple(templates)
+#: What encloses what they fill in.
+_TEMPLATE_MARKS: Final = ((b"{{", b"}}"), (b"{%", b"%}"), (b"<%", b"%>"))
 
 
 def discover(
-    paths: Iterable[str], exclude: Sequence[str], unreadable: list[tuple[str, str]]
+    pending: list[str],
+    excluded: Callable[[str], bool] | None,
+    unreadable: list[tuple[str, str]],
+    *,
+    once: bool,
 ) -> Iterator[Directory]:
-    """The directories with libvirt's files at and below ``paths``, each once.
+    """The directories with libvirt's files at and below the paths in ``pending``.
 
-    A path that is a file stands for itself alone. ``exclude`` are globs of paths that are not
+    A path that is a file stands for itself alone. ``excluded`` says which paths below are not
     looked into; what cannot be read goes to ``unreadable`` with the reason. The order is that
-    of ``paths``, and below each the order of the names.
+    of the paths, the last one first, and below each the order of the names.
+
+    ``pending`` is what is still to be walked: who asks may take paths away between two
+    directories, to walk them elsewhere. With ``once`` nothing is given twice; without, no path
+    may be another one or below it.
     """
     seen: set[str] = set()
-    for path in paths:
-        if os.path.isdir(path):
-            yield from _walk(path, exclude, unreadable, seen)
-        elif (name := os.path.basename(path)) in KINDS and path not in seen:
-            seen.add(path)
-            yield Directory(os.path.dirname(path), (KINDS[name],), ())
 
+    def is_new(path: str) -> bool:
+        absolute = os.path.abspath(path)
+        if absolute in seen:
+            return False
+        seen.add(absolute)
+        return True
 
-def _walk(
-    top: str, exclude: Sequence[str], unreadable: list[tuple[str, str]], seen: set[str]
-) -> Iterator[Directory]:
-    pending = [top]
     while pending:
         path = pending.pop()
-        if path in seen:
+        if once and not is_new(path):
             continue
-        seen.add(path)
-        files: list[FileKind] = []
+        files: list[str] = []
         templates: list[str] = []
         below: list[str] = []
         try:
             with os.scandir(path) as entries:
                 for entry in entries:
                     name = entry.name
-                    if name in KINDS:
-                        if not entry.is_dir():
-                            files.append(KINDS[name])
-                    elif entry.is_dir(follow_symlinks=False):
+                    if entry.is_dir(follow_symlinks=False):
                         if name not in _PASSED_OVER:
                             below.append(entry.path)
-                    elif name.endswith(TEMPLATE_SUFFIXES) and _stem(name) in KINDS:
+                    elif name in KINDS:
+                        files.append(name)
+                    elif _is_template_name(name):
                         templates.append(name)
         except OSError as error:
-            unreadable.append((path, read_error(path, error).reason))
+            directory, name = os.path.split(path)
+            if name in KINDS and not os.path.isdir(path):
+                yield directory, [name], []
+            elif _is_template_name(name) and not os.path.isdir(path):
+                yield directory, [], [name]
+            else:
+                unreadable.append((path, read_error(path, error).reason))
             continue
-        if exclude:
-            below = [each for each in below if not _excluded(each, exclude)]
-            files = [f for f in files if not _excluded(os.path.join(path, f.name), exclude)]
-        pending.extend(sorted(below, reverse=True))
+        if excluded is not None:
+            below = [each for each in below if not excluded(each)]
+            files = [name for name in files if not excluded(os.path.join(path, name))]
+        if once:
+            files = [name for name in files if is_new(os.path.join(path, name))]
+            templates = [name for name in templates if is_new(os.path.join(path, name))]
+        below.sort(reverse=True)
+        pending += below
         if files or templates:
-            files.sort(key=_ORDER.__getitem__)
-            yield Directory(path, files, sorted(templates))
+            yield path, [name for name in KINDS if name in files], sorted(templates)
 
 
-_ORDER: Final = {kind: number for number, kind in enumerate(KINDS.values())}
-
-
-def _stem(name: str) -> str:
-    return name[: name.rindex(".")]
-
-
-def _excluded(path: str, exclude: Sequence[str]) -> bool:
-    normal = os.path.normpath(path)
-    return any(fnmatch(normal, pattern) or fnmatch(normal, f"*/{pattern}") for pattern in exclude)
+def _is_template_name(name: str) -> bool:
+    return name.endswith(TEMPLATE_SUFFIXES) and name[: name.rindex(".")] in KINDS
 
 
 def is_template(text: bytes) -> bool:
-    """Whether a text is the source of a configuration file rather than one."""
-    # The first looks are for speed: nearly no file has a mark.
-    return (b"{" in text or b"<%" in text) and _TEMPLATE_MARK.search(text) is not None
+    """Whether a text is the source of a configuration file rather than one.
+
+    It is one with a mark that opens and closes on one line.
+    """
+    return any(_encloses(text, opening, closing) for opening, closing in _TEMPLATE_MARKS)
+
+
+def _encloses(text: bytes, opening: bytes, closing: bytes) -> bool:
+    at = text.find(opening)
+    while at >= 0:
+        end = text.find(b"\n", at)
+        if text.find(closing, at + len(opening), end if end >= 0 else len(text)) >= 0:
+            return True
+        at = text.find(opening, end) if end >= 0 else -1
+    return False

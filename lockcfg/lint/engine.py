@@ -4,6 +4,9 @@ Most files of a fleet are the same. A content is parsed and given to the rules o
 so is each distinct set of contents that stands in one directory, and the rules of a host. What
 was found is kept with the file's bare name for a path and is given its directory for each host.
 So time and memory grow with what is different, and with the findings.
+
+A run reads first, in several processes where there is much to read, and says then, in one and
+in the order of the walk: so a report does not depend on who read what.
 """
 
 from __future__ import annotations
@@ -11,14 +14,18 @@ from __future__ import annotations
 import datetime
 import hashlib
 import os
+from fnmatch import fnmatch
+from itertools import pairwise
+from zlib import crc32
 
 from lockcfg.conf.document import Document
-from lockcfg.conf.files import DRIVERS, KINDS, kinds_of
+from lockcfg.conf.files import DRIVERS, KINDS, FileKind, kind_named, kinds_of
 from lockcfg.conf.load import parse, read_bytes
-from lockcfg.errors import ConfSyntaxError, ReadError
+from lockcfg.errors import ConfSyntaxError, LockcfgError, ReadError
 from lockcfg.findings import Finding, Place
 from lockcfg.host.host import Configuration
 from lockcfg.lint.baseline import Baseline
+from lockcfg.lint.conceal import Veil
 from lockcfg.lint.discover import discover, is_template
 from lockcfg.lint.result import Diagnostic, Fix, LintResult, Replacement, RuleInfo, Suppression
 from lockcfg.lint.settings import known_rule, matches, means
@@ -29,16 +36,16 @@ from lockcfg.rules.rule import FileSubject, Found, HostFiles, HostSubject, Repos
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from typing import Any, Final
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import Any, Final, NoReturn
 
-    from lockcfg.conf.files import FileKind
     from lockcfg.findings import Severity
     from lockcfg.lint.discover import Directory
     from lockcfg.lint.settings import Settings
     from lockcfg.lint.waivers import Waiver
+    from lockcfg.rules import RuleModule
     from lockcfg.rules.rule import Fix as RuleFix
-    from lockcfg.rules.rule import Rule
+    from lockcfg.rules.rule import Rule, Scope
 
 #: Where the manual of a rule is, in the project's documentation.
 RULE_URL: Final = "docs/rules/{code}.md"
@@ -46,41 +53,86 @@ RULE_URL: Final = "docs/rules/{code}.md"
 #: How many contents of one kind are compared before a file is looked up by its hash.
 _RECENT: Final = 4
 
+#: How many directories, read or still to be walked, make it pay to share them among processes.
+_MANY: Final = 500
+
+#: The most processes, and the most jobs: what is to be walked is dealt out in so many parts.
+_PROCESSES: Final = 4
+_JOBS: Final = 250
+
 
 class _Content:
-    """One distinct content of one kind of file.
+    """One distinct content of one kind of file, called ``name``.
 
     ``document`` is None where it cannot be parsed, and ``syntax`` then the finding. ``found``
-    is what the rules of a file found, by what was known of the file besides.
+    is what the rules of a file found, by the mode of the file and whether it is tracked: these
+    matter to a content that is ``secret`` only, and of the others are not asked for.
     """
 
     __slots__ = (
         "document",
         "found",
-        "has_secrets",
-        "number",
+        "name",
+        "secret",
         "syntax",
         "template",
         "text",
         "waivers",
     )
 
-    def __init__(self, kind: FileKind, text: bytes, number: int) -> None:
-        self.number = number
+    def __init__(self, name: str, text: bytes) -> None:
+        self.name = name
         self.text = text
         self.document: Document | None = None
         self.syntax: Finding | None = None
         self.waivers: list[Waiver] = []
         self.found: dict[tuple[int | None, bool | None], list[_Ready]] = {}
-        self.has_secrets = b"_password" in text
+        self.secret = False
         self.template = is_template(text)
         if self.template:
             return
         try:
-            self.document = parse(text, kind, kind.name)
+            self.document = parse(text, KINDS[name], name)
             self.waivers = waivers_in(self.document)
         except ConfSyntaxError as error:
             self.syntax = syntax_finding(error)
+
+
+class _Combination:
+    """One distinct set of contents that stands in one directory, and what the rules of a host
+    found in it. ``documents`` are those of the contents, by name; ``silent`` whether there is
+    nothing to say wherever it stands."""
+
+    __slots__ = ("contents", "documents", "found", "silent")
+
+    def __init__(self, contents: tuple[_Content, ...], found: list[_Ready]) -> None:
+        self.contents = contents
+        self.documents = {content.name: content.document for content in contents}
+        self.found = found
+        self.silent = not found and not any(
+            content.waivers or content.secret or any(content.found.values()) for content in contents
+        )
+
+
+class _Survey:
+    """What was read: each of ``directories`` has the one of ``combinations`` with its number."""
+
+    __slots__ = ("combinations", "directories", "files", "notes", "unreadable")
+
+    def __init__(self) -> None:
+        self.files = 0
+        self.directories: list[str] = []
+        self.combinations: list[_Combination] = []
+        self.notes: list[str] = []
+        self.unreadable: list[tuple[str, str]] = []
+
+    def add(self, other: _Survey) -> None:
+        """Append what was read elsewhere."""
+        self.files += other.files
+        self.directories += other.directories
+        self.combinations += other.combinations
+        self.notes += other.notes
+        self.unreadable += other.unreadable
 
 
 class _Ready:
@@ -101,7 +153,8 @@ class _Ready:
 
 class Linter:
     """One run. ``today`` decides which waivers have expired; ``progress`` is told now and then
-    how many files were looked at."""
+    how many files were looked at by this process. ``processes`` are how many to use: by default
+    one, or where there is much to read one for each CPU."""
 
     def __init__(
         self,
@@ -110,11 +163,14 @@ class Linter:
         version: str = "",
         today: datetime.date | None = None,
         progress: Callable[[int], None] | None = None,
+        processes: int | None = None,
     ) -> None:
         self._settings = settings
         self._version = version
         self._today = today or datetime.date.today()
         self._progress = progress
+        self._processes = processes
+        self._looked_at = 0
         modules = [rule_module(name) for name in TABLE]
         self._rules: dict[str, Rule] = {module.RULE.name: module.RULE for module in modules}
         self._infos = [
@@ -129,45 +185,43 @@ class Linter:
             if self._runs(rule := module.RULE)
         ]
         self._running = [module for module in modules if self._runs(module.RULE)]
-        self._recent: dict[str, list[_Content]] = {}
-        self._by_text: dict[str, dict[bytes, _Content]] = {}
-        self._hosts: dict[tuple[int, ...], list[_Ready]] = {}
+        self._excluded = self._is_excluded if settings.exclude else None
+        self._recent: dict[str, list[_Content]] = {name: [] for name in KINDS}
+        self._by_text: dict[str, dict[bytes, _Content]] = {name: {} for name in KINDS}
+        self._combinations: dict[tuple[_Content, ...], _Combination] = {}
         self._tracked = Tracked(settings.root)
         self._baseline = Baseline.load(settings.baseline) if settings.baseline else None
         self._diagnostics: list[Diagnostic] = []
         self._fingerprints: dict[str, int] = {}
-        self._unreadable: list[tuple[str, str]] = []
-        self._notes: list[str] = []
-        self._files = 0
         #: Waivers in comments, by file, and which of them were needed.
         self._inline: dict[str, tuple[_Content, set[Waiver]]] = {}
         self._settings_waivers_needed: set[int] = set()
 
     def run(self, paths: Sequence[str]) -> LintResult:
-        """Lint what is at and below ``paths``."""
-        hosts: list[tuple[str, dict[FileKind, _Content]]] = []
-        for directory in discover(paths, self._settings.exclude, self._unreadable):
-            for name in directory.templates:
-                path = os.path.join(directory.path, name)
-                self._notes.append(f"{self._settings.relative(path)}: a template, passed over")
-            contents = self._read(directory)
-            if contents:
-                self._look_at(directory.path, contents)
-                hosts.append((directory.path, contents))
-        self._look_at_all(hosts)
-        self._look_at_waivers(all_files=True)
-        return self._result(len(hosts))
+        """Lint what is at and below ``paths``. Raises :class:`LockcfgError` where one of several
+        processes ends before its work is done."""
+        survey = self._survey(paths)
+        for directory, combination in zip(survey.directories, survey.combinations, strict=True):
+            if not combination.silent:
+                self._look_at(directory, combination)
+        self._look_at_all(survey)
+        self._look_at_waivers()
+        self._look_at_what_is_known(paths, [path for path, _ in survey.unreadable])
+        return self._result(survey)
 
     def run_text(self, text: bytes, path: str, kind: FileKind) -> LintResult:
         """Lint ``text`` as if it were the file at ``path``, alone."""
-        self._files = 1
-        content = self._content(kind, text)
+        survey = _Survey()
+        survey.files = 1
+        # What is known of one file says nothing of a waiver of what several make together.
+        self._running = [*self._of_scope("file"), *self._of_scope("run")]
+        content = self._content(kind.name, text)
         if content.template:
-            self._notes.append(f"{self._settings.relative(path)}: a template, passed over")
+            survey.notes.append(f"{self._settings.relative(path)}: a template, passed over")
         else:
             self._look_at_file(path, content)
-        self._look_at_waivers(all_files=False)
-        return self._result(0)
+        self._look_at_waivers()
+        return self._result(survey)
 
     def _runs(self, rule: Rule) -> bool:
         names = self._settings.select
@@ -181,76 +235,200 @@ class Linter:
                 return severity
         return own
 
-    # Contents
+    # Reading
 
-    def _read(self, directory: Directory) -> dict[FileKind, _Content]:
-        contents: dict[FileKind, _Content] = {}
-        for kind in directory.files:
-            path = os.path.join(directory.path, kind.name)
+    def _survey(self, paths: Sequence[str]) -> _Survey:
+        """Read all that is at and below ``paths``."""
+        survey = _Survey()
+        pending = list(reversed(paths))
+        once = _overlap(paths)
+        processes = 1 if once else self._processes or _cpus()
+        enough = _MANY if self._processes is None else 0
+        jobs: list[list[str]] = []
+        for directory in discover(pending, self._excluded, survey.unreadable, once=once):
+            self._read(directory, survey)
+            # What has been read up to here is known to every process.
+            if processes > 1 and pending and len(pending) + len(survey.directories) >= enough:
+                size = len(pending) // _JOBS + 1
+                rest = pending[::-1]
+                jobs = [rest[at : at + size] for at in range(0, len(rest), size)]
+                pending.clear()
+        if jobs:
+            for part in self._shared(jobs, processes):
+                survey.add(part)
+        return survey
+
+    def _shared(self, jobs: Sequence[Sequence[str]], processes: int) -> list[_Survey]:
+        """The jobs, lists of paths to be walked, done by this process and others together."""
+        take, put = os.pipe()
+        os.write(put, bytes(range(len(jobs))))
+        os.close(put)
+
+        def work() -> dict[int, _Survey]:
+            self._progress = None
+            return self._work(jobs, take)
+
+        workers: list[_Worker] = []
+        try:
+            for _ in range(processes - 1):
+                workers.append(_Worker(work))
+            done = self._work(jobs, take)
+            for worker in workers:
+                done.update(self._adopted(worker.result()))
+        finally:
+            while os.read(take, _JOBS):
+                pass  # after an error: no more work for the others
+            os.close(take)
+            # Each has to hear that nobody listens before one is waited for: it may be what
+            # holds the pipe of another.
+            for worker in workers:
+                worker.close()
+            for worker in workers:
+                worker.wait()
+        return [done[number] for number in range(len(jobs))]
+
+    def _work(self, jobs: Sequence[Sequence[str]], take: int) -> dict[int, _Survey]:
+        """Do jobs as long as there are any. Each is a byte in the pipe ``take``, so it goes to
+        one process, and a slow one gets fewer."""
+        done: dict[int, _Survey] = {}
+        while number := os.read(take, 1):
+            survey = done[number[0]] = _Survey()
+            pending = list(reversed(jobs[number[0]]))
+            for directory in discover(pending, self._excluded, survey.unreadable, once=False):
+                self._read(directory, survey)
+        return done
+
+    def _adopted(self, done: dict[int, _Survey]) -> dict[int, _Survey]:
+        """What another process read, with this one's contents where it knows them."""
+        own: dict[_Combination, _Combination] = {}
+        for survey in done.values():
+            for combination in survey.combinations:
+                if combination not in own:
+                    own[combination] = self._adopt(combination)
+            survey.combinations = [own[combination] for combination in survey.combinations]
+        return done
+
+    def _adopt(self, combination: _Combination) -> _Combination:
+        contents = tuple(
+            self._by_text[content.name].setdefault(content.text, content)
+            for content in combination.contents
+        )
+        known = self._combinations.get(contents)
+        if known is None:
+            known = self._combinations[contents] = _Combination(contents, combination.found)
+        return known
+
+    def _is_excluded(self, path: str) -> bool:
+        relative = self._settings.relative(path)
+        return any(
+            fnmatch(relative, pattern) or fnmatch(relative, f"*/{pattern}")
+            for pattern in self._settings.exclude
+        )
+
+    def _read(self, directory: Directory, survey: _Survey) -> None:
+        path, names, templates = directory
+        prefix = os.path.join(path, "")
+        templates = [prefix + name for name in templates]
+        contents: list[_Content] = []
+        for name in names:
+            self._looked_at += 1
+            if self._progress is not None and not self._looked_at % 500:
+                self._progress(self._looked_at)
             try:
-                text = read_bytes(path)
+                text = read_bytes(prefix + name)
             except ReadError as error:
-                self._unreadable.append((self._settings.relative(path), error.reason))
+                survey.unreadable.append((prefix + name, error.reason))
                 continue
-            self._files += 1
-            if self._progress is not None and not self._files % 500:
-                self._progress(self._files)
-            content = self._content(kind, text)
+            survey.files += 1
+            content = self._content(name, text)
             if content.template:
-                self._notes.append(f"{self._settings.relative(path)}: a template, passed over")
+                templates.append(prefix + name)
             else:
-                contents[kind] = content
-        return contents
+                contents.append(content)
+        for template in templates:
+            survey.notes.append(f"{self._settings.relative(template)}: a template, passed over")
+        if not contents:
+            return
+        key = tuple(contents)
+        combination = self._combinations.get(key)
+        if combination is None:
+            combination = self._combinations[key] = _Combination(key, self._found_together(key))
+        survey.directories.append(path)
+        survey.combinations.append(combination)
 
-    def _content(self, kind: FileKind, text: bytes) -> _Content:
+    def _content(self, name: str, text: bytes) -> _Content:
         """The content of a file: the same object for the same bytes."""
-        recent = self._recent.setdefault(kind.name, [])
+        recent = self._recent[name]
         # Most files are what one of the last ones was, and to compare is faster than to hash.
         for content in recent:
             if content.text == text:
                 return content
-        known = self._by_text.setdefault(kind.name, {})
+        known = self._by_text[name]
         found = known.get(text)
         if found is None:
-            found = known[text] = _Content(kind, text, len(known))
-        if len(recent) < _RECENT:
-            recent.append(found)
+            found = known[text] = _Content(name, text)
+            if not found.template:
+                found.secret = self._is_secret(found)
+                if not found.secret:
+                    found.found[None, None] = self._found_in(found, None, None)
+        recent.insert(0, found)
+        del recent[_RECENT:]
         return found
 
     # Rules
 
-    def _look_at(self, directory: str, contents: dict[FileKind, _Content]) -> None:
-        for kind, content in contents.items():
-            self._look_at_file(os.path.join(directory, kind.name), content)
+    def _is_secret(self, content: _Content) -> bool:
+        """Whether the rules about passwords would find something if everybody could read the
+        file, or version control had it."""
+        document = content.document
+        if document is None or b"_password" not in content.text:
+            return False
+        subjects = (
+            FileSubject(document, mode=0o004, tracked=False),
+            FileSubject(document, mode=0o600, tracked=True),
+        )
+        return any(
+            any(module.check(subject, self._settings.options))
+            for module in self._of_scope("file")
+            if module.RULE.code.startswith("LK4")
+            for subject in subjects
+        )
+
+    def _found_together(self, contents: tuple[_Content, ...]) -> list[_Ready]:
+        """What the rules of a host find in a directory with ``contents``."""
+        found: list[_Ready] = []
+        by_name = {content.name: content for content in contents}
         for driver in DRIVERS:
-            if KINDS[f"{driver}.conf"] not in contents:
+            if f"{driver}.conf" not in by_name:
                 continue
             kinds = kinds_of(driver)
-            of_host = [contents.get(kind) for kind in kinds]
+            of_host = [by_name.get(kind.name) for kind in kinds]
             if any(content is not None and content.document is None for content in of_host):
                 continue  # what cannot be parsed has its finding already
-            if driver == "libxl" and _is_bystander(contents):
+            if driver == "libxl" and _is_bystander(by_name):
                 continue
-            key = (len(driver), *(-1 if each is None else each.number for each in of_host))
-            found = self._hosts.get(key)
-            if found is None:
-                documents = {
-                    kind.role: content.document
-                    if content is not None and content.document is not None
-                    else Document(kind, kind.name, None, ())
-                    for kind, content in zip(kinds, of_host, strict=True)
-                }
-                subject = HostSubject("", Configuration(driver, documents))
-                by_name = {kind.name: content for kind, content in contents.items()}
-                found = self._hosts[key] = self._ready("host", subject, by_name)
-            for ready in found:
-                self._say(ready, os.path.join(directory, ready.finding.path))
+            documents = {
+                kind.role: content.document
+                if content is not None and content.document is not None
+                else Document(kind, kind.name, None, ())
+                for kind, content in zip(kinds, of_host, strict=True)
+            }
+            subject = HostSubject("", Configuration(driver, documents))
+            found += self._ready("host", subject, by_name)
+        return found
+
+    def _look_at(self, directory: str, combination: _Combination) -> None:
+        prefix = os.path.join(directory, "")
+        for content in combination.contents:
+            self._look_at_file(prefix + content.name, content)
+        for ready in combination.found:
+            self._say(ready, prefix + ready.finding.path)
 
     def _look_at_file(self, path: str, content: _Content) -> None:
         if content.waivers:
             self._inline[path] = (content, set())
         known: tuple[int | None, bool | None] = (None, None)
-        if content.has_secrets:
+        if content.secret:
             known = (_mode(path), self._tracked.has(path))
         found = content.found.get(known)
         if found is None:
@@ -266,14 +444,16 @@ class Linter:
                 return []
             return [self._make_ready(rule, Found(content.syntax), content)]
         subject = FileSubject(content.document, mode=mode, tracked=tracked)
-        return self._ready("file", subject, {content.document.kind.name: content})
+        return self._ready("file", subject, {content.name: content})
 
-    def _ready(self, scope: str, subject: Any, contents: dict[str, _Content]) -> list[_Ready]:
+    def _of_scope(self, scope: Scope) -> list[RuleModule]:
+        return [module for module in self._running if module.RULE.scope == scope]
+
+    def _ready(self, scope: Scope, subject: Any, contents: dict[str, _Content]) -> list[_Ready]:
         """What the rules of ``scope`` find in ``subject``, whose files have ``contents``."""
         return [
             self._make_ready(module.RULE, found, contents.get(os.path.basename(found.finding.path)))
-            for module in self._running
-            if module.RULE.scope == scope
+            for module in self._of_scope(scope)
             for found in module.check(subject, self._settings.options)
         ]
 
@@ -294,28 +474,25 @@ class Linter:
         fix = None
         if found.fix is not None and content is not None:
             fix = _in_lines(found.fix, content.text)
+        if finding.place is not None:
+            veil = Veil(content.text, content.document) if content else Veil(b"", None)
+            finding = veil.finding(finding)
         return _Ready(rule.code, rule.name, finding, fix, waiver)
 
-    def _look_at_all(self, hosts: Sequence[tuple[str, dict[FileKind, _Content]]]) -> None:
-        modules = [module for module in self._running if module.RULE.scope == "repository"]
+    def _look_at_all(self, survey: _Survey) -> None:
+        modules = self._of_scope("repository")
         if not modules:
             return
+        relative = self._settings.relative
+        together = list(zip(survey.directories, survey.combinations, strict=True))
         subject = RepositorySubject(
-            tuple(
-                HostFiles(
-                    self._settings.relative(directory),
-                    {kind.name: content.document for kind, content in contents.items()},
-                )
-                for directory, contents in hosts
-            )
+            [HostFiles(relative(path), combination.documents) for path, combination in together]
         )
         contents_of = {
-            os.path.join(self._settings.relative(directory), kind.name): (
-                os.path.join(directory, kind.name),
-                content,
-            )
-            for directory, contents in hosts
-            for kind, content in contents.items()
+            os.path.join(relative(path), content.name): (os.path.join(path, content.name), content)
+            for path, combination in together
+            if not combination.silent
+            for content in combination.contents
             if content.waivers
         }
         for module in modules:
@@ -376,28 +553,44 @@ class Linter:
 
     # Waivers and the baseline themselves
 
-    def _look_at_waivers(self, *, all_files: bool) -> None:
+    def _look_at_waivers(self) -> None:
         for path, (content, needed) in list(self._inline.items()):
             document = content.document
             assert document is not None
+            veil = Veil(content.text, document)
             for waiver in content.waivers:
                 place = document.place(waiver.span)
-                place = Place(path, place.line, place.column, place.text, place.length)
+                text = veil.line(place.line, place.text)
+                place = Place(path, place.line, place.column, text, place.length)
                 if not waiver.reason:
                     self._run_finding("waiver-without-reason", path, place=place)
                 for name in waiver.rules:
                     if not known_rule(name):
                         self._run_finding("unknown-rule-in-waiver", path, place=place, name=name)
                 self._one_waiver(waiver.rules, waiver.until, waiver in needed, path, place)
-        if not all_files or (self._settings.path is None and self._baseline is None):
-            return
-        for number, each in enumerate(self._settings.waivers):
-            assert self._settings.path is not None
-            needed_it = number in self._settings_waivers_needed
-            self._one_waiver((each.rule,), each.until, needed_it, self._settings.path, None)
+
+    def _look_at_what_is_known(self, paths: Sequence[str], unreadable: Sequence[str]) -> None:
+        """What the baseline and the settings have, and this run would have met."""
+        looked_at = [os.path.join(os.path.abspath(path), "") for path in paths]
+        not_read = [os.path.join(os.path.abspath(path), "") for path in unreadable]
+        off = {name[:5].upper() for name in TABLE} - {each.RULE.code for each in self._running}
         if self._baseline is not None:
             for entry in self._baseline.stale():
-                self._run_finding("baseline-stale", self._baseline.path, entry=entry)
+                path = os.path.join(
+                    os.path.normpath(os.path.join(self._settings.root, entry["path"])), ""
+                )
+                if (
+                    entry["code"] not in off
+                    and path.startswith(tuple(looked_at))
+                    and not path.startswith(tuple(not_read))
+                ):
+                    self._run_finding("baseline-stale", self._baseline.path, entry=entry)
+        whole = os.path.join(self._settings.root, "").startswith(tuple(looked_at))
+        if self._settings.path is None or not whole or not_read:
+            return
+        for number, each in enumerate(self._settings.waivers):
+            needed_it = number in self._settings_waivers_needed
+            self._one_waiver((each.rule,), each.until, needed_it, self._settings.path, None)
 
     def _one_waiver(
         self,
@@ -427,28 +620,96 @@ class Linter:
         finding = module.finding(path=path, **arguments)
         self._say(self._make_ready(rule, Found(finding), None), path)
 
-    def _result(self, hosts: int) -> LintResult:
+    def _result(self, survey: _Survey) -> LintResult:
         self._diagnostics.sort(key=_order)
         return LintResult(
             self._diagnostics,
             self._infos,
-            files=self._files,
-            hosts=hosts,
-            notes=sorted(self._notes),
-            unreadable=sorted(self._unreadable),
+            files=survey.files,
+            hosts=len(survey.directories),
+            notes=sorted(survey.notes),
+            unreadable=sorted(survey.unreadable),
             version=self._version,
         )
 
 
-def _is_bystander(contents: dict[FileKind, _Content]) -> bool:
+class _Worker:
+    """A process beside this one that works out one thing."""
+
+    def __init__(self, work: Callable[[], object]) -> None:
+        self._read, write = os.pipe()
+        self._pid = os.fork()
+        if not self._pid:
+            os.close(self._read)
+            _work_and_exit(work, write)
+        os.close(write)
+
+    def result(self) -> Any:
+        """What it worked out. Raises :class:`LockcfgError` where it did not come to that."""
+        import pickle
+
+        with open(self._read, "rb", closefd=False) as stream:
+            try:
+                return pickle.load(stream)  # noqa: S301 - it is our own
+            except (EOFError, pickle.UnpicklingError):
+                raise LockcfgError(
+                    "one of the processes of the linter ended before its work was done",
+                    help="memory may be short: lint a part of the files at a time",
+                ) from None
+
+    def close(self) -> None:
+        """Listen no longer: if it has still something to tell, it ends."""
+        os.close(self._read)
+
+    def wait(self) -> None:
+        """Wait for its end, so that nothing is left of it."""
+        os.waitpid(self._pid, 0)
+
+
+def _work_and_exit(work: Callable[[], object], write: int) -> NoReturn:
+    """What a worker does. It shares buffers of output with its parent and must not flush them."""
+    import pickle
+    import signal
+    import sys
+
+    try:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # the parent speaks for both
+        with open(write, "wb") as stream:
+            pickler = pickle.Pickler(stream, pickle.HIGHEST_PROTOCOL)
+            pickler.dispatch_table = {FileKind: lambda kind: (kind_named, (kind.name,))}
+            pickler.dump(work())
+    except (BrokenPipeError, KeyboardInterrupt):
+        pass  # the parent has given up
+    except BaseException:  # noqa: BLE001 - whatever it is, it ends here
+        sys.excepthook(*sys.exc_info())
+    finally:
+        os._exit(0)
+
+
+def _cpus() -> int:
+    """How many processes to use; one where there are threads, which do not survive a fork."""
+    import threading
+
+    if threading.active_count() > 1:
+        return 1
+    return min(len(os.sched_getaffinity(0)), _PROCESSES)
+
+
+def _overlap(paths: Sequence[str]) -> bool:
+    """Whether one of ``paths`` is another one, or below it."""
+    whole = sorted(os.path.join(os.path.abspath(path), "") for path in paths)
+    return any(after.startswith(before) for before, after in pairwise(whole))
+
+
+def _is_bystander(contents: Mapping[str, _Content]) -> bool:
     """Whether the Xen driver's files are just those that every package of libvirt installs:
     nothing is set in them, and QEMU's are there."""
-    if KINDS["qemu.conf"] not in contents:
+    if "qemu.conf" not in contents:
         return False
     return not any(
         content.document is not None and content.document.entries
-        for kind, content in contents.items()
-        if kind.drivers == ("libxl",)
+        for name, content in contents.items()
+        if KINDS[name].drivers == ("libxl",)
     )
 
 
@@ -488,6 +749,7 @@ def _in_lines(fix: RuleFix, text: bytes) -> Fix:
             )
             for each in fix.replacements
         ],
+        crc32(text),
     )
 
 

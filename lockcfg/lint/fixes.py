@@ -6,6 +6,8 @@ again, until there is nothing left to apply. So a second ``--fix`` changes nothi
 
 from __future__ import annotations
 
+from zlib import crc32
+
 from lockcfg.conf.document import decode, encode
 
 TYPE_CHECKING = False
@@ -22,6 +24,12 @@ def fixable(result: LintResult, *, unsafe: bool) -> dict[str, list[Fix]]:
         if diagnostic.fix is not None and (unsafe or diagnostic.fix.safety == "safe"):
             found.setdefault(diagnostic.finding.path, []).append(diagnostic.fix)
     return found
+
+
+def are_for(fixes: Iterable[Fix], text: bytes) -> bool:
+    """Whether ``fixes`` were made for ``text``, and not for what stood there before."""
+    checksum = crc32(text)
+    return all(fix.made_for in (None, checksum) for fix in fixes)
 
 
 def applied(text: bytes, fixes: Iterable[Fix]) -> bytes:
@@ -47,7 +55,8 @@ def applied(text: bytes, fixes: Iterable[Fix]) -> bytes:
             taken.extend(edits)
     for start, end, new in sorted(taken, reverse=True):
         text = text[:start] + new + text[end:]
-    return text
+    # A file of nothing but blanks is an error to libvirt, and an empty one is none.
+    return text if text.strip(b" \t\r\n") else b""
 
 
 def _touch(one: tuple[int, int, bytes], other: tuple[int, int, bytes]) -> bool:

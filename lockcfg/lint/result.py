@@ -33,16 +33,24 @@ class Replacement(Frozen):
 
 
 class Fix(Frozen):
-    """How a finding can be mended: ``description`` says it in words."""
+    """How a finding can be mended: ``description`` says it in words.
 
-    __slots__ = ("description", "replacements", "safety")
+    ``made_for`` is a checksum of the text that the replacements are for, or None.
+    """
+
+    __slots__ = ("description", "made_for", "replacements", "safety")
 
     def __init__(
-        self, safety: Safety, description: str, replacements: Sequence[Replacement]
+        self,
+        safety: Safety,
+        description: str,
+        replacements: Sequence[Replacement],
+        made_for: int | None = None,
     ) -> None:
         self.safety: Final = safety
         self.description: Final = description
         self.replacements: Final = tuple(replacements)
+        self.made_for: Final = made_for
 
 
 class Suppression(Frozen):

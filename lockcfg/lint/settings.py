@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime
 import os
+import re
 from fnmatch import fnmatch
 
 from lockcfg.conf.load import read_bytes
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from lockcfg.findings import Severity
 
 FILE_NAME: Final = ".lockcfg.yaml"
+
+#: More values than any settings have. A few lines of YAML can stand for billions.
+_MOST: Final = 1_000_000
 
 
 class SettingsWaiver(Frozen):
@@ -127,7 +131,7 @@ def load_settings(start: str, explicit: str | None = None) -> Settings:
     top = directory
     while True:
         path = os.path.join(directory, FILE_NAME)
-        if os.path.isfile(path):
+        if os.path.lexists(path):  # what is no file is an error, and not no settings
             return _settings(path, _content(path), directory)
         project = os.path.join(directory, "pyproject.toml")
         if os.path.isfile(project) and (content := _content(project)) is not None:
@@ -148,15 +152,16 @@ def _content(path: str) -> Any:
         import tomllib
 
         try:
-            return tomllib.loads(text.decode()).get("tool", {}).get("lockcfg")
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            tools = tomllib.loads(text.decode()).get("tool")
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
             raise ReadError(path, f"is not TOML: {error}") from error
+        return tools.get("lockcfg") if isinstance(tools, dict) else None
     content = load_yaml(text, path)
     return {} if content is None else content
 
 
 def _settings(path: str, content: Any, root: str) -> Settings:
-    content = {} if content is None else _plain(content)
+    content = {} if content is None else _plain(content, path, [_MOST])
     for where, message in violations(content, load_schema("settings")):
         raise UsageError(f"{path}: {f'{where}: ' if where else ''}{message}")
     waivers = [
@@ -208,10 +213,9 @@ def _options(content: Mapping[str, Any]) -> Options:
 
 def version(text: str) -> tuple[int, ...]:
     """A libvirt release as numbers. Raises :class:`UsageError`."""
-    try:
-        return tuple(int(part) for part in text.split("."))
-    except ValueError:
-        raise UsageError(f"'{text}' is no libvirt version", help="such as 9.0.0") from None
+    if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9}){1,2}", text):
+        raise UsageError(f"'{text}' is no libvirt version", help="such as 9.0.0")
+    return tuple(int(part) for part in text.split("."))
 
 
 def _date(path: str, text: str | None) -> datetime.date | None:
@@ -223,12 +227,18 @@ def _date(path: str, text: str | None) -> datetime.date | None:
         raise UsageError(f"{path}: waivers: '{text}' is no date") from None
 
 
-def _plain(content: Any) -> Any:
-    """YAML's own dates as the text they were."""
-    if isinstance(content, dict):
-        return {key: _plain(value) for key, value in content.items()}
-    if isinstance(content, list):
-        return [_plain(value) for value in content]
+def _plain(content: Any, path: str, left: list[int]) -> Any:
+    """YAML's own dates as the text they were. ``left`` is how many values there may be."""
+    left[0] -= 1
+    if left[0] < 0:
+        raise ReadError(path, "holds too much, or itself")
+    try:
+        if isinstance(content, dict):
+            return {key: _plain(value, path, left) for key, value in content.items()}
+        if isinstance(content, list):
+            return [_plain(value, path, left) for value in content]
+    except RecursionError:
+        raise ReadError(path, "holds too much, or itself") from None
     if isinstance(content, datetime.date):
         return content.isoformat()
     return content

@@ -87,16 +87,27 @@ def waivers_in(document: Document) -> list[Waiver]:
         rules = tuple(name.strip() for name in decode(match.group(2)).split(",") if name.strip())
         line = text.count(b"\n", 0, match.start()) + 1
         start = text.rfind(b"\n", 0, match.start()) + 1
-        # Behind a setting it is about that line alone; on a line of its own about the next.
-        behind = bool(text[start : match.start()].strip(b" \t\r"))
+        before = text[start : match.start()].strip(b" \t\r")
+        if not before or before.startswith(b"#"):
+            line += 1  # on a line of its own it is about the next
+        else:
+            line = _first_line(document, start, match.start()) or line
         found.append(
             Waiver(
                 rules,
                 reason,
                 until,
-                line if behind else line + 1,
+                line,
                 Span(match.start(), match.end()),
                 whole_file=match.group(1) == b"ignore-file",
             )
         )
     return found
+
+
+def _first_line(document: Document, start: int, end: int) -> int | None:
+    """The line on which the last setting begins that ends between two offsets."""
+    for entry in reversed(document.entries):
+        if start < entry.value_span.end <= end:
+            return document.place(entry.key_span).line
+    return None

@@ -41,7 +41,7 @@ from lockcfg.rules.rule import Found, Rule
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from typing import Final
 
     from lockcfg.rules.rule import HostFiles, Options, RepositorySubject
@@ -56,18 +56,17 @@ _NO_HOSTS: Final = frozenset(
 
 def check(subject: RepositorySubject, options: Options) -> Iterator[Found]:
     """See the manual above."""
-    by_name: dict[str, dict[str, HostFiles]] = {}
-    for host in subject.hosts:
-        name = host.name.lower()
-        if name and host.documents and not _NO_HOSTS.intersection(host.directory.split("/")):
-            places = by_name.setdefault(name, {})
+    groups_of: dict[str, set[str]] | None = None
+    for namesakes in _namesakes(subject):
+        places: dict[str, HostFiles] = {}
+        for host in namesakes:
             known = places.get(host.host)
             # One place may hold several directories: the first by name stands for it.
             if known is None or host.directory < known.directory:
                 places[host.host] = host
-    groups_of = _groups_of(subject, options)
-    for places in by_name.values():
         hosts = [host for _, host in sorted(places.items())]
+        if groups_of is None:
+            groups_of = _groups_of(subject, options)
         for number, host in enumerate(hosts):
             first = next(
                 (
@@ -88,6 +87,19 @@ def check(subject: RepositorySubject, options: Options) -> Iterator[Found]:
             yield Found(
                 Finding(RULE.name, RULE.severity, message, path=host.path(file), help=advice)
             )
+
+
+def _namesakes(subject: RepositorySubject) -> Iterable[list[HostFiles]]:
+    """The hosts that share their name with others."""
+    first: dict[str, HostFiles] = {}
+    found: dict[str, list[HostFiles]] = {}
+    for host in subject.hosts:
+        name = host.name.lower()
+        if name and host.documents and not _NO_HOSTS.intersection(host.directory.split("/")):
+            other = first.setdefault(name, host)
+            if other is not host:
+                found.setdefault(name, [other]).append(host)
+    return found.values()
 
 
 def _groups_of(subject: RepositorySubject, options: Options) -> dict[str, set[str]]:

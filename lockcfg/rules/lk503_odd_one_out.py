@@ -96,22 +96,42 @@ class _Settings(Frozen):
 
     __slots__ = ("configuration", "values")
 
-    def __init__(self, configuration: Configuration) -> None:
+    def __init__(self, configuration: Configuration, values: _Values) -> None:
         self.configuration: Final = configuration
-        self.values: Final = tuple(configuration.effective(key).value for key in LOCKING_KEYS)
+        self.values: Final = values
+
+
+class _Seen:
+    """What was worked out for the hosts before, of which many have the same documents, and most
+    the same in what decides the locking."""
+
+    def __init__(self) -> None:
+        self.settings: dict[tuple[object, ...], _Settings] = {}
+        self._values: dict[tuple[object, ...], _Values] = {}
+
+    def values(self, configuration: Configuration) -> _Values:
+        """The values of LOCKING_KEYS."""
+        written = (
+            configuration.driver,
+            *(
+                tuple((e.key, e.value, e.literal) for e in document.entries if e.key in _KEYS)
+                for document in configuration.documents.values()
+            ),
+        )
+        values = self._values.get(written)
+        if values is None:
+            values = tuple(configuration.effective(key).value for key in LOCKING_KEYS)
+            self._values[written] = values
+        return values
 
 
 def check(subject: RepositorySubject, options: Options) -> Iterator[Found]:
     """See the manual above."""
-    seen: dict[tuple[object, ...], _Settings] = {}
+    seen = _Seen()
     said: set[tuple[str, str]] = set()
     for group, hosts in sorted(_groups(subject, options).items()):
         for driver in DRIVERS:
-            members = [
-                (host, settings)
-                for host in hosts
-                if (settings := _settings(host, driver, seen)) is not None
-            ]
+            members = _members(hosts, driver, seen)
             for found in _odd(group, members):
                 about = (found.finding.path, found.finding.key or "")
                 if about not in said:  # in several groups, or read by both drivers
@@ -127,16 +147,31 @@ def _groups(subject: RepositorySubject, options: Options) -> dict[str, Sequence[
             found[f"the group '{name}'"] = list(hosts)
     else:
         for host in subject.hosts:
-            parent = host.host.rpartition("/")[0]
-            if host.name:
+            parent, _, name = host.host.rpartition("/")
+            if name:
                 found.setdefault(parent or "this repository", []).append(host)
         found = {name: hosts for name, hosts in found.items() if len(hosts) >= _FEWEST}
     return {name: sorted(hosts, key=lambda host: host.directory) for name, hosts in found.items()}
 
 
-def _settings(
-    host: HostFiles, driver: Driver, seen: dict[tuple[object, ...], _Settings]
-) -> _Settings | None:
+def _members(
+    hosts: Sequence[HostFiles], driver: Driver, seen: _Seen
+) -> list[tuple[HostFiles, _Settings]]:
+    """The hosts that have settings of the driver, with these."""
+    # Hosts with the same contents share the mapping of them as well, in the linter.
+    by_mapping: dict[int, _Settings | None] = {}
+    members: list[tuple[HostFiles, _Settings]] = []
+    for host in hosts:
+        mapping = id(host.documents)
+        if mapping not in by_mapping:
+            by_mapping[mapping] = _settings(host, driver, seen)
+        settings = by_mapping[mapping]
+        if settings is not None:
+            members.append((host, settings))
+    return members
+
+
+def _settings(host: HostFiles, driver: Driver, seen: _Seen) -> _Settings | None:
     """What is in force on a host; None where it has not the driver or a file cannot be parsed."""
     if f"{driver}.conf" not in host.documents:
         return None
@@ -144,26 +179,34 @@ def _settings(
     documents = [host.documents.get(kind.name) for kind in kinds]
     # The documents live as long as the subject, so an id is one of them and no other.
     key = (driver, *(id(document) if document else None for document in documents))
-    settings = seen.get(key)
+    settings = seen.settings.get(key)
     for kind, document in zip(kinds, documents, strict=True):
         if document is None and kind.name in host.documents:
             return None
     if settings is None:
-        settings = seen[key] = _Settings(
-            Configuration(
-                driver,
-                {
-                    kind.role: document or Document(kind, kind.name, None, ())
-                    for kind, document in zip(kinds, documents, strict=True)
-                },
-            )
+        configuration = Configuration(
+            driver,
+            {
+                kind.role: document or Document(kind, kind.name, None, ())
+                for kind, document in zip(kinds, documents, strict=True)
+            },
         )
+        settings = seen.settings[key] = _Settings(configuration, seen.values(configuration))
     return settings
 
 
 def _odd(group: str, members: Sequence[tuple[HostFiles, _Settings]]) -> Iterator[Found]:
     """The hosts of one group and one driver that are unlike the others."""
-    common = [_common([settings.values[n] for _, settings in members]) for n in _NUMBERS]
+    counts: dict[int, int] = {}
+    distinct: dict[int, _Settings] = {}
+    for _, settings in members:
+        number = id(settings)
+        distinct[number] = settings
+        counts[number] = counts.get(number, 0) + 1
+    common = [
+        _common([(settings.values[n], counts[key]) for key, settings in distinct.items()])
+        for n in _NUMBERS
+    ]
     # For each distinct set of documents: most hosts share theirs and have nothing to be said.
     odd_of: dict[int, list[int]] = {}
     for host, settings in members:
@@ -177,18 +220,19 @@ def _odd(group: str, members: Sequence[tuple[HostFiles, _Settings]]) -> Iterator
 
 
 _NUMBERS: Final = range(len(LOCKING_KEYS))
+_KEYS: Final = frozenset(LOCKING_KEYS)
 
 
-def _common(values: Sequence[Value | None]) -> tuple[Value | None, int] | None:
+def _common(values: Sequence[tuple[Value | None, int]]) -> tuple[Value | None, int] | None:
     """The value that at least 80 % have and how many have it; None where there is none, or
-    where all have it."""
+    where all have it. ``values`` come with how many have them, and more than once."""
     counts: dict[Value | None, int] = {}
-    for value in values:
-        counts[value] = counts.get(value, 0) + 1
+    for value, count in values:
+        counts[value] = counts.get(value, 0) + count
     if len(counts) < 2:
         return None
     value, count = max(counts.items(), key=lambda item: item[1])
-    return (value, count) if count * 5 >= len(values) * 4 else None
+    return (value, count) if count * 5 >= sum(counts.values()) * 4 else None
 
 
 def _odd_settings(

@@ -76,7 +76,8 @@ def finding(path: str, entry: Mapping[str, str]) -> Finding:
     return Finding(
         RULE.name,
         RULE.severity,
-        f"the baseline has {shown(entry['code'])} in {entry['path']}, which is not found any more",
+        f"the baseline has {shown(entry['code'])} in {shown(entry['path'], 200)},"
+        " which is not found any more",
         path=path,
         help="write the baseline again with 'lockcfg lint --write-baseline'",
     )

@@ -283,7 +283,7 @@ def text_of(document: Document, span: Span) -> str:
     return decode((document.text or b"")[span.start : span.end])
 
 
-def shown(text: str) -> str:
+def shown(text: str, most: int = 60) -> str:
     """``text`` out of a file, which may hold anything, as a part of a message of one line."""
-    text = "".join(character if character.isprintable() else "?" for character in text[:61])
-    return text if len(text) <= 60 else f"{text[:60]}…"
+    text = "".join(c if c.isprintable() else "?" for c in text[: most + 1])
+    return text if len(text) <= most else f"{text[:most]}…"

@@ -1,0 +1,111 @@
+"""Keeping passwords out of the lines that findings and diffs show.
+
+A report hides what is assigned to a password on the line that it shows. What takes a look at the
+whole text is here: a password over several lines, a name of a password that is misspelt beyond
+recognition, a file that cannot be parsed.
+"""
+
+from __future__ import annotations
+
+import re
+
+from lockcfg.conf.document import decode
+from lockcfg.conf.files import KINDS
+from lockcfg.conf.settings import nearest, settings_of
+from lockcfg.findings import Finding, Place
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Final
+
+    from lockcfg.conf.document import Document
+
+#: What stands in for a password and all that is behind it.
+HIDDEN: Final = '"********"'
+
+#: What is in a word that sounds like the name of a password.
+_LIKE: Final = re.compile("pas|pwd|psw|secret", re.IGNORECASE)
+
+#: A word, and what is behind it as behind the name of a setting.
+_ASSIGNED: Final = re.compile(r"(?<![A-Za-z0-9_])([A-Za-z0-9_]++)[ \t]*+(?=[=:\"'\[])")
+
+#: A word that a statement may begin with.
+_STATEMENT: Final = re.compile(r"(?:^|[;\r])[ \t]*+([A-Za-z0-9_]++)")
+
+#: What may go on on the next line.
+_OPENING: Final = re.compile(r"(?<![A-Za-z0-9_])([A-Za-z0-9_]++)[ \t]*+=?[ \t]*+(?:\[|\"\"\")")
+
+#: What is said of a word that has no quotes.
+_QUOTES: Final = "a string stands in quotes"
+
+
+class Veil:
+    """What of a text can be shown. ``document`` is the text parsed, or None where it cannot be."""
+
+    def __init__(self, text: bytes, document: Document | None) -> None:
+        self._parsed = document is not None
+        #: Lines that hold nothing but the rest of a password.
+        self._rest: list[range] = []
+        if document is None:
+            for match in _OPENING.finditer(decode(text)):
+                if _is_password(match[1]):  # where it would end, no one can tell
+                    line = decode(text).count("\n", 0, match.end()) + 1
+                    self._rest.append(range(line + 1, text.count(b"\n") + 2))
+                    break
+            return
+        for entry in document.entries:
+            lines = text.count(b"\n", entry.value_span.start, entry.value_span.end)
+            if lines and _is_password(entry.key):
+                first = text.count(b"\n", 0, entry.value_span.start) + 1
+                self._rest.append(range(first + 1, first + lines + 1))
+
+    def finding(self, finding: Finding) -> Finding:
+        """``finding``, a finding about the text, without the passwords on its line."""
+        place = finding.place
+        if place is None:
+            return finding
+        shown = self.line(place.line, place.text)
+        if shown == place.text:
+            return finding
+        return Finding(
+            finding.rule,
+            finding.severity,
+            finding.message,
+            path=finding.path,
+            place=Place(place.path, place.line, place.column, shown, place.length),
+            key=finding.key,
+            help=_QUOTES if finding.help.startswith(_QUOTES) else finding.help,
+        )
+
+    def lines(self, text: str) -> Iterator[tuple[str, str]]:
+        """Each line of the text, decoded, as it can be shown and as it is."""
+        for number, line in enumerate(text.removesuffix("\n").split("\n"), 1):
+            yield self.line(number, line.removesuffix("\r")), line
+
+    def line(self, number: int, line: str) -> str:
+        """What can be shown of the line of that number."""
+        if any(number in lines for lines in self._rest):
+            return HIDDEN
+        # In UTF-16 there is a NUL behind every letter.
+        legible = line.replace("\0", "")
+        for pattern in (_ASSIGNED,) if self._parsed else (_ASSIGNED, _STATEMENT):
+            for match in pattern.finditer(legible):
+                if _is_password(match[1]):
+                    return f"{legible[: match.end(1)]} = {HIDDEN}"
+        return line
+
+
+#: Every name of a setting of any file, and whether it is that of a password.
+_names: Final[dict[str, bool]] = {}
+
+
+def _is_password(name: str) -> bool:
+    if not _names:
+        for kind in KINDS.values():
+            _names.update((key, setting.secret) for key, setting in settings_of(kind).items())
+    known = _names.get(name)
+    if known is not None:
+        return known
+    secrets = [key for key, secret in _names.items() if secret]
+    return _LIKE.search(name) is not None or nearest(name.lower(), secrets) is not None
