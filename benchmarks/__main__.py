@@ -1,10 +1,10 @@
-"""The table of the README.
+"""The tables of the README.
 
-    python -m benchmarks [--runs N] [--files N]
+    python -m benchmarks [config | lint] [--runs N] [--files N] [--hosts N]
 
-``get`` and ``set`` on a full copy of /etc against augtool as libvirt's documentation calls it;
-``validate`` of a tree of real-sized qemu.conf, no two of them the same, against a shell loop
-over augtool with nothing but the stock lens.
+``config``: ``get`` and ``set`` on a full copy of /etc against augtool as libvirt's documentation
+calls it; ``validate`` of a tree of real-sized qemu.conf, no two of them the same, against a shell
+loop over augtool with nothing but the stock lens. ``lint``: :mod:`benchmarks.lint`.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ import sys
 import tempfile
 from typing import TYPE_CHECKING
 
+from benchmarks import lint
 from benchmarks.side_by_side import Command, Result, compare
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 LOCKCFG = os.path.join(os.path.dirname(sys.executable), "lockcfg")
 LOCKD_CONF = "/files/etc/libvirt/qemu-lockd.conf"
@@ -32,16 +33,34 @@ def main() -> None:
     parser.add_argument(
         "--files", type=int, default=1000, help="files in the tree to validate (default: 1000)"
     )
+    parser.add_argument(
+        "--hosts", type=int, default=10_000, help="hosts in the fleet to lint (default: 10000)"
+    )
+    parser.add_argument("what", nargs="?", choices=("config", "lint"), help="(default: both)")
     arguments = parser.parse_args()
-    print("| command | lockcfg | augtool | ratio (range) | wanted |")
-    print("|---|---|---|---|---|")
     with tempfile.TemporaryDirectory(prefix="lockcfg-benchmark-") as directory:
-        for name, result, wanted in _benchmarks(directory, arguments.runs, arguments.files):
-            print(
-                f"| {name} | {result.ours:.0f} ms | {result.theirs:.0f} ms "
-                f"| {result.ratio:.3f} ({result.least:.3f} to {result.greatest:.3f}) | {wanted} |",
-                flush=True,
+        if arguments.what != "lint":
+            _print("augtool", _benchmarks(directory, arguments.runs, arguments.files))
+        if arguments.what != "config":
+            _print(
+                "the other", lint.benchmarks(LOCKCFG, directory, arguments.runs, arguments.hosts)
             )
+            print("| `lint` of hosts that are all alike | peak memory |")
+            print("|---|---|")
+            for files, mebibytes in lint.memory(LOCKCFG, directory, arguments.hosts):
+                print(f"| {files} files | {mebibytes:.1f} MiB |")
+
+
+def _print(other: str, rows: Iterable[tuple[str, Result, str]]) -> None:
+    print(f"| command | lockcfg | {other} | ratio (range) | wanted |")
+    print("|---|---|---|---|---|")
+    for name, result, wanted in rows:
+        print(
+            f"| {name} | {result.ours:.0f} ms | {result.theirs:.0f} ms "
+            f"| {result.ratio:.3f} ({result.least:.3f} to {result.greatest:.3f}) | {wanted} |",
+            flush=True,
+        )
+    print()
 
 
 def _benchmarks(directory: str, runs: int, files: int) -> Iterator[tuple[str, Result, str]]:

@@ -162,8 +162,10 @@ def _status(result: LintResult, settings: Settings) -> int:
 
 def _report_unreadable(result: LintResult) -> int:
     """Say what could not be read where no report says it, and return the exit status of that."""
+    from lockcfg.report.lint import relative
+
     for path, why in result.unreadable:
-        path = os.path.relpath(path)
+        path = relative(path, os.getcwd())
         terminal.stderr().finding(Finding("", "error", f"cannot be read: {why}", path=path))
     return ReadError.exit_code if result.unreadable else 0
 
@@ -305,8 +307,9 @@ def _show_diff(write: Write, stream: TextIO) -> None:
     from lockcfg.conf.document import decode
     from lockcfg.conf.load import parse
     from lockcfg.lint.conceal import Veil
+    from lockcfg.report.lint import relative
 
-    kind, path = KINDS[os.path.basename(write.path)], os.path.relpath(write.path)
+    kind, path = KINDS[os.path.basename(write.path)], relative(write.path, os.getcwd())
     assert write.old is not None
     # What is compared stands behind what is shown, and a NUL, which neither text has.
     old, new = (
