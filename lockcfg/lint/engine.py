@@ -471,12 +471,13 @@ class Linter:
                 ):
                     waiver = each
                     break
+        veil = Veil(content.text, content.document) if content else Veil(b"", None)
         fix = None
         if found.fix is not None and content is not None:
             fix = _in_lines(found.fix, content.text)
-        if finding.place is not None:
-            veil = Veil(content.text, content.document) if content else Veil(b"", None)
-            finding = veil.finding(finding)
+            if veil.covers(fix, content.text):
+                fix = fix.replace(secret=True)
+        finding = veil.finding(finding)
         return _Ready(rule.code, rule.name, finding, fix, waiver)
 
     def _look_at_all(self, survey: _Survey) -> None:

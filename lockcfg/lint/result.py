@@ -35,10 +35,11 @@ class Replacement(Frozen):
 class Fix(Frozen):
     """How a finding can be mended: ``description`` says it in words.
 
-    ``made_for`` is a checksum of the text that the replacements are for, or None.
+    ``made_for`` is a checksum of the text that the replacements are for, or None. What a
+    ``secret`` fix replaces may be a password, and no report shows it.
     """
 
-    __slots__ = ("description", "made_for", "replacements", "safety")
+    __slots__ = ("description", "made_for", "replacements", "safety", "secret")
 
     def __init__(
         self,
@@ -46,11 +47,14 @@ class Fix(Frozen):
         description: str,
         replacements: Sequence[Replacement],
         made_for: int | None = None,
+        *,
+        secret: bool = False,
     ) -> None:
         self.safety: Final = safety
         self.description: Final = description
         self.replacements: Final = tuple(replacements)
         self.made_for: Final = made_for
+        self.secret: Final = secret
 
 
 class Suppression(Frozen):

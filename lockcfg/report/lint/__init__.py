@@ -111,7 +111,7 @@ def replacements(diagnostic: Diagnostic) -> tuple[Replacement, ...]:
     from lockcfg.report.secrets import hide_secrets
 
     fix, finding = diagnostic.fix, diagnostic.finding
-    if fix is None or "_password" in (finding.key or ""):
+    if fix is None or fix.secret or "_password" in (finding.key or ""):
         return ()
     texts = [replacement.text for replacement in fix.replacements]
     if any(clean(text) != text for text in texts):
