@@ -271,7 +271,10 @@ class Linter:
         workers: list[_Worker] = []
         try:
             for _ in range(processes - 1):
-                workers.append(_Worker(work))
+                try:
+                    workers.append(_Worker(work))
+                except OSError:
+                    break  # there are no more to be had: those that are there do it all
             done = self._work(jobs, take)
             for worker in workers:
                 done.update(self._adopted(worker.result()))
@@ -639,7 +642,12 @@ class _Worker:
 
     def __init__(self, work: Callable[[], object]) -> None:
         self._read, write = os.pipe()
-        self._pid = os.fork()
+        try:
+            self._pid = os.fork()
+        except OSError:
+            os.close(self._read)
+            os.close(write)
+            raise
         if not self._pid:
             os.close(self._read)
             _work_and_exit(work, write)
