@@ -115,14 +115,17 @@ class _Combination:
 
 
 class _Survey:
-    """What was read: each of ``directories`` has the one of ``combinations`` with its number."""
+    """What was read. Each of ``directories``, given by their relative paths, has the one of
+    ``combinations`` with its number; ``loud`` are those of which there is something to say, by
+    their paths."""
 
-    __slots__ = ("combinations", "directories", "files", "notes", "unreadable")
+    __slots__ = ("combinations", "directories", "files", "loud", "notes", "unreadable")
 
     def __init__(self) -> None:
         self.files = 0
         self.directories: list[str] = []
         self.combinations: list[_Combination] = []
+        self.loud: list[tuple[str, _Combination]] = []
         self.notes: list[str] = []
         self.unreadable: list[tuple[str, str]] = []
 
@@ -131,6 +134,7 @@ class _Survey:
         self.files += other.files
         self.directories += other.directories
         self.combinations += other.combinations
+        self.loud += other.loud
         self.notes += other.notes
         self.unreadable += other.unreadable
 
@@ -201,9 +205,8 @@ class Linter:
         """Lint what is at and below ``paths``. Raises :class:`LockcfgError` where one of several
         processes ends before its work is done."""
         survey = self._survey(paths)
-        for directory, combination in zip(survey.directories, survey.combinations, strict=True):
-            if not combination.silent:
-                self._look_at(directory, combination)
+        for directory, combination in survey.loud:
+            self._look_at(directory, combination)
         self._look_at_all(survey)
         self._look_at_waivers()
         self._look_at_what_is_known(paths, [path for path, _ in survey.unreadable])
@@ -308,7 +311,8 @@ class Linter:
             for combination in survey.combinations:
                 if combination not in own:
                     own[combination] = self._adopt(combination)
-            survey.combinations = [own[combination] for combination in survey.combinations]
+            survey.combinations = [own[each] for each in survey.combinations]
+            survey.loud = [(path, own[each]) for path, each in survey.loud]
         return done
 
     def _adopt(self, combination: _Combination) -> _Combination:
@@ -356,8 +360,10 @@ class Linter:
         combination = self._combinations.get(key)
         if combination is None:
             combination = self._combinations[key] = _Combination(key, self._found_together(key))
-        survey.directories.append(path)
+        survey.directories.append(self._settings.relative(path))
         survey.combinations.append(combination)
+        if not combination.silent:
+            survey.loud.append((path, combination))
 
     def _content(self, name: str, text: bytes) -> _Content:
         """The content of a file: the same object for the same bytes."""
@@ -487,15 +493,20 @@ class Linter:
         modules = self._of_scope("repository")
         if not modules:
             return
-        relative = self._settings.relative
-        together = list(zip(survey.directories, survey.combinations, strict=True))
         subject = RepositorySubject(
-            [HostFiles(relative(path), combination.documents) for path, combination in together]
+            [
+                HostFiles(directory, combination.documents)
+                for directory, combination in zip(
+                    survey.directories, survey.combinations, strict=True
+                )
+            ]
         )
         contents_of = {
-            os.path.join(relative(path), content.name): (os.path.join(path, content.name), content)
-            for path, combination in together
-            if not combination.silent
+            os.path.join(self._settings.relative(path), content.name): (
+                os.path.join(path, content.name),
+                content,
+            )
+            for path, combination in survey.loud
             for content in combination.contents
             if content.waivers
         }
