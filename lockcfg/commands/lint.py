@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import sys
 from contextlib import contextmanager
@@ -93,9 +92,6 @@ def run(arguments: argparse.Namespace) -> int:
     """See :mod:`lockcfg.main`."""
     from lockcfg.report.lint import render
 
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        # Whatever a file or a path holds can be printed, whatever the locale.
-        sys.stdout.reconfigure(errors="backslashreplace")
     _check_usage(arguments)
     settings = _settings(arguments)
     result = _lint(settings, arguments)
