@@ -26,7 +26,7 @@ from lockcfg.findings import Finding, Place
 from lockcfg.host.host import Configuration
 from lockcfg.lint.baseline import Baseline
 from lockcfg.lint.conceal import Veil
-from lockcfg.lint.discover import discover, is_template
+from lockcfg.lint.discover import discover, is_file_of_ours, is_template, together
 from lockcfg.lint.result import Diagnostic, Fix, LintResult, Replacement, RuleInfo, Suppression
 from lockcfg.lint.settings import known_rule, matches, means
 from lockcfg.lint.tracked import Tracked
@@ -243,12 +243,13 @@ class Linter:
     def _survey(self, paths: Sequence[str]) -> _Survey:
         """Read all that is at and below ``paths``."""
         survey = _Survey()
-        pending = list(reversed(paths))
-        once = _overlap(paths)
-        processes = 1 if once else self._processes or _cpus()
+        named = {path: None for path in paths if is_file_of_ours(path)}
+        pending = [path for path in reversed(paths) if path not in named]
+        seen: set[str] | None = set() if _overlap(paths) else None
+        processes = 1 if seen is not None else self._processes or _cpus()
         enough = _MANY if self._processes is None else 0
         jobs: list[list[str]] = []
-        for directory in discover(pending, self._excluded, survey.unreadable, once=once):
+        for directory in discover(pending, self._excluded, survey.unreadable, seen):
             self._read(directory, survey)
             # What has been read up to here is known to every process.
             if processes > 1 and pending and len(pending) + len(survey.directories) >= enough:
@@ -259,6 +260,8 @@ class Linter:
         if jobs:
             for part in self._shared(jobs, processes):
                 survey.add(part)
+        for directory in together(named, seen or ()):
+            self._read(directory, survey)
         return survey
 
     def _shared(self, jobs: Sequence[Sequence[str]], processes: int) -> list[_Survey]:
@@ -300,7 +303,7 @@ class Linter:
         while number := os.read(take, 1):
             survey = done[number[0]] = _Survey()
             pending = list(reversed(jobs[number[0]]))
-            for directory in discover(pending, self._excluded, survey.unreadable, once=False):
+            for directory in discover(pending, self._excluded, survey.unreadable, None):
                 self._read(directory, survey)
         return done
 
