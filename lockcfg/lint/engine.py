@@ -126,7 +126,7 @@ class _Survey:
         self.directories: list[str] = []
         self.combinations: list[_Combination] = []
         self.loud: list[tuple[str, _Combination]] = []
-        self.notes: list[str] = []
+        self.notes: list[tuple[str, str]] = []
         self.unreadable: list[tuple[str, str]] = []
 
     def add(self, other: _Survey) -> None:
@@ -220,7 +220,7 @@ class Linter:
         self._running = [*self._of_scope("file"), *self._of_scope("run")]
         content = self._content(kind.name, text)
         if content.template:
-            survey.notes.append(f"{self._settings.relative(path)}: a template, passed over")
+            survey.notes.append((path, "a template, passed over"))
         else:
             self._look_at_file(path, content)
         self._look_at_waivers()
@@ -355,8 +355,7 @@ class Linter:
                 templates.append(prefix + name)
             else:
                 contents.append(content)
-        for template in templates:
-            survey.notes.append(f"{self._settings.relative(template)}: a template, passed over")
+        survey.notes += [(template, "a template, passed over") for template in templates]
         if not contents:
             return
         key = tuple(contents)

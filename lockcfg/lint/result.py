@@ -110,8 +110,8 @@ class LintResult(Frozen):
     """A finished run.
 
     ``diagnostics`` are sorted by path, line, column, code; ``rules`` are those that ran, by
-    code; ``notes`` are sentences about what was passed over (templates, links); ``unreadable``
-    pairs a path with the reason why it could not be read; ``files`` and ``hosts`` are counts.
+    code; ``notes`` pairs a path that was passed over with what it is; ``unreadable`` a path with
+    the reason why it could not be read; ``files`` and ``hosts`` are counts.
     """
 
     __slots__ = ("diagnostics", "files", "hosts", "notes", "rules", "unreadable", "version")
@@ -123,7 +123,7 @@ class LintResult(Frozen):
         *,
         files: int,
         hosts: int,
-        notes: Sequence[str] = (),
+        notes: Sequence[tuple[str, str]] = (),
         unreadable: Sequence[tuple[str, str]] = (),
         version: str = "",
     ) -> None:

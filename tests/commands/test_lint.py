@@ -296,6 +296,41 @@ def test_paths_are_from_here_for_a_person_and_from_the_top_for_a_tool(tmp_path: 
         assert finding["path"] == "hosts/a/qemu.conf"
 
 
+#: Where each of the formats that services read has the path of a finding.
+PATHS_IN: Final = {
+    "json": r'"path": "(.+?)"',
+    "sarif": r'"uri": "(.+?)", "uriBaseId"',
+    "github": r"^::\w+ file=(.+?),",
+    "gitlab": r'"path": "(.+?)"',
+    "junit": r'<testsuite name="(.+?)"',
+    "checkstyle": r'<file name="(.+?)"',
+    "azure": r"sourcepath=(.+?);",
+}
+
+
+@pytest.mark.parametrize("format", PATHS_IN)
+def test_paths_for_a_service_are_from_the_top_of_the_repository(
+    tmp_path: Path, format: str
+) -> None:
+    """Wherever the settings are, and wherever it is run: a service knows no other ones."""
+    assert set(PATHS_IN) == {*FORMATS} - {"text"}
+    write(tmp_path, {"r/infra/.lockcfg.yaml": "select: [LK105]", **bad("r/infra/hosts/a")})
+    write(tmp_path, {"shared.yaml": "select: [LK105]", "r/infra/hosts/qemu.conf.j2": ""})
+    subprocess.run(["git", "init", "--quiet", tmp_path / "r"], check=True)
+    for cwd, arguments in (
+        (".", ["r"]),
+        ("r", ["infra/hosts"]),
+        ("r/infra", []),
+        ("r/infra/hosts/a", ["qemu.conf"]),
+        ("r/infra", ["--settings", "../../shared.yaml"]),
+        (".", ["--settings", "shared.yaml", "r/infra"]),
+    ):
+        ran = lint("--format", format, "--select", "LK105", *arguments, cwd=tmp_path / cwd)
+        found = set(re.findall(PATHS_IN[format], ran.out, re.MULTILINE))
+        assert found == {"infra/hosts/a/qemu.conf"}, arguments
+        assert str(tmp_path) not in ran.out
+
+
 def test_the_same_on_every_run(tmp_path: Path) -> None:
     """Byte for byte, however hashes fall; and by whatever path."""
     for number in range(30):

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 #: Something to be found, in a file of any kind.
 BAD = "no_such_setting_at_all = 1\n"
 
+#: What is said of a template.
+PASSED_OVER = "a template, passed over"
+
 
 def found(top: Path, *names: str) -> list[str]:
     """The files in which the run found what stands in every file of ours."""
@@ -86,7 +89,7 @@ def test_a_template_is_known_by_its_name(tmp_path: Path, suffix: str) -> None:
     write(tmp_path, {f"templates/qemu.conf{suffix}": "{{ what }} ever", f"other{suffix}": ""})
     result = lint(tmp_path)
     assert (codes(result), result.files) == ([], 0)
-    assert result.notes == (f"templates/qemu.conf{suffix}: a template, passed over",)
+    assert result.notes == ((f"{tmp_path}/templates/qemu.conf{suffix}", PASSED_OVER),)
 
 
 @pytest.mark.parametrize(
@@ -97,7 +100,7 @@ def test_a_template_is_known_by_what_is_in_it(tmp_path: Path, mark: str) -> None
     write(tmp_path, {**host("a"), "b/qemu.conf": f"max_files = 1\nlock_manager = {mark}\n"})
     result = lint(tmp_path)
     assert codes(result) == []
-    assert result.notes == ("b/qemu.conf: a template, passed over",)
+    assert result.notes == ((f"{tmp_path}/b/qemu.conf", PASSED_OVER),)
     assert result.hosts == 1
 
 
@@ -218,7 +221,7 @@ def test_a_template_that_is_named_is_noted(tmp_path: Path) -> None:
     """As one that is found."""
     write(tmp_path, {"qemu.conf.j2": "{{ x }}"})
     result = lint(tmp_path, [tmp_path / "qemu.conf.j2"])
-    assert result.notes == ("qemu.conf.j2: a template, passed over",)
+    assert result.notes == ((f"{tmp_path}/qemu.conf.j2", PASSED_OVER),)
 
 
 def test_files_named_one_by_one_are_those_of_their_hosts(tmp_path: Path) -> None:
