@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 from xml.etree import ElementTree
 
 import pytest
@@ -19,6 +19,7 @@ from jsonschema import Draft202012Validator
 from lockcfg.commands.lint import FORMATS
 from lockcfg.conf.files import KINDS
 from lockcfg.rules import TABLE, rule_module
+from lockcfg.yamlschema import load_schema
 from tests.conftest import LOCKCFG
 from tests.lint import CLEAN, host, write
 from tests.lint.passwords import PLANTS, hosts, planted, wide
@@ -28,9 +29,7 @@ if TYPE_CHECKING:
 
     from tests.conftest import RunLockcfg
 
-SCHEMA: Final = json.loads(
-    (Path(__file__).parent.parent.parent / "schemas/lint-output.schema.json").read_text()
-)
+SCHEMA: Final = load_schema("lint-output")
 
 #: Runs a command as a user who owns what root owns and may do nothing else that root may.
 UNPRIVILEGED: Final = ("setpriv", "--bounding-set=-all", "--inh-caps=-all")
@@ -618,6 +617,8 @@ def test_a_baseline(tmp_path: Path) -> None:
     ran = lint("--write-baseline", "known.json", cwd=tmp_path)
     assert (ran.status, ran.out, ran.err) == (0, "3 findings written to known.json\n", "")
     assert (tmp_path / "known.json").stat().st_mode & 0o777 == 0o644
+    known = json.loads((tmp_path / "known.json").read_text())
+    Draft202012Validator(load_schema("baseline")).validate(known)
     assert lint(cwd=tmp_path).status == 1
     ran = lint("--baseline", "known.json", cwd=tmp_path)
     assert (ran.status, ran.out) == (0, "0 findings in 4 files, 0 fixable, 3 suppressed\n")
@@ -894,6 +895,14 @@ def test_no_password_of_an_editor_is_shown(
 # --- rules and explain
 
 
+def conforms(output: str, definition: str) -> dict[str, Any]:
+    """The JSON that was printed, after it was held against its schema."""
+    content: dict[str, Any] = json.loads(output)
+    schema = {**load_schema("output"), "$ref": f"#/$defs/{definition}"}
+    Draft202012Validator(schema).validate(content)
+    return content
+
+
 def test_the_rules(lockcfg: RunLockcfg) -> None:
     """All of them, one on a line; the same as JSON."""
     result = lockcfg("rules")
@@ -903,7 +912,7 @@ def test_the_rules(lockcfg: RunLockcfg) -> None:
     assert len(lines) == len(rules)
     for line, rule in zip(lines, rules, strict=True):
         assert line.split()[:3] == [rule.code, rule.name, rule.severity]
-    content = json.loads(lockcfg("rules", "--json").stdout)
+    content = conforms(lockcfg("rules", "--json").stdout, "rules")
     assert [(each["code"], each["name"], each["fix"]) for each in content["rules"]] == [
         (rule.code, rule.name, rule.fix) for rule in rules
     ]
@@ -917,6 +926,8 @@ def test_every_rule_is_explained(lockcfg: RunLockcfg) -> None:
     assert result.stdout.startswith("LK101 syntax (error)\n\nA file that libvirt cannot parse.\n")
     for heading in ("What it does", "Why is this bad", "Example", "Use instead", "Fix"):
         assert f"\n## {heading}\n" in result.stdout
+    content = conforms(lockcfg("explain", "LK101", "--json").stdout, "explain")
+    assert content["manual"].splitlines() == result.stdout.splitlines()[2:]
     assert lockcfg("explain", "lk101").stdout == result.stdout
     assert lockcfg("explain", "syntax").stdout == result.stdout
 
