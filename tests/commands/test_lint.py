@@ -23,13 +23,21 @@ from lockcfg.yamlschema import load_schema
 from tests.conftest import LOCKCFG
 from tests.lint import CLEAN, host, write
 from tests.lint.passwords import PLANTS, hosts, planted, wide
+from tests.report.lint import xmllint
+from tests.report.lint.test_junit import SCHEMA as JUNIT
+from tests.report.lint.test_sarif import VALIDATOR as SARIF
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from tests.conftest import RunLockcfg
 
-SCHEMA: Final = load_schema("lint-output")
+#: By format, what takes the JSON of it.
+VALIDATORS: Final = {
+    "json": Draft202012Validator(load_schema("lint-output")),
+    "gitlab": Draft202012Validator(load_schema("lint-gitlab")),
+    "sarif": SARIF,
+}
 
 #: Runs a command as a user who owns what root owns and may do nothing else that root may.
 UNPRIVILEGED: Final = ("setpriv", "--bounding-set=-all", "--inh-caps=-all")
@@ -98,13 +106,12 @@ def bad(name: str) -> dict[str, str]:
 
 
 def well_formed(format: str, text: str) -> None:
-    """The output is what its readers can read."""
-    if format == "json":
-        errors = Draft202012Validator(SCHEMA).iter_errors(json.loads(text))
-        assert [error.message for error in errors] == []
-    elif format in ("sarif", "gitlab"):
-        json.loads(text)
-    elif format in ("junit", "checkstyle"):
+    """The output is what its readers can read: where there is a schema, it is valid."""
+    if format in VALIDATORS:
+        VALIDATORS[format].validate(json.loads(text))
+    elif format == "junit":
+        xmllint(text, JUNIT)
+    elif format == "checkstyle":
         ElementTree.fromstring(text)
     elif format == "text":
         assert re.search(r"^\d+ findings? in \d+ files?, .*\n\Z", text, re.MULTILINE)
@@ -372,9 +379,9 @@ def test_hostile_names_in_any_locale(tmp_path: Path, environment: dict[str, str]
         assert "\x1b" not in ran.out
         lines = ran.out.splitlines()
         assert not [line for line in lines if line.startswith(("::error::x", "##vso[task.comp"))]
+        well_formed(each, ran.out)
     for arguments in (["--diff"], ["--statistics"], ["--write-baseline", "known.json"]):
         assert lint(*arguments, ".", cwd=tmp_path, environment=environment).status == 3
-    well_formed("json", lint("--format", "json", cwd=tmp_path, environment=environment).out)
 
 
 # --- where the output goes
