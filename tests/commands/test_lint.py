@@ -485,6 +485,14 @@ def test_progress_on_a_terminal_and_nowhere_else(tmp_path: Path) -> None:
     assert "files" not in shown
 
 
+def test_what_the_package_installs(host_root: Path) -> None:
+    """Has nothing wrong with it, and protects nothing."""
+    content = json.loads(lint("--format", "json", host_root).out)
+    assert content["summary"]["files"] == len(KINDS)
+    worse = [found["code"] for found in content["findings"] if found["severity"] != "info"]
+    assert worse == ["LK201"]
+
+
 def test_statistics(tmp_path: Path) -> None:
     """Counts, the most first, and no findings."""
     write(tmp_path, {**bad("a"), **bad("b"), "c/qemu.conf": "max_files = '1'\n"})
