@@ -41,6 +41,10 @@ RUNTIME: Final = "/srv/runtime"
 #: The directory in which an unprivileged libvirtd looks for ``virtlockd``.
 _PROGRAMS: Final = "/srv/programs"
 
+#: A guest's firmware halts its processor: no more is asked of a guest, and nothing is faster.
+_FIRMWARE: Final = "/srv/firmware"
+_HALT: Final = b"\xf4"
+
 _REPOSITORY: Final = Path(__file__).parent.parent.parent
 _SECONDS: Final = 60
 #: How long a daemon has to do what nobody waits for.
@@ -80,7 +84,7 @@ group = "+0"
 """
 
 _LIBVIRTD_CONF: Final = """\
-log_outputs = "3:stderr"
+log_outputs = "4:file:/srv/libvirtd.log"
 """
 
 _KVM_CREATE_VM: Final = 0xAE01
@@ -232,6 +236,7 @@ class GuestHost:
             ("libvirtd.conf", _LIBVIRTD_CONF),
         ):
             self.path(f"{configuration}/{name}").write_text(text)
+        self.path(_FIRMWARE).write_bytes(_HALT * (64 << 10))
 
     def path(self, path: str) -> Path:
         """Where a path of the host is here."""
@@ -271,18 +276,25 @@ class GuestHost:
             self.wait(lambda: pid not in (p.pid for p in self.processes()))
 
     def start_libvirtd(self) -> Result:
-        """Start it in the background; it is ready when this returns."""
-        return self.run("libvirtd", "--daemon")
+        """Start it in the background, and wait until its drivers are ready.
+
+        Where one is not, it ends itself, and what it says of the driver is the answer.
+        """
+        started = self.run("libvirtd", "--daemon")
+        if started.status or self.virsh("version").status == 0:
+            return started
+        self.wait(lambda: not self._libvirtd())
+        log = self.path("/srv/libvirtd.log").read_text()
+        return Result(1, "\n".join(re.findall(r"Initialization of .*", log)))
 
     def end_libvirtd(self, number: signal.Signals) -> None:
         """End it with a signal; it is gone when this returns."""
-
-        def running() -> list[Process]:
-            return [p for p in self.processes() if p.arguments[0] == "libvirtd"]
-
-        (process,) = running()
+        (process,) = self._libvirtd()
         os.kill(process.pid, number)
-        self.wait(lambda: not running())
+        self.wait(lambda: not self._libvirtd())
+
+    def _libvirtd(self) -> list[Process]:
+        return [process for process in self.processes() if process.arguments[0] == "libvirtd"]
 
     # The guests.
 
@@ -328,7 +340,10 @@ class GuestHost:
               <name>{name}</name>
               <uuid>00000000-0000-4000-8000-{next(self._uuids):012}</uuid>
               <memory unit='MiB'>16</memory>
-              <os><type arch='x86_64'>hvm</type></os>
+              <os>
+                <type arch='x86_64'>hvm</type>
+                <loader readonly='yes' type='rom'>{_FIRMWARE}</loader>
+              </os>
               <devices>
                 <emulator>/usr/bin/qemu-system-x86_64</emulator>
                 <controller type='usb' model='none'/>
@@ -385,7 +400,8 @@ class GuestHost:
     def state(self) -> State:
         """What is to be seen now."""
         return State(
-            tuple(sorted(self._locks())),
+            # Two owners who share a file have one lock of a process, or two of open files.
+            tuple(sorted(set(self._locks()))),
             tuple(sorted(self._lockspace_files())),
             tuple(sorted(self._guests())),
         )
@@ -393,9 +409,9 @@ class GuestHost:
     def _locks(self) -> Iterator[Lock]:
         names: dict[tuple[int, int], str] = {}
         for directory in (DISKS, LOCKSPACE):
-            for path in (self.path(directory), *self.path(directory).rglob("*")):
-                if path.exists() and not path.is_symlink():
-                    status = path.stat()
+            for path in sorted(self.path(directory).rglob("*")):
+                with suppress(FileNotFoundError):
+                    status = path.lstat()
                     name = f"/{path.relative_to(self.root)}"
                     names.setdefault((status.st_dev, status.st_ino), name)
         for line in self.path("/proc/locks").read_text().splitlines():
@@ -412,8 +428,9 @@ class GuestHost:
 
     def _lockspace_files(self) -> Iterator[str]:
         directory = self.path(LOCKSPACE)
-        for path in (directory, *directory.rglob("*")) if directory.exists() else ():
-            yield f"/{path.relative_to(self.root)} {path.stat().st_mode & 0o7777:04o}"
+        for path in (directory, *directory.rglob("*")):
+            with suppress(FileNotFoundError):
+                yield f"/{path.relative_to(self.root)} {path.stat().st_mode & 0o7777:04o}"
 
     def wait(self, condition: Callable[[], bool]) -> bool:
         """Wait until something is so, for some seconds at most. Whether it is so is returned."""

@@ -34,6 +34,8 @@ VOLATILE: Final = (
     (re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:?\d\d)?"), "TIME"),
     (re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}"), "UUID"),
     (re.compile(r"\b(pid|process) \d+"), r"\1 PID"),
+    # Whether libvirtd sees QEMU's end or its words first.
+    (re.compile("process exited while connecting to monitor"), "qemu unexpectedly closed the monitor"),
     # What QEMU says of this machine's processor.
     (re.compile(r"TIME qemu-system-x86_64: warning: .*\n"), ""),
 )
@@ -80,6 +82,12 @@ class Stage:
 
     def virsh(self, command: str, locks: int | None = None, guests: int | None = None) -> None:
         self._record(f"virsh {command}", self.host.virsh(command), locks, guests)
+
+    def end_of(self, guest: str) -> None:
+        """Wait until libvirtd knows that a guest has ended, and write down what it says of it."""
+        command = f"domstate {guest} --reason"
+        self.host.wait(lambda: self.host.virsh(command).said.startswith("shut off"))
+        self.virsh(command)
 
     def start_lock_daemon(self) -> None:
         self._record("start of the lock daemon", self.host.start_lock_daemon())
@@ -224,6 +232,7 @@ def killed_guest(stage: Stage) -> None:
     stage.define("two", disk)
     stage.virsh("start one")
     stage.signal_guest("one", signal.SIGKILL, locks=0, guests=0)
+    stage.end_of("one")
     stage.virsh("start two")
 
 
@@ -267,7 +276,7 @@ def read_only_disk(stage: Stage) -> None:
 
 
 def several_disks(stage: Stage) -> None:
-    """Where one disk is another's, the guest is left with no lock on the others."""
+    """Where one disk is another's: a guest that starts ends, one that resumes keeps what it got."""
     first, second, third = (Disk(stage.disk(name)) for name in "abc")
     stage.define("one", second)
     stage.define("two", first, second, third)
@@ -278,7 +287,7 @@ def several_disks(stage: Stage) -> None:
     stage.virsh("suspend two")
     stage.virsh("start one")
     stage.virsh("resume two")
-    stage.virsh("destroy one", locks=0)
+    stage.virsh("destroy one", locks=1)
     stage.virsh("resume two")
 
 
@@ -350,12 +359,12 @@ def lost_connection(stage: Stage) -> None:
     stage.virsh("start one")
     stage.virsh("start two")
     stage.cut_off("one", locks=1, guests=1)
-    stage.virsh("domstate one --reason")
+    stage.end_of("one")
     stage.virsh("start one")
     # One that does not react to the first signal.
     stage.signal_guest("one", signal.SIGSTOP)
     stage.cut_off("one", locks=1, guests=1)
-    stage.virsh("domstate one --reason")
+    stage.end_of("one")
     # One that has no locks.
     stage.virsh("suspend two")
     stage.cut_off("two")
@@ -367,10 +376,10 @@ def lost_connection(stage: Stage) -> None:
 def unusable_lockspace(stage: Stage) -> None:
     """A file is in the way of the lockspace, from which libvirtd learns as it starts."""
     stage.end_libvirtd(signal.SIGTERM)
-    shutil.rmtree(stage.host.path(LOCKSPACE))
     stage.signal_lock_daemon(signal.SIGTERM)
-    stage.start_lock_daemon()
+    shutil.rmtree(stage.host.path(LOCKSPACE))
     stage.host.path(LOCKSPACE).touch()
+    stage.start_lock_daemon()
     stage.start_libvirtd()
     stage.virsh("list")
 
@@ -394,7 +403,7 @@ def reexecuted_lock_daemon(stage: Stage) -> None:
     stage.signal_lock_daemon(signal.SIGUSR1, locks=2, guests=1)
     stage.virsh("start two")
     stage.virsh("start three")
-    stage.signal_lock_daemon(signal.SIGUSR1, locks=3, guests=2)
+    stage.signal_lock_daemon(signal.SIGUSR1, locks=2, guests=2)
     stage.virsh("suspend one")
     stage.virsh("resume one")
     stage.virsh("destroy one", locks=1)
@@ -403,12 +412,36 @@ def reexecuted_lock_daemon(stage: Stage) -> None:
 
 
 def stopped_lock_daemon(stage: Stage) -> None:
-    """A daemon that ends while guests run takes their locks with it; libvirt does not notice."""
+    """A daemon that is told to end takes the guests with it that have locks, and not the others."""
+    first, second = stage.disk("a"), stage.disk("b")
+    stage.define("one", Disk(first))
+    stage.define("two", Disk(second))
+    stage.define("three", Disk(first))
+    stage.virsh("start one")
+    stage.virsh("start two")
+    stage.virsh("suspend two")
+    stage.signal_lock_daemon(signal.SIGTERM, locks=0, guests=1)
+    stage.look("/run/libvirt/virtlockd* || true")
+    stage.end_of("one")
+    stage.virsh("start three")
+    stage.virsh("resume two")
+    stage.start_lock_daemon()
+    stage.virsh("start three")
+    stage.virsh("resume two")
+    stage.end_libvirtd(signal.SIGTERM)
+    stage.start_libvirtd()
+    stage.virsh("resume two")
+    stage.virsh("start three")
+    stage.virsh("start one")
+
+
+def killed_lock_daemon(stage: Stage) -> None:
+    """A daemon that is killed: its locks go and its guests go on."""
     path = stage.disk("a")
     stage.define("one", Disk(path))
     stage.define("two", Disk(path))
     stage.virsh("start one")
-    stage.signal_lock_daemon(signal.SIGTERM)
+    stage.signal_lock_daemon(signal.SIGKILL)
     stage.virsh("start two")
     stage.virsh("suspend one")
     stage.virsh("resume one")
@@ -418,6 +451,7 @@ def stopped_lock_daemon(stage: Stage) -> None:
     stage.end_libvirtd(signal.SIGTERM)
     stage.start_libvirtd()
     stage.virsh("start two")
+    stage.virsh("suspend one")
     stage.virsh("resume one")
 
 
@@ -461,8 +495,8 @@ def leases_only(stage: Stage) -> None:
 
 
 def session(stage: Stage) -> None:
-    stage.look(f"{RUNTIME}/libvirt/virtlockd*")
     second_start(stage)
+    stage.look(f"{RUNTIME}/libvirt/virtlockd*")
     stage.virsh("suspend two")
     stage.virsh("resume two")
     stage.cut_off("two", locks=0, guests=0)
@@ -476,6 +510,7 @@ def session_restarted_libvirtd(stage: Stage) -> None:
     stage.virsh("suspend one")
     stage.virsh("resume one")
     stage.signal_guest("one", signal.SIGKILL, locks=0, guests=0)
+    stage.end_of("one")
     stage.virsh("start one")
 
 
@@ -514,6 +549,7 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
     "removed_lockspace": Scenario(removed_lockspace),
     "reexecuted_lock_daemon": Scenario(reexecuted_lock_daemon),
     "stopped_lock_daemon": Scenario(stopped_lock_daemon),
+    "killed_lock_daemon": Scenario(killed_lock_daemon),
     "leases": Scenario(leases),
     "leases_only": Scenario(leases_only, ONLY_LEASES),
     "session-direct": Scenario(session, DIRECT, session=True),
