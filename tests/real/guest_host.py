@@ -268,12 +268,27 @@ class GuestHost:
         return self.run(str(self.lock_daemon), "--daemon", "--pid-file", _PID_FILE)
 
     def signal_lock_daemon(self, number: signal.Signals) -> None:
-        """Send it a signal; where that ends it, it is gone when this returns."""
+        """Send the process of the PID file a signal; where that ends it, wait until it is gone."""
         inner_pid = int(self.path(_PID_FILE).read_text())
-        (pid,) = (p.pid for p in self.processes() if p.inner_pid == inner_pid)
-        os.kill(pid, number)
+        self._signal(number, lambda process: process.inner_pid == inner_pid)
+
+    def kill_lock_daemon(self) -> None:
+        """Kill the process that holds the locks, whether or not another watches over it."""
+        pids = [process.pid for process in self._lock_daemon()]
+        self._signal(
+            signal.SIGKILL,
+            lambda process: process.pid in pids and not _children(process.pid) & set(pids),
+        )
+
+    def _lock_daemon(self) -> list[Process]:
+        program = str(self.lock_daemon)
+        return [process for process in self.processes() if program in process.arguments[:2]]
+
+    def _signal(self, number: signal.Signals, which: Callable[[Process], bool]) -> None:
+        (process,) = filter(which, self.processes())
+        os.kill(process.pid, number)
         if number in (signal.SIGTERM, signal.SIGKILL):
-            self.wait(lambda: pid not in (p.pid for p in self.processes()))
+            self.wait(lambda: process not in self.processes())
 
     def start_libvirtd(self) -> Result:
         """Start it in the background, and wait until its drivers are ready.
@@ -283,18 +298,13 @@ class GuestHost:
         started = self.run("libvirtd", "--daemon")
         if started.status or self.virsh("version").status == 0:
             return started
-        self.wait(lambda: not self._libvirtd())
+        self.wait(lambda: all(p.arguments[0] != "libvirtd" for p in self.processes()))
         log = self.path("/srv/libvirtd.log").read_text()
         return Result(1, "\n".join(re.findall(r"Initialization of .*", log)))
 
     def end_libvirtd(self, number: signal.Signals) -> None:
         """End it with a signal; it is gone when this returns."""
-        (process,) = self._libvirtd()
-        os.kill(process.pid, number)
-        self.wait(lambda: not self._libvirtd())
-
-    def _libvirtd(self) -> list[Process]:
-        return [process for process in self.processes() if process.arguments[0] == "libvirtd"]
+        self._signal(number, lambda process: process.arguments[0] == "libvirtd")
 
     # The guests.
 
@@ -440,6 +450,10 @@ class GuestHost:
                 return False
             time.sleep(0.01)
         return True
+
+
+def _children(pid: int) -> set[int]:
+    return set(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
 
 
 @contextmanager

@@ -98,6 +98,10 @@ class Stage:
         self.host.signal_lock_daemon(number)
         self._record(f"{number.name} to the lock daemon", None, locks, guests)
 
+    def kill_lock_daemon(self) -> None:
+        self.host.kill_lock_daemon()
+        self._record("SIGKILL to the process that holds the locks")
+
     def start_libvirtd(self) -> None:
         self._record("start of libvirtd", self.host.start_libvirtd())
 
@@ -437,11 +441,22 @@ def stopped_lock_daemon(stage: Stage) -> None:
 
 def killed_lock_daemon(stage: Stage) -> None:
     """A daemon that is killed: its locks go and its guests go on."""
-    path = stage.disk("a")
-    stage.define("one", Disk(path))
-    stage.define("two", Disk(path))
+    stage.define("one", Disk(stage.disk("a")))
+    stage.virsh("start one")
+    stage.kill_lock_daemon()
+    _go_on(stage)
+
+
+def killed_first_process(stage: Stage) -> None:
+    """The same with the process whose PID file it is, where that is another one."""
+    stage.define("one", Disk(stage.disk("a")))
     stage.virsh("start one")
     stage.signal_lock_daemon(signal.SIGKILL)
+    _go_on(stage)
+
+
+def _go_on(stage: Stage) -> None:
+    stage.define("two", Disk(f"{DISKS}/a"))
     stage.virsh("start two")
     stage.virsh("suspend one")
     stage.virsh("resume one")
@@ -550,6 +565,7 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
     "reexecuted_lock_daemon": Scenario(reexecuted_lock_daemon),
     "stopped_lock_daemon": Scenario(stopped_lock_daemon),
     "killed_lock_daemon": Scenario(killed_lock_daemon),
+    "killed_first_process": Scenario(killed_first_process),
     "leases": Scenario(leases),
     "leases_only": Scenario(leases_only, ONLY_LEASES),
     "session-direct": Scenario(session, DIRECT, session=True),
