@@ -372,10 +372,10 @@ class GuestHost:
         """End the connection that a guest's QEMU itself has to the lock daemon; QEMU goes on."""
         pid = self._guests()[name].pid
         with _pidfd(pid) as pidfd:
-            for entry in os.scandir(f"/proc/{pid}/fd"):
-                if not os.readlink(entry.path).startswith("socket:"):
+            for number in os.listdir(f"/proc/{pid}/fd"):
+                if not os.readlink(f"/proc/{pid}/fd/{number}").startswith("socket:"):
                     continue
-                fd = ctypes.CDLL(None).syscall(_PIDFD_GETFD, pidfd, int(entry.name), 0)
+                fd = ctypes.CDLL(None).syscall(_PIDFD_GETFD, pidfd, int(number), 0)
                 with socket.socket(fileno=fd) as connection, suppress(OSError):
                     if str(connection.getpeername()).endswith("/virtlockd-sock"):
                         connection.shutdown(socket.SHUT_RDWR)
@@ -386,19 +386,16 @@ class GuestHost:
 
     def processes(self) -> Iterator[Process]:
         """The processes of the host that run, without those that nobody has waited for."""
-        for entry in os.scandir("/proc"):
-            if not entry.name.isdecimal():
-                continue
+        for pid in filter(str.isdecimal, os.listdir("/proc")):
             with suppress(OSError):
-                if os.stat(f"{entry.path}/ns/pid").st_ino != self._namespace:
+                if os.stat(f"/proc/{pid}/ns/pid").st_ino != self._namespace:
                     continue
-                arguments = Path(entry.path, "cmdline").read_text(errors="replace")
-                status = Path(entry.path, "status").read_text(errors="replace")
+                arguments = Path(f"/proc/{pid}/cmdline").read_text(errors="replace")
+                status = Path(f"/proc/{pid}/status").read_text(errors="replace")
                 if arguments:
-                    pids = re.findall(r"^NSpid:.*\t(\d+)$", status, re.M)
-                    yield Process(
-                        int(entry.name), int(pids[0]), tuple(arguments.rstrip("\0").split("\0"))
-                    )
+                    inner_pid = re.findall(r"^NSpid:.*\t(\d+)$", status, re.M)[0]
+                    words = tuple(arguments.rstrip("\0").split("\0"))
+                    yield Process(int(pid), int(inner_pid), words)
 
     def _guests(self) -> dict[str, Process]:
         return {
@@ -491,7 +488,9 @@ def _opened_to_everyone(*trees: Path) -> Iterator[str]:
                 covers.setdefault(parent, []).append(tree)
                 break
     for cover, hidden in covers.items():
-        paths = [(f'"$1/run/kept-{number}"', shlex.quote(str(t))) for number, t in enumerate(hidden)]
+        paths = [
+            (f'"$1/run/kept-{number}"', shlex.quote(str(t))) for number, t in enumerate(hidden)
+        ]
         for kept, path in paths:
             yield from (f"mkdir -p {kept}", f"mount --bind {path} {kept}")
         yield f"mount -t tmpfs -o mode=755 tmpfs {shlex.quote(str(cover))}"

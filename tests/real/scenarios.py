@@ -35,7 +35,10 @@ VOLATILE: Final = (
     (re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}"), "UUID"),
     (re.compile(r"\b(pid|process) \d+"), r"\1 PID"),
     # Whether libvirtd sees QEMU's end or its words first.
-    (re.compile("process exited while connecting to monitor"), "qemu unexpectedly closed the monitor"),
+    (
+        re.compile("process exited while connecting to monitor"),
+        "qemu unexpectedly closed the monitor",
+    ),
     # What QEMU says of this machine's processor.
     (re.compile(r"TIME qemu-system-x86_64: warning: .*\n"), ""),
 )
@@ -577,9 +580,7 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
 def transcript(directory: Path, lock_daemon: Path, name: str) -> list[Step]:
     """Play the scenario ``name`` on a new host with a lock daemon; what was to be seen."""
     scenario = SCENARIOS[name]
-    with GuestHost(
-        directory, lock_daemon, scenario.settings, session=scenario.session
-    ) as host:
+    with GuestHost(directory, lock_daemon, scenario.settings, session=scenario.session) as host:
         if not scenario.session:
             host.start_lock_daemon()
         host.start_libvirtd()
