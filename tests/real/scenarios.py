@@ -137,14 +137,7 @@ class Stage:
         locks: int | None = None,
         guests: int | None = None,
     ) -> None:
-        def there() -> bool:
-            state = self.host.state()
-            return (locks is None or len(state.locks) == locks) and (
-                guests is None or len(state.guests) == guests
-            )
-
-        self.host.wait(there)
-        state = self.host.state()
+        state = self._settled(locks, guests)
         self.steps.append(
             Step(
                 did,
@@ -157,6 +150,22 @@ class Stage:
                 ),
             )
         )
+
+    def _settled(self, locks: int | None, guests: int | None) -> State:
+        # /proc/locks is read in pieces: while others on this machine let locks go, one of ours
+        # may be missed. So what is to be seen is what was seen twice.
+        seen: list[State] = []
+
+        def settled() -> bool:
+            seen.append(self.host.state())
+            return (
+                seen[-2:-1] == seen[-1:]
+                and locks in (None, len(seen[-1].locks))
+                and guests in (None, len(seen[-1].guests))
+            )
+
+        self.host.wait(settled)
+        return seen[-1]
 
     def _written(self, text: str) -> str:
         for pattern, word in VOLATILE:
