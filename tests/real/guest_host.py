@@ -20,6 +20,7 @@ import sys
 import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from string import ascii_lowercase
 from typing import TYPE_CHECKING, NamedTuple
 
 from tests.real.libvirtd_host import UNSHARE, environment, namespace
@@ -150,8 +151,9 @@ class Process(NamedTuple):
 class GuestHost:
     """A running host; a context manager.
 
-    ``directory`` takes its files, ``lock_daemon`` is the path of a program that has virtlockd's
-    options, ``settings`` is qemu-lockd.conf. With ``session`` all is run by an unprivileged user.
+    ``directory`` takes its files, its parent what all hosts share. ``lock_daemon`` is the path of a
+    program that has virtlockd's options, ``settings`` is qemu-lockd.conf. With ``session`` all is
+    run by an unprivileged user, whose libvirtd starts the lock daemon.
     """
 
     def __init__(
@@ -330,7 +332,7 @@ class GuestHost:
             "<disk type='file'><driver name='qemu' type='raw'/>"
             f"<source file='{disk.path}'/><target dev='sd{letter}' bus='scsi'/>"
             f"{f'<{disk.mode}/>' if disk.mode else ''}<alias name='ua-sd{letter}'/></disk>"
-            for letter, disk in zip("abcdef", disks, strict=False)
+            for letter, disk in zip(ascii_lowercase, disks, strict=False)
         ) + "".join(
             f"<lease><lockspace>{lease.lockspace}</lockspace><key>{lease.key}</key>"
             f"<target path='{lease.target}' offset='{lease.offset}'/></lease>"
@@ -341,7 +343,7 @@ class GuestHost:
             f"<qemu:device alias='ua-sd{letter}'><qemu:frontend>"
             "<qemu:property name='share-rw' type='bool' value='true'/>"
             "</qemu:frontend></qemu:device>"
-            for letter, disk in zip("abcdef", disks, strict=False)
+            for letter, disk in zip(ascii_lowercase, disks, strict=False)
             if not disk.mode and not disk.qemu_locks
         )
         return f"""
@@ -423,7 +425,7 @@ class GuestHost:
                     names.setdefault((status.st_dev, status.st_ino), name)
         for line in self.path("/proc/locks").read_text().splitlines():
             words = line.split()
-            # A lock that another waits for, and an open file that nobody may write, are not one.
+            # Neither the locks of flock(2) nor the wish for a lock that another has.
             if words[1] not in ("POSIX", "OFDLCK"):
                 continue
             mode, file, first, last = words[3], words[5], words[6], words[7]
@@ -445,7 +447,7 @@ class GuestHost:
         while not condition():
             if time.monotonic() > end:
                 return False
-            time.sleep(0.01)
+            time.sleep(0.02)
         return True
 
 
