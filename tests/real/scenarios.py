@@ -53,6 +53,16 @@ class Step(NamedTuple):
     state: State
 
 
+def released_files(state: State) -> set[str]:
+    """The lock files that no lock is on, as they are in ``state``. Those of leases stay."""
+    locked = {lock.file for lock in state.locks}
+    return {
+        file
+        for file in state.files
+        if re.search(r"/(sha256\(.*\)|[0-9a-f]{64}) ", file) and file.split()[0] not in locked
+    }
+
+
 class Stage:
     """A host on which a scenario is played; each of its methods is a step of the transcript.
 
@@ -129,6 +139,11 @@ class Stage:
     def look(self, at: str) -> None:
         """Write down the files that a pattern of the host's shell finds, and their modes."""
         self._record(f"look at {at}", self.host.run("sh", "-c", f"stat -c '%a %U %F %n' {at}"))
+
+    def wait_a_moment(self) -> None:
+        """Wait until there are no lock files but those of locks: the last step of a scenario."""
+        self.host.wait(lambda: not released_files(self.host.state()))
+        self._record("a moment later")
 
     def _record(
         self,
@@ -595,6 +610,7 @@ def transcript(directory: Path, lock_daemon: Path, name: str) -> list[Step]:
         host.start_libvirtd()
         stage = Stage(host)
         scenario.play(stage)
+        stage.wait_a_moment()
         return stage.steps
 
 
