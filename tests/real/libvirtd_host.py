@@ -30,7 +30,7 @@ HUGE_PAGES: Final = "/run/huge"
 _SECONDS: Final = 30
 _NO_NAMESPACE: Final = 99
 
-_UNSHARE: Final = (
+UNSHARE: Final = (
     *("unshare", "--mount", "--propagation", "private", "--net"),
     *("--pid", "--fork", "--kill-child", "--mount-proc"),
     *("sh", "-c"),
@@ -128,7 +128,7 @@ class Host:
         for name, text in files.items():
             (root / "etc" / name).write_text(text)
         return subprocess.Popen(
-            [*_UNSHARE, script, "sh", root],
+            [*UNSHARE, script, "sh", root],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
