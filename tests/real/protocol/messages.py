@@ -131,7 +131,7 @@ class _Reader:
         return int(number)
 
     def string(self) -> bytes:
-        length = self.word()
+        length = self.word() & 0xFFFFFFFF
         text = self._data[self.at : self.at + length]
         self.at += length + -length % 4
         return text
@@ -154,6 +154,30 @@ def error_of(data: bytes) -> Error | None:
         return Error(code, domain, text, strings, (reader.word(), reader.word()))
     except struct.error:
         return None
+
+
+#: Where the strings of a lock call begin, and how many there are; procedures of none left out.
+_STRINGS: Final = {
+    REGISTER: (16, 1),
+    NEW: (0, 1),
+    CREATE_LOCKSPACE: (0, 1),
+    **dict.fromkeys(
+        (CREATE_RESOURCE, DELETE_RESOURCE, ACQUIRE_RESOURCE, RELEASE_RESOURCE), (0, 2)
+    ),
+}
+
+
+def lock_strings(data: bytes) -> tuple[bytes, ...]:
+    """The strings in a call of the lock program; none where they are not all there."""
+    if len(data) < HEADER_SIZE or header(data).program != LOCK:
+        return ()
+    start, count = _STRINGS.get(header(data).procedure, (0, 0))
+    reader = _Reader(data[HEADER_SIZE + start :])
+    try:
+        found = tuple(reader.string() for _ in range(count))
+    except struct.error:
+        return ()
+    return found if HEADER_SIZE + start + reader.at <= len(data) else ()
 
 
 def without_chance(data: bytes) -> bytes:

@@ -1,7 +1,8 @@
 """Sits in the namespaces together with a daemon, plays plays against it and tells what it saw.
 
 Run as a module, with the daemon's command line as its arguments; plays come in on standard input
-and transcripts go out on standard output, both pickled. None asks for a fresh daemon.
+and transcripts go out on standard output, both pickled. None ends the daemon, and asks what files
+the plays that it was in have left.
 
 The daemon is asked for nothing but to be alive: between steps the player sends pings on a
 connection of its own until whatever the daemon had to do must be done, for both daemons work
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Final, NoReturn
 
-    from tests.real.protocol.steps import Step
+    from tests.real.protocol.steps import Files, Step
 
 LOCK_SOCKET: Final = "/run/libvirt/virtlockd-sock"
 ADMIN_SOCKET: Final = "/run/libvirt/virtlockd-admin-sock"
@@ -65,6 +66,9 @@ _TRIPS_A_MESSAGE: Final = 2
 # between two round trips. In seconds.
 _DEATH: Final = {False: 0.1, True: 1.0}
 _REST: Final = 0.005
+
+# After how long a daemon has tidied up, in seconds.
+_LATER: Final = 0.5
 
 
 def _next_pid(number: int) -> None:
@@ -179,7 +183,7 @@ class Stage:
         self._careful: Final = careful
         self._home: Final = home(play.number)
         self._device: Final = os.stat(ROOT).st_dev
-        self._before: Final = set(self._kernel_locks())
+        self._paths: Final[dict[int, str]] = {}
         self._connections: Final[dict[int, socket.socket]] = {}
         self._makers: Final[dict[int, int]] = {}
         self._unread: Final[dict[int, bytes]] = {}
@@ -326,13 +330,14 @@ class Stage:
         self._await_deaths([*gone, step.connection] if isinstance(step, Close) else gone)
         ended = sorted(set(self._ended) - self._told)
         self._told.update(ended)
-        paths, files = self._files()
+        for entry in _walk(self._home):
+            self._paths[entry.inode()] = entry.path.removeprefix(f"{self._home}/")
         return Seen(
             tuple((number, self._messages(number, data)) for number, data in sorted(came.items())),
             tuple(sorted(gone)),
             tuple((index, self._ended[index]) for index in ended),
-            files,
-            self._locks(paths),
+            files_of(self._play.number),
+            self._locks(),
         )
 
     def _await_deaths(self, closed: list[int]) -> None:
@@ -368,24 +373,12 @@ class Stage:
         self._unread[number] = rest
         return (*found, rest) if rest and number not in self._connections else tuple(found)
 
-    def _files(self) -> tuple[dict[int, str], tuple[tuple[str, str, int], ...]]:
-        """Paths by inode; and path, mode and size of each."""
-        paths: dict[int, str] = {}
-        files: list[tuple[str, str, int]] = []
-        for directory, names, others in os.walk(self._home):
-            for name in [*names, *others]:
-                path = f"{directory}/{name}"
-                state = os.lstat(path)
-                size = 0 if stat.S_ISDIR(state.st_mode) else state.st_size
-                paths[state.st_ino] = path.removeprefix(f"{self._home}/")
-                files.append((paths[state.st_ino], stat.filemode(state.st_mode), size))
-        return paths, tuple(sorted(files))
-
-    def _locks(self, paths: dict[int, str]) -> tuple[tuple[str, str], ...]:
+    def _locks(self) -> tuple[tuple[str, str], ...]:
         return tuple(
             sorted(
-                (paths.get(inode, ""), kind)
-                for kind, inode in set(self._kernel_locks()) - self._before
+                (self._paths[inode], kind)
+                for kind, inode in self._kernel_locks()
+                if inode in self._paths
             )
         )
 
@@ -402,6 +395,24 @@ class Stage:
                             yield kind, int(inode)
 
 
+def _walk(directory: str) -> Iterator[os.DirEntry[str]]:
+    for entry in os.scandir(directory):
+        yield entry
+        if entry.is_dir(follow_symlinks=False):
+            yield from _walk(entry.path)
+
+
+def files_of(number: int) -> Files:
+    """The files of a play."""
+    found = []
+    for entry in _walk(home(number)):
+        state = entry.stat(follow_symlinks=False)
+        size = 0 if stat.S_ISDIR(state.st_mode) else state.st_size
+        path = entry.path.removeprefix(f"{home(number)}/")
+        found.append((path, stat.filemode(state.st_mode), size))
+    return tuple(sorted(found))
+
+
 def _clean_up() -> None:
     for entry in os.scandir(ROOT):
         if entry.is_dir(follow_symlinks=False):
@@ -412,20 +423,28 @@ def _clean_up() -> None:
 
 def main(command: list[str]) -> None:
     """Play what comes in until nothing more does."""
-    daemon = None
-    plays, transcripts = os.fdopen(0, "rb"), os.fdopen(1, "wb")
+    daemon: Daemon | None = None
+    played: list[int] = []
+    requests, answers = os.fdopen(0, "rb"), os.fdopen(1, "wb")
     with contextlib.suppress(EOFError):
         while True:
-            asked: tuple[Play, bool] | None = pickle.load(plays)
-            if asked is None or daemon is None:
+            request: tuple[Play, bool] | None = pickle.load(requests)
+            if request is None:
+                time.sleep(_LATER)
+                answer: object = {number: files_of(number) for number in played}
                 if daemon is not None:
                     daemon.stop()
-                _clean_up()
-                daemon = Daemon(command)
-            if asked is not None:
-                play, careful = asked
-                pickle.dump(Stage(daemon, play, careful=careful).run(), transcripts)
-                transcripts.flush()
+                daemon = None
+            else:
+                if daemon is None:
+                    _clean_up()
+                    played.clear()
+                    daemon = Daemon(command)
+                play, careful = request
+                played.append(play.number)
+                answer = Stage(daemon, play, careful=careful).run()
+            pickle.dump(answer, answers)
+            answers.flush()
     if daemon is not None:
         daemon.stop()
 

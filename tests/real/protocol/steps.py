@@ -98,28 +98,34 @@ class Play(NamedTuple):
     fresh: bool = False
 
 
+#: Path, mode and size of every file.
+Files = tuple[tuple[str, str, int], ...]
+
+
 class Seen(NamedTuple):
     """What followed from one step.
 
     ``replies`` are the whole messages that came, by connection, and whatever else came after the
-    last of them. ``ended`` are processes that died, with the signal. ``files`` are path, mode and
-    size, ``locks`` path and kind of what the daemon holds on byte 0, as the kernel tells; a file
-    that is no longer there has no path.
+    last of them. ``ended`` are processes that died, with the signal. ``locks`` are path and kind
+    of what the daemon holds on byte 0, as the kernel tells; a file that is no longer there has
+    the path that it had.
     """
 
     replies: tuple[tuple[int, tuple[bytes, ...]], ...]
     closed: tuple[int, ...]
     ended: tuple[tuple[int, int], ...]
-    files: tuple[tuple[str, str, int], ...]
+    files: Files
     locks: tuple[tuple[str, str], ...]
 
 
 class Transcript(NamedTuple):
     """What was seen of every step, until the daemon died or hung: the ``trouble``.
 
-    With that comes the end of the daemon's ``log``.
+    With that comes the end of the daemon's ``log``. ``left`` is what files there were some time
+    later, when the daemon had nothing to do any more.
     """
 
     seen: tuple[Seen, ...]
     trouble: str = ""
     log: str = ""
+    left: Files = ()

@@ -17,11 +17,11 @@ from tests.real.libvirtd_host import UNSHARE
 from tests.real.protocol.steps import ROOT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
     from types import TracebackType
-    from typing import Final, Self
+    from typing import Any, Final, Self
 
-    from tests.real.protocol.steps import Play, Transcript
+    from tests.real.protocol.steps import Files, Play, Transcript
 
 _REPOSITORY: Final = Path(__file__).parents[3]
 
@@ -71,19 +71,27 @@ class Theatre:
             self._process.wait()
         self._process.stdout.close()
 
-    def play(self, plays: Iterable[Play], *, careful: bool = False) -> Iterator[Transcript]:
+    def play(self, plays: Iterable[Play], *, careful: bool = False) -> list[Transcript]:
         """What is seen of each, on a daemon that is fresh before the first and after trouble."""
-        fresh = False
+        transcripts: dict[int, Transcript] = {}
         for play in plays:
-            if play.fresh or not fresh:
-                self._say(None)
-            self._say((play, careful))
-            assert self._process.stdout is not None
-            transcript: Transcript = pickle.load(self._process.stdout)
-            yield transcript
-            fresh = not transcript.trouble
+            if play.fresh:
+                self._end(transcripts)
+            transcript: Transcript = self._ask((play, careful))
+            transcripts[play.number] = transcript
+            if play.fresh or transcript.trouble:
+                self._end(transcripts)
+        self._end(transcripts)
+        return list(transcripts.values())
 
-    def _say(self, what: object) -> None:
+    def _end(self, transcripts: dict[int, Transcript]) -> None:
+        left: dict[int, Files] = self._ask(None)
+        for number, files in left.items():
+            transcripts[number] = transcripts[number]._replace(left=files)
+
+    def _ask(self, what: object) -> Any:
         assert self._process.stdin is not None
+        assert self._process.stdout is not None
         pickle.dump(what, self._process.stdin)
         self._process.stdin.flush()
+        return pickle.load(self._process.stdout)
