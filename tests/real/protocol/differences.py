@@ -272,9 +272,7 @@ def compare(play: Play, theirs: Transcript, ours: Transcript) -> Verdict:
 def _left(theirs: Transcript, ours: Transcript) -> str:
     """How the files differ in the end, when nothing is left for a moment only."""
     locked = {path for path, _ in ours.seen[-1].locks} if ours.seen else set()
-    both = (
-        [file for file in each.left if file[0] not in locked] for each in (theirs, ours)
-    )
+    both = ([file for file in each.left if file[0] not in locked] for each in (theirs, ours))
     before, after = both
     if before == after:
         return ""

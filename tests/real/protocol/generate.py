@@ -6,6 +6,7 @@ that calls have to do with each other.
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, TypeVar
 
 from tests.real.protocol import messages
@@ -36,7 +37,7 @@ _ODD_LOCKSPACES: Final = ("plain", "a/", "unknown", "plain/below", "link", "a/..
 _DISKS: Final = ("disk0", "disk0", "disk1", "absent")
 _ODD_DISKS: Final = ("folder", "link", "dangling", "a//old", "a/r0", "unknown/x", "plain/below")
 _RESOURCES: Final = ("r0", "r0", "r1", "r2", "old")
-_ODD_RESOURCES: Final = (
+_ODD_RESOURCES: Final[tuple[str | bytes, ...]] = (
     *("", ".", "..", "../disk0", "x/y", "/", "/r0", "r0/", "n" * 255, "n" * 256, "%s%n"),
     *("r0\0rest", "\0", "a\nb", b"\xff\xfe", "\x1b[1m", "\N{SNOWMAN}"),
 )
@@ -193,7 +194,7 @@ class Generator:
     def _in_pieces(self, connection: int, data: bytes) -> Send:
         cuts = self._random.randint(1, 4) if self._chance(0.1) else 0
         places = sorted({self._random.randint(0, len(data)) for _ in range(cuts)} | {0, len(data)})
-        pieces = [data[a:b] for a, b in zip(places, places[1:], strict=False)]
+        pieces = [data[a:b] for a, b in itertools.pairwise(places)]
         return Send(connection, tuple(pieces))
 
     def _anything(self, connection: int) -> Send:
@@ -249,7 +250,9 @@ class Generator:
         data = self._message(self._any_call(0))
         if self._chance(0.3):
             return data[: self._random.randrange(1, len(data))]
-        length = self._random.choice((*range(29), len(data) - 1, len(data) - 4, *_LENGTHS, *_NUMBERS))
+        length = self._random.choice(
+            (*range(29), len(data) - 1, len(data) - 4, *_LENGTHS, *_NUMBERS)
+        )
         return words(length) + data[4:]
 
     # Lock calls.
@@ -282,10 +285,12 @@ class Generator:
     def _disk(self, odd: float) -> bytes:
         """Something in the default lockspace, by its whole path or, oddly, by a relative one."""
         path = self._path(self._pick(_DISKS, _ODD_DISKS, odd))
-        return string("") + string(path.removeprefix(f"{ROOT}/") if self._chance(odd / 10) else path)
+        return string("") + string(
+            path.removeprefix(f"{ROOT}/") if self._chance(odd / 10) else path
+        )
 
     def _resource(self, odd: float) -> bytes:
-        name = self._pick(_RESOURCES, _ODD_RESOURCES, odd)
+        name = self._random.choice(_ODD_RESOURCES if self._chance(odd) else _RESOURCES)
         return self._lockspace(odd / 2) + string(name)
 
     def _register(self, odd: float, own: int | None = None) -> tuple[int, bytes]:
@@ -317,9 +322,7 @@ class Generator:
             payload += words(self._random.choice(_ODD_FLAGS))
         if self._chance(0.05):
             payload = payload[: self._random.randint(0, len(payload))]
-        return Send(
-            connection, (self._message((procedure, payload), program=messages.ADMIN),)
-        )
+        return Send(connection, (self._message((procedure, payload), program=messages.ADMIN),))
 
     def _admin_payload(self, procedure: int) -> bytes:
         random = self._random
@@ -372,7 +375,9 @@ class Generator:
             for name in _LIMITS[:2]:
                 payload += string(name) + words(_UINT, most)
             yield self._reset(13, payload)
-        yield self._reset(7, string("virtlockd") + words(1) + string("prioWorkers") + words(_UINT, 0))
+        yield self._reset(
+            7, string("virtlockd") + words(1) + string("prioWorkers") + words(_UINT, 0)
+        )
         yield self._reset(7, string("admin") + words(1) + string("prioWorkers") + words(_UINT, 0))
         yield self._reset(16, words(1) + string("3:stderr"))
         yield self._reset(17, words(0))

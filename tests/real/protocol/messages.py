@@ -161,9 +161,7 @@ _STRINGS: Final = {
     REGISTER: (16, 1),
     NEW: (0, 1),
     CREATE_LOCKSPACE: (0, 1),
-    **dict.fromkeys(
-        (CREATE_RESOURCE, DELETE_RESOURCE, ACQUIRE_RESOURCE, RELEASE_RESOURCE), (0, 2)
-    ),
+    **dict.fromkeys((CREATE_RESOURCE, DELETE_RESOURCE, ACQUIRE_RESOURCE, RELEASE_RESOURCE), (0, 2)),
 }
 
 
@@ -209,7 +207,11 @@ def in_words(data: bytes) -> str:
     length, program, version, procedure, kind, serial, status = header(data)
     names = {LOCK: "lock", ADMIN: "admin", KEEPALIVE: "keepalive"}
     parts = [f"{names.get(program, hex(program))} {procedure}", f"serial {serial}"]
-    for name, value, usual in (("version", version, 1), ("type", kind, None), ("status", status, 0)):
+    for name, value, usual in (
+        ("version", version, 1),
+        ("type", kind, None),
+        ("status", status, 0),
+    ):
         if value != usual:
             parts.append(f"{name} {value}")
     if length != len(data):

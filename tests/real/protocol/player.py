@@ -77,7 +77,7 @@ def _next_pid(number: int) -> None:
         last.write(str(number - 1))
 
 
-class Trouble(Exception):
+class TroubleError(Exception):
     """The daemon does not answer any more."""
 
 
@@ -102,7 +102,7 @@ class Daemon:
             except OSError:
                 connection.close()
                 if self._process.poll() is not None or time.monotonic() > until:
-                    raise Trouble(f"it does not start: {self.last_words()}") from None
+                    raise TroubleError(f"it does not start: {self.last_words()}") from None
                 time.sleep(0.005)
             else:
                 connection.settimeout(_HANG_SECONDS)
@@ -119,13 +119,13 @@ class Daemon:
             self.pings.sendall(messages.PING)
             answer = self.pings.recv(messages.HEADER_SIZE)
         except TimeoutError:
-            raise Trouble("it hangs") from None
+            raise TroubleError("it hangs") from None
         except OSError:
             answer = b""
         if not answer:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(1)
-            raise Trouble(f"it ended with {self._process.returncode}")
+            raise TroubleError(f"it ended with {self._process.returncode}")
 
     def stop(self) -> None:
         self.pings.close()
@@ -151,7 +151,7 @@ class Process:
             self._serve(theirs)
         theirs.close()
         if self.number != number:
-            raise Trouble(f"the play's pid {number} was not free")
+            raise TroubleError(f"the play's pid {number} was not free")
 
     @staticmethod
     def _serve(control: socket.socket) -> NoReturn:
@@ -224,7 +224,7 @@ class Stage:
             for step in self._play.steps:
                 sent = self._perform(step)
                 seen.append(self._see(sent, step))
-        except Trouble as error:
+        except TroubleError as error:
             trouble = str(error)
         self._clear_away()
         return Transcript(tuple(seen), trouble, self._daemon.last_words() if trouble else "")
@@ -289,7 +289,7 @@ class Stage:
                     left = left[self._connections[number].send(left) :]
                 except BlockingIOError:
                     if time.monotonic() > until:
-                        raise Trouble("it reads nothing") from None
+                        raise TroubleError("it reads nothing") from None
                     self._settle(1)
                 except OSError:
                     return  # It is closed, which is seen when it is read from.
@@ -430,15 +430,15 @@ def main(command: list[str]) -> None:
         while True:
             request: tuple[Play, bool] | None = pickle.load(requests)
             if request is None:
-                time.sleep(_LATER)
+                time.sleep(_LATER if played else 0)
                 answer: object = {number: files_of(number) for number in played}
+                played.clear()
                 if daemon is not None:
                     daemon.stop()
                 daemon = None
             else:
                 if daemon is None:
                     _clean_up()
-                    played.clear()
                     daemon = Daemon(command)
                 play, careful = request
                 played.append(play.number)
