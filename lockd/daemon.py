@@ -17,7 +17,7 @@ from lockd import handover
 from lockd.engine import IDLE_FOR, VISIBLE_AFTER, Engine
 from lockd.guests import Guests
 from lockd.health import Health
-from lockd.journal import FORMAT, Journal
+from lockd.journal import FORMAT, Journal, record
 from lockd.keeper import Numbers, client_name, journal_name, lock_name
 from lockd.loop import Loop
 from lockd.programs import admin, inspect, lock
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from typing import Final
 
     from lockd.handover import Inheritance
-    from lockd.journal import Record
     from lockd.keeper import Keeper
     from lockd.log import Logging
     from lockd.loop import Timer
@@ -167,8 +166,8 @@ class Daemon:
         self.keeper.forget(journal_name(old.number))
         old.close()
 
-    def _records(self) -> Iterator[Record]:
-        yield ["settings", self.settings.record()]
+    def _records(self) -> Iterator[str]:
+        yield record("settings", self.settings.record())
         yield from self.engine.records()
         for service in self.services.values():
             yield from service.records()

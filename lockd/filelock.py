@@ -130,7 +130,8 @@ def take(path: str, *, shared: bool, create: bool, may_be_shared: MayBeShared) -
             raise
         except OSError as error:
             _close(fd)
-            if error.errno not in _RETRIED:
+            # A file that was opened from a cache turns out to be gone only when it is locked.
+            if error.errno not in _GONE:
                 raise
             continue
         _close(fd)
