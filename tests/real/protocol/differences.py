@@ -287,9 +287,10 @@ def _allowed(
     found: list[str] = []
     answers = dict(theirs.replies), dict(ours.replies)
     for connection in sorted({*answers[0], *answers[1]}):
+        waiting = connections.get(connection, _Connection())
         both = (each.get(connection, ()) for each in answers)
         for before, after in itertools.zip_longest(*both):
-            call = connections[connection].call(before or after)
+            call = waiting.call(before or after)
             if before == after:
                 continue
             exchange = Exchange(call, before, after)

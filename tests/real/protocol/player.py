@@ -302,7 +302,6 @@ class Stage:
                 self._connections[number].shutdown(socket.SHUT_WR)
         else:
             self._connections.pop(number).close()
-            self._told.add(number)
 
     def _hold(self, path: str, *, shared: bool, release: bool) -> None:
         # Closing any descriptor of the file gives up the lock, so there is one for each.
@@ -403,11 +402,13 @@ def _walk(directory: str) -> Iterator[os.DirEntry[str]]:
 
 
 def files_of(number: int) -> Files:
-    """The files of a play."""
+    """The files of a play; to the size counts what is in extended attributes."""
     found = []
     for entry in _walk(home(number)):
         state = entry.stat(follow_symlinks=False)
         size = 0 if stat.S_ISDIR(state.st_mode) else state.st_size
+        if stat.S_ISREG(state.st_mode):
+            size += sum(len(os.getxattr(entry.path, name)) for name in os.listxattr(entry.path))
         path = entry.path.removeprefix(f"{home(number)}/")
         found.append((path, stat.filemode(state.st_mode), size))
     return tuple(sorted(found))
