@@ -49,7 +49,7 @@ test: $(VENV)/.installed-dev
 
 test-slow: $(VENV)/.installed-dev
 	packaging/install-packages $(TEST_PACKAGES)
-	$(BIN)/pytest --exhaustive --generated-files=500000 --seed=$$(date +%j) tests/real
+	$(BIN)/pytest --exhaustive --generated-files=500000 --plays=5000 --seed=$$(date +%j) tests/real
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

@@ -6,6 +6,7 @@ entry is called there.
 
 from __future__ import annotations
 
+import errno
 import itertools
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -15,6 +16,7 @@ from tests.real.protocol.messages import (
     CREATE_LOCKSPACE,
     CREATE_RESOURCE,
     NEW,
+    RELEASE_RESOURCE,
 )
 from tests.real.protocol.steps import Close, Hold, Open, Remove, Seen, Send
 
@@ -35,11 +37,13 @@ _UNREADABLE: Final = b"Unable to decode message payload"
 
 
 class Exchange(NamedTuple):
-    """A call, and what either daemon answered: None where it did not."""
+    """A call, and what either daemon answered: None where it did not. ``more`` tells that there
+    were files before it in lockd's case that there were not in virtlockd's."""
 
     call: bytes
     theirs: bytes | None
     ours: bytes | None
+    more: bool = False
 
     @property
     def errors(self) -> tuple[Error | None, Error | None]:
@@ -67,8 +71,8 @@ class Allowed(NamedTuple):
     """A difference that is meant. ``answers`` says whether an answer differs in just this way;
     ``seen`` gives what was seen of lockd besides, as it would be without this difference.
 
-    Where one daemon did what the other refused, or as ``parts`` tells, they are not in the same
-    state any more, and the rest of the play compares nothing.
+    Where one daemon did what the other refused, or where what was seen ``parts`` them, they are not
+    in the same state any more, and the rest of the play compares nothing.
     """
 
     title: str
@@ -100,6 +104,21 @@ def _is_the_same_disk(exchange: Exchange) -> bool:
         and ours.code == _BUSY
         and b" is locked: it is the same as " in ours.message
     )
+
+
+def _with_what_another_name_loses(step: Step, theirs: Seen, ours: Seen) -> Seen:
+    """virtlockd opens and closes the file once more, which takes the lock off it."""
+    if not isinstance(step, Send):
+        return ours
+    whole, _ = messages.split(step.data)
+    called = {Exchange(call, None, None).procedure for call in whole}
+    if (
+        called & {ACQUIRE_RESOURCE, CREATE_RESOURCE}
+        and RELEASE_RESOURCE not in called
+        and set(theirs.locks) < set(ours.locks)
+    ):
+        return ours._replace(locks=theirs.locks)
+    return ours
 
 
 def _has_nul(exchange: Exchange) -> bool:
@@ -148,6 +167,16 @@ def _brings_descriptors(exchange: Exchange) -> bool:
     )
 
 
+def _finds_a_released_file(exchange: Exchange) -> bool:
+    theirs, _ = exchange.errors
+    return (
+        exchange.more
+        and exchange.procedure in {ACQUIRE_RESOURCE, CREATE_LOCKSPACE, NEW}
+        and theirs is not None
+        and theirs.numbers[0] in {errno.ENOENT, errno.ENOTDIR}
+    )
+
+
 def _without_holders(_: Step, __: Seen, ours: Seen) -> Seen:
     locked = {path for path, _ in ours.locks}
     return ours._replace(
@@ -182,14 +211,19 @@ def _with_what_the_dead_hold(step: Step, theirs: Seen, ours: Seen) -> Seen:
 
 ALLOWED: Final = (
     Allowed("Who holds it", answers=_names_the_holder),
-    Allowed("One disk under two names", answers=_is_the_same_disk),
+    Allowed(
+        "One disk under two names",
+        answers=_is_the_same_disk,
+        seen=_with_what_another_name_loses,
+        parts=True,
+    ),
     Allowed("NUL in a string", answers=_has_nul),
     Allowed("Names that lead out of a lockspace", answers=_is_no_file_name),
     Allowed("Lockspaces that are not absolute paths", answers=_is_no_clear_path),
     Allowed("NEW that fails", answers=_new_says_that_it_failed),
     Allowed("Calls that bring descriptors", answers=_brings_descriptors),
     Allowed("The holder is in the lock file", seen=_without_holders),
-    Allowed("Files of released locks", seen=_without_released),
+    Allowed("Files of released locks", answers=_finds_a_released_file, seen=_without_released),
     Allowed("A guest that dies lets go of everything", seen=_with_what_the_dead_hold, parts=True),
 )
 
@@ -237,6 +271,7 @@ def _is_answer(call: bytes, answer: bytes) -> bool:
 def compare(play: Play, theirs: Transcript, ours: Transcript) -> Verdict:
     """Compare what was seen of virtlockd with what was seen of lockd."""
     met: set[str] = set()
+    more = False
     connections: dict[int, _Connection] = {}
     steps = zip(play.steps, theirs.seen, ours.seen, strict=False)
     for number, (step, before, after) in enumerate(steps):
@@ -247,13 +282,14 @@ def compare(play: Play, theirs: Transcript, ours: Transcript) -> Verdict:
                 connections[connection].send(step.data)
             case Close(connection, half=False):
                 connections.pop(connection, None)
-        allowed = _allowed(step, before, after, connections)
+        allowed = _allowed(step, before, after, connections, more=more)
         if isinstance(allowed, str):
             return Verdict(number, f"{step_in_words(step)}\n{allowed}", frozenset(met))
         titles, parted = allowed
         met.update(titles)
         if parted:
             return Verdict(number, met=frozenset(met))
+        more = bool({file[0] for file in after.files} - {file[0] for file in before.files})
         for connection in before.closed:
             connections.pop(connection, None)
         if isinstance(step, Hold | Remove) and before.files != after.files:
@@ -280,7 +316,7 @@ def _left(theirs: Transcript, ours: Transcript) -> str:
 
 
 def _allowed(
-    step: Step, theirs: Seen, ours: Seen, connections: dict[int, _Connection]
+    step: Step, theirs: Seen, ours: Seen, connections: dict[int, _Connection], *, more: bool
 ) -> tuple[list[str], bool] | str:
     """What the differences that are allowed are called, and whether they part the daemons; or how
     the first that is not allowed looks."""
@@ -293,13 +329,13 @@ def _allowed(
             call = waiting.call(before or after)
             if before == after:
                 continue
-            exchange = Exchange(call, before, after)
+            exchange = Exchange(call, before, after, more)
             why = next((a for a in ALLOWED if a.answers and a.answers(exchange)), None)
             if why is None:
                 texts = (data and messages.in_words(data) for data in (before, after))
                 return f"of {messages.in_words(call)}\n{_pair(*texts)}"
             found.append(why.title)
-            if None in exchange.errors:
+            if more or None in exchange.errors:
                 return found, True
     theirs, ours = theirs._replace(replies=()), ours._replace(replies=())
     parted = False

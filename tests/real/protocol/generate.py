@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 #: Relative to the play's home.
 _LOCKSPACES: Final = ("a", "a", "a", "b", "b", "folder", "new/nested")
-_ODD_LOCKSPACES: Final = ("plain", "a/", "unknown", "plain/below", "link", "a/../b", "x" * 300)
+_ODD_LOCKSPACES: Final = ("plain", "a/", "unknown", "plain/below", "dangling", "a/../b", "x" * 300)
 _DISKS: Final = ("disk0", "disk0", "disk1", "absent")
 _ODD_DISKS: Final = ("folder", "link", "dangling", "a//old", "a/r0", "unknown/x", "plain/below")
 _RESOURCES: Final = ("r0", "r0", "r1", "r2", "old")

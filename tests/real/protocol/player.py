@@ -376,7 +376,8 @@ class Stage:
         return tuple(
             sorted(
                 (self._paths[inode], kind)
-                for kind, inode in self._kernel_locks()
+                # The kernel may tell of one twice, where others come and go meanwhile.
+                for kind, inode in set(self._kernel_locks())
                 if inode in self._paths
             )
         )
