@@ -141,7 +141,8 @@ class Daemon:
     def after_call(self) -> None:
         """What need not be done before a call is answered."""
         engine = self.engine
-        engine.forget_released()
+        if engine.forgotten:
+            engine.forget_released()
         if self._show_timer is None and engine.has_fresh:
             self._show_timer = self.loop.after(VISIBLE_AFTER, self._show)
         if self._idle_files_timer is None and engine.has_idle:
