@@ -39,7 +39,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--plays",
         type=int,
-        default=250,
+        default=200,
         metavar="N",
         help="how many plays of random calls lockd and virtlockd are compared on",
     )

@@ -67,6 +67,15 @@ class Exchange(NamedTuple):
         return messages.lock_strings(self.call)
 
 
+class Moment(NamedTuple):
+    """A step, and what came before it: the locks that virtlockd held, and whether lockd had files
+    there that virtlockd had not (``more``)."""
+
+    step: Step
+    locks: tuple[tuple[str, str], ...] = ()
+    more: bool = False
+
+
 class Allowed(NamedTuple):
     """A difference that is meant. ``answers`` says whether an answer differs in just this way;
     ``seen`` gives what was seen of lockd besides, as it would be without this difference.
@@ -77,7 +86,7 @@ class Allowed(NamedTuple):
 
     title: str
     answers: Callable[[Exchange], bool] | None = None
-    seen: Callable[[Step, Seen, Seen], Seen] | None = None
+    seen: Callable[[Moment, Seen, Seen], Seen] | None = None
     parts: bool = False
 
 
@@ -106,15 +115,17 @@ def _is_the_same_disk(exchange: Exchange) -> bool:
     )
 
 
-def _with_what_another_name_loses(step: Step, theirs: Seen, ours: Seen) -> Seen:
+def _with_what_another_name_loses(moment: Moment, theirs: Seen, ours: Seen) -> Seen:
     """virtlockd opens and closes the file once more, which takes the lock off it."""
-    if not isinstance(step, Send):
+    if not isinstance(moment.step, Send):
         return ours
-    whole, _ = messages.split(step.data)
+    whole, _ = messages.split(moment.step.data)
     called = {Exchange(call, None, None).procedure for call in whole}
+    lost = set(ours.locks) - set(theirs.locks)
     if (
         called & {ACQUIRE_RESOURCE, CREATE_RESOURCE}
         and RELEASE_RESOURCE not in called
+        and (lost <= set(moment.locks) or len(whole) > 1)
         and set(theirs.locks) < set(ours.locks)
     ):
         return ours._replace(locks=theirs.locks)
@@ -177,14 +188,14 @@ def _finds_a_released_file(exchange: Exchange) -> bool:
     )
 
 
-def _without_holders(_: Step, __: Seen, ours: Seen) -> Seen:
+def _without_holders(_: Moment, __: Seen, ours: Seen) -> Seen:
     locked = {path for path, _ in ours.locks}
     return ours._replace(
         files=tuple((path, mode, 0 if path in locked else size) for path, mode, size in ours.files)
     )
 
 
-def _without_released(_: Step, theirs: Seen, ours: Seen) -> Seen:
+def _without_released(_: Moment, theirs: Seen, ours: Seen) -> Seen:
     """What was not removed at once may be there yet, and may be locked again as it was."""
     modes = {path: mode for path, mode, _ in theirs.files}
     locked = {path for path, _ in ours.locks}
@@ -197,10 +208,10 @@ def _without_released(_: Step, theirs: Seen, ours: Seen) -> Seen:
     )
 
 
-def _with_what_the_dead_hold(step: Step, theirs: Seen, ours: Seen) -> Seen:
+def _with_what_the_dead_hold(moment: Moment, theirs: Seen, ours: Seen) -> Seen:
     kept = set(theirs.locks) - set(ours.locks)
     if (
-        isinstance(step, Close | Send)
+        isinstance(moment.step, Close | Send)
         and theirs.ended == ours.ended != ()
         and set(ours.locks) < set(theirs.locks)
         and {kind for _, kind in kept} == {"READ"}
@@ -271,7 +282,7 @@ def _is_answer(call: bytes, answer: bytes) -> bool:
 def compare(play: Play, theirs: Transcript, ours: Transcript) -> Verdict:
     """Compare what was seen of virtlockd with what was seen of lockd."""
     met: set[str] = set()
-    more = False
+    moment = Moment(Open(0))
     connections: dict[int, _Connection] = {}
     steps = zip(play.steps, theirs.seen, ours.seen, strict=False)
     for number, (step, before, after) in enumerate(steps):
@@ -282,14 +293,16 @@ def compare(play: Play, theirs: Transcript, ours: Transcript) -> Verdict:
                 connections[connection].send(step.data)
             case Close(connection, half=False):
                 connections.pop(connection, None)
-        allowed = _allowed(step, before, after, connections, more=more)
+        moment = moment._replace(step=step)
+        allowed = _allowed(moment, before, after, connections)
         if isinstance(allowed, str):
             return Verdict(number, f"{step_in_words(step)}\n{allowed}", frozenset(met))
         titles, parted = allowed
         met.update(titles)
         if parted:
             return Verdict(number, met=frozenset(met))
-        more = bool({file[0] for file in after.files} - {file[0] for file in before.files})
+        more = {file[0] for file in after.files} - {file[0] for file in before.files}
+        moment = Moment(step, before.locks, bool(more))
         for connection in before.closed:
             connections.pop(connection, None)
         if isinstance(step, Hold | Remove) and before.files != after.files:
@@ -316,7 +329,7 @@ def _left(theirs: Transcript, ours: Transcript) -> str:
 
 
 def _allowed(
-    step: Step, theirs: Seen, ours: Seen, connections: dict[int, _Connection], *, more: bool
+    moment: Moment, theirs: Seen, ours: Seen, connections: dict[int, _Connection]
 ) -> tuple[list[str], bool] | str:
     """What the differences that are allowed are called, and whether they part the daemons; or how
     the first that is not allowed looks."""
@@ -329,19 +342,19 @@ def _allowed(
             call = waiting.call(before or after)
             if before == after:
                 continue
-            exchange = Exchange(call, before, after, more)
+            exchange = Exchange(call, before, after, moment.more)
             why = next((a for a in ALLOWED if a.answers and a.answers(exchange)), None)
             if why is None:
                 texts = (data and messages.in_words(data) for data in (before, after))
                 return f"of {messages.in_words(call)}\n{_pair(*texts)}"
             found.append(why.title)
-            if more or None in exchange.errors:
+            if moment.more or None in exchange.errors:
                 return found, True
     theirs, ours = theirs._replace(replies=()), ours._replace(replies=())
     parted = False
     for each in ALLOWED:
         if each.seen and theirs != ours:
-            without = each.seen(step, theirs, ours)
+            without = each.seen(moment, theirs, ours)
             if without != ours:
                 found.append(each.title)
                 parted |= each.parts
