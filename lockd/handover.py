@@ -111,6 +111,7 @@ def restore(inheritance: Inheritance, daemon: Daemon) -> None:
     locks: dict[int, list[Any]] = {}
     clients: dict[int, dict[str, Any]] = {}
     dying: dict[int, int] = {}
+    changes: dict[str, Any] = {}
     for kind, *fields in journal.read():
         first = fields[0]
         if kind == "lock":
@@ -124,6 +125,11 @@ def restore(inheritance: Inheritance, daemon: Daemon) -> None:
             del locks[first]
         elif kind == "client":
             clients[first] = {"client": fields}
+            daemon.services[fields[1]].next_id = fields[-1] + 1
+        elif kind == "ids":
+            daemon.services[first].next_id = fields[1]
+        elif kind == "changed":
+            changes[first] = fields[1]
         elif kind in ("owner", "restricted", "received", "unsent"):
             clients[first][kind] = fields
         elif kind == "gone":
@@ -134,6 +140,8 @@ def restore(inheritance: Inheritance, daemon: Daemon) -> None:
             dying[first] = fields[1]
         elif kind == "dead":
             dying.pop(first, None)
+    for name, value in changes.items():
+        daemon.changes.restore(name, value)
     for directory in spaces:
         daemon.engine.know_lockspace(directory)
     for record in locks.values():
@@ -147,11 +155,13 @@ def restore(inheritance: Inheritance, daemon: Daemon) -> None:
 def _restore_client(
     record: dict[str, Any], fds: dict[str, int], daemon: Daemon, served: int
 ) -> None:
-    number, name, uid, gid, pid, since = record["client"]
+    number, name, uid, gid, pid, since, client_id = record["client"]
     service = daemon.services[name]
     fd = fds.pop(client_name(number), -1)
     connection = socket.socket(fileno=fd) if fd >= 0 else socket.socket(socket.AF_UNIX)
-    session = Session(number, service, connection, uid=uid, gid=gid, pid=pid, since=since)
+    session = Session(
+        number, service, connection, uid=uid, gid=gid, pid=pid, id=client_id, since=since
+    )
     daemon.numbers.use(number)
     if "owner" in record:
         _, owner, session.started = record["owner"]
