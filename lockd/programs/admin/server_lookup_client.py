@@ -15,6 +15,6 @@ if TYPE_CHECKING:
 def call(daemon: Daemon, session: Session, arguments: Reader) -> bytes:
     """Since when the client has been there."""
     name, number, flags = arguments.string(MAX_STRING), arguments.uhyper(), arguments.uint()
-    client = find_client(find_service(daemon, name), number)
+    service = find_service(daemon, name)
     check_flags(flags, "adminServerLookupClient")
-    return pack_client(client)
+    return pack_client(find_client(service, number))
