@@ -7,10 +7,12 @@ and ``log_outputs``, and ``SERVICE.LIMIT`` for the limits of a service.
 
 from __future__ import annotations
 
+from lockd.journal import record
 from lockd.log import LogError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Final
 
     from lockd.daemon import Daemon
@@ -57,9 +59,10 @@ class Changes:
         except LogError as error:
             self._log.error(f"{name}, as it was changed at run time: {error}")
 
-    def records(self) -> list[list[object]]:
+    def records(self) -> Iterator[str]:
         """The changes, for a new journal."""
-        return [["changed", name, value] for name, value in self._made.items()]
+        for name, value in self._made.items():
+            yield record("changed", name, value)
 
     def _apply(self, name: str, value: int | str) -> None:
         daemon = self._daemon

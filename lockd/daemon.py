@@ -15,10 +15,10 @@ from select import EPOLLERR, EPOLLIN, EPOLLPRI
 
 from lockd import handover
 from lockd.changes import Changes
-from lockd.engine import VISIBLE_AFTER, Engine
+from lockd.engine import IDLE_FOR, VISIBLE_AFTER, Engine
 from lockd.guests import Guests
 from lockd.health import Health
-from lockd.journal import FORMAT, Journal
+from lockd.journal import FORMAT, Journal, record
 from lockd.keeper import Numbers, client_name, journal_name, lock_name
 from lockd.loop import Loop
 from lockd.programs import admin, inspect, lock
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from typing import Final
 
     from lockd.handover import Inheritance
-    from lockd.journal import Record
     from lockd.keeper import Keeper
     from lockd.log import Logging
     from lockd.loop import Timer
@@ -99,6 +98,7 @@ class Daemon:
         self._health: Final = Health(self, interval, self._log)
         self._show_timer: Timer | None = None
         self._idle_timer: Timer | None = None
+        self._idle_files_timer: Timer | None = None
         self._probe = -1
         self._inheritance: Final = inheritance
 
@@ -146,12 +146,19 @@ class Daemon:
         engine.forget_released()
         if self._show_timer is None and engine.has_fresh:
             self._show_timer = self.loop.after(VISIBLE_AFTER, self._show)
+        if self._idle_files_timer is None and engine.has_idle:
+            self._idle_files_timer = self.loop.after(IDLE_FOR, self._close_idle)
         if self.journal.is_long:
             self._new_journal()
 
     def _show(self) -> None:
         due = self.engine.show_fresh()
         self._show_timer = None if due is None else self.loop.after(due, self._show)
+
+    def _close_idle(self) -> None:
+        self._idle_files_timer = None
+        self.engine.close_idle(time.monotonic() - IDLE_FOR)
+        self.after_call()
 
     def _new_journal(self) -> None:
         """Write the journal anew, without all that is over."""
@@ -161,8 +168,8 @@ class Daemon:
         self.keeper.forget(journal_name(old.number))
         old.close()
 
-    def _records(self) -> Iterator[Record]:
-        yield ["settings", self.settings.record()]
+    def _records(self) -> Iterator[str]:
+        yield record("settings", self.settings.record())
         yield from self.changes.records()
         yield from self.engine.records()
         for service in self.services.values():
@@ -248,7 +255,7 @@ class Daemon:
             self._log.error(f"the program cannot be started again: {error.strerror}")
 
     def _descriptors(self) -> dict[str, int]:
-        found = {lock_name(each.number): each.lock.fd for each in self.engine.resources()}
+        found = {lock_name(each.number): each.lock.fd for each in self.engine.open_resources()}
         for name, service in self.services.items():
             if service.fd >= 0:
                 found[LISTENING[name]] = service.fd

@@ -15,7 +15,7 @@ from struct import Struct
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import MutableMapping
+    from collections.abc import Collection, MutableMapping
     from typing import Final
 
 #: How long a message may wait for a manager that is busy: a struct timeval.
@@ -97,9 +97,7 @@ def inherited(environment: MutableMapping[str, str]) -> dict[str, int]:
         return {}
     found: dict[str, int] = {}
     for number in range(int(count)):
-        fd = 3 + number
-        os.set_inheritable(fd, False)
-        found[names[number]] = fd
+        found[names[number]] = 3 + number
     return found
 
 
@@ -125,13 +123,10 @@ class Numbers:
         """The number is free again."""
         self._free.append(number)
 
-    def use(self, number: int) -> None:
-        """Take a certain number, which was given out by the process before this one."""
-        if number >= self._next:
-            self._free.extend(range(self._next, number))
-            self._next = number + 1
-        else:
-            self._free.remove(number)
+    def go_on_from(self, used: Collection[int]) -> None:
+        """Take those numbers, which were given out by the process before this one."""
+        self._next = max(used, default=0) + 1
+        self._free.extend(set(range(1, self._next)).difference(used))
 
 
 def lock_name(number: int) -> str:

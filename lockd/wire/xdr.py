@@ -109,6 +109,11 @@ class Reader:
         return [read() for _ in range(size)]
 
 
+def signed(number: int) -> int:
+    """An unsigned number of 32 bits as the signed one of the same bits."""
+    return number - (1 << 32) if number >> 31 else number
+
+
 def pack_int(value: int) -> bytes:
     """A signed integer of 32 bits."""
     return _INT.pack(value)
