@@ -29,8 +29,8 @@ A record is one line of JSON, a list that begins with what it is:
 ===============  ========================================================================
 
 In front of the records there are two numbers. One is how far they go: it grows when a record is
-there whole. The other is the client whose bytes are being read and answered: if the process is
-killed meanwhile, that connection cannot go on, for nobody knows what it has been answered.
+there whole. The other is the client whose call is being looked at, until the answer is sent: if the
+process is killed meanwhile, that connection cannot go on, for its call is lost.
 """
 
 from __future__ import annotations

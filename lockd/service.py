@@ -235,6 +235,9 @@ class Service:
     def _send(self, session: Session, data: bytes) -> None:
         if session.number not in self.clients:
             return  # one of its own calls closed it
+        # From here on the answer counts as given: a client that has it may be woken, and go on,
+        # before this process does.
+        self._daemon.journal.serve(0)
         try:
             sent = session.socket.send(data)
         except BlockingIOError:
