@@ -291,7 +291,8 @@ class _Syslog:
     def __init__(self, level: int, ident: str) -> None:
         self.level: Final = level
         self.place: Final = f"syslog:{ident}"
-        self._ident: Final = ident
+        # syslog(3) gets text, and the name need not be any.
+        self._ident: Final = ident.encode("utf-8", "backslashreplace").decode()
 
     def write(self, level: int, part: str, message: str) -> None:
         import syslog

@@ -48,6 +48,7 @@ LOCK_SOCKET: Final = RUN / "virtlockd-sock"
 ADMIN_SOCKET: Final = RUN / "virtlockd-admin-sock"
 CONF: Final = Path("/run/virtlockd.conf")
 LOG: Final = Path("/run/log")
+PID_FILE: Final = Path("/run/virtlockd.pid")
 STDERR: Final = Path("/run/stderr")
 JOURNAL: Final = Path("/run/systemd/journal/socket")
 SYSLOG: Final = Path("/dev/log")
@@ -557,6 +558,7 @@ MORE: Final = {
         *("2:stderr 3:stderr", "1:stderr 2:journald 1:stderr", "1:file:/run/a 2:file:/run/a"),
         *("3:file:/run/../run/x", "1:file:./x/../y", "1:file:/run/\xe9", "1:file:/run"),
         *("1:file:/nope/x", "3:file://run/x", "3:file:///run/x", "1:file:/run/b 1:file:/nope/x"),
+        *("1:syslog:\udcff", "bogus", "1:file:/run/\udcff", "1:nowhere"),
     ],
 }
 
@@ -616,8 +618,31 @@ def starts(command: list[str]) -> Transcript:
     threading.Thread(target=read_all, args=(journal,), daemon=True).start()
     seen["a journal"] = started(command, "", {})
     seen["a journal, a level"] = started(command, "log_level = 2", {})
+    seen["in the background, a journal"] = in_the_background(command)
     JOURNAL.unlink()
+    seen["in the background"] = in_the_background(command)
+    seen["in the background, bad output"] = in_the_background(command, "bogus")
     return seen
+
+
+def in_the_background(command: list[str], outputs: str = "") -> object:
+    """Where a daemon logs that has gone into the background, or how it ended that did not."""
+    CONF.write_text("")
+    ran = subprocess.run(
+        [*command, "-d", "-f", CONF],
+        cwd="/run/here",
+        stdin=subprocess.DEVNULL,
+        stderr=STDERR.open("w"),
+        env={**os.environ, "LIBVIRT_LOG_OUTPUTS": outputs},
+        timeout=_SECONDS,
+    )
+    if ran.returncode:
+        return ran.returncode
+    try:
+        return call(GET_OUTPUTS, NO_FLAGS).hex()
+    finally:
+        os.kill(int(PID_FILE.read_text()), signal.SIGTERM)
+        wait_for(lambda: not PID_FILE.exists())
 
 
 def read_all(receiver: socket.socket) -> None:

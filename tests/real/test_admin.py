@@ -83,7 +83,7 @@ def transcripts(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Any]:
         ("virt_admin", 60),
         ("raw_calls", 700),
         ("log_settings", 300),
-        ("starts", 20),
+        ("starts", 24),
         ("written", 8),
         ("survives", 2),
         ("limits", 5),
