@@ -19,7 +19,14 @@ from lockd.engine import IDLE_FOR, VISIBLE_AFTER, Engine
 from lockd.guests import Guests
 from lockd.health import Health
 from lockd.journal import FORMAT, Journal, record
-from lockd.keeper import Numbers, client_name, journal_name, lock_name
+from lockd.keeper import (
+    LISTENING,
+    PID_FILE,
+    Numbers,
+    client_name,
+    journal_name,
+    lock_name,
+)
 from lockd.loop import Loop
 from lockd.programs import admin, inspect, lock
 from lockd.service import Service
@@ -37,9 +44,6 @@ if TYPE_CHECKING:
     from lockd.names import Names
     from lockd.session import Session
     from lockd.settings import Settings
-
-#: What a listening socket is called where it is kept, by service.
-LISTENING: Final = {"virtlockd": "virtlockd.socket", "admin": "virtlockd-admin.socket"}
 
 #: How long the guests may take to end when the daemon does, in seconds.
 _PARTING: Final = 10.0
@@ -129,7 +133,7 @@ class Daemon:
         handover.restore(self._inheritance, self)
         left = self._inheritance.fds
         for name in [*left]:
-            if name not in LISTENING.values():
+            if name != PID_FILE:
                 # Taken and kept, but not written down: nobody was told that it is his.
                 os.close(left.pop(name))
                 self.keeper.forget(name)
@@ -143,7 +147,8 @@ class Daemon:
     def after_call(self) -> None:
         """What need not be done before a call is answered."""
         engine = self.engine
-        engine.forget_released()
+        if engine.forgotten:
+            engine.forget_released()
         if self._show_timer is None and engine.has_fresh:
             self._show_timer = self.loop.after(VISIBLE_AFTER, self._show)
         if self._idle_files_timer is None and engine.has_idle:
@@ -255,7 +260,8 @@ class Daemon:
             self._log.error(f"the program cannot be started again: {error.strerror}")
 
     def _descriptors(self) -> dict[str, int]:
-        found = {lock_name(each.number): each.lock.fd for each in self.engine.open_resources()}
+        found = {**self._inheritance.fds}
+        found |= {lock_name(each.number): each.lock.fd for each in self.engine.open_resources()}
         for name, service in self.services.items():
             if service.fd >= 0:
                 found[LISTENING[name]] = service.fd

@@ -82,7 +82,7 @@ class Engine:
         self._by_owner: Final[dict[int, list[Resource]]] = {}
         self._numbers: Final = Numbers()
         self._fresh: Final[deque[tuple[float, Resource]]] = deque()
-        self._forgotten: Final[list[int]] = []
+        self.forgotten: Final[list[int]] = []
 
     # --- lockspaces
 
@@ -321,7 +321,7 @@ class Engine:
             self._log.warning(f"{path}: cannot be removed: {error.strerror}")
         self.journal.append(f'["closed",{resource.number}]')
         filelock.let_go(lock)
-        self._forgotten.append(resource.number)
+        self.forgotten.append(resource.number)
 
     def release_all(self, pid: int) -> None:
         """Let go all that an owner holds, however often it has acquired it."""
@@ -360,10 +360,10 @@ class Engine:
     def forget_released(self) -> None:
         """Have the descriptors of what was let go kept no longer. It may be done late: what they
         belong to is unlocked already."""
-        for number in self._forgotten:
+        for number in self.forgotten:
             self._keeper.forget(lock_name(number))
             self._numbers.give_back(number)
-        self._forgotten.clear()
+        self.forgotten.clear()
 
     @property
     def has_fresh(self) -> bool:
@@ -428,7 +428,7 @@ class Engine:
         self._by_identity.setdefault(lock.identity, []).append(resource)
         self.journal.append(f'["relock",{old_number},{resource.record()}]')
         filelock.let_go(old)
-        self._forgotten.append(old_number)
+        self.forgotten.append(old_number)
         self._fresh.append((0.0, resource))
 
     # --- being handed over

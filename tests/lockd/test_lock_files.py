@@ -119,7 +119,9 @@ def test_visible(tmp_path: Path) -> None:
 
 def visible(engine: Engine) -> set[tuple[str, str]]:
     """The locks that lslocks shows as the daemon's, with their modes."""
-    done = subprocess.run(["lslocks", "--json"], capture_output=True, check=True)
+    done = subprocess.run(
+        ["lslocks", "--json"], capture_output=True, check=True, encoding="utf-8", errors="replace"
+    )
     return {
         (lock["path"], lock["mode"])
         for lock in json.loads(done.stdout)["locks"]

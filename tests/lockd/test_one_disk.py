@@ -172,7 +172,8 @@ def test_the_one_who_tries_takes_nothing_away(tmp_path: Path) -> None:
         listed = subprocess.run(
             ["lslocks", "--raw", "--noheadings", "--output", "COMMAND,PID,PATH,START"],
             capture_output=True,
-            text=True,
+            encoding="utf-8",
+            errors="replace",
             check=True,
         ).stdout.splitlines()
         assert f"lockd {engine.pid} {disk} 1" in listed
