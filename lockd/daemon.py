@@ -14,6 +14,7 @@ from functools import partial
 from select import EPOLLERR, EPOLLIN, EPOLLPRI
 
 from lockd import handover
+from lockd.changes import Changes
 from lockd.engine import IDLE_FOR, VISIBLE_AFTER, Engine
 from lockd.guests import Guests
 from lockd.health import Health
@@ -96,6 +97,7 @@ class Daemon:
                 self,
             ),
         }
+        self.changes: Final = Changes(self, self._log)
         self._health: Final = Health(self, interval, self._log)
         self._show_timer: Timer | None = None
         self._idle_timer: Timer | None = None
@@ -172,6 +174,7 @@ class Daemon:
 
     def _records(self) -> Iterator[str]:
         yield record("settings", self.settings.record())
+        yield from self.changes.records()
         yield from self.engine.records()
         for service in self.services.values():
             yield from service.records()
