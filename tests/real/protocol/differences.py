@@ -111,7 +111,7 @@ def _is_the_same_disk(exchange: Exchange) -> bool:
         and theirs is None
         and ours is not None
         and ours.code == _BUSY
-        and b" is locked: it is the same as " in ours.message
+        and b", under its other name " in ours.message
     )
 
 
