@@ -67,7 +67,6 @@ class Daemon:
     ) -> None:
         self.settings: Final = settings
         self.keeper: Final = keeper
-        self.names: Final = names
         self.since: Final = time.time()
         self.logging: Final = logging
         self.timeout = timeout

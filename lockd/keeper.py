@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, MutableMapping
     from typing import Final
 
+    from lockd.log import Log
+
 #: What a listening socket is called where it is kept, by service: as systemd calls it, by the names
 #: of virtlockd's socket units.
 LISTENING: Final = {"virtlockd": "virtlockd.socket", "admin": "virtlockd-admin.socket"}
@@ -36,8 +38,9 @@ class Keeper:
     incomplete.
     """
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, log: Log) -> None:
         self.lost = ""
+        self._log: Final = log
         self._socket: socket.socket | None = None
         if not address:
             return
@@ -90,6 +93,11 @@ class Keeper:
             self._give_up(error)
 
     def _give_up(self, error: OSError) -> None:
+        if not self.lost:
+            self._log.error(
+                "the service manager does not keep descriptors any more"
+                f" ({error.strerror or error}): the locks would not outlive a crash"
+            )
         self.lost = error.strerror or str(error)
 
 

@@ -347,7 +347,7 @@ def _serve(options: Options, paths: Paths) -> int:
     status = _make_run_directory(paths)
     if status:
         return status
-    keeper = Keeper(os.environ.get("NOTIFY_SOCKET", ""))
+    keeper = Keeper(os.environ.get("NOTIFY_SOCKET", ""), log)
     daemon = Daemon(
         settings,
         inheritance,

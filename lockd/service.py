@@ -313,10 +313,13 @@ def inbox_of(rest: str, skip: int) -> Inbox:
 
 
 def bind(path: str) -> int:
-    """A listening socket at ``path``, for this user alone, in place of what was left there.
-    Raises OSError."""
+    """A listening socket at ``path``, for this user alone, in place of one that was left there.
+    Raises OSError, also where somebody still listens."""
     listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+            if not probe.connect_ex(path):
+                raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
         try:
             os.unlink(path)
         except FileNotFoundError:
