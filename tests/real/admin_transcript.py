@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from lockd.programs import admin, lock
-from lockd.wire.message import HEADER_SIZE
+from lockd.wire.message import CALL, HEADER_SIZE, OK, Header, pack_message
 from lockd.wire.parameters import (
     BOOLEAN,
     DOUBLE,
@@ -496,17 +496,14 @@ def closing(victim: Client) -> Transcript:
         seen["once more"] = call(CLIENT_CLOSE, client_argument(2) + NO_FLAGS, client).hex()
         seen["closed"] = ended(victim)
     with Client(ADMIN_SOCKET) as client:
-        number = own_id(client)
-        client.send(GET_LIB_VERSION, program=admin.PROGRAM)
-        client.send(
-            CLIENT_CLOSE, client_argument(number, "admin") + NO_FLAGS, program=admin.PROGRAM
-        )
-        client.send(GET_LIB_VERSION, program=admin.PROGRAM)
+        itself = client_argument(own_id(client), "admin") + NO_FLAGS
+        send_at_once(client, (GET_LIB_VERSION, b""), (CLIENT_CLOSE, itself), (GET_LIB_VERSION, b""))
         seen["before it closes itself"] = client.receive().hex()
         seen["closed by itself"] = ended(client)
     with Client(ADMIN_SOCKET) as client:
-        for procedure in (GET_LIB_VERSION, CONNECT_CLOSE, GET_LIB_VERSION):
-            client.send(procedure, program=admin.PROGRAM)
+        send_at_once(
+            client, *[(each, b"") for each in (GET_LIB_VERSION, CONNECT_CLOSE, GET_LIB_VERSION)]
+        )
         seen["before it closes"] = [client.receive().hex(), client.receive().hex()]
         seen["closed at last"] = ended(client)
     with Client(ADMIN_SOCKET) as client:
@@ -516,6 +513,18 @@ def closing(victim: Client) -> Transcript:
         client.send(1, program=admin.PROGRAM)
         seen["this program on the other socket"] = client.receive().hex()
     return seen
+
+
+def send_at_once(client: Client, *calls: tuple[int, bytes]) -> None:
+    """Send several calls before the first of them can have an effect."""
+    client.socket.sendall(
+        b"".join(
+            pack_message(
+                Header(0, admin.PROGRAM, admin.VERSION, procedure, CALL, serial, OK), arguments
+            )
+            for serial, (procedure, arguments) in enumerate(calls)
+        )
+    )
 
 
 def ended(client: Client) -> bool:
