@@ -73,8 +73,7 @@ class Changes:
             }
             set_log[name](value)
         elif name == "timeout":
-            daemon.timeout = value
-            daemon.check_idle()
+            daemon.set_timeout(value)
         else:
             service, limit = name.split(".")
             daemon.services[service].limits[limit] = value

@@ -101,6 +101,7 @@ class Daemon:
         self._health: Final = Health(self, interval, self._log)
         self._show_timer: Timer | None = None
         self._idle_timer: Timer | None = None
+        self._idle_since: float | None = None
         self._idle_files_timer: Timer | None = None
         self._probe = -1
         self._inheritance: Final = inheritance
@@ -189,18 +190,37 @@ class Daemon:
 
     def check_idle(self) -> None:
         """End by itself, after a while, if there is nobody to serve and nothing to hold."""
-        if not self.timeout:
-            return
         idle = (
-            self.engine.is_idle
+            self.timeout
+            and self.engine.is_idle
             and not self.guests
             and not any(service.clients for service in self.services.values())
         )
+        if not idle:
+            self._idle_since = None
+        elif self._idle_since is None:
+            self._idle_since = time.monotonic()
+            # Clients come and go: a timer that is there already will see that it was too early.
+            if self._idle_timer is None:
+                self._idle_timer = self.loop.after(self.timeout, self._on_idle)
+
+    def set_timeout(self, seconds: int) -> None:
+        """End after another time without clients and locks, which begins now; 0 for never."""
+        self.timeout = seconds
+        self._idle_since = None
         if self._idle_timer is not None:
             self._idle_timer.cancel()
             self._idle_timer = None
-        if idle:
-            self._idle_timer = self.loop.after(self.timeout, self.stop)
+        self.check_idle()
+
+    def _on_idle(self) -> None:
+        self._idle_timer = None
+        if self._idle_since is not None:
+            left = self._idle_since + self.timeout - time.monotonic()
+            if left > 0:
+                self._idle_timer = self.loop.after(left, self._on_idle)
+            else:
+                self.stop()
 
     def _on_mounts(self, _: int) -> None:
         self._storages.forget()
