@@ -1,0 +1,73 @@
+"""A kernel NFS export of one host, mounted on two others with the default caches.
+
+It takes the machine's kernel for itself, so it is for use inside
+:class:`tests.real.shared.machine.Machine`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING
+
+from tests.real.shared.hosts import SERVER_ADDRESS, network
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Final
+
+    from tests.real.shared.hosts import Network
+
+#: Where the clients have the export.
+MOUNT: Final = "/mnt/shared"
+
+# A lock that a crashed client held is free after the lease; a server that has just started grants
+# none for the grace period. Both are as short as the kernel allows, in seconds.
+_LEASE: Final = 10
+_GRACE: Final = 3
+
+# statd and rpcbind keep what they know below /run and /var/lib/nfs: every host has its own.
+_DAEMONS: Final = """
+mount -t tmpfs tmpfs /var/lib/nfs
+mkdir -p /run/rpcbind /var/lib/nfs/sm /var/lib/nfs/sm.bak /var/lib/nfs/v4recovery
+rpcbind -w
+rpc.statd --no-notify
+"""
+_SERVE: Final = f"""
+modprobe lockd nlm_grace_period={_GRACE}
+modprobe nfsd
+modprobe loop
+mkdir /run/export
+truncate -s 64M /run/export.img
+mke2fs -q -t ext4 -O ^has_journal /run/export.img
+mount -o loop /run/export.img /run/export
+chmod 777 /run/export
+mount -t nfsd nfsd /proc/fs/nfsd
+echo {_LEASE} >/proc/fs/nfsd/nfsv4gracetime
+echo {_LEASE} >/proc/fs/nfsd/nfsv4leasetime
+# Who keeps the clients' names, so that a server that never had any grants locks at once.
+mkdir /var/lib/nfs/rpc_pipefs /var/lib/nfs/nfsdcld
+mount -t rpc_pipefs rpc_pipefs /var/lib/nfs/rpc_pipefs
+nfsdcld
+touch /etc/exports /var/lib/nfs/etab
+exportfs -o rw,no_root_squash,no_subtree_check,fsid=0 '*:/run/export'
+rpc.mountd
+rpc.nfsd --nfs-version 3 --nfs-version 4 4
+sleep {_GRACE}
+"""
+_MOUNT: Final = f"""
+mkdir {MOUNT}
+mount -t nfs -o "vers=$1" "$2" {MOUNT}
+"""
+
+
+@contextlib.contextmanager
+def nfs_network(version: str) -> Iterator[Network]:
+    """Hosts of which the clients share :data:`MOUNT`; ``version`` is "3" or "4.2"."""
+    path = "/" if version.startswith("4") else "/run/export"
+    with network() as hosts:
+        for host in (hosts.server, *hosts.clients):
+            host.sh(_DAEMONS)
+        hosts.server.sh(_SERVE)
+        for client in hosts.clients:
+            client.sh(_MOUNT, version, f"{SERVER_ADDRESS}:{path}")
+        yield hosts
