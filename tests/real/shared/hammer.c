@@ -172,10 +172,10 @@ static void connect_and_register(const char *path, const char *lockspace)
     if (connect(daemon_socket, (struct sockaddr *)&address, sizeof address))
         err(1, "%s", path);
 
-    char host[65];
+    char host[65] = "";
     gethostname(host, sizeof host);
     unsigned char uuid[16] = "hammer";
-    strncpy((char *)uuid + 8, host, 8);
+    memcpy(uuid + 8, host, 8);
     start_call(REGISTER);
     put_bytes(uuid, sizeof uuid);
     put_string(host);

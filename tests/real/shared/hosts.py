@@ -24,12 +24,16 @@ PATIENCE: Final = 30.0
 _UNSHARE: Final = (
     *("unshare", "--mount", "--propagation", "private", "--net", "--uts"),
     *("--pid", "--fork", "--kill-child", "--mount-proc"),
-    *("sh", "-c"),
+    *("sh", "-euc"),
 )
+# The last line ignores the end of children, so that none stays behind as a zombie.
 _BOOT: Final = """
-hostname "$1" && ip link set lo up &&
-mount -t tmpfs tmpfs /run && mount -t tmpfs tmpfs /mnt && mkdir -p /run/gluster &&
-echo ready && exec cat >/dev/null
+hostname "$1"
+ip link set lo up
+for directory in /run /mnt /var/log; do mount -t tmpfs tmpfs "$directory"; done
+mkdir -p /run/gluster /var/log/libvirt
+echo ready
+exec env --ignore-signal=CHLD cat >/dev/null
 """
 
 
@@ -80,6 +84,10 @@ class Host:
         """The command line that runs ``arguments`` on the host."""
         enter = ("nsenter", "--target", str(self.pid), "--mount", "--net", "--uts", "--pid", "--")
         return [*enter, *map(str, arguments)]
+
+    def path(self, path: str) -> Path:
+        """What the host has at ``path``, as this side can open it."""
+        return Path(f"/proc/{self.pid}/root{path}")
 
     def popen(self, *arguments: str | Path, **options: Any) -> subprocess.Popen[str]:
         """Start a command on the host; its output is text."""

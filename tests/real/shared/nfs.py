@@ -1,4 +1,4 @@
-"""A kernel NFS export of one host, mounted on two others with the default caches.
+"""A kernel NFS export of one host, mounted on two others with the default caches, twice.
 
 It takes the machine's kernel for itself, so it is for use inside
 :class:`tests.real.shared.machine.Machine`.
@@ -17,11 +17,12 @@ if TYPE_CHECKING:
 
     from tests.real.shared.hosts import Network
 
-#: Where the clients have the export.
-MOUNT: Final = "/mnt/shared"
+#: The versions of the protocol, and where the clients have the export by each.
+MOUNTS: Final = {"3": "/mnt/nfs3", "4.2": "/mnt/nfs4.2"}
 
 # A lock that a crashed client held is free after the lease; a server that has just started grants
 # none for the grace period. Both are as short as the kernel allows, in seconds.
+_EXPORT: Final = "/run/export"
 _LEASE: Final = 10
 _GRACE: Final = 3
 
@@ -36,11 +37,11 @@ _SERVE: Final = f"""
 modprobe lockd nlm_grace_period={_GRACE}
 modprobe nfsd
 modprobe loop
-mkdir /run/export
+mkdir {_EXPORT}
 truncate -s 64M /run/export.img
 mke2fs -q -t ext4 -O ^has_journal /run/export.img
-mount -o loop /run/export.img /run/export
-chmod 777 /run/export
+mount -o loop /run/export.img {_EXPORT}
+chmod 777 {_EXPORT}
 mount -t nfsd nfsd /proc/fs/nfsd
 echo {_LEASE} >/proc/fs/nfsd/nfsv4gracetime
 echo {_LEASE} >/proc/fs/nfsd/nfsv4leasetime
@@ -49,25 +50,27 @@ mkdir /var/lib/nfs/rpc_pipefs /var/lib/nfs/nfsdcld
 mount -t rpc_pipefs rpc_pipefs /var/lib/nfs/rpc_pipefs
 nfsdcld
 touch /etc/exports /var/lib/nfs/etab
-exportfs -o rw,no_root_squash,no_subtree_check,fsid=0 '*:/run/export'
+exportfs -o rw,no_root_squash,no_subtree_check,fsid=0 '*:{_EXPORT}'
 rpc.mountd
 rpc.nfsd --nfs-version 3 --nfs-version 4 4
 sleep {_GRACE}
 """
-_MOUNT: Final = f"""
-mkdir {MOUNT}
-mount -t nfs -o "vers=$1" "$2" {MOUNT}
+_MOUNT: Final = """
+mkdir "$3"
+mount -t nfs -o "vers=$1" "$2" "$3"
 """
 
 
 @contextlib.contextmanager
-def nfs_network(version: str) -> Iterator[Network]:
-    """Hosts of which the clients share :data:`MOUNT`; ``version`` is "3" or "4.2"."""
-    path = "/" if version.startswith("4") else "/run/export"
+def nfs_network() -> Iterator[Network]:
+    """Hosts of which the clients share :data:`MOUNTS`."""
     with network() as hosts:
         for host in (hosts.server, *hosts.clients):
             host.sh(_DAEMONS)
         hosts.server.sh(_SERVE)
         for client in hosts.clients:
-            client.sh(_MOUNT, version, f"{SERVER_ADDRESS}:{path}")
+            for version, mount in MOUNTS.items():
+                # Version 4 names what is exported from the export with fsid=0 on.
+                path = "/" if version.startswith("4") else _EXPORT
+                client.sh(_MOUNT, version, f"{SERVER_ADDRESS}:{path}", mount)
         yield hosts

@@ -1,0 +1,54 @@
+"""What is done inside the virtual machine: contests on kernel NFS.
+
+    python -m tests.real.shared.in_machine HAMMER SECONDS MIXED_SECONDS
+
+It prints one JSON document: for each version of NFS what its rounds gave. A round of no seconds
+is left out.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tests.real.shared.contest import Ring
+from tests.real.shared.daemons import LOCKD, VIRTLOCKD
+from tests.real.shared.kept_lock import transcript
+from tests.real.shared.nfs import MOUNTS, nfs_network
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from tests.real.shared.hosts import Network
+
+
+def rounds(
+    hosts: Network, mount: str, hammer: Path, seconds: int, mixed_seconds: int
+) -> dict[str, Any]:
+    """All rounds on one mount."""
+    said: dict[str, Any] = {"kept": transcript(hosts, f"{mount}/kept")}
+    with tempfile.TemporaryDirectory() as directory:
+        ring = Ring(hosts, f"{mount}/lockspace", hammer, Path(directory))
+        said["ours"] = ring.fight((LOCKD, LOCKD), seconds=seconds)
+        said["hand-over"] = ring.hand_over((LOCKD, LOCKD), hold=1.5)
+        if mixed_seconds:
+            said["virtlockd"] = ring.fight((VIRTLOCKD, VIRTLOCKD), seconds=mixed_seconds)
+            said["mixed"] = ring.fight((LOCKD, VIRTLOCKD), seconds=mixed_seconds)
+    return said
+
+
+def main(hammer: str, seconds: str, mixed_seconds: str) -> None:
+    """Hold the contests and print what came of them."""
+    with nfs_network() as hosts:
+        report = {
+            version: rounds(hosts, mount, Path(hammer), int(seconds), int(mixed_seconds))
+            for version, mount in MOUNTS.items()
+        }
+    json.dump(report, sys.stdout)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
