@@ -17,8 +17,15 @@ from lockd import handover
 from lockd.engine import IDLE_FOR, VISIBLE_AFTER, Engine
 from lockd.guests import Guests
 from lockd.health import Health
-from lockd.journal import FORMAT, Journal
-from lockd.keeper import Numbers, client_name, journal_name, lock_name
+from lockd.journal import FORMAT, Journal, record
+from lockd.keeper import (
+    LISTENING,
+    PID_FILE,
+    Numbers,
+    client_name,
+    journal_name,
+    lock_name,
+)
 from lockd.loop import Loop
 from lockd.programs import admin, inspect, lock
 from lockd.service import Service
@@ -30,16 +37,12 @@ if TYPE_CHECKING:
     from typing import Final
 
     from lockd.handover import Inheritance
-    from lockd.journal import Record
     from lockd.keeper import Keeper
     from lockd.log import Logging
     from lockd.loop import Timer
     from lockd.names import Names
     from lockd.session import Session
     from lockd.settings import Settings
-
-#: What a listening socket is called where it is kept, by service.
-LISTENING: Final = {"virtlockd": "virtlockd.socket", "admin": "virtlockd-admin.socket"}
 
 #: How long the guests may take to end when the daemon does, in seconds.
 _PARTING: Final = 10.0
@@ -128,7 +131,7 @@ class Daemon:
         handover.restore(self._inheritance, self)
         left = self._inheritance.fds
         for name in [*left]:
-            if name not in LISTENING.values():
+            if name != PID_FILE:
                 # Taken and kept, but not written down: nobody was told that it is his.
                 os.close(left.pop(name))
                 self.keeper.forget(name)
@@ -142,7 +145,8 @@ class Daemon:
     def after_call(self) -> None:
         """What need not be done before a call is answered."""
         engine = self.engine
-        engine.forget_released()
+        if engine.forgotten:
+            engine.forget_released()
         if self._show_timer is None and engine.has_fresh:
             self._show_timer = self.loop.after(VISIBLE_AFTER, self._show)
         if self._idle_files_timer is None and engine.has_idle:
@@ -167,8 +171,8 @@ class Daemon:
         self.keeper.forget(journal_name(old.number))
         old.close()
 
-    def _records(self) -> Iterator[Record]:
-        yield ["settings", self.settings.record()]
+    def _records(self) -> Iterator[str]:
+        yield record("settings", self.settings.record())
         yield from self.engine.records()
         for service in self.services.values():
             yield from service.records()
@@ -253,7 +257,8 @@ class Daemon:
             self._log.error(f"the program cannot be started again: {error.strerror}")
 
     def _descriptors(self) -> dict[str, int]:
-        found = {lock_name(each.number): each.lock.fd for each in self.engine.open_resources()}
+        found = {**self._inheritance.fds}
+        found |= {lock_name(each.number): each.lock.fd for each in self.engine.open_resources()}
         for name, service in self.services.items():
             if service.fd >= 0:
                 found[LISTENING[name]] = service.fd

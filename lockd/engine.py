@@ -7,16 +7,15 @@ answered; a lock is first taken off the journal and then let go.
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections import deque
 
 from lockd import filelock
+from lockd.journal import record
 from lockd.keeper import Numbers, lock_name
 from lockd.space import (
     Lockspace,
-    Owner,
     Resource,
     blocks,
     check_directory,
@@ -37,14 +36,15 @@ from lockd.wire.fault import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from typing import Final
+    from collections.abc import Collection, Iterator, Sequence
+    from typing import Any, Final
 
     from lockd.filelock import FileLock, Identity
-    from lockd.journal import Journal, Record
+    from lockd.journal import Journal
     from lockd.keeper import Keeper
     from lockd.log import Log
     from lockd.names import Names
+    from lockd.space import Owner
     from lockd.storage import Storages
 
 #: How long a lock has been held, in seconds, before it is made visible to people: what is let go
@@ -82,7 +82,7 @@ class Engine:
         self._by_owner: Final[dict[int, list[Resource]]] = {}
         self._numbers: Final = Numbers()
         self._fresh: Final[deque[tuple[float, Resource]]] = deque()
-        self._forgotten: Final[list[int]] = []
+        self.forgotten: Final[list[int]] = []
 
     # --- lockspaces
 
@@ -321,7 +321,7 @@ class Engine:
             self._log.warning(f"{path}: cannot be removed: {error.strerror}")
         self.journal.append(f'["closed",{resource.number}]')
         filelock.let_go(lock)
-        self._forgotten.append(resource.number)
+        self.forgotten.append(resource.number)
 
     def release_all(self, pid: int) -> None:
         """Let go all that an owner holds, however often it has acquired it."""
@@ -360,10 +360,10 @@ class Engine:
     def forget_released(self) -> None:
         """Have the descriptors of what was let go kept no longer. It may be done late: what they
         belong to is unlocked already."""
-        for number in self._forgotten:
+        for number in self.forgotten:
             self._keeper.forget(lock_name(number))
             self._numbers.give_back(number)
-        self._forgotten.clear()
+        self.forgotten.clear()
 
     @property
     def has_fresh(self) -> bool:
@@ -428,25 +428,27 @@ class Engine:
         self._by_identity.setdefault(lock.identity, []).append(resource)
         self.journal.append(f'["relock",{old_number},{resource.record()}]')
         filelock.let_go(old)
-        self._forgotten.append(old_number)
+        self.forgotten.append(old_number)
         self._fresh.append((0.0, resource))
 
     # --- being handed over
 
-    def records(self) -> Iterator[Record]:
+    def records(self) -> Iterator[str]:
         """The state, for a new journal."""
         for directory in self.spaces:
             if directory:
-                yield ["space", directory]
+                yield record("space", directory)
         for resource in self.open_resources():
-            yield json.loads(f'["lock",{resource.record()}]')
+            yield f'["lock",{resource.record()}]'
             if not resource.owners:
-                yield ["unlock", resource.number]
+                yield record("unlock", resource.number)
 
-    def restore(self, record: Record, fds: dict[str, int], *, held: bool) -> None:
-        """Take over a resource from the record of it and the descriptors that were kept; one that
-        is not ``held`` any more has left its file open."""
-        number, directory, name, identity, posix, shared, create, since, owners = record
+    def restore(
+        self, fields: Sequence[Any], owners: list[Owner], fds: dict[str, int], *, held: bool
+    ) -> None:
+        """Take over a resource from the fields of its record and the descriptors that were kept;
+        one that is not ``held`` any more has left its file open."""
+        number, directory, name, identity, posix, shared, create, since = fields
         fd = fds.pop(lock_name(number), None)
         if fd is None and not held:
             return
@@ -457,16 +459,19 @@ class Engine:
         lock = filelock.FileLock(fd, (identity[0], identity[1]), bool(posix))
         resource = Resource(space, name, lock, number=number, create=bool(create))
         resource.shared, resource.since = bool(shared), since
-        self._numbers.use(number)
         resource.noted = True  # it may be
         if not held:
             space.idle[name] = resource
             return
-        resource.owners.extend(Owner.from_record(*owner) for owner in owners)
+        resource.owners.extend(owners)
         self._add(resource)
         for owner in resource.owners[1:]:
             self._by_owner.setdefault(owner.pid, []).append(resource)
         self._fresh.append((0.0, resource))
+
+    def go_on_from(self, numbers: Collection[int]) -> None:
+        """Know the numbers of all resources that were taken over."""
+        self._numbers.go_on_from(numbers)
 
     def _add(self, resource: Resource) -> None:
         resource.space.resources[resource.name] = resource

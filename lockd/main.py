@@ -6,6 +6,7 @@ own (:mod:`lockd.supervisor`). ``lockd status`` and ``lockd locks`` ask a runnin
 
 from __future__ import annotations
 
+import gc
 import getopt
 import os
 import sys
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from typing import Final
 
     from lockd.log import Logging
-    from lockd.settings import Settings
+    from lockd.settings import Reading, Settings
 
 # Exit statuses: virtlockd's where it has one, else sysexits.h's for a bad configuration.
 OK: Final = 0
@@ -28,6 +29,9 @@ BAD_PID_FILE: Final = 1
 BAD_RUN_DIRECTORY: Final = 2
 BAD_SOCKET: Final = 6
 BAD_CONFIGURATION: Final = 78
+
+#: How seldom garbage is collected: calls leave none behind, and it takes milliseconds.
+_GARBAGE: Final = (50_000, 20, 100)
 
 _USAGE: Final = """\
 Usage:
@@ -216,10 +220,20 @@ def _takes_over(options: Options) -> int:
 
 def _read_settings(options: Options) -> Settings | None:
     """The settings; None where the configuration has errors, which have been told."""
-    from lockd.settings import SettingsError, read_settings
+    return _result(_begin_reading(options))
+
+
+def _begin_reading(options: Options) -> Reading:
+    from lockd.settings import Reading
+
+    return Reading(session=os.geteuid() != 0, file=options.config)
+
+
+def _result(reading: Reading) -> Settings | None:
+    from lockd.settings import SettingsError
 
     try:
-        return read_settings(session=os.geteuid() != 0, file=options.config)
+        return reading.result()
     except SettingsError as error:
         for line in str(error).splitlines():
             _complain(line)
@@ -247,6 +261,7 @@ def _run(options: Options) -> int:
 def _supervise(options: Options, paths: Paths) -> int:
     """Run the daemon as a child, and start it again when it dies."""
     from lockd import background, handover, supervisor
+    from lockd.keeper import PID_FILE
 
     status = _make_run_directory(paths)
     if status:
@@ -264,6 +279,8 @@ def _supervise(options: Options, paths: Paths) -> int:
             paths.notify,
             logging.part("locking.lock_daemon"),
             parent.ready,
+            # So that the lock of the file outlives this process too.
+            {PID_FILE: pid_file.fd},
         )
     except OSError as error:
         _complain(f"Failed to bind socket to '{paths.notify}': {error.strerror}")
@@ -280,9 +297,9 @@ def _serve(options: Options, paths: Paths) -> int:
     """Be the daemon."""
     from lockd import handover
     from lockd.background import raise_descriptor_limit, take_name
-    from lockd.daemon import LISTENING, Daemon
+    from lockd.daemon import Daemon
     from lockd.journal import JournalError
-    from lockd.keeper import Keeper
+    from lockd.keeper import LISTENING, PID_FILE, Keeper
     from lockd.names import Names
     from lockd.service import bind
     from lockd.settings import Settings
@@ -290,6 +307,7 @@ def _serve(options: Options, paths: Paths) -> int:
     os.umask(0o077)
     take_name("lockd")
     raise_descriptor_limit()
+    reading = _begin_reading(options)
     logging = _logging(options, paths)
     log = logging.part("locking.lock_daemon")
     try:
@@ -297,7 +315,7 @@ def _serve(options: Options, paths: Paths) -> int:
     except JournalError as error:
         log.error(f"the locks of the daemon before this one cannot be taken over: {error}")
         return 1
-    settings = _read_settings(options)
+    settings = _result(reading)
     if settings is None:
         before = inheritance.settings()
         if before is None:
@@ -325,8 +343,9 @@ def _serve(options: Options, paths: Paths) -> int:
         for service, name in LISTENING.items()
         if name in inheritance.fds
     }
-    if inheritance.journal is None and inheritance.fds:
-        log.error(f"sockets that nobody asked for: {', '.join(inheritance.fds)}")
+    unknown = sorted(inheritance.fds.keys() - {PID_FILE})
+    if inheritance.journal is None and unknown:
+        log.error(f"sockets that nobody asked for: {', '.join(unknown)}")
         return BAD_SOCKET
     if not listening:
         for service in LISTENING:
@@ -338,6 +357,9 @@ def _serve(options: Options, paths: Paths) -> int:
                 return BAD_SOCKET
             keeper.keep(listening[service], LISTENING[service])
     daemon.start(listening)
+    # What is there now stays: it need not be looked through again for what nobody uses any more.
+    gc.freeze()
+    gc.set_threshold(*_GARBAGE)
     daemon.loop.run()
     return OK
 

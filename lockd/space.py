@@ -20,6 +20,7 @@ from lockd.wire.fault import (
     Fault,
     fault,
 )
+from lockd.wire.xdr import signed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -184,7 +185,9 @@ def is_not_locked(name: str) -> Fault:
 
 def not_the_owner(pid: int) -> Fault:
     """The resource, which was to be released, is held by others."""
-    return fault(INTERNAL_ERROR, FROM_LOCKSPACE, f"owner {pid} does not hold the resource lock")
+    return fault(
+        INTERNAL_ERROR, FROM_LOCKSPACE, f"owner {signed(pid)} does not hold the resource lock"
+    )
 
 
 def blocks(held: Resource, identity: Identity, *, shared: bool) -> bool:
