@@ -33,7 +33,7 @@ class Failure(NamedTuple):
 
     procedure: int
     code: int
-    count: int
+    calls: int
     message: str
 
 
@@ -74,9 +74,7 @@ class Contest(NamedTuple):
         """The contest as it comes out of JSON."""
         return cls(
             *(
-                Guest(
-                    [(begin, end) for begin, end in owned], [Failure(*each) for each in failures]
-                )
+                Guest([(begin, end) for begin, end in owned], [Failure(*each) for each in failures])
                 for owned, failures in record
             )
         )

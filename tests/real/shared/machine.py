@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shlex
+import shutil
 import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -70,13 +71,10 @@ class MachineError(Exception):
 
 
 class Machine:
-    """A machine that can be booted. ``unpacked`` keeps the packages, from one run to the next."""
+    """A machine that can be booted. ``directory`` keeps the packages, from one run to the next."""
 
-    def __init__(self, unpacked: Path) -> None:
-        self._unpacked: Final = unpacked
-        self._packages: Final = unpacked / "packages"
-        self._packages.mkdir(parents=True, exist_ok=True)
-        self._unpack()
+    def __init__(self, directory: Path) -> None:
+        self._unpacked: Final = _unpack(directory)
 
     def run(self, directory: Path, *command: str | Path, timeout: float) -> str:
         """Boot, run ``command`` in this directory, switch off; return what the command said.
@@ -153,42 +151,20 @@ class Machine:
             *("-device", "virtserialport,chardev=output"),
         ]
 
-    def _unpack(self) -> None:
-        depends = subprocess.run(
-            ["apt-cache", "depends", _KERNEL], check=True, capture_output=True, text=True
-        ).stdout
-        kernel = depends.split("Depends:")[1].split()[0]
-        if any((self._unpacked / "boot").glob(f"vmlinuz-{kernel.removeprefix('linux-image-')}")):
-            return
-        subprocess.run(
-            ["apt-get", "download", "-qq", kernel, *_PACKAGES], cwd=self._packages, check=True
-        )
-        for package in self._packages.glob("*.deb"):
-            subprocess.run(["dpkg-deb", "--extract", package, self._unpacked], check=True)
-            package.unlink()
-        version = next((self._unpacked / "lib/modules").iterdir()).name
-        subprocess.run(
-            [self._unpacked / "bin/busybox", "depmod", "-b", self._unpacked, version], check=True
-        )
-
     def _write_initramfs(self, directory: Path) -> None:
         root = directory / "root"
         for name in ("bin", "sbin", "proc", "dev", "machine", "layer", "root"):
             (root / name).mkdir(parents=True)
         busybox = self._unpacked / "bin/busybox"
-        (root / "bin/busybox").hardlink_to(busybox)
+        shutil.copy(busybox, root / "bin/busybox")
         (modules,) = (self._unpacked / "lib/modules").iterdir()
         target = root / modules.relative_to(self._unpacked)
         needed = _with_dependencies(modules / "modules.dep", _MODULES)
         for module in [*needed, *(path.name for path in modules.glob("modules.*"))]:
             (target / module).parent.mkdir(parents=True, exist_ok=True)
-            (target / module).hardlink_to(modules / module)
+            shutil.copyfile(modules / module, target / module)
         init = root / "init"
-        init.write_text(
-            _INIT.format(
-                modules=" ".join(_MODULES), unpacked=self._unpacked, directory=directory
-            )
-        )
+        init.write_text(_INIT.format(modules=" ".join(_MODULES), directory=directory))
         init.chmod(0o755)
         names = "\n".join(str(path.relative_to(root)) for path in sorted(root.rglob("*")))
         with (directory / "initramfs").open("wb") as archive:
@@ -200,6 +176,32 @@ class Machine:
                 stderr=subprocess.DEVNULL,
                 check=True,
             )
+
+
+def _unpack(directory: Path) -> Path:
+    """Where the packages are unpacked, below ``directory``: a place for each kernel."""
+    depends = subprocess.run(
+        ["apt-cache", "depends", _KERNEL], check=True, capture_output=True, text=True
+    ).stdout
+    kernel = depends.split("Depends:")[1].split()[0]
+    unpacked = directory / kernel
+    modules = unpacked / "lib/modules" / kernel.removeprefix("linux-image-")
+    # Made last.
+    if (modules / "modules.dep").exists():
+        return unpacked
+    shutil.rmtree(unpacked, ignore_errors=True)
+    packages = unpacked / "packages"
+    packages.mkdir(parents=True)
+    download = ["apt-get", "download", "-qq", kernel, *_PACKAGES]
+    if subprocess.run(download, cwd=packages, capture_output=True).returncode:
+        # What apt knows may be older than what there is.
+        subprocess.run(["apt-get", "update", "-qq"], check=True)
+        subprocess.run(download, cwd=packages, check=True)
+    for package in packages.glob("*.deb"):
+        subprocess.run(["dpkg-deb", "--extract", package, unpacked], check=True)
+    shutil.rmtree(packages)
+    subprocess.run([unpacked / "bin/busybox", "depmod", "-b", unpacked, modules.name], check=True)
+    return unpacked
 
 
 def _with_dependencies(table: Path, names: tuple[str, ...]) -> set[str]:

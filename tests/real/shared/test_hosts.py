@@ -48,11 +48,17 @@ def test_they_are_up_in_no_time(tmp_path: Path) -> None:
 
 def test_nothing_is_left_when_a_test_fails(tmp_path: Path) -> None:
     """No process, and so no mount and no interface."""
-    with pytest.raises(ZeroDivisionError), gluster_network(tmp_path) as hosts:
-        everyone = [hosts.server, *hosts.clients]
-        namespaces = {os.readlink(f"/proc/{host.pid}/ns/mnt") for host in everyone}
-        assert len(_users(namespaces)) > len(everyone)
-        raise ZeroDivisionError
+    namespaces: set[str] = set()
+
+    def fail() -> None:
+        with gluster_network(tmp_path) as hosts:
+            for host in (hosts.server, *hosts.clients):
+                namespaces.add(os.readlink(f"/proc/{host.pid}/ns/mnt"))
+            assert len(_users(namespaces)) > len(namespaces)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
     assert not _users(namespaces)
 
 
