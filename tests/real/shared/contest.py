@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from tests.real.shared.daemons import SOCKET, lock_daemon
+from tests.real.shared.daemons import SOCKET, lock_daemons
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from typing import Any, Final, Self
 
-    from tests.real.shared.hosts import Network
+    from tests.real.shared.hosts import Host, Network
 
 _SOURCE: Final = Path(__file__).with_name("hammer.c")
 
@@ -118,61 +120,54 @@ def double_owners(one: list[tuple[float, float]], two: list[tuple[float, float]]
 
 
 class Ring:
-    """Where contests are held: two hosts, and a lockspace, which is a directory on what they
-    share. ``hammer`` is the program of :func:`build_hammer`; ``directory`` takes what it says."""
+    """Where contests are held: two hosts with a lock daemon each, and a lockspace, which is a
+    directory on what they share. ``hammer`` is the program of :func:`build_hammer`."""
 
-    def __init__(self, hosts: Network, lockspace: str, hammer: Path, directory: Path) -> None:
+    def __init__(self, hosts: Sequence[Host], lockspace: str, hammer: Path) -> None:
         self._hosts: Final = hosts
         self._lockspace: Final = lockspace
         self._hammer: Final = hammer
-        self._directory: Final = directory
 
-    def fight(
-        self,
-        daemons: tuple[Path, Path],
-        *,
-        seconds: int,
-        grants: int = 0,
-        hold: float = HOLD,
-    ) -> Contest:
+    def fight(self, *, seconds: int, grants: int = 0, hold: float = HOLD) -> Contest:
         """Let the guests fight for that long, or until each was granted the resource so often.
 
-        ``daemons`` are the programs on the two hosts. Raises RuntimeError when a guest gives up.
+        Raises RuntimeError when a guest gives up.
         """
-        one, two = self._hosts.clients
-        with lock_daemon(one, daemons[0]), lock_daemon(two, daemons[1]):
-            return self._guests(seconds, grants, hold)
+        with tempfile.TemporaryDirectory() as directory:
+            outputs = [Path(directory, host.name) for host in self._hosts]
+            guests = []
+            for host, output in zip(self._hosts, outputs, strict=True):
+                command = (self._hammer, SOCKET, self._lockspace, "disk")
+                limits = (str(seconds), str(grants), str(int(hold * 1e6)))
+                with output.open("w") as stdout:
+                    guests.append(
+                        host.popen(*command, *limits, stdout=stdout, stderr=subprocess.PIPE)
+                    )
+            for guest in guests:
+                _, error = guest.communicate(timeout=seconds + _PATIENCE)
+                if guest.returncode:
+                    raise RuntimeError(f"a guest gave up: {error}")
+            return Contest(*(_read(output) for output in outputs))
 
-    def hand_over(self, daemons: tuple[Path, Path], *, hold: float) -> float:
+    def hand_over(self, *, hold: float) -> float:
         """How long after a guest let the resource go the other one had it, in seconds.
 
         Both try, and keep it for ``hold`` seconds, once.
         """
-        contest = self.fight(daemons, seconds=10, grants=1, hold=hold)
+        contest = self.fight(seconds=10, grants=1, hold=hold)
         if contest.grants != 2 or contest.double_owners:
             raise RuntimeError(f"no hand-over: {contest}")
         (first, second) = sorted([*contest.one.owned, *contest.two.owned])
         return second[0] - first[1]
 
-    def _guests(self, seconds: int, grants: int, hold: float) -> Contest:
-        outputs = [self._directory / f"{host.name}.owned" for host in self._hosts.clients]
-        guests = []
-        for host, output in zip(self._hosts.clients, outputs, strict=True):
-            with output.open("w") as stdout:
-                guests.append(
-                    host.popen(
-                        self._hammer,
-                        *(SOCKET, self._lockspace, "disk"),
-                        *(str(seconds), str(grants), str(int(hold * 1e6))),
-                        stdout=stdout,
-                        stderr=subprocess.PIPE,
-                    )
-                )
-        for guest in guests:
-            _, error = guest.communicate(timeout=seconds + _PATIENCE)
-            if guest.returncode:
-                raise RuntimeError(f"a guest gave up: {error}")
-        return Contest(*(_read(output) for output in outputs))
+
+@contextlib.contextmanager
+def ring(
+    hosts: Network, daemons: tuple[Path, Path], lockspace: str, hammer: Path
+) -> Iterator[Ring]:
+    """A ring in which these lock daemons run."""
+    with lock_daemons(hosts.clients, daemons):
+        yield Ring(hosts.clients, lockspace, hammer)
 
 
 def build_hammer(directory: Path) -> Path:

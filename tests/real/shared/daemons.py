@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from typing import Final
 
     from tests.real.shared.hosts import Host
@@ -30,8 +31,11 @@ while kill -0 "$pid" 2>/dev/null; do sleep 0.02; done
 
 
 @contextlib.contextmanager
-def lock_daemon(host: Host, program: Path) -> Iterator[None]:
-    """A lock daemon, :data:`VIRTLOCKD` or :data:`LOCKD`, that runs on a host for a while."""
-    host.sh(_START, program)
+def lock_daemons(hosts: Sequence[Host], programs: Sequence[Path]) -> Iterator[None]:
+    """Lock daemons, :data:`VIRTLOCKD` or :data:`LOCKD`, one on each host, that run for a while."""
+    # All at once: on an emulated processor a start takes seconds.
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(lambda host, program: host.sh(_START, program), hosts, programs))
     yield
-    host.sh(_STOP)
+    for host in hosts:
+        host.sh(_STOP)

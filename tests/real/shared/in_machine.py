@@ -10,11 +10,10 @@ from __future__ import annotations
 
 import json
 import sys
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.real.shared.contest import Ring
+from tests.real.shared.contest import ring
 from tests.real.shared.daemons import LOCKD, VIRTLOCKD
 from tests.real.shared.kept_lock import transcript
 from tests.real.shared.nfs import MOUNTS, nfs_network
@@ -29,14 +28,15 @@ def rounds(
     hosts: Network, mount: str, hammer: Path, seconds: int, mixed_seconds: int
 ) -> dict[str, Any]:
     """All rounds on one mount; those with virtlockd only if they last for a while."""
+    lockspace = f"{mount}/lockspace"
     said: dict[str, Any] = {"kept": transcript(hosts, f"{mount}/kept")}
-    with tempfile.TemporaryDirectory() as directory:
-        ring = Ring(hosts, f"{mount}/lockspace", hammer, Path(directory))
-        said["ours"] = ring.fight((LOCKD, LOCKD), seconds=seconds)
-        said["hand-over"] = ring.hand_over((LOCKD, LOCKD), hold=1.5)
-        if mixed_seconds:
-            said["virtlockd"] = ring.fight((VIRTLOCKD, VIRTLOCKD), seconds=mixed_seconds)
-            said["mixed"] = ring.fight((LOCKD, VIRTLOCKD), seconds=mixed_seconds)
+    with ring(hosts, (LOCKD, LOCKD), lockspace, hammer) as ours:
+        said["ours"] = ours.fight(seconds=seconds)
+        said["hand-over"] = ours.hand_over(hold=1.5)
+    if mixed_seconds:
+        for name, daemon in (("virtlockd", VIRTLOCKD), ("mixed", LOCKD)):
+            with ring(hosts, (daemon, VIRTLOCKD), lockspace, hammer) as mixed:
+                said[name] = mixed.fight(seconds=mixed_seconds)
     return said
 
 

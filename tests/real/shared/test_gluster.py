@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.real.shared.contest import Ring
+from tests.real.shared.contest import ring
 from tests.real.shared.daemons import LOCKD, VIRTLOCKD
 from tests.real.shared.gluster import CLIENT_GRAPHS, MOUNT, gluster_network
 from tests.real.shared.kept_lock import transcript
@@ -32,19 +32,14 @@ def hosts(graph: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Netw
         yield network
 
 
-@pytest.fixture
-def ring(hosts: Network, hammer: Path, tmp_path: Path) -> Ring:
-    """Where contests are held; each test has a lockspace of its own."""
-    return Ring(hosts, f"{MOUNT}/{tmp_path.name}", hammer, tmp_path)
-
-
 def test_two_engines_never_own_it_at_once(
-    request: pytest.FixtureRequest, ring: Ring, graph: str
+    request: pytest.FixtureRequest, hosts: Network, graph: str, hammer: Path
 ) -> None:
     """For a minute, as fast as they can: no double owner, no error, and nobody starves."""
     # With fewer caches there is less to go wrong: a look at them is enough, unless asked for more.
     short = graph == "plain" and not request.config.getoption("exhaustive")
-    contest = ring.fight((LOCKD, LOCKD), seconds=15 if short else 60)
+    with ring(hosts, (LOCKD, LOCKD), f"{MOUNT}/ours", hammer) as ours:
+        contest = ours.fight(seconds=15 if short else 60)
     print(contest)
     assert contest.grants > 150, contest
     assert contest.double_owners == 0, contest
@@ -53,20 +48,23 @@ def test_two_engines_never_own_it_at_once(
     assert max(guest.longest_wait for guest in contest) < 2, contest
 
 
-@pytest.mark.parametrize("hold", [0.1, 1.5])
-def test_what_one_host_lets_go_the_other_has_at_once(ring: Ring, hold: float) -> None:
-    """Also when caches have had the time to go stale."""
-    assert ring.hand_over((LOCKD, LOCKD), hold=hold) < 2
+def test_what_one_host_lets_go_the_other_has_at_once(hosts: Network, hammer: Path) -> None:
+    """Also when it was held for so long that caches have gone stale."""
+    with ring(hosts, (LOCKD, LOCKD), f"{MOUNT}/hand-over", hammer) as ours:
+        for hold in (0.1, 1.5):
+            assert ours.hand_over(hold=hold) < 2
 
 
 def test_the_engine_makes_virtlockd_no_worse(
-    request: pytest.FixtureRequest, ring: Ring, graph: str
+    request: pytest.FixtureRequest, hosts: Network, graph: str, hammer: Path
 ) -> None:
     """virtlockd against itself is the measure, in the same run; it is known to fail where only
     the kernel caches names, so the hammer sees double owners where there are some."""
     seconds = 60 if request.config.getoption("exhaustive") else 10
-    theirs = ring.fight((VIRTLOCKD, VIRTLOCKD), seconds=seconds)
-    mixed = ring.fight((LOCKD, VIRTLOCKD), seconds=seconds)
+    with ring(hosts, (VIRTLOCKD, VIRTLOCKD), f"{MOUNT}/theirs", hammer) as two:
+        theirs = two.fight(seconds=seconds)
+    with ring(hosts, (LOCKD, VIRTLOCKD), f"{MOUNT}/mixed", hammer) as both:
+        mixed = both.fight(seconds=seconds)
     print(f"virtlockd and virtlockd: {theirs}\nmixed: {mixed}")
     if graph == "plain":
         assert theirs.double_owners > 10, theirs
