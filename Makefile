@@ -11,7 +11,8 @@ DEMO_PACKAGES := augeas-tools
 # What the tests hold it against: the real thing.
 TEST_PACKAGES := augeas-tools augeas-lenses libvirt0 libvirt-daemon libvirt-daemon-system \
 	libvirt-daemon-driver-qemu qemu-system-x86 strace acl attr man-db bash-completion \
-	e2fsprogs mount util-linux libxml2-utils
+	e2fsprogs mount util-linux libxml2-utils \
+	glusterfs-server glusterfs-client iproute2 nfs-common rpcbind
 
 .PHONY: help setup demo test test-slow check format docs benchmark clean
 
@@ -71,4 +72,4 @@ benchmark: $(VENV)/.installed-dev
 	$(BIN)/python -m benchmarks
 
 clean:
-	rm -rf $(VENV) .demo .mypy_cache .pytest_cache .ruff_cache .hypothesis dist
+	rm -rf $(VENV) .demo .vm .mypy_cache .pytest_cache .ruff_cache .hypothesis dist
