@@ -79,7 +79,8 @@ class Resource:
     the disk behind a name that is a hash, where it is known, and ``disk_identity`` what that file
     is known by. ``problem`` says in words what is wrong with the lock, and is empty while nothing
     is. ``number`` is the name of the descriptor where it is kept for us. ``released`` is when the
-    last owner let it go, in the time of :func:`time.monotonic`.
+    last owner let it go, in the time of :func:`time.monotonic`. ``shown`` and ``noted`` tell that
+    the lock has been made visible, and that there is a note with the file.
     """
 
     __slots__ = (
@@ -94,6 +95,7 @@ class Resource:
         "problem",
         "released",
         "shared",
+        "shown",
         "since",
         "space",
     )
@@ -118,8 +120,15 @@ class Resource:
         self.disk = ""
         self.disk_identity: Identity | None = None
         self.noted = False
+        self.shown = False
         self.problem = ""
         self.released = 0.0
+
+    @property
+    def may_have_note(self) -> bool:
+        """Whether the file may get a note on its holder: only one that is there to be locked, and
+        nothing else. In the default lockspace the files are the disks themselves."""
+        return self.create and bool(self.space.directory) and not self.shared
 
     @property
     def identities(self) -> list[Identity]:
