@@ -43,6 +43,8 @@ COMMANDS: Final = (
     "disable",
     "validate",
     "lint",
+    "collect",
+    "audit",
     "rules",
     "explain",
     "diff",
