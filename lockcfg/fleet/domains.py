@@ -211,7 +211,6 @@ def exclusion(one: Lock | None, other: Lock | None, *, one_daemon: bool = False)
         if (one.space, one.name) == (other.space, other.name):
             return Exclusion("yes", "both lock the same name in one daemon")
         return Exclusion("no", "they lock two names, which one daemon does not compare")
-    # The number of a lock file says nothing: it comes and goes with the lock.
     if not one.file.same(other.file):
         if (
             not one.file.local

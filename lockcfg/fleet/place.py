@@ -27,7 +27,8 @@ class Place(Frozen):
     """A directory or file.
 
     ``system`` names the file system as all its hosts know it, empty where nobody can tell; ``path``
-    is the path in it; ``inode`` the number there, or None. ``local`` is whether no other kernel
+    is the path in it; ``inode`` the number there, or None: of a file that comes and goes, as lock
+    files do, that of its directory. ``local`` is whether no other kernel
     has the file system; then ``system`` is empty but where the kernel was given. ``carries``
     says whether locks on it reach the other hosts, ``why`` the reason.
     """
@@ -59,7 +60,7 @@ class Place(Frozen):
     def below(self, name: str) -> Place:
         """A file called ``name`` in this directory."""
         path = posixpath.join(self.path, name)
-        return Place(self.system, path, None, self.carries, self.why, local=self.local)
+        return Place(self.system, path, self.inode, self.carries, self.why, local=self.local)
 
     def same(self, other: Place) -> bool:
         """Whether the two are known to be one file: the same name on the same file system,

@@ -140,12 +140,13 @@ def use_of(shape: Shape, facts: Facts) -> Use:
 class Way:
     """A use of disks on a host, with a number, and what all hosts call the directory of theirs."""
 
-    __slots__ = ("number", "prefix", "use")
+    __slots__ = ("number", "prefix", "system", "use")
 
     def __init__(self, number: int, use: Use, storage: Directory | None) -> None:
         self.number: Final = number
         self.use: Final = use
         self.prefix: Final = _prefix(storage) if storage and use.kind == "image" else ""
+        self.system: Final = storage.place.system if storage else ""
 
     def name_of(self, disk: Mapping[str, Any], path: str) -> str:
         """What all hosts call a disk; empty for one that only this host has, or that nobody can
@@ -156,6 +157,9 @@ class Way:
         if use.kind == "image":
             if not self.prefix:
                 return ""
+            if disk.get("links", 1) > 1 and "inode" in disk:
+                # It has other names in the same file system.
+                return f"{self.system}:inode {disk['inode']}"
             resolved: str = disk.get("resolved", path)
             return self.prefix + resolved[resolved.rfind("/") + 1 :]
         return _device_name(disk)
@@ -186,8 +190,15 @@ def disk_of(
 ) -> Disk:
     """The disk that the model is asked about. ``name`` is that of :meth:`Way.name_of`."""
     place: Place | None = None
-    if storage is not None and use.kind == "image" and name.startswith(_prefix(storage)):
-        place = storage.place.below(posixpath.basename(name))
+    if storage is not None and use.kind == "image":
+        of = storage.place
+        _, _, number = name.rpartition(":inode ")
+        # A file with several names is known by its number.
+        place = (
+            Place(of.system, "", int(number), of.carries, of.why)
+            if of.system and name == f"{of.system}:inode {number}"
+            else of.below(posixpath.basename(name))
+        )
     elif use.kind != "image":
         why = "the device node, which no other host has"
         place = Place("", path, None, "no", why, local=True)

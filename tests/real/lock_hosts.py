@@ -152,6 +152,11 @@ class LockHost:
                 raise RuntimeError(f"no lock daemon: {log.read_text()}")
             time.sleep(0.01)
 
+    @property
+    def pid(self) -> int:
+        """The process id of its daemon."""
+        return self._process.pid
+
     def stop(self) -> None:
         """End the daemon; the namespaces go with it."""
         self._process.kill()
