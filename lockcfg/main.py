@@ -45,6 +45,7 @@ COMMANDS: Final = (
     "lint",
     "collect",
     "audit",
+    "plan",
     "rules",
     "explain",
     "diff",

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import TextIO
 
+    from lockcfg.fleet.fleet import Fleet
     from lockcfg.fleet.policy import Policy
     from lockcfg.fleet.result import AuditResult
     from lockcfg.fleet.store import Store
@@ -92,23 +93,19 @@ def run(arguments: argparse.Namespace) -> int:
     """See :mod:`lockcfg.main`."""
     from importlib.metadata import version
 
-    from lockcfg.fleet.audit import audit
+    from lockcfg.fleet.audit import audit_of, read_fleet
 
     _check_usage(arguments)
     policy = policy_of(arguments)
     if arguments.partial is not None:
         return _write_store(arguments)
     with surveyed(arguments) as store:
-        result = audit(
-            store,
-            now=now_of(arguments),
-            policy=policy,
-            max_age=max_age_of(arguments),
-            version=version("lockcfg"),
+        fleet = read_fleet(
+            store, now=now_of(arguments), policy=policy, max_age=max_age_of(arguments)
         )
-        if arguments.write_policy is not None:
-            return _write_policy(result, store, arguments)
-    return _report(result, arguments)
+    if arguments.write_policy is not None:
+        return _write_policy(fleet, arguments.write_policy)
+    return _report(audit_of(fleet, version=version("lockcfg")), arguments)
 
 
 def _check_usage(arguments: argparse.Namespace) -> None:
@@ -209,8 +206,16 @@ def _write_store(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _write_policy(result: AuditResult, store: Store, arguments: argparse.Namespace) -> int:
-    raise NotImplementedError
+def _write_policy(fleet: Fleet, path: str) -> int:
+    from lockcfg.conf.save import Write, save
+    from lockcfg.fleet.propose import proposed_policy
+    from lockcfg.report import terminal
+
+    if os.path.lexists(path):
+        raise UsageError(f"{path} is there already", help="a policy is not overwritten")
+    save([Write(os.path.abspath(path), None, proposed_policy(fleet).encode(), 0o644)])
+    terminal.stdout().line(f"written to {terminal.escape(path)}: read it, and correct it")
+    return 0
 
 
 def _report(result: AuditResult, arguments: argparse.Namespace) -> int:

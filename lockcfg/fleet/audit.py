@@ -44,23 +44,11 @@ _OF_WAIVERS: Final = ("la502_waiver_expired", "la503_waiver_unneeded")
 _REACHES: Final = {"no": 0, "unknown": 1, "yes": 2}
 
 
-def audit(
-    store: Store,
-    *,
-    now: int,
-    policy: Policy | None = None,
-    max_age: int | None = None,
-    version: str = "",
-) -> AuditResult:
-    """Audit what is in ``store``. ``now`` is in seconds since the epoch, ``max_age`` how old
-    facts may be in seconds, where that is not for the policy to say."""
-    return audit_of(read_fleet(store, now=now, policy=policy, max_age=max_age), version=version)
-
-
 def read_fleet(
     store: Store, *, now: int, policy: Policy | None = None, max_age: int | None = None
 ) -> Fleet:
-    """The fleet in ``store``, with its disks judged."""
+    """The fleet in ``store``, with its disks judged. ``now`` is in seconds since the epoch,
+    ``max_age`` how old facts may be in seconds, where that is not for the policy to say."""
     from lockcfg.fleet.uses import Use
 
     fleet = load_fleet(store, now=now, policy=policy, max_age=max_age)

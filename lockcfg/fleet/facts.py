@@ -91,7 +91,8 @@ class Facts(Frozen):
 
     ``settings`` are those in force, by key; ``refused`` why libvirt does not start, a pair of
     file and reason each; ``ignored`` the settings that the host's libvirt does not know, with
-    the release that does. ``spaces`` are the lockspace directories in force, ``storages`` the
+    the release that does. ``spaces`` are the lockspace directories in force, ``spare`` those that
+    are named in a file and not in force, ``storages`` the
     directories that hold disks, ``leases`` those of <lease> elements. ``live`` is whether
     somebody looked at the host itself, and not only at its files.
     """
@@ -109,6 +110,7 @@ class Facts(Frozen):
         "scsi_id",
         "settings",
         "spaces",
+        "spare",
         "storages",
     )
 
@@ -120,6 +122,7 @@ class Facts(Frozen):
         refused: Sequence[tuple[str, str]] = (),
         ignored: Sequence[tuple[str, str, str]] = (),
         spaces: Sequence[Directory] = (),
+        spare: Sequence[Directory] = (),
         storages: Sequence[Directory] = (),
         leases: Sequence[Directory] = (),
         lvs: bool | None = None,
@@ -134,6 +137,7 @@ class Facts(Frozen):
         self.refused: Final = tuple(refused)
         self.ignored: Final = tuple(ignored)
         self.spaces: Final = tuple(spaces)
+        self.spare: Final = tuple(spare)
         self.storages: Final = tuple(storages)
         self.leases: Final = tuple(leases)
         self.lvs: Final = lvs
@@ -214,8 +218,9 @@ def facts_of(
 
     held = {
         what: [path for path, each in sorted(directories.items()) if what in each["holds"]]
-        for what in ("disks", "leases")
+        for what in ("disks", "leases", "lockspace")
     }
+    in_force = configuration.lockspaces
     return Facts(
         driver,
         {key: configuration.effective(key).value for key in LOCKING_KEYS},
@@ -224,8 +229,9 @@ def facts_of(
         spaces=[
             directory(path, key)
             for key in LOCKSPACE_KEYS
-            if (path := configuration.lockspaces.get(key)) is not None
+            if (path := in_force.get(key)) is not None
         ],
+        spare=[directory(path) for path in held["lockspace"] if path not in in_force.values()],
         storages=[directory(path) for path in held["disks"]],
         leases=[directory(path) for path in held["leases"]],
         lvs=tools["lvs"] if live else None,
@@ -335,7 +341,7 @@ def as_json(value: Any) -> Any:
 def facts_from(content: Mapping[str, Any]) -> Facts:
     """The facts that :func:`as_json` made ``content`` of."""
     fields = dict(content)
-    for name in ("spaces", "storages", "leases"):
+    for name in ("spaces", "spare", "storages", "leases"):
         fields[name] = [_directory_from(each) for each in content[name]]
     for name in ("refused", "ignored"):
         fields[name] = [tuple(each) for each in content[name]]

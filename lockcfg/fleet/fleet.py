@@ -225,9 +225,10 @@ def _combinations(
         ways[number] = (text, Use.from_json(text))
     numbers: dict[tuple[int, str, tuple[str, ...]], int] = {}
     found: dict[int, tuple[int, Facts, list[list[str]], list[Use]]] = {}
-    for number, profile, circumstances, uses in store.cells():
+    of_cells = store.ways_of_cells()
+    for number, profile, circumstances in store.cells():
         facts = profiles[profile]
-        of_host = sorted((ways[way] for way in json.loads(uses)), key=itemgetter(0))
+        of_host = sorted((ways[way] for way in of_cells.get(number, ())), key=itemgetter(0))
         key = (id(facts), circumstances, tuple(text for text, _ in of_host))
         distinct = numbers.setdefault(key, len(numbers))
         words = [each.split("|") for each in json.loads(circumstances)]

@@ -71,7 +71,7 @@ def pieces_of(data: bytes) -> list[bytes]:
 
 def rewritten(data: bytes) -> list[bytes]:
     """The members of a snapshot in any layout, in that of the collector."""
-    document = _parsed(data)
+    document = _parsed(data, _unique)
     if not isinstance(document, dict):
         raise SnapshotError("is no JSON object")
     return [
@@ -167,9 +167,9 @@ def _object_of(data: bytes) -> dict[str, Any]:
     return document
 
 
-def _parsed(data: bytes) -> Any:
+def _parsed(data: bytes, hook: Callable[[list[tuple[str, Any]]], Any] | None = None) -> Any:
     try:
-        return json.loads(data, parse_constant=_refuse)
+        return json.loads(data, parse_constant=_refuse, object_pairs_hook=hook)
     except RecursionError:
         raise SnapshotError("is nested too deeply") from None
     except UnicodeDecodeError:
@@ -180,6 +180,14 @@ def _parsed(data: bytes) -> Any:
         if data.lstrip()[:1] == b"{" and not data.rstrip().endswith(b"}"):
             raise SnapshotError("is cut off: its end is missing") from None
         raise SnapshotError(f"is not JSON: {str(error)[:100]}") from None
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """The members of an object, of which none may be there twice."""
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise ValueError("an object has a member twice")
+    return members
 
 
 def _refuse(name: str) -> Any:

@@ -5,7 +5,8 @@ audit --partial`` keeps it, and any number of them are audited together. The onl
 talks to SQLite. What the tables hold is described in ``docs/fleet-model.md``:
 
 - ``profile``: distinct facts of hosts, as JSON (:class:`~lockcfg.fleet.facts.Facts`);
-- ``cell``: distinct combinations of a profile with what else is to be said of a host;
+- ``cell``: distinct combinations of a profile with what else is to be said of a host, and
+  ``cell_way`` with the uses of its disks;
 - ``host``: a line for each snapshot, with its cell;
 - ``way``: distinct uses of disks, as JSON (:class:`~lockcfg.fleet.uses.Use`);
 - ``disk``: the disks that other hosts might reach as well;
@@ -33,9 +34,9 @@ MAGIC: Final = b"SQLite format 3\0"
 _TABLES: Final = """
 CREATE TABLE profile (id INTEGER PRIMARY KEY, facts TEXT NOT NULL);
 CREATE TABLE cell (
-    id INTEGER PRIMARY KEY, profile INTEGER NOT NULL, circumstances TEXT NOT NULL,
-    uses TEXT NOT NULL
+    id INTEGER PRIMARY KEY, profile INTEGER NOT NULL, circumstances TEXT NOT NULL
 );
+CREATE TABLE cell_way (cell INTEGER NOT NULL, way INTEGER NOT NULL);
 CREATE TABLE host (
     id INTEGER PRIMARY KEY, name TEXT NOT NULL, machine_id TEXT NOT NULL, boot_id TEXT NOT NULL,
     taken INTEGER NOT NULL, running INTEGER NOT NULL, defined INTEGER NOT NULL,
@@ -56,7 +57,8 @@ CREATE TABLE shared (key INTEGER PRIMARY KEY);
 #: What is offset by how many rows of which table there are, when stores are joined.
 _COLUMNS: Final = {
     "profile": (("id", "profile"), ("facts", "")),
-    "cell": (("id", "cell"), ("profile", "profile"), ("circumstances", ""), ("uses", "")),
+    "cell": (("id", "cell"), ("profile", "profile"), ("circumstances", "")),
+    "cell_way": (("cell", "cell"), ("way", "way")),
     "host": (
         ("id", "host"),
         ("name", ""),
@@ -84,7 +86,7 @@ _COLUMNS: Final = {
 }
 
 HostRow = tuple[int, str, str, str, int, int, int, int, str]
-CellRow = tuple[int, int, str, str]
+CellRow = tuple[int, int, str]
 DiskRow = tuple[int, int, int, str, str, str, str, str, str]
 
 
@@ -183,8 +185,15 @@ class Store:
         return self._read("SELECT id, facts FROM profile ORDER BY id")
 
     def cells(self) -> list[CellRow]:
-        """The cells: id, profile, circumstances and uses, both as JSON."""
-        return self._read("SELECT id, profile, circumstances, uses FROM cell ORDER BY id")
+        """The cells: id, profile, and circumstances as JSON."""
+        return self._read("SELECT id, profile, circumstances FROM cell ORDER BY id")
+
+    def ways_of_cells(self) -> dict[int, list[int]]:
+        """The uses of disks that the hosts of each cell have, by their ids."""
+        found: dict[int, list[int]] = {}
+        for cell, way in self._iterate("SELECT cell, way FROM cell_way"):
+            found.setdefault(cell, []).append(way)
+        return found
 
     def hosts(self) -> Iterator[HostRow]:
         """The hosts by name, of one name the newest first."""

@@ -100,11 +100,10 @@ class Surveyor:
         self._shared: dict[tuple[int, ...], tuple[dict[str, _Section], tuple[str, ...]]] = {}
         self._by_sections: dict[tuple[object, ...], _Profile] = {}
         self._profiles: dict[str, _Profile] = {}
-        self._cells: dict[tuple[int, str, str], int] = {}
+        self._cells: dict[tuple[int, str, frozenset[int]], int] = {}
         self._ways: dict[Use, int] = {}
         self._hosts = 0
         self._rows: dict[str, list[tuple[object, ...]]] = {"host": [], "disk": [], "problem": []}
-        self._names: dict[frozenset[int], str] = {}
 
     def read(self, sources: Iterable[Source]) -> None:
         """Read all there is in ``sources``."""
@@ -276,14 +275,12 @@ class Surveyor:
         return way
 
     def _cell(self, profile: _Profile, circumstances: list[str], uses: frozenset[int]) -> int:
-        names = self._names.get(uses)
-        if names is None:
-            names = self._names[uses] = _dumped(sorted(uses))
-        key = (profile.number, _dumped(circumstances) if circumstances else "[]", names)
+        key = (profile.number, _dumped(circumstances) if circumstances else "[]", uses)
         number = self._cells.get(key)
         if number is None:
             number = self._cells[key] = len(self._cells) + 1
-            self._store.insert("cell", [(number, *key)])
+            self._store.insert("cell", [(number, *key[:2])])
+            self._store.insert("cell_way", [(number, way) for way in sorted(uses)])
         return number
 
     def _directory(self, path: str) -> None:
