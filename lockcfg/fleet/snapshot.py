@@ -96,9 +96,36 @@ def member(piece: bytes) -> dict[str, Any]:
 
 def own_members(pieces: list[bytes]) -> dict[str, Any]:
     """The members that are about one host alone, parsed together, and checked."""
-    data = b"{%b}" % b",".join(pieces)
+    if len(pieces) != len(OWN):
+        raise SnapshotError("has not all of its members, or one of them twice")
+    return _own(b"{%b}" % b",".join(pieces))
+
+
+def own_members_behind(head: bytes, data: bytes) -> dict[str, Any] | None:
+    """The members that are about one host alone, where ``data`` is ``head`` and these, in the
+    collector's layout; None where it is not."""
+    if not data.startswith(head) or not data.startswith(_FIRST_OWN, len(head)):
+        return None
+    tail = data[len(head) + 1 : -3]
+    if not data.endswith(b"\n}\n") or tail.count(b",\n") != len(OWN) - 1:
+        return None
+    return _own(b"{%b}" % tail)
+
+
+def head_of(data: bytes, pieces: list[bytes]) -> bytes | None:
+    """What comes before the members that are about one host alone, if these are the last ones."""
+    size = sum(len(piece) + 2 for piece in pieces[-len(OWN) :])
+    head = data[: -(size + 3)]
+    return head if all(map(is_own, pieces[-len(OWN) :])) and data[len(head)] == _COMMA else None
+
+
+_FIRST_OWN: Final = f',\n"{OWN[0]}":'.encode()
+_COMMA: Final = ord(",")
+
+
+def _own(data: bytes) -> dict[str, Any]:
     own = _object_of(data)
-    if len(pieces) != len(OWN) or own.keys() != _OWN_NAMES:
+    if own.keys() != _OWN_NAMES:
         raise SnapshotError("has not all of its members, or one of them twice")
     if not (_is_plain(data) and _is_familiar(own)):
         for name in OWN:
@@ -123,37 +150,58 @@ def _is_plain(data: bytes) -> bool:
 
 #: The types of the members of objects that were checked once and found right, by what the
 #: object is. In what is plain nothing else can be wrong, but for words that must be of a few.
-_familiar: Final[dict[str, set[tuple[object, ...]]]] = {"guest": set(), "disk": set()}
+_familiar: Final[dict[str, set[tuple[object, ...]]]] = {
+    "host": set(),
+    "daemon": set(),
+    "guest": set(),
+    "disk": set(),
+}
 
 
 def _types(value: dict[str, Any]) -> tuple[object, ...]:
     return (*value, *map(type, value.values()))
 
 
+def _are_familiar(values: Any, what: str) -> bool:
+    """Whether ``values`` is a list of objects like some that were checked."""
+    familiar = _familiar[what]
+    return type(values) is list and all(
+        type(value) is dict and _types(value) in familiar for value in values
+    )
+
+
 def _is_familiar(own: Mapping[str, Any]) -> bool:
-    """Whether the guests are like some that were checked. The rest is small, and is checked."""
-    guests, familiar, of_disk = own["guests"], _familiar["guest"], _familiar["disk"]
-    if type(guests) is not list:
+    """Whether the members of a host are like some that were checked."""
+    guests, changed, identities = own["guests"], own["changed"], own["identities"]
+    if not (
+        _are_familiar([own["host"]], "host")
+        and _are_familiar(own["daemons"], "daemon")
+        and _are_familiar(guests, "guest")
+        and type(changed) is type(identities) is dict
+        and len(changed) < _MANY
+        and {int}.issuperset(map(type, changed.values()))
+        and {list}.issuperset(map(type, identities.values()))
+    ):
         return False
+    for identity in identities.values():
+        if len(identity) != 2 or type(identity[0]) is not str or type(identity[1]) is not int:
+            return False
     for guest in guests:
-        if type(guest) is not dict or _types(guest) not in familiar:
+        if guest["driver"] != "qemu" or not _are_familiar(guest["disks"], "disk"):
             return False
-        if guest["driver"] != "qemu":
-            return False
-        for disk in guest["disks"]:
-            if type(disk) is not dict or _types(disk) not in of_disk:
-                return False
-    for name in OWN[:-1]:
-        check_member(name, own[name])
     return True
 
 
 def _remember(own: Mapping[str, Any]) -> None:
-    for guest in own["guests"]:
-        if "leases" not in guest and len(_familiar["guest"]) < _MANY:
-            _familiar["guest"].add(_types(guest))
-        if len(_familiar["disk"]) < _MANY:
-            _familiar["disk"].update(map(_types, guest["disks"][:_MANY]))
+    plain = [guest for guest in own["guests"] if "leases" not in guest]
+    for what, values in (
+        ("host", [own["host"]]),
+        ("daemon", own["daemons"]),
+        ("guest", plain),
+        ("disk", [disk for guest in plain for disk in guest["disks"]]),
+    ):
+        if len(_familiar[what]) < _MANY:
+            _familiar[what].update(map(_types, values[:_MANY]))
 
 
 def digest(piece: bytes) -> bytes:

@@ -24,9 +24,11 @@ from lockcfg.fleet.snapshot import (
     check_header,
     check_member,
     digest,
+    head_of,
     is_own,
     member,
     own_members,
+    own_members_behind,
     pieces_of,
     rewritten,
 )
@@ -44,6 +46,9 @@ if TYPE_CHECKING:
 
 #: How many lines of one member are compared before a line is looked up by its digest.
 _RECENT: Final = 4
+
+#: How many snapshots are compared as a whole, up to the lines that only one host has.
+_HEADS: Final = 4
 
 #: How many rows are handed to the store at a time.
 _BATCH: Final = 2000
@@ -95,6 +100,7 @@ class Surveyor:
         self._store = store
         self._progress = progress
         self._numbers = count(1)
+        self._heads: list[tuple[bytes, tuple[_Section, ...]]] = []
         self._recent: dict[bytes, list[tuple[bytes, _Section]]] = {}
         self._sections: dict[bytes, _Section] = {}
         self._shared: dict[tuple[int, ...], tuple[dict[str, _Section], tuple[str, ...]]] = {}
@@ -123,11 +129,7 @@ class Surveyor:
 
     def snapshot(self, source: str, data: bytes) -> None:
         """One snapshot. Raises :class:`SnapshotError`, and then nothing of it is kept."""
-        try:
-            sections, own = self._members(pieces_of(data))
-        except SnapshotError:
-            # Perhaps it is in another layout. If it is not, this says better what is wrong.
-            sections, own = self._members(rewritten(data))
+        sections, own = self._read(data)
         host = own["host"]
         try:
             profile = self._profile(sections, own["identities"])
@@ -136,6 +138,26 @@ class Surveyor:
             raise SnapshotError(error.message, host=host["name"]) from error
 
     # Members
+
+    def _read(self, data: bytes) -> tuple[tuple[_Section, ...], dict[str, Any]]:
+        """The members of a snapshot. Raises :class:`SnapshotError`."""
+        for at, (head, sections) in enumerate(self._heads):
+            own = own_members_behind(head, data)
+            if own is not None:
+                if at:  # the next host is likely to be like this one
+                    self._heads.insert(0, self._heads.pop(at))
+                return sections, own
+        try:
+            pieces = pieces_of(data)
+            sections, own = self._members(pieces)
+            new = head_of(data, pieces)
+            if new is not None:
+                self._heads.insert(0, (new, sections))
+                del self._heads[_HEADS:]
+        except SnapshotError:
+            # Perhaps it is in another layout. If it is not, this says better what is wrong.
+            sections, own = self._members(rewritten(data))
+        return sections, own
 
     def _members(self, pieces: list[bytes]) -> tuple[tuple[_Section, ...], dict[str, Any]]:
         """The members that hosts have in common, and those that only this one has."""
