@@ -38,8 +38,11 @@ FILES: Final = ("qemu.conf", "qemu-lockd.conf", "libxl.conf", "libxl-lockd.conf"
 
 _OWN_NAMES: Final = frozenset(OWN)
 
-#: No string that is shorter is too long.
-_SHORT: Final = 255
+#: The longest string of a member that only one host has: what is shorter as a whole has none.
+_LONGEST: Final = 65_536
+
+#: The longest name of a host.
+_NAME: Final = 255
 
 #: How many kinds of objects are remembered.
 _MANY: Final = 100
@@ -135,16 +138,15 @@ def _own(data: bytes) -> dict[str, Any]:
 
 
 def _is_plain(data: bytes) -> bool:
-    """Whether there is nothing in ``data`` that a check of its strings and numbers could find:
-    no string that is too long, empty where it may not be, or not text; nothing negative."""
+    """Whether there is nothing in ``data`` that a check of its strings and numbers could find: no
+    string that is too long, or not text; nothing negative."""
     return (
-        data.isascii()
+        len(data) < _LONGEST
+        and data.isascii()
         and b"\\" not in data
-        and b'"name":""' not in data
         and b":-" not in data
         and b",-" not in data
         and b"[-" not in data
-        and max(map(len, data.split(b'"'))) < _SHORT
     )
 
 
@@ -164,10 +166,9 @@ def _types(value: dict[str, Any]) -> tuple[object, ...]:
 
 def _are_familiar(values: Any, what: str) -> bool:
     """Whether ``values`` is a list of objects like some that were checked."""
-    familiar = _familiar[what]
-    return type(values) is list and all(
-        type(value) is dict and _types(value) in familiar for value in values
-    )
+    if type(values) is not list or not {dict}.issuperset(map(type, values)):
+        return False
+    return _familiar[what].issuperset(map(_types, values))
 
 
 def _is_familiar(own: Mapping[str, Any]) -> bool:
@@ -175,6 +176,7 @@ def _is_familiar(own: Mapping[str, Any]) -> bool:
     guests, changed, identities = own["guests"], own["changed"], own["identities"]
     if not (
         _are_familiar([own["host"]], "host")
+        and 0 < len(own["host"]["name"]) < _NAME
         and _are_familiar(own["daemons"], "daemon")
         and _are_familiar(guests, "guest")
         and type(changed) is type(identities) is dict
@@ -357,14 +359,14 @@ def _object(required: Mapping[str, Check], optional: Mapping[str, Check] | None 
 def _identity(value: Any, where: str) -> None:
     if type(value) is not list or len(value) != 2:
         _fail(where, "is no pair of a device and an inode")
-    _short(value[0], where)
+    _long(value[0], where)
     _whole(value[1], where)
 
 
 _short: Final = _text(255)
-_name: Final = _text(255, 1)
+_name: Final = _text(_NAME, 1)
 _path: Final = _text(4096)
-_long: Final = _text(65_536)
+_long: Final = _text(_LONGEST)
 
 _OWNERSHIP: Final = {"mode": _short, "owner": _short, "group": _short, "label": _short}
 
@@ -406,17 +408,17 @@ _directory: Final = _object(
 )
 
 _disk: Final = _object(
-    {"type": _short},
+    {"type": _long},
     {
-        "path": _path,
-        "resolved": _path,
-        "device": _short,
+        "path": _long,
+        "resolved": _long,
+        "device": _long,
         "inode": _whole,
         "links": _whole,
-        "lvm_uuid": _short,
-        "scsi_id": _short,
-        "wwid": _short,
-        "dm_uuid": _short,
+        "lvm_uuid": _long,
+        "scsi_id": _long,
+        "wwid": _long,
+        "dm_uuid": _long,
         "shareable": _flag,
         "readonly": _flag,
         "layers": _whole,
@@ -426,15 +428,15 @@ _disk: Final = _object(
 
 _guest: Final = _object(
     {
-        "name": _path,
-        "uuid": _short,
+        "name": _long,
+        "uuid": _long,
         "driver": _choice("qemu", "libxl"),
         "disks": _list_of(_disk),
     },
     {
         "running": _flag,
         "started": _whole,
-        "leases": _list_of(_object({"lockspace": _path, "key": _path, "target": _path})),
+        "leases": _list_of(_object({"lockspace": _long, "key": _long, "target": _long})),
     },
 )
 
@@ -444,9 +446,9 @@ _MEMBERS: Final[dict[str, Check]] = {
     "tools": _object({"lvs": _flag, "scsi_id": _flag}),
     "versions": _object({}, {"libvirt": _short, "qemu": _short}),
     "directories": _list_of(_directory),
-    "host": _object({"name": _name, "machine_id": _short, "boot_id": _short, "taken": _whole}),
-    "daemons": _list_of(_object({"name": _name, "pid": _whole, "started": _whole})),
-    "changed": _map_of(_short, _whole, 100),
-    "identities": _map_of(_path, _identity),
+    "host": _object({"name": _name, "machine_id": _long, "boot_id": _long, "taken": _whole}),
+    "daemons": _list_of(_object({"name": _long, "pid": _whole, "started": _whole})),
+    "changed": _map_of(_long, _whole, 100),
+    "identities": _map_of(_long, _identity),
     "guests": _list_of(_guest),
 }

@@ -15,7 +15,6 @@ from lockcfg.conf.load import read_bytes, read_error
 from lockcfg.errors import ReadError
 from lockcfg.fleet.snapshot import MAX_SIZE
 from lockcfg.fleet.store import is_store
-from lockcfg.frozen import Frozen
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,7 +30,7 @@ _ARCHIVES: Final = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".tar.bz2", ".tar.zst"
 _PASSED_OVER: Final = frozenset((".git", ".hg", ".svn", ".venv", "node_modules", "__pycache__"))
 
 
-class Source(Frozen):
+class Source:
     """Something with snapshots in it: a file of one (``snapshot``), of one a line (``lines``), an
     ``archive`` of such files, the directory of a ``host`` with libvirt's files, a ``store``."""
 
@@ -42,7 +41,7 @@ class Source(Frozen):
         self.path: Final = path
 
 
-class Text(Frozen):
+class Text:
     """A snapshot as it was read, from ``source``, or why it could not be."""
 
     __slots__ = ("data", "error", "source")

@@ -34,7 +34,7 @@ from lockcfg.fleet.snapshot import (
 )
 from lockcfg.fleet.sources import files_of, sources_of, texts_of
 from lockcfg.fleet.store import Store
-from lockcfg.fleet.uses import Use, Way, shape_of, use_of
+from lockcfg.fleet.uses import FEWEST, Use, Way, shape_of, use_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -235,13 +235,15 @@ class Surveyor:
         disks: list[tuple[object, ...]] = []
         local: dict[str, list[tuple[object, ...]]] = {}
         running = 0
+        ways, blake2b, from_bytes = profile.ways, hashlib.blake2b, int.from_bytes
         for guest in guests:
             runs = guest.get("running", False)
             running += runs
+            whose = guest["name"], guest["uuid"]
             for disk in guest["disks"]:
                 path = disk.get("path", "")
                 shape = shape_of(disk, path, runs)
-                way = profile.ways.get(shape) or self._way(profile, shape)
+                way = ways.get(shape) or self._way(profile, shape)
                 uses.add(way.number)
                 name = way.name_of(disk, path)
                 into = disks
@@ -251,19 +253,11 @@ class Surveyor:
                     # Seen by this host alone; but two of its guests may have it.
                     name = f"{host['boot_id']}:{disk.get('device', '')}:{disk['inode']}"
                     into = local.setdefault(name, [])
-                into.append(
-                    (
-                        _key(name),
-                        number,
-                        way.number,
-                        name,
-                        path,
-                        disk.get("lvm_uuid", ""),
-                        disk.get("scsi_id", ""),
-                        guest["name"],
-                        guest["uuid"],
-                    )
-                )
+                lvm = scsi = ""
+                if len(disk) > FEWEST:
+                    lvm, scsi = disk.get("lvm_uuid", ""), disk.get("scsi_id", "")
+                key = from_bytes(blake2b(name.encode(), digest_size=8).digest(), "big") >> 1
+                into.append((key, number, way.number, name, path, lvm, scsi, *whose))
         for rows in local.values():
             if len(rows) > 1:
                 disks += rows
@@ -422,11 +416,6 @@ def _cpus() -> int:
     if threading.active_count() > 1:
         return 1
     return min(len(os.sched_getaffinity(0)), _PROCESSES)
-
-
-def _key(name: str) -> int:
-    """A number that stands for a name: 63 bits of its digest."""
-    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "big") >> 1
 
 
 def _dumped(value: Any) -> str:

@@ -82,7 +82,7 @@ class Use(Frozen):
 def shape_of(disk: Mapping[str, Any], path: str, running: bool) -> Shape:
     """What of a snapshot's disk with that path decides its use."""
     directory = path[: path.rfind("/")]
-    if len(disk) == _FEWEST and "inode" in disk:
+    if len(disk) == FEWEST and "inode" in disk:
         # Nothing but type, path, device and inode, as nearly all of them.
         return disk["type"], directory, directory, "", running
     resolved = disk.get("resolved", path)
@@ -91,7 +91,7 @@ def shape_of(disk: Mapping[str, Any], path: str, running: bool) -> Shape:
 
 
 #: How many members the disk of a snapshot has at least when its file was looked at.
-_FEWEST: Final = 4
+FEWEST: Final = 4
 
 #: Members that decide the use of a disk if they are there and neither false nor 0.
 _TRAITS: Final = ("lvm_uuid", "scsi_id", "shareable", "readonly", "layers")
