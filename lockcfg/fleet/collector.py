@@ -558,7 +558,7 @@ def _mounts() -> List[Tuple[str, Json]]:
             continue
         options = set(fields[5].split(",")) | set(rest[2].split(","))
         point = _unescaped(fields[4])
-        mount = {
+        mount: Json = {
             "point": point,
             "root": _unescaped(fields[3]),
             "type": rest[0],
@@ -566,7 +566,34 @@ def _mounts() -> List[Tuple[str, Json]]:
             "options": sorted(o for o in options if not o.startswith(OWN_OPTIONS)),
         }
         found.append((point, mount))
+    if any(mount["type"] == "fuse.glusterfs" for _, mount in found):
+        of_clients = _gluster_options()
+        for point, mount in found:
+            if mount["type"] == "fuse.glusterfs":
+                mount["options"] = sorted(mount["options"] + of_clients.get(point, []))
     return found
+
+
+def _gluster_options() -> Dict[str, List[str]]:
+    """How the clients of GlusterFS cache, by where they are mounted: no mount option tells."""
+    found: Dict[str, List[str]] = {}
+    for entry in filter(str.isdigit, os.listdir("/proc")):
+        if _line(f"/proc/{entry}/comm") not in ("glusterfs", "glusterfsd"):
+            continue
+        try:
+            with open(f"/proc/{entry}/cmdline", "rb") as stream:
+                point, options = gluster_command(stream.read(65536))
+        except OSError:
+            continue
+        found[point] = options
+    return found
+
+
+def gluster_command(command: bytes) -> Tuple[str, List[str]]:
+    """Where a client of GlusterFS with that command line is mounted, and how it caches."""
+    words = command.decode("utf-8", "replace").rstrip("\0").split("\0")
+    timeouts = ("--entry-timeout=", "--attribute-timeout=")
+    return words[-1], sorted(word[2:] for word in words if word.startswith(timeouts))
 
 
 def _mount_of(path: str, mounts: List[Tuple[str, Json]]) -> Optional[Json]:

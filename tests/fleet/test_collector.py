@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -206,25 +207,25 @@ def test_secrets_are_removed_and_nothing_else(tmp_path: Path, text: str, told: s
     assert taken["qemu.conf"]["text"] == told
 
 
-def test_an_unprivileged_user_can_run_it(tmp_path: Path) -> None:
+def test_an_unprivileged_user_can_run_it() -> None:
     """It says what it could not see."""
-    (tmp_path / "qemu.conf").write_text("")
-    (tmp_path / "qemu.conf").chmod(0)
-    tmp_path.chmod(0o755)
-    for parent in tmp_path.parents:
-        if parent.stat().st_mode & 1 == 0:
-            parent.chmod(0o711)
-    program = tmp_path / "collect.py"
-    program.write_bytes(PROGRAM.read_bytes())
-    result = subprocess.run(
-        [
-            *("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"),
-            *("/usr/bin/python3", "-I", str(program), "--etc", str(tmp_path)),
-        ],
-        check=True,
-        capture_output=True,
-        text=True,
-    )
+    # pytest's own directories are for nobody else.
+    with tempfile.TemporaryDirectory() as folder:
+        top = Path(folder)
+        top.chmod(0o755)
+        (top / "qemu.conf").write_text("")
+        (top / "qemu.conf").chmod(0)
+        program = top / "collect.py"
+        program.write_bytes(PROGRAM.read_bytes())
+        result = subprocess.run(
+            [
+                *("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"),
+                *("/usr/bin/python3", "-I", str(program), "--etc", folder),
+            ],
+            check=True,
+            capture_output=True,
+            text=True,
+        )
     taken = json.loads(result.stdout)
     assert taken["collector"]["privileged"] is False
     assert taken["qemu.conf"]["error"] == "Permission denied"

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from benchmarks.made_up_fleet import NOW, WRONG, demo, write
 from lockcfg.fleet.audit import audit_of
+from lockcfg.fleet.collector import gluster_command
 from lockcfg.fleet.names import expand, fold
 from lockcfg.fleet.plan import plan_of
 from lockcfg.fleet.policy import policy_from
@@ -184,6 +185,20 @@ def test_names_are_folded_as_people_write_them() -> None:
     hosts = [f"kvm{number:02}" for number in (*range(1, 41), 43)]
     assert fold(hosts) == ["kvm[01-40,43]"]
     assert fold(["kvm99", "kvm100", "a", "b1.x"]) == ["a", "b1.x", "kvm[99-100]"]
+
+
+def test_glusterfs_is_held_to_its_own_options() -> None:
+    """Which the collector reads from the client's command line."""
+    gluster = {"type": "fuse.glusterfs", "source": "g1:/locks", "options": ["rw"]}
+    command = b"glusterfs\0--entry-timeout=0\0--attribute-timeout=0\0-f\0x.vol\0/srv/locks\0"
+    point, options = gluster_command(command)
+    assert point == "/srv/locks"
+    uncached = {**gluster, "options": ["rw", *options]}
+    result = audited(
+        {"kvm01": {"lockspace": {"mount": gluster}}, "kvm02": {"lockspace": {"mount": uncached}}}
+    )
+    (finding,) = findings_of(result, "LA211")
+    assert finding.hosts == ("kvm01",)
 
 
 # Policies

@@ -2,7 +2,8 @@
 
 ## What it does
 
-Reports lockspaces on NFS without `lookupcache=none` or `actimeo=0` (or `noac`).
+Reports lockspaces on NFS without `lookupcache=none` or `actimeo=0` (or `noac`), and on GlusterFS
+whose client was not started with `--entry-timeout=0 --attribute-timeout=0`.
 
 ## Why is this bad
 
@@ -28,8 +29,8 @@ kvm02: {}
 
 ## Fix
 
-None: mount the lockspace with `lookupcache=none`. It holds nothing but lock files, so it costs
-nothing.
+None: mount the lockspace with `lookupcache=none`, or on GlusterFS with `entry-timeout=0` and
+`attribute-timeout=0`. It holds nothing but lock files, so it costs nothing.
 """
 
 from __future__ import annotations
@@ -51,13 +52,21 @@ RULE = Rule("LA211", "lockspace-name-caching", "warning", scope="alike")
 def check(cell: Cell) -> Iterator[Observation]:
     """See the manual above."""
     for space in each_space(cell):
-        if space.type in ("nfs", "nfs4") and not _UNCACHED.intersection(space.options):
+        if space.type in ("nfs", "nfs4"):
+            caches, advice = not _UNCACHED.intersection(space.options), "lookupcache=none"
+        elif space.type == "fuse.glusterfs":
+            caches = not _UNCACHED_GLUSTER.issubset(space.options)
+            advice = "entry-timeout=0,attribute-timeout=0"
+        else:
+            continue
+        if caches:
             yield Observation(
                 f"{space.setting}: {space.path} is mounted with name caching: when a lock changes"
                 " hands, two hosts may get it",
-                help="mount it with lookupcache=none",
+                help=f"mount it with {advice}",
             )
 
 
 #: ``noac`` and ``actimeo=0`` are shown as the four times they set.
 _UNCACHED: Final = frozenset(("lookupcache=none", "noac", "actimeo=0", "acregmax=0"))
+_UNCACHED_GLUSTER: Final = frozenset(("entry-timeout=0", "attribute-timeout=0"))
