@@ -126,7 +126,8 @@ class Fleet:
     """What was read of a fleet. ``now`` is the time of the audit, in seconds since the epoch.
 
     ``twofold`` are the names of directories behind which hosts see different inode numbers.
-    ``old``, ``ahead``, ``missing`` and ``twice`` are host names, the last with the sources.
+    ``old``, ``ahead``, ``missing`` and ``twice`` are host names, the last with the sources;
+    ``same`` are pairs of names that one kernel gave itself.
     """
 
     __slots__ = (
@@ -142,6 +143,7 @@ class Fleet:
         "places",
         "policy",
         "problems",
+        "same",
         "twice",
         "twofold",
         "unneeded",
@@ -162,6 +164,7 @@ class Fleet:
         self.old: list[str] = []
         self.ahead: list[str] = []
         self.missing: list[str] = []
+        self.same: list[tuple[str, str]] = []
         self.twice: list[tuple[str, tuple[str, ...]]] = []
         self.expired: list[tuple[PolicyWaiver, tuple[str, ...]]] = []
         self.unneeded: list[PolicyWaiver] = []
@@ -183,8 +186,11 @@ def load_fleet(
     combinations = _combinations(store, profiles)
     cells: dict[tuple[str, int], Cell] = {}
     shared = store.hosts_of_shared_disks()
+    boots: dict[str, str] = {}
     for row in _newest(store.hosts(), fleet):
-        number, name, _, _, taken, running, _, cell_number, _ = row
+        number, name, _, boot_id, taken, running, _, cell_number, _ = row
+        if boot_id and boots.setdefault(boot_id, name) != name:
+            fleet.same.append((boots[boot_id], name))
         combination = combinations[cell_number]
         facts = combination[1]
         if facts.live:

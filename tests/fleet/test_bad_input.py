@@ -108,6 +108,12 @@ def test_a_second_snapshot_of_a_host_is_told_and_the_newest_counts() -> None:
     assert result.hosts == ("kvm01",)
 
 
+def test_one_machine_under_two_names_is_told() -> None:
+    """The boot id tells."""
+    result = audited({"kvm01": {"host": {"boot_id": "b"}}, "kvm02": {"host": {"boot_id": "b"}}})
+    assert [finding.hosts for finding in findings_of(result, "LA404")] == [("kvm01", "kvm02")]
+
+
 def test_a_host_from_the_future_and_one_of_another_name() -> None:
     """Each is a finding, and the one of the future is unknown."""
     result = audited({"kvm01": {"age-hours": -2}, "kvm02": {"host": {"name": "kvm77"}}})

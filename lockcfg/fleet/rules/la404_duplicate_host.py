@@ -2,7 +2,8 @@
 
 ## What it does
 
-Reports host names of which there are several, different snapshots. The newest counts.
+Reports host names of which there are several, different snapshots; the newest counts. And names
+that are of one machine: the boot id of its kernel tells.
 
 ## Why is this bad
 
@@ -48,4 +49,8 @@ def check(fleet: Fleet) -> Iterator[Observation]:
             "there are several snapshots of it; only the newest counts",
             hosts=[name],
             reasons=[sources[0] + " counts", *(source + " does not" for source in sources[1:11])],
+        )
+    for pair in fleet.same:
+        yield Observation(
+            "it is one machine under two names: they have one kernel, by its boot id", hosts=pair
         )
