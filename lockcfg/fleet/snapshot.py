@@ -188,10 +188,9 @@ def _is_familiar(own: Mapping[str, Any]) -> bool:
     for identity in identities.values():
         if len(identity) != 2 or type(identity[0]) is not str or type(identity[1]) is not int:
             return False
-    for guest in guests:
-        if guest["driver"] != "qemu" or not _are_familiar(guest["disks"], "disk"):
-            return False
-    return True
+    if not {"qemu"}.issuperset([guest["driver"] for guest in guests]):
+        return False
+    return _are_familiar([disk for guest in guests for disk in guest["disks"]], "disk")
 
 
 def _remember(own: Mapping[str, Any]) -> None:

@@ -38,7 +38,7 @@ from lockcfg.fleet.uses import FEWEST, Use, Way, shape_of, use_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from typing import Any, Final
 
     from lockcfg.fleet.sources import Source
@@ -56,6 +56,9 @@ _BATCH: Final = 2000
 #: How many sources make it pay to share them among processes, and the most processes.
 _MANY: Final = 300
 _PROCESSES: Final = 4
+
+#: What is to be read is dealt out in so many parts: a number of them is a byte.
+_JOBS: Final = 250
 
 #: What holds locks on behalf of guests, and who starts these.
 LOCK_DAEMONS: Final = ("virtlockd", "lockd")
@@ -366,14 +369,18 @@ def _survey_together(
     import tempfile
 
     directory = tempfile.mkdtemp(prefix="lockcfg-audit-")
-    size = -(-len(sources) // workers)
-    parts = [sources[at : at + size] for at in range(0, len(sources), size)]
+    size = -(-len(sources) // _JOBS)
+    jobs = [sources[at : at + size] for at in range(0, len(sources), size)]
+    # Each job is a byte in a pipe, so it goes to one process, and a slow one gets fewer.
+    take, put = os.pipe()
+    os.write(put, bytes(range(len(jobs))))
+    os.close(put)
+    paths = [os.path.join(directory, f"{number}") for number in range(1, workers)]
     pids: list[int] = []
     try:
-        paths = [os.path.join(directory, f"{number}") for number in range(1, len(parts))]
-        for part, path in zip(parts[1:], paths, strict=True):
-            pids.append(_fork(part, path))
-        Surveyor(store, progress).read(parts[0])
+        for path in paths:
+            pids.append(_fork(_dealt(jobs, take), path))
+        Surveyor(store, progress).read(_dealt(jobs, take))
         while pids:
             _, status = os.waitpid(pids.pop(0), 0)
             if status:
@@ -384,12 +391,21 @@ def _survey_together(
         for path in paths:
             store.join(path)
     finally:
+        while os.read(take, _JOBS):
+            pass  # after an error: no more work for the others
+        os.close(take)
         for pid in pids:
             os.waitpid(pid, 0)
         shutil.rmtree(directory, ignore_errors=True)
 
 
-def _fork(sources: Sequence[Source], path: str) -> int:
+def _dealt(jobs: Sequence[Sequence[Source]], take: int) -> Iterator[Source]:
+    """The sources of jobs as long as there are any that nobody took."""
+    while number := os.read(take, 1):
+        yield from jobs[number[0]]
+
+
+def _fork(sources: Iterable[Source], path: str) -> int:
     """Have another process make a store at ``path``; its process id."""
     import sys
 
