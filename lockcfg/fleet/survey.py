@@ -8,10 +8,10 @@ lines that are its own, and to go through its disks.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from itertools import count
+from zlib import crc32
 
 from lockcfg.conf.document import Document, decode
 from lockcfg.conf.files import kinds_of
@@ -238,7 +238,7 @@ class Surveyor:
         disks: list[tuple[object, ...]] = []
         local: dict[str, list[tuple[object, ...]]] = {}
         running = 0
-        ways, blake2b, from_bytes = profile.ways, hashlib.blake2b, int.from_bytes
+        ways = profile.ways
         for guest in guests:
             runs = guest.get("running", False)
             running += runs
@@ -259,8 +259,9 @@ class Surveyor:
                 lvm = scsi = ""
                 if len(disk) > FEWEST:
                     lvm, scsi = disk.get("lvm_uuid", ""), disk.get("scsi_id", "")
-                key = from_bytes(blake2b(name.encode(), digest_size=8).digest(), "big") >> 1
-                into.append((key, number, way.number, name, path, lvm, scsi, *whose))
+                into.append(
+                    (crc32(name.encode()), number, way.number, name, path, lvm, scsi, *whose)
+                )
         for rows in local.values():
             if len(rows) > 1:
                 disks += rows
