@@ -190,11 +190,12 @@ class Engine:
             self._keeper.keep(lock.fd, lock_name(number))
         resource.shared = shared
         resource.disk, resource.disk_identity = disk, identity
-        resource.since = time.time()
+        resource.since = int(time.time())
+        resource.taken = time.monotonic()
         resource.owners.append(owner)
         self.journal.append(f'["lock",{resource.record()}]')
         self._add(resource)
-        self._fresh.append((time.monotonic() + VISIBLE_AFTER, resource))
+        self._fresh.append((resource.taken + VISIBLE_AFTER, resource))
 
     def _disk(
         self, space: Lockspace, name: str, owner: Owner, *, shared: bool
@@ -412,7 +413,8 @@ class Engine:
             if due > now:
                 return due - now
             self._fresh.popleft()
-            if resource.owners:
+            # Not one that has been let go, and taken again, since it was put here.
+            if resource.owners and resource.taken + VISIBLE_AFTER <= now:
                 self._show(resource)
         return _SHOW_PAUSE
 
