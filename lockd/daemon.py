@@ -2,7 +2,8 @@
 
 It starts with nothing, or with what the process before it left (:mod:`lockd.handover`). It ends
 when it is asked to, and then first makes every guest end that holds a lock: none may go on writing
-a disk that nobody protects. SIGUSR1 is the way to another version without that.
+a disk that nobody protects. Two signals are for going on without that: SIGUSR1 in this process, as
+the version that is installed then, and SIGUSR2 in another one, which the service manager starts.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from lockd.guests import Guests
 from lockd.health import Health
 from lockd.journal import FORMAT, Journal
 from lockd.keeper import Numbers, client_name, journal_name, lock_name
-from lockd.loop import Loop
+from lockd.loop import Loop, take_signals
 from lockd.programs import admin, inspect, lock
 from lockd.service import Service
 from lockd.storage import Storages
@@ -44,6 +45,10 @@ LISTENING: Final = {"virtlockd": "virtlockd.socket", "admin": "virtlockd-admin.s
 #: How long the guests may take to end when the daemon does, in seconds.
 _PARTING: Final = 10.0
 _LOOK: Final = 0.02
+
+#: How long what need not be kept any more stays open, in seconds. As long as it does, the file
+#: system that it is on cannot be unmounted.
+_RENEW_AFTER: Final = 1.0
 
 
 class Daemon:
@@ -96,6 +101,7 @@ class Daemon:
         }
         self._health: Final = Health(self, interval, self._log)
         self._show_timer: Timer | None = None
+        self._renew_timer: Timer | None = None
         self._idle_timer: Timer | None = None
         self._probe = -1
         self._inheritance: Final = inheritance
@@ -108,7 +114,9 @@ class Daemon:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
             self.loop.on_signal(number, self.stop)
         self.loop.on_signal(signal.SIGUSR1, self.upgrade)
+        self.loop.on_signal(signal.SIGUSR2, self.leave)
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        take_signals()
         if self._journal_fresh:
             self.keeper.keep(self.journal.fd, journal_name(self.journal.number))
         else:
@@ -141,15 +149,21 @@ class Daemon:
     def after_call(self) -> None:
         """What need not be done before a call is answered."""
         engine = self.engine
-        engine.forget_released()
         if self._show_timer is None and engine.has_fresh:
             self._show_timer = self.loop.after(VISIBLE_AFTER, self._show)
+        if self._renew_timer is None and self.keeper.has_forgotten:
+            self._renew_timer = self.loop.after(_RENEW_AFTER, self._renew)
         if self.journal.is_long:
             self._new_journal()
 
     def _show(self) -> None:
         due = self.engine.show_fresh()
         self._show_timer = None if due is None else self.loop.after(due, self._show)
+
+    def _renew(self) -> None:
+        self._renew_timer = None
+        if self.keeper.has_forgotten:
+            self.keeper.renew()
 
     def _new_journal(self) -> None:
         """Write the journal anew, without all that is over."""
@@ -209,6 +223,35 @@ class Daemon:
             self.engine.release_everything()
         self.loop.stop()
 
+    def leave(self) -> None:
+        """End, and leave everything to the next process: the service manager is restarting us."""
+        if not self.keeper or self.keeper.lost:
+            self._log.error(
+                "not ending for a restart: there is no service manager that has kept the locks"
+            )
+            return
+        self.loop.stop()
+
+    # --- the supervisor
+
+    def watch_supervisor(self, pid: int) -> None:
+        """Say so when our own supervisor ends before us: nobody keeps anything then."""
+        try:
+            fd = os.pidfd_open(pid)
+        except ProcessLookupError:
+            self._on_orphaned(-1, 0)
+            return
+        self.loop.watch(fd, EPOLLIN, partial(self._on_orphaned, fd))
+
+    def _on_orphaned(self, fd: int, _: int) -> None:
+        if fd >= 0:
+            self.loop.unwatch(fd)
+            os.close(fd)
+        self.keeper.lost = "the supervisor has ended"
+        self._log.error(
+            "the supervisor has ended: this process goes on, but if it ends too, all locks are lost"
+        )
+
     # --- another version
 
     def upgrade(self) -> None:
@@ -245,7 +288,8 @@ class Daemon:
             self._log.error(f"the program cannot be started again: {error.strerror}")
 
     def _descriptors(self) -> dict[str, int]:
-        found = {lock_name(each.number): each.lock.fd for each in self.engine.resources()}
+        found = self.keeper.descriptors()
+        found |= {lock_name(each.number): each.lock.fd for each in self.engine.resources()}
         for name, service in self.services.items():
             if service.fd >= 0:
                 found[LISTENING[name]] = service.fd

@@ -76,7 +76,6 @@ class Engine:
         self._by_owner: Final[dict[int, list[Resource]]] = {}
         self._numbers: Final = Numbers()
         self._fresh: Final[deque[tuple[float, Resource]]] = deque()
-        self._forgotten: Final[list[int]] = []
 
     # --- lockspaces
 
@@ -269,7 +268,12 @@ class Engine:
             except OSError as error:
                 self._log.warning(f"{path}: cannot be removed: {error.strerror}")
         filelock.let_go(lock)
-        self._forgotten.append(resource.number)
+        self._forget(resource.number)
+
+    def _forget(self, number: int) -> None:
+        """What had that number is unlocked: it need not be kept."""
+        self._keeper.forget(lock_name(number))
+        self._numbers.give_back(number)
 
     def release_all(self, pid: int) -> None:
         """Let go all that an owner holds, however often it has acquired it."""
@@ -296,14 +300,6 @@ class Engine:
         return not self._by_owner
 
     # --- afterwards
-
-    def forget_released(self) -> None:
-        """Have the descriptors of what was let go kept no longer. It may be done late: what they
-        belong to is unlocked already."""
-        for number in self._forgotten:
-            self._keeper.forget(lock_name(number))
-            self._numbers.give_back(number)
-        self._forgotten.clear()
 
     @property
     def has_fresh(self) -> bool:
@@ -368,7 +364,7 @@ class Engine:
         self._by_identity.setdefault(lock.identity, []).append(resource)
         self.journal.write("relock", old_number, *resource.record())
         filelock.let_go(old)
-        self._forgotten.append(old_number)
+        self._forget(old_number)
         self._fresh.append((0.0, resource))
 
     # --- being handed over

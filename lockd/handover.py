@@ -11,7 +11,8 @@ import socket
 import sys
 
 from lockd.journal import Journal, JournalError
-from lockd.keeper import client_name, inherited, journal_name
+from lockd.keeper import client_name, inherited, is_queue, journal_name
+from lockd.loop import hold_signals, take_signals
 from lockd.service import inbox_of
 from lockd.session import Session
 from lockd.space import Owner
@@ -34,6 +35,13 @@ class Inheritance:
     def __init__(self, fds: dict[str, int], journal: Journal | None) -> None:
         self.fds: Final = fds
         self.journal: Final = journal
+
+    def to_keeper(self) -> dict[str, int]:
+        """What the service manager has kept: all of it, and the queues, which are taken out."""
+        queues = {name: self.fds.pop(name) for name in [*self.fds] if is_queue(name)}
+        journal = self.journal
+        own = {} if journal is None else {journal_name(journal.number): journal.fd}
+        return {**self.fds, **queues, **own}
 
     def settings(self) -> dict[str, Any] | None:
         """The settings that were in force."""
@@ -82,9 +90,11 @@ def in_place(journal: Journal, fds: Mapping[str, int], command: list[str]) -> No
     kept = [*fds.values(), journal.fd]
     for fd in kept:
         os.set_inheritable(fd, True)
+    hold_signals()
     try:
         os.execve(command[0], command, environment)
     finally:
+        take_signals()
         for fd in kept:
             os.set_inheritable(fd, False)
 

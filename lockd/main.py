@@ -278,15 +278,17 @@ def _supervise(options: Options, paths: Paths) -> int:
 
 def _serve(options: Options, paths: Paths) -> int:
     """Be the daemon."""
-    from lockd import handover
+    from lockd import handover, supervisor
     from lockd.background import raise_descriptor_limit, take_name
     from lockd.daemon import LISTENING, Daemon
     from lockd.journal import JournalError
     from lockd.keeper import Keeper
+    from lockd.loop import hold_signals
     from lockd.names import Names
     from lockd.service import bind
     from lockd.settings import Settings
 
+    hold_signals()
     os.umask(0o077)
     take_name("lockd")
     raise_descriptor_limit()
@@ -310,7 +312,7 @@ def _serve(options: Options, paths: Paths) -> int:
     status = _make_run_directory(paths)
     if status:
         return status
-    keeper = Keeper(os.environ.get("NOTIFY_SOCKET", ""))
+    keeper = Keeper(os.environ.get("NOTIFY_SOCKET", ""), inheritance.to_keeper())
     daemon = Daemon(
         settings,
         inheritance,
@@ -337,6 +339,8 @@ def _serve(options: Options, paths: Paths) -> int:
                 log.error(f"Failed to bind socket to '{path}': {error.strerror}")
                 return BAD_SOCKET
             keeper.keep(listening[service], LISTENING[service])
+    if supervisor.VARIABLE in os.environ:
+        daemon.watch_supervisor(int(os.environ[supervisor.VARIABLE]))
     daemon.start(listening)
     daemon.loop.run()
     return OK
