@@ -15,10 +15,10 @@ from functools import partial
 from select import EPOLLERR, EPOLLIN, EPOLLPRI
 
 from lockd import handover
-from lockd.engine import VISIBLE_AFTER, Engine
+from lockd.engine import IDLE_FOR, VISIBLE_AFTER, Engine
 from lockd.guests import Guests
 from lockd.health import Health
-from lockd.journal import FORMAT, Journal
+from lockd.journal import FORMAT, Journal, record
 from lockd.keeper import Numbers, client_name, journal_name, lock_name
 from lockd.loop import Loop, take_signals
 from lockd.programs import admin, inspect, lock
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from typing import Final
 
     from lockd.handover import Inheritance
-    from lockd.journal import Record
     from lockd.keeper import Keeper
     from lockd.log import Logging
     from lockd.loop import Timer
@@ -69,6 +68,7 @@ class Daemon:
         self.settings: Final = settings
         self.keeper: Final = keeper
         self.names: Final = names
+        keeper.everything = self._everything
         self.since: Final = time.time()
         self.logging: Final = logging
         self.timeout = timeout
@@ -103,6 +103,7 @@ class Daemon:
         self._show_timer: Timer | None = None
         self._renew_timer: Timer | None = None
         self._idle_timer: Timer | None = None
+        self._idle_files_timer: Timer | None = None
         self._probe = -1
         self._inheritance: Final = inheritance
 
@@ -138,7 +139,7 @@ class Daemon:
             if name not in LISTENING.values():
                 # Taken and kept, but not written down: nobody was told that it is his.
                 os.close(left.pop(name))
-                self.keeper.forget(name)
+                self.keeper.forget()
         self._log.warning(
             f"took over {sum(1 for _ in self.engine.resources())} locks"
             f" and {sum(len(each.clients) for each in self.services.values())} clients"
@@ -151,6 +152,8 @@ class Daemon:
         engine = self.engine
         if self._show_timer is None and engine.has_fresh:
             self._show_timer = self.loop.after(VISIBLE_AFTER, self._show)
+        if self._idle_files_timer is None and engine.has_idle:
+            self._idle_files_timer = self.loop.after(IDLE_FOR, self._close_idle)
         if self._renew_timer is None and self.keeper.has_forgotten:
             self._renew_timer = self.loop.after(_RENEW_AFTER, self._renew)
         if self.journal.is_long:
@@ -159,6 +162,11 @@ class Daemon:
     def _show(self) -> None:
         due = self.engine.show_fresh()
         self._show_timer = None if due is None else self.loop.after(due, self._show)
+
+    def _close_idle(self) -> None:
+        self._idle_files_timer = None
+        self.engine.close_idle(time.monotonic() - IDLE_FOR)
+        self.after_call()
 
     def _renew(self) -> None:
         self._renew_timer = None
@@ -170,11 +178,11 @@ class Daemon:
         old = self.journal
         self.journal = self.engine.journal = Journal.create(old.number + 1, self._records())
         self.keeper.keep(self.journal.fd, journal_name(self.journal.number))
-        self.keeper.forget(journal_name(old.number))
+        self.keeper.forget()
         old.close()
 
-    def _records(self) -> Iterator[Record]:
-        yield ["settings", self.settings.record()]
+    def _records(self) -> Iterator[str]:
+        yield record("settings", self.settings.record())
         yield from self.engine.records()
         for service in self.services.values():
             yield from service.records()
@@ -283,13 +291,16 @@ class Daemon:
             )
             return
         try:
-            handover.in_place(self.journal, self._descriptors(), handover.command_line())
+            descriptors = self._descriptors() | self.keeper.descriptors()
+            handover.in_place(self.journal, descriptors, handover.command_line())
         except OSError as error:
             self._log.error(f"the program cannot be started again: {error.strerror}")
 
+    def _everything(self) -> dict[str, int]:
+        return {**self._descriptors(), journal_name(self.journal.number): self.journal.fd}
+
     def _descriptors(self) -> dict[str, int]:
-        found = self.keeper.descriptors()
-        found |= {lock_name(each.number): each.lock.fd for each in self.engine.resources()}
+        found = {lock_name(each.number): each.lock.fd for each in self.engine.open_resources()}
         for name, service in self.services.items():
             if service.fd >= 0:
                 found[LISTENING[name]] = service.fd

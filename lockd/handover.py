@@ -6,6 +6,7 @@ Either way the journal tells what they are.
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import sys
@@ -29,26 +30,27 @@ _VARIABLE: Final = "LOCKD_JOURNAL"
 
 
 class Inheritance:
-    """What a process has from the one before it: descriptors by name, and the journal, or None
-    where there was none before."""
+    """What a process has from the one before it: descriptors by name, the queues that they are
+    kept in, and the journal, or None where there was none before."""
 
     def __init__(self, fds: dict[str, int], journal: Journal | None) -> None:
+        self.queues: Final = {name: fds.pop(name) for name in [*fds] if is_queue(name)}
         self.fds: Final = fds
         self.journal: Final = journal
 
-    def to_keeper(self) -> dict[str, int]:
-        """What the service manager has kept: all of it, and the queues, which are taken out."""
-        queues = {name: self.fds.pop(name) for name in [*self.fds] if is_queue(name)}
+    def kept(self) -> dict[str, int]:
+        """All that the service manager has kept, the journal too."""
         journal = self.journal
-        own = {} if journal is None else {journal_name(journal.number): journal.fd}
-        return {**self.fds, **queues, **own}
+        if journal is None:
+            return self.fds
+        return {**self.fds, journal_name(journal.number): journal.fd}
 
     def settings(self) -> dict[str, Any] | None:
         """The settings that were in force."""
         found: dict[str, Any] | None = None
-        for kind, *fields in self.journal.read() if self.journal is not None else ():
-            if kind == "settings":
-                found = fields[0]
+        for line in self.journal.read() if self.journal is not None else ():
+            if line.startswith(b'["settings"'):
+                found = json.loads(line)[1]
         return found
 
 
@@ -68,14 +70,11 @@ def receive(environment: MutableMapping[str, str]) -> Inheritance:
 
 def _received_in_place(fd: int, environment: MutableMapping[str, str]) -> Inheritance:
     inherited(environment)  # what was passed to the first process of all is among ours
-    os.set_inheritable(fd, False)
     journal = Journal(fd)
-    *_, (kind, number, fds) = journal.read()
-    if kind != "descriptors":
+    *_, last = journal.read()
+    if not last.startswith(b'["descriptors"'):
         raise JournalError("the journal does not end as it does before an exec")
-    for each in fds.values():
-        os.set_inheritable(each, False)
-    journal.number = number
+    _, journal.number, fds = json.loads(last)
     return Inheritance(fds, journal)
 
 
@@ -87,16 +86,13 @@ def in_place(journal: Journal, fds: Mapping[str, int], command: list[str]) -> No
     """Replace this process by ``command``, which takes over; returns only by raising OSError."""
     journal.write("descriptors", journal.number, dict(fds))
     environment = {**os.environ, _VARIABLE: f"{os.getpid()}:{journal.fd}"}
-    kept = [*fds.values(), journal.fd]
-    for fd in kept:
+    for fd in (*fds.values(), journal.fd):
         os.set_inheritable(fd, True)
     hold_signals()
     try:
         os.execve(command[0], command, environment)
     finally:
         take_signals()
-        for fd in kept:
-            os.set_inheritable(fd, False)
 
 
 def command_line() -> list[str]:
@@ -118,19 +114,26 @@ def restore(inheritance: Inheritance, daemon: Daemon) -> None:
     journal = inheritance.journal
     assert journal is not None
     spaces: dict[str, None] = {}
-    locks: dict[int, list[Any]] = {}
+    locks: dict[int, bytes] = {}  # the records as they are, which take the least room
+    owners: dict[int, list[Any]] = {}
+    idle: set[int] = set()
     clients: dict[int, dict[str, Any]] = {}
     dying: dict[int, int] = {}
-    for kind, *fields in journal.read():
+    for line in journal.read():
+        kind, *fields = json.loads(line)
         first = fields[0]
         if kind == "lock":
-            locks[first] = fields
+            locks[first] = line
+            idle.discard(first)
+            owners.pop(first, None)
         elif kind == "owners":
-            locks[first][-1] = fields[1]
+            owners[first] = fields[1]
+        elif kind == "unlock":
+            idle.add(first)
         elif kind == "relock":
             del locks[first]
-            locks[fields[1]] = fields[1:]
-        elif kind == "unlock":
+            locks[fields[1]] = line.replace(b'"relock",%d,' % first, b'"lock",')
+        elif kind == "closed":
             del locks[first]
         elif kind == "client":
             clients[first] = {"client": fields}
@@ -146,12 +149,27 @@ def restore(inheritance: Inheritance, daemon: Daemon) -> None:
             dying.pop(first, None)
     for directory in spaces:
         daemon.engine.know_lockspace(directory)
-    for record in locks.values():
-        daemon.engine.restore(record, inheritance.fds)
+    daemon.engine.go_on_from(locks)
+    daemon.numbers.go_on_from(clients)
+    guests: dict[str, Owner] = {}
+    for number, line in locks.items():
+        _, *fields, holders = json.loads(line)
+        daemon.engine.restore(
+            fields,
+            [_owner(guests, holder) for holder in owners.get(number, holders)],
+            inheritance.fds,
+            held=number not in idle,
+        )
     for client in clients.values():
         _restore_client(client, inheritance.fds, daemon, journal.served)
     for pid, started in dying.items():
         daemon.guests.end(pid, started)
+
+
+def _owner(guests: dict[str, Owner], fields: list[Any]) -> Owner:
+    """The owner that a record tells of: the same one for all that is the same guest's."""
+    owner = Owner.from_record(*fields)
+    return guests.setdefault(owner.text, owner)
 
 
 def _restore_client(
@@ -160,9 +178,11 @@ def _restore_client(
     number, name, uid, gid, pid, since = record["client"]
     service = daemon.services[name]
     fd = fds.pop(client_name(number), -1)
-    connection = socket.socket(fileno=fd) if fd >= 0 else socket.socket(socket.AF_UNIX)
+    # All is said, so that it need not be asked of the kernel; a new one is nobody's.
+    connection = socket.socket(
+        socket.AF_UNIX, socket.SOCK_STREAM, 0, fileno=fd if fd >= 0 else None
+    )
     session = Session(number, service, connection, uid=uid, gid=gid, pid=pid, since=since)
-    daemon.numbers.use(number)
     if "owner" in record:
         _, owner, session.started = record["owner"]
         session.owner = Owner.from_record(*owner)

@@ -22,7 +22,7 @@ from struct import Struct
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, MutableMapping
+    from collections.abc import Callable, Collection, Mapping, MutableMapping
     from typing import Final
 
 #: How long a message may wait for a manager that is busy: a struct timeval.
@@ -48,16 +48,17 @@ _BETWEEN: Final = b":"
 
 class Keeper:
     """The manager at an address of ``NOTIFY_SOCKET``; none where that is empty. ``kept`` is what
-    it has kept for the process before this one, by name.
+    it has kept for the process before this one, by name; ``queues`` are those that it has it in.
 
+    ``everything`` has to be set before anything more is kept: it tells what is to be kept in all.
     ``lost`` says, once something could not be kept, why. ``has_forgotten`` tells that something
     is still open that need not be.
     """
 
-    def __init__(self, address: str, kept: Mapping[str, int]) -> None:
+    def __init__(self, address: str, kept: Mapping[str, int], queues: Mapping[str, int]) -> None:
+        self.everything: Callable[[], Mapping[str, int]]
         self.lost = ""
-        self._kept: Final = {name: fd for name, fd in kept.items() if not is_queue(name)}
-        self._old: Final = {name: fd for name, fd in kept.items() if is_queue(name)}
+        self._old: Final = dict(queues)
         self._number = max(map(_queue_number, self._old), default=0)
         self._queue: tuple[socket.socket, socket.socket] | None = None
         self._singles = 0
@@ -72,33 +73,35 @@ class Keeper:
             self._manager.connect(f"\0{address[1:]}" if address.startswith("@") else address)
         except OSError as error:
             self._give_up(error)
-        self.renew()
+        self._replace_queue(kept)
 
     def __bool__(self) -> bool:
         return self._manager is not None
 
     def keep(self, fd: int, name: str) -> None:
         """Have ``fd`` kept under ``name``, which no other has at the time."""
-        self._kept[name] = fd
         if self._queue is None:
             return
-        self._singles += 1
-        try:
-            _put(self._queue[0], [(name, fd)])
-        except OSError:
-            self.renew()
-            return
-        if self._singles >= _SINGLES:
-            self.renew()
+        if self._singles < _SINGLES:
+            self._singles += 1
+            try:
+                _put(self._queue[0], [(name, fd)])
+                return
+            except OSError:
+                pass  # the queue is full
+        # It is not among everything before it is kept.
+        self._replace_queue({**self.everything(), name: fd})
 
-    def forget(self, name: str) -> None:
-        """Have a descriptor kept no longer, from the next :meth:`renew` on. Until then it stays
-        open: a lock must be unlocked and a connection shut down, not only closed."""
-        self._kept.pop(name, None)
+    def forget(self) -> None:
+        """Something need not be kept any longer. It stays open until :meth:`renew`: a lock must be
+        unlocked and a connection shut down, not only closed."""
         self.has_forgotten = True
 
     def renew(self) -> None:
-        """Replace the queue by one that has nothing in it but what is to be kept."""
+        """Keep nothing but what is to be kept."""
+        self._replace_queue(self.everything())
+
+    def _replace_queue(self, kept: Mapping[str, int]) -> None:
         self._singles = 0
         self.has_forgotten = False
         if self._manager is None:
@@ -107,7 +110,7 @@ class Keeper:
         try:
             ahead.setblocking(False)
             _enlarge(ahead)
-            items = [*self._kept.items()]
+            items = [*kept.items()]
             for start in range(0, len(items), _BATCH):
                 _put(ahead, items[start : start + _BATCH])
             self._store(behind.fileno(), _queue_name(self._number + 1))
@@ -216,10 +219,7 @@ def inherited(environment: MutableMapping[str, str]) -> dict[str, int]:
     if pid != str(os.getpid()) or not count.isdecimal() or int(count) != len(names):
         return {}
     passed: dict[str, int] = {}
-    fds = [*range(3, 3 + int(count))]
-    for fd in fds:
-        os.set_inheritable(fd, False)
-    _add(passed, names, fds)
+    _add(passed, names, [*range(3, 3 + int(count))])
     found: dict[str, int] = {}
     for name in sorted(filter(is_queue, passed), key=_queue_number):
         queued = _look_into(passed[name])
@@ -260,13 +260,10 @@ class Numbers:
         """The number is free again."""
         self._free.append(number)
 
-    def use(self, number: int) -> None:
-        """Take a certain number, which was given out by the process before this one."""
-        if number >= self._next:
-            self._free.extend(range(self._next, number))
-            self._next = number + 1
-        else:
-            self._free.remove(number)
+    def go_on_from(self, used: Collection[int]) -> None:
+        """Take those numbers, which were given out by the process before this one."""
+        self._next = max(used, default=0) + 1
+        self._free.extend(set(range(1, self._next)).difference(used))
 
 
 def lock_name(number: int) -> str:

@@ -6,6 +6,7 @@ own (:mod:`lockd.supervisor`). ``lockd status`` and ``lockd locks`` ask a runnin
 
 from __future__ import annotations
 
+import gc
 import getopt
 import os
 import sys
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from typing import Final
 
     from lockd.log import Logging
-    from lockd.settings import Settings
+    from lockd.settings import Reading, Settings
 
 # Exit statuses: virtlockd's where it has one, else sysexits.h's for a bad configuration.
 OK: Final = 0
@@ -28,6 +29,9 @@ BAD_PID_FILE: Final = 1
 BAD_RUN_DIRECTORY: Final = 2
 BAD_SOCKET: Final = 6
 BAD_CONFIGURATION: Final = 78
+
+#: How seldom garbage is collected: calls leave none behind, and it takes milliseconds.
+_GARBAGE: Final = (50_000, 20, 100)
 
 _USAGE: Final = """\
 Usage:
@@ -216,10 +220,20 @@ def _takes_over(options: Options) -> int:
 
 def _read_settings(options: Options) -> Settings | None:
     """The settings; None where the configuration has errors, which have been told."""
-    from lockd.settings import SettingsError, read_settings
+    return _result(_begin_reading(options))
+
+
+def _begin_reading(options: Options) -> Reading:
+    from lockd.settings import Reading
+
+    return Reading(session=os.geteuid() != 0, file=options.config)
+
+
+def _result(reading: Reading) -> Settings | None:
+    from lockd.settings import SettingsError
 
     try:
-        return read_settings(session=os.geteuid() != 0, file=options.config)
+        return reading.result()
     except SettingsError as error:
         for line in str(error).splitlines():
             _complain(line)
@@ -292,6 +306,7 @@ def _serve(options: Options, paths: Paths) -> int:
     os.umask(0o077)
     take_name("lockd")
     raise_descriptor_limit()
+    reading = _begin_reading(options)
     logging = _logging(options, paths)
     log = logging.part("locking.lock_daemon")
     try:
@@ -299,7 +314,7 @@ def _serve(options: Options, paths: Paths) -> int:
     except JournalError as error:
         log.error(f"the locks of the daemon before this one cannot be taken over: {error}")
         return 1
-    settings = _read_settings(options)
+    settings = _result(reading)
     if settings is None:
         before = inheritance.settings()
         if before is None:
@@ -312,7 +327,7 @@ def _serve(options: Options, paths: Paths) -> int:
     status = _make_run_directory(paths)
     if status:
         return status
-    keeper = Keeper(os.environ.get("NOTIFY_SOCKET", ""), inheritance.to_keeper())
+    keeper = Keeper(os.environ.get("NOTIFY_SOCKET", ""), inheritance.kept(), inheritance.queues)
     daemon = Daemon(
         settings,
         inheritance,
@@ -342,6 +357,9 @@ def _serve(options: Options, paths: Paths) -> int:
     if supervisor.VARIABLE in os.environ:
         daemon.watch_supervisor(int(os.environ[supervisor.VARIABLE]))
     daemon.start(listening)
+    # What is there now stays: it need not be looked through again for what nobody uses any more.
+    gc.freeze()
+    gc.set_threshold(*_GARBAGE)
     daemon.loop.run()
     return OK
 

@@ -9,6 +9,7 @@ from functools import partial
 from select import EPOLLIN, EPOLLOUT
 from struct import Struct
 
+from lockd.journal import record
 from lockd.keeper import client_name
 from lockd.programs import HangUpError, answer
 from lockd.session import Session
@@ -18,6 +19,7 @@ from lockd.wire.message import ERROR, pack_reply, read_header
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Final
 
     from lockd.daemon import Daemon
@@ -35,7 +37,6 @@ _PAUSE: Final = 0.1
 
 _BACKLOG: Final = 30
 _CREDENTIALS: Final = Struct("iII")
-_BETWEEN_MESSAGES: Final = (b"", 0)
 
 
 class Service:
@@ -188,7 +189,7 @@ class Service:
             self.hang_up(session)
             return
         inbox = session.inbox
-        was_between = inbox.state == _BETWEEN_MESSAGES
+        was_partial = inbox.partial
         replies = b""
         why = ""
         for message in inbox.feed(data):
@@ -197,7 +198,7 @@ class Service:
             except HangUpError as error:
                 why = str(error)
                 break
-        if not (was_between and inbox.state == _BETWEEN_MESSAGES):
+        if inbox.partial or was_partial:
             rest, skip = inbox.state
             self._daemon.journal.write("received", session.number, rest.hex(), skip)
         if replies:
@@ -209,6 +210,9 @@ class Service:
     def _send(self, session: Session, data: bytes) -> None:
         if session.number not in self.clients:
             return  # one of its own calls closed it
+        # From here on the answer counts as given: a client that has it may be woken, and go on,
+        # before this process does.
+        self._daemon.journal.serve(0)
         try:
             sent = session.socket.send(data)
         except BlockingIOError:
@@ -234,7 +238,7 @@ class Service:
         except OSError:
             pass  # the peer has done it
         connection.close()
-        self._keeper.forget(client_name(session.number))
+        self._keeper.forget()
         self._daemon.journal.write("gone", session.number)
         self._daemon.numbers.give_back(session.number)
         self._daemon.on_hang_up(session)
@@ -252,21 +256,19 @@ class Service:
             session.since,
         )
 
-    def records(self) -> list[list[object]]:
+    def records(self) -> Iterator[str]:
         """The clients and what they have got to, for a new journal."""
-        found: list[list[object]] = []
         for number, session in self.clients.items():
-            found.append(["client", *self.record(session)])
+            yield record("client", *self.record(session))
             if session.owner is not None:
-                found.append(["owner", number, session.owner.record(), session.started])
+                yield record("owner", number, session.owner.record(), session.started)
             if session.restricted:
-                found.append(["restricted", number])
-            if session.inbox.state != _BETWEEN_MESSAGES:
+                yield record("restricted", number)
+            if session.inbox.partial:
                 rest, skip = session.inbox.state
-                found.append(["received", number, rest.hex(), skip])
+                yield record("received", number, rest.hex(), skip)
             if session.unsent:
-                found.append(["unsent", number, session.unsent.hex()])
-        return found
+                yield record("unsent", number, session.unsent.hex())
 
     def restore(self, session: Session) -> None:
         """Go on with a client that was taken over."""

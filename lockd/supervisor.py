@@ -191,7 +191,8 @@ def _number_from_three(fds: list[int]) -> None:
                 fds[later] = moved
                 place[moved] = later
             os.dup2(fds[index], target)
-        os.set_inheritable(target, True)
+        else:
+            os.set_inheritable(target, True)
 
 
 def _set_oom_score() -> None:
