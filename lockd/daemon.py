@@ -15,11 +15,19 @@ from functools import partial
 from select import EPOLLERR, EPOLLIN, EPOLLPRI
 
 from lockd import handover
+from lockd.background import write_pid
 from lockd.engine import IDLE_FOR, VISIBLE_AFTER, Engine
 from lockd.guests import Guests
 from lockd.health import Health
 from lockd.journal import FORMAT, Journal, record
-from lockd.keeper import Numbers, client_name, journal_name, lock_name
+from lockd.keeper import (
+    LISTENING,
+    PID_FILE,
+    Numbers,
+    client_name,
+    journal_name,
+    lock_name,
+)
 from lockd.loop import Loop, take_signals
 from lockd.programs import admin, inspect, lock
 from lockd.service import Service
@@ -37,9 +45,6 @@ if TYPE_CHECKING:
     from lockd.names import Names
     from lockd.session import Session
     from lockd.settings import Settings
-
-#: What a listening socket is called where it is kept, by service.
-LISTENING: Final = {"virtlockd": "virtlockd.socket", "admin": "virtlockd-admin.socket"}
 
 #: How long the guests may take to end when the daemon does, in seconds.
 _PARTING: Final = 10.0
@@ -136,7 +141,7 @@ class Daemon:
         handover.restore(self._inheritance, self)
         left = self._inheritance.fds
         for name in [*left]:
-            if name not in LISTENING.values():
+            if name != PID_FILE:
                 # Taken and kept, but not written down: nobody was told that it is his.
                 os.close(left.pop(name))
                 self.keeper.forget()
@@ -256,6 +261,9 @@ class Daemon:
             self.loop.unwatch(fd)
             os.close(fd)
         self.keeper.lost = "the supervisor has ended"
+        if PID_FILE in self._inheritance.fds:
+            # Its pid is nobody's any more; signals go to this process.
+            write_pid(self._inheritance.fds[PID_FILE])
         self._log.error(
             "the supervisor has ended: this process goes on, but if it ends too, all locks are lost"
         )
@@ -300,7 +308,8 @@ class Daemon:
         return {**self._descriptors(), journal_name(self.journal.number): self.journal.fd}
 
     def _descriptors(self) -> dict[str, int]:
-        found = {lock_name(each.number): each.lock.fd for each in self.engine.open_resources()}
+        found = {**self._inheritance.fds}
+        found |= {lock_name(each.number): each.lock.fd for each in self.engine.open_resources()}
         for name, service in self.services.items():
             if service.fd >= 0:
                 found[LISTENING[name]] = service.fd

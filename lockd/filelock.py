@@ -232,9 +232,14 @@ def _close(fd: int) -> None:
 
 
 def hold_whole_life(fd: int) -> None:
-    """Lock a file of this process's own, as virtlockd locks its PID file, until it ends. Raises
-    OSError where another process has done so."""
-    fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, 0)
+    """Lock a PID file, against virtlockd's own lock of it too, for as long as anybody has this
+    descriptor open. Raises OSError where another daemon has done so."""
+    try:
+        fcntl.fcntl(fd, _SET_LOCK, _EXCLUSIVE)
+    except OSError as error:
+        if error.errno not in _NO_SUCH_LOCKS:
+            raise
+        fcntl.fcntl(fd, fcntl.F_SETLK, _EXCLUSIVE)
 
 
 def show(fd: int, *, shared: bool) -> None:

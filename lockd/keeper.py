@@ -25,6 +25,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, MutableMapping
     from typing import Final
 
+#: What a listening socket is called where it is kept, by service: as systemd calls it, by the names
+#: of virtlockd's socket units.
+LISTENING: Final = {"virtlockd": "virtlockd.socket", "admin": "virtlockd-admin.socket"}
+
+#: What the PID file is called there.
+PID_FILE: Final = "pid-file"
+
 #: How long a message may wait for a manager that is busy: a struct timeval.
 _PATIENCE: Final = Struct("ll").pack(2, 0)
 

@@ -261,6 +261,7 @@ def _run(options: Options) -> int:
 def _supervise(options: Options, paths: Paths) -> int:
     """Run the daemon as a child, and start it again when it dies."""
     from lockd import background, handover, supervisor
+    from lockd.keeper import PID_FILE
 
     status = _make_run_directory(paths)
     if status:
@@ -278,6 +279,8 @@ def _supervise(options: Options, paths: Paths) -> int:
             paths.notify,
             logging.part("locking.lock_daemon"),
             parent.ready,
+            # So that the lock of the file outlives this process too.
+            {PID_FILE: pid_file.fd},
         )
     except OSError as error:
         _complain(f"Failed to bind socket to '{paths.notify}': {error.strerror}")
@@ -294,9 +297,9 @@ def _serve(options: Options, paths: Paths) -> int:
     """Be the daemon."""
     from lockd import handover, supervisor
     from lockd.background import raise_descriptor_limit, take_name
-    from lockd.daemon import LISTENING, Daemon
+    from lockd.daemon import Daemon
     from lockd.journal import JournalError
-    from lockd.keeper import Keeper
+    from lockd.keeper import LISTENING, PID_FILE, Keeper
     from lockd.loop import hold_signals
     from lockd.names import Names
     from lockd.service import bind
@@ -342,8 +345,9 @@ def _serve(options: Options, paths: Paths) -> int:
         for service, name in LISTENING.items()
         if name in inheritance.fds
     }
-    if inheritance.journal is None and inheritance.fds:
-        log.error(f"sockets that nobody asked for: {', '.join(inheritance.fds)}")
+    unknown = sorted(inheritance.fds.keys() - {PID_FILE})
+    if inheritance.journal is None and unknown:
+        log.error(f"sockets that nobody asked for: {', '.join(unknown)}")
         return BAD_SOCKET
     if not listening:
         for service in LISTENING:

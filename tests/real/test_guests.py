@@ -213,18 +213,7 @@ def test_libvirt_cannot_tell_lockd_from_virtlockd(transcripts: Transcripts, scen
     assert virtlockd == lockd, "\n".join(difflib.unified_diff(*texts, "virtlockd", "lockd", n=3))
 
 
-@pytest.mark.parametrize(
-    "scenario",
-    [
-        pytest.param(
-            name,
-            marks=pytest.mark.xfail(reason="a second daemon starts and takes the sockets away"),
-        )
-        if name == "killed_first_process"
-        else name
-        for name in DOES_BETTER
-    ],
-)
+@pytest.mark.parametrize("scenario", [*DOES_BETTER])
 def test_lockd_does_better(transcripts: Transcripts, scenario: str) -> None:
     steps = transcripts(LOCKD, scenario)
     assert outline(steps) == expected(LOCKD, scenario), rendered(steps)
