@@ -9,13 +9,11 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from typing import Final, Self
 
 PROJECT: Final = Path(__file__).parent.parent.parent
@@ -24,6 +22,7 @@ PROJECT: Final = Path(__file__).parent.parent.parent
 SERVICE: Final = "virtlockd.service"
 
 _SECONDS: Final = 60
+_ENVIRONMENT: Final = {"PATH": "/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"}
 _UNITS: Final = "/usr/lib/systemd/system"
 
 # / becomes read-only as the last of all; the places for systemd were covered before.
@@ -35,8 +34,9 @@ echo $$ > "$1/cgroup/$2/cgroup.procs"
 umount "$1/cgroup"
 exec unshare --cgroup sh -ec '
     mount -t tmpfs tmpfs /mnt
-    mkdir /mnt/dev /mnt/units /mnt/dev/shm
-    cp {_UNITS}/*.target {_UNITS}/*.slice {_UNITS}/virtlockd* /mnt/units/
+    mkdir /mnt/dev /mnt/units /mnt/host /mnt/dev/shm
+    mount --bind "$1" /mnt/host
+    cp {_UNITS}/*.target {_UNITS}/*.slice {_UNITS}/libvirtd* {_UNITS}/virtlo* /mnt/units/
     for node in null zero full random urandom; do
         touch /mnt/dev/$node
         mount --bind /dev/$node /mnt/dev/$node
@@ -47,18 +47,19 @@ exec unshare --cgroup sh -ec '
     mount -t sysfs -o ro sysfs /sys
     mount -t cgroup2 cgroup2 /sys/fs/cgroup
     for directory in {_UNITS} {_UNITS}-generators {_UNITS.removesuffix("system")}system-shutdown \
-        /etc/systemd /etc/libvirt /run /srv /usr/local /var
+        /etc/systemd /etc/init.d /etc/libvirt /run /srv /usr/local /var
     do
         mount -t tmpfs -o mode=755 tmpfs "$directory"
     done
     cp /mnt/units/* {_UNITS}/
-    mkdir -p /etc/systemd/system /var/log/libvirt /var/lib/libvirt /srv/host
-    mount --bind "$1" /srv/host
+    mkdir -p /etc/systemd/system /srv/host
+    mkdir -p /var/log/libvirt /var/lib/libvirt /var/cache/libvirt
+    ln -s /run /var/run
+    mount --bind /mnt/host /srv/host
     mount -t tmpfs tmpfs /tmp
     mount -o remount,bind,ro /
     cd /
-    exec env -i PATH=/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin container=test \
-        PYTHONPYCACHEPREFIX=/srv/host/compiled \
+    exec env -i container=test PYTHONPYCACHEPREFIX=/srv/host/compiled \
         /lib/systemd/systemd --unit=sysinit.target --show-status=no --log-target=null
 ' sh "$1"
 """
@@ -71,20 +72,22 @@ class SystemdHost:
         self._directory: Final = directory
         self._cgroup: Final = f"lockd-test-{os.getpid()}"
         self._process: subprocess.Popen[bytes] | None = None
+        self._started: Final[list[subprocess.Popen[str]]] = []
         self._init = 0
 
     def __enter__(self) -> Self:
         (self._directory / "cgroup").mkdir()
-        self._process = subprocess.Popen(
-            [
-                *("unshare", "--mount", "--propagation", "private", "--net", "--ipc", "--uts"),
-                *("--pid", "--fork", "--kill-child", "--mount-proc"),
-                *("sh", "-c", _BOOT, "sh", self._directory, self._cgroup),
-            ],
-            stdin=subprocess.DEVNULL,
-            stdout=(self._directory / "boot.log").open("wb"),
-            stderr=subprocess.STDOUT,
-        )
+        with (self._directory / "boot.log").open("wb") as log:
+            self._process = subprocess.Popen(
+                [
+                    *("unshare", "--mount", "--propagation", "private", "--net", "--ipc", "--uts"),
+                    *("--pid", "--fork", "--kill-child", "--mount-proc"),
+                    *("sh", "-c", _BOOT, "sh", self._directory, self._cgroup),
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
         deadline = time.monotonic() + _SECONDS
         while not self._is_up():
             if self._process.poll() is not None or time.monotonic() > deadline:
@@ -116,9 +119,10 @@ class SystemdHost:
                 raise RuntimeError(f"the control group {self._cgroup} is not to be removed")
             time.sleep(0.05)  # its last processes are ending
 
-    def command(self, *command: str | Path) -> Sequence[str | Path]:
-        """How to run a command inside."""
-        return ["nsenter", "--target", str(self._init), "--all", "--wdns=/", *command]
+    def command(self, *command: str | Path, directory: Path | str = "/") -> list[str | Path]:
+        """How to run a command inside, in a directory there."""
+        nsenter = ["nsenter", "--target", str(self._init), "--all", f"--wdns={directory}"]
+        return [*nsenter, *command]
 
     def run(self, *command: str | Path, check: bool = True) -> str:
         """Run a command inside; returns what it prints."""
@@ -126,22 +130,41 @@ class SystemdHost:
             self.command(*command),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
+            env=_ENVIRONMENT,
             text=True,
             timeout=_SECONDS,
         )
         assert not check or result.returncode == 0, result.stdout
         return result.stdout
 
-    def popen(self, *command: str | Path) -> subprocess.Popen[str]:
-        """Start a command inside, with pipes to and from it."""
-        return subprocess.Popen(
-            self.command(*command), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    def popen(self, *command: str | Path, directory: Path | str = "/") -> subprocess.Popen[str]:
+        """Start a command inside, with pipes to and from it; :meth:`end_started` ends it."""
+        process = subprocess.Popen(
+            self.command(*command, directory=directory),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=_ENVIRONMENT,
+            text=True,
         )
+        self._started.append(process)
+        return process
 
-    def script(self, program: str, *arguments: str) -> subprocess.Popen[str]:
-        """Start a program in Python inside, which can import the tests."""
-        path = f"import sys; sys.path.insert(0, {str(PROJECT)!r})\n"
-        return self.popen(sys.executable, "-c", path + program, *arguments)
+    def end_started(self) -> None:
+        """End all that :meth:`popen` has started."""
+        for process in self._started:
+            process.kill()
+            process.communicate()
+        self._started.clear()
+
+    def write(self, path: str, text: str) -> None:
+        """Write a file inside."""
+        subprocess.run(
+            self.command("tee", path),
+            input=text,
+            stdout=subprocess.DEVNULL,
+            text=True,
+            check=True,
+        )
 
     def property(self, name: str, unit: str = SERVICE) -> str:
         """A property of a unit, as ``systemctl show`` has it."""
