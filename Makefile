@@ -11,7 +11,8 @@ DEMO_PACKAGES := augeas-tools
 # What the tests hold it against: the real thing.
 TEST_PACKAGES := augeas-tools augeas-lenses libvirt0 libvirt-daemon libvirt-daemon-system \
 	libvirt-daemon-driver-qemu qemu-system-x86 strace acl attr man-db bash-completion \
-	e2fsprogs mount util-linux libxml2-utils
+	e2fsprogs mount util-linux libxml2-utils \
+	glusterfs-server glusterfs-client iproute2 nfs-common rpcbind
 
 .PHONY: help setup demo test test-slow check format docs benchmark clean
 
@@ -19,7 +20,7 @@ help:
 	@echo "make demo       install what is missing and see lockcfg work on real files"
 	@echo "make test       install what the tests need and run all of them"
 	@echo "make check      ruff, ruff format --check, mypy --strict"
-	@echo "make test-slow  the long runs: more generated files, every key of a schema"
+	@echo "make test-slow  the long runs: more generated files and calls, every key of a schema"
 	@echo "make benchmark  the table of the README"
 	@echo "make docs       make the man page and the pages of the rules again"
 
@@ -49,7 +50,7 @@ test: $(VENV)/.installed-dev
 
 test-slow: $(VENV)/.installed-dev
 	packaging/install-packages $(TEST_PACKAGES)
-	$(BIN)/pytest --exhaustive --generated-files=500000 --seed=$$(date +%j) tests/real
+	$(BIN)/pytest --exhaustive --generated-files=500000 --plays=5000 --seed=$$(date +%j) tests/real
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
@@ -71,4 +72,4 @@ benchmark: $(VENV)/.installed-dev
 	$(BIN)/python -m benchmarks
 
 clean:
-	rm -rf $(VENV) .demo .mypy_cache .pytest_cache .ruff_cache .hypothesis dist
+	rm -rf $(VENV) .demo .vm .mypy_cache .pytest_cache .ruff_cache .hypothesis dist

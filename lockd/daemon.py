@@ -16,6 +16,7 @@ from select import EPOLLERR, EPOLLIN, EPOLLPRI
 
 from lockd import handover
 from lockd.background import write_pid
+from lockd.changes import Changes
 from lockd.engine import IDLE_FOR, VISIBLE_AFTER, Engine
 from lockd.guests import Guests
 from lockd.health import Health
@@ -72,7 +73,6 @@ class Daemon:
     ) -> None:
         self.settings: Final = settings
         self.keeper: Final = keeper
-        self.names: Final = names
         keeper.everything = self._everything
         self.since: Final = time.time()
         self.logging: Final = logging
@@ -104,10 +104,12 @@ class Daemon:
                 self,
             ),
         }
+        self.changes: Final = Changes(self, self._log)
         self._health: Final = Health(self, interval, self._log)
         self._show_timer: Timer | None = None
         self._renew_timer: Timer | None = None
         self._idle_timer: Timer | None = None
+        self._idle_since: float | None = None
         self._idle_files_timer: Timer | None = None
         self._probe = -1
         self._inheritance: Final = inheritance
@@ -188,6 +190,7 @@ class Daemon:
 
     def _records(self) -> Iterator[str]:
         yield record("settings", self.settings.record())
+        yield from self.changes.records()
         yield from self.engine.records()
         for service in self.services.values():
             yield from service.records()
@@ -202,18 +205,37 @@ class Daemon:
 
     def check_idle(self) -> None:
         """End by itself, after a while, if there is nobody to serve and nothing to hold."""
-        if not self.timeout:
-            return
         idle = (
-            self.engine.is_idle
+            self.timeout
+            and self.engine.is_idle
             and not self.guests
             and not any(service.clients for service in self.services.values())
         )
+        if not idle:
+            self._idle_since = None
+        elif self._idle_since is None:
+            self._idle_since = time.monotonic()
+            # Clients come and go: a timer that is there already will see that it was too early.
+            if self._idle_timer is None:
+                self._idle_timer = self.loop.after(self.timeout, self._on_idle)
+
+    def set_timeout(self, seconds: int) -> None:
+        """End after another time without clients and locks, which begins now; 0 for never."""
+        self.timeout = seconds
+        self._idle_since = None
         if self._idle_timer is not None:
             self._idle_timer.cancel()
             self._idle_timer = None
-        if idle:
-            self._idle_timer = self.loop.after(self.timeout, self.stop)
+        self.check_idle()
+
+    def _on_idle(self) -> None:
+        self._idle_timer = None
+        if self._idle_since is not None:
+            left = self._idle_since + self.timeout - time.monotonic()
+            if left > 0:
+                self._idle_timer = self.loop.after(left, self._on_idle)
+            else:
+                self.stop()
 
     def _on_mounts(self, _: int) -> None:
         self._storages.forget()
@@ -260,13 +282,10 @@ class Daemon:
         if fd >= 0:
             self.loop.unwatch(fd)
             os.close(fd)
-        self.keeper.lost = "the supervisor has ended"
+        self.keeper.give_up("the supervisor has ended")
         if PID_FILE in self._inheritance.fds:
             # Its pid is nobody's any more; signals go to this process.
             write_pid(self._inheritance.fds[PID_FILE])
-        self._log.error(
-            "the supervisor has ended: this process goes on, but if it ends too, all locks are lost"
-        )
 
     # --- another version
 

@@ -7,6 +7,7 @@ answered; a lock is first taken off the journal and then let go.
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from collections import deque
@@ -17,7 +18,6 @@ from lockd.keeper import Numbers, lock_name
 from lockd.space import (
     Lockspace,
     Resource,
-    blocks,
     check_directory,
     is_locked,
     is_not_locked,
@@ -109,6 +109,8 @@ class Engine:
                     FROM_LOCKSPACE,
                     f"Lockspace location {directory} exists, but is not a directory",
                 ) from error
+            if isinstance(error, FileExistsError):  # a symbolic link to nothing
+                error = NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
             raise system_fault(
                 FROM_LOCKSPACE, f"Unable to create lockspace {directory}", error
             ) from error
@@ -171,6 +173,7 @@ class Engine:
             self._by_owner.setdefault(owner.pid, []).append(held)
             self._write_owners(held)
             return
+        disk, identity = self._disk(space, name, owner, shared=shared)
         resource = space.idle.pop(name, None)
         if resource is not None and not (
             create and filelock.lock_again(resource.lock, shared=shared)
@@ -184,11 +187,25 @@ class Engine:
             resource = Resource(space, name, lock, number=number, create=create)
             self._keeper.keep(lock.fd, lock_name(number))
         resource.shared = shared
+        resource.disk, resource.disk_identity = disk, identity
         resource.since = time.time()
         resource.owners.append(owner)
         self.journal.append(f'["lock",{resource.record()}]')
         self._add(resource)
         self._fresh.append((time.monotonic() + VISIBLE_AFTER, resource))
+
+    def _disk(
+        self, space: Lockspace, name: str, owner: Owner, *, shared: bool
+    ) -> tuple[str, Identity | None]:
+        """The disk behind a name that is a hash, and what it is known by; empty and None where
+        that cannot be known. Raises Fault where it is locked by another name."""
+        disk = self._names.disk(owner, name) if space.directory else ""
+        identity = filelock.identity_at(disk) if disk else None
+        if identity is not None:
+            other = self._blocking(identity, shared=shared)
+            if other is not None:
+                raise is_locked(name, self._under_another_name(other))
+        return disk, identity
 
     def _take(self, space: Lockspace, name: str, *, shared: bool, create: bool) -> FileLock:
         path = space.path(name)
@@ -232,12 +249,12 @@ class Engine:
 
     def _blocking(self, identity: Identity, *, shared: bool) -> Resource | None:
         for held in self._by_identity.get(identity, ()):
-            if blocks(held, identity, shared=shared):
+            if not (held.shared and shared):
                 return held
         return None
 
     def _under_another_name(self, held: Resource) -> str:
-        return f": it is the same as '{held.path}'{self._names.held_by(held)}"
+        return f"{self._names.held_by(held)}, under its other name '{held.disk or held.path}'"
 
     def release(self, directory: str, name: str, owner: Owner) -> None:
         """RELEASE_RESOURCE. Raises Fault."""
@@ -262,7 +279,7 @@ class Engine:
             self._write_owners(resource)
             return
         del resource.space.resources[resource.name]
-        self._drop_identity(resource)
+        self._drop_identities(resource)
         self.journal.append(f'["unlock",{resource.number}]')
         if resource.noted:
             filelock.wipe_note(resource.lock.fd)
@@ -418,9 +435,9 @@ class Engine:
         number = self._numbers.take()
         self._keeper.keep(lock.fd, lock_name(number))
         old, old_number = resource.lock, resource.number
-        self._drop_identity(resource)
+        self._drop_identities(resource)
         resource.lock, resource.number = lock, number
-        self._by_identity.setdefault(lock.identity, []).append(resource)
+        self._add_identities(resource)
         self.journal.append(f'["relock",{old_number},{resource.record()}]')
         filelock.let_go(old)
         self._forget(old_number)
@@ -443,7 +460,7 @@ class Engine:
     ) -> None:
         """Take over a resource from the fields of its record and the descriptors that were kept;
         one that is not ``held`` any more has left its file open."""
-        number, directory, name, identity, posix, shared, create, since = fields
+        number, directory, name, identity, posix, shared, create, since, disk, known_by = fields
         fd = fds.pop(lock_name(number), None)
         if fd is None and not held:
             return
@@ -454,6 +471,7 @@ class Engine:
         lock = filelock.FileLock(fd, (identity[0], identity[1]), bool(posix))
         resource = Resource(space, name, lock, number=number, create=bool(create))
         resource.shared, resource.since = bool(shared), since
+        resource.disk, resource.disk_identity = disk, (tuple(known_by) if known_by else None)
         resource.noted = True  # it may be
         if not held:
             space.idle[name] = resource
@@ -470,14 +488,19 @@ class Engine:
 
     def _add(self, resource: Resource) -> None:
         resource.space.resources[resource.name] = resource
-        self._by_identity.setdefault(resource.lock.identity, []).append(resource)
+        self._add_identities(resource)
         self._by_owner.setdefault(resource.owners[0].pid, []).append(resource)
 
-    def _drop_identity(self, resource: Resource) -> None:
-        same = self._by_identity[resource.lock.identity]
-        same.remove(resource)
-        if not same:
-            del self._by_identity[resource.lock.identity]
+    def _add_identities(self, resource: Resource) -> None:
+        for identity in resource.identities:
+            self._by_identity.setdefault(identity, []).append(resource)
+
+    def _drop_identities(self, resource: Resource) -> None:
+        for identity in resource.identities:
+            same = self._by_identity[identity]
+            same.remove(resource)
+            if not same:
+                del self._by_identity[identity]
 
     def _write_owners(self, resource: Resource) -> None:
         owners = [owner.record() for owner in resource.owners]

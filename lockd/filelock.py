@@ -101,6 +101,14 @@ def identity_of(status: os.stat_result) -> Identity:
     return status.st_dev, status.st_ino
 
 
+def identity_at(path: str) -> Identity | None:
+    """What the file at ``path`` is known by; None where that cannot be told."""
+    try:
+        return identity_of(os.stat(path))
+    except OSError:
+        return None
+
+
 def take(path: str, *, shared: bool, create: bool, may_be_shared: MayBeShared) -> FileLock:
     """Lock the file at ``path``, shared or exclusive; ``create`` it (0600) where it is missing.
 

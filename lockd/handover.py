@@ -119,6 +119,7 @@ def restore(inheritance: Inheritance, daemon: Daemon) -> None:
     idle: set[int] = set()
     clients: dict[int, dict[str, Any]] = {}
     dying: dict[int, int] = {}
+    changes: dict[str, Any] = {}
     for line in journal.read():
         kind, *fields = json.loads(line)
         first = fields[0]
@@ -137,6 +138,11 @@ def restore(inheritance: Inheritance, daemon: Daemon) -> None:
             del locks[first]
         elif kind == "client":
             clients[first] = {"client": fields}
+            daemon.services[fields[1]].next_id = fields[-1] + 1
+        elif kind == "ids":
+            daemon.services[first].next_id = fields[1]
+        elif kind == "changed":
+            changes[first] = fields[1]
         elif kind in ("owner", "restricted", "received", "unsent"):
             clients[first][kind] = fields
         elif kind == "gone":
@@ -147,6 +153,8 @@ def restore(inheritance: Inheritance, daemon: Daemon) -> None:
             dying[first] = fields[1]
         elif kind == "dead":
             dying.pop(first, None)
+    for name, value in changes.items():
+        daemon.changes.restore(name, value)
     for directory in spaces:
         daemon.engine.know_lockspace(directory)
     daemon.engine.go_on_from(locks)
@@ -175,14 +183,16 @@ def _owner(guests: dict[str, Owner], fields: list[Any]) -> Owner:
 def _restore_client(
     record: dict[str, Any], fds: dict[str, int], daemon: Daemon, served: int
 ) -> None:
-    number, name, uid, gid, pid, since = record["client"]
+    number, name, uid, gid, pid, since, client_id = record["client"]
     service = daemon.services[name]
     fd = fds.pop(client_name(number), -1)
     # All is said, so that it need not be asked of the kernel; a new one is nobody's.
     connection = socket.socket(
         socket.AF_UNIX, socket.SOCK_STREAM, 0, fileno=fd if fd >= 0 else None
     )
-    session = Session(number, service, connection, uid=uid, gid=gid, pid=pid, since=since)
+    session = Session(
+        number, service, connection, uid=uid, gid=gid, pid=pid, id=client_id, since=since
+    )
     if "owner" in record:
         _, owner, session.started = record["owner"]
         session.owner = Owner.from_record(*owner)

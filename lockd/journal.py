@@ -9,8 +9,10 @@ A record is one line of JSON, a list that begins with what it is:
 ===============  ========================================================================
 ``format``       the version of this format; always the first record
 ``settings``     the settings in force
+``changed``      a setting that was changed at run time: its name, the value
 ``space``        a lockspace: its directory
-``client``       a connection: number, service, uid, gid, pid, since
+``ids``          the id of the client that comes next: service, id
+``client``       a connection: number, service, uid, gid, pid, since, id
 ``owner``        a client registered: number, name, uuid, id, pid, start time of the process
 ``restricted``   a client that may do nothing more: number
 ``received``     the beginning of a message, in hex, with what is to be passed over: number, …

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, MutableMapping
     from typing import Final
 
+    from lockd.log import Log
+
 #: What a listening socket is called where it is kept, by service: as systemd calls it, by the names
 #: of virtlockd's socket units.
 LISTENING: Final = {"virtlockd": "virtlockd.socket", "admin": "virtlockd-admin.socket"}
@@ -62,9 +64,12 @@ class Keeper:
     is still open that need not be.
     """
 
-    def __init__(self, address: str, kept: Mapping[str, int], queues: Mapping[str, int]) -> None:
+    def __init__(
+        self, address: str, log: Log, kept: Mapping[str, int], queues: Mapping[str, int]
+    ) -> None:
         self.everything: Callable[[], Mapping[str, int]]
         self.lost = ""
+        self._log: Final = log
         self._old: Final = dict(queues)
         self._number = max(map(_queue_number, self._old), default=0)
         self._queue: tuple[socket.socket, socket.socket] | None = None
@@ -79,7 +84,7 @@ class Keeper:
         try:
             self._manager.connect(f"\0{address[1:]}" if address.startswith("@") else address)
         except OSError as error:
-            self._give_up(error)
+            self.give_up(error.strerror or str(error))
         self._replace_queue(kept)
 
     def __bool__(self) -> bool:
@@ -124,8 +129,11 @@ class Keeper:
         except OSError as error:
             ahead.close()
             behind.close()
-            self._give_up(error)
+            self.give_up(error.strerror or str(error))
             return
+        if self.lost:
+            self._log.warning("the service manager keeps all descriptors again")
+            self.lost = ""
         for name, fd in self._old.items():
             self._send(f"FDSTOREREMOVE=1\nFDNAME={name}")
             os.close(fd)
@@ -161,10 +169,16 @@ class Keeper:
         try:
             self._manager.send(text.encode("utf-8", "replace"))
         except OSError as error:
-            self._give_up(error)
+            self.give_up(error.strerror or str(error))
 
-    def _give_up(self, error: OSError) -> None:
-        self.lost = error.strerror or str(error)
+    def give_up(self, why: str) -> None:
+        """Say that what is kept is not all of it, or not for long."""
+        if not self.lost:
+            self._log.error(
+                f"the service manager does not keep descriptors any more ({why}):"
+                " the locks would not outlive a crash"
+            )
+        self.lost = why
 
 
 def _rights(fds: list[int]) -> tuple[int, int, array[int]]:

@@ -42,13 +42,20 @@ _CREDENTIALS: Final = Struct("iII")
 class Service:
     """A socket, its clients and the programs they may call.
 
-    ``name`` is libvirt's: ``virtlockd`` or ``admin``. ``max_clients`` may change at any time; who
-    is connected stays.
+    ``name`` is libvirt's: ``virtlockd`` or ``admin``. ``limits`` has libvirt's names too; they may
+    change at any time, and who is connected stays. Of them only the number of clients limits
+    anything: nobody authenticates himself here, and there are no workers. ``next_id`` is the id of
+    the client that comes next.
     """
 
     def __init__(self, name: str, programs: Programs, max_clients: int, daemon: Daemon) -> None:
         self.name: Final = name
-        self.max_clients = max_clients
+        self.limits: Final = {
+            "nclients_max": max_clients,
+            "nclients_unauth_max": max_clients,
+            "prioWorkers": 0,
+        }
+        self.next_id = 1
         self.clients: Final[dict[int, Session]] = {}
         self._refused: Final[set[Session]] = set()
         self._programs: Final = programs
@@ -64,6 +71,15 @@ class Service:
         self._listening = socket.socket(fileno=fd)
         self._listening.setblocking(False)
         self._loop.watch(fd, EPOLLIN, self._on_connection)
+
+    @property
+    def max_clients(self) -> int:
+        """How many clients there may be."""
+        return self.limits["nclients_max"]
+
+    def client(self, id: int) -> Session | None:
+        """The client with an id; None where it is not there."""
+        return next((each for each in self.clients.values() if each.id == id), None)
 
     @property
     def fd(self) -> int:
@@ -87,17 +103,22 @@ class Service:
             socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size
         )
         pid, uid, gid = _CREDENTIALS.unpack(credentials)
+        client_id = self._take_id()
         if uid != self._uid:
             self._log.error(f"operation forbidden: Disallowing client {pid} with uid {uid}")
             connection.close()
             return
         connection.setblocking(False)
         number = self._daemon.numbers.take()
-        session = Session(number, self, connection, uid=uid, gid=gid, pid=pid)
+        session = Session(number, self, connection, uid=uid, gid=gid, pid=pid, id=client_id)
         if len(self.clients) >= self.max_clients:
             self._refuse(session)
         else:
             self._welcome(session)
+
+    def _take_id(self) -> int:
+        self.next_id += 1
+        return self.next_id - 1
 
     def _welcome(self, session: Session) -> None:
         fd = session.socket.fileno()
@@ -198,6 +219,8 @@ class Service:
             except HangUpError as error:
                 why = str(error)
                 break
+            if session.leaving:
+                break
         if inbox.partial or was_partial:
             rest, skip = inbox.state
             self._daemon.journal.write("received", session.number, rest.hex(), skip)
@@ -205,6 +228,8 @@ class Service:
             self._send(session, replies)
         if why or inbox.broken:
             self._log.error(f"client {session.number} is hung up: {why or inbox.broken}")
+            self.hang_up(session)
+        elif session.leaving and not session.unsent:
             self.hang_up(session)
 
     def _send(self, session: Session, data: bytes) -> None:
@@ -226,6 +251,8 @@ class Service:
         session.unsent = data[sent:]
         self._daemon.journal.write("unsent", session.number, session.unsent.hex())
         self._loop.change(session.socket.fileno(), EPOLLOUT if session.unsent else EPOLLIN)
+        if session.leaving and not session.unsent:
+            self.hang_up(session)
 
     def hang_up(self, session: Session) -> None:
         """Close a client's connection, with what that means for a guest and its locks."""
@@ -254,10 +281,12 @@ class Service:
             session.gid,
             session.pid,
             session.since,
+            session.id,
         )
 
     def records(self) -> Iterator[str]:
         """The clients and what they have got to, for a new journal."""
+        yield record("ids", self.name, self.next_id)
         for number, session in self.clients.items():
             yield record("client", *self.record(session))
             if session.owner is not None:
@@ -284,10 +313,13 @@ def inbox_of(rest: str, skip: int) -> Inbox:
 
 
 def bind(path: str) -> int:
-    """A listening socket at ``path``, for this user alone, in place of what was left there.
-    Raises OSError."""
+    """A listening socket at ``path``, for this user alone, in place of one that was left there.
+    Raises OSError, also where somebody still listens."""
     listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+            if not probe.connect_ex(path):
+                raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
         try:
             os.unlink(path)
         except FileNotFoundError:

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 
     from lockcfg import Configuration, Document, Driver, Finding
 
+#: Where locks may be. They are lockspaces also where libvirt locks no disks by itself: a guest's
+#: own leases may be in them.
+_LOCKSPACE_KEYS: Final = ("file_lockspace_dir", "lvm_lockspace_dir", "scsi_lockspace_dir")
+
 _DRIVERS: Final[tuple[Driver, ...]] = ("qemu", "libxl")
 
 
@@ -144,7 +148,8 @@ def read_settings(*, session: bool, file: str | None = None) -> Settings:
             {
                 directory
                 for configuration in configurations.values()
-                for directory in configuration.lockspaces.values()
+                for key in _LOCKSPACE_KEYS
+                if (directory := configuration.lockspace(key)) is not None
             }
         ),
         warnings=list(_warnings(hosts[0], configurations[hosts[0]])),

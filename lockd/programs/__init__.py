@@ -48,7 +48,8 @@ _UNSIGNED: Final = 0xFFFFFFFF
 
 
 class HangUpError(Exception):
-    """The connection is to be closed without an answer; the text says why."""
+    """The connection is to be closed without an answer; the text says why. A procedure raises it
+    before it has done anything."""
 
 
 def answer(message: bytes, programs: Programs, daemon: object, session: Session, log: Log) -> bytes:
@@ -77,6 +78,8 @@ def answer(message: bytes, programs: Programs, daemon: object, session: Session,
     except Fault as error:
         log.error(f"client {session.number}: {error.message}")
         return pack_reply(header, error.pack(), ERROR)
+    except HangUpError:
+        raise
     except Exception:  # noqa: BLE001 - one call must not end the service of all the others
         log.error(f"client {session.number}: {traceback.format_exc()}")
         internal = fault(INTERNAL_ERROR, FROM_RPC, "the lock daemon has logged an error of its own")

@@ -111,11 +111,9 @@ class Reader:
         return value.decode("utf-8", "surrogateescape")
 
     def optional(self, read: Callable[[], T]) -> T | None:
-        """What ``read`` gives, where there is something, else None."""
-        there = self.uint()
-        if there > 1:
-            raise DecodeError(f"{there}, where 0 or 1 says whether there is a value")
-        return read() if there else None
+        """What ``read`` gives, where there is something, else None. Any number but 0 says that
+        there is, as it does to libvirt."""
+        return read() if self.uint() else None
 
     def array(self, read: Callable[[], T], limit: int) -> list[T]:
         """A list of at most ``limit`` values."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import subprocess
 from pathlib import Path
@@ -60,9 +61,9 @@ def test_another_name(tmp_path: Path, other_name: object, second: str) -> None:
         refused = caught.value.refused
         assert (refused.code, refused.domain) == (87, 51)
         assert refused.message.startswith(
-            f"resource busy: Lockspace resource '{other}' is locked: it is the same as '{first}'"
-            " by guest 'holder'"
+            f"resource busy: Lockspace resource '{other}' is locked by guest 'holder'"
         )
+        assert refused.message.endswith(f", under its other name '{first}'")
         assert is_locked(disk)
         holder.release("", first)
         thief.acquire("", other, 0)
@@ -112,7 +113,7 @@ def refused_as_same(engine: Engine, first: Path, second: Path) -> None:
     thief.register("thief", 4343)
     holder.acquire("", first, 0)
     with pytest.raises(
-        CallRefusedError, match=f"'{second}' is locked: it is the same as '{first}'"
+        CallRefusedError, match=f"'{second}' is locked by .*, under its other name '{first}'"
     ):
         thief.acquire("", second, 0)
     holder.release("", first)
@@ -127,7 +128,7 @@ def test_a_lockspace_under_two_names(tmp_path: Path) -> None:
         thief.register("thief", 4343)
         holder.create_lockspace(f"{engine.lockspace}/")
         holder.acquire(engine.lockspace, "disk")
-        with pytest.raises(CallRefusedError, match="it is the same as"):
+        with pytest.raises(CallRefusedError, match="under its other name"):
             thief.acquire(f"{engine.lockspace}/", "disk")
 
 
@@ -177,3 +178,31 @@ def test_the_one_who_tries_takes_nothing_away(tmp_path: Path) -> None:
             check=True,
         ).stdout.splitlines()
         assert f"lockd {engine.pid} {disk} 1" in listed
+
+
+@pytest.mark.parametrize("other_name", [link, hard_link, doubled_slash, detour])
+def test_another_hash(tmp_path: Path, other_name: object) -> None:
+    """Two hashes of one disk are one disk too, where the guests' descriptions tell; also when the
+    daemon has crashed in between, and when one guest's disk is locked itself."""
+    disk = tmp_path / "disk"
+    disk.touch()
+    assert callable(other_name)
+    names = str(disk), str(other_name(disk))
+    hashes = [hashlib.sha256(name.encode()).hexdigest() for name in names]
+    with Engine(tmp_path) as engine:
+        (tmp_path / "etc/qemu").mkdir()
+        for guest, name in zip(("holder", "thief"), names, strict=True):
+            (tmp_path / f"etc/qemu/{guest}.xml").write_text(
+                f"<domain><devices><disk><source file='{name}'/></disk></devices></domain>"
+            )
+        holder, thief = engine.client(), engine.client()
+        holder.register("holder", 4242)
+        thief.register("thief", 4343)
+        holder.acquire(engine.lockspace, hashes[0])
+        for crash in (False, True):
+            if crash:
+                engine.crash()
+            with pytest.raises(CallRefusedError, match=f"under its other name '{names[0]}'"):
+                thief.acquire(engine.lockspace, hashes[1])
+        holder.release(engine.lockspace, hashes[0])
+        thief.acquire(engine.lockspace, hashes[1])

@@ -62,6 +62,8 @@ SAYS_MORE: Final = (
 #: Differences of what a step does: the outline of these is in guest_outlines.txt for each daemon.
 DOES_BETTER: Final[Mapping[str, str]] = {
     "two_names-direct": "one disk is one disk, whatever it is called",
+    "two_names-indirect": "the same, where libvirt's description of a guest tells of its disks",
+    "leases_only": "the lockspaces of the configuration are there for leases too",
     "removed_lockspace": "a lockspace whose directory is gone is made again when it is asked for",
     "stopped_lock_daemon": "a lockspace of the configuration is there as soon as the daemon is",
     "killed_lock_daemon": "a killed daemon leaves every lock where it is and is started again",

@@ -127,6 +127,14 @@ def test_a_start_that_fails(
         assert f": error: {reason}." in ours.stderr
 
 
+def test_no_place_for_the_log() -> None:
+    """A daemon in the background that could tell nobody of a danger does not come up."""
+    for program in (VIRTLOCKD, PROGRAM):
+        ours = start(program, "-d", "mount -t tmpfs tmpfs /var/log")
+        assert ours.status == 1
+        assert "/var/log/libvirt/virtlockd.log: No such file or directory" in ours.stderr
+
+
 @pytest.mark.parametrize("daemon", ["", "-d"])
 @pytest.mark.parametrize(
     ("text", "message"),
