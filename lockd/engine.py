@@ -83,7 +83,6 @@ class Engine:
         self._numbers: Final = Numbers()
         self._has_posix = False
         self._fresh: Final[deque[tuple[float, Resource]]] = deque()
-        self.forgotten: Final[list[int]] = []
 
     # --- lockspaces
 
@@ -353,7 +352,12 @@ class Engine:
             self._log.warning(f"{path}: cannot be removed: {error.strerror}")
         self.journal.append(f'["closed",{resource.number}]')
         filelock.let_go(lock)
-        self.forgotten.append(resource.number)
+        self._forget(resource.number)
+
+    def _forget(self, number: int) -> None:
+        """What had that number is unlocked: it need not be kept."""
+        self._keeper.forget()
+        self._numbers.give_back(number)
 
     def release_all(self, pid: int) -> None:
         """Let go all that an owner holds, however often it has acquired it."""
@@ -365,7 +369,6 @@ class Engine:
         for pid in [*self._by_owner]:
             self.release_all(pid)
         self.close_idle(time.monotonic())
-        self.forget_released()
 
     def holds(self, pid: int) -> bool:
         """Whether an owner holds anything."""
@@ -388,14 +391,6 @@ class Engine:
         return not self._by_owner
 
     # --- afterwards
-
-    def forget_released(self) -> None:
-        """Have the descriptors of what was let go kept no longer. It may be done late: what they
-        belong to is unlocked already."""
-        for number in self.forgotten:
-            self._keeper.forget(lock_name(number))
-            self._numbers.give_back(number)
-        self.forgotten.clear()
 
     @property
     def has_fresh(self) -> bool:
@@ -462,7 +457,7 @@ class Engine:
         self._add_identities(resource)
         self.journal.append(f'["relock",{old_number},{resource.record()}]')
         filelock.let_go(old)
-        self.forgotten.append(old_number)
+        self._forget(old_number)
         self._fresh.append((0.0, resource))
 
     # --- being handed over

@@ -28,6 +28,27 @@ _BATCH: Final = 64
 _DAY: Final = 86400.0
 
 
+#: What a daemon is told by signals.
+_SIGNALS: Final = (
+    signal.SIGTERM,
+    signal.SIGINT,
+    signal.SIGQUIT,
+    signal.SIGUSR1,
+    signal.SIGUSR2,
+)
+
+
+def hold_signals() -> None:
+    """Have the kernel hold the signals that a daemon takes, also beyond an exec: one that comes
+    while the program starts must not end it."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+
+
+def take_signals() -> None:
+    """Take the signals, and those that came meanwhile."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+
+
 class Timer:
     """Something to be done at a time; ``cancel`` has it not done."""
 

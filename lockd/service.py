@@ -268,7 +268,7 @@ class Service:
         except OSError:
             pass  # the peer has done it
         connection.close()
-        self._keeper.forget(client_name(session.number))
+        self._keeper.forget()
         self._daemon.journal.write("gone", session.number)
         self._daemon.numbers.give_back(session.number)
         self._daemon.on_hang_up(session)
