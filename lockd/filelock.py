@@ -115,7 +115,8 @@ def take(path: str, *, shared: bool, create: bool, may_be_shared: MayBeShared) -
     Raises :class:`HeldError`, :class:`VanishedError`, and OSError with ``filename`` set where the
     file cannot be opened, unset where it cannot be locked.
     """
-    flags = os.O_RDWR | os.O_CLOEXEC | os.O_NOCTTY | (os.O_CREAT if create else 0)
+    # A FIFO or a terminal must not keep everybody waiting.
+    flags = os.O_RDWR | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK | (os.O_CREAT if create else 0)
     for attempt in range(_TRIES):
         if attempt:
             statx.look_up(path)
