@@ -123,10 +123,11 @@ def take(path: str, *, shared: bool, create: bool, may_be_shared: MayBeShared) -
         try:
             fd = os.open(path, flags, 0o600)
         except OSError as error:
-            if error.errno in _RETRIED or (
-                # A file that another host removed while it was looked up.
+            # A file that another host removed while it was looked up, or a link to nowhere.
+            again = error.errno in _RETRIED or (
                 create and error.errno == errno.ENOENT and os.path.isdir(os.path.dirname(path))
-            ):
+            )
+            if again and attempt < _TRIES - 1:
                 continue
             raise
         try:
