@@ -181,7 +181,13 @@ def fuzz_journal() -> Callable[[bytes], None]:
 def journal_seeds() -> list[bytes]:
     """A journal as it is, and with a length that is none of it."""
     records = b'["format",1]\n["space","/s"]\n'
-    return [b"\0\0\0" + records, b"\1\7\0" + records, b"\2\0\0" + records, b"\0\0\0[1]\n"]
+    return [
+        b"\0\0\0" + records,
+        b"\1\7\0" + records,
+        b"\2\0\0" + records,
+        b"\0\0\0[1]\n",
+        b"\0\0\0007\n",
+    ]
 
 
 def enter_new_root(directory: str) -> None:
