@@ -50,7 +50,8 @@ test: $(VENV)/.installed-dev
 
 test-slow: $(VENV)/.installed-dev
 	packaging/install-packages $(TEST_PACKAGES)
-	$(BIN)/pytest --exhaustive --generated-files=500000 --plays=5000 --seed=$$(date +%j) tests/real
+	$(BIN)/pytest --exhaustive --generated-files=500000 --plays=5000 --fuzz-inputs=1200000 \
+		--seed=$$(date +%j) tests/real tests/lockd/test_fuzz.py
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

@@ -56,6 +56,8 @@ VISIBLE_AFTER: Final = 0.02
 IDLE_FOR: Final = 0.25
 _MOST_IDLE: Final = 1024
 
+_CREATE: Final = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
+
 #: How many locks are made visible before clients have their turn again, and how long that lasts.
 _SHOWN_AT_ONCE: Final = 50
 _SHOW_PAUSE: Final = 0.001
@@ -140,7 +142,8 @@ class Engine:
         self._close_idle_named(space, name)
         path = space.path(name)
         try:
-            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY, 0o600))
+            # Of a FIFO that nobody reads, the opening would last for ever.
+            os.close(os.open(path, _CREATE, 0o600))
         except OSError as error:
             raise system_fault(FROM_NONE, f"cannot create file '{path}'", error) from error
 

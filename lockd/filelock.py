@@ -115,17 +115,19 @@ def take(path: str, *, shared: bool, create: bool, may_be_shared: MayBeShared) -
     Raises :class:`HeldError`, :class:`VanishedError`, and OSError with ``filename`` set where the
     file cannot be opened, unset where it cannot be locked.
     """
-    flags = os.O_RDWR | os.O_CLOEXEC | os.O_NOCTTY | (os.O_CREAT if create else 0)
+    # A FIFO or a terminal must not keep everybody waiting.
+    flags = os.O_RDWR | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK | (os.O_CREAT if create else 0)
     for attempt in range(_TRIES):
         if attempt:
             statx.look_up(path)
         try:
             fd = os.open(path, flags, 0o600)
         except OSError as error:
-            if error.errno in _RETRIED or (
-                # A file that another host removed while it was looked up.
+            # A file that another host removed while it was looked up, or a link to nowhere.
+            again = error.errno in _RETRIED or (
                 create and error.errno == errno.ENOENT and os.path.isdir(os.path.dirname(path))
-            ):
+            )
+            if again and attempt < _TRIES - 1:
                 continue
             raise
         try:

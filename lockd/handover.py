@@ -145,6 +145,9 @@ def restore(inheritance: Inheritance, daemon: Daemon) -> None:
             changes[first] = fields[1]
         elif kind in ("owner", "restricted", "received", "unsent"):
             clients[first][kind] = fields
+        elif kind == "more":
+            received = clients[first]["received"]
+            received[1:] = received[1] + fields[1], fields[2]
         elif kind == "gone":
             del clients[first]
         elif kind == "space":

@@ -16,6 +16,8 @@ A record is one line of JSON, a list that begins with what it is:
 ``owner``        a client registered: number, name, uuid, id, pid, start time of the process
 ``restricted``   a client that may do nothing more: number
 ``received``     the beginning of a message, in hex, with what is to be passed over: number, …
+``more``         what came of the same message since, in hex, with what is to be passed over now:
+                 number, …
 ``unsent``       the rest of a reply, in hex: number, …
 ``gone``         a connection that is closed: number
 ``lock``         a resource that is held: see :meth:`lockd.space.Resource.record`
@@ -72,14 +74,19 @@ class JournalError(Exception):
 
 
 class Journal:
-    """The journal in a memfd. ``number`` tells one journal from the next."""
+    """The journal in a memfd. ``number`` tells one journal from the next. Raises
+    :class:`JournalError` where that is none."""
 
     def __init__(self, fd: int, number: int = 0) -> None:
+        if os.fstat(fd).st_size < _START:
+            raise JournalError("the journal has no beginning")
         self.fd: Final = fd
         self.number = number
         self._head_page: Final = mmap.mmap(fd, _START)
         self._head: Final = memoryview(self._head_page).cast("Q")
         self._end = self._head[_LENGTH]
+        if self._end > os.fstat(fd).st_size - _START:
+            raise JournalError("the journal is shorter than it says")
         self._limit: Final = 2 * self._end + _GROWTH
         # What is written goes straight into the memory: a write(2) takes ten times as long.
         self._room = max(self._limit + _GROWTH, os.fstat(fd).st_size - _START)
@@ -139,7 +146,7 @@ class Journal:
     def _first(self) -> tuple[object, object]:
         try:
             kind, version = json.loads(self._records.readline())
-        except ValueError as error:
+        except (ValueError, TypeError, RecursionError) as error:
             raise JournalError(f"the journal cannot be read: {error}") from error
         return kind, version
 

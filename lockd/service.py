@@ -23,13 +23,15 @@ if TYPE_CHECKING:
     from typing import Final
 
     from lockd.daemon import Daemon
+    from lockd.loop import Timer
     from lockd.programs import Programs
 
 #: How much is read from a client at once, in bytes: some thirty calls.
 _READ: Final = 4096
 
-#: How many clients beyond the limit may wait to be told so, and for how long, in seconds.
-_REFUSED: Final = 64
+#: How many clients beyond the limit may wait to be told so, and for how long, in seconds. If there
+#: are more, those that have said nothing for the longest are hung up.
+_REFUSED: Final = 256
 _REFUSED_FOR: Final = 5.0
 
 #: How long to wait before connections are taken again when a descriptor was not to be had.
@@ -57,7 +59,7 @@ class Service:
         }
         self.next_id = 1
         self.clients: Final[dict[int, Session]] = {}
-        self._refused: Final[set[Session]] = set()
+        self._refused: Final[dict[Session, Timer]] = {}
         self._programs: Final = programs
         self._daemon: Final = daemon
         self._loop: Final = daemon.loop
@@ -134,11 +136,10 @@ class Service:
             self._log.warning(
                 f"{self._too_many()}: refusing the client with pid {session.pid} and others"
             )
-        self._refused.add(session)
+        if len(self._refused) >= _REFUSED:
+            self._dismiss(next(iter(self._refused)))
         self._loop.watch(session.socket.fileno(), EPOLLIN, partial(self._on_refused, session))
-        self._loop.after(_REFUSED_FOR, partial(self._dismiss, session))
-        if len(self._refused) >= _REFUSED and self._listening is not None:
-            self._loop.unwatch(self._listening.fileno())
+        self._refused[session] = self._loop.after(_REFUSED_FOR, partial(self._dismiss, session))
 
     def _on_refused(self, session: Session, _: int) -> None:
         try:
@@ -156,14 +157,10 @@ class Service:
         self._dismiss(session)
 
     def _dismiss(self, session: Session) -> None:
-        if session not in self._refused:
-            return
-        self._refused.remove(session)
+        self._refused.pop(session).cancel()
         self._loop.unwatch(session.socket.fileno())
         session.socket.close()
         self._daemon.numbers.give_back(session.number)
-        if len(self._refused) == _REFUSED - 1:
-            self._resume()
 
     def _too_many(self) -> str:
         key = "admin_max_clients" if self.name == "admin" else "max_clients"
@@ -214,9 +211,11 @@ class Service:
             return
         inbox = session.inbox
         was_partial = inbox.partial
+        before = len(inbox.state[0])
         replies = b""
         why = ""
-        for message in inbox.feed(data):
+        messages = inbox.feed(data)
+        for message in messages:
             try:
                 replies += answer(message, self._programs, self._daemon, session, self._log)
             except HangUpError as error:
@@ -226,7 +225,10 @@ class Service:
                 break
         if inbox.partial or was_partial:
             rest, skip = inbox.state
-            self._daemon.journal.write("received", session.number, rest.hex(), skip)
+            if messages or not was_partial:
+                self._daemon.journal.write("received", session.number, rest.hex(), skip)
+            else:
+                self._daemon.journal.write("more", session.number, rest[before:].hex(), skip)
         if replies:
             self._send(session, replies)
         if why or inbox.broken:

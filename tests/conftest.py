@@ -44,6 +44,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="how many plays of random calls lockd and virtlockd are compared on",
     )
     parser.addoption(
+        "--fuzz-inputs",
+        type=int,
+        default=80_000,
+        metavar="N",
+        help="how many inputs the coverage-guided runs take",
+    )
+    parser.addoption(
         "--seed", type=int, default=20_261, metavar="N", help="what they are generated from"
     )
 

@@ -49,7 +49,7 @@ class Inbox:
         # By far the most common: one whole message, and nothing left over.
         if (
             not self._rest
-            and len(data) >= HEADER_SIZE
+            and HEADER_SIZE <= len(data) <= self._kept
             and _LENGTH.unpack_from(data)[0] == len(data)
         ):
             return [data]
@@ -69,6 +69,9 @@ class Inbox:
             (length,) = _LENGTH.unpack_from(data, at)
             if not HEADER_SIZE <= length <= MAX_SIZE + _LENGTH.size:
                 self.broken = f"a message of {length} bytes"
+                # It stays in front of all that comes, which is broken for that.
+                self._rest = data[at : at + _LENGTH.size]
+                self.partial = False
                 return messages
             kept, end = min(at + length, at + self._kept), at + length
             if len(data) < kept:

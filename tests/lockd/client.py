@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 REGISTER, RESTRICT, NEW, CREATE, DELETE, ACQUIRE, RELEASE, CREATE_LOCKSPACE = range(1, 9)
 SHARED, AUTOCREATE = 1, 2
 
+#: The longest string in an error, in bytes: libvirt's limit for all of its programs.
+MAX_ERROR = 4194304
+
 
 class Refused(NamedTuple):
     """What a client finds in an error."""
@@ -43,8 +46,9 @@ class Client:
 
     def __init__(self, path: Path | str, *, timeout: float = 20) -> None:
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.socket.settimeout(timeout)
+        # First without a timeout: with one, a queue that is full is an error.
         self.socket.connect(str(path))
+        self.socket.settimeout(timeout)
         self._serials = itertools.count(1)
         self._inbox = Inbox()
         self._messages: list[bytes] = []
@@ -126,15 +130,19 @@ def resource(space: Path | str, name: Path | str, flags: int) -> bytes:
 def read_refused(message: bytes) -> Refused:
     """The error in a reply."""
     reader = Reader(message, HEADER_SIZE)
+
+    def text() -> str:
+        return reader.string(MAX_ERROR)
+
     code, domain = reader.sint(), reader.sint()
-    text = reader.optional(reader.string)
+    said = reader.optional(text)
     assert reader.sint() == 2
     assert reader.uint() == 0
     strings = (
-        reader.optional(reader.string),
-        reader.optional(reader.string),
-        reader.optional(reader.string),
+        reader.optional(text),
+        reader.optional(text),
+        reader.optional(text),
     )
     numbers = reader.sint(), reader.sint()
     assert reader.uint() == 0
-    return Refused(code, domain, text or "", strings, numbers)
+    return Refused(code, domain, said or "", strings, numbers)
