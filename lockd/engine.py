@@ -81,6 +81,7 @@ class Engine:
         self._by_identity: Final[dict[Identity, list[Resource]]] = {}
         self._by_owner: Final[dict[int, list[Resource]]] = {}
         self._numbers: Final = Numbers()
+        self._has_posix = False
         self._fresh: Final[deque[tuple[float, Resource]]] = deque()
 
     # --- lockspaces
@@ -188,11 +189,12 @@ class Engine:
             self._keeper.keep(lock.fd, lock_name(number))
         resource.shared = shared
         resource.disk, resource.disk_identity = disk, identity
-        resource.since = time.time()
+        resource.since = int(time.time())
+        resource.taken = time.monotonic()
         resource.owners.append(owner)
         self.journal.append(f'["lock",{resource.record()}]')
         self._add(resource)
-        self._fresh.append((time.monotonic() + VISIBLE_AFTER, resource))
+        self._fresh.append((resource.taken + VISIBLE_AFTER, resource))
 
     def _disk(
         self, space: Lockspace, name: str, owner: Owner, *, shared: bool
@@ -209,6 +211,8 @@ class Engine:
 
     def _take(self, space: Lockspace, name: str, *, shared: bool, create: bool) -> FileLock:
         path = space.path(name)
+        if self._has_posix:
+            self._check_posix(name, path)
         try:
             lock = filelock.take(
                 path, shared=shared, create=create, may_be_shared=self._may_be_shared
@@ -241,11 +245,20 @@ class Engine:
             filelock.let_go(lock)
             raise is_locked(name, self._under_another_name(other))
         if lock.posix:
+            self._has_posix = True
             self._log.warning(
                 f"{path}: its file system has no open-file-description locks: this lock is lost"
                 " when the daemon ends"
             )
         return lock
+
+    def _check_posix(self, name: str, path: str) -> None:
+        """Refuse another name of a file with a POSIX lock: to open and close it once more would
+        take the lock off it."""
+        identity = filelock.identity_at(path)
+        for held in self._by_identity.get(identity, ()) if identity is not None else ():
+            if held.lock.posix:
+                raise is_locked(name, self._under_another_name(held))
 
     def _blocking(self, identity: Identity, *, shared: bool) -> Resource | None:
         for held in self._by_identity.get(identity, ()):
@@ -283,8 +296,10 @@ class Engine:
         self.journal.append(f'["unlock",{resource.number}]')
         if resource.noted:
             filelock.wipe_note(resource.lock.fd)
-            filelock.hide(resource.lock.fd)
             resource.noted = False
+        if resource.shown:
+            filelock.hide(resource.lock.fd)
+            resource.shown = False
         if self._may_idle(resource):
             filelock.unlock(resource.lock)
             resource.released = time.monotonic()
@@ -393,14 +408,16 @@ class Engine:
             if due > now:
                 return due - now
             self._fresh.popleft()
-            if resource.owners:
+            # Not one that has been let go, and taken again, since it was put here.
+            if resource.owners and resource.taken + VISIBLE_AFTER <= now:
                 self._show(resource)
         return _SHOW_PAUSE
 
     def _show(self, resource: Resource) -> None:
         """Make a lock visible: to ``lslocks``, and to other hosts by a note."""
         filelock.show(resource.lock.fd, shared=resource.shared)
-        if resource.create and resource.space.directory and not resource.shared:
+        resource.shown = True
+        if resource.may_have_note:
             try:
                 filelock.write_note(resource.lock.fd, self._names.note(resource))
                 resource.noted = True
@@ -472,11 +489,12 @@ class Engine:
         resource = Resource(space, name, lock, number=number, create=bool(create))
         resource.shared, resource.since = bool(shared), since
         resource.disk, resource.disk_identity = disk, (tuple(known_by) if known_by else None)
-        resource.noted = True  # it may be
+        resource.noted, resource.shown = resource.may_have_note, True  # they may be
         if not held:
             space.idle[name] = resource
             return
         resource.owners.extend(owners)
+        self._has_posix |= lock.posix
         self._add(resource)
         for owner in resource.owners[1:]:
             self._by_owner.setdefault(owner.pid, []).append(resource)

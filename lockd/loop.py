@@ -110,18 +110,19 @@ class Loop:
         """Look after everything until :meth:`stop`."""
         self._running = True
         poll, handlers, timers = self._epoll.poll, self._handlers, self._timers
+        monotonic = time.monotonic
         while self._running:
-            for fd, events in poll(self._until_next() if timers else None, _BATCH):
+            wait = None
+            if timers:
+                # A little more than the time left: epoll would wake us a millisecond early.
+                wait = min(_DAY, max(0.0, timers[0][0] - monotonic() + 0.001))
+            for fd, events in poll(wait, _BATCH):
                 # One that was closed by what happened to another just now.
                 handler = handlers.get(fd)
                 if handler is not None:
                     handler(events)
-            if timers:
+            if timers and timers[0][0] <= monotonic():
                 self._run_due()
-
-    def _until_next(self) -> float:
-        # A little more than the time left: epoll counts in milliseconds, and would wake us early.
-        return min(_DAY, max(0.0, self._timers[0][0] - time.monotonic() + 0.001))
 
     def _run_due(self) -> None:
         now = time.monotonic()

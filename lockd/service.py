@@ -145,7 +145,10 @@ class Service:
             messages = session.inbox.feed(session.socket.recv(_READ))
             if messages:
                 error = fault(RPC, FROM_RPC, self._too_many())
-                session.socket.send(pack_reply(read_header(messages[0]), error.pack(), ERROR))
+                _, program, version, procedure, _, serial, _ = read_header(messages[0])
+                session.socket.send(
+                    pack_reply(program, version, procedure, serial, error.pack(), ERROR)
+                )
         except BlockingIOError:
             return
         except OSError:
