@@ -318,20 +318,22 @@ class Daemon:
             )
             return
         try:
-            descriptors = self._descriptors() | self.keeper.descriptors()
+            descriptors = {**dict(self._descriptors()), **self.keeper.descriptors()}
             handover.in_place(self.journal, descriptors, handover.command_line())
         except OSError as error:
             self._log.error(f"the program cannot be started again: {error.strerror}")
 
-    def _everything(self) -> dict[str, int]:
-        return {**self._descriptors(), journal_name(self.journal.number): self.journal.fd}
+    def _everything(self) -> Iterator[tuple[str, int]]:
+        yield journal_name(self.journal.number), self.journal.fd
+        yield from self._descriptors()
 
-    def _descriptors(self) -> dict[str, int]:
-        found = {**self._inheritance.fds}
-        found |= {lock_name(each.number): each.lock.fd for each in self.engine.open_resources()}
+    def _descriptors(self) -> Iterator[tuple[str, int]]:
+        """What another process needs of this one, besides the journal, by name."""
+        yield from self._inheritance.fds.items()
+        for resource in self.engine.open_resources():
+            yield lock_name(resource.number), resource.lock.fd
         for name, service in self.services.items():
             if service.fd >= 0:
-                found[LISTENING[name]] = service.fd
+                yield LISTENING[name], service.fd
             for number, session in service.clients.items():
-                found[client_name(number)] = session.socket.fileno()
-        return found
+                yield client_name(number), session.socket.fileno()

@@ -15,14 +15,16 @@ be kept any more goes with the whole queue, when a new one takes its place.
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 from array import array
+from itertools import chain, islice
 from struct import Struct
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, MutableMapping
+    from collections.abc import Callable, Collection, Iterable, Mapping, MutableMapping
     from typing import Final
 
     from lockd.log import Log
@@ -60,14 +62,14 @@ class Keeper:
     it has kept for the process before this one, by name; ``queues`` are those that it has it in.
 
     ``everything`` has to be set before anything more is kept: it tells what is to be kept in all.
-    ``lost`` says, once something could not be kept, why. ``has_forgotten`` tells that something
-    is still open that need not be.
+    ``lost`` says, where something could not be kept, why. ``has_forgotten`` tells that something
+    is still open that need not be, or that it is worth another try: :meth:`renew`.
     """
 
     def __init__(
         self, address: str, log: Log, kept: Mapping[str, int], queues: Mapping[str, int]
     ) -> None:
-        self.everything: Callable[[], Mapping[str, int]]
+        self.everything: Callable[[], Iterable[tuple[str, int]]]
         self.lost = ""
         self._log: Final = log
         self._old: Final = dict(queues)
@@ -85,7 +87,7 @@ class Keeper:
             self._manager.connect(f"\0{address[1:]}" if address.startswith("@") else address)
         except OSError as error:
             self.give_up(error.strerror or str(error))
-        self._replace_queue(kept)
+        self._replace_queue(kept.items())
 
     def __bool__(self) -> bool:
         return self._manager is not None
@@ -102,7 +104,7 @@ class Keeper:
             except OSError:
                 pass  # the queue is full
         # It is not among everything before it is kept.
-        self._replace_queue({**self.everything(), name: fd})
+        self._replace_queue(chain(self.everything(), ((name, fd),)))
 
     def forget(self) -> None:
         """Something need not be kept any longer. It stays open until :meth:`renew`: a lock must be
@@ -113,7 +115,7 @@ class Keeper:
         """Keep nothing but what is to be kept."""
         self._replace_queue(self.everything())
 
-    def _replace_queue(self, kept: Mapping[str, int]) -> None:
+    def _replace_queue(self, kept: Iterable[tuple[str, int]]) -> None:
         self._singles = 0
         self.has_forgotten = False
         if self._manager is None:
@@ -122,14 +124,16 @@ class Keeper:
         try:
             ahead.setblocking(False)
             _enlarge(ahead)
-            items = [*kept.items()]
-            for start in range(0, len(items), _BATCH):
-                _put(ahead, items[start : start + _BATCH])
+            left = iter(kept)
+            while batch := list(islice(left, _BATCH)):
+                _put(ahead, batch)
             self._store(behind.fileno(), _queue_name(self._number + 1))
         except OSError as error:
             ahead.close()
             behind.close()
             self.give_up(error.strerror or str(error))
+            # A manager that is busy may have more time soon.
+            self.has_forgotten = error.errno == errno.EAGAIN
             return
         if self.lost:
             self._log.warning("the service manager keeps all descriptors again")

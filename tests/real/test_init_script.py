@@ -126,3 +126,9 @@ say stop
     assert [line for line in lines if "lockd is" not in line] == [
         *("start: 0", "status: 1", "start: 0", "status: 0", "stop: 0")
     ]
+
+
+def test_where_libvirt_looks_for_it() -> None:
+    """For VIRTLOCKD_PATH: under virtlockd's name, which makes no difference to it."""
+    (line,) = play("/usr/local/libexec/lockd/virtlockd --version")
+    assert line.startswith("virtlockd (lockcfg) ")
