@@ -1,0 +1,6 @@
+"""``python -m lockd``."""
+
+from lockd.main import entry
+
+if __name__ == "__main__":
+    entry()

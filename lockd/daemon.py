@@ -1,0 +1,254 @@
+"""The daemon: its parts put together, its start and its end.
+
+It starts with nothing, or with what the process before it left (:mod:`lockd.handover`). It ends
+when it is asked to, and then first makes every guest end that holds a lock: none may go on writing
+a disk that nobody protects. SIGUSR1 is the way to another version without that.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from functools import partial
+from select import EPOLLERR, EPOLLIN, EPOLLPRI
+
+from lockd import handover
+from lockd.engine import VISIBLE_AFTER, Engine
+from lockd.guests import Guests
+from lockd.health import Health
+from lockd.journal import FORMAT, Journal
+from lockd.keeper import Numbers, client_name, journal_name, lock_name
+from lockd.loop import Loop
+from lockd.programs import admin, inspect, lock
+from lockd.service import Service
+from lockd.storage import Storages
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Final
+
+    from lockd.handover import Inheritance
+    from lockd.journal import Record
+    from lockd.keeper import Keeper
+    from lockd.log import Logging
+    from lockd.loop import Timer
+    from lockd.names import Names
+    from lockd.session import Session
+    from lockd.settings import Settings
+
+#: What a listening socket is called where it is kept, by service.
+LISTENING: Final = {"virtlockd": "virtlockd.socket", "admin": "virtlockd-admin.socket"}
+
+#: How long the guests may take to end when the daemon does, in seconds.
+_PARTING: Final = 10.0
+_LOOK: Final = 0.02
+
+
+class Daemon:
+    """Everything there is one of. ``timeout`` is after how many seconds without clients and locks
+    it ends by itself, 0 for never; ``interval`` how often every lock is looked at, in seconds."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        inheritance: Inheritance,
+        keeper: Keeper,
+        logging: Logging,
+        names: Names,
+        *,
+        timeout: int,
+        interval: float,
+    ) -> None:
+        self.settings: Final = settings
+        self.keeper: Final = keeper
+        self.names: Final = names
+        self.since: Final = time.time()
+        self.logging: Final = logging
+        self.timeout = timeout
+        self.numbers: Final = Numbers()
+        self.loop: Final = Loop()
+        self._log: Final = logging.part("locking.lock_daemon")
+        self._storages: Final = Storages()
+        self._journal_fresh = inheritance.journal is None
+        self.journal = inheritance.journal or Journal.create(1)
+        self.engine: Final = Engine(
+            self.journal, keeper, names, self._storages, logging.part("util.virlockspace")
+        )
+        self.guests: Final = Guests(self, self._log)
+        self.services: Final[dict[str, Service]] = {
+            "virtlockd": Service(
+                "virtlockd",
+                {(lock.PROGRAM, lock.VERSION): lock.PROCEDURES},
+                settings.max_clients,
+                self,
+            ),
+            "admin": Service(
+                "admin",
+                {
+                    (admin.PROGRAM, admin.VERSION): admin.PROCEDURES,
+                    (inspect.PROGRAM, inspect.VERSION): inspect.PROCEDURES,
+                },
+                settings.admin_max_clients,
+                self,
+            ),
+        }
+        self._health: Final = Health(self, interval, self._log)
+        self._show_timer: Timer | None = None
+        self._idle_timer: Timer | None = None
+        self._probe = -1
+        self._inheritance: Final = inheritance
+
+    # --- the start
+
+    def start(self, listening: dict[str, int]) -> None:
+        """Take over what there is to take over, and serve ``listening``, by service."""
+        self.loop.watch(self._storages.mounts, EPOLLPRI | EPOLLERR, self._on_mounts)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
+            self.loop.on_signal(number, self.stop)
+        self.loop.on_signal(signal.SIGUSR1, self.upgrade)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        if self._journal_fresh:
+            self.keeper.keep(self.journal.fd, journal_name(self.journal.number))
+        else:
+            self._take_over()
+        self.journal.serve(0)
+        self.journal.write("settings", self.settings.record())
+        for directory in self.settings.lockspaces:
+            self.engine.know_lockspace(directory)
+        for name, fd in listening.items():
+            self.services[name].listen(fd)
+        self.after_call()
+        self.check_idle()
+        self.keeper.ready(f"{sum(1 for _ in self.engine.resources())} locks")
+
+    def _take_over(self) -> None:
+        handover.restore(self._inheritance, self)
+        left = self._inheritance.fds
+        for name in [*left]:
+            if name not in LISTENING.values():
+                # Taken and kept, but not written down: nobody was told that it is his.
+                os.close(left.pop(name))
+                self.keeper.forget(name)
+        self._log.warning(
+            f"took over {sum(1 for _ in self.engine.resources())} locks"
+            f" and {sum(len(each.clients) for each in self.services.values())} clients"
+        )
+
+    # --- what follows from calls
+
+    def after_call(self) -> None:
+        """What need not be done before a call is answered."""
+        engine = self.engine
+        engine.forget_released()
+        if self._show_timer is None and engine.has_fresh:
+            self._show_timer = self.loop.after(VISIBLE_AFTER, self._show)
+        if self.journal.is_long:
+            self._new_journal()
+
+    def _show(self) -> None:
+        due = self.engine.show_fresh()
+        self._show_timer = None if due is None else self.loop.after(due, self._show)
+
+    def _new_journal(self) -> None:
+        """Write the journal anew, without all that is over."""
+        old = self.journal
+        self.journal = self.engine.journal = Journal.create(old.number + 1, self._records())
+        self.keeper.keep(self.journal.fd, journal_name(self.journal.number))
+        self.keeper.forget(journal_name(old.number))
+        old.close()
+
+    def _records(self) -> Iterator[Record]:
+        yield ["settings", self.settings.record()]
+        yield from self.engine.records()
+        for service in self.services.values():
+            yield from service.records()
+        yield from self.guests.records()
+
+    def on_hang_up(self, session: Session) -> None:
+        """A client is gone. If it was a guest itself, it must not outlive its locks."""
+        if session.is_guest and self.engine.holds(session.pid):
+            self._log.warning(f"{session.owner} has closed its connection while it holds locks")
+            self.guests.end(session.pid, session.started)
+        self.check_idle()
+
+    def check_idle(self) -> None:
+        """End by itself, after a while, if there is nobody to serve and nothing to hold."""
+        if not self.timeout:
+            return
+        idle = (
+            self.engine.is_idle
+            and not self.guests
+            and not any(service.clients for service in self.services.values())
+        )
+        if self._idle_timer is not None:
+            self._idle_timer.cancel()
+            self._idle_timer = None
+        if idle:
+            self._idle_timer = self.loop.after(self.timeout, self.stop)
+
+    def _on_mounts(self, _: int) -> None:
+        self._storages.forget()
+
+    # --- the end
+
+    def stop(self) -> None:
+        """End: close every connection, and when the guests that this concerns have ended, let go
+        what is left, the locks of owners that have no connection of their own."""
+        self.keeper.stopping()
+        for service in self.services.values():
+            service.close()
+        self._stop_when_alone(_PARTING)
+
+    def _stop_when_alone(self, patience: float) -> None:
+        if self.guests and patience > 0:
+            self.loop.after(_LOOK, partial(self._stop_when_alone, patience - _LOOK))
+            return
+        if not self.guests:
+            self.engine.release_everything()
+        self.loop.stop()
+
+    # --- another version
+
+    def upgrade(self) -> None:
+        """Go on as the program that is installed now, if it can go on from here.
+
+        It is asked first, in a process of its own, so that a version that does not know the format
+        of the journal, or does not even start, does no harm.
+        """
+        if self._probe >= 0:
+            return
+        command = [*handover.command_line(), f"--takes-over={FORMAT}"]
+        try:
+            pid = os.posix_spawn(command[0], command, os.environ)
+        except OSError as error:
+            self._log.error(f"the program cannot be started again: {error.strerror}")
+            return
+        self._probe = os.pidfd_open(pid)
+        self.loop.watch(self._probe, EPOLLIN, partial(self._probed, pid))
+
+    def _probed(self, pid: int, _: int) -> None:
+        self.loop.unwatch(self._probe)
+        os.close(self._probe)
+        self._probe = -1
+        _, status = os.waitpid(pid, 0)
+        if status:
+            self._log.error(
+                f"the program that is installed cannot take over a journal of format {FORMAT},"
+                " or refuses the configuration: going on as before"
+            )
+            return
+        try:
+            handover.in_place(self.journal, self._descriptors(), handover.command_line())
+        except OSError as error:
+            self._log.error(f"the program cannot be started again: {error.strerror}")
+
+    def _descriptors(self) -> dict[str, int]:
+        found = {lock_name(each.number): each.lock.fd for each in self.engine.resources()}
+        for name, service in self.services.items():
+            if service.fd >= 0:
+                found[LISTENING[name]] = service.fd
+            for number, session in service.clients.items():
+                found[client_name(number)] = session.socket.fileno()
+        return found

@@ -1,0 +1,422 @@
+"""The lock engine: what the calls of the protocol do to lockspaces and resources.
+
+Every change is made in an order that loses no lock, wherever this process is killed: a lock is
+taken, its descriptor given to the keeper, the change written to the journal, and then the call
+answered; a lock is first taken off the journal and then let go.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import deque
+
+from lockd import filelock
+from lockd.keeper import Numbers, lock_name
+from lockd.space import (
+    Lockspace,
+    Owner,
+    Resource,
+    blocks,
+    check_directory,
+    is_locked,
+    is_not_locked,
+    no_such_lockspace,
+    not_the_owner,
+)
+from lockd.wire.fault import (
+    FROM_LOCKSPACE,
+    FROM_NONE,
+    FROM_RPC,
+    INTERNAL_ERROR,
+    OPERATION_INVALID,
+    fault,
+    system_fault,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Final
+
+    from lockd.filelock import FileLock, Identity
+    from lockd.journal import Journal, Record
+    from lockd.keeper import Keeper
+    from lockd.log import Log
+    from lockd.names import Names
+    from lockd.storage import Storages
+
+#: How long a lock has been held, in seconds, before it is made visible to people: what is let go
+#: sooner, nobody has the time to look at.
+VISIBLE_AFTER: Final = 0.02
+
+#: How many locks are made visible before clients have their turn again, and how long that lasts.
+_SHOWN_AT_ONCE: Final = 50
+_SHOW_PAUSE: Final = 0.001
+
+
+class Engine:
+    """The lockspaces and what is held in them."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        keeper: Keeper,
+        names: Names,
+        storages: Storages,
+        log: Log,
+    ) -> None:
+        self.journal = journal
+        self._keeper: Final = keeper
+        self._names: Final = names
+        self._may_be_shared: Final = storages.may_be_shared
+        self._log: Final = log
+        self.spaces: Final[dict[str, Lockspace]] = {"": Lockspace("")}
+        self._by_identity: Final[dict[Identity, list[Resource]]] = {}
+        self._by_owner: Final[dict[int, list[Resource]]] = {}
+        self._numbers: Final = Numbers()
+        self._fresh: Final[deque[tuple[float, Resource]]] = deque()
+        self._forgotten: Final[list[int]] = []
+
+    # --- lockspaces
+
+    def new_lockspace(self, directory: str) -> None:
+        """NEW: a lockspace that must not be known yet. Raises Fault."""
+        if not directory:
+            raise fault(OPERATION_INVALID, FROM_RPC, "the default lockspace already exists")
+        if directory in self.spaces:
+            raise fault(INTERNAL_ERROR, FROM_RPC, f"Lockspace for path {directory} already exists")
+        self._add_lockspace(directory)
+
+    def create_lockspace(self, directory: str) -> None:
+        """CREATE_LOCKSPACE: a lockspace that may be known already. Raises Fault."""
+        if directory not in self.spaces or (directory and not os.path.isdir(directory)):
+            self._add_lockspace(directory)
+
+    def _add_lockspace(self, directory: str) -> None:
+        check_directory(directory)
+        try:
+            os.makedirs(directory, 0o700, exist_ok=True)
+        except OSError as error:
+            if os.path.exists(directory):
+                raise fault(
+                    INTERNAL_ERROR,
+                    FROM_LOCKSPACE,
+                    f"Lockspace location {directory} exists, but is not a directory",
+                ) from error
+            raise system_fault(
+                FROM_LOCKSPACE, f"Unable to create lockspace {directory}", error
+            ) from error
+        self.know_lockspace(directory)
+
+    def know_lockspace(self, directory: str) -> None:
+        """Take up a lockspace whose directory need not be there (yet): the configuration's."""
+        if directory not in self.spaces:
+            self.spaces[directory] = Lockspace(directory)
+            self.journal.write("space", directory)
+
+    def _space(self, directory: str) -> Lockspace:
+        space = self.spaces.get(directory)
+        if space is None:
+            raise no_such_lockspace(directory)
+        return space
+
+    # --- resources
+
+    def create_resource(self, directory: str, name: str) -> None:
+        """CREATE_RESOURCE: make an empty file to lock. Raises Fault."""
+        space = self._space(directory)
+        if name in space.resources:
+            raise is_locked(name)
+        space.check_name(name)
+        path = space.path(name)
+        try:
+            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY, 0o600))
+        except OSError as error:
+            raise system_fault(FROM_NONE, f"cannot create file '{path}'", error) from error
+
+    def delete_resource(self, directory: str, name: str) -> None:
+        """DELETE_RESOURCE: remove a file that nobody here holds. Raises Fault."""
+        space = self._space(directory)
+        if name in space.resources:
+            raise is_locked(name)
+        space.check_name(name)
+        path = space.path(name)
+        try:
+            os.unlink(path)
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            raise system_fault(
+                FROM_LOCKSPACE, f"Unable to delete lockspace resource {path}", error
+            ) from error
+
+    def acquire(
+        self, directory: str, name: str, owner: Owner, *, shared: bool, create: bool
+    ) -> None:
+        """ACQUIRE_RESOURCE. Raises Fault."""
+        space = self._space(directory)
+        held = space.resources.get(name)
+        if held is not None:
+            if not (held.shared and shared):
+                raise is_locked(name, self._names.held_by(held))
+            held.owners.append(owner)
+            self._by_owner.setdefault(owner.pid, []).append(held)
+            self._write_owners(held)
+            return
+        space.check_name(name)
+        lock = self._take(space, name, shared=shared, create=create)
+        resource = Resource(
+            space,
+            name,
+            lock,
+            number=self._numbers.take(),
+            shared=shared,
+            create=create,
+            since=time.time(),
+            owners=[owner],
+        )
+        self._keeper.keep(lock.fd, lock_name(resource.number))
+        self.journal.write("lock", *resource.record())
+        self._add(resource)
+        self._fresh.append((time.monotonic() + VISIBLE_AFTER, resource))
+
+    def _take(self, space: Lockspace, name: str, *, shared: bool, create: bool) -> FileLock:
+        path = space.path(name)
+        try:
+            lock = filelock.take(
+                path, shared=shared, create=create, may_be_shared=self._may_be_shared
+            )
+        except filelock.HeldError as error:
+            other = self._blocking(error.identity, shared=shared)
+            if other is not None:
+                # The file was opened and closed once more, which takes POSIX locks off it.
+                filelock.show(other.lock.fd, shared=other.shared)
+                raise is_locked(name, self._under_another_name(other)) from None
+            raise is_locked(name, self._names.held_elsewhere(error.note)) from None
+        except filelock.VanishedError:
+            raise fault(
+                INTERNAL_ERROR,
+                FROM_LOCKSPACE,
+                f"{path} was removed each time it had been locked",
+            ) from None
+        except OSError as error:
+            if error.filename is None:
+                raise system_fault(
+                    FROM_LOCKSPACE, f"Unable to acquire lock on '{path}'", error
+                ) from error
+            what = "open/create" if create else "open"
+            raise system_fault(
+                FROM_LOCKSPACE, f"Unable to {what} resource {path}", error
+            ) from error
+        # Two nodes of one block device are two files, which lock apart from each other.
+        other = self._blocking(lock.identity, shared=shared)
+        if other is not None:
+            filelock.let_go(lock)
+            raise is_locked(name, self._under_another_name(other))
+        if lock.posix:
+            self._log.warning(
+                f"{path}: its file system has no open-file-description locks: this lock is lost"
+                " when the daemon ends"
+            )
+        return lock
+
+    def _blocking(self, identity: Identity, *, shared: bool) -> Resource | None:
+        for held in self._by_identity.get(identity, ()):
+            if blocks(held, identity, shared=shared):
+                return held
+        return None
+
+    def _under_another_name(self, held: Resource) -> str:
+        return f": it is the same as '{held.path}'{self._names.held_by(held)}"
+
+    def release(self, directory: str, name: str, owner: Owner) -> None:
+        """RELEASE_RESOURCE. Raises Fault."""
+        resource = self._space(directory).resources.get(name)
+        if resource is None:
+            raise is_not_locked(name)
+        for each in resource.owners:
+            if each.pid == owner.pid:
+                break
+        else:
+            raise not_the_owner(owner.pid)
+        self._release(resource, each)
+
+    def _release(self, resource: Resource, owner: Owner) -> None:
+        """One acquisition less, and the lock let go with the last."""
+        of_owner = self._by_owner[owner.pid]
+        of_owner.remove(resource)
+        if not of_owner:
+            del self._by_owner[owner.pid]
+        resource.owners.remove(owner)
+        if resource.owners:
+            self._write_owners(resource)
+            return
+        del resource.space.resources[resource.name]
+        self._drop_identity(resource)
+        self.journal.write("unlock", resource.number)
+        self._let_go(resource)
+
+    def _let_go(self, resource: Resource) -> None:
+        lock, path = resource.lock, resource.path
+        if resource.create:
+            try:
+                if self._may_be_shared(lock.identity[0], path):
+                    if resource.noted:
+                        filelock.wipe_note(lock.fd)
+                elif filelock.is_at(lock.fd, path, self._may_be_shared):
+                    os.unlink(path)
+            except OSError as error:
+                self._log.warning(f"{path}: cannot be removed: {error.strerror}")
+        filelock.let_go(lock)
+        self._forgotten.append(resource.number)
+
+    def release_all(self, pid: int) -> None:
+        """Let go all that an owner holds, however often it has acquired it."""
+        for resource in [*self._by_owner.get(pid, ())]:
+            self._release(resource, next(owner for owner in resource.owners if owner.pid == pid))
+
+    def release_everything(self) -> None:
+        """Let go all that anybody holds."""
+        for pid in [*self._by_owner]:
+            self.release_all(pid)
+
+    def holds(self, pid: int) -> bool:
+        """Whether an owner holds anything."""
+        return pid in self._by_owner
+
+    def resources(self) -> Iterator[Resource]:
+        """All that is held."""
+        for space in self.spaces.values():
+            yield from space.resources.values()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nobody holds anything."""
+        return not self._by_owner
+
+    # --- afterwards
+
+    def forget_released(self) -> None:
+        """Have the descriptors of what was let go kept no longer. It may be done late: what they
+        belong to is unlocked already."""
+        for number in self._forgotten:
+            self._keeper.forget(lock_name(number))
+            self._numbers.give_back(number)
+        self._forgotten.clear()
+
+    @property
+    def has_fresh(self) -> bool:
+        """Whether there are locks that are not visible yet."""
+        return bool(self._fresh)
+
+    def show_fresh(self) -> float | None:
+        """Make the locks visible that have been held for a while, some of them; returns in how
+        many seconds to call this again, or None."""
+        now = time.monotonic()
+        for _ in range(_SHOWN_AT_ONCE):
+            if not self._fresh:
+                return None
+            due, resource = self._fresh[0]
+            if due > now:
+                return due - now
+            self._fresh.popleft()
+            if resource.owners:
+                self._show(resource)
+        return _SHOW_PAUSE
+
+    def _show(self, resource: Resource) -> None:
+        """Make a lock visible: to ``lslocks``, and to other hosts by a note."""
+        filelock.show(resource.lock.fd, shared=resource.shared)
+        if resource.create and resource.space.directory and not resource.shared:
+            try:
+                filelock.write_note(resource.lock.fd, self._names.note(resource))
+                resource.noted = True
+            except OSError as error:
+                self._log.warning(f"{resource.path}: cannot be written: {error.strerror}")
+
+    # --- whether all is well
+
+    def is_in_place(self, resource: Resource) -> bool:
+        """Whether the locked file is still the one of that name. Raises OSError."""
+        return filelock.is_at(resource.lock.fd, resource.path, self._may_be_shared)
+
+    def renew(self, resource: Resource) -> bool:
+        """Ask a file system that can lose a lock for it once more; False where it is lost to
+        another. Raises OSError."""
+        lock = resource.lock
+        if lock.posix or not self._may_be_shared(lock.identity[0], resource.path):
+            return True
+        return filelock.renew(lock.fd, shared=resource.shared)
+
+    def retake(self, resource: Resource) -> None:
+        """Lock the file that has a resource's name now, in place of the one that had it.
+
+        Raises HeldError, VanishedError and OSError; then the lock is what it was.
+        """
+        lock = filelock.take(
+            resource.path,
+            shared=resource.shared,
+            create=True,
+            may_be_shared=self._may_be_shared,
+        )
+        number = self._numbers.take()
+        self._keeper.keep(lock.fd, lock_name(number))
+        old, old_number = resource.lock, resource.number
+        self._drop_identity(resource)
+        resource.lock, resource.number = lock, number
+        self._by_identity.setdefault(lock.identity, []).append(resource)
+        self.journal.write("relock", old_number, *resource.record())
+        filelock.let_go(old)
+        self._forgotten.append(old_number)
+        self._fresh.append((0.0, resource))
+
+    # --- being handed over
+
+    def records(self) -> Iterator[Record]:
+        """The state, for a new journal."""
+        for directory in self.spaces:
+            if directory:
+                yield ["space", directory]
+        for resource in self.resources():
+            yield ["lock", *resource.record()]
+
+    def restore(self, record: Record, fds: dict[str, int]) -> None:
+        """Take over a resource from the record of it and the descriptors that were kept."""
+        number, directory, name, identity, posix, shared, create, since, owners = record
+        fd = fds.pop(lock_name(number), None)
+        if fd is None:
+            self._log.error(f"the lock on '{directory}' '{name}' was not kept")
+            return
+        space = self.spaces[directory]
+        resource = Resource(
+            space,
+            name,
+            filelock.FileLock(fd, (identity[0], identity[1]), posix),
+            number=number,
+            shared=shared,
+            create=create,
+            since=since,
+            owners=[Owner.from_record(*owner) for owner in owners],
+        )
+        self._numbers.use(number)
+        resource.noted = True
+        self._add(resource)
+        for owner in resource.owners[1:]:
+            self._by_owner.setdefault(owner.pid, []).append(resource)
+        self._fresh.append((0.0, resource))
+
+    def _add(self, resource: Resource) -> None:
+        resource.space.resources[resource.name] = resource
+        self._by_identity.setdefault(resource.lock.identity, []).append(resource)
+        self._by_owner.setdefault(resource.owners[0].pid, []).append(resource)
+
+    def _drop_identity(self, resource: Resource) -> None:
+        same = self._by_identity[resource.lock.identity]
+        same.remove(resource)
+        if not same:
+            del self._by_identity[resource.lock.identity]
+
+    def _write_owners(self, resource: Resource) -> None:
+        owners = [owner.record() for owner in resource.owners]
+        self.journal.write("owners", resource.number, owners)

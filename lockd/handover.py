@@ -1,0 +1,166 @@
+"""From one process of the daemon to the next: after a crash by the service manager, which hands
+over what it kept, and for an upgrade by exec, which keeps the descriptors open.
+
+Either way the journal tells what they are.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+
+from lockd.journal import Journal, JournalError
+from lockd.keeper import client_name, inherited, journal_name
+from lockd.service import inbox_of
+from lockd.session import Session
+from lockd.space import Owner
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, MutableMapping
+    from typing import Any, Final
+
+    from lockd.daemon import Daemon
+
+#: The variable that tells a process after an exec which descriptor is the journal's.
+_VARIABLE: Final = "LOCKD_JOURNAL"
+
+
+class Inheritance:
+    """What a process has from the one before it: descriptors by name, and the journal, or None
+    where there was none before."""
+
+    def __init__(self, fds: dict[str, int], journal: Journal | None) -> None:
+        self.fds: Final = fds
+        self.journal: Final = journal
+
+    def settings(self) -> dict[str, Any] | None:
+        """The settings that were in force."""
+        found: dict[str, Any] | None = None
+        for kind, *fields in self.journal.read() if self.journal is not None else ():
+            if kind == "settings":
+                found = fields[0]
+        return found
+
+
+def receive(environment: MutableMapping[str, str]) -> Inheritance:
+    """What this process has from the one before it. Raises :class:`JournalError`."""
+    passed = environment.pop(_VARIABLE, "")
+    pid, _, fd = passed.partition(":")
+    if pid == str(os.getpid()) and fd.isdecimal():
+        return _received_in_place(int(fd), environment)
+    fds = inherited(environment)
+    journals = sorted(int(name[1:], 16) for name in fds if _is_journal(name))
+    if not journals:
+        return Inheritance(fds, None)
+    number = journals[-1]
+    return Inheritance(fds, Journal(fds.pop(journal_name(number)), number))
+
+
+def _received_in_place(fd: int, environment: MutableMapping[str, str]) -> Inheritance:
+    inherited(environment)  # what was passed to the first process of all is among ours
+    os.set_inheritable(fd, False)
+    journal = Journal(fd)
+    *_, (kind, number, fds) = journal.read()
+    if kind != "descriptors":
+        raise JournalError("the journal does not end as it does before an exec")
+    for each in fds.values():
+        os.set_inheritable(each, False)
+    journal.number = number
+    return Inheritance(fds, journal)
+
+
+def _is_journal(name: str) -> bool:
+    return name[:1] == "j" and name[1:].isalnum()
+
+
+def in_place(journal: Journal, fds: Mapping[str, int], command: list[str]) -> None:
+    """Replace this process by ``command``, which takes over; returns only by raising OSError."""
+    journal.write("descriptors", journal.number, dict(fds))
+    environment = {**os.environ, _VARIABLE: f"{os.getpid()}:{journal.fd}"}
+    kept = [*fds.values(), journal.fd]
+    for fd in kept:
+        os.set_inheritable(fd, True)
+    try:
+        os.execve(command[0], command, environment)
+    finally:
+        for fd in kept:
+            os.set_inheritable(fd, False)
+
+
+def command_line() -> list[str]:
+    """How this process was started, in a way that does not depend on where it is run."""
+    arguments = [*sys.orig_argv]
+    arguments[0] = sys.executable
+    return [
+        os.path.abspath(each) if each == sys.argv[0] and os.path.exists(each) else each
+        for each in arguments
+    ]
+
+
+def restore(inheritance: Inheritance, daemon: Daemon) -> None:
+    """Take over the state that the journal tells of, with the descriptors that are there.
+
+    A client whose connection was not kept, or that was being served when the process ended, is
+    hung up, as if it had closed its connection.
+    """
+    journal = inheritance.journal
+    assert journal is not None
+    spaces: dict[str, None] = {}
+    locks: dict[int, list[Any]] = {}
+    clients: dict[int, dict[str, Any]] = {}
+    dying: dict[int, int] = {}
+    for kind, *fields in journal.read():
+        first = fields[0]
+        if kind == "lock":
+            locks[first] = fields
+        elif kind == "owners":
+            locks[first][-1] = fields[1]
+        elif kind == "relock":
+            del locks[first]
+            locks[fields[1]] = fields[1:]
+        elif kind == "unlock":
+            del locks[first]
+        elif kind == "client":
+            clients[first] = {"client": fields}
+        elif kind in ("owner", "restricted", "received", "unsent"):
+            clients[first][kind] = fields
+        elif kind == "gone":
+            del clients[first]
+        elif kind == "space":
+            spaces[first] = None
+        elif kind == "dying":
+            dying[first] = fields[1]
+        elif kind == "dead":
+            dying.pop(first, None)
+    for directory in spaces:
+        daemon.engine.know_lockspace(directory)
+    for record in locks.values():
+        daemon.engine.restore(record, inheritance.fds)
+    for client in clients.values():
+        _restore_client(client, inheritance.fds, daemon, journal.served)
+    for pid, started in dying.items():
+        daemon.guests.end(pid, started)
+
+
+def _restore_client(
+    record: dict[str, Any], fds: dict[str, int], daemon: Daemon, served: int
+) -> None:
+    number, name, uid, gid, pid, since = record["client"]
+    service = daemon.services[name]
+    fd = fds.pop(client_name(number), -1)
+    connection = socket.socket(fileno=fd) if fd >= 0 else socket.socket(socket.AF_UNIX)
+    session = Session(number, service, connection, uid=uid, gid=gid, pid=pid, since=since)
+    daemon.numbers.use(number)
+    if "owner" in record:
+        _, owner, session.started = record["owner"]
+        session.owner = Owner.from_record(*owner)
+    session.restricted = "restricted" in record
+    if "received" in record:
+        session.inbox = inbox_of(*record["received"][1:])
+    if "unsent" in record:
+        session.unsent = bytes.fromhex(record["unsent"][1])
+    service.restore(session)
+    if fd < 0 or number == served:
+        service.hang_up(session)

@@ -1,0 +1,116 @@
+"""The event loop: descriptors, timers and signals, in one thread.
+
+A call takes microseconds, and the loop is a good part of them. So it is no more than a table from
+descriptors to functions around epoll(7), whose cost does not grow with the number of idle clients.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import os
+import select
+import signal
+import time
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Final
+
+    #: What is called with the events (``select.EPOLL*``) of a descriptor.
+    Handler = Callable[[int], object]
+
+#: How many descriptors are looked after before the timers are looked at again.
+_BATCH: Final = 64
+
+
+class Timer:
+    """Something to be done at a time; ``cancel`` has it not done."""
+
+    __slots__ = ("callback",)
+
+    def __init__(self, callback: Callable[[], object]) -> None:
+        self.callback: Callable[[], object] | None = callback
+
+    def cancel(self) -> None:
+        """Forget about it."""
+        self.callback = None
+
+
+class Loop:
+    """Calls functions when something happens, until :meth:`stop` is called."""
+
+    def __init__(self) -> None:
+        self._epoll: Final = select.epoll()
+        self._handlers: Final[dict[int, Handler]] = {}
+        self._timers: Final[list[tuple[float, int, Timer]]] = []
+        self._count: Final = itertools.count()
+        self._running = False
+        self._signals: Final[dict[int, Callable[[], object]]] = {}
+        self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self.watch(self._wake_read, select.EPOLLIN, self._on_signals)
+
+    def watch(self, fd: int, events: int, handler: Handler) -> None:
+        """Call ``handler`` when one of ``events`` happens to ``fd``."""
+        self._epoll.register(fd, events)
+        self._handlers[fd] = handler
+
+    def change(self, fd: int, events: int) -> None:
+        """Look for other events of ``fd`` from now on."""
+        self._epoll.modify(fd, events)
+
+    def unwatch(self, fd: int) -> None:
+        """Look no more at ``fd``, which is still open."""
+        if self._handlers.pop(fd, None) is not None:
+            self._epoll.unregister(fd)
+
+    def after(self, seconds: float, callback: Callable[[], object]) -> Timer:
+        """Call ``callback`` once, in so many seconds."""
+        timer = Timer(callback)
+        heapq.heappush(self._timers, (time.monotonic() + seconds, next(self._count), timer))
+        return timer
+
+    def on_signal(self, number: int, callback: Callable[[], object]) -> None:
+        """Call ``callback`` when the process gets a signal."""
+        self._signals[number] = callback
+        # The number goes through the pipe; the handler has to be there for that.
+        signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
+        signal.signal(number, lambda *_: None)
+
+    def stop(self) -> None:
+        """Have :meth:`run` return."""
+        self._running = False
+
+    def run(self) -> None:
+        """Look after everything until :meth:`stop`."""
+        self._running = True
+        poll, handlers, timers = self._epoll.poll, self._handlers, self._timers
+        while self._running:
+            for fd, events in poll(self._until_next() if timers else None, _BATCH):
+                # One that was closed by what happened to another just now.
+                handler = handlers.get(fd)
+                if handler is not None:
+                    handler(events)
+            if timers:
+                self._run_due()
+
+    def _until_next(self) -> float:
+        # A little more than the time left: epoll counts in milliseconds, and would wake us early.
+        return max(0.0, self._timers[0][0] - time.monotonic() + 0.001)
+
+    def _run_due(self) -> None:
+        now = time.monotonic()
+        while self._timers and self._timers[0][0] <= now:
+            callback = heapq.heappop(self._timers)[2].callback
+            if callback is not None:
+                callback()
+
+    def _on_signals(self, _: int) -> None:
+        try:
+            numbers = os.read(self._wake_read, 256)
+        except BlockingIOError:
+            return
+        for number in dict.fromkeys(numbers):
+            if number in self._signals:
+                self._signals[number]()

@@ -1,0 +1,402 @@
+"""The command line: virtlockd's, word for word, and some of our own.
+
+``lockd`` alone is the daemon. Without a service manager it runs under a small supervisor of its
+own (:mod:`lockd.supervisor`). ``lockd status`` and ``lockd locks`` ask a running one.
+"""
+
+from __future__ import annotations
+
+import getopt
+import os
+import sys
+from contextlib import suppress
+
+from lockd import __version__
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Final
+
+    from lockd.log import Logging
+    from lockd.settings import Settings
+
+# Exit statuses: virtlockd's where it has one, else sysexits.h's for a bad configuration.
+OK: Final = 0
+BAD_USAGE: Final = 1
+BAD_PID_FILE: Final = 1
+BAD_RUN_DIRECTORY: Final = 2
+BAD_SOCKET: Final = 6
+BAD_CONFIGURATION: Final = 78
+
+_USAGE: Final = """\
+Usage:
+  {program} [options]
+  {program} status [--json]
+  {program} locks [--json]
+
+Options:
+  -h | --help            Display program help
+  -v | --verbose         Verbose messages
+  -d | --daemon          Run as a daemon & write PID file
+  -t | --timeout <secs>  Exit after timeout period
+  -f | --config <file>   Configuration file
+  -V | --version         Display version information
+  -p | --pid-file <file> Change name of PID file
+       --check-config    Check the configuration, and do no more
+       --check-interval <secs>
+                         Look at every lock that often (10; 0: never)
+       --takes-over <n>  Whether it can take over from a daemon whose journal
+                         has that format (exit status 0 or 1), for SIGUSR1
+
+lockd holds the locks of running guests, in virtlockd's place. 'status' and
+'locks' ask a running lockd how it does and what it holds.
+
+    Configuration file (unless overridden by -f):
+      {configuration}/virtlockd.conf
+
+    Sockets:
+      {run}/virtlockd-sock
+      {run}/virtlockd-admin-sock
+
+    PID file (unless overridden by -p):
+      {pid_file}
+
+Exit status: 0 fine, 1 wrong usage or another one running, 2 no run directory,
+6 no socket, 78 an error in the configuration.
+"""
+
+
+class Options:
+    """What the command line asks for."""
+
+    def __init__(self) -> None:
+        self.verbose = False
+        self.daemon = False
+        self.timeout = 0
+        self.config: str | None = None
+        self.pid_file = ""
+        self.check_config = False
+        self.check_interval = 10.0
+        self.takes_over: int | None = None
+
+
+class Paths:
+    """Where the daemon of this user has its files."""
+
+    def __init__(self) -> None:
+        self.privileged: Final = os.geteuid() == 0
+        cache = os.path.join(
+            os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "libvirt"
+        )
+        if self.privileged:
+            self.run = "/run/libvirt"
+            self.log = "/var/log/libvirt/virtlockd.log"
+            self.pid_file = "/run/virtlockd.pid"
+        else:
+            runtime = os.environ.get("XDG_RUNTIME_DIR")
+            self.run = os.path.join(runtime, "libvirt") if runtime else cache
+            self.log = os.path.join(cache, "virtlockd.log")
+            self.pid_file = os.path.join(self.run, "virtlockd.pid")
+
+    def socket(self, service: str) -> str:
+        """The socket of a service."""
+        return os.path.join(
+            self.run, "virtlockd-admin-sock" if service == "admin" else "virtlockd-sock"
+        )
+
+    @property
+    def notify(self) -> str:
+        """The notify socket of our own supervisor."""
+        return os.path.join(self.run, "virtlockd-notify")
+
+    def descriptions(self) -> list[str]:
+        """The directories where libvirt describes guests, those that run first."""
+        if self.privileged:
+            return [
+                "/run/libvirt/qemu",
+                "/etc/libvirt/qemu",
+                "/run/libvirt/libxl",
+                "/etc/libvirt/libxl",
+            ]
+        from lockd.settings import configuration_directory
+
+        return [
+            os.path.join(self.run, "qemu", "run"),
+            os.path.join(configuration_directory(), "qemu"),
+        ]
+
+
+def entry() -> None:
+    """The program."""
+    sys.exit(main(sys.argv[1:]))
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the program; returns its exit status."""
+    if arguments and arguments[0] in ("status", "locks"):
+        from lockd.query import main as query
+
+        return query(arguments, Paths().socket("admin"))
+    try:
+        options = _parse(arguments)
+    except getopt.GetoptError as error:
+        _complain(error.msg)
+        sys.stderr.write(_usage())
+        return BAD_USAGE
+    if options is None:
+        return OK
+    if options.takes_over is not None:
+        return _takes_over(options)
+    return _run(options)
+
+
+def _parse(arguments: Sequence[str]) -> Options | None:
+    """The options; None where the help or the version was all that was asked for. Raises
+    GetoptError."""
+    found, _ = getopt.gnu_getopt(
+        list(arguments),
+        "ldf:t:p:vVh",
+        [
+            "verbose",
+            "daemon",
+            "config=",
+            "timeout=",
+            "pid-file=",
+            "version",
+            "help",
+            "check-config",
+            "check-interval=",
+            "takes-over=",
+        ],
+    )
+    options = Options()
+    for option, value in found:
+        if option in ("-h", "--help"):
+            sys.stderr.write(_usage())
+            return None
+        if option in ("-V", "--version"):
+            sys.stdout.write(f"{_program()} (lockcfg) {__version__}\n")
+            return None
+        if option in ("-v", "--verbose"):
+            options.verbose = True
+        elif option in ("-d", "--daemon"):
+            options.daemon = True
+        elif option in ("-f", "--config"):
+            options.config = os.path.abspath(value)
+        elif option in ("-p", "--pid-file"):
+            options.pid_file = os.path.abspath(value)
+        elif option in ("-t", "--timeout"):
+            options.timeout = int(_number(option, value, whole=True))
+        elif option == "--check-config":
+            options.check_config = True
+        elif option == "--check-interval":
+            options.check_interval = _number(option, value)
+        elif option == "--takes-over":
+            options.takes_over = int(_number(option, value, whole=True))
+    return options
+
+
+def _number(option: str, value: str, *, whole: bool = False) -> float:
+    digits = value if whole else value.replace(".", "", 1)
+    if not (digits.isascii() and digits.isdecimal()) or float(value) >= 1 << 31:
+        raise getopt.GetoptError(f"'{value}' is no number of seconds, as {option} takes it")
+    return float(value)
+
+
+def _takes_over(options: Options) -> int:
+    """Whether this version can go on from a journal of that format, with this configuration."""
+    from lockd.journal import READABLE
+
+    if options.takes_over not in READABLE:
+        _complain(f"this version knows no journal of format {options.takes_over}")
+        return 1
+    return 0 if _read_settings(options) is not None else 1
+
+
+def _read_settings(options: Options) -> Settings | None:
+    """The settings; None where the configuration has errors, which have been told."""
+    from lockd.settings import SettingsError, read_settings
+
+    try:
+        return read_settings(session=os.geteuid() != 0, file=options.config)
+    except SettingsError as error:
+        for line in str(error).splitlines():
+            _complain(line)
+        return None
+
+
+def _run(options: Options) -> int:
+    from lockd import supervisor
+
+    if options.check_config:
+        settings = _read_settings(options)
+        for warning in settings.warnings if settings is not None else ():
+            _complain(f"warning: {warning}")
+        return OK if settings is not None else BAD_CONFIGURATION
+    paths = Paths()
+    managed = bool(os.environ.get("NOTIFY_SOCKET")) or supervisor.VARIABLE in os.environ
+    if managed:
+        return _serve(options, paths)
+    # Before anything is there to be seen: a daemon in the background would tell nobody.
+    if _read_settings(options) is None:
+        return BAD_CONFIGURATION
+    return _supervise(options, paths)
+
+
+def _supervise(options: Options, paths: Paths) -> int:
+    """Run the daemon as a child, and start it again when it dies."""
+    from lockd import background, handover, supervisor
+
+    status = _make_run_directory(paths)
+    if status:
+        return status
+    parent = background.detach(_program(), paths.log) if options.daemon else background.Foreground()
+    try:
+        pid_file = background.PidFile(options.pid_file or paths.pid_file)
+    except OSError as error:
+        _complain(f"Failed to acquire pid file '{error.filename}': {error.strerror}")
+        return parent.failed("Unable to obtain pidfile", BAD_PID_FILE)
+    logging = _logging(options, paths)
+    try:
+        boss = supervisor.Supervisor(
+            handover.command_line(),
+            paths.notify,
+            logging.part("locking.lock_daemon"),
+            parent.ready,
+        )
+    except OSError as error:
+        _complain(f"Failed to bind socket to '{paths.notify}': {error.strerror}")
+        return parent.failed("Unable to bind a socket", BAD_SOCKET)
+    status = boss.run()
+    for service in ("virtlockd", "admin"):
+        with suppress(FileNotFoundError):
+            os.unlink(paths.socket(service))
+    pid_file.remove()
+    return parent.failed("The daemon did not start", status) if status else OK
+
+
+def _serve(options: Options, paths: Paths) -> int:
+    """Be the daemon."""
+    from lockd import handover
+    from lockd.background import raise_descriptor_limit, take_name
+    from lockd.daemon import LISTENING, Daemon
+    from lockd.journal import JournalError
+    from lockd.keeper import Keeper
+    from lockd.names import Names
+    from lockd.service import bind
+    from lockd.settings import Settings
+
+    os.umask(0o077)
+    take_name("lockd")
+    raise_descriptor_limit()
+    logging = _logging(options, paths)
+    log = logging.part("locking.lock_daemon")
+    try:
+        inheritance = handover.receive(os.environ)
+    except JournalError as error:
+        log.error(f"the locks of the daemon before this one cannot be taken over: {error}")
+        return 1
+    settings = _read_settings(options)
+    if settings is None:
+        before = inheritance.settings()
+        if before is None:
+            return BAD_CONFIGURATION
+        log.error("the configuration has errors: going on with the settings as they were")
+        settings = Settings.from_record(before)
+    _configure(logging, settings, options)
+    for warning in settings.warnings:
+        log.warning(warning)
+    status = _make_run_directory(paths)
+    if status:
+        return status
+    keeper = Keeper(os.environ.get("NOTIFY_SOCKET", ""))
+    daemon = Daemon(
+        settings,
+        inheritance,
+        keeper,
+        logging,
+        Names(os.uname().nodename, paths.descriptions()),
+        timeout=options.timeout,
+        interval=options.check_interval,
+    )
+    listening = {
+        service: inheritance.fds.pop(name)
+        for service, name in LISTENING.items()
+        if name in inheritance.fds
+    }
+    if inheritance.journal is None and inheritance.fds:
+        log.error(f"sockets that nobody asked for: {', '.join(inheritance.fds)}")
+        return BAD_SOCKET
+    if not listening:
+        for service in LISTENING:
+            path = paths.socket(service)
+            try:
+                listening[service] = bind(path)
+            except OSError as error:
+                log.error(f"Failed to bind socket to '{path}': {error.strerror}")
+                return BAD_SOCKET
+            keeper.keep(listening[service], LISTENING[service])
+    daemon.start(listening)
+    daemon.loop.run()
+    return OK
+
+
+def _logging(options: Options, paths: Paths) -> Logging:
+    """The log as it is before the configuration has been read."""
+    from lockd.log import INFO, LogError, Logging, default_output
+
+    logging = Logging()
+    try:
+        logging.set_outputs(default_output(daemon=options.daemon, file=paths.log))
+    except LogError as error:
+        _complain(str(error))
+    if options.verbose:
+        logging.level = INFO
+    return logging
+
+
+def _configure(logging: Logging, settings: Settings, options: Options) -> None:
+    """Log as the configuration, or else the environment, says."""
+    from lockd.log import LogError, parse_level
+
+    environment = os.environ
+    try:
+        logging.level = settings.log_level
+        if environment.get("LIBVIRT_DEBUG"):
+            logging.level = parse_level(environment["LIBVIRT_DEBUG"])
+        if options.verbose:
+            logging.level = min(logging.level, 2)
+        logging.set_filters(environment.get("LIBVIRT_LOG_FILTERS") or settings.log_filters)
+        logging.set_outputs(environment.get("LIBVIRT_LOG_OUTPUTS") or settings.log_outputs)
+    except LogError as error:
+        logging.part("locking.lock_daemon").error(str(error))
+
+
+def _make_run_directory(paths: Paths) -> int:
+    try:
+        os.makedirs(paths.run, 0o755 if paths.privileged else 0o700, exist_ok=True)
+    except OSError as error:
+        _complain(f"unable to create rundir {paths.run}: {error.strerror}")
+        return BAD_RUN_DIRECTORY
+    return OK
+
+
+def _program() -> str:
+    return os.path.basename(sys.argv[0]) if sys.argv[0] else "lockd"
+
+
+def _complain(message: str) -> None:
+    sys.stderr.write(f"{_program()}: {message}\n")
+
+
+def _usage() -> str:
+    paths = Paths()
+    from lockd.settings import configuration_directory
+
+    return _USAGE.format(
+        program=_program(),
+        configuration=configuration_directory(),
+        run=paths.run,
+        pid_file=paths.pid_file,
+    )

@@ -1,0 +1,97 @@
+"""The programs of the RPC protocol that the daemon serves: one folder each, one file a procedure.
+
+To add a procedure, write its file with a function ``call`` and put it in the table of its
+program, by its number. Nothing here reads or writes a socket.
+"""
+
+from __future__ import annotations
+
+import traceback
+
+from lockd.wire.fault import FROM_RPC, INTERNAL_ERROR, RPC, Fault, fault
+from lockd.wire.message import (
+    CALL,
+    CALL_WITH_FDS,
+    ERROR,
+    HEADER_SIZE,
+    MESSAGE,
+    STREAM,
+    Header,
+    pack_message,
+    pack_reply,
+    read_header,
+)
+from lockd.wire.xdr import DecodeError, Reader
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Any, Final
+
+    from lockd.log import Log
+    from lockd.session import Session
+
+    #: What answers a call: the daemon, whose call it is, the arguments; it returns the payload of
+    #: the reply and raises Fault, or DecodeError before it has done anything.
+    Procedure = Callable[[Any, Session, Reader], bytes]
+
+    #: The procedures of the programs that a service has, by program and version, by number.
+    Programs = Mapping[tuple[int, int], Mapping[int, Procedure]]
+
+# The keepalive program: a ping is answered whoever sends it.
+_KEEPALIVE: Final = 0x6B656570
+_PING: Final = 1
+_PONG: Final = Header(0, _KEEPALIVE, 1, 2, MESSAGE, 0, 0)
+
+
+class HangUpError(Exception):
+    """The connection is to be closed without an answer; the text says why."""
+
+
+def answer(message: bytes, programs: Programs, daemon: object, session: Session, log: Log) -> bytes:
+    """The reply to a message; empty where none is due. Raises :class:`HangUpError`."""
+    header = read_header(message)
+    if header.type != CALL:
+        return _answer_other(header, programs, log)
+    try:
+        procedures = programs.get((header.program, header.version))
+        if procedures is None:
+            raise fault(
+                RPC,
+                FROM_RPC,
+                f"Cannot find program {_signed(header.program)} version {_signed(header.version)}",
+            )
+        if header.status:
+            raise fault(RPC, FROM_RPC, f"Unexpected message status {header.status}")
+        procedure = procedures.get(header.procedure)
+        if procedure is None:
+            raise fault(RPC, FROM_RPC, f"unknown procedure: {header.procedure}")
+        try:
+            return pack_reply(header, procedure(daemon, session, Reader(message, HEADER_SIZE)))
+        except DecodeError as error:
+            log.error(f"client {session.number}: {error}")
+            raise fault(RPC, FROM_RPC, "Unable to decode message payload") from None
+    except Fault as error:
+        log.error(f"client {session.number}: {error.message}")
+        return pack_reply(header, error.pack(), ERROR)
+    except Exception:  # noqa: BLE001 - one call must not end the service of all the others
+        log.error(f"client {session.number}: {traceback.format_exc()}")
+        internal = fault(INTERNAL_ERROR, FROM_RPC, "the lock daemon has logged an error of its own")
+        return pack_reply(header, internal.pack(), ERROR)
+
+
+def _answer_other(header: Header, programs: Programs, log: Log) -> bytes:
+    """The reply to a message that is no call."""
+    if (header.program, header.version, header.type) == (_KEEPALIVE, 1, MESSAGE):
+        return pack_message(_PONG) if header.procedure == _PING else b""
+    if (header.program, header.version) in programs:
+        if header.type == CALL_WITH_FDS:
+            raise HangUpError("a call with descriptors, which no procedure takes")
+        if header.type != STREAM:
+            log.error(f"Unexpected message type {header.type & 0xFFFFFFFF}")
+    return b""
+
+
+def _signed(number: int) -> int:
+    """An unsigned number as libvirt prints it."""
+    return number - (1 << 32) if number >> 31 else number

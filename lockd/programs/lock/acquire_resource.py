@@ -1,0 +1,26 @@
+"""ACQUIRE_RESOURCE: lock a resource. Arguments: path of the lockspace, name, flags.
+
+Flags: 1 shared, 2 make the file if it is missing, and remove it at the release.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from lockd.daemon import Daemon
+    from lockd.session import Session
+    from lockd.wire.xdr import Reader
+
+SHARED = 1
+AUTOCREATE = 2
+
+
+def call(daemon: Daemon, session: Session, arguments: Reader) -> bytes:
+    """Lock the file of the resource for the owner that the client has registered as."""
+    path, name, flags = arguments.string(), arguments.string(), arguments.uint()
+    session.check_flags(flags, SHARED | AUTOCREATE, "AcquireResource")
+    owner = session.check_registered()
+    daemon.engine.acquire(
+        path, name, owner, shared=bool(flags & SHARED), create=bool(flags & AUTOCREATE)
+    )
+    return b""

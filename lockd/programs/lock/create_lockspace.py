@@ -1,0 +1,20 @@
+"""CREATE_LOCKSPACE: make a lockspace if nobody has made it yet. Arguments: path.
+
+libvirt calls it at its start, without being anybody's, for the directories of its configuration.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from lockd.daemon import Daemon
+    from lockd.session import Session
+    from lockd.wire.xdr import Reader
+
+
+def call(daemon: Daemon, session: Session, arguments: Reader) -> bytes:
+    """Make the directory, if need be, and know it as a lockspace."""
+    path = arguments.string()
+    session.check_unrestricted()
+    daemon.engine.create_lockspace(path)
+    return b""

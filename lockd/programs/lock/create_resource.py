@@ -1,0 +1,18 @@
+"""CREATE_RESOURCE: make the file of a resource. Arguments: path of the lockspace, name, flags."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from lockd.daemon import Daemon
+    from lockd.session import Session
+    from lockd.wire.xdr import Reader
+
+
+def call(daemon: Daemon, session: Session, arguments: Reader) -> bytes:
+    """Make an empty file, if there is none yet."""
+    path, name = arguments.string(), arguments.string()
+    session.check_flags(arguments.uint(), 0, "CreateResource")
+    session.check_registered()
+    daemon.engine.create_resource(path, name)
+    return b""

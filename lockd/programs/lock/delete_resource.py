@@ -1,0 +1,18 @@
+"""DELETE_RESOURCE: remove the file of a resource. Arguments: path of the lockspace, name, flags."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from lockd.daemon import Daemon
+    from lockd.session import Session
+    from lockd.wire.xdr import Reader
+
+
+def call(daemon: Daemon, session: Session, arguments: Reader) -> bytes:
+    """Remove the file, unless a guest of this host holds the resource."""
+    path, name = arguments.string(), arguments.string()
+    session.check_flags(arguments.uint(), 0, "DeleteResource")
+    session.check_registered()
+    daemon.engine.delete_resource(path, name)
+    return b""

@@ -1,0 +1,33 @@
+"""REGISTER: tell whose locks it is about. Arguments: uuid (16 bytes), name, id, pid, flags.
+
+Once more is fine, and then counts. The id 0 is no guest's.
+"""
+
+from __future__ import annotations
+
+from lockd.process import start_time
+from lockd.session import not_registered
+from lockd.space import Owner
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from lockd.daemon import Daemon
+    from lockd.session import Session
+    from lockd.wire.xdr import Reader
+
+
+def call(daemon: Daemon, session: Session, arguments: Reader) -> bytes:
+    """Remember the owner that the client acts for."""
+    uuid = arguments.opaque(16)
+    name = arguments.string()
+    number = arguments.uint()
+    pid = arguments.uint()
+    flags = arguments.uint()
+    session.check_flags(flags, 0, "Register")
+    session.check_unrestricted()
+    if not number:
+        raise not_registered()
+    session.owner = Owner(name, uuid, number, pid)
+    session.started = start_time(pid) if session.is_guest else 0
+    daemon.journal.write("owner", session.number, session.owner.record(), session.started)
+    return b""

@@ -1,0 +1,18 @@
+"""RELEASE_RESOURCE: let go of a resource. Arguments: path of the lockspace, name, flags."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from lockd.daemon import Daemon
+    from lockd.session import Session
+    from lockd.wire.xdr import Reader
+
+
+def call(daemon: Daemon, session: Session, arguments: Reader) -> bytes:
+    """Let go what the owner holds that the client has registered as."""
+    path, name = arguments.string(), arguments.string()
+    session.check_flags(arguments.uint(), 0, "ReleaseResource")
+    owner = session.check_registered()
+    daemon.engine.release(path, name, owner)
+    return b""

@@ -1,0 +1,22 @@
+"""RESTRICT: give up the right to call anything more. Arguments: flags.
+
+A guest's own connection is restricted before the guest runs: it says by staying open that the
+guest lives, and nothing that the guest could break into gets at locks through it.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from lockd.daemon import Daemon
+    from lockd.session import Session
+    from lockd.wire.xdr import Reader
+
+
+def call(daemon: Daemon, session: Session, arguments: Reader) -> bytes:
+    """Refuse all that the client calls from now on."""
+    session.check_flags(arguments.uint(), 0, "Restrict")
+    session.check_registered()
+    session.restricted = True
+    daemon.journal.write("restricted", session.number)
+    return b""

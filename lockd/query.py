@@ -1,0 +1,156 @@
+"""``lockd status`` and ``lockd locks``: ask a running daemon, and show what it says."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import socket
+import sys
+import time
+
+from lockd.programs.inspect import LOCKS, PROGRAM, STATUS, VERSION
+from lockd.wire.inbox import Inbox
+from lockd.wire.message import CALL, ERROR, HEADER_SIZE, OK, Header, pack_message, read_header
+from lockd.wire.xdr import DecodeError, Reader
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from typing import Any, Final
+
+#: How long an answer may take, in seconds.
+_PATIENCE: Final = 30.0
+
+_MAX_ANSWER: Final = 32 * 1024 * 1024
+
+
+class QueryError(Exception):
+    """The daemon cannot be asked, or is not ours; the text says why."""
+
+
+def main(arguments: Sequence[str], address: str) -> int:
+    """Run the command; returns its exit status."""
+    parser = argparse.ArgumentParser(
+        prog=f"lockd {arguments[0]}",
+        description={
+            "status": "How the running lockd does. Exit status: 0 fine, 1 locks are in danger,"
+            " 3 it cannot be asked.",
+            "locks": "The locks that the running lockd holds. Exit status: 0 fine, 1 some are in"
+            " danger, 3 it cannot be asked.",
+        }[arguments[0]],
+        allow_abbrev=False,
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    parser.add_argument("--socket", default=address, help=f"the admin socket ({address})")
+    options = parser.parse_args(arguments[1:])
+    try:
+        answer = ask(options.socket, STATUS if arguments[0] == "status" else LOCKS)
+    except QueryError as error:
+        sys.stderr.write(f"lockd {arguments[0]}: {error}\n")
+        return 3
+    if options.json:
+        sys.stdout.write(json.dumps(answer, indent=2) + "\n")
+    elif arguments[0] == "status":
+        _show_status(answer)
+    else:
+        _show_locks(answer)
+    problems = answer["problems"] if isinstance(answer, dict) else answer
+    return int(any(each["problem"] for each in problems))
+
+
+def ask(address: str, procedure: int) -> Any:
+    """What the daemon answers. Raises :class:`QueryError`."""
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            connection.settimeout(_PATIENCE)
+            connection.connect(address)
+            connection.sendall(pack_message(Header(0, PROGRAM, VERSION, procedure, CALL, 1, OK)))
+            reply = _receive(connection)
+    except OSError as error:
+        raise QueryError(
+            f"no lock daemon answers at {address}: {error.strerror or error}"
+        ) from error
+    try:
+        if read_header(reply).status == ERROR:
+            raise QueryError(f"what answers at {address} is no lockd, but another lock daemon")
+        return json.loads(Reader(reply, HEADER_SIZE).string(_MAX_ANSWER))
+    except (DecodeError, ValueError) as error:
+        raise QueryError(f"what answers at {address} makes no sense: {error}") from error
+
+
+def _receive(connection: socket.socket) -> bytes:
+    inbox = Inbox(kept=_MAX_ANSWER)
+    while data := connection.recv(1 << 20):
+        for message in inbox.feed(data):
+            return message
+    raise QueryError("the lock daemon closed the connection")
+
+
+def _show_status(status: dict[str, Any]) -> None:
+    clients = status["clients"]
+    rows = [
+        ("version", f"{status['version']}, pid {status['pid']}, since {_when(status['since'])}"),
+        ("locks", str(status["locks"])),
+        *(
+            (f"clients ({name})", f"{each['connected']} of at most {each['max']}")
+            for name, each in clients.items()
+        ),
+        ("lockspaces", ", ".join(status["lockspaces"]) or "none: disks are locked themselves"),
+        ("after a crash", _KEEPERS.get(status["keeper"], f"in danger: {status['keeper']}")),
+    ]
+    _table(rows)
+    for warning in status["warnings"]:
+        _line(f"warning: {warning}")
+    for problem in status["problems"]:
+        _line(f"DANGER: {problem['path']}: {problem['problem']}")
+
+
+_KEEPERS: Final = {
+    "ok": "the locks are kept by the service manager",
+    "none": "the locks are lost: there is no service manager to keep them",
+}
+
+
+def _show_locks(locks: list[dict[str, Any]]) -> None:
+    rows = [("LOCKSPACE", "RESOURCE", "DISK", "OWNER", "PID", "MODE", "SINCE", "STATE")]
+    for lock in locks:
+        for owner in lock["owners"]:
+            rows.append(
+                (
+                    lock["lockspace"] or "-",
+                    lock["resource"],
+                    lock["disk"] or "-",
+                    owner["guest"],
+                    str(owner["pid"]),
+                    lock["mode"],
+                    _when(lock["since"]),
+                    lock["problem"] or "healthy",
+                )
+            )
+    _table(rows)
+
+
+def _table(rows: Sequence[Sequence[str]]) -> None:
+    shown = [[_escaped(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*shown, strict=True)]
+    for row in shown:
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        _line("  ".join(cells).rstrip())
+
+
+def _line(text: str) -> None:
+    sys.stdout.write(_escaped(text) + "\n")
+
+
+def _escaped(text: str) -> str:
+    """Names are whatever somebody made of them: none may drive the terminal."""
+    return "".join(_printable(text))
+
+
+def _printable(text: str) -> Iterable[str]:
+    for character in text:
+        yield character if character.isprintable() else f"\\x{ord(character):02x}"
+
+
+def _when(seconds: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))

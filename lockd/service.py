@@ -1,0 +1,299 @@
+"""A socket that clients connect to: who may, how many, and their messages in and out."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from functools import partial
+from select import EPOLLIN, EPOLLOUT
+from struct import Struct
+
+from lockd.keeper import client_name
+from lockd.programs import HangUpError, answer
+from lockd.session import Session
+from lockd.wire.fault import FROM_RPC, RPC, fault
+from lockd.wire.inbox import Inbox
+from lockd.wire.message import ERROR, pack_reply, read_header
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
+
+    from lockd.daemon import Daemon
+    from lockd.programs import Programs
+
+#: How much is read from a client at once, in bytes: some thirty calls.
+_READ: Final = 4096
+
+#: How many clients beyond the limit may wait to be told so, and for how long, in seconds.
+_REFUSED: Final = 64
+_REFUSED_FOR: Final = 5.0
+
+#: How long to wait before connections are taken again when a descriptor was not to be had.
+_PAUSE: Final = 0.1
+
+_BACKLOG: Final = 30
+_CREDENTIALS: Final = Struct("iII")
+_BETWEEN_MESSAGES: Final = (b"", 0)
+
+
+class Service:
+    """A socket, its clients and the programs they may call.
+
+    ``name`` is libvirt's: ``virtlockd`` or ``admin``. ``max_clients`` may change at any time; who
+    is connected stays.
+    """
+
+    def __init__(self, name: str, programs: Programs, max_clients: int, daemon: Daemon) -> None:
+        self.name: Final = name
+        self.max_clients = max_clients
+        self.clients: Final[dict[int, Session]] = {}
+        self._refused: Final[set[Session]] = set()
+        self._programs: Final = programs
+        self._daemon: Final = daemon
+        self._loop: Final = daemon.loop
+        self._keeper: Final = daemon.keeper
+        self._log: Final = daemon.logging.part("rpc.netserver")
+        self._uid: Final = os.geteuid()
+        self._listening: socket.socket | None = None
+
+    def listen(self, fd: int) -> None:
+        """Take connections from the listening socket ``fd``."""
+        self._listening = socket.socket(fileno=fd)
+        self._listening.setblocking(False)
+        self._loop.watch(fd, EPOLLIN, self._on_connection)
+
+    @property
+    def fd(self) -> int:
+        """The listening socket; -1 where there is none."""
+        return -1 if self._listening is None else self._listening.fileno()
+
+    # --- connections
+
+    def _on_connection(self, _: int) -> None:
+        assert self._listening is not None
+        try:
+            connection, _ = self._listening.accept()
+        except BlockingIOError:
+            return
+        except OSError as error:
+            if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
+                self._log.error(f"no more connections can be taken: {error.strerror}")
+                self._pause(_PAUSE)
+            return
+        credentials = connection.getsockopt(
+            socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size
+        )
+        pid, uid, gid = _CREDENTIALS.unpack(credentials)
+        if uid != self._uid:
+            self._log.error(f"operation forbidden: Disallowing client {pid} with uid {uid}")
+            connection.close()
+            return
+        connection.setblocking(False)
+        number = self._daemon.numbers.take()
+        session = Session(number, self, connection, uid=uid, gid=gid, pid=pid)
+        if len(self.clients) >= self.max_clients:
+            self._refuse(session)
+        else:
+            self._welcome(session)
+
+    def _welcome(self, session: Session) -> None:
+        fd = session.socket.fileno()
+        self._keeper.keep(fd, client_name(session.number))
+        self._daemon.journal.write("client", *self.record(session))
+        self.clients[session.number] = session
+        self._loop.watch(fd, EPOLLIN, partial(self._on_client, session))
+        self._daemon.check_idle()
+
+    def _refuse(self, session: Session) -> None:
+        """Wait for the client's first call, to answer it with the reason."""
+        if not self._refused:
+            self._log.warning(
+                f"{self._too_many()}: refusing the client with pid {session.pid} and others"
+            )
+        self._refused.add(session)
+        self._loop.watch(session.socket.fileno(), EPOLLIN, partial(self._on_refused, session))
+        self._loop.after(_REFUSED_FOR, partial(self._dismiss, session))
+        if len(self._refused) >= _REFUSED and self._listening is not None:
+            self._loop.unwatch(self._listening.fileno())
+
+    def _on_refused(self, session: Session, _: int) -> None:
+        try:
+            messages = session.inbox.feed(session.socket.recv(_READ))
+            if messages:
+                error = fault(RPC, FROM_RPC, self._too_many())
+                session.socket.send(pack_reply(read_header(messages[0]), error.pack(), ERROR))
+        except BlockingIOError:
+            return
+        except OSError:
+            pass
+        self._dismiss(session)
+
+    def _dismiss(self, session: Session) -> None:
+        if session not in self._refused:
+            return
+        self._refused.remove(session)
+        self._loop.unwatch(session.socket.fileno())
+        session.socket.close()
+        self._daemon.numbers.give_back(session.number)
+        if len(self._refused) == _REFUSED - 1:
+            self._resume()
+
+    def _too_many(self) -> str:
+        key = "admin_max_clients" if self.name == "admin" else "max_clients"
+        return f"Too many active clients: {key} is {self.max_clients}"
+
+    def _pause(self, seconds: float) -> None:
+        assert self._listening is not None
+        self._loop.unwatch(self._listening.fileno())
+        self._loop.after(seconds, self._resume)
+
+    def _resume(self) -> None:
+        if self._listening is not None:
+            self._loop.unwatch(self._listening.fileno())
+            self._loop.watch(self._listening.fileno(), EPOLLIN, self._on_connection)
+
+    def close(self) -> None:
+        """Take no more connections, and close all there are."""
+        if self._listening is not None:
+            self._loop.unwatch(self._listening.fileno())
+        for session in [*self._refused]:
+            self._dismiss(session)
+        for session in [*self.clients.values()]:
+            self.hang_up(session)
+
+    # --- messages
+
+    def _on_client(self, session: Session, events: int) -> None:
+        daemon = self._daemon
+        daemon.journal.serve(session.number)
+        if events & EPOLLIN and not session.unsent:
+            self._read(session)
+        elif session.unsent:
+            self._send(session, session.unsent)
+        else:
+            self.hang_up(session)
+        daemon.journal.serve(0)
+        daemon.after_call()
+
+    def _read(self, session: Session) -> None:
+        try:
+            data = session.socket.recv(_READ)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self.hang_up(session)
+            return
+        inbox = session.inbox
+        was_between = inbox.state == _BETWEEN_MESSAGES
+        replies = b""
+        why = ""
+        for message in inbox.feed(data):
+            try:
+                replies += answer(message, self._programs, self._daemon, session, self._log)
+            except HangUpError as error:
+                why = str(error)
+                break
+        if not (was_between and inbox.state == _BETWEEN_MESSAGES):
+            rest, skip = inbox.state
+            self._daemon.journal.write("received", session.number, rest.hex(), skip)
+        if replies:
+            self._send(session, replies)
+        if why or inbox.broken:
+            self._log.error(f"client {session.number} is hung up: {why or inbox.broken}")
+            self.hang_up(session)
+
+    def _send(self, session: Session, data: bytes) -> None:
+        if session.number not in self.clients:
+            return  # one of its own calls closed it
+        try:
+            sent = session.socket.send(data)
+        except BlockingIOError:
+            sent = 0
+        except OSError:
+            self.hang_up(session)
+            return
+        if sent == len(data) and not session.unsent:
+            return
+        # Nothing more is read from a client that does not read what it is told.
+        session.unsent = data[sent:]
+        self._daemon.journal.write("unsent", session.number, session.unsent.hex())
+        self._loop.change(session.socket.fileno(), EPOLLOUT if session.unsent else EPOLLIN)
+
+    def hang_up(self, session: Session) -> None:
+        """Close a client's connection, with what that means for a guest and its locks."""
+        if self.clients.pop(session.number, None) is None:
+            return
+        connection = session.socket
+        self._loop.unwatch(connection.fileno())
+        try:
+            connection.shutdown(socket.SHUT_RDWR)  # the copy that is kept must not keep it open
+        except OSError:
+            pass  # the peer has done it
+        connection.close()
+        self._keeper.forget(client_name(session.number))
+        self._daemon.journal.write("gone", session.number)
+        self._daemon.numbers.give_back(session.number)
+        self._daemon.on_hang_up(session)
+
+    # --- being handed over
+
+    def record(self, session: Session) -> tuple[object, ...]:
+        """A client as JSON can have it."""
+        return (
+            session.number,
+            self.name,
+            session.uid,
+            session.gid,
+            session.pid,
+            session.since,
+        )
+
+    def records(self) -> list[list[object]]:
+        """The clients and what they have got to, for a new journal."""
+        found: list[list[object]] = []
+        for number, session in self.clients.items():
+            found.append(["client", *self.record(session)])
+            if session.owner is not None:
+                found.append(["owner", number, session.owner.record(), session.started])
+            if session.restricted:
+                found.append(["restricted", number])
+            if session.inbox.state != _BETWEEN_MESSAGES:
+                rest, skip = session.inbox.state
+                found.append(["received", number, rest.hex(), skip])
+            if session.unsent:
+                found.append(["unsent", number, session.unsent.hex()])
+        return found
+
+    def restore(self, session: Session) -> None:
+        """Go on with a client that was taken over."""
+        session.socket.setblocking(False)
+        self.clients[session.number] = session
+        events = EPOLLOUT if session.unsent else EPOLLIN
+        self._loop.watch(session.socket.fileno(), events, partial(self._on_client, session))
+
+
+def inbox_of(rest: str, skip: int) -> Inbox:
+    """The inbox of a client, from the record of it."""
+    return Inbox(bytes.fromhex(rest), skip)
+
+
+def bind(path: str) -> int:
+    """A listening socket at ``path``, for this user alone, in place of what was left there.
+    Raises OSError."""
+    listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        try:
+            os.unlink(path)
+        except FileNotFoundError:
+            pass
+        listening.bind(path)
+        os.chmod(path, 0o700)
+        listening.listen(_BACKLOG)
+    except BaseException:
+        listening.close()
+        raise
+    return listening.detach()

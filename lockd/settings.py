@@ -1,0 +1,152 @@
+"""The settings, from the configuration that lockcfg has read and checked."""
+
+from __future__ import annotations
+
+import os
+
+import lockcfg
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any, Final, Self
+
+    from lockcfg import Configuration, Document, Driver, Finding
+
+_DRIVERS: Final[tuple[Driver, ...]] = ("qemu", "libxl")
+
+
+class SettingsError(Exception):
+    """The configuration has errors; each of the lines of the text is one, with its place."""
+
+
+class Settings:
+    """What is in force: libvirt's settings of the daemon, and the lockspaces of the host.
+
+    ``lockspaces`` are directories; ``warnings`` are sentences about a configuration that is fine
+    and protects nothing.
+    """
+
+    __slots__ = (
+        "admin_max_clients",
+        "lockspaces",
+        "log_filters",
+        "log_level",
+        "log_outputs",
+        "max_clients",
+        "warnings",
+    )
+
+    def __init__(
+        self,
+        *,
+        max_clients: int,
+        admin_max_clients: int,
+        log_level: int,
+        log_filters: str,
+        log_outputs: str,
+        lockspaces: list[str],
+        warnings: list[str],
+    ) -> None:
+        self.max_clients: Final = max_clients
+        self.admin_max_clients: Final = admin_max_clients
+        self.log_level: Final = log_level
+        self.log_filters: Final = log_filters
+        self.log_outputs: Final = log_outputs
+        self.lockspaces: Final = lockspaces
+        self.warnings: Final = warnings
+
+    def record(self) -> dict[str, Any]:
+        """The settings as JSON can have them; the arguments of the constructor."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+    @classmethod
+    def from_record(cls, record: dict[str, Any]) -> Self:
+        """The settings that :meth:`record` tells of."""
+        return cls(**record)
+
+
+def read_settings(*, session: bool, file: str | None = None) -> Settings:
+    """The settings of this host, or of this user's ``session``; the daemon's own from ``file``
+    instead of where libvirt has them. Raises :class:`SettingsError`."""
+    kind = lockcfg.KINDS["virtlockd.conf"]
+    try:
+        hosts = [lockcfg.Host(driver=driver, session=session) for driver in _DRIVERS]
+        configurations = {host: lockcfg.load_host(host) for host in hosts}
+        path = hosts[0].path(kind)
+        own = (
+            lockcfg.load_file(file, kind)
+            if file is not None
+            else configurations[hosts[0]].documents["daemon"]
+        )
+    except lockcfg.LockcfgError as error:
+        raise SettingsError(f"{error.message}{_help(error.help)}") from error
+    documents = [own] + [
+        document
+        for configuration in configurations.values()
+        for document in configuration.documents.values()
+        if document.path != path
+    ]
+    errors = [
+        _line(finding)
+        for document in documents
+        for finding in lockcfg.check(document)
+        if finding.severity == "error"
+    ]
+    if errors:
+        raise SettingsError("\n".join(errors))
+    return Settings(
+        max_clients=_integer(own, "max_clients"),
+        admin_max_clients=_integer(own, "admin_max_clients"),
+        log_level=_integer(own, "log_level"),
+        log_filters=_string(own, "log_filters"),
+        log_outputs=_string(own, "log_outputs"),
+        lockspaces=sorted(
+            {
+                directory
+                for configuration in configurations.values()
+                for directory in configuration.lockspaces.values()
+            }
+        ),
+        warnings=list(_warnings(hosts[0], configurations[hosts[0]])),
+    )
+
+
+def _warnings(host: lockcfg.Host, configuration: Configuration) -> Iterator[str]:
+    """What does not protect, although nothing is wrong with it."""
+    protection = lockcfg.protection_of(configuration, lockcfg.storages_of(host, configuration))
+    if protection.level in ("none", "this-host", "unknown"):
+        yield protection.summary
+        for reach in protection.reaches:
+            if reach.level != "between-hosts":
+                yield reach.text
+
+
+def _value(document: Document, key: str) -> object:
+    """What libvirt uses for a setting: the first of that name, or the default."""
+    entry = document.get(key)
+    return entry.value if entry is not None else lockcfg.settings_of(document.kind)[key].default
+
+
+def _integer(document: Document, key: str) -> int:
+    value = _value(document, key)
+    return value if isinstance(value, int) else 0
+
+
+def _string(document: Document, key: str) -> str:
+    value = _value(document, key)
+    return value if isinstance(value, str) else ""
+
+
+def _line(finding: Finding) -> str:
+    where = finding.place if finding.place is not None else finding.path
+    return f"{where}: {finding.message} [{finding.rule}]{_help(finding.help)}"
+
+
+def _help(help: str) -> str:
+    return f" ({help})" if help else ""
+
+
+def configuration_directory() -> str:
+    """Where this user's libvirt has its configuration."""
+    return lockcfg.Host(session=os.geteuid() != 0).directory

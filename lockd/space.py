@@ -1,0 +1,184 @@
+"""Lockspaces, resources and owners: who holds what, and who may. Pure: nothing here does I/O.
+
+A lockspace is a directory; the default one, ``""``, has no directory, and its resources are named
+by their whole paths. A resource is a name in a lockspace that is locked at the moment: one that
+nobody holds is nothing but a file. An owner is a guest, known by the pid of its process.
+"""
+
+from __future__ import annotations
+
+import uuid
+
+from lockd.wire.fault import (
+    FROM_LOCKSPACE,
+    FROM_RPC,
+    INTERNAL_ERROR,
+    INVALID_ARG,
+    RESOURCE_BUSY,
+    Fault,
+    fault,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
+
+    from lockd.filelock import FileLock, Identity
+
+
+class Owner:
+    """A guest, as it registered: ``id`` is libvirt's number of it, ``uuid`` 16 bytes."""
+
+    __slots__ = ("id", "name", "pid", "uuid")
+
+    def __init__(self, name: str, uuid: bytes, id: int, pid: int) -> None:
+        self.name: Final = name
+        self.uuid: Final = uuid
+        self.id: Final = id
+        self.pid: Final = pid
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Owner) and self.record() == other.record()
+
+    def __hash__(self) -> int:
+        return hash(self.pid)
+
+    def __str__(self) -> str:
+        return f"guest '{self.name}' (uuid {uuid.UUID(bytes=self.uuid)}, pid {self.pid})"
+
+    def record(self) -> tuple[str, str, int, int]:
+        """The owner as JSON can have it; the arguments of :meth:`from_record`."""
+        return self.name, self.uuid.hex(), self.id, self.pid
+
+    @classmethod
+    def from_record(cls, name: str, uuid: str, id: int, pid: int) -> Owner:
+        """The owner that :meth:`record` tells of."""
+        return cls(name, bytes.fromhex(uuid), id, pid)
+
+
+class Resource:
+    """A resource that is held.
+
+    ``owners`` has one entry for every acquisition: an owner may hold a shared resource several
+    times. ``create`` tells that the first of them asked for the file to be made, so that it goes
+    with the last; ``since`` is when that was (seconds since the epoch). ``problem`` says in words
+    what is wrong with the lock, and is empty while nothing is. ``number`` is the name of the
+    descriptor where it is kept for us.
+    """
+
+    __slots__ = (
+        "create",
+        "lock",
+        "name",
+        "noted",
+        "number",
+        "owners",
+        "problem",
+        "shared",
+        "since",
+        "space",
+    )
+
+    def __init__(
+        self,
+        space: Lockspace,
+        name: str,
+        lock: FileLock,
+        *,
+        number: int,
+        shared: bool,
+        create: bool,
+        since: float,
+        owners: list[Owner],
+    ) -> None:
+        self.space: Final = space
+        self.name: Final = name
+        self.lock = lock
+        self.number = number
+        self.shared: Final = shared
+        self.create: Final = create
+        self.since: Final = since
+        self.owners: Final = owners
+        self.noted = False
+        self.problem = ""
+
+    @property
+    def path(self) -> str:
+        """The file that is locked."""
+        return self.space.path(self.name)
+
+    def record(self) -> list[object]:
+        """The resource as JSON can have it."""
+        lock = self.lock
+        return [
+            self.number,
+            self.space.directory,
+            self.name,
+            lock.identity,
+            lock.posix,
+            self.shared,
+            self.create,
+            self.since,
+            [owner.record() for owner in self.owners],
+        ]
+
+
+class Lockspace:
+    """A lockspace and its resources that are held, by name."""
+
+    __slots__ = ("directory", "resources")
+
+    def __init__(self, directory: str) -> None:
+        self.directory: Final = directory
+        self.resources: Final[dict[str, Resource]] = {}
+
+    def path(self, name: str) -> str:
+        """The file of a resource."""
+        return f"{self.directory}/{name}" if self.directory else name
+
+    def check_name(self, name: str) -> None:
+        """Refuse, with a :class:`Fault`, a name that is no file of this lockspace."""
+        if not self.directory:
+            if not name.startswith("/"):
+                raise fault(
+                    INVALID_ARG, FROM_LOCKSPACE, f"resource '{name}' must be an absolute path"
+                )
+        elif "/" in name or name in ("", ".", ".."):
+            raise fault(
+                INVALID_ARG,
+                FROM_LOCKSPACE,
+                f"resource '{name}' must be the name of a file in {self.directory}",
+            )
+
+
+def check_directory(path: str) -> None:
+    """Refuse, with a :class:`Fault`, a lockspace that is no absolute path without detours."""
+    if not path.startswith("/") or ".." in path.split("/"):
+        raise fault(
+            INVALID_ARG, FROM_LOCKSPACE, f"lockspace '{path}' must be an absolute path without '..'"
+        )
+
+
+def no_such_lockspace(path: str) -> Fault:
+    """Nobody made that lockspace."""
+    return fault(INTERNAL_ERROR, FROM_RPC, f"Lockspace for path {path} does not exist")
+
+
+def is_locked(name: str, why: str = "") -> Fault:
+    """The resource is held, in a way that keeps the caller out; ``why`` says by whom."""
+    return fault(RESOURCE_BUSY, FROM_LOCKSPACE, f"Lockspace resource '{name}' is locked{why}")
+
+
+def is_not_locked(name: str) -> Fault:
+    """The resource, which was to be released, is held by nobody."""
+    return fault(RESOURCE_BUSY, FROM_LOCKSPACE, f"Lockspace resource '{name}' is not locked")
+
+
+def not_the_owner(pid: int) -> Fault:
+    """The resource, which was to be released, is held by others."""
+    return fault(INTERNAL_ERROR, FROM_LOCKSPACE, f"owner {pid} does not hold the resource lock")
+
+
+def blocks(held: Resource, identity: Identity, *, shared: bool) -> bool:
+    """Whether ``held`` keeps out who wants that file, under whatever name."""
+    return held.lock.identity == identity and not (held.shared and shared)

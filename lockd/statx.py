@@ -1,0 +1,65 @@
+"""statx(2) with AT_STATX_FORCE_SYNC: what a server says of a file now, not what is remembered.
+
+Python 3.11 has no ``os.statx``."""
+
+from __future__ import annotations
+
+import os
+from struct import Struct
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Final
+
+_AT_EMPTY_PATH: Final = 0x1000
+_FORCE_SYNC: Final = 0x2000
+_BASIC_STATS: Final = 0x07FF
+
+#: struct statx is 256 bytes; the number of links is its fourth field.
+_SIZE: Final = 256
+_LINKS: Final = Struct("=IIQI")
+
+
+def _links(fd: int) -> int:
+    """The number of links that an open file has on the server. Raises OSError."""
+    # Loaded where it is needed: only on file systems that are shared between hosts.
+    import ctypes
+
+    global _libc
+    if _libc is None:
+        _libc = ctypes.CDLL(None, use_errno=True)
+    buffer = ctypes.create_string_buffer(_SIZE)
+    if _libc.statx(fd, b"", _AT_EMPTY_PATH | _FORCE_SYNC, _BASIC_STATS, buffer):
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+    return int(_LINKS.unpack_from(buffer.raw)[3])
+
+
+_libc: Any = None
+
+
+def refresh(fd: int, path: str) -> bool:
+    """Ask the server whether an open file is still there, and have its name looked up anew.
+
+    False where the file has been removed. Every step is against a cache that was seen to answer
+    for the server: fsync(2) against GlusterFS's own cache of attributes, the attribute of the name
+    against that of names, the status of the directory against NFS's cache of it. Raises OSError.
+    """
+    os.fsync(fd)
+    if _links(fd) == 0:
+        return False
+    look_up(path)
+    above = os.open(os.path.dirname(path), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        _links(above)
+    finally:
+        os.close(above)
+    return True
+
+
+def look_up(path: str) -> None:
+    """Make GlusterFS and the kernel look a name up again, whatever they remember of it."""
+    try:
+        os.getxattr(path, "user.lockd")
+    except OSError:
+        pass  # what it says does not matter

@@ -1,0 +1,35 @@
+"""Which file systems may be shared with other hosts: there names are not to be trusted.
+
+What a directory is on, lockcfg tells; here it is remembered, by the number of the device, until
+something is mounted or unmounted.
+"""
+
+from __future__ import annotations
+
+import os
+
+from lockcfg import storage_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
+
+
+class Storages:
+    """What is known of the file systems that lock files are on."""
+
+    def __init__(self) -> None:
+        self._shared: Final[dict[int, bool]] = {}
+        # The kernel reports a change of the mounts as a condition of this file (proc(5)).
+        self.mounts: Final = os.open("/proc/self/mountinfo", os.O_RDONLY | os.O_CLOEXEC)
+
+    def may_be_shared(self, device: int, path: str) -> bool:
+        """Whether another host may use the file system ``device``, which ``path`` is on."""
+        shared = self._shared.get(device)
+        if shared is None:
+            shared = self._shared[device] = storage_of(os.path.dirname(path)).shared != "no"
+        return shared
+
+    def forget(self) -> None:
+        """Something was mounted or unmounted: a number may belong to another file system now."""
+        self._shared.clear()

@@ -1,0 +1,104 @@
+"""The error in a reply, as libvirt's clients know it.
+
+``code`` is one of libvirt's public ``virErrorNumber``, ``domain`` one of ``virErrorDomain``: the
+part of libvirt that raised it. What a person reads is the message, which libvirt makes of a
+format that belongs to the code, and of a detail; a client gets all three.
+"""
+
+from __future__ import annotations
+
+import os
+
+from lockd.wire.xdr import pack_int, pack_optional
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
+
+# virErrorNumber, as far as the daemon gives them out.
+INTERNAL_ERROR: Final = 1
+INVALID_ARG: Final = 8
+OPERATION_FAILED: Final = 9
+OPERATION_DENIED: Final = 29
+SYSTEM_ERROR: Final = 38
+RPC: Final = 39
+OPERATION_INVALID: Final = 55
+RESOURCE_BUSY: Final = 87
+
+#: What stands before the detail, by code.
+_PREFIXES: Final = {
+    INTERNAL_ERROR: "internal error: ",
+    INVALID_ARG: "invalid argument: ",
+    OPERATION_FAILED: "operation failed: ",
+    OPERATION_DENIED: "operation forbidden: ",
+    SYSTEM_ERROR: "",
+    RPC: "",
+    OPERATION_INVALID: "Requested operation is not valid: ",
+    RESOURCE_BUSY: "resource busy: ",
+}
+
+# virErrorDomain.
+FROM_NONE: Final = 0
+FROM_RPC: Final = 7
+FROM_LOCKSPACE: Final = 51
+
+_LEVEL_ERROR: Final = 2
+_NOTHING: Final = b"\0\0\0\0"
+
+
+class Fault(Exception):  # noqa: N818 - it is the answer, not an error of ours
+    """A call that is answered with an error. ``strings`` and ``numbers`` are what a client finds
+    in the error besides the message: by libvirt's habit the format and what was cut in, and the
+    system's error number or -1."""
+
+    def __init__(
+        self,
+        code: int,
+        domain: int,
+        message: str,
+        strings: tuple[str, str],
+        numbers: tuple[int, int] = (-1, -1),
+    ) -> None:
+        super().__init__(message)
+        self.code: Final = code
+        self.domain: Final = domain
+        self.message: Final = message
+        self.strings: Final = strings
+        self.numbers: Final = numbers
+
+    def pack(self) -> bytes:
+        """The payload of the reply: ``remote_error`` of libvirt's protocol."""
+        return b"".join(
+            (
+                pack_int(self.code),
+                pack_int(self.domain),
+                pack_optional(self.message),
+                pack_int(_LEVEL_ERROR),
+                _NOTHING,  # the guest that it is about
+                pack_optional(self.strings[0]),
+                pack_optional(self.strings[1]),
+                pack_optional(None),
+                pack_int(self.numbers[0]),
+                pack_int(self.numbers[1]),
+                _NOTHING,  # the network that it is about
+            )
+        )
+
+
+def fault(code: int, domain: int, detail: str) -> Fault:
+    """The usual kind: ``detail`` behind what every error of the code begins with."""
+    prefix = _PREFIXES[code]
+    return Fault(code, domain, prefix + detail, (f"{prefix}%s", detail))
+
+
+def system_fault(domain: int, what: str, error: OSError) -> Fault:
+    """A system call that failed while doing ``what``."""
+    number = error.errno or 0
+    message = f"{what}: {os.strerror(number)}"
+    return Fault(SYSTEM_ERROR, domain, message, ("%s", message), (number, -1))
+
+
+def unsupported_flags(flags: int, function: str) -> Fault:
+    """Bits that the procedure, under libvirt's name ``function``, does not know."""
+    message = f"unsupported flags (0x{flags:x}) in function {function}"
+    return Fault(INVALID_ARG, FROM_RPC, message, (function, "flags"), (0, 0))

@@ -1,0 +1,82 @@
+"""Cuts what arrives on a connection into messages.
+
+A length may lie. One that cannot be a message's ends the connection; of a message that is longer
+than any call, only the beginning is kept: the protocol lets bytes stand behind the arguments, and
+they decide nothing.
+"""
+
+from __future__ import annotations
+
+from struct import Struct
+
+from lockd.wire.message import HEADER_SIZE, MAX_SIZE
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
+
+#: How much of a message is kept, in bytes: more than the longest call takes.
+KEPT: Final = 256 * 1024
+
+_LENGTH: Final = Struct(">I")
+
+
+class Inbox:
+    """One direction of a connection. Bytes go in, whole messages come out.
+
+    ``broken`` says why nothing more can come out, and the connection is to be closed; else it
+    is empty.
+    """
+
+    __slots__ = ("_kept", "_rest", "_skip", "broken")
+
+    def __init__(self, rest: bytes = b"", skip: int = 0, *, kept: int = KEPT) -> None:
+        self._rest = rest
+        self._skip = skip
+        self._kept: Final = kept
+        self.broken = ""
+
+    @property
+    def state(self) -> tuple[bytes, int]:
+        """What another inbox needs to go on from here: the beginning of a message, and how many
+        bytes of an overlong one are still to be passed over. ``(b"", 0)`` between messages."""
+        return self._rest, self._skip
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """The messages that ``data`` completes, each with its header and at most ``kept``
+        bytes."""
+        # By far the most common: one whole message, and nothing left over.
+        if (
+            not self._rest
+            and len(data) >= HEADER_SIZE
+            and _LENGTH.unpack_from(data)[0] == len(data)
+        ):
+            return [data]
+        if self._skip:
+            skipped = min(self._skip, len(data))
+            self._skip -= skipped
+            if self._skip:
+                return []
+            message, self._rest = self._rest, b""
+            return [message, *self._cut(data[skipped:])]
+        return self._cut(self._rest + data)
+
+    def _cut(self, data: bytes) -> list[bytes]:
+        messages: list[bytes] = []
+        at = 0
+        while len(data) - at >= _LENGTH.size:
+            (length,) = _LENGTH.unpack_from(data, at)
+            if not HEADER_SIZE <= length <= MAX_SIZE + _LENGTH.size:
+                self.broken = f"a message of {length} bytes"
+                return messages
+            kept, end = min(at + length, at + self._kept), at + length
+            if len(data) < kept:
+                break
+            if len(data) < end:
+                self._skip = end - len(data)
+                self._rest = data[at:kept]
+                return messages
+            messages.append(data[at:kept])
+            at = end
+        self._rest = data[at:]
+        return messages
