@@ -6,6 +6,7 @@
  *
  *     guests N          connect and register until N idle guests are connected       -> N
  *     hold K            every guest takes K locks of its own                          -> locks
+ *     clients N         connect and register until N clients for the following are there -> N
  *     pairs ACTIVE MS   ACTIVE clients acquire and release names in turn for MS milliseconds,
  *                       one call each under way -> calls, ns in all, ns p50, ns p99, ns max
  *     outage PID SIGNAL MS
@@ -255,6 +256,12 @@ static void hold_locks(int each)
     printf("%d\n", guest_count * each);
 }
 
+static void connect_active(int wanted)
+{
+    activate(wanted);
+    printf("%d\n", active_count);
+}
+
 static int by_size(const void *a, const void *b)
 {
     int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
@@ -394,6 +401,8 @@ int main(int count, char **arguments)
             connect_guests(a);
         else if (sscanf(line, "hold %d", &a) == 1)
             hold_locks(a);
+        else if (sscanf(line, "clients %d", &a) == 1)
+            connect_active(a);
         else if (sscanf(line, "pairs %d %d", &a, &b) == 2)
             acquire_and_release(a, b);
         else if (sscanf(line, "outage %d %d %d", &a, &b, &c) == 3)
