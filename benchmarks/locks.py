@@ -150,10 +150,10 @@ def _calls(bench: _Bench, runs: int) -> Iterator[str]:
             for host in (ours, theirs):
                 host.connect_guests(guests)
             for under_way in UNDER_WAY:
-                what = f"{guests} idle guests, {under_way} {'call' if under_way == 1 else 'calls'} at a time"
-                yield from _pairs(
-                    what, ours, theirs, under_way, runs, wanted if under_way == 1 else ""
-                )
+                calls = "one call" if under_way == 1 else f"{under_way} calls"
+                what = f"{guests} idle guests, {calls} at a time"
+                aim = wanted if under_way == 1 else ""
+                yield from _pairs(what, ours, theirs, under_way, runs, aim)
     bench.mount_tmpfs()
     with ExitStack() as stack:
         yield from _pairs("the same on tmpfs, no guests", *_hosts(bench, stack), 1, runs, "")
@@ -203,6 +203,7 @@ def _restarts(bench: _Bench, runs: int) -> Iterator[str]:
                 outage = host.re_execute()
                 note("longest call", side, outage.longest_call)
                 note("re-exec", side, outage.until_answered)
+                note("rss after", side, host.memory().rss)
                 if command == LOCKD:
                     note("crash", side, host.crash().until_answered)
                 if host.held() != locks:
@@ -212,6 +213,7 @@ def _restarts(bench: _Bench, runs: int) -> Iterator[str]:
     )
     yield _row("resident (RSS)", Ratio.of(*figures["rss"]), ".1f", " MiB", "at most 2")
     yield _row("resident (PSS)", Ratio.of(*figures["pss"]), ".1f", " MiB", "")
+    yield _row("RSS after SIGUSR1", Ratio.of(*figures["rss after"]), ".1f", " MiB", "at most 2")
     yield _row("SIGUSR1: the longest call", Ratio.of(*figures["longest call"]), ".0f", " ms", "")
     yield _row(
         "SIGUSR1 until that is answered", Ratio.of(*figures["re-exec"]), ".0f", " ms", "below 1 s"
