@@ -14,7 +14,7 @@ from functools import partial
 from select import EPOLLERR, EPOLLIN, EPOLLPRI
 
 from lockd import handover
-from lockd.engine import VISIBLE_AFTER, Engine
+from lockd.engine import IDLE_FOR, VISIBLE_AFTER, Engine
 from lockd.guests import Guests
 from lockd.health import Health
 from lockd.journal import FORMAT, Journal
@@ -97,6 +97,7 @@ class Daemon:
         self._health: Final = Health(self, interval, self._log)
         self._show_timer: Timer | None = None
         self._idle_timer: Timer | None = None
+        self._idle_files_timer: Timer | None = None
         self._probe = -1
         self._inheritance: Final = inheritance
 
@@ -144,12 +145,19 @@ class Daemon:
         engine.forget_released()
         if self._show_timer is None and engine.has_fresh:
             self._show_timer = self.loop.after(VISIBLE_AFTER, self._show)
+        if self._idle_files_timer is None and engine.has_idle:
+            self._idle_files_timer = self.loop.after(IDLE_FOR, self._close_idle)
         if self.journal.is_long:
             self._new_journal()
 
     def _show(self) -> None:
         due = self.engine.show_fresh()
         self._show_timer = None if due is None else self.loop.after(due, self._show)
+
+    def _close_idle(self) -> None:
+        self._idle_files_timer = None
+        self.engine.close_idle(time.monotonic() - IDLE_FOR)
+        self.after_call()
 
     def _new_journal(self) -> None:
         """Write the journal anew, without all that is over."""
@@ -245,7 +253,7 @@ class Daemon:
             self._log.error(f"the program cannot be started again: {error.strerror}")
 
     def _descriptors(self) -> dict[str, int]:
-        found = {lock_name(each.number): each.lock.fd for each in self.engine.resources()}
+        found = {lock_name(each.number): each.lock.fd for each in self.engine.open_resources()}
         for name, service in self.services.items():
             if service.fd >= 0:
                 found[LISTENING[name]] = service.fd

@@ -7,6 +7,7 @@ answered; a lock is first taken off the journal and then let go.
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections import deque
@@ -49,6 +50,11 @@ if TYPE_CHECKING:
 #: How long a lock has been held, in seconds, before it is made visible to people: what is let go
 #: sooner, nobody has the time to look at.
 VISIBLE_AFTER: Final = 0.02
+
+#: How long the file of a lock that was let go stays open, in seconds, before it is removed, and how
+#: many do, in a lockspace: what libvirt pauses, moves or takes a snapshot of, it soon wants again.
+IDLE_FOR: Final = 0.25
+_MOST_IDLE: Final = 1024
 
 #: How many locks are made visible before clients have their turn again, and how long that lasts.
 _SHOWN_AT_ONCE: Final = 50
@@ -129,6 +135,7 @@ class Engine:
         if name in space.resources:
             raise is_locked(name)
         space.check_name(name)
+        self._close_idle_named(space, name)
         path = space.path(name)
         try:
             os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY, 0o600))
@@ -141,6 +148,7 @@ class Engine:
         if name in space.resources:
             raise is_locked(name)
         space.check_name(name)
+        self._close_idle_named(space, name)
         path = space.path(name)
         try:
             os.unlink(path)
@@ -164,20 +172,22 @@ class Engine:
             self._by_owner.setdefault(owner.pid, []).append(held)
             self._write_owners(held)
             return
-        space.check_name(name)
-        lock = self._take(space, name, shared=shared, create=create)
-        resource = Resource(
-            space,
-            name,
-            lock,
-            number=self._numbers.take(),
-            shared=shared,
-            create=create,
-            since=time.time(),
-            owners=[owner],
-        )
-        self._keeper.keep(lock.fd, lock_name(resource.number))
-        self.journal.write("lock", *resource.record())
+        resource = space.idle.pop(name, None)
+        if resource is not None and not (
+            create and filelock.lock_again(resource.lock, shared=shared)
+        ):
+            self._close_idle(resource)
+            resource = None
+        if resource is None:
+            space.check_name(name)
+            lock = self._take(space, name, shared=shared, create=create)
+            number = self._numbers.take()
+            resource = Resource(space, name, lock, number=number, create=create)
+            self._keeper.keep(lock.fd, lock_name(number))
+        resource.shared = shared
+        resource.since = time.time()
+        resource.owners.append(owner)
+        self.journal.append(f'["lock",{resource.record()}]')
         self._add(resource)
         self._fresh.append((time.monotonic() + VISIBLE_AFTER, resource))
 
@@ -254,20 +264,62 @@ class Engine:
             return
         del resource.space.resources[resource.name]
         self._drop_identity(resource)
-        self.journal.write("unlock", resource.number)
-        self._let_go(resource)
+        self.journal.append(f'["unlock",{resource.number}]')
+        if resource.noted:
+            filelock.wipe_note(resource.lock.fd)
+            filelock.hide(resource.lock.fd)
+            resource.noted = False
+        if self._may_idle(resource):
+            filelock.unlock(resource.lock)
+            resource.released = time.monotonic()
+            resource.space.idle[resource.name] = resource
+        else:
+            self._close(resource)
 
-    def _let_go(self, resource: Resource) -> None:
+    def _may_idle(self, resource: Resource) -> bool:
+        """Whether the file of a lock that is let go stays open for a while: one that would be
+        removed, on a file system of this host alone."""
+        return (
+            resource.create
+            and not resource.lock.posix
+            and len(resource.space.idle) < _MOST_IDLE
+            and not self._may_be_shared(resource.lock.identity[0], resource.path)
+        )
+
+    def close_idle(self, before: float) -> None:
+        """Remove the files of locks that were let go before that time, and not wanted since."""
+        for space in self.spaces.values():
+            for resource in [each for each in space.idle.values() if each.released < before]:
+                del space.idle[resource.name]
+                self._close_idle(resource)
+
+    @property
+    def has_idle(self) -> bool:
+        """Whether files of locks that were let go are still open."""
+        return any(space.idle for space in self.spaces.values())
+
+    def _close_idle_named(self, space: Lockspace, name: str) -> None:
+        resource = space.idle.pop(name, None)
+        if resource is not None:
+            self._close_idle(resource)
+
+    def _close_idle(self, resource: Resource) -> None:
+        # Only who has locked a lock file may remove it.
+        if filelock.lock_again(resource.lock, shared=False):
+            self._close(resource)
+        else:
+            self._close(resource, remove=False)
+
+    def _close(self, resource: Resource, *, remove: bool = True) -> None:
         lock, path = resource.lock, resource.path
-        if resource.create:
-            try:
-                if self._may_be_shared(lock.identity[0], path):
-                    if resource.noted:
-                        filelock.wipe_note(lock.fd)
-                elif filelock.is_at(lock.fd, path, self._may_be_shared):
-                    os.unlink(path)
-            except OSError as error:
-                self._log.warning(f"{path}: cannot be removed: {error.strerror}")
+        local = not self._may_be_shared(lock.identity[0], path)
+        try:
+            removable = remove and resource.create and local
+            if removable and filelock.is_at(lock.fd, path, self._may_be_shared):
+                os.unlink(path)
+        except OSError as error:
+            self._log.warning(f"{path}: cannot be removed: {error.strerror}")
+        self.journal.append(f'["closed",{resource.number}]')
         filelock.let_go(lock)
         self._forgotten.append(resource.number)
 
@@ -280,6 +332,8 @@ class Engine:
         """Let go all that anybody holds."""
         for pid in [*self._by_owner]:
             self.release_all(pid)
+        self.close_idle(time.monotonic())
+        self.forget_released()
 
     def holds(self, pid: int) -> bool:
         """Whether an owner holds anything."""
@@ -289,6 +343,12 @@ class Engine:
         """All that is held."""
         for space in self.spaces.values():
             yield from space.resources.values()
+
+    def open_resources(self) -> Iterator[Resource]:
+        """All that is held, and what was a moment ago."""
+        yield from self.resources()
+        for space in self.spaces.values():
+            yield from space.idle.values()
 
     @property
     def is_idle(self) -> bool:
@@ -366,7 +426,7 @@ class Engine:
         self._drop_identity(resource)
         resource.lock, resource.number = lock, number
         self._by_identity.setdefault(lock.identity, []).append(resource)
-        self.journal.write("relock", old_number, *resource.record())
+        self.journal.append(f'["relock",{old_number},{resource.record()}]')
         filelock.let_go(old)
         self._forgotten.append(old_number)
         self._fresh.append((0.0, resource))
@@ -378,29 +438,31 @@ class Engine:
         for directory in self.spaces:
             if directory:
                 yield ["space", directory]
-        for resource in self.resources():
-            yield ["lock", *resource.record()]
+        for resource in self.open_resources():
+            yield json.loads(f'["lock",{resource.record()}]')
+            if not resource.owners:
+                yield ["unlock", resource.number]
 
-    def restore(self, record: Record, fds: dict[str, int]) -> None:
-        """Take over a resource from the record of it and the descriptors that were kept."""
+    def restore(self, record: Record, fds: dict[str, int], *, held: bool) -> None:
+        """Take over a resource from the record of it and the descriptors that were kept; one that
+        is not ``held`` any more has left its file open."""
         number, directory, name, identity, posix, shared, create, since, owners = record
         fd = fds.pop(lock_name(number), None)
+        if fd is None and not held:
+            return
         if fd is None:
             self._log.error(f"the lock on '{directory}' '{name}' was not kept")
             return
         space = self.spaces[directory]
-        resource = Resource(
-            space,
-            name,
-            filelock.FileLock(fd, (identity[0], identity[1]), posix),
-            number=number,
-            shared=shared,
-            create=create,
-            since=since,
-            owners=[Owner.from_record(*owner) for owner in owners],
-        )
+        lock = filelock.FileLock(fd, (identity[0], identity[1]), bool(posix))
+        resource = Resource(space, name, lock, number=number, create=bool(create))
+        resource.shared, resource.since = bool(shared), since
         self._numbers.use(number)
-        resource.noted = True
+        resource.noted = True  # it may be
+        if not held:
+            space.idle[name] = resource
+            return
+        resource.owners.extend(Owner.from_record(*owner) for owner in owners)
         self._add(resource)
         for owner in resource.owners[1:]:
             self._by_owner.setdefault(owner.pid, []).append(resource)

@@ -10,10 +10,10 @@ each lock file also gets a POSIX lock on byte 1, which excludes nobody (virtlock
 QEMU 100 to 203) and is listed with command, pid and path.
 
 **Removed files.** Whoever opens a lock file by its name and then locks it may have got one that was
-removed in between. So the name is looked up again with the lock held. Where a file system shared
-between hosts caches names, that look-up may be answered from the cache: there the attributes of
-the file and of its directory are fetched from the server first, which makes the kernel drop what
-it remembers, and no lock file is ever removed at a release (``docs/lockd.md`` has the figures).
+removed in between. So it is looked at again with the lock held. Where a file system is shared
+between hosts, what this host remembers of it may be old: there the server is asked
+(:mod:`lockd.statx`), and no lock file is ever removed at a release (``docs/lockd.md`` has the
+figures).
 """
 
 from __future__ import annotations
@@ -154,10 +154,13 @@ def _lock(fd: int, how: bytes) -> bool:
 
 
 def _status_if_there(fd: int, path: str, may_be_shared: MayBeShared) -> os.stat_result | None:
-    """The status of the open file, if it is the one at ``path``, else None."""
+    """The status of the file that was just locked, if it is the one at ``path``, else None."""
     try:
         mine = os.fstat(fd)
-        if may_be_shared(mine.st_dev, path) and not statx.refresh(fd, path):
+        if not may_be_shared(mine.st_dev, path):
+            # Whoever removes a lock file has locked it, so it has been removed by now or stays.
+            return mine if mine.st_nlink else None
+        if not statx.refresh(fd, path):
             return None
         named = os.stat(path)
     except OSError as error:
@@ -170,7 +173,34 @@ def _status_if_there(fd: int, path: str, may_be_shared: MayBeShared) -> os.stat_
 
 def is_at(fd: int, path: str, may_be_shared: MayBeShared) -> bool:
     """Whether the open file is the one at ``path``. Raises OSError where that cannot be told."""
-    return _status_if_there(fd, path, may_be_shared) is not None
+    status = _status_if_there(fd, path, may_be_shared)
+    if status is None:
+        return False
+    try:
+        return os.path.samestat(status, os.stat(path))
+    except FileNotFoundError:
+        return False
+
+
+def lock_again(lock: FileLock, *, shared: bool) -> bool:
+    """Lock the file of a lock that was unlocked, on a file system that is not shared: False where
+    it has been removed meanwhile, or somebody else has locked it."""
+    try:
+        fcntl.fcntl(lock.fd, _SET_LOCK, _SHARED if shared else _EXCLUSIVE)
+    except OSError:
+        return False
+    if os.fstat(lock.fd).st_nlink:
+        return True
+    unlock(lock)
+    return False
+
+
+def unlock(lock: FileLock) -> None:
+    """Unlock, for all copies of the descriptor, and leave it open."""
+    try:
+        fcntl.fcntl(lock.fd, fcntl.F_SETLK if lock.posix else _SET_LOCK, _NONE)
+    except OSError:
+        pass  # a file system that went away: the close is what is left to do
 
 
 def renew(fd: int, *, shared: bool) -> bool:
@@ -189,10 +219,7 @@ def renew(fd: int, *, shared: bool) -> bool:
 
 def let_go(lock: FileLock) -> None:
     """Unlock, for all copies of the descriptor, and close this one."""
-    try:
-        fcntl.fcntl(lock.fd, fcntl.F_SETLK if lock.posix else _SET_LOCK, _NONE)
-    except OSError:
-        pass  # a file system that went away: the close is what is left to do
+    unlock(lock)
     _close(lock.fd)
 
 
@@ -213,6 +240,14 @@ def show(fd: int, *, shared: bool) -> None:
     """Make the lock visible to ``lslocks``. It costs nothing if that fails."""
     try:
         fcntl.lockf(fd, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB, 1, _VISIBLE)
+    except OSError:
+        pass
+
+
+def hide(fd: int) -> None:
+    """Take back what :func:`show` did."""
+    try:
+        fcntl.lockf(fd, fcntl.LOCK_UN, 1, _VISIBLE)
     except OSError:
         pass
 

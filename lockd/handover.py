@@ -109,18 +109,22 @@ def restore(inheritance: Inheritance, daemon: Daemon) -> None:
     assert journal is not None
     spaces: dict[str, None] = {}
     locks: dict[int, list[Any]] = {}
+    idle: set[int] = set()
     clients: dict[int, dict[str, Any]] = {}
     dying: dict[int, int] = {}
     for kind, *fields in journal.read():
         first = fields[0]
         if kind == "lock":
             locks[first] = fields
+            idle.discard(first)
         elif kind == "owners":
             locks[first][-1] = fields[1]
         elif kind == "relock":
             del locks[first]
             locks[fields[1]] = fields[1:]
         elif kind == "unlock":
+            idle.add(first)
+        elif kind == "closed":
             del locks[first]
         elif kind == "client":
             clients[first] = {"client": fields}
@@ -136,8 +140,8 @@ def restore(inheritance: Inheritance, daemon: Daemon) -> None:
             dying.pop(first, None)
     for directory in spaces:
         daemon.engine.know_lockspace(directory)
-    for record in locks.values():
-        daemon.engine.restore(record, inheritance.fds)
+    for number, record in locks.items():
+        daemon.engine.restore(record, inheritance.fds, held=number not in idle)
     for client in clients.values():
         _restore_client(client, inheritance.fds, daemon, journal.served)
     for pid, started in dying.items():

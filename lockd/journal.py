@@ -19,15 +19,16 @@ A record is one line of JSON, a list that begins with what it is:
 ``lock``         a resource that is held: see :meth:`lockd.space.Resource.record`
 ``owners``       another set of owners of a resource: its number, the owners
 ``relock``       a resource that is locked anew, on another file: its old number, then as ``lock``
-``unlock``       a resource that is let go: its number
+``unlock``       a resource that is let go, whose file is still open: its number
+``closed``       a file that is not open any more: its number
 ``dying``        a process that is made to end before its locks are let go: pid, start time
 ``dead``         it has ended: pid
 ``descriptors``  for an exec: the open descriptors, number by name
 ===============  ========================================================================
 
-What is half done when the process is killed is told by one number in front of the records: the
-client whose bytes are being read and answered. Its connection cannot go on: nobody knows what it
-has been answered.
+In front of the records there are two numbers. One is how far they go: it grows when a record is
+there whole. The other is the client whose bytes are being read and answered: if the process is
+killed meanwhile, that connection cannot go on, for nobody knows what it has been answered.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from __future__ import annotations
 import json
 import mmap
 import os
+import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -51,7 +53,11 @@ READABLE: Final = range(1, FORMAT + 1)
 _START: Final = mmap.PAGESIZE
 
 #: The journal is written anew when it has grown by this much, in bytes, and to twice its size.
-_GROWTH: Final = 4 * 1024 * 1024
+_GROWTH: Final = 1024 * 1024
+
+# The numbers in front.
+_SERVING: Final = 0
+_LENGTH: Final = 1
 
 _encode: Final = json.JSONEncoder(separators=(",", ":")).encode
 
@@ -61,52 +67,63 @@ class JournalError(Exception):
 
 
 class Journal:
-    """The journal in an open memfd. ``number`` tells one journal from the next."""
+    """The journal in a memfd. ``number`` tells one journal from the next."""
 
     def __init__(self, fd: int, number: int = 0) -> None:
         self.fd: Final = fd
         self.number = number
-        size = os.lseek(fd, 0, os.SEEK_END)
-        self._size = size
-        self._limit = 2 * size + _GROWTH
-        self._page = mmap.mmap(fd, _START)
-        self._serving = memoryview(self._page).cast("I")
+        self._head_page: Final = mmap.mmap(fd, _START)
+        self._head: Final = memoryview(self._head_page).cast("Q")
+        self._end = self._head[_LENGTH]
+        self._limit: Final = 2 * self._end + _GROWTH
+        # What is written goes straight into the memory: a write(2) takes ten times as long.
+        self._room = max(self._limit + _GROWTH, os.fstat(fd).st_size - _START)
+        os.ftruncate(fd, _START + self._room)
+        self._records: Final = mmap.mmap(fd, self._room, offset=_START)
 
     @classmethod
     def create(cls, number: int, records: Iterable[Record] = ()) -> Journal:
         """A new journal that begins with ``records``."""
-        fd = os.memfd_create(f"lockd-journal-{number}", os.MFD_CLOEXEC)
         lines = [_encode(["format", FORMAT]), *map(_encode, records), ""]
-        with open(fd, "wb", closefd=False) as file:
-            file.write(bytes(_START) + "\n".join(lines).encode("ascii"))
+        data = "\n".join(lines).encode("ascii")
+        fd = os.memfd_create(f"lockd-journal-{number}", os.MFD_CLOEXEC)
+        os.ftruncate(fd, _START + len(data))
+        os.pwrite(fd, data, _START)
+        os.pwrite(fd, len(data).to_bytes(8, sys.byteorder), 8 * _LENGTH)
         return cls(fd, number)
 
     def write(self, *record: object) -> None:
         """Append a record."""
-        self._size += os.write(self.fd, (_encode(record) + "\n").encode("ascii"))
+        self.append(_encode(record))
+
+    def append(self, text: str) -> None:
+        """Append a record that is JSON already, in ASCII."""
+        line = text.encode("ascii") + b"\n"
+        start, end = self._end, self._end + len(line)
+        if end > self._room:
+            self._room = 2 * end
+            os.ftruncate(self.fd, _START + self._room)
+            self._records.resize(self._room)
+        self._records[start:end] = line
+        self._head[_LENGTH] = self._end = end
 
     @property
     def is_long(self) -> bool:
         """Whether it is time to write the journal anew."""
-        return self._size > self._limit
+        return self._end > self._limit
 
     def serve(self, client: int) -> None:
-        """Note which client is being served; 0 for none. Not zero when a process begins, it tells
-        whom the one before it was serving when it ended."""
-        self._serving[0] = client
+        """Note which client is being served; 0 for none."""
+        self._head[_SERVING] = client
 
     @property
     def served(self) -> int:
-        """The client that was being served."""
-        return self._serving[0]
+        """Whom the process that wrote the journal was serving when it ended."""
+        return self._head[_SERVING]
 
     def read(self) -> Iterator[Record]:
         """The records, without the first. Raises :class:`JournalError`."""
-        with open(os.dup(self.fd), "rb") as file:
-            file.seek(_START)
-            lines = file.read().split(b"\n")
-            file.seek(0, os.SEEK_END)
-        lines.pop()  # nothing, or a record that was being written
+        lines = self._records[: self._end].splitlines()
         try:
             first, *records = map(json.loads, lines)
             kind, version = first
@@ -120,6 +137,7 @@ class Journal:
 
     def close(self) -> None:
         """Let it go."""
-        self._serving.release()
-        self._page.close()
+        self._head.release()
+        self._head_page.close()
+        self._records.close()
         os.close(self.fd)

@@ -7,7 +7,9 @@ nobody holds is nothing but a file. An owner is a guest, known by the pid of its
 
 from __future__ import annotations
 
+import json
 import uuid
+from json.encoder import encode_basestring_ascii as quoted
 
 from lockd.wire.fault import (
     FROM_LOCKSPACE,
@@ -29,19 +31,27 @@ if TYPE_CHECKING:
 class Owner:
     """A guest, as it registered: ``id`` is libvirt's number of it, ``uuid`` 16 bytes."""
 
-    __slots__ = ("id", "name", "pid", "uuid")
+    __slots__ = ("_text", "id", "name", "pid", "uuid")
 
     def __init__(self, name: str, uuid: bytes, id: int, pid: int) -> None:
         self.name: Final = name
         self.uuid: Final = uuid
         self.id: Final = id
         self.pid: Final = pid
+        self._text = ""
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Owner) and self.record() == other.record()
 
     def __hash__(self) -> int:
         return hash(self.pid)
+
+    @property
+    def text(self) -> str:
+        """The record as JSON. It is needed often, and made once."""
+        if not self._text:
+            self._text = json.dumps(self.record())
+        return self._text
 
     def __str__(self) -> str:
         return f"guest '{self.name}' (uuid {uuid.UUID(bytes=self.uuid)}, pid {self.pid})"
@@ -63,7 +73,8 @@ class Resource:
     times. ``create`` tells that the first of them asked for the file to be made, so that it goes
     with the last; ``since`` is when that was (seconds since the epoch). ``problem`` says in words
     what is wrong with the lock, and is empty while nothing is. ``number`` is the name of the
-    descriptor where it is kept for us.
+    descriptor where it is kept for us. ``released`` is when the last owner let it go, in the time
+    of :func:`time.monotonic`.
     """
 
     __slots__ = (
@@ -74,6 +85,7 @@ class Resource:
         "number",
         "owners",
         "problem",
+        "released",
         "shared",
         "since",
         "space",
@@ -86,50 +98,46 @@ class Resource:
         lock: FileLock,
         *,
         number: int,
-        shared: bool,
         create: bool,
-        since: float,
-        owners: list[Owner],
     ) -> None:
         self.space: Final = space
         self.name: Final = name
         self.lock = lock
         self.number = number
-        self.shared: Final = shared
+        self.shared = False
         self.create: Final = create
-        self.since: Final = since
-        self.owners: Final = owners
+        self.since = 0.0
+        self.owners: Final[list[Owner]] = []
         self.noted = False
         self.problem = ""
+        self.released = 0.0
 
     @property
     def path(self) -> str:
         """The file that is locked."""
         return self.space.path(self.name)
 
-    def record(self) -> list[object]:
-        """The resource as JSON can have it."""
+    def record(self) -> str:
+        """The resource as the fields of a JSON list."""
         lock = self.lock
-        return [
-            self.number,
-            self.space.directory,
-            self.name,
-            lock.identity,
-            lock.posix,
-            self.shared,
-            self.create,
-            self.since,
-            [owner.record() for owner in self.owners],
-        ]
+        device, inode = lock.identity
+        # Not json.dumps, which takes as long as all of the rest of an acquisition.
+        return (
+            f"{self.number},{quoted(self.space.directory)},{quoted(self.name)},"
+            f"[{device},{inode}],{lock.posix:d},{self.shared:d},{self.create:d},{self.since!r},"
+            f"[{','.join([owner.text for owner in self.owners])}]"
+        )
 
 
 class Lockspace:
-    """A lockspace and its resources that are held, by name."""
+    """A lockspace, its resources that are held, and those that were until a moment ago, whose
+    files are still open, by name."""
 
-    __slots__ = ("directory", "resources")
+    __slots__ = ("directory", "idle", "resources")
 
     def __init__(self, directory: str) -> None:
         self.directory: Final = directory
+        self.idle: Final[dict[str, Resource]] = {}
         self.resources: Final[dict[str, Resource]] = {}
 
     def path(self, name: str) -> str:
