@@ -19,7 +19,7 @@ help:
 	@echo "make demo       install what is missing and see lockcfg work on real files"
 	@echo "make test       install what the tests need and run all of them"
 	@echo "make check      ruff, ruff format --check, mypy --strict"
-	@echo "make test-slow  the long runs: more generated files, every key of a schema"
+	@echo "make test-slow  the long runs: more generated files and calls, every key of a schema"
 	@echo "make benchmark  the table of the README"
 	@echo "make docs       make the man page and the pages of the rules again"
 
@@ -49,7 +49,7 @@ test: $(VENV)/.installed-dev
 
 test-slow: $(VENV)/.installed-dev
 	packaging/install-packages $(TEST_PACKAGES)
-	$(BIN)/pytest --exhaustive --generated-files=500000 --seed=$$(date +%j) tests/real
+	$(BIN)/pytest --exhaustive --generated-files=500000 --plays=5000 --seed=$$(date +%j) tests/real
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

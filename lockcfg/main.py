@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import gc
+import io
 import os
 import sys
 
@@ -155,6 +156,9 @@ def entry() -> None:
     was written is flushed, and files are written before a command returns.
     """
     gc.disable()  # nothing here makes cycles worth the walks, which take a fifth of a long run
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # Whatever a file, a path or a manual holds can be printed, whatever the locale.
+        sys.stdout.reconfigure(errors="backslashreplace")
     status = main()
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:

@@ -80,21 +80,21 @@ def detach(program: str, log: str) -> Background:
 
 
 class PidFile:
-    """The file that has the daemon's pid, locked for as long as it lives. Raises OSError, with
-    the file's name, where another one has it."""
+    """The file that has the daemon's pid, locked for as long as ``fd`` or a copy of it is open.
+    Raises OSError, with the file's name, where another daemon has it."""
 
     def __init__(self, path: str) -> None:
         self._path: Final = path
-        self._fd: Final = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        self.fd: Final = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
-            hold_whole_life(self._fd)
+            hold_whole_life(self.fd)
         except OSError as error:
-            os.close(self._fd)
+            os.close(self.fd)
             error.filename = path
             raise
-        os.fchmod(self._fd, 0o644)
-        os.ftruncate(self._fd, 0)
-        os.pwrite(self._fd, str(os.getpid()).encode("ascii"), 0)
+        os.fchmod(self.fd, 0o644)
+        os.ftruncate(self.fd, 0)
+        os.pwrite(self.fd, str(os.getpid()).encode("ascii"), 0)
 
     def remove(self) -> None:
         """The daemon ends."""
@@ -102,7 +102,7 @@ class PidFile:
             os.unlink(self._path)
         except FileNotFoundError:
             pass
-        os.close(self._fd)
+        os.close(self.fd)
 
 
 def raise_descriptor_limit() -> None:

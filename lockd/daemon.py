@@ -14,11 +14,19 @@ from functools import partial
 from select import EPOLLERR, EPOLLIN, EPOLLPRI
 
 from lockd import handover
+from lockd.changes import Changes
 from lockd.engine import IDLE_FOR, VISIBLE_AFTER, Engine
 from lockd.guests import Guests
 from lockd.health import Health
-from lockd.journal import FORMAT, Journal
-from lockd.keeper import Numbers, client_name, journal_name, lock_name
+from lockd.journal import FORMAT, Journal, record
+from lockd.keeper import (
+    LISTENING,
+    PID_FILE,
+    Numbers,
+    client_name,
+    journal_name,
+    lock_name,
+)
 from lockd.loop import Loop
 from lockd.programs import admin, inspect, lock
 from lockd.service import Service
@@ -30,16 +38,12 @@ if TYPE_CHECKING:
     from typing import Final
 
     from lockd.handover import Inheritance
-    from lockd.journal import Record
     from lockd.keeper import Keeper
     from lockd.log import Logging
     from lockd.loop import Timer
     from lockd.names import Names
     from lockd.session import Session
     from lockd.settings import Settings
-
-#: What a listening socket is called where it is kept, by service.
-LISTENING: Final = {"virtlockd": "virtlockd.socket", "admin": "virtlockd-admin.socket"}
 
 #: How long the guests may take to end when the daemon does, in seconds.
 _PARTING: Final = 10.0
@@ -63,7 +67,6 @@ class Daemon:
     ) -> None:
         self.settings: Final = settings
         self.keeper: Final = keeper
-        self.names: Final = names
         self.since: Final = time.time()
         self.logging: Final = logging
         self.timeout = timeout
@@ -94,9 +97,11 @@ class Daemon:
                 self,
             ),
         }
+        self.changes: Final = Changes(self, self._log)
         self._health: Final = Health(self, interval, self._log)
         self._show_timer: Timer | None = None
         self._idle_timer: Timer | None = None
+        self._idle_since: float | None = None
         self._idle_files_timer: Timer | None = None
         self._probe = -1
         self._inheritance: Final = inheritance
@@ -128,7 +133,7 @@ class Daemon:
         handover.restore(self._inheritance, self)
         left = self._inheritance.fds
         for name in [*left]:
-            if name not in LISTENING.values():
+            if name != PID_FILE:
                 # Taken and kept, but not written down: nobody was told that it is his.
                 os.close(left.pop(name))
                 self.keeper.forget(name)
@@ -142,7 +147,8 @@ class Daemon:
     def after_call(self) -> None:
         """What need not be done before a call is answered."""
         engine = self.engine
-        engine.forget_released()
+        if engine.forgotten:
+            engine.forget_released()
         if self._show_timer is None and engine.has_fresh:
             self._show_timer = self.loop.after(VISIBLE_AFTER, self._show)
         if self._idle_files_timer is None and engine.has_idle:
@@ -167,8 +173,9 @@ class Daemon:
         self.keeper.forget(journal_name(old.number))
         old.close()
 
-    def _records(self) -> Iterator[Record]:
-        yield ["settings", self.settings.record()]
+    def _records(self) -> Iterator[str]:
+        yield record("settings", self.settings.record())
+        yield from self.changes.records()
         yield from self.engine.records()
         for service in self.services.values():
             yield from service.records()
@@ -183,18 +190,37 @@ class Daemon:
 
     def check_idle(self) -> None:
         """End by itself, after a while, if there is nobody to serve and nothing to hold."""
-        if not self.timeout:
-            return
         idle = (
-            self.engine.is_idle
+            self.timeout
+            and self.engine.is_idle
             and not self.guests
             and not any(service.clients for service in self.services.values())
         )
+        if not idle:
+            self._idle_since = None
+        elif self._idle_since is None:
+            self._idle_since = time.monotonic()
+            # Clients come and go: a timer that is there already will see that it was too early.
+            if self._idle_timer is None:
+                self._idle_timer = self.loop.after(self.timeout, self._on_idle)
+
+    def set_timeout(self, seconds: int) -> None:
+        """End after another time without clients and locks, which begins now; 0 for never."""
+        self.timeout = seconds
+        self._idle_since = None
         if self._idle_timer is not None:
             self._idle_timer.cancel()
             self._idle_timer = None
-        if idle:
-            self._idle_timer = self.loop.after(self.timeout, self.stop)
+        self.check_idle()
+
+    def _on_idle(self) -> None:
+        self._idle_timer = None
+        if self._idle_since is not None:
+            left = self._idle_since + self.timeout - time.monotonic()
+            if left > 0:
+                self._idle_timer = self.loop.after(left, self._on_idle)
+            else:
+                self.stop()
 
     def _on_mounts(self, _: int) -> None:
         self._storages.forget()
@@ -253,7 +279,8 @@ class Daemon:
             self._log.error(f"the program cannot be started again: {error.strerror}")
 
     def _descriptors(self) -> dict[str, int]:
-        found = {lock_name(each.number): each.lock.fd for each in self.engine.open_resources()}
+        found = {**self._inheritance.fds}
+        found |= {lock_name(each.number): each.lock.fd for each in self.engine.open_resources()}
         for name, service in self.services.items():
             if service.fd >= 0:
                 found[LISTENING[name]] = service.fd

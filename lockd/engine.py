@@ -7,18 +7,17 @@ answered; a lock is first taken off the journal and then let go.
 
 from __future__ import annotations
 
-import json
+import errno
 import os
 import time
 from collections import deque
 
 from lockd import filelock
+from lockd.journal import record
 from lockd.keeper import Numbers, lock_name
 from lockd.space import (
     Lockspace,
-    Owner,
     Resource,
-    blocks,
     check_directory,
     is_locked,
     is_not_locked,
@@ -37,14 +36,15 @@ from lockd.wire.fault import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from typing import Final
+    from collections.abc import Collection, Iterator, Sequence
+    from typing import Any, Final
 
     from lockd.filelock import FileLock, Identity
-    from lockd.journal import Journal, Record
+    from lockd.journal import Journal
     from lockd.keeper import Keeper
     from lockd.log import Log
     from lockd.names import Names
+    from lockd.space import Owner
     from lockd.storage import Storages
 
 #: How long a lock has been held, in seconds, before it is made visible to people: what is let go
@@ -82,7 +82,7 @@ class Engine:
         self._by_owner: Final[dict[int, list[Resource]]] = {}
         self._numbers: Final = Numbers()
         self._fresh: Final[deque[tuple[float, Resource]]] = deque()
-        self._forgotten: Final[list[int]] = []
+        self.forgotten: Final[list[int]] = []
 
     # --- lockspaces
 
@@ -110,6 +110,8 @@ class Engine:
                     FROM_LOCKSPACE,
                     f"Lockspace location {directory} exists, but is not a directory",
                 ) from error
+            if isinstance(error, FileExistsError):  # a symbolic link to nothing
+                error = NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
             raise system_fault(
                 FROM_LOCKSPACE, f"Unable to create lockspace {directory}", error
             ) from error
@@ -172,6 +174,7 @@ class Engine:
             self._by_owner.setdefault(owner.pid, []).append(held)
             self._write_owners(held)
             return
+        disk, identity = self._disk(space, name, owner, shared=shared)
         resource = space.idle.pop(name, None)
         if resource is not None and not (
             create and filelock.lock_again(resource.lock, shared=shared)
@@ -185,11 +188,25 @@ class Engine:
             resource = Resource(space, name, lock, number=number, create=create)
             self._keeper.keep(lock.fd, lock_name(number))
         resource.shared = shared
+        resource.disk, resource.disk_identity = disk, identity
         resource.since = time.time()
         resource.owners.append(owner)
         self.journal.append(f'["lock",{resource.record()}]')
         self._add(resource)
         self._fresh.append((time.monotonic() + VISIBLE_AFTER, resource))
+
+    def _disk(
+        self, space: Lockspace, name: str, owner: Owner, *, shared: bool
+    ) -> tuple[str, Identity | None]:
+        """The disk behind a name that is a hash, and what it is known by; empty and None where
+        that cannot be known. Raises Fault where it is locked by another name."""
+        disk = self._names.disk(owner, name) if space.directory else ""
+        identity = filelock.identity_at(disk) if disk else None
+        if identity is not None:
+            other = self._blocking(identity, shared=shared)
+            if other is not None:
+                raise is_locked(name, self._under_another_name(other))
+        return disk, identity
 
     def _take(self, space: Lockspace, name: str, *, shared: bool, create: bool) -> FileLock:
         path = space.path(name)
@@ -233,12 +250,12 @@ class Engine:
 
     def _blocking(self, identity: Identity, *, shared: bool) -> Resource | None:
         for held in self._by_identity.get(identity, ()):
-            if blocks(held, identity, shared=shared):
+            if not (held.shared and shared):
                 return held
         return None
 
     def _under_another_name(self, held: Resource) -> str:
-        return f": it is the same as '{held.path}'{self._names.held_by(held)}"
+        return f"{self._names.held_by(held)}, under its other name '{held.disk or held.path}'"
 
     def release(self, directory: str, name: str, owner: Owner) -> None:
         """RELEASE_RESOURCE. Raises Fault."""
@@ -263,7 +280,7 @@ class Engine:
             self._write_owners(resource)
             return
         del resource.space.resources[resource.name]
-        self._drop_identity(resource)
+        self._drop_identities(resource)
         self.journal.append(f'["unlock",{resource.number}]')
         if resource.noted:
             filelock.wipe_note(resource.lock.fd)
@@ -321,7 +338,7 @@ class Engine:
             self._log.warning(f"{path}: cannot be removed: {error.strerror}")
         self.journal.append(f'["closed",{resource.number}]')
         filelock.let_go(lock)
-        self._forgotten.append(resource.number)
+        self.forgotten.append(resource.number)
 
     def release_all(self, pid: int) -> None:
         """Let go all that an owner holds, however often it has acquired it."""
@@ -360,10 +377,10 @@ class Engine:
     def forget_released(self) -> None:
         """Have the descriptors of what was let go kept no longer. It may be done late: what they
         belong to is unlocked already."""
-        for number in self._forgotten:
+        for number in self.forgotten:
             self._keeper.forget(lock_name(number))
             self._numbers.give_back(number)
-        self._forgotten.clear()
+        self.forgotten.clear()
 
     @property
     def has_fresh(self) -> bool:
@@ -423,30 +440,32 @@ class Engine:
         number = self._numbers.take()
         self._keeper.keep(lock.fd, lock_name(number))
         old, old_number = resource.lock, resource.number
-        self._drop_identity(resource)
+        self._drop_identities(resource)
         resource.lock, resource.number = lock, number
-        self._by_identity.setdefault(lock.identity, []).append(resource)
+        self._add_identities(resource)
         self.journal.append(f'["relock",{old_number},{resource.record()}]')
         filelock.let_go(old)
-        self._forgotten.append(old_number)
+        self.forgotten.append(old_number)
         self._fresh.append((0.0, resource))
 
     # --- being handed over
 
-    def records(self) -> Iterator[Record]:
+    def records(self) -> Iterator[str]:
         """The state, for a new journal."""
         for directory in self.spaces:
             if directory:
-                yield ["space", directory]
+                yield record("space", directory)
         for resource in self.open_resources():
-            yield json.loads(f'["lock",{resource.record()}]')
+            yield f'["lock",{resource.record()}]'
             if not resource.owners:
-                yield ["unlock", resource.number]
+                yield record("unlock", resource.number)
 
-    def restore(self, record: Record, fds: dict[str, int], *, held: bool) -> None:
-        """Take over a resource from the record of it and the descriptors that were kept; one that
-        is not ``held`` any more has left its file open."""
-        number, directory, name, identity, posix, shared, create, since, owners = record
+    def restore(
+        self, fields: Sequence[Any], owners: list[Owner], fds: dict[str, int], *, held: bool
+    ) -> None:
+        """Take over a resource from the fields of its record and the descriptors that were kept;
+        one that is not ``held`` any more has left its file open."""
+        number, directory, name, identity, posix, shared, create, since, disk, known_by = fields
         fd = fds.pop(lock_name(number), None)
         if fd is None and not held:
             return
@@ -457,27 +476,36 @@ class Engine:
         lock = filelock.FileLock(fd, (identity[0], identity[1]), bool(posix))
         resource = Resource(space, name, lock, number=number, create=bool(create))
         resource.shared, resource.since = bool(shared), since
-        self._numbers.use(number)
+        resource.disk, resource.disk_identity = disk, (tuple(known_by) if known_by else None)
         resource.noted = True  # it may be
         if not held:
             space.idle[name] = resource
             return
-        resource.owners.extend(Owner.from_record(*owner) for owner in owners)
+        resource.owners.extend(owners)
         self._add(resource)
         for owner in resource.owners[1:]:
             self._by_owner.setdefault(owner.pid, []).append(resource)
         self._fresh.append((0.0, resource))
 
+    def go_on_from(self, numbers: Collection[int]) -> None:
+        """Know the numbers of all resources that were taken over."""
+        self._numbers.go_on_from(numbers)
+
     def _add(self, resource: Resource) -> None:
         resource.space.resources[resource.name] = resource
-        self._by_identity.setdefault(resource.lock.identity, []).append(resource)
+        self._add_identities(resource)
         self._by_owner.setdefault(resource.owners[0].pid, []).append(resource)
 
-    def _drop_identity(self, resource: Resource) -> None:
-        same = self._by_identity[resource.lock.identity]
-        same.remove(resource)
-        if not same:
-            del self._by_identity[resource.lock.identity]
+    def _add_identities(self, resource: Resource) -> None:
+        for identity in resource.identities:
+            self._by_identity.setdefault(identity, []).append(resource)
+
+    def _drop_identities(self, resource: Resource) -> None:
+        for identity in resource.identities:
+            same = self._by_identity[identity]
+            same.remove(resource)
+            if not same:
+                del self._by_identity[identity]
 
     def _write_owners(self, resource: Resource) -> None:
         owners = [owner.record() for owner in resource.owners]

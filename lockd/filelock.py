@@ -101,6 +101,14 @@ def identity_of(status: os.stat_result) -> Identity:
     return status.st_dev, status.st_ino
 
 
+def identity_at(path: str) -> Identity | None:
+    """What the file at ``path`` is known by; None where that cannot be told."""
+    try:
+        return identity_of(os.stat(path))
+    except OSError:
+        return None
+
+
 def take(path: str, *, shared: bool, create: bool, may_be_shared: MayBeShared) -> FileLock:
     """Lock the file at ``path``, shared or exclusive; ``create`` it (0600) where it is missing.
 
@@ -130,7 +138,8 @@ def take(path: str, *, shared: bool, create: bool, may_be_shared: MayBeShared) -
             raise
         except OSError as error:
             _close(fd)
-            if error.errno not in _RETRIED:
+            # A file that was opened from a cache turns out to be gone only when it is locked.
+            if error.errno not in _GONE:
                 raise
             continue
         _close(fd)
@@ -231,9 +240,14 @@ def _close(fd: int) -> None:
 
 
 def hold_whole_life(fd: int) -> None:
-    """Lock a file of this process's own, as virtlockd locks its PID file, until it ends. Raises
-    OSError where another process has done so."""
-    fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, 0)
+    """Lock a PID file, against virtlockd's own lock of it too, for as long as anybody has this
+    descriptor open. Raises OSError where another daemon has done so."""
+    try:
+        fcntl.fcntl(fd, _SET_LOCK, _EXCLUSIVE)
+    except OSError as error:
+        if error.errno not in _NO_SUCH_LOCKS:
+            raise
+        fcntl.fcntl(fd, fcntl.F_SETLK, _EXCLUSIVE)
 
 
 def show(fd: int, *, shared: bool) -> None:

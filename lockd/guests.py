@@ -12,6 +12,7 @@ from functools import partial
 from select import EPOLLIN
 
 from lockd import process
+from lockd.journal import record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -74,6 +75,6 @@ class Guests:
         self._daemon.journal.write("dead", pid)
         self._daemon.after_call()
 
-    def records(self) -> list[list[object]]:
+    def records(self) -> list[str]:
         """Those that are made to end, for a new journal."""
-        return [["dying", pid, started] for pid, started in self._dying.items()]
+        return [record("dying", pid, started) for pid, started in self._dying.items()]

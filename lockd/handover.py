@@ -6,6 +6,7 @@ Either way the journal tells what they are.
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import sys
@@ -38,9 +39,9 @@ class Inheritance:
     def settings(self) -> dict[str, Any] | None:
         """The settings that were in force."""
         found: dict[str, Any] | None = None
-        for kind, *fields in self.journal.read() if self.journal is not None else ():
-            if kind == "settings":
-                found = fields[0]
+        for line in self.journal.read() if self.journal is not None else ():
+            if line.startswith(b'["settings"'):
+                found = json.loads(line)[1]
         return found
 
 
@@ -60,14 +61,11 @@ def receive(environment: MutableMapping[str, str]) -> Inheritance:
 
 def _received_in_place(fd: int, environment: MutableMapping[str, str]) -> Inheritance:
     inherited(environment)  # what was passed to the first process of all is among ours
-    os.set_inheritable(fd, False)
     journal = Journal(fd)
-    *_, (kind, number, fds) = journal.read()
-    if kind != "descriptors":
+    *_, last = journal.read()
+    if not last.startswith(b'["descriptors"'):
         raise JournalError("the journal does not end as it does before an exec")
-    for each in fds.values():
-        os.set_inheritable(each, False)
-    journal.number = number
+    _, journal.number, fds = json.loads(last)
     return Inheritance(fds, journal)
 
 
@@ -79,14 +77,9 @@ def in_place(journal: Journal, fds: Mapping[str, int], command: list[str]) -> No
     """Replace this process by ``command``, which takes over; returns only by raising OSError."""
     journal.write("descriptors", journal.number, dict(fds))
     environment = {**os.environ, _VARIABLE: f"{os.getpid()}:{journal.fd}"}
-    kept = [*fds.values(), journal.fd]
-    for fd in kept:
+    for fd in (*fds.values(), journal.fd):
         os.set_inheritable(fd, True)
-    try:
-        os.execve(command[0], command, environment)
-    finally:
-        for fd in kept:
-            os.set_inheritable(fd, False)
+    os.execve(command[0], command, environment)
 
 
 def command_line() -> list[str]:
@@ -108,26 +101,35 @@ def restore(inheritance: Inheritance, daemon: Daemon) -> None:
     journal = inheritance.journal
     assert journal is not None
     spaces: dict[str, None] = {}
-    locks: dict[int, list[Any]] = {}
+    locks: dict[int, bytes] = {}  # the records as they are, which take the least room
+    owners: dict[int, list[Any]] = {}
     idle: set[int] = set()
     clients: dict[int, dict[str, Any]] = {}
     dying: dict[int, int] = {}
-    for kind, *fields in journal.read():
+    changes: dict[str, Any] = {}
+    for line in journal.read():
+        kind, *fields = json.loads(line)
         first = fields[0]
         if kind == "lock":
-            locks[first] = fields
+            locks[first] = line
             idle.discard(first)
+            owners.pop(first, None)
         elif kind == "owners":
-            locks[first][-1] = fields[1]
-        elif kind == "relock":
-            del locks[first]
-            locks[fields[1]] = fields[1:]
+            owners[first] = fields[1]
         elif kind == "unlock":
             idle.add(first)
+        elif kind == "relock":
+            del locks[first]
+            locks[fields[1]] = line.replace(b'"relock",%d,' % first, b'"lock",')
         elif kind == "closed":
             del locks[first]
         elif kind == "client":
             clients[first] = {"client": fields}
+            daemon.services[fields[1]].next_id = fields[-1] + 1
+        elif kind == "ids":
+            daemon.services[first].next_id = fields[1]
+        elif kind == "changed":
+            changes[first] = fields[1]
         elif kind in ("owner", "restricted", "received", "unsent"):
             clients[first][kind] = fields
         elif kind == "gone":
@@ -138,25 +140,46 @@ def restore(inheritance: Inheritance, daemon: Daemon) -> None:
             dying[first] = fields[1]
         elif kind == "dead":
             dying.pop(first, None)
+    for name, value in changes.items():
+        daemon.changes.restore(name, value)
     for directory in spaces:
         daemon.engine.know_lockspace(directory)
-    for number, record in locks.items():
-        daemon.engine.restore(record, inheritance.fds, held=number not in idle)
+    daemon.engine.go_on_from(locks)
+    daemon.numbers.go_on_from(clients)
+    guests: dict[str, Owner] = {}
+    for number, line in locks.items():
+        _, *fields, holders = json.loads(line)
+        daemon.engine.restore(
+            fields,
+            [_owner(guests, holder) for holder in owners.get(number, holders)],
+            inheritance.fds,
+            held=number not in idle,
+        )
     for client in clients.values():
         _restore_client(client, inheritance.fds, daemon, journal.served)
     for pid, started in dying.items():
         daemon.guests.end(pid, started)
 
 
+def _owner(guests: dict[str, Owner], fields: list[Any]) -> Owner:
+    """The owner that a record tells of: the same one for all that is the same guest's."""
+    owner = Owner.from_record(*fields)
+    return guests.setdefault(owner.text, owner)
+
+
 def _restore_client(
     record: dict[str, Any], fds: dict[str, int], daemon: Daemon, served: int
 ) -> None:
-    number, name, uid, gid, pid, since = record["client"]
+    number, name, uid, gid, pid, since, client_id = record["client"]
     service = daemon.services[name]
     fd = fds.pop(client_name(number), -1)
-    connection = socket.socket(fileno=fd) if fd >= 0 else socket.socket(socket.AF_UNIX)
-    session = Session(number, service, connection, uid=uid, gid=gid, pid=pid, since=since)
-    daemon.numbers.use(number)
+    # All is said, so that it need not be asked of the kernel; a new one is nobody's.
+    connection = socket.socket(
+        socket.AF_UNIX, socket.SOCK_STREAM, 0, fileno=fd if fd >= 0 else None
+    )
+    session = Session(
+        number, service, connection, uid=uid, gid=gid, pid=pid, id=client_id, since=since
+    )
     if "owner" in record:
         _, owner, session.started = record["owner"]
         session.owner = Owner.from_record(*owner)

@@ -9,8 +9,10 @@ A record is one line of JSON, a list that begins with what it is:
 ===============  ========================================================================
 ``format``       the version of this format; always the first record
 ``settings``     the settings in force
+``changed``      a setting that was changed at run time: its name, the value
 ``space``        a lockspace: its directory
-``client``       a connection: number, service, uid, gid, pid, since
+``ids``          the id of the client that comes next: service, id
+``client``       a connection: number, service, uid, gid, pid, since, id
 ``owner``        a client registered: number, name, uuid, id, pid, start time of the process
 ``restricted``   a client that may do nothing more: number
 ``received``     the beginning of a message, in hex, with what is to be passed over: number, …
@@ -27,8 +29,8 @@ A record is one line of JSON, a list that begins with what it is:
 ===============  ========================================================================
 
 In front of the records there are two numbers. One is how far they go: it grows when a record is
-there whole. The other is the client whose bytes are being read and answered: if the process is
-killed meanwhile, that connection cannot go on, for nobody knows what it has been answered.
+there whole. The other is the client whose call is being looked at, until the answer is sent: if the
+process is killed meanwhile, that connection cannot go on, for its call is lost.
 """
 
 from __future__ import annotations
@@ -41,9 +43,7 @@ import sys
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from typing import Any, Final
-
-    Record = list[Any]
+    from typing import Final
 
 #: The version of the format that this code writes, and the versions that it can take over.
 FORMAT: Final = 1
@@ -60,6 +60,11 @@ _SERVING: Final = 0
 _LENGTH: Final = 1
 
 _encode: Final = json.JSONEncoder(separators=(",", ":")).encode
+
+
+def record(*fields: object) -> str:
+    """A record."""
+    return _encode(fields)
 
 
 class JournalError(Exception):
@@ -82,19 +87,18 @@ class Journal:
         self._records: Final = mmap.mmap(fd, self._room, offset=_START)
 
     @classmethod
-    def create(cls, number: int, records: Iterable[Record] = ()) -> Journal:
+    def create(cls, number: int, records: Iterable[str] = ()) -> Journal:
         """A new journal that begins with ``records``."""
-        lines = [_encode(["format", FORMAT]), *map(_encode, records), ""]
-        data = "\n".join(lines).encode("ascii")
+        data = "\n".join((record("format", FORMAT), *records, "")).encode("ascii")
         fd = os.memfd_create(f"lockd-journal-{number}", os.MFD_CLOEXEC)
         os.ftruncate(fd, _START + len(data))
         os.pwrite(fd, data, _START)
         os.pwrite(fd, len(data).to_bytes(8, sys.byteorder), 8 * _LENGTH)
         return cls(fd, number)
 
-    def write(self, *record: object) -> None:
+    def write(self, *fields: object) -> None:
         """Append a record."""
-        self.append(_encode(record))
+        self.append(_encode(fields))
 
     def append(self, text: str) -> None:
         """Append a record that is JSON already, in ASCII."""
@@ -121,19 +125,23 @@ class Journal:
         """Whom the process that wrote the journal was serving when it ended."""
         return self._head[_SERVING]
 
-    def read(self) -> Iterator[Record]:
-        """The records, without the first. Raises :class:`JournalError`."""
-        lines = self._records[: self._end].splitlines()
-        try:
-            first, *records = map(json.loads, lines)
-            kind, version = first
-        except ValueError as error:
-            raise JournalError(f"the journal cannot be read: {error}") from error
+    def read(self) -> Iterator[bytes]:
+        """The records, each a line, without the first. Raises :class:`JournalError`."""
+        self._records.seek(0)
+        kind, version = self._first()
         if kind != "format" or version not in READABLE:
             raise JournalError(
                 f"the journal has format {version}, which this version does not know"
             )
-        yield from records
+        while self._records.tell() < self._end:
+            yield self._records.readline()
+
+    def _first(self) -> tuple[object, object]:
+        try:
+            kind, version = json.loads(self._records.readline())
+        except ValueError as error:
+            raise JournalError(f"the journal cannot be read: {error}") from error
+        return kind, version
 
     def close(self) -> None:
         """Let it go."""

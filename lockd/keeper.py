@@ -15,8 +15,17 @@ from struct import Struct
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import MutableMapping
+    from collections.abc import Collection, MutableMapping
     from typing import Final
+
+    from lockd.log import Log
+
+#: What a listening socket is called where it is kept, by service: as systemd calls it, by the names
+#: of virtlockd's socket units.
+LISTENING: Final = {"virtlockd": "virtlockd.socket", "admin": "virtlockd-admin.socket"}
+
+#: What the PID file is called there.
+PID_FILE: Final = "pid-file"
 
 #: How long a message may wait for a manager that is busy: a struct timeval.
 _PATIENCE: Final = Struct("ll").pack(2, 0)
@@ -29,8 +38,9 @@ class Keeper:
     incomplete.
     """
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, log: Log) -> None:
         self.lost = ""
+        self._log: Final = log
         self._socket: socket.socket | None = None
         if not address:
             return
@@ -83,6 +93,11 @@ class Keeper:
             self._give_up(error)
 
     def _give_up(self, error: OSError) -> None:
+        if not self.lost:
+            self._log.error(
+                "the service manager does not keep descriptors any more"
+                f" ({error.strerror or error}): the locks would not outlive a crash"
+            )
         self.lost = error.strerror or str(error)
 
 
@@ -97,9 +112,7 @@ def inherited(environment: MutableMapping[str, str]) -> dict[str, int]:
         return {}
     found: dict[str, int] = {}
     for number in range(int(count)):
-        fd = 3 + number
-        os.set_inheritable(fd, False)
-        found[names[number]] = fd
+        found[names[number]] = 3 + number
     return found
 
 
@@ -125,13 +138,10 @@ class Numbers:
         """The number is free again."""
         self._free.append(number)
 
-    def use(self, number: int) -> None:
-        """Take a certain number, which was given out by the process before this one."""
-        if number >= self._next:
-            self._free.extend(range(self._next, number))
-            self._next = number + 1
-        else:
-            self._free.remove(number)
+    def go_on_from(self, used: Collection[int]) -> None:
+        """Take those numbers, which were given out by the process before this one."""
+        self._next = max(used, default=0) + 1
+        self._free.extend(set(range(1, self._next)).difference(used))
 
 
 def lock_name(number: int) -> str:

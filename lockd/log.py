@@ -1,29 +1,34 @@
 """The log, with the settings, levels and lines of libvirt's daemons.
 
 ``log_level`` is 1 (debug) to 4 (error); ``log_filters`` gives parts of the daemon a level of their
-own, as ``LEVEL:PART`` with ``*`` and ``?``; ``log_outputs`` sends what is at least of a level
-somewhere, as ``LEVEL:stderr``, ``LEVEL:file:PATH``, ``LEVEL:syslog:IDENT`` or ``LEVEL:journald``.
-The parts have the names they have in libvirt: ``locking.lock_daemon`` and so on.
+own, as ``LEVEL:PART`` with ``*`` and ``?``, the first that fits; ``log_outputs`` sends what is at
+least of a level somewhere, as ``LEVEL:stderr``, ``LEVEL:file:PATH``, ``LEVEL:syslog:IDENT`` or
+``LEVEL:journald``. The parts have the names they have in libvirt: ``locking.lock_daemon`` and so
+on; a line has the part where libvirt's have a function.
 """
 
 from __future__ import annotations
 
+import errno
 import os
+import re
 import sys
 import time
 
+from lockd import __version__
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from typing import Final, Protocol
 
     class Output(Protocol):
-        """Where lines go. ``level`` is the least that goes there, ``text`` how it is set."""
+        """Where lines go. ``level`` is the least that goes there, ``place`` how it is called."""
 
         @property
         def level(self) -> int: ...
         @property
-        def text(self) -> str: ...
+        def place(self) -> str: ...
 
         def write(self, level: int, part: str, message: str) -> None:
             """Write one message. Raises OSError."""
@@ -39,6 +44,12 @@ ERROR: Final = 4
 
 _NAMES: Final = ("", "debug", "info", "warning", "error")
 
+#: A level in a filter or an output. What libvirt reads it with passes over blanks and a sign.
+_LEVEL: Final = re.compile(r"[ \t\n\v\f\r]*\+?0*([1-4])", re.ASCII)
+
+#: The part of what an output begins with.
+_OWN: Final = "util.log"
+
 #: The priorities of syslog(3) and of the journal.
 _PRIORITIES: Final = (7, 7, 6, 4, 3)
 
@@ -46,7 +57,12 @@ JOURNAL_SOCKET: Final = "/run/systemd/journal/socket"
 
 
 class LogError(Exception):
-    """A setting of the log that makes no sense, or cannot be had; the text says why."""
+    """A setting of the log that makes no sense, or cannot be had; the text says why. ``number`` is
+    the system's error number where it is the system that refuses it, else 0."""
+
+    def __init__(self, text: str, number: int = 0) -> None:
+        super().__init__(text)
+        self.number: Final = number
 
 
 class Log:
@@ -81,12 +97,17 @@ class Log:
 
 
 class Logging:
-    """All of the log: its level, its filters, its outputs, and the parts that write to it."""
+    """All of the log: its level, its filters, its outputs, and the parts that write to it.
 
-    def __init__(self) -> None:
+    ``default`` is where it goes where nothing is set, as :func:`default_place` gives it.
+    """
+
+    def __init__(self, default: str = "stderr") -> None:
+        self._default: Final = default
         self._level = WARNING
-        self._filters: list[tuple[int, str]] = []
+        self._filters: Sequence[tuple[int, str]] = ()
         self._outputs: Sequence[Output] = (_Stderr(DEBUG),)
+        self._begun: Final[set[Output]] = set()
         self._logs: Final[dict[str, Log]] = {}
 
     def part(self, name: str) -> Log:
@@ -108,40 +129,50 @@ class Logging:
         self._apply()
 
     @property
-    def filters(self) -> str:
-        """The filters, as they are set."""
-        return " ".join(f"{level}:{part}" for level, part in self._filters)
+    def filters(self) -> Sequence[tuple[int, str]]:
+        """The filters: a level and a part."""
+        return self._filters
 
     def set_filters(self, text: str) -> None:
         """Use other filters. Raises :class:`LogError`, and then nothing has changed."""
-        self._filters = [parse_filter(each) for each in text.split()]
+        self._filters = [parse_filter(each) for each in text.split(" ") if each]
         self._apply()
 
     @property
-    def outputs(self) -> str:
-        """The outputs, as they are set."""
-        return " ".join(output.text for output in self._outputs)
+    def outputs(self) -> Sequence[str]:
+        """The outputs, each as it is set."""
+        return [f"{output.level}:{output.place}" for output in self._outputs]
 
     def set_outputs(self, text: str) -> None:
-        """Use other outputs. Raises :class:`LogError`, and then nothing has changed."""
-        outputs: list[Output] = []
+        """Use other outputs, the default one where ``text`` names none; of two to one place the
+        last counts. Raises :class:`LogError`, and then nothing has changed."""
+        outputs: dict[str, Output] = {}
         try:
-            for each in text.split():
-                outputs.append(parse_output(each))
+            for each in text.split(" ") if text.strip(" ") else [f"{self._level}:{self._default}"]:
+                if each:
+                    output = parse_output(each)
+                    replaced = outputs.pop(output.place, None)
+                    outputs[output.place] = output
+                    if replaced is not None:
+                        replaced.close()
         except LogError:
-            for output in outputs:
+            for output in outputs.values():
                 output.close()
             raise
-        if outputs:
-            for output in self._outputs:
-                output.close()
-            self._outputs = outputs
+        for output in self._outputs:
+            output.close()
+        self._outputs = [*outputs.values()]
+        self._begun.clear()
 
     def write(self, level: int, part: str, message: str) -> None:
         """Write a message to every output that takes its level."""
         for output in self._outputs:
             if level >= output.level:
                 try:
+                    if output not in self._begun:
+                        self._begun.add(output)
+                        output.write(INFO, _OWN, f"lockd version: {__version__}")
+                        output.write(INFO, _OWN, f"hostname: {os.uname().nodename}")
                     output.write(level, part, message)
                 except OSError:
                     pass  # a full disk or a journal that is away: there is nobody to tell
@@ -150,7 +181,8 @@ class Logging:
         for level, pattern in self._filters:
             from fnmatch import fnmatchcase
 
-            if fnmatchcase(part, f"*{pattern.strip('*')}*"):
+            # GLib's patterns, which libvirt has, know no sets of characters.
+            if fnmatchcase(part, f"*{pattern.replace('[', '[[]')}*"):
                 return level
         return self._level
 
@@ -160,65 +192,73 @@ class Logging:
 
 
 def parse_level(text: str) -> int:
-    """A level. Raises :class:`LogError`."""
-    if text not in ("1", "2", "3", "4"):
-        raise LogError(f"'{text}' is no level of the log: 1 debug, 2 info, 3 warning, 4 error")
-    return int(text)
+    """A level by its number or its name. Raises :class:`LogError`."""
+    if text in ("1", "2", "3", "4"):
+        return int(text)
+    if text not in _NAMES[1:]:
+        raise LogError(f"Failed to set logging priority, argument '{text}' is invalid")
+    return _NAMES.index(text)
 
 
 def parse_filter(text: str) -> tuple[int, str]:
-    """The level and the part in ``LEVEL:PART``. Raises :class:`LogError`."""
-    level, colon, part = text.partition(":")
-    if not colon or not part:
-        raise LogError(f"'{text}' is no filter of the log: it is LEVEL:PART")
-    return parse_level(level), part
+    """The level and the part in ``LEVEL:PART``; what stands behind another colon is nobody's
+    business, nor is a sign before the part. Raises :class:`LogError`."""
+    level, *rest = text.split(":")
+    if not rest:
+        raise LogError(f"Malformed format for filter '{text}'")
+    number = _LEVEL.fullmatch(level)
+    if number is None:
+        raise LogError(f"Invalid priority '{level}' for filter '{text}'")
+    part = rest[0].removeprefix("+")
+    if not part:
+        raise LogError(f"Invalid match string '{rest[0]}'")
+    return int(number[1]), part
 
 
 def parse_output(text: str) -> Output:
     """What an output is set as, opened. Raises :class:`LogError`."""
-    level, _, rest = text.partition(":")
-    kind, _, data = rest.partition(":")
-    least = parse_level(level)
-    try:
-        if kind == "stderr" and not data:
-            return _Stderr(least)
-        if kind == "journald" and not data:
-            return _Journal(least)
-        if kind == "file" and data.startswith("/"):
-            return _File(least, data)
-        if kind == "syslog" and data:
-            return _Syslog(least, data)
-    except OSError as error:
-        raise LogError(f"the output '{text}' of the log cannot be had: {error.strerror}") from error
-    raise LogError(
-        f"'{text}' is no output of the log:"
-        " LEVEL:stderr, LEVEL:file:/PATH, LEVEL:syslog:IDENT or LEVEL:journald"
-    )
+    level, *rest = text.split(":")
+    if not rest:
+        raise LogError(f"Malformed format for log output '{text}'")
+    number = _LEVEL.fullmatch(level)
+    if number is None:
+        raise LogError(f"Invalid log priority '{level}' for log output '{text}'")
+    kind, *data = rest
+    if kind not in _KINDS:
+        raise LogError(f"Invalid log destination '{kind}' for log output '{text}'")
+    if len(data) != (kind in _NAMED):
+        raise LogError(
+            f"Log output '{text}' does not meet the format requirements for destination type"
+            f" '{kind}'"
+        )
+    return _KINDS[kind](int(number[1]), *data)
 
 
-def default_output(*, daemon: bool, file: str) -> str:
+def default_place(*, daemon: bool, file: str) -> str:
     """Where libvirt's daemons log to where nothing is set: the journal where there is one, unless
     somebody looks at a terminal; a daemon in the background to ``file``, else standard error."""
-    journal = os.access(JOURNAL_SOCKET, os.W_OK)
-    if daemon:
-        return "1:journald" if journal else f"1:file:{file}"
-    return "1:journald" if journal and not os.isatty(0) else "1:stderr"
+    if os.access(JOURNAL_SOCKET, os.W_OK) and (daemon or not os.isatty(0)):
+        return "journald"
+    return f"file:{file}" if daemon else "stderr"
+
+
+def _text(level: int, part: str, message: str) -> str:
+    text = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in message)
+    return f"{os.getpid()}: {_NAMES[level]} : {part} : {text}\n"
 
 
 def _line(level: int, part: str, message: str) -> bytes:
     now = time.time()
     stamp = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(now))
-    text = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in message)
-    return (
-        f"{stamp}.{int(now * 1000) % 1000:03}+0000: {os.getpid()}: {_NAMES[level]} :"
-        f" {part} : {text}\n"
-    ).encode("utf-8", "backslashreplace")
+    text = f"{stamp}.{int(now * 1000) % 1000:03}+0000: {_text(level, part, message)}"
+    return text.encode("utf-8", "backslashreplace")
 
 
 class _Stderr:
+    place: Final = "stderr"
+
     def __init__(self, level: int) -> None:
         self.level: Final = level
-        self.text: Final = f"{level}:stderr"
 
     def write(self, level: int, part: str, message: str) -> None:
         os.write(2, _line(level, part, message))
@@ -229,11 +269,16 @@ class _Stderr:
 
 class _File:
     def __init__(self, level: int, path: str) -> None:
+        path = os.path.abspath(path)
         self.level: Final = level
-        self.text: Final = f"{level}:file:{path}"
-        self._fd: Final = os.open(
-            path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600
-        )
+        self.place: Final = f"file:{path}"
+        try:
+            self._fd: Final = os.open(
+                path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600
+            )
+        except (OSError, ValueError) as error:
+            number = error.errno or 0 if isinstance(error, OSError) else errno.ENOENT
+            raise LogError(f"failed to open {path}: {os.strerror(number)}", number) from error
 
     def write(self, level: int, part: str, message: str) -> None:
         os.write(self._fd, _line(level, part, message))
@@ -244,49 +289,60 @@ class _File:
 
 class _Syslog:
     def __init__(self, level: int, ident: str) -> None:
-        import syslog
-
         self.level: Final = level
-        self.text: Final = f"{level}:syslog:{ident}"
-        self._write: Final = syslog.syslog
-        syslog.openlog(ident, syslog.LOG_CONS | syslog.LOG_PID, syslog.LOG_DAEMON)
+        self.place: Final = f"syslog:{ident}"
+        # syslog(3) gets text, and the name need not be any.
+        self._ident: Final = ident.encode("utf-8", "backslashreplace").decode()
 
     def write(self, level: int, part: str, message: str) -> None:
-        self._write(_PRIORITIES[level], f"{part} : {message}".replace("\0", "\\0"))
+        import syslog
+
+        # The process has one connection, and another output may have been its last user.
+        syslog.openlog(self._ident, 0, syslog.LOG_DAEMON)
+        syslog.syslog(_PRIORITIES[level], _text(level, part, message))
 
     def close(self) -> None:
-        """syslog has one connection, and the next output may have it already."""
+        """The connection is not ours alone."""
 
 
 class _Journal:
     """The journal's own protocol: a datagram of ``NAME=value`` lines (systemd's documentation,
     "Native Journal Protocol"). A value with a line feed goes with its length."""
 
+    place: Final = "journald"
+
     def __init__(self, level: int) -> None:
         import socket
 
         self.level: Final = level
-        self.text: Final = f"{level}:journald"
         self._socket: Final = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.setblocking(False)
-        try:
-            self._socket.connect(JOURNAL_SOCKET)
-        except OSError:
-            self._socket.close()
-            raise
 
     def write(self, level: int, part: str, message: str) -> None:
         text = message.encode("utf-8", "backslashreplace")
-        self._socket.send(
-            b"MESSAGE\n%b%b\nPRIORITY=%d\nLIBVIRT_SOURCE=%b\nSYSLOG_IDENTIFIER=%b\n"
+        datagram = (
+            b"MESSAGE\n%b%b\nPRIORITY=%d\nSYSLOG_FACILITY=3\nSYSLOG_IDENTIFIER=%b\n"
+            b"LIBVIRT_SOURCE=%b\n"
             % (
                 len(text).to_bytes(8, "little"),
                 text,
                 _PRIORITIES[level],
-                part.encode("ascii"),
                 os.path.basename(sys.argv[0]).encode("utf-8", "replace"),
+                part.encode("ascii"),
             )
         )
+        # Not connected: the journal may come, go and come back while we run.
+        self._socket.sendto(datagram, JOURNAL_SOCKET)
 
     def close(self) -> None:
         self._socket.close()
+
+
+#: The kinds of outputs, and which of them have something behind another colon.
+_KINDS: Final[dict[str, Callable[..., Output]]] = {
+    "stderr": _Stderr,
+    "file": _File,
+    "syslog": _Syslog,
+    "journald": _Journal,
+}
+_NAMED: Final = ("file", "syslog")

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 #: How many descriptors are looked after before the timers are looked at again.
 _BATCH: Final = 64
 
+#: The longest wait, in seconds: epoll(7) counts milliseconds in 31 bits.
+_DAY: Final = 86400.0
+
 
 class Timer:
     """Something to be done at a time; ``cancel`` has it not done."""
@@ -97,7 +100,7 @@ class Loop:
 
     def _until_next(self) -> float:
         # A little more than the time left: epoll counts in milliseconds, and would wake us early.
-        return max(0.0, self._timers[0][0] - time.monotonic() + 0.001)
+        return min(_DAY, max(0.0, self._timers[0][0] - time.monotonic() + 0.001))
 
     def _run_due(self) -> None:
         now = time.monotonic()

@@ -6,6 +6,7 @@ own (:mod:`lockd.supervisor`). ``lockd status`` and ``lockd locks`` ask a runnin
 
 from __future__ import annotations
 
+import gc
 import getopt
 import os
 import sys
@@ -19,15 +20,19 @@ if TYPE_CHECKING:
     from typing import Final
 
     from lockd.log import Logging
-    from lockd.settings import Settings
+    from lockd.settings import Reading, Settings
 
 # Exit statuses: virtlockd's where it has one, else sysexits.h's for a bad configuration.
 OK: Final = 0
 BAD_USAGE: Final = 1
+BAD_LOG: Final = 1
 BAD_PID_FILE: Final = 1
 BAD_RUN_DIRECTORY: Final = 2
 BAD_SOCKET: Final = 6
 BAD_CONFIGURATION: Final = 78
+
+#: How seldom garbage is collected: calls leave none behind, and it takes milliseconds.
+_GARBAGE: Final = (50_000, 20, 100)
 
 _USAGE: Final = """\
 Usage:
@@ -216,10 +221,20 @@ def _takes_over(options: Options) -> int:
 
 def _read_settings(options: Options) -> Settings | None:
     """The settings; None where the configuration has errors, which have been told."""
-    from lockd.settings import SettingsError, read_settings
+    return _result(_begin_reading(options))
+
+
+def _begin_reading(options: Options) -> Reading:
+    from lockd.settings import Reading
+
+    return Reading(session=os.geteuid() != 0, file=options.config)
+
+
+def _result(reading: Reading) -> Settings | None:
+    from lockd.settings import SettingsError
 
     try:
-        return read_settings(session=os.geteuid() != 0, file=options.config)
+        return reading.result()
     except SettingsError as error:
         for line in str(error).splitlines():
             _complain(line)
@@ -239,15 +254,24 @@ def _run(options: Options) -> int:
     if managed:
         return _serve(options, paths)
     # Before anything is there to be seen: a daemon in the background would tell nobody.
-    if _read_settings(options) is None:
+    settings = _read_settings(options)
+    if settings is None:
         return BAD_CONFIGURATION
-    return _supervise(options, paths)
+    return _supervise(settings, options, paths)
 
 
-def _supervise(options: Options, paths: Paths) -> int:
+def _supervise(settings: Settings, options: Options, paths: Paths) -> int:
     """Run the daemon as a child, and start it again when it dies."""
     from lockd import background, handover, supervisor
+    from lockd.keeper import PID_FILE
+    from lockd.log import LogError
 
+    logging = _logging(options, paths)
+    try:
+        _configure(logging, settings, options)
+    except LogError as error:
+        _complain(str(error))
+        return BAD_LOG
     status = _make_run_directory(paths)
     if status:
         return status
@@ -257,13 +281,14 @@ def _supervise(options: Options, paths: Paths) -> int:
     except OSError as error:
         _complain(f"Failed to acquire pid file '{error.filename}': {error.strerror}")
         return parent.failed("Unable to obtain pidfile", BAD_PID_FILE)
-    logging = _logging(options, paths)
     try:
         boss = supervisor.Supervisor(
             handover.command_line(),
             paths.notify,
             logging.part("locking.lock_daemon"),
             parent.ready,
+            # So that the lock of the file outlives this process too.
+            {PID_FILE: pid_file.fd},
         )
     except OSError as error:
         _complain(f"Failed to bind socket to '{paths.notify}': {error.strerror}")
@@ -280,9 +305,10 @@ def _serve(options: Options, paths: Paths) -> int:
     """Be the daemon."""
     from lockd import handover
     from lockd.background import raise_descriptor_limit, take_name
-    from lockd.daemon import LISTENING, Daemon
+    from lockd.daemon import Daemon
     from lockd.journal import JournalError
-    from lockd.keeper import Keeper
+    from lockd.keeper import LISTENING, PID_FILE, Keeper
+    from lockd.log import LogError
     from lockd.names import Names
     from lockd.service import bind
     from lockd.settings import Settings
@@ -290,27 +316,38 @@ def _serve(options: Options, paths: Paths) -> int:
     os.umask(0o077)
     take_name("lockd")
     raise_descriptor_limit()
+    reading = _begin_reading(options)
     logging = _logging(options, paths)
     log = logging.part("locking.lock_daemon")
     try:
         inheritance = handover.receive(os.environ)
     except JournalError as error:
+        _configure_at_all(logging, None, options)
         log.error(f"the locks of the daemon before this one cannot be taken over: {error}")
         return 1
-    settings = _read_settings(options)
+    settings = _result(reading)
+    before = None
     if settings is None:
         before = inheritance.settings()
         if before is None:
             return BAD_CONFIGURATION
-        log.error("the configuration has errors: going on with the settings as they were")
         settings = Settings.from_record(before)
-    _configure(logging, settings, options)
+    if inheritance.journal is None:
+        try:
+            _configure(logging, settings, options)
+        except LogError as error:
+            _complain(str(error))
+            return BAD_LOG
+    else:
+        _configure_at_all(logging, settings, options)
+    if before is not None:
+        log.error("the configuration has errors: going on with the settings as they were")
     for warning in settings.warnings:
         log.warning(warning)
     status = _make_run_directory(paths)
     if status:
         return status
-    keeper = Keeper(os.environ.get("NOTIFY_SOCKET", ""))
+    keeper = Keeper(os.environ.get("NOTIFY_SOCKET", ""), log)
     daemon = Daemon(
         settings,
         inheritance,
@@ -325,8 +362,9 @@ def _serve(options: Options, paths: Paths) -> int:
         for service, name in LISTENING.items()
         if name in inheritance.fds
     }
-    if inheritance.journal is None and inheritance.fds:
-        log.error(f"sockets that nobody asked for: {', '.join(inheritance.fds)}")
+    unknown = sorted(inheritance.fds.keys() - {PID_FILE})
+    if inheritance.journal is None and unknown:
+        log.error(f"sockets that nobody asked for: {', '.join(unknown)}")
         return BAD_SOCKET
     if not listening:
         for service in LISTENING:
@@ -338,38 +376,57 @@ def _serve(options: Options, paths: Paths) -> int:
                 return BAD_SOCKET
             keeper.keep(listening[service], LISTENING[service])
     daemon.start(listening)
+    # What is there now stays: it need not be looked through again for what nobody uses any more.
+    gc.freeze()
+    gc.set_threshold(*_GARBAGE)
     daemon.loop.run()
     return OK
 
 
 def _logging(options: Options, paths: Paths) -> Logging:
-    """The log as it is before the configuration has been read."""
-    from lockd.log import INFO, LogError, Logging, default_output
+    """The log as it is before it is configured: to standard error."""
+    from lockd.log import Logging, default_place
 
-    logging = Logging()
-    try:
-        logging.set_outputs(default_output(daemon=options.daemon, file=paths.log))
-    except LogError as error:
-        _complain(str(error))
-    if options.verbose:
-        logging.level = INFO
-    return logging
+    return Logging(default_place(daemon=options.daemon, file=paths.log))
 
 
-def _configure(logging: Logging, settings: Settings, options: Options) -> None:
-    """Log as the configuration, or else the environment, says."""
-    from lockd.log import LogError, parse_level
+def _configure(logging: Logging, settings: Settings | None, options: Options) -> None:
+    """Log as the command line, the environment or else the configuration says. Raises LogError,
+    whose text begins with the setting that is to blame."""
+    from lockd.log import INFO, LogError, parse_level
 
     environment = os.environ
+    name = "LIBVIRT_DEBUG"
     try:
-        logging.level = settings.log_level
-        if environment.get("LIBVIRT_DEBUG"):
-            logging.level = parse_level(environment["LIBVIRT_DEBUG"])
+        if settings is not None:
+            logging.level = settings.log_level
+        if environment.get(name):
+            logging.level = parse_level(environment[name])
         if options.verbose:
-            logging.level = min(logging.level, 2)
-        logging.set_filters(environment.get("LIBVIRT_LOG_FILTERS") or settings.log_filters)
-        logging.set_outputs(environment.get("LIBVIRT_LOG_OUTPUTS") or settings.log_outputs)
+            logging.level = min(logging.level, INFO)
+        for setting, use in (
+            ("log_filters", logging.set_filters),
+            ("log_outputs", logging.set_outputs),
+        ):
+            name = f"LIBVIRT_{setting.upper()}"
+            text = environment.get(name)
+            if not text:
+                name, text = setting, getattr(settings, setting, "")
+            use(text)
     except LogError as error:
+        raise LogError(f"{name}: {error}", error.number) from error
+
+
+def _configure_at_all(logging: Logging, settings: Settings | None, options: Options) -> None:
+    """Log as :func:`_configure` says, and as nearly as can be where something is wrong with it:
+    for a daemon that has locks to take over."""
+    from lockd.log import LogError
+
+    try:
+        _configure(logging, settings, options)
+    except LogError as error:
+        with suppress(LogError):
+            logging.set_outputs("")
         logging.part("locking.lock_daemon").error(str(error))
 
 

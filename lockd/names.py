@@ -38,9 +38,7 @@ class Names:
     def held_by(self, resource: Resource) -> str:
         """Who holds a resource here, as the end of the sentence that says that it is held."""
         who = " and ".join(dict.fromkeys(map(str, resource.owners)))
-        return (
-            f" by {who} on this host since {_when(resource.since)}{_of_disk(self.disk(resource))}"
-        )
+        return f" by {who} on this host since {_when(resource.since)}{_of_disk(resource.disk)}"
 
     def held_elsewhere(self, note: bytes) -> str:
         """Who holds a resource elsewhere, by the note in its file: text of nobody knows whom."""
@@ -63,20 +61,16 @@ class Names:
             "uuid": str(uuid.UUID(bytes=owner.uuid)),
             "pid": owner.pid,
             "since": _when(resource.since),
-            "disk": self.disk(resource),
+            "disk": resource.disk,
         }
         return json.dumps(fields).encode("ascii") + b"\n"
 
-    def disk(self, resource: Resource) -> str:
-        """The path of the disk that a resource stands for; empty where it cannot be known."""
-        if not resource.space.directory:
-            return resource.name
-        for owner in resource.owners:
-            for path in self._disks(owner):
-                digest = hashlib.sha256(path.encode("utf-8", "surrogateescape"))
-                if digest.hexdigest() == resource.name:
-                    return path
-        return ""
+    def disk(self, owner: Owner, name: str) -> str:
+        """The path of the disk of a guest that a hash stands for; empty where nobody tells."""
+        if owner.disks is None:
+            # Once for each connection: libvirt makes one for everything that it does with a guest.
+            owner.disks = {_hash(path): path for path in self._disks(owner)}
+        return owner.disks.get(name, "")
 
     def _disks(self, owner: Owner) -> list[str]:
         """The disks of a guest, by its descriptions."""
@@ -86,6 +80,11 @@ class Names:
         for directory in self._directories:
             found += _disks_in(os.path.join(directory, f"{owner.name}.xml"))
         return found
+
+
+def _hash(path: str) -> str:
+    """What libvirt calls a disk in an indirect lockspace."""
+    return hashlib.sha256(path.encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def _disks_in(path: str) -> list[str]:

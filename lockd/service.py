@@ -9,6 +9,7 @@ from functools import partial
 from select import EPOLLIN, EPOLLOUT
 from struct import Struct
 
+from lockd.journal import record
 from lockd.keeper import client_name
 from lockd.programs import HangUpError, answer
 from lockd.session import Session
@@ -18,6 +19,7 @@ from lockd.wire.message import ERROR, pack_reply, read_header
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Final
 
     from lockd.daemon import Daemon
@@ -35,19 +37,25 @@ _PAUSE: Final = 0.1
 
 _BACKLOG: Final = 30
 _CREDENTIALS: Final = Struct("iII")
-_BETWEEN_MESSAGES: Final = (b"", 0)
 
 
 class Service:
     """A socket, its clients and the programs they may call.
 
-    ``name`` is libvirt's: ``virtlockd`` or ``admin``. ``max_clients`` may change at any time; who
-    is connected stays.
+    ``name`` is libvirt's: ``virtlockd`` or ``admin``. ``limits`` has libvirt's names too; they may
+    change at any time, and who is connected stays. Of them only the number of clients limits
+    anything: nobody authenticates himself here, and there are no workers. ``next_id`` is the id of
+    the client that comes next.
     """
 
     def __init__(self, name: str, programs: Programs, max_clients: int, daemon: Daemon) -> None:
         self.name: Final = name
-        self.max_clients = max_clients
+        self.limits: Final = {
+            "nclients_max": max_clients,
+            "nclients_unauth_max": max_clients,
+            "prioWorkers": 0,
+        }
+        self.next_id = 1
         self.clients: Final[dict[int, Session]] = {}
         self._refused: Final[set[Session]] = set()
         self._programs: Final = programs
@@ -63,6 +71,15 @@ class Service:
         self._listening = socket.socket(fileno=fd)
         self._listening.setblocking(False)
         self._loop.watch(fd, EPOLLIN, self._on_connection)
+
+    @property
+    def max_clients(self) -> int:
+        """How many clients there may be."""
+        return self.limits["nclients_max"]
+
+    def client(self, id: int) -> Session | None:
+        """The client with an id; None where it is not there."""
+        return next((each for each in self.clients.values() if each.id == id), None)
 
     @property
     def fd(self) -> int:
@@ -86,17 +103,22 @@ class Service:
             socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size
         )
         pid, uid, gid = _CREDENTIALS.unpack(credentials)
+        client_id = self._take_id()
         if uid != self._uid:
             self._log.error(f"operation forbidden: Disallowing client {pid} with uid {uid}")
             connection.close()
             return
         connection.setblocking(False)
         number = self._daemon.numbers.take()
-        session = Session(number, self, connection, uid=uid, gid=gid, pid=pid)
+        session = Session(number, self, connection, uid=uid, gid=gid, pid=pid, id=client_id)
         if len(self.clients) >= self.max_clients:
             self._refuse(session)
         else:
             self._welcome(session)
+
+    def _take_id(self) -> int:
+        self.next_id += 1
+        return self.next_id - 1
 
     def _welcome(self, session: Session) -> None:
         fd = session.socket.fileno()
@@ -188,7 +210,7 @@ class Service:
             self.hang_up(session)
             return
         inbox = session.inbox
-        was_between = inbox.state == _BETWEEN_MESSAGES
+        was_partial = inbox.partial
         replies = b""
         why = ""
         for message in inbox.feed(data):
@@ -197,7 +219,9 @@ class Service:
             except HangUpError as error:
                 why = str(error)
                 break
-        if not (was_between and inbox.state == _BETWEEN_MESSAGES):
+            if session.leaving:
+                break
+        if inbox.partial or was_partial:
             rest, skip = inbox.state
             self._daemon.journal.write("received", session.number, rest.hex(), skip)
         if replies:
@@ -205,10 +229,15 @@ class Service:
         if why or inbox.broken:
             self._log.error(f"client {session.number} is hung up: {why or inbox.broken}")
             self.hang_up(session)
+        elif session.leaving and not session.unsent:
+            self.hang_up(session)
 
     def _send(self, session: Session, data: bytes) -> None:
         if session.number not in self.clients:
             return  # one of its own calls closed it
+        # From here on the answer counts as given: a client that has it may be woken, and go on,
+        # before this process does.
+        self._daemon.journal.serve(0)
         try:
             sent = session.socket.send(data)
         except BlockingIOError:
@@ -222,6 +251,8 @@ class Service:
         session.unsent = data[sent:]
         self._daemon.journal.write("unsent", session.number, session.unsent.hex())
         self._loop.change(session.socket.fileno(), EPOLLOUT if session.unsent else EPOLLIN)
+        if session.leaving and not session.unsent:
+            self.hang_up(session)
 
     def hang_up(self, session: Session) -> None:
         """Close a client's connection, with what that means for a guest and its locks."""
@@ -250,23 +281,23 @@ class Service:
             session.gid,
             session.pid,
             session.since,
+            session.id,
         )
 
-    def records(self) -> list[list[object]]:
+    def records(self) -> Iterator[str]:
         """The clients and what they have got to, for a new journal."""
-        found: list[list[object]] = []
+        yield record("ids", self.name, self.next_id)
         for number, session in self.clients.items():
-            found.append(["client", *self.record(session)])
+            yield record("client", *self.record(session))
             if session.owner is not None:
-                found.append(["owner", number, session.owner.record(), session.started])
+                yield record("owner", number, session.owner.record(), session.started)
             if session.restricted:
-                found.append(["restricted", number])
-            if session.inbox.state != _BETWEEN_MESSAGES:
+                yield record("restricted", number)
+            if session.inbox.partial:
                 rest, skip = session.inbox.state
-                found.append(["received", number, rest.hex(), skip])
+                yield record("received", number, rest.hex(), skip)
             if session.unsent:
-                found.append(["unsent", number, session.unsent.hex()])
-        return found
+                yield record("unsent", number, session.unsent.hex())
 
     def restore(self, session: Session) -> None:
         """Go on with a client that was taken over."""
@@ -282,10 +313,13 @@ def inbox_of(rest: str, skip: int) -> Inbox:
 
 
 def bind(path: str) -> int:
-    """A listening socket at ``path``, for this user alone, in place of what was left there.
-    Raises OSError."""
+    """A listening socket at ``path``, for this user alone, in place of one that was left there.
+    Raises OSError, also where somebody still listens."""
     listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+            if not probe.connect_ex(path):
+                raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
         try:
             os.unlink(path)
         except FileNotFoundError:

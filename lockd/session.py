@@ -39,12 +39,16 @@ class Session:
     ``pid``, ``uid`` and ``gid`` are what the kernel says of the peer. ``started`` is when the
     process that registered as itself started, in clock ticks since the system did, so that
     another one that gets its pid is not taken for it; 0 for one that acts for another.
-    ``unsent`` is the part of a reply that the client has not read yet.
+    ``unsent`` is the part of a reply that the client has not read yet. ``number`` is the smallest
+    that no other connection has; ``id``, which people see, counts the clients of a service and is
+    never given again. ``leaving`` is set when the client is to be hung up once it has its reply.
     """
 
     __slots__ = (
         "gid",
+        "id",
         "inbox",
+        "leaving",
         "number",
         "owner",
         "pid",
@@ -66,6 +70,7 @@ class Session:
         uid: int,
         gid: int,
         pid: int,
+        id: int,
         since: float | None = None,
     ) -> None:
         self.number: Final = number
@@ -74,12 +79,14 @@ class Session:
         self.uid: Final = uid
         self.gid: Final = gid
         self.pid: Final = pid
+        self.id: Final = id
         self.since: Final = time.time() if since is None else since
         self.inbox = Inbox()
         self.unsent = b""
         self.owner: Owner | None = None
         self.started = 0
         self.restricted = False
+        self.leaving = False
 
     @property
     def is_guest(self) -> bool:

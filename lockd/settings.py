@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 
 import lockcfg
@@ -12,6 +13,10 @@ if TYPE_CHECKING:
     from typing import Any, Final, Self
 
     from lockcfg import Configuration, Document, Driver, Finding
+
+#: Where locks may be. They are lockspaces also where libvirt locks no disks by itself: a guest's
+#: own leases may be in them.
+_LOCKSPACE_KEYS: Final = ("file_lockspace_dir", "lvm_lockspace_dir", "scsi_lockspace_dir")
 
 _DRIVERS: Final[tuple[Driver, ...]] = ("qemu", "libxl")
 
@@ -66,6 +71,44 @@ class Settings:
         return cls(**record)
 
 
+class Reading:
+    """The settings being read, by a process of its own: what that takes, which is more than all of
+    the daemon, is given back when it is done, and the daemon can do something else meanwhile.
+
+    The arguments are those of :func:`read_settings`.
+    """
+
+    def __init__(self, *, session: bool, file: str | None = None) -> None:
+        self._pipe, write = os.pipe2(os.O_CLOEXEC)
+        self._pid = os.fork()
+        if not self._pid:
+            _read_and_exit(write, session, file)
+        os.close(write)
+
+    def result(self) -> Settings:
+        """The settings. Raises :class:`SettingsError`."""
+        with open(self._pipe, encoding="utf-8", errors="surrogateescape") as pipe:
+            text = pipe.read()
+        os.waitpid(self._pid, 0)
+        if not text:
+            raise SettingsError("the configuration could not be read: its reader has died")
+        found = json.loads(text)
+        if "errors" in found:
+            raise SettingsError(found["errors"])
+        return Settings.from_record(found)
+
+
+def _read_and_exit(pipe: int, session: bool, file: str | None) -> None:
+    """In the child: write the settings, or what is wrong with them, into the pipe."""
+    try:
+        found = read_settings(session=session, file=file).record()
+    except SettingsError as error:
+        found = {"errors": str(error)}
+    with open(pipe, "w", encoding="ascii") as writer:
+        json.dump(found, writer)
+    os._exit(0)
+
+
 def read_settings(*, session: bool, file: str | None = None) -> Settings:
     """The settings of this host, or of this user's ``session``; the daemon's own from ``file``
     instead of where libvirt has them. Raises :class:`SettingsError`."""
@@ -105,7 +148,8 @@ def read_settings(*, session: bool, file: str | None = None) -> Settings:
             {
                 directory
                 for configuration in configurations.values()
-                for directory in configuration.lockspaces.values()
+                for key in _LOCKSPACE_KEYS
+                if (directory := configuration.lockspace(key)) is not None
             }
         ),
         warnings=list(_warnings(hosts[0], configurations[hosts[0]])),

@@ -20,18 +20,21 @@ from lockd.wire.fault import (
     Fault,
     fault,
 )
+from lockd.wire.xdr import signed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Final
 
     from lockd.filelock import FileLock, Identity
 
 
 class Owner:
-    """A guest, as it registered: ``id`` is libvirt's number of it, ``uuid`` 16 bytes."""
+    """A guest, as it registered: ``id`` is libvirt's number of it, ``uuid`` 16 bytes. ``disks`` are
+    its disks by the hash of their paths, once somebody has looked."""
 
-    __slots__ = ("_text", "id", "name", "pid", "uuid")
+    __slots__ = ("_text", "disks", "id", "name", "pid", "uuid")
 
     def __init__(self, name: str, uuid: bytes, id: int, pid: int) -> None:
         self.name: Final = name
@@ -39,6 +42,7 @@ class Owner:
         self.id: Final = id
         self.pid: Final = pid
         self._text = ""
+        self.disks: Mapping[str, str] | None = None
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Owner) and self.record() == other.record()
@@ -71,14 +75,17 @@ class Resource:
 
     ``owners`` has one entry for every acquisition: an owner may hold a shared resource several
     times. ``create`` tells that the first of them asked for the file to be made, so that it goes
-    with the last; ``since`` is when that was (seconds since the epoch). ``problem`` says in words
-    what is wrong with the lock, and is empty while nothing is. ``number`` is the name of the
-    descriptor where it is kept for us. ``released`` is when the last owner let it go, in the time
-    of :func:`time.monotonic`.
+    with the last; ``since`` is when that was (seconds since the epoch). ``disk`` is the path of
+    the disk behind a name that is a hash, where it is known, and ``disk_identity`` what that file
+    is known by. ``problem`` says in words what is wrong with the lock, and is empty while nothing
+    is. ``number`` is the name of the descriptor where it is kept for us. ``released`` is when the
+    last owner let it go, in the time of :func:`time.monotonic`.
     """
 
     __slots__ = (
         "create",
+        "disk",
+        "disk_identity",
         "lock",
         "name",
         "noted",
@@ -108,9 +115,18 @@ class Resource:
         self.create: Final = create
         self.since = 0.0
         self.owners: Final[list[Owner]] = []
+        self.disk = ""
+        self.disk_identity: Identity | None = None
         self.noted = False
         self.problem = ""
         self.released = 0.0
+
+    @property
+    def identities(self) -> list[Identity]:
+        """What the locked file and the disk are known by: whoever wants either wants this."""
+        if self.disk_identity is None:
+            return [self.lock.identity]
+        return [self.lock.identity, self.disk_identity]
 
     @property
     def path(self) -> str:
@@ -125,6 +141,7 @@ class Resource:
         return (
             f"{self.number},{quoted(self.space.directory)},{quoted(self.name)},"
             f"[{device},{inode}],{lock.posix:d},{self.shared:d},{self.create:d},{self.since!r},"
+            f"{quoted(self.disk)},{list(self.disk_identity or ())},"
             f"[{','.join([owner.text for owner in self.owners])}]"
         )
 
@@ -184,9 +201,6 @@ def is_not_locked(name: str) -> Fault:
 
 def not_the_owner(pid: int) -> Fault:
     """The resource, which was to be released, is held by others."""
-    return fault(INTERNAL_ERROR, FROM_LOCKSPACE, f"owner {pid} does not hold the resource lock")
-
-
-def blocks(held: Resource, identity: Identity, *, shared: bool) -> bool:
-    """Whether ``held`` keeps out who wants that file, under whatever name."""
-    return held.lock.identity == identity and not (held.shared and shared)
+    return fault(
+        INTERNAL_ERROR, FROM_LOCKSPACE, f"owner {signed(pid)} does not hold the resource lock"
+    )

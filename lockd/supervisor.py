@@ -17,7 +17,7 @@ from select import POLLIN, poll
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from typing import Final
 
     from lockd.log import Log
@@ -40,16 +40,22 @@ _OOM_SCORE: Final = "-900"
 
 class Supervisor:
     """Runs ``command``. ``address`` is the path of its notify socket; ``ready`` is called once,
-    when the daemon is up. Raises OSError where there can be no such socket."""
+    when the daemon is up; ``kept`` are descriptors that it gets besides its own.
+    Raises OSError where there can be no such socket."""
 
     def __init__(
-        self, command: list[str], address: str, log: Log, ready: Callable[[], object]
+        self,
+        command: list[str],
+        address: str,
+        log: Log,
+        ready: Callable[[], object],
+        kept: Mapping[str, int],
     ) -> None:
         self._command: Final = command
         self._log: Final = log
         self._address: Final = address
         self._ready: Callable[[], object] | None = ready
-        self._kept: Final[dict[str, int]] = {}
+        self._kept: Final = dict(kept)
         self._child = 0
         self._stopping = False
         self._socket: Final = _listen(address)
@@ -190,7 +196,8 @@ def _number_from_three(fds: list[int]) -> None:
                 fds[later] = moved
                 place[moved] = later
             os.dup2(fds[index], target)
-        os.set_inheritable(target, True)
+        else:
+            os.set_inheritable(target, True)
 
 
 def _set_oom_score() -> None:

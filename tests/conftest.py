@@ -37,6 +37,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="how many generated files the lens and libvirt's parser are compared on",
     )
     parser.addoption(
+        "--plays",
+        type=int,
+        default=200,
+        metavar="N",
+        help="how many plays of random calls lockd and virtlockd are compared on",
+    )
+    parser.addoption(
         "--seed", type=int, default=20_261, metavar="N", help="what they are generated from"
     )
 

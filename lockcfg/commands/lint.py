@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import sys
 from contextlib import contextmanager
@@ -91,11 +90,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """See :mod:`lockcfg.main`."""
+    from lockcfg.lint.settings import repository_of
     from lockcfg.report.lint import render
 
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        # Whatever a file or a path holds can be printed, whatever the locale.
-        sys.stdout.reconfigure(errors="backslashreplace")
     _check_usage(arguments)
     settings = _settings(arguments)
     result = _lint(settings, arguments)
@@ -109,14 +106,11 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.write_baseline is not None:
         _write_baseline(result, settings, arguments.write_baseline)
         return _report_unreadable(result)
+    root = os.getcwd()
+    if arguments.format != "text":
+        root = repository_of(_start(arguments)) or settings.root
     with _output(arguments) as stream:
-        render(
-            result,
-            arguments.format,
-            stream,
-            root=os.getcwd() if arguments.format == "text" else settings.root,
-            statistics=arguments.statistics,
-        )
+        render(result, arguments.format, stream, root=root, statistics=arguments.statistics)
     return _status(result, settings)
 
 
@@ -184,13 +178,18 @@ def _output(arguments: argparse.Namespace) -> Iterator[TextIO]:
         raise LockcfgError(f"{path}: {error.strerror}") from error
 
 
+def _start(arguments: argparse.Namespace) -> str:
+    """The path that leads to the settings and to the repository."""
+    path: str = arguments.stdin_filename or (arguments.paths[0] if arguments.paths else ".")
+    return path
+
+
 def _settings(arguments: argparse.Namespace) -> Settings:
     from lockcfg.lint.settings import check_names, load_settings, version
     from lockcfg.report.secrets import hide_secrets
 
-    start = arguments.stdin_filename or (arguments.paths[0] if arguments.paths else ".")
     try:
-        settings = load_settings(start, arguments.settings)
+        settings = load_settings(_start(arguments), arguments.settings)
     except (ReadError, UsageError) as error:
         # It quotes the file, which may be any.
         error.message = hide_secrets(error.message)

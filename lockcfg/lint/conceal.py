@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from typing import Final
 
     from lockcfg.conf.document import Document
+    from lockcfg.lint.result import Fix
 
 #: What stands in for a password and all that is behind it.
 HIDDEN: Final = '"********"'
@@ -27,8 +28,8 @@ HIDDEN: Final = '"********"'
 #: What is in a word that sounds like the name of a password.
 _LIKE: Final = re.compile("pas|pwd|psw|secret", re.IGNORECASE)
 
-#: A word, and what is behind it as behind the name of a setting.
-_ASSIGNED: Final = re.compile(r"(?<![A-Za-z0-9_])([A-Za-z0-9_]++)[ \t]*+(?=[=:\"'\[])")
+#: A word, and what is behind it as behind the name of a setting, but for a quote at its end.
+_ASSIGNED: Final = re.compile(r"(?<![A-Za-z0-9_])([A-Za-z0-9_]++)(?:[ \t]*+[=:]|[ \t]++[\"'\[]|\[)")
 
 #: A word that a statement may begin with.
 _STATEMENT: Final = re.compile(r"(?:^|[;\r])[ \t]*+([A-Za-z0-9_]++)")
@@ -36,8 +37,9 @@ _STATEMENT: Final = re.compile(r"(?:^|[;\r])[ \t]*+([A-Za-z0-9_]++)")
 #: What may go on on the next line.
 _OPENING: Final = re.compile(r"(?<![A-Za-z0-9_])([A-Za-z0-9_]++)[ \t]*+=?[ \t]*+(?:\[|\"\"\")")
 
-#: What is said of a word that has no quotes.
+#: What is said of a word that has no quotes, or no value.
 _QUOTES: Final = "a string stands in quotes"
+_VALUE: Final = "write '"
 
 
 class Veil:
@@ -45,6 +47,7 @@ class Veil:
 
     def __init__(self, text: bytes, document: Document | None) -> None:
         self._parsed = document is not None
+        self._last = 0, "", ""
         #: Lines that hold nothing but the rest of a password.
         self._rest: list[range] = []
         if document is None:
@@ -68,6 +71,9 @@ class Veil:
         shown = self.line(place.line, place.text)
         if shown == place.text:
             return finding
+        advice = finding.help
+        if not self._parsed and advice.startswith((_QUOTES, _VALUE)):
+            advice = _QUOTES  # it would tell which word is meant
         return Finding(
             finding.rule,
             finding.severity,
@@ -75,8 +81,19 @@ class Veil:
             path=finding.path,
             place=Place(place.path, place.line, place.column, shown, place.length),
             key=finding.key,
-            help=_QUOTES if finding.help.startswith(_QUOTES) else finding.help,
+            help=advice,
         )
+
+    def covers(self, fix: Fix, text: bytes) -> bool:
+        """Whether ``fix``, made for the text, touches a line with a password: what it writes
+        there may be that password, spelled another way."""
+        lines = text.split(b"\n")
+        for each in fix.replacements:
+            for number in range(each.line, min(each.end_line, len(lines)) + 1):
+                line = decode(lines[number - 1]).removesuffix("\r")
+                if self.line(number, line) != line:
+                    return True
+        return False
 
     def lines(self, text: str) -> Iterator[tuple[str, str]]:
         """Each line of the text, decoded, as it can be shown and as it is."""
@@ -85,6 +102,11 @@ class Veil:
 
     def line(self, number: int, line: str) -> str:
         """What can be shown of the line of that number."""
+        if self._last[:2] != (number, line):
+            self._last = number, line, self._shown(number, line)
+        return self._last[2]
+
+    def _shown(self, number: int, line: str) -> str:
         if any(number in lines for lines in self._rest):
             return HIDDEN
         # In UTF-16 there is a NUL behind every letter.
@@ -97,15 +119,20 @@ class Veil:
 
 
 #: Every name of a setting of any file, and whether it is that of a password.
-_names: Final[dict[str, bool]] = {}
+_known: Final[dict[str, bool]] = {}
+
+#: The same of other names, as far as they were asked for.
+_other: Final[dict[str, bool]] = {}
 
 
 def _is_password(name: str) -> bool:
-    if not _names:
+    if not _known:
         for kind in KINDS.values():
-            _names.update((key, setting.secret) for key, setting in settings_of(kind).items())
-    known = _names.get(name)
-    if known is not None:
-        return known
-    secrets = [key for key, secret in _names.items() if secret]
-    return _LIKE.search(name) is not None or nearest(name.lower(), secrets) is not None
+            _known.update((key, setting.secret) for key, setting in settings_of(kind).items())
+    found = _known.get(name, _other.get(name))
+    if found is None:
+        secrets = [key for key, secret in _known.items() if secret]
+        found = _LIKE.search(name) is not None or nearest(name.lower(), secrets) is not None
+        if len(_other) < 10_000:
+            _other[name] = found
+    return found

@@ -14,7 +14,7 @@ from lockcfg.conf.load import read_error
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator
     from typing import Final, TypeAlias
 
     #: A directory with libvirt's files in it: its path, the names of the files in a fixed
@@ -35,22 +35,22 @@ def discover(
     pending: list[str],
     excluded: Callable[[str], bool] | None,
     unreadable: list[tuple[str, str]],
-    *,
-    once: bool,
+    seen: set[str] | None,
 ) -> Iterator[Directory]:
-    """The directories with libvirt's files at and below the paths in ``pending``.
+    """The directories with libvirt's files at and below the directories in ``pending``.
 
-    A path that is a file stands for itself alone. ``excluded`` says which paths below are not
-    looked into; what cannot be read goes to ``unreadable`` with the reason. The order is that
-    of the paths, the last one first, and below each the order of the names.
+    ``excluded`` says which paths below are not looked into; what cannot be read goes to
+    ``unreadable`` with the reason. The order is that of the paths, the last one first, and below
+    each the order of the names.
 
     ``pending`` is what is still to be walked: who asks may take paths away between two
-    directories, to walk them elsewhere. With ``once`` nothing is given twice; without, no path
-    may be another one or below it.
+    directories, to walk them elsewhere. What is given is put into ``seen``, and what is there
+    is not given again; where that is None, no path may be another one or below it.
     """
-    seen: set[str] = set()
 
     def is_new(path: str) -> bool:
+        if seen is None:
+            return True
         absolute = os.path.abspath(path)
         if absolute in seen:
             return False
@@ -59,7 +59,7 @@ def discover(
 
     while pending:
         path = pending.pop()
-        if once and not is_new(path):
+        if not is_new(path):
             continue
         files: list[str] = []
         templates: list[str] = []
@@ -76,24 +76,39 @@ def discover(
                     elif _is_template_name(name):
                         templates.append(name)
         except OSError as error:
-            directory, name = os.path.split(path)
-            if name in KINDS and not os.path.isdir(path):
-                yield directory, [name], []
-            elif _is_template_name(name) and not os.path.isdir(path):
-                yield directory, [], [name]
-            else:
-                unreadable.append((path, read_error(path, error).reason))
+            unreadable.append((path, read_error(path, error).reason))
             continue
         if excluded is not None:
             below = [each for each in below if not excluded(each)]
             files = [name for name in files if not excluded(os.path.join(path, name))]
-        if once:
+        if seen is not None:
             files = [name for name in files if is_new(os.path.join(path, name))]
             templates = [name for name in templates if is_new(os.path.join(path, name))]
         below.sort(reverse=True)
         pending += below
         if files or templates:
             yield path, [name for name in KINDS if name in files], sorted(templates)
+
+
+def is_file_of_ours(path: str) -> bool:
+    """Whether a path that was named is one of libvirt's files, or a template of one, and not
+    something to be walked."""
+    name = os.path.basename(path)
+    return (name in KINDS or _is_template_name(name)) and not os.path.isdir(path)
+
+
+def together(files: Iterable[str], seen: Collection[str]) -> Iterator[Directory]:
+    """The directories of files that were named one by one, each once, without those ``seen``.
+
+    Those in one directory are the files of one host, as they are where they are found.
+    """
+    named: dict[str, set[str]] = {}
+    for path in files:
+        if os.path.abspath(path) not in seen:
+            directory, name = os.path.split(path)
+            named.setdefault(directory, set()).add(name)
+    for directory, names in named.items():
+        yield directory, [name for name in KINDS if name in names], sorted(names - KINDS.keys())
 
 
 def _is_template_name(name: str) -> bool:

@@ -26,7 +26,7 @@ from lockcfg.findings import Finding, Place
 from lockcfg.host.host import Configuration
 from lockcfg.lint.baseline import Baseline
 from lockcfg.lint.conceal import Veil
-from lockcfg.lint.discover import discover, is_template
+from lockcfg.lint.discover import discover, is_file_of_ours, is_template, together
 from lockcfg.lint.result import Diagnostic, Fix, LintResult, Replacement, RuleInfo, Suppression
 from lockcfg.lint.settings import known_rule, matches, means
 from lockcfg.lint.tracked import Tracked
@@ -115,15 +115,18 @@ class _Combination:
 
 
 class _Survey:
-    """What was read: each of ``directories`` has the one of ``combinations`` with its number."""
+    """What was read. Each of ``directories``, given by their relative paths, has the one of
+    ``combinations`` with its number; ``loud`` are those of which there is something to say, by
+    their paths."""
 
-    __slots__ = ("combinations", "directories", "files", "notes", "unreadable")
+    __slots__ = ("combinations", "directories", "files", "loud", "notes", "unreadable")
 
     def __init__(self) -> None:
         self.files = 0
         self.directories: list[str] = []
         self.combinations: list[_Combination] = []
-        self.notes: list[str] = []
+        self.loud: list[tuple[str, _Combination]] = []
+        self.notes: list[tuple[str, str]] = []
         self.unreadable: list[tuple[str, str]] = []
 
     def add(self, other: _Survey) -> None:
@@ -131,6 +134,7 @@ class _Survey:
         self.files += other.files
         self.directories += other.directories
         self.combinations += other.combinations
+        self.loud += other.loud
         self.notes += other.notes
         self.unreadable += other.unreadable
 
@@ -201,9 +205,8 @@ class Linter:
         """Lint what is at and below ``paths``. Raises :class:`LockcfgError` where one of several
         processes ends before its work is done."""
         survey = self._survey(paths)
-        for directory, combination in zip(survey.directories, survey.combinations, strict=True):
-            if not combination.silent:
-                self._look_at(directory, combination)
+        for directory, combination in survey.loud:
+            self._look_at(directory, combination)
         self._look_at_all(survey)
         self._look_at_waivers()
         self._look_at_what_is_known(paths, [path for path, _ in survey.unreadable])
@@ -217,7 +220,7 @@ class Linter:
         self._running = [*self._of_scope("file"), *self._of_scope("run")]
         content = self._content(kind.name, text)
         if content.template:
-            survey.notes.append(f"{self._settings.relative(path)}: a template, passed over")
+            survey.notes.append((path, "a template, passed over"))
         else:
             self._look_at_file(path, content)
         self._look_at_waivers()
@@ -240,12 +243,13 @@ class Linter:
     def _survey(self, paths: Sequence[str]) -> _Survey:
         """Read all that is at and below ``paths``."""
         survey = _Survey()
-        pending = list(reversed(paths))
-        once = _overlap(paths)
-        processes = 1 if once else self._processes or _cpus()
+        named = {path: None for path in paths if is_file_of_ours(path)}
+        pending = [path for path in reversed(paths) if path not in named]
+        seen: set[str] | None = set() if _overlap(paths) else None
+        processes = 1 if seen is not None else self._processes or _cpus()
         enough = _MANY if self._processes is None else 0
         jobs: list[list[str]] = []
-        for directory in discover(pending, self._excluded, survey.unreadable, once=once):
+        for directory in discover(pending, self._excluded, survey.unreadable, seen):
             self._read(directory, survey)
             # What has been read up to here is known to every process.
             if processes > 1 and pending and len(pending) + len(survey.directories) >= enough:
@@ -256,6 +260,8 @@ class Linter:
         if jobs:
             for part in self._shared(jobs, processes):
                 survey.add(part)
+        for directory in together(named, seen or ()):
+            self._read(directory, survey)
         return survey
 
     def _shared(self, jobs: Sequence[Sequence[str]], processes: int) -> list[_Survey]:
@@ -271,7 +277,10 @@ class Linter:
         workers: list[_Worker] = []
         try:
             for _ in range(processes - 1):
-                workers.append(_Worker(work))
+                try:
+                    workers.append(_Worker(work))
+                except OSError:
+                    break  # there are no more to be had: those that are there do it all
             done = self._work(jobs, take)
             for worker in workers:
                 done.update(self._adopted(worker.result()))
@@ -294,7 +303,7 @@ class Linter:
         while number := os.read(take, 1):
             survey = done[number[0]] = _Survey()
             pending = list(reversed(jobs[number[0]]))
-            for directory in discover(pending, self._excluded, survey.unreadable, once=False):
+            for directory in discover(pending, self._excluded, survey.unreadable, None):
                 self._read(directory, survey)
         return done
 
@@ -305,7 +314,8 @@ class Linter:
             for combination in survey.combinations:
                 if combination not in own:
                     own[combination] = self._adopt(combination)
-            survey.combinations = [own[combination] for combination in survey.combinations]
+            survey.combinations = [own[each] for each in survey.combinations]
+            survey.loud = [(path, own[each]) for path, each in survey.loud]
         return done
 
     def _adopt(self, combination: _Combination) -> _Combination:
@@ -345,16 +355,17 @@ class Linter:
                 templates.append(prefix + name)
             else:
                 contents.append(content)
-        for template in templates:
-            survey.notes.append(f"{self._settings.relative(template)}: a template, passed over")
+        survey.notes += [(template, "a template, passed over") for template in templates]
         if not contents:
             return
         key = tuple(contents)
         combination = self._combinations.get(key)
         if combination is None:
             combination = self._combinations[key] = _Combination(key, self._found_together(key))
-        survey.directories.append(path)
+        survey.directories.append(self._settings.relative(path))
         survey.combinations.append(combination)
+        if not combination.silent:
+            survey.loud.append((path, combination))
 
     def _content(self, name: str, text: bytes) -> _Content:
         """The content of a file: the same object for the same bytes."""
@@ -471,27 +482,33 @@ class Linter:
                 ):
                     waiver = each
                     break
+        veil = Veil(content.text, content.document) if content else Veil(b"", None)
         fix = None
         if found.fix is not None and content is not None:
             fix = _in_lines(found.fix, content.text)
-        if finding.place is not None:
-            veil = Veil(content.text, content.document) if content else Veil(b"", None)
-            finding = veil.finding(finding)
+            if veil.covers(fix, content.text):
+                fix = fix.replace(secret=True)
+        finding = veil.finding(finding)
         return _Ready(rule.code, rule.name, finding, fix, waiver)
 
     def _look_at_all(self, survey: _Survey) -> None:
         modules = self._of_scope("repository")
         if not modules:
             return
-        relative = self._settings.relative
-        together = list(zip(survey.directories, survey.combinations, strict=True))
         subject = RepositorySubject(
-            [HostFiles(relative(path), combination.documents) for path, combination in together]
+            [
+                HostFiles(directory, combination.documents)
+                for directory, combination in zip(
+                    survey.directories, survey.combinations, strict=True
+                )
+            ]
         )
         contents_of = {
-            os.path.join(relative(path), content.name): (os.path.join(path, content.name), content)
-            for path, combination in together
-            if not combination.silent
+            os.path.join(self._settings.relative(path), content.name): (
+                os.path.join(path, content.name),
+                content,
+            )
+            for path, combination in survey.loud
             for content in combination.contents
             if content.waivers
         }
@@ -638,7 +655,12 @@ class _Worker:
 
     def __init__(self, work: Callable[[], object]) -> None:
         self._read, write = os.pipe()
-        self._pid = os.fork()
+        try:
+            self._pid = os.fork()
+        except OSError:
+            os.close(self._read)
+            os.close(write)
+            raise
         if not self._pid:
             os.close(self._read)
             _work_and_exit(work, write)

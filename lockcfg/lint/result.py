@@ -35,10 +35,11 @@ class Replacement(Frozen):
 class Fix(Frozen):
     """How a finding can be mended: ``description`` says it in words.
 
-    ``made_for`` is a checksum of the text that the replacements are for, or None.
+    ``made_for`` is a checksum of the text that the replacements are for, or None. What a
+    ``secret`` fix replaces may be a password, and no report shows it.
     """
 
-    __slots__ = ("description", "made_for", "replacements", "safety")
+    __slots__ = ("description", "made_for", "replacements", "safety", "secret")
 
     def __init__(
         self,
@@ -46,11 +47,14 @@ class Fix(Frozen):
         description: str,
         replacements: Sequence[Replacement],
         made_for: int | None = None,
+        *,
+        secret: bool = False,
     ) -> None:
         self.safety: Final = safety
         self.description: Final = description
         self.replacements: Final = tuple(replacements)
         self.made_for: Final = made_for
+        self.secret: Final = secret
 
 
 class Suppression(Frozen):
@@ -106,8 +110,8 @@ class LintResult(Frozen):
     """A finished run.
 
     ``diagnostics`` are sorted by path, line, column, code; ``rules`` are those that ran, by
-    code; ``notes`` are sentences about what was passed over (templates, links); ``unreadable``
-    pairs a path with the reason why it could not be read; ``files`` and ``hosts`` are counts.
+    code; ``notes`` pairs a path that was passed over with what it is; ``unreadable`` a path with
+    the reason why it could not be read; ``files`` and ``hosts`` are counts.
     """
 
     __slots__ = ("diagnostics", "files", "hosts", "notes", "rules", "unreadable", "version")
@@ -119,7 +123,7 @@ class LintResult(Frozen):
         *,
         files: int,
         hosts: int,
-        notes: Sequence[str] = (),
+        notes: Sequence[tuple[str, str]] = (),
         unreadable: Sequence[tuple[str, str]] = (),
         version: str = "",
     ) -> None:

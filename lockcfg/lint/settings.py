@@ -44,8 +44,8 @@ class SettingsWaiver(Frozen):
 
 
 class Settings(Frozen):
-    """What a run is told to do. ``root`` is what paths are relative to; ``path`` where the
-    settings were read from, or None for the built-in ones."""
+    """What a run is told to do. ``root`` is what the paths in settings, baselines and waivers are
+    relative to; ``path`` where the settings were read from, or None for the built-in ones."""
 
     __slots__ = (
         "baseline",
@@ -143,6 +143,18 @@ def load_settings(start: str, explicit: str | None = None) -> Settings:
             here = os.getcwd()
             return Settings(here if f"{top}/".startswith(f"{here.rstrip('/')}/") else top)
         directory = parent
+
+
+def repository_of(path: str) -> str | None:
+    """The top of the repository that ``path`` is in, which is what the services that show reports
+    want paths to be relative to; None where it is in none."""
+    directory = os.path.abspath(path)
+    while not os.path.exists(os.path.join(directory, ".git")):
+        parent = os.path.dirname(directory)
+        if parent == directory:
+            return None
+        directory = parent
+    return directory
 
 
 def _content(path: str) -> Any:

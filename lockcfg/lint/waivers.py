@@ -13,6 +13,7 @@ import re
 
 from lockcfg.conf.document import Span, decode
 from lockcfg.frozen import Frozen
+from lockcfg.lint.conceal import Veil
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 _WAIVER: Final = re.compile(
     rb"#[ \t]*lockcfg:[ \t]*(ignore|ignore-file)\[([^\]\r\n]*)\]([^\r\n#]*)"
 )
+#: What no name of a rule has, and all behind it: it is shown, and may be anything.
+_NO_NAME: Final = re.compile(r"[^A-Za-z0-9_-].*")
 _UNTIL: Final = re.compile(r"\(until (\d{4}-\d{2}-\d{2})\)\s*$")
 
 
@@ -69,6 +72,7 @@ def waivers_in(document: Document) -> list[Waiver]:
     text = document.text or b""
     if b"lockcfg:" not in text:
         return []
+    veil = Veil(b"", document)
     found: list[Waiver] = []
     for match in _WAIVER.finditer(text):
         if any(
@@ -76,7 +80,7 @@ def waivers_in(document: Document) -> list[Waiver]:
             for entry in document.entries
         ):
             continue
-        reason = decode(match.group(3)).strip()
+        reason = veil.line(0, decode(match.group(3)).strip())
         until = None
         if date := _UNTIL.search(reason):
             reason = reason[: date.start()].strip()
@@ -84,7 +88,8 @@ def waivers_in(document: Document) -> list[Waiver]:
                 until = datetime.date.fromisoformat(date.group(1))
             except ValueError:
                 until = datetime.date.min
-        rules = tuple(name.strip() for name in decode(match.group(2)).split(",") if name.strip())
+        names = (name.strip() for name in decode(match.group(2)).split(","))
+        rules = tuple(_NO_NAME.sub("…", name) for name in names if name)
         line = text.count(b"\n", 0, match.start()) + 1
         start = text.rfind(b"\n", 0, match.start()) + 1
         before = text[start : match.start()].strip(b" \t\r")

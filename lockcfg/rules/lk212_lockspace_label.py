@@ -5,6 +5,9 @@
 Reports a lockspace directory outside `/var/lib/libvirt/lockd` where `security_driver` names
 `selinux`. Only directories that are in use are looked at (see LK203 and LK204).
 
+The settings `user`, `group` and `dynamic_ownership` keep nobody from a lock: they say as whom QEMU
+opens an image, and it is the lock daemon that opens what is locked, as root.
+
 ## Why is this bad
 
 Under SELinux the lock daemon is confined, and may make and lock files where they carry the label

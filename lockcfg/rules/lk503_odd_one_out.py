@@ -131,8 +131,7 @@ def check(subject: RepositorySubject, options: Options) -> Iterator[Found]:
     said: set[tuple[str, str]] = set()
     for group, hosts in sorted(_groups(subject, options).items()):
         for driver in DRIVERS:
-            members = _members(hosts, driver, seen)
-            for found in _odd(group, members):
+            for found in _odd(group, hosts, _settings_of_all(hosts, driver, seen)):
                 about = (found.finding.path, found.finding.key or "")
                 if about not in said:  # in several groups, or read by both drivers
                     said.add(about)
@@ -154,21 +153,17 @@ def _groups(subject: RepositorySubject, options: Options) -> dict[str, Sequence[
     return {name: sorted(hosts, key=lambda host: host.directory) for name, hosts in found.items()}
 
 
-def _members(
+def _settings_of_all(
     hosts: Sequence[HostFiles], driver: Driver, seen: _Seen
-) -> list[tuple[HostFiles, _Settings]]:
-    """The hosts that have settings of the driver, with these."""
+) -> list[_Settings | None]:
+    """What is in force on each of the hosts; see :func:`_settings`."""
     # Hosts with the same contents share the mapping of them as well, in the linter.
     by_mapping: dict[int, _Settings | None] = {}
-    members: list[tuple[HostFiles, _Settings]] = []
     for host in hosts:
         mapping = id(host.documents)
         if mapping not in by_mapping:
             by_mapping[mapping] = _settings(host, driver, seen)
-        settings = by_mapping[mapping]
-        if settings is not None:
-            members.append((host, settings))
-    return members
+    return [by_mapping[id(host.documents)] for host in hosts]
 
 
 def _settings(host: HostFiles, driver: Driver, seen: _Seen) -> _Settings | None:
@@ -195,28 +190,30 @@ def _settings(host: HostFiles, driver: Driver, seen: _Seen) -> _Settings | None:
     return settings
 
 
-def _odd(group: str, members: Sequence[tuple[HostFiles, _Settings]]) -> Iterator[Found]:
-    """The hosts of one group and one driver that are unlike the others."""
+def _odd(
+    group: str, hosts: Sequence[HostFiles], settings_of: Sequence[_Settings | None]
+) -> Iterator[Found]:
+    """The hosts of one group that are unlike the others; None has not the driver."""
+    # Each set of documents is looked at once: most hosts share theirs.
     counts: dict[int, int] = {}
     distinct: dict[int, _Settings] = {}
-    for _, settings in members:
-        number = id(settings)
-        distinct[number] = settings
-        counts[number] = counts.get(number, 0) + 1
+    for settings in settings_of:
+        if settings is not None:
+            distinct[id(settings)] = settings
+            counts[id(settings)] = counts.get(id(settings), 0) + 1
     common = [
         _common([(settings.values[n], counts[key]) for key, settings in distinct.items()])
         for n in _NUMBERS
     ]
-    # For each distinct set of documents: most hosts share theirs and have nothing to be said.
-    odd_of: dict[int, list[int]] = {}
-    for host, settings in members:
-        odd = odd_of.get(id(settings))
-        if odd is None:
-            odd = odd_of[id(settings)] = _odd_settings(settings, common)
-        for number in odd:
+    odd_of = {key: _odd_settings(settings, common) for key, settings in distinct.items()}
+    total = sum(counts.values())
+    for host, settings in zip(hosts, settings_of, strict=True):
+        if settings is None:
+            continue
+        for number in odd_of[id(settings)]:
             expected = common[number]
             assert expected is not None
-            yield Found(_finding(group, host, settings, number, *expected, len(members)))
+            yield Found(_finding(group, host, settings, number, *expected, total))
 
 
 _NUMBERS: Final = range(len(LOCKING_KEYS))

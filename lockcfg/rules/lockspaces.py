@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import lru_cache
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ def lockspaces_in_use(configuration: Configuration) -> Iterator[tuple[Entry, str
         yield entry, directory
 
 
+# The hosts of a fleet have few lockspaces between them.
+@lru_cache(maxsize=1024)
 def relation(directory: str, other: str) -> Literal["same", "inside", "around"] | None:
     """What one absolute path is to another; None where they have nothing to do with each other."""
     paths = os.path.normpath(directory), os.path.normpath(other)

@@ -21,7 +21,7 @@ from lockd.wire.message import (
     pack_reply,
     read_header,
 )
-from lockd.wire.xdr import DecodeError, Reader
+from lockd.wire.xdr import DecodeError, Reader, signed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -44,8 +44,12 @@ _PING: Final = 1
 _PONG: Final = Header(0, _KEEPALIVE, 1, 2, MESSAGE, 0, 0)
 
 
+_UNSIGNED: Final = 0xFFFFFFFF
+
+
 class HangUpError(Exception):
-    """The connection is to be closed without an answer; the text says why."""
+    """The connection is to be closed without an answer; the text says why. A procedure raises it
+    before it has done anything."""
 
 
 def answer(message: bytes, programs: Programs, daemon: object, session: Session, log: Log) -> bytes:
@@ -59,10 +63,10 @@ def answer(message: bytes, programs: Programs, daemon: object, session: Session,
             raise fault(
                 RPC,
                 FROM_RPC,
-                f"Cannot find program {_signed(header.program)} version {_signed(header.version)}",
+                f"Cannot find program {signed(header.program)} version {signed(header.version)}",
             )
         if header.status:
-            raise fault(RPC, FROM_RPC, f"Unexpected message status {header.status}")
+            raise fault(RPC, FROM_RPC, f"Unexpected message status {header.status & _UNSIGNED}")
         procedure = procedures.get(header.procedure)
         if procedure is None:
             raise fault(RPC, FROM_RPC, f"unknown procedure: {header.procedure}")
@@ -74,6 +78,8 @@ def answer(message: bytes, programs: Programs, daemon: object, session: Session,
     except Fault as error:
         log.error(f"client {session.number}: {error.message}")
         return pack_reply(header, error.pack(), ERROR)
+    except HangUpError:
+        raise
     except Exception:  # noqa: BLE001 - one call must not end the service of all the others
         log.error(f"client {session.number}: {traceback.format_exc()}")
         internal = fault(INTERNAL_ERROR, FROM_RPC, "the lock daemon has logged an error of its own")
@@ -88,10 +94,5 @@ def _answer_other(header: Header, programs: Programs, log: Log) -> bytes:
         if header.type == CALL_WITH_FDS:
             raise HangUpError("a call with descriptors, which no procedure takes")
         if header.type != STREAM:
-            log.error(f"Unexpected message type {header.type & 0xFFFFFFFF}")
+            log.error(f"Unexpected message type {header.type & _UNSIGNED}")
     return b""
-
-
-def _signed(number: int) -> int:
-    """An unsigned number as libvirt prints it."""
-    return number - (1 << 32) if number >> 31 else number

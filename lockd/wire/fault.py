@@ -23,7 +23,10 @@ OPERATION_DENIED: Final = 29
 SYSTEM_ERROR: Final = 38
 RPC: Final = 39
 OPERATION_INVALID: Final = 55
+ARGUMENT_UNSUPPORTED: Final = 74
 RESOURCE_BUSY: Final = 87
+NO_SERVER: Final = 95
+NO_CLIENT: Final = 96
 
 #: What stands before the detail, by code.
 _PREFIXES: Final = {
@@ -34,13 +37,17 @@ _PREFIXES: Final = {
     SYSTEM_ERROR: "",
     RPC: "",
     OPERATION_INVALID: "Requested operation is not valid: ",
+    ARGUMENT_UNSUPPORTED: "argument unsupported: ",
     RESOURCE_BUSY: "resource busy: ",
+    NO_SERVER: "Server not found: ",
+    NO_CLIENT: "Client not found: ",
 }
 
 # virErrorDomain.
 FROM_NONE: Final = 0
 FROM_RPC: Final = 7
 FROM_LOCKSPACE: Final = 51
+FROM_ADMIN: Final = 62
 
 _LEVEL_ERROR: Final = 2
 _NOTHING: Final = b"\0\0\0\0"
@@ -98,7 +105,7 @@ def system_fault(domain: int, what: str, error: OSError) -> Fault:
     return Fault(SYSTEM_ERROR, domain, message, ("%s", message), (number, -1))
 
 
-def unsupported_flags(flags: int, function: str) -> Fault:
+def unsupported_flags(flags: int, function: str, domain: int = FROM_RPC) -> Fault:
     """Bits that the procedure, under libvirt's name ``function``, does not know."""
     message = f"unsupported flags (0x{flags:x}) in function {function}"
-    return Fault(INVALID_ARG, FROM_RPC, message, (function, "flags"), (0, 0))
+    return Fault(INVALID_ARG, domain, message, (function, "flags"), (0, 0))

@@ -25,16 +25,17 @@ class Inbox:
     """One direction of a connection. Bytes go in, whole messages come out.
 
     ``broken`` says why nothing more can come out, and the connection is to be closed; else it
-    is empty.
+    is empty. ``partial`` tells that the beginning of a message is there.
     """
 
-    __slots__ = ("_kept", "_rest", "_skip", "broken")
+    __slots__ = ("_kept", "_rest", "_skip", "broken", "partial")
 
     def __init__(self, rest: bytes = b"", skip: int = 0, *, kept: int = KEPT) -> None:
         self._rest = rest
         self._skip = skip
         self._kept: Final = kept
         self.broken = ""
+        self.partial = bool(rest)
 
     @property
     def state(self) -> tuple[bytes, int]:
@@ -75,8 +76,10 @@ class Inbox:
             if len(data) < end:
                 self._skip = end - len(data)
                 self._rest = data[at:kept]
+                self.partial = True
                 return messages
             messages.append(data[at:kept])
             at = end
         self._rest = data[at:]
+        self.partial = at < len(data)
         return messages

@@ -49,7 +49,7 @@ class Header(NamedTuple):
 
 def read_header(message: bytes) -> Header:
     """The header of a message, of which at least :data:`HEADER_SIZE` bytes are there."""
-    return Header._make(_LAYOUT.unpack_from(message))
+    return Header(*_LAYOUT.unpack_from(message))
 
 
 def pack_message(header: Header, payload: bytes = b"") -> bytes:

@@ -57,7 +57,12 @@ class Reader:
 
     def uint(self) -> int:
         """An unsigned integer of 32 bits."""
-        return self._number(_UINT)
+        try:
+            (value,) = _UINT.unpack_from(self._data, self._at)
+        except error:
+            raise DecodeError("the message ends within a number") from None
+        self._at += 4
+        return int(value)
 
     def hyper(self) -> int:
         """A signed integer of 64 bits."""
@@ -88,20 +93,27 @@ class Reader:
 
     def string(self, limit: int = MAX_STRING) -> str:
         """A string of at most ``limit`` bytes; those that are no UTF-8 become surrogates."""
-        size = self.uint()
+        # Written out, not with what is above: every call has two strings.
+        at, data = self._at, self._data
+        try:
+            (size,) = _UINT.unpack_from(data, at)
+        except error:
+            raise DecodeError("the message ends within a number") from None
         if size > limit:
             raise DecodeError(f"a string of {size} bytes, where at most {limit} may be")
-        value = self.opaque(size)
+        end = at + 4 + size
+        self._at = end + (-size & 3)
+        if self._at > len(data):
+            raise DecodeError("the message ends within a value")
+        value = data[at + 4 : end]
         if b"\0" in value:
             raise DecodeError("a string with a NUL in it")
         return value.decode("utf-8", "surrogateescape")
 
     def optional(self, read: Callable[[], T]) -> T | None:
-        """What ``read`` gives, where there is something, else None."""
-        there = self.uint()
-        if there > 1:
-            raise DecodeError(f"{there}, where 0 or 1 says whether there is a value")
-        return read() if there else None
+        """What ``read`` gives, where there is something, else None. Any number but 0 says that
+        there is, as it does to libvirt."""
+        return read() if self.uint() else None
 
     def array(self, read: Callable[[], T], limit: int) -> list[T]:
         """A list of at most ``limit`` values."""
@@ -109,6 +121,11 @@ class Reader:
         if size > limit:
             raise DecodeError(f"a list of {size} values, where at most {limit} may be")
         return [read() for _ in range(size)]
+
+
+def signed(number: int) -> int:
+    """An unsigned number of 32 bits as the signed one of the same bits."""
+    return number - (1 << 32) if number >> 31 else number
 
 
 def pack_int(value: int) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import errno
 import io
 import json
 import os
@@ -284,6 +285,25 @@ def test_a_worker_that_dies_is_an_error(
     assert len(forked) == 2
     assert gone(forked)
     assert ("ZeroDivisionError: what is this" in capfd.readouterr().err) == (death == "raises")
+
+
+def test_where_there_are_no_more_processes_to_be_had(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those that are there do the work of all."""
+    top = make(tmp_path, 1)
+    alone = Linter(settings(top, 1), processes=1).run([str(top)])
+    before = os.listdir("/proc/self/fd")
+    fork, forks = os.fork, iter((True, False))
+
+    def failing() -> int:
+        if next(forks):
+            return fork()
+        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    monkeypatch.setattr(os, "fork", failing)
+    assert Linter(settings(top, 1), processes=4).run([str(top)]) == alone
+    assert os.listdir("/proc/self/fd") == before
 
 
 def test_nothing_is_left_of_the_workers(tmp_path: Path, forked: list[int]) -> None:

@@ -30,15 +30,21 @@ HUGE_PAGES: Final = "/run/huge"
 _SECONDS: Final = 30
 _NO_NAMESPACE: Final = 99
 
-_UNSHARE: Final = (
+#: Runs a shell script as the first process of namespaces of its own; it ends with its parent.
+UNSHARE: Final = (
     *("unshare", "--mount", "--propagation", "private", "--net"),
     *("--pid", "--fork", "--kill-child", "--mount-proc"),
     *("sh", "-c"),
 )
 
-# Firmware descriptions would make libvirt ignore the setting nvram. / becomes read-only last: a
-# bind mount has the flags of what it is made from.
-_NAMESPACE: Final = f"""
+
+def namespace(mounts: str) -> str:
+    """Shell commands that make the namespaces a host's, whose files are in ``$1``.
+
+    ``mounts`` are the host's own. / becomes read-only last: a bind mount has the flags of what it
+    is made from. Firmware descriptions would make libvirt ignore the setting nvram.
+    """
+    return f"""
 {{
     mount --bind "$1/etc" /etc/libvirt &&
     mount --bind "$1/run" /run &&
@@ -47,11 +53,14 @@ _NAMESPACE: Final = f"""
     do
         [ ! -d "$directory" ] || mount -t tmpfs tmpfs "$directory" || exit
     done &&
-    mount -t hugetlbfs hugetlbfs {HUGE_PAGES} &&
+    {mounts} &&
     mount -o remount,bind,ro / &&
     cd /
 }} || exit {_NO_NAMESPACE}
 """
+
+
+_NAMESPACE: Final = namespace(f"mount -t hugetlbfs hugetlbfs {HUGE_PAGES}")
 # The first process of a daemon that puts itself into the background ends when the other is ready.
 _VIRTLOCKD: Final = "virtlockd --daemon && test -S /run/libvirt/virtlockd-sock\n"
 _WITH_VIRTLOCKD: Final = f"{{ {_VIRTLOCKD.strip()}; }} || exit {_NO_NAMESPACE}\n"
@@ -61,6 +70,22 @@ _LIBVIRTD_CONF: Final = """\
 log_filters = "1:libvirt"
 log_outputs = "1:stderr"
 """
+
+
+def environment(directory: Path) -> dict[str, str]:
+    """What a daemon's environment is: of all its drivers libvirtd loads QEMU's, and takes 20 ms.
+
+    ``directory`` takes the directory of drivers.
+    """
+    modules = directory / "modules"
+    modules.mkdir()
+    (module,) = LIBRARIES.glob(f"*/libvirt/connection-driver/{MODULE}")
+    (modules / MODULE).symlink_to(module)
+    return {
+        "PATH": os.defpath + ":/usr/sbin:/sbin",
+        "LC_ALL": "C",
+        "LIBVIRT_DRIVER_DIR": str(modules),
+    }
 
 
 class Outcome(NamedTuple):
@@ -76,11 +101,7 @@ class Host:
     def __init__(self, directory: Path) -> None:
         self._directory: Final = directory
         self._count: Final = itertools.count()
-        # Of all its drivers libvirtd loads the one that reads the files, and takes 20 ms.
-        self._modules: Final = directory / "modules"
-        self._modules.mkdir()
-        (module,) = LIBRARIES.glob(f"*/libvirt/connection-driver/{MODULE}")
-        (self._modules / MODULE).symlink_to(module)
+        self._environment: Final = environment(directory)
 
     def version(self) -> tuple[int, ...]:
         """The release of libvirt that is installed."""
@@ -128,17 +149,13 @@ class Host:
         for name, text in files.items():
             (root / "etc" / name).write_text(text)
         return subprocess.Popen(
-            [*_UNSHARE, script, "sh", root],
+            [*UNSHARE, script, "sh", root],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
             errors="replace",
-            env={
-                "PATH": os.defpath + ":/usr/sbin:/sbin",
-                "LC_ALL": "C",
-                "LIBVIRT_DRIVER_DIR": str(self._modules),
-            },
+            env=self._environment,
         )
 
     @staticmethod

@@ -78,6 +78,11 @@ def relative(path: str, root: str) -> str:
     return full[len(inside) :] if full.startswith(inside) else full
 
 
+def notes(result: LintResult, root: str) -> Iterator[str]:
+    """What was passed over, a sentence each."""
+    return (f"{relative(path, root)}: {what}" for path, what in result.notes)
+
+
 def clean(text: str) -> str:
     """``text`` with U+FFFD for what is not text: control characters, bytes that were no UTF-8."""
     return _UNPRINTABLE.sub("\ufffd", text)
@@ -111,7 +116,7 @@ def replacements(diagnostic: Diagnostic) -> tuple[Replacement, ...]:
     from lockcfg.report.secrets import hide_secrets
 
     fix, finding = diagnostic.fix, diagnostic.finding
-    if fix is None or "_password" in (finding.key or ""):
+    if fix is None or fix.secret or "_password" in (finding.key or ""):
         return ()
     texts = [replacement.text for replacement in fix.replacements]
     if any(clean(text) != text for text in texts):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lockcfg.report.lint import clean, relative, words
+from lockcfg.report.lint import clean, notes, relative, words
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def write(result: LintResult, stream: TextIO, *, root: str) -> None:
     for path, why in result.unreadable:
         properties = {"type": "error", "sourcepath": relative(path, root)}
         stream.write(_command("logissue", properties, f"cannot be read: {why}"))
-    for note in result.notes:
+    for note in notes(result, root):
         stream.write(_command("debug", {}, note))
 
 

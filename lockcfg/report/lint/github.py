@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lockcfg.report.lint import clean, relative, words
+from lockcfg.report.lint import clean, notes, relative, words
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def write(result: LintResult, stream: TextIO, *, root: str) -> None:
         stream.write(_command(_COMMANDS[finding.severity], properties, words(finding)))
     for path, why in result.unreadable:
         stream.write(_command("error", {"file": relative(path, root)}, f"cannot be read: {why}"))
-    for note in result.notes:
+    for note in notes(result, root):
         stream.write(_command("notice", {}, note))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lockcfg.report.lint import clean, counts, dump, reason, relative, replacements
+from lockcfg.report.lint import clean, counts, dump, notes, reason, relative, replacements
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def write(result: LintResult, stream: TextIO, *, root: str) -> None:
                 {"path": clean(relative(path, root)), "reason": clean(why)}
                 for path, why in result.unreadable
             ),
-            "notes": (clean(note) for note in result.notes),
+            "notes": (clean(note) for note in notes(result, root)),
             "rules": (
                 {
                     "code": rule.code,

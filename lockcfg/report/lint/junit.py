@@ -53,7 +53,7 @@ def _file(writer: XMLGenerator, path: str, diagnostics: Sequence[Diagnostic]) ->
     for diagnostic in diagnostics:
         finding, place = diagnostic.finding, diagnostic.finding.place
         name = f"{diagnostic.code} {finding.rule}"
-        where = path
+        where = "\ufffd".join(path.splitlines())  # nothing of it begins a line of a log
         if place is not None:
             name += f" at {place.line}:{place.column}"
             where += f":{place.line}:{place.column}"

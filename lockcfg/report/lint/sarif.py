@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
-from lockcfg.report.lint import clean, dump, reason, relative, replacements, words
+from lockcfg.report.lint import clean, dump, notes, reason, relative, replacements, words
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -144,7 +144,7 @@ def _notifications(result: LintResult, root: str) -> Iterator[dict[str, Any]]:
             "message": _message(f"Cannot be read: {why}"),
             "locations": [{"physicalLocation": {"artifactLocation": _artifact(path, root)}}],
         }
-    for note in result.notes:
+    for note in notes(result, root):
         yield {"level": "note", "message": _message(note)}
 
 

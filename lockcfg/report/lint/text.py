@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from lockcfg.findings import Finding, Place
-from lockcfg.report.lint import counts, relative
+from lockcfg.report.lint import counts, notes, relative
 from lockcfg.report.terminal import Terminal, escape
 
 TYPE_CHECKING = False
@@ -69,7 +69,7 @@ def _end(result: LintResult, terminal: Terminal, root: str) -> None:
     """What could not be looked at, and the counts."""
     for path, why in result.unreadable:
         terminal.finding(Finding("", "error", f"cannot be read: {why}", path=relative(path, root)))
-    for note in result.notes:
+    for note in notes(result, root):
         terminal.line(f"{terminal.style('note:', 'info')} {escape(note)}")
     terminal.line(_summary(result))
 

@@ -29,7 +29,7 @@ def _lock(daemon: Daemon, resource: Resource) -> dict[str, Any]:
         "lockspace": resource.space.directory,
         "resource": resource.name,
         "path": resource.path,
-        "disk": daemon.names.disk(resource),
+        "disk": resource.disk or ("" if resource.space.directory else resource.name),
         "mode": "shared" if resource.shared else "exclusive",
         "owners": [
             {

@@ -98,7 +98,7 @@ def sample() -> LintResult:
         RULES,
         files=4,
         hosts=2,
-        notes=["hosts/c/qemu.conf: a template, passed over"],
+        notes=[(f"{ROOT}/hosts/c/qemu.conf", "a template, passed over")],
         unreadable=[(f"{ROOT}/hosts/d/qemu.conf", "Permission denied")],
         version="0.1.0",
     )
@@ -230,6 +230,6 @@ hostile_results = st.builds(
     st.just(RULES),
     files=st.integers(0, 10),
     hosts=st.integers(0, 10),
-    notes=st.lists(hostile_text, max_size=2),
+    notes=st.lists(st.tuples(hostile_text, hostile_text), max_size=2),
     unreadable=st.lists(st.tuples(hostile_text, hostile_text), max_size=2),
 )

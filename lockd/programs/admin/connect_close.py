@@ -1,0 +1,15 @@
+"""CONNECT_CLOSE: end. Arguments: none."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from lockd.daemon import Daemon
+    from lockd.session import Session
+    from lockd.wire.xdr import Reader
+
+
+def call(daemon: Daemon, session: Session, arguments: Reader) -> bytes:
+    """Close the connection when the reply has been sent."""
+    session.leaving = True
+    return b""

@@ -1,0 +1,19 @@
+"""CONNECT_GET_LOGGING_OUTPUTS: where the log goes. Arguments: flags."""
+
+from __future__ import annotations
+
+from lockd.programs.admin.subjects import check_flags
+from lockd.wire.xdr import pack_string, pack_uint
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from lockd.daemon import Daemon
+    from lockd.session import Session
+    from lockd.wire.xdr import Reader
+
+
+def call(daemon: Daemon, session: Session, arguments: Reader) -> bytes:
+    """The outputs, as they are set, and their number."""
+    check_flags(arguments.uint(), "adminConnectGetLoggingOutputs")
+    outputs = daemon.logging.outputs
+    return pack_string(" ".join(outputs)) + pack_uint(len(outputs))

@@ -1,0 +1,20 @@
+"""CONNECT_LOOKUP_SERVER: whether there is a service. Arguments: name, flags (any)."""
+
+from __future__ import annotations
+
+from lockd.programs.admin.subjects import find_service
+from lockd.wire.parameters import MAX_STRING
+from lockd.wire.xdr import pack_string
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from lockd.daemon import Daemon
+    from lockd.session import Session
+    from lockd.wire.xdr import Reader
+
+
+def call(daemon: Daemon, session: Session, arguments: Reader) -> bytes:
+    """The name of the service."""
+    name = arguments.string(MAX_STRING)
+    arguments.uint()
+    return pack_string(find_service(daemon, name).name)

@@ -1,0 +1,20 @@
+"""CONNECT_OPEN: begin. Arguments: flags.
+
+Nothing depends on it: the others may be called before, and it more than once.
+"""
+
+from __future__ import annotations
+
+from lockd.programs.admin.subjects import check_flags
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from lockd.daemon import Daemon
+    from lockd.session import Session
+    from lockd.wire.xdr import Reader
+
+
+def call(daemon: Daemon, session: Session, arguments: Reader) -> bytes:
+    """Refuse flags."""
+    check_flags(arguments.uint(), "adminDispatchConnectOpen")
+    return b""

@@ -1,0 +1,19 @@
+"""CONNECT_SET_DAEMON_TIMEOUT: when to end for want of clients. Arguments: seconds, flags."""
+
+from __future__ import annotations
+
+from lockd.programs.admin.subjects import check_flags
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from lockd.daemon import Daemon
+    from lockd.session import Session
+    from lockd.wire.xdr import Reader
+
+
+def call(daemon: Daemon, session: Session, arguments: Reader) -> bytes:
+    """End by itself after so many seconds without clients and locks; 0 for never."""
+    seconds, flags = arguments.uint(), arguments.uint()
+    check_flags(flags, "adminConnectSetDaemonTimeout")
+    daemon.changes.set_timeout(seconds)
+    return b""

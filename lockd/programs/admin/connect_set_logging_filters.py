@@ -1,0 +1,24 @@
+"""CONNECT_SET_LOGGING_FILTERS: what the log is about. Arguments: filters (optional), flags."""
+
+from __future__ import annotations
+
+from lockd.log import LogError
+from lockd.programs.admin.subjects import bad_log_setting, check_flags
+from lockd.wire.parameters import MAX_STRING
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from lockd.daemon import Daemon
+    from lockd.session import Session
+    from lockd.wire.xdr import Reader
+
+
+def call(daemon: Daemon, session: Session, arguments: Reader) -> bytes:
+    """Use other filters: none where there are none in the arguments."""
+    text = arguments.optional(lambda: arguments.string(MAX_STRING))
+    check_flags(arguments.uint(), "adminConnectSetLoggingFilters")
+    try:
+        daemon.changes.set_log_filters(text or "")
+    except LogError as error:
+        raise bad_log_setting(error) from error
+    return b""

@@ -1,0 +1,24 @@
+"""CONNECT_SET_LOGGING_OUTPUTS: where the log goes. Arguments: outputs (optional), flags."""
+
+from __future__ import annotations
+
+from lockd.log import LogError
+from lockd.programs.admin.subjects import bad_log_setting, check_flags
+from lockd.wire.parameters import MAX_STRING
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from lockd.daemon import Daemon
+    from lockd.session import Session
+    from lockd.wire.xdr import Reader
+
+
+def call(daemon: Daemon, session: Session, arguments: Reader) -> bytes:
+    """Use other outputs: the default one where there are none in the arguments."""
+    text = arguments.optional(lambda: arguments.string(MAX_STRING))
+    check_flags(arguments.uint(), "adminConnectSetLoggingOutputs")
+    try:
+        daemon.changes.set_log_outputs(text or "")
+    except LogError as error:
+        raise bad_log_setting(error) from error
+    return b""

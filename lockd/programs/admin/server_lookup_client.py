@@ -1,0 +1,20 @@
+"""SERVER_LOOKUP_CLIENT: a client of a service. Arguments: service, id, flags."""
+
+from __future__ import annotations
+
+from lockd.programs.admin.subjects import check_flags, find_client, find_service, pack_client
+from lockd.wire.parameters import MAX_STRING
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from lockd.daemon import Daemon
+    from lockd.session import Session
+    from lockd.wire.xdr import Reader
+
+
+def call(daemon: Daemon, session: Session, arguments: Reader) -> bytes:
+    """Since when the client has been there."""
+    name, number, flags = arguments.string(MAX_STRING), arguments.uhyper(), arguments.uint()
+    service = find_service(daemon, name)
+    check_flags(flags, "adminServerLookupClient")
+    return pack_client(find_client(service, number))

@@ -1,0 +1,43 @@
+"""SERVER_SET_CLIENT_LIMITS: how many clients may be there. Arguments: service, parameters, flags.
+
+Who is connected stays, also where fewer may be there now.
+"""
+
+from __future__ import annotations
+
+from lockd.programs.admin.subjects import check_flags, find_service
+from lockd.wire.fault import FROM_RPC, INVALID_ARG, fault
+from lockd.wire.parameters import (
+    MAX_STRING,
+    check_names,
+    read_parameters,
+    unsigned_values,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from lockd.daemon import Daemon
+    from lockd.session import Session
+    from lockd.wire.xdr import Reader
+
+
+def call(daemon: Daemon, session: Session, arguments: Reader) -> bytes:
+    """Use other limits, both or none."""
+    name = arguments.string(MAX_STRING)
+    parameters = read_parameters(arguments)
+    flags = arguments.uint()
+    service = find_service(daemon, name, own_words=True)
+    check_names(parameters)
+    check_flags(flags, "adminServerSetClientLimits")
+    limits = unsigned_values(parameters, ("nclients_max", "nclients_unauth_max"))
+    result = {**service.limits, **limits}
+    if result["nclients_unauth_max"] > result["nclients_max"]:
+        raise fault(
+            INVALID_ARG,
+            FROM_RPC,
+            "The overall maximum number of clients waiting for authentication must not be less"
+            " than the overall maximum number of clients",
+        )
+    for limit, value in limits.items():
+        daemon.changes.set_limit(service.name, limit, value)
+    return b""

@@ -1,0 +1,45 @@
+"""SERVER_SET_THREADPOOL_PARAMETERS: have other workers. Arguments: service, parameters, flags.
+
+A service that has none, as ours, cannot get any, but for calls of priority; that number is
+remembered, and nothing else comes of it.
+"""
+
+from __future__ import annotations
+
+from lockd.programs.admin.subjects import check_flags, find_service
+from lockd.wire.fault import FROM_NONE, INVALID_ARG, fault
+from lockd.wire.parameters import (
+    MAX_STRING,
+    check_names,
+    read_parameters,
+    unsigned_values,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from lockd.daemon import Daemon
+    from lockd.session import Session
+    from lockd.wire.xdr import Reader
+
+
+def call(daemon: Daemon, session: Session, arguments: Reader) -> bytes:
+    """Remember the number of workers for calls of priority."""
+    name = arguments.string(MAX_STRING)
+    parameters = read_parameters(arguments)
+    flags = arguments.uint()
+    service = find_service(daemon, name, own_words=True)
+    check_names(parameters)
+    check_flags(flags, "adminServerSetThreadPoolParameters")
+    workers = unsigned_values(parameters, ("minWorkers", "maxWorkers", "prioWorkers"))
+    most = workers.get("maxWorkers", 0)
+    if workers.get("minWorkers", 0) > most:
+        raise fault(INVALID_ARG, FROM_NONE, "minWorkers cannot be larger than maxWorkers")
+    if most:
+        raise fault(
+            INVALID_ARG,
+            FROM_NONE,
+            "maxWorkers must not be switched from zero to non-zero and vice versa",
+        )
+    if "prioWorkers" in workers:
+        daemon.changes.set_limit(service.name, "prioWorkers", workers["prioWorkers"])
+    return b""

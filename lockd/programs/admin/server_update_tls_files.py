@@ -1,0 +1,21 @@
+"""SERVER_UPDATE_TLS_FILES: read the certificates anew. Arguments: service, flags."""
+
+from __future__ import annotations
+
+from lockd.programs.admin.subjects import check_flags, find_service
+from lockd.wire.fault import FROM_RPC, INTERNAL_ERROR, fault
+from lockd.wire.parameters import MAX_STRING
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from lockd.daemon import Daemon
+    from lockd.session import Session
+    from lockd.wire.xdr import Reader
+
+
+def call(daemon: Daemon, session: Session, arguments: Reader) -> bytes:
+    """Refuse it: no service has any."""
+    name, flags = arguments.string(MAX_STRING), arguments.uint()
+    find_service(daemon, name)
+    check_flags(flags, "adminServerUpdateTlsFiles")
+    raise fault(INTERNAL_ERROR, FROM_RPC, "no tls service found, unable to update tls files")

@@ -1,0 +1,90 @@
+"""What the calls of the admin program are about: services and their clients.
+
+libvirt has two sentences for a service or a client that is not there: those who ask for the facts
+of a client or set parameters are told in words of their own.
+"""
+
+from __future__ import annotations
+
+from lockd.wire.fault import (
+    FROM_ADMIN,
+    FROM_NONE,
+    FROM_RPC,
+    INVALID_ARG,
+    NO_CLIENT,
+    NO_SERVER,
+    SYSTEM_ERROR,
+    Fault,
+    fault,
+    unsupported_flags,
+)
+from lockd.wire.parameters import MAX_STRING
+from lockd.wire.xdr import pack_hyper, pack_string, pack_uhyper, pack_uint
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
+
+    from lockd.daemon import Daemon
+    from lockd.log import LogError
+    from lockd.service import Service
+    from lockd.session import Session
+    from lockd.wire.xdr import Reader
+
+#: How a client is connected: by a socket of this host.
+_UNIX: Final = 0
+
+
+def check_flags(flags: int, function: str) -> None:
+    """Refuse all flags; ``function`` is libvirt's, which would. Raises Fault."""
+    if flags:
+        raise unsupported_flags(flags, function, FROM_ADMIN)
+
+
+def find_service(daemon: Daemon, name: str, *, own_words: bool = False) -> Service:
+    """A service. Raises Fault."""
+    service = daemon.services.get(name)
+    if service is not None:
+        return service
+    if own_words:
+        raise fault(NO_SERVER, FROM_ADMIN, f"no server with matching name '{name}' found")
+    raise fault(NO_SERVER, FROM_RPC, f"No server named '{name}'")
+
+
+def find_client(service: Service, number: int, *, own_words: bool = False) -> Session:
+    """A client of a service, by its id. Raises Fault."""
+    client = service.client(number)
+    if client is not None:
+        return client
+    if own_words:
+        raise fault(NO_CLIENT, FROM_ADMIN, f"no client with matching id '{number}' found")
+    raise fault(NO_CLIENT, FROM_RPC, f"No client with matching ID '{number}'")
+
+
+def read_client(arguments: Reader) -> tuple[str, int]:
+    """The service and the id of the client that a call is about; the rest of what a client may
+    know of it decides nothing. Raises DecodeError."""
+    name, number = arguments.string(MAX_STRING), arguments.uhyper()
+    arguments.hyper()
+    arguments.uint()
+    return name, number
+
+
+def pack_client(client: Session) -> bytes:
+    """A client: its service, its id, since when it is there, and how."""
+    return b"".join(
+        (
+            pack_string(client.service.name),
+            pack_uhyper(client.id),
+            pack_hyper(int(client.since)),
+            pack_uint(_UNIX),
+        )
+    )
+
+
+def bad_log_setting(error: LogError) -> Fault:
+    """A setting of the log that cannot be used."""
+    text = str(error)
+    if not error.number:
+        return fault(INVALID_ARG, FROM_NONE, text)
+    return Fault(SYSTEM_ERROR, FROM_NONE, text, ("%s", text), (error.number, -1))

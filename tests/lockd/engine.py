@@ -1,0 +1,144 @@
+"""A lockd that runs for a test: the real program, with a /run of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tests.lockd.client import Client
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import Final, Self
+
+PROGRAM: Final = Path(sys.executable).parent / "lockd"
+
+_SECONDS: Final = 30.0
+
+# No pid namespace: the daemon is to see the pids that the test sees.
+_NAMESPACE: Final = (
+    'mount --bind "$1" /run && mount --bind "$2" /etc/libvirt && shift 2 && exec "$@"'
+)
+
+
+def wait_for(condition: Callable[[], bool], what: str, seconds: float = _SECONDS) -> None:
+    """Wait until something is so."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"{what} has not come true in {seconds} s"
+        time.sleep(0.005)
+
+
+class Engine:
+    """A lockd under its own supervisor. ``directory`` takes its files."""
+
+    def __init__(
+        self,
+        directory: Path,
+        *arguments: str,
+        command: Sequence[str | Path] = (PROGRAM,),
+        files: Mapping[str, str] = {},
+        environment: Mapping[str, str] = {},
+    ) -> None:
+        self.run = directory / "run"
+        self.log_file = directory / "log"
+        self.lockspace = directory / "lockspace"
+        etc = directory / "etc"
+        for each in (self.run, etc, self.lockspace):
+            each.mkdir(exist_ok=True)
+        for name, text in files.items():
+            (etc / name).write_text(text)
+        with self.log_file.open("ab") as log:
+            self.process = subprocess.Popen(
+                [
+                    *("unshare", "--mount", "--propagation", "private", "sh", "-c", _NAMESPACE),
+                    *("sh", self.run, etc, *command, *arguments),
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env={**os.environ, **environment},
+            )
+        self.socket = self.run / "libvirt/virtlockd-sock"
+        self.admin_socket = self.run / "libvirt/virtlockd-admin-sock"
+        self._known: set[int] = set()
+        self._clients: list[Client] = []
+
+    def __enter__(self) -> Self:
+        wait_for(self._is_up, "the daemon is up")
+        with self.client() as client:
+            client.create_lockspace(self.lockspace)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for client in self._clients:
+            client.close()
+        if self.process.poll() is None:
+            self._known.add(self.pid)
+            self.process.terminate()
+            try:
+                self.process.wait(_SECONDS)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+        for pid in self._known:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+    def _is_up(self) -> bool:
+        assert self.process.poll() is None, self.log
+        if not self.socket.exists() or not self.admin_socket.exists():
+            return False
+        try:
+            Client(self.socket).close()
+        except OSError:
+            return False
+        return True
+
+    @property
+    def pid(self) -> int:
+        """The daemon's process, which is the supervisor's child; 0 while there is none."""
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
+        pids = [int(pid) for pid in children.read_text().split()]
+        self._known.update(pids)
+        return pids[0] if pids else 0
+
+    @property
+    def log(self) -> str:
+        """What has been logged."""
+        return self.log_file.read_text(errors="replace")
+
+    def client(self) -> Client:
+        """A new connection, which ends with the daemon."""
+        client = Client(self.socket)
+        self._clients.append(client)
+        return client
+
+    def crash(self) -> None:
+        """Kill the daemon, and wait for the next one to have taken over."""
+        before = self.log.count("took over")
+        os.kill(self.pid, signal.SIGKILL)
+        wait_for(lambda: self.log.count("took over") > before, "the daemon has been taken over")
+
+    def upgrade(self) -> None:
+        """Have the daemon start itself again in place, and wait for that."""
+        before = self.log.count("took over")
+        os.kill(self.process.pid, signal.SIGUSR1)
+        wait_for(lambda: self.log.count("took over") > before, "the daemon has been taken over")
+
+    def ask(self, what: str) -> Any:
+        """What ``lockd status`` or ``lockd locks`` prints as JSON."""
+        done = subprocess.run(
+            [PROGRAM, what, "--json", "--socket", self.admin_socket],
+            capture_output=True,
+            timeout=_SECONDS,
+        )
+        assert done.returncode in (0, 1), done.stderr
+        return json.loads(done.stdout)

@@ -1,0 +1,231 @@
+"""What happens to the files that are locked, and who sees the locks."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import subprocess
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.lockd.client import SHARED, CallRefusedError
+from tests.lockd.engine import PROGRAM, Engine, wait_for
+from tests.lockd.test_one_disk import is_locked
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+OFTEN = "--check-interval=0.1"
+
+
+def test_a_removed_lock_file_is_locked_anew(tmp_path: Path) -> None:
+    """And the lock outlives a crash after that."""
+    with Engine(tmp_path, OFTEN) as engine:
+        client = engine.client()
+        client.register("guest", 4242)
+        client.acquire(engine.lockspace, "disk")
+        file = engine.lockspace / "disk"
+        file.unlink()
+        wait_for(file.exists, "the file is there again")
+        wait_for(lambda: "was removed while it was held: locked anew" in engine.log, "it is said")
+        assert is_locked(file)
+        engine.crash()
+        assert is_locked(file)
+        client.release(engine.lockspace, "disk")
+        wait_for(lambda: not file.exists(), "the file is removed")
+
+
+def test_a_replaced_lock_file_that_somebody_took(tmp_path: Path) -> None:
+    """Is reported as loud as can be, and is not removed with the release."""
+    with Engine(tmp_path, OFTEN) as engine:
+        client = engine.client()
+        client.register("guest", 4242)
+        client.acquire(engine.lockspace, "disk")
+        file = engine.lockspace / "disk"
+        file.unlink()
+        with file.open("w") as other:
+            fcntl.lockf(other, fcntl.LOCK_EX, 1, 0)
+            wait_for(lambda: "DISK IN DANGER" in engine.log, "it is reported")
+            assert "somebody else has locked the new one" in engine.log
+            done = subprocess.run(
+                [PROGRAM, "status", "--socket", engine.admin_socket],
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            assert done.returncode == 1
+            assert f"DANGER: {file}: its file was replaced" in done.stdout
+            time.sleep(0.3)
+            assert engine.log.count("DISK IN DANGER") == 1
+            client.release(engine.lockspace, "disk")
+            time.sleep(0.4)
+            assert file.exists()
+
+
+def test_danger_that_is_over(tmp_path: Path) -> None:
+    """Is told too: the lock is had again once the other has let go."""
+    with Engine(tmp_path, OFTEN) as engine:
+        client = engine.client()
+        client.register("guest", 4242)
+        client.acquire(engine.lockspace, "disk")
+        file = engine.lockspace / "disk"
+        file.unlink()
+        with file.open("w") as other:
+            fcntl.lockf(other, fcntl.LOCK_EX, 1, 0)
+            wait_for(lambda: "DISK IN DANGER" in engine.log, "it is reported")
+        wait_for(lambda: "is safe again" in engine.log, "the danger is over")
+        assert is_locked(file)
+        assert engine.ask("status")["problems"] == []
+
+
+def test_a_disk_that_is_replaced(tmp_path: Path) -> None:
+    """Is reported; a disk is never made anew."""
+    disk = tmp_path / "disk"
+    disk.touch()
+    with Engine(tmp_path, OFTEN) as engine:
+        client = engine.client()
+        client.register("guest", 4242)
+        client.acquire("", disk, 0)
+        disk.unlink()
+        wait_for(lambda: f"the lock {disk} of guest 'guest'" in engine.log, "it is reported")
+        time.sleep(0.3)
+        assert not disk.exists()
+
+
+def test_visible(tmp_path: Path) -> None:
+    """lslocks shows command, pid and path of every lock, also after a crash and an upgrade."""
+    disk = tmp_path / "disk"
+    disk.touch()
+    with Engine(tmp_path) as engine:
+        client = engine.client()
+        client.register("guest", 4242)
+        client.acquire("", disk, 0)
+        client.acquire(engine.lockspace, "exclusive")
+        client.acquire(engine.lockspace, "shared", SHARED | 2)
+        expected = {
+            (str(disk), "WRITE"),
+            (f"{engine.lockspace}/exclusive", "WRITE"),
+            (f"{engine.lockspace}/shared", "READ"),
+        }
+        wait_for(lambda: visible(engine) == expected, "the locks are visible")
+        engine.crash()
+        wait_for(lambda: visible(engine) == expected, "they are after a crash")
+        engine.upgrade()
+        wait_for(lambda: visible(engine) == expected, "they are after an upgrade")
+
+
+def visible(engine: Engine) -> set[tuple[str, str]]:
+    """The locks that lslocks shows as the daemon's, with their modes."""
+    done = subprocess.run(
+        ["lslocks", "--json"], capture_output=True, check=True, encoding="utf-8", errors="replace"
+    )
+    return {
+        (lock["path"], lock["mode"])
+        for lock in json.loads(done.stdout)["locks"]
+        if lock["command"] == "lockd" and lock["pid"] == engine.pid
+    }
+
+
+def test_locks_command(tmp_path: Path) -> None:
+    """Says what is held, by whom, since when, and on which disk, by the guests' descriptions."""
+    import hashlib
+
+    disk = "/images/web.qcow2"
+    name = hashlib.sha256(disk.encode()).hexdigest()
+    with Engine(tmp_path) as engine:
+        (tmp_path / "etc/qemu").mkdir()
+        (tmp_path / "etc/qemu/web.xml").write_text(
+            f"<domain><devices><disk><source file='{disk}'/></disk></devices></domain>"
+        )
+        client, other = engine.client(), engine.client()
+        client.register("web", 4242)
+        client.acquire(engine.lockspace, name)
+        (lock,) = engine.ask("locks")
+        assert (lock["disk"], lock["mode"], lock["problem"]) == (disk, "exclusive", "")
+        assert lock["owners"][0] == {
+            "guest": "web",
+            "uuid": "00000000-0000-0000-0000-000000000000",
+            "id": 1,
+            "pid": 4242,
+        }
+        assert abs(lock["since"] - time.time()) < 60
+        table = subprocess.run(
+            [PROGRAM, "locks", "--socket", engine.admin_socket],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.splitlines()
+        head = "LOCKSPACE RESOURCE DISK OWNER PID MODE SINCE STATE"
+        assert " ".join(table[0].split()) == head
+        assert table[1].split()[:6] == [
+            *(str(engine.lockspace), name, disk, "web", "4242", "exclusive")
+        ]
+        other.register("thief", 4343)
+        with pytest.raises(CallRefusedError) as caught:
+            other.acquire(engine.lockspace, name)
+        assert "by guest 'web' (uuid 00000000-" in str(caught.value)
+        assert str(caught.value).endswith(f", for the disk {disk}")
+
+
+def test_two_daemons(tmp_path: Path) -> None:
+    """The second is told who holds the lock of the first, and on which host."""
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    with Engine(tmp_path / "a") as one, Engine(tmp_path / "b") as two:
+        holder, thief = one.client(), two.client()
+        holder.register("web", 4242)
+        holder.acquire(one.lockspace, "disk")
+        thief.register("thief", 4343)
+        thief.create_lockspace(one.lockspace)
+
+        def is_told() -> bool:
+            with pytest.raises(CallRefusedError) as caught:
+                thief.acquire(one.lockspace, "disk")
+            return "is locked by guest 'web' (uuid" in str(caught.value)
+
+        wait_for(is_told, "the note is there")
+        one.crash()
+        assert is_told()
+        holder.release(one.lockspace, "disk")
+        thief.acquire(one.lockspace, "disk")
+        with pytest.raises(CallRefusedError, match="is locked by "):
+            holder.acquire(one.lockspace, "disk")
+
+
+SHIM = r"""
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+static int refuse(int command) { return command == F_OFD_SETLK || command == F_OFD_SETLKW; }
+#define FCNTL(name) \
+    int name(int fd, int command, ...) { \
+        va_list rest; va_start(rest, command); \
+        void *argument = va_arg(rest, void *); va_end(rest); \
+        if (refuse(command)) { errno = EINVAL; return -1; } \
+        return ((int (*)(int, int, ...))dlsym(RTLD_NEXT, #name))(fd, command, argument); \
+    }
+FCNTL(fcntl)
+FCNTL(fcntl64)
+"""
+
+
+def test_no_open_file_description_locks(tmp_path: Path) -> None:
+    """Where the kernel refuses them there are POSIX locks, and a warning."""
+    source, shim = tmp_path / "shim.c", tmp_path / "shim.so"
+    source.write_text(SHIM)
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", shim, source, "-ldl"], check=True)
+    with Engine(tmp_path, environment={"LD_PRELOAD": str(shim)}) as engine:
+        client = engine.client()
+        client.register("guest", 4242)
+        client.acquire(engine.lockspace, "disk")
+        assert "has no open-file-description locks" in engine.log
+        assert is_locked(engine.lockspace / "disk")
+        (lock,) = engine.ask("locks")
+        assert lock["kind"] == "posix"
+        client.release(engine.lockspace, "disk")
+        assert not os.listdir(engine.lockspace)

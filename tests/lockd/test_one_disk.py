@@ -1,0 +1,208 @@
+"""One disk under two names is one disk."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.lockd.client import SHARED, CallRefusedError, Client
+from tests.lockd.engine import Engine
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def link(disk: Path) -> Path:
+    """A symbolic link to the disk."""
+    other = disk.with_name("symlink")
+    other.symlink_to(disk.name)
+    return other
+
+
+def hard_link(disk: Path) -> Path:
+    """A second name of it."""
+    other = disk.with_name("hardlink")
+    other.hardlink_to(disk)
+    return other
+
+
+def doubled_slash(disk: Path) -> str:
+    """The same path with a slash too many."""
+    return f"{disk.parent}//{disk.name}"
+
+
+def detour(disk: Path) -> str:
+    """The same path by way of the directory above."""
+    return f"{disk.parent}/../{disk.parent.name}/{disk.name}"
+
+
+@pytest.mark.parametrize("other_name", [link, hard_link, doubled_slash, detour])
+@pytest.mark.parametrize("second", ["linked", "real"])
+def test_another_name(tmp_path: Path, other_name: object, second: str) -> None:
+    """Is refused, with both names; and what was locked stays locked."""
+    disk = tmp_path / "disk"
+    disk.touch()
+    assert callable(other_name)
+    names = str(disk), str(other_name(disk))
+    first, other = names if second == "linked" else names[::-1]
+    with Engine(tmp_path) as engine:
+        holder, thief = engine.client(), engine.client()
+        holder.register("holder", 4242)
+        thief.register("thief", 4343)
+        holder.acquire("", first, 0)
+        with pytest.raises(CallRefusedError) as caught:
+            thief.acquire("", other, 0)
+        refused = caught.value.refused
+        assert (refused.code, refused.domain) == (87, 51)
+        assert refused.message.startswith(
+            f"resource busy: Lockspace resource '{other}' is locked by guest 'holder'"
+        )
+        assert refused.message.endswith(f", under its other name '{first}'")
+        assert is_locked(disk)
+        holder.release("", first)
+        thief.acquire("", other, 0)
+        assert is_locked(disk)
+
+
+def test_a_bind_mount(tmp_path: Path) -> None:
+    """Is the same disk as well."""
+    disk, mounted = tmp_path / "disk", tmp_path / "mounted"
+    disk.touch()
+    mounted.touch()
+    subprocess.run(["mount", "--bind", disk, mounted], check=True)
+    try:
+        with Engine(tmp_path) as engine:
+            refused_as_same(engine, disk, mounted)
+    finally:
+        subprocess.run(["umount", mounted], check=True)
+
+
+@contextlib.contextmanager
+def loop_device(tmp_path: Path) -> Iterator[tuple[Path, Path]]:
+    """Two nodes of one block device."""
+    image = tmp_path / "image"
+    image.write_bytes(bytes(1 << 20))
+    done = subprocess.run(
+        ["losetup", "--find", "--show", image], check=True, capture_output=True, text=True
+    )
+    device = Path(done.stdout.strip())
+    try:
+        second = tmp_path / "node"
+        os.mknod(second, device.stat().st_mode, device.stat().st_rdev)
+        yield device, second
+    finally:
+        subprocess.run(["losetup", "--detach", device], check=True)
+
+
+def test_two_nodes_of_a_device(tmp_path: Path) -> None:
+    """The kernel locks them apart from each other, and still they are one disk."""
+    with loop_device(tmp_path) as (one, two), Engine(tmp_path) as engine:
+        refused_as_same(engine, one, two)
+
+
+def refused_as_same(engine: Engine, first: Path, second: Path) -> None:
+    """The second name is refused while the first is locked."""
+    holder, thief = engine.client(), engine.client()
+    holder.register("holder", 4242)
+    thief.register("thief", 4343)
+    holder.acquire("", first, 0)
+    with pytest.raises(
+        CallRefusedError, match=f"'{second}' is locked by .*, under its other name '{first}'"
+    ):
+        thief.acquire("", second, 0)
+    holder.release("", first)
+    thief.acquire("", second, 0)
+
+
+def test_a_lockspace_under_two_names(tmp_path: Path) -> None:
+    """A resource of both is one."""
+    with Engine(tmp_path) as engine:
+        holder, thief = engine.client(), engine.client()
+        holder.register("holder", 4242)
+        thief.register("thief", 4343)
+        holder.create_lockspace(f"{engine.lockspace}/")
+        holder.acquire(engine.lockspace, "disk")
+        with pytest.raises(CallRefusedError, match="under its other name"):
+            thief.acquire(f"{engine.lockspace}/", "disk")
+
+
+def test_a_shareable_disk_under_two_names(tmp_path: Path) -> None:
+    """May be shared, and stays locked as long as one of them is held."""
+    disk = tmp_path / "disk"
+    disk.touch()
+    other = hard_link(disk)
+    with Engine(tmp_path) as engine:
+        client = engine.client()
+        client.register("guest", 4242)
+        client.acquire("", disk, SHARED)
+        client.acquire("", other, SHARED)
+        client.release("", disk)
+        assert is_locked(disk)
+        client.release("", other)
+        assert not is_locked(disk)
+
+
+def is_locked(path: Path) -> bool:
+    """Whether another process, such as a lock daemon, is kept out of a file."""
+    program = (
+        "import fcntl, sys\n"
+        "try: fcntl.lockf(open(sys.argv[1], 'r+b'), fcntl.LOCK_EX | fcntl.LOCK_NB, 1, 0)\n"
+        "except BlockingIOError: sys.exit(1)\n"
+    )
+    return bool(subprocess.run(["python3", "-c", program, path], check=False).returncode)
+
+
+def test_the_one_who_tries_takes_nothing_away(tmp_path: Path) -> None:
+    """Opening and closing a locked file leaves it locked, and visible."""
+    disk = tmp_path / "disk"
+    disk.touch()
+    other = hard_link(disk)
+    with Engine(tmp_path) as engine:
+        holder: Client = engine.client()
+        holder.register("holder", 4242)
+        holder.acquire("", disk, 0)
+        with pytest.raises(CallRefusedError):
+            holder.acquire("", other, 0)
+        assert is_locked(disk)
+        listed = subprocess.run(
+            ["lslocks", "--raw", "--noheadings", "--output", "COMMAND,PID,PATH,START"],
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            check=True,
+        ).stdout.splitlines()
+        assert f"lockd {engine.pid} {disk} 1" in listed
+
+
+@pytest.mark.parametrize("other_name", [link, hard_link, doubled_slash, detour])
+def test_another_hash(tmp_path: Path, other_name: object) -> None:
+    """Two hashes of one disk are one disk too, where the guests' descriptions tell; also when the
+    daemon has crashed in between, and when one guest's disk is locked itself."""
+    disk = tmp_path / "disk"
+    disk.touch()
+    assert callable(other_name)
+    names = str(disk), str(other_name(disk))
+    hashes = [hashlib.sha256(name.encode()).hexdigest() for name in names]
+    with Engine(tmp_path) as engine:
+        (tmp_path / "etc/qemu").mkdir()
+        for guest, name in zip(("holder", "thief"), names, strict=True):
+            (tmp_path / f"etc/qemu/{guest}.xml").write_text(
+                f"<domain><devices><disk><source file='{name}'/></disk></devices></domain>"
+            )
+        holder, thief = engine.client(), engine.client()
+        holder.register("holder", 4242)
+        thief.register("thief", 4343)
+        holder.acquire(engine.lockspace, hashes[0])
+        for crash in (False, True):
+            if crash:
+                engine.crash()
+            with pytest.raises(CallRefusedError, match=f"under its other name '{names[0]}'"):
+                thief.acquire(engine.lockspace, hashes[1])
+        holder.release(engine.lockspace, hashes[0])
+        thief.acquire(engine.lockspace, hashes[1])
