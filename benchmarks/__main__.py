@@ -1,10 +1,11 @@
 """The tables of the README.
 
-    python -m benchmarks [config | lint] [--runs N] [--files N] [--hosts N]
+    python -m benchmarks [config | lint | locks] [--runs N] [--files N] [--hosts N]
 
 ``config``: ``get`` and ``set`` on a full copy of /etc against augtool as libvirt's documentation
 calls it; ``validate`` of a tree of real-sized qemu.conf, no two of them the same, against a shell
-loop over augtool with nothing but the stock lens. ``lint``: :mod:`benchmarks.lint`.
+loop over augtool with nothing but the stock lens. ``lint``: :mod:`benchmarks.lint`. ``locks``, as
+root: :mod:`benchmarks.locks`.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import sys
 import tempfile
 from typing import TYPE_CHECKING
 
-from benchmarks import lint
+from benchmarks import lint, locks
 from benchmarks.side_by_side import Command, Result, compare
 
 if TYPE_CHECKING:
@@ -36,12 +37,14 @@ def main() -> None:
     parser.add_argument(
         "--hosts", type=int, default=10_000, help="hosts in the fleet to lint (default: 10000)"
     )
-    parser.add_argument("what", nargs="?", choices=("config", "lint"), help="(default: both)")
+    parser.add_argument(
+        "what", nargs="?", choices=("config", "lint", "locks"), help="(default: all of them)"
+    )
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="lockcfg-benchmark-") as directory:
-        if arguments.what != "lint":
+        if arguments.what in (None, "config"):
             _print("augtool", _benchmarks(directory, arguments.runs, arguments.files))
-        if arguments.what != "config":
+        if arguments.what in (None, "lint"):
             _print(
                 "the other", lint.benchmarks(LOCKCFG, directory, arguments.runs, arguments.hosts)
             )
@@ -49,6 +52,9 @@ def main() -> None:
             print("|---|---|")
             for files, mebibytes in lint.memory(LOCKCFG, directory, arguments.hosts):
                 print(f"| {files} files | {mebibytes:.1f} MiB |")
+            print()
+        if arguments.what in (None, "locks"):
+            locks.run(max(10, arguments.runs // 2))
 
 
 def _print(other: str, rows: Iterable[tuple[str, Result, str]]) -> None:

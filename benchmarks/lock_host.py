@@ -37,9 +37,11 @@ _WINDOW = 3000
 
 
 class Pairs(NamedTuple):
-    """Acquire and release pairs: calls per second, and the latency of a call in microseconds."""
+    """Acquire and release pairs: calls per second, the CPU time that the daemon's processes took
+    for one, and the latency of a call, in microseconds."""
 
     rate: float
+    cpu: float
     p50: float
     p99: float
     longest: float
@@ -114,8 +116,10 @@ class LockHost:
 
     def pairs(self, under_way: int, milliseconds: int) -> Pairs:
         """Acquire and release, that many calls at a time, for so long."""
+        before = self._cpu_time()
         calls, took, *latencies = self._ask(f"pairs {under_way} {milliseconds}")
-        return Pairs(calls / took * 1e9, *(latency / 1000 for latency in latencies))
+        cpu = (self._cpu_time() - before) / calls
+        return Pairs(calls / took * 1e9, *(time / 1000 for time in (cpu, *latencies)))
 
     def bare(self, milliseconds: int) -> float:
         """As many calls' system calls per second, without a daemon."""
@@ -138,6 +142,10 @@ class LockHost:
     def processes(self) -> list[int]:
         """The processes of the daemon, a parent before its children."""
         return [pid for pid in _descendants(self._daemon.pid) if pid != self._daemon.pid]
+
+    def _cpu_time(self) -> int:
+        """What the daemon's processes have been on a processor, in nanoseconds."""
+        return sum(_cpu_time(task) for pid in self.processes for task in _tasks(pid))
 
     def memory(self) -> Memory:
         """What the daemon has resident."""
@@ -187,6 +195,15 @@ def _locked_files() -> set[str]:
     with open("/proc/locks", encoding="ascii") as file:
         rows = [line.split() for line in file]
     return {row[5] for row in rows if row[6:8] == ["0", "0"]}
+
+
+def _tasks(pid: int) -> list[str]:
+    return [f"/proc/{pid}/task/{task}" for task in os.listdir(f"/proc/{pid}/task")]
+
+
+def _cpu_time(task: str) -> int:
+    with open(f"{task}/schedstat", encoding="ascii") as file:
+        return int(file.read().split()[0])
 
 
 def _children(pid: int) -> list[int]:
