@@ -7,6 +7,7 @@ processes end with it.
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -68,7 +69,7 @@ class LockHost:
     the first calls of a client were answered, in milliseconds.
 
     ``load`` is the compiled load generator, ``configuration`` becomes /etc/libvirt, and
-    ``lockspace`` is the directory that guests lock in.
+    ``lockspace`` is the directory that guests lock in; it goes when the host does.
     """
 
     def __init__(
@@ -102,6 +103,7 @@ class LockHost:
             process.stdin.close()
             process.wait()
         self._daemon.wait()
+        shutil.rmtree(self._lockspace)
 
     # --- the guests
 
