@@ -70,7 +70,7 @@ docs: $(VENV)/.installed-dev
 benchmark: $(VENV)/.installed-dev
 	packaging/install-packages $(TEST_PACKAGES)
 	# As an installation leaves it: compiled.
-	$(BIN)/python -m compileall -q lockcfg
+	$(BIN)/python -m compileall -q lockcfg lockd
 	$(BIN)/python -m benchmarks
 
 clean:

@@ -1,11 +1,11 @@
 """The tables of the README.
 
-    python -m benchmarks [config | lint | audit] [--runs N] [--files N] [--hosts N]
+    python -m benchmarks [config | lint | audit | locks] [--runs N] [--files N] [--hosts N]
 
 ``config``: ``get`` and ``set`` on a full copy of /etc against augtool as libvirt's documentation
 calls it; ``validate`` of a tree of real-sized qemu.conf, no two of them the same, against a shell
 loop over augtool with nothing but the stock lens. ``lint``: :mod:`benchmarks.lint`. ``audit``:
-:mod:`benchmarks.audit`.
+:mod:`benchmarks.audit`. ``locks``, as root: :mod:`benchmarks.locks`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import sys
 import tempfile
 from typing import TYPE_CHECKING
 
-from benchmarks import audit, lint
+from benchmarks import audit, lint, locks
 from benchmarks.side_by_side import Command, Result, compare
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def main() -> None:
         "--hosts", type=int, default=10_000, help="hosts in a fleet (default: 10000)"
     )
     parser.add_argument(
-        "what", nargs="?", choices=("config", "lint", "audit"), help="(default: all)"
+        "what", nargs="?", choices=("config", "lint", "audit", "locks"), help="(default: all)"
     )
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="lockcfg-benchmark-") as directory:
@@ -59,6 +59,9 @@ def main() -> None:
             print("|---|---|")
             for name, mebibytes in audit.memory(LOCKCFG, directory):
                 print(f"| from the {name} | {mebibytes:.1f} MiB |")
+            print()
+        if arguments.what in (None, "locks"):
+            locks.run(max(10, arguments.runs // 2))
 
 
 def _print(other: str, rows: Iterable[tuple[str, Result, str]]) -> None:
