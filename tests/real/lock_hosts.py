@@ -173,8 +173,8 @@ class LockHost:
 
     def stop(self) -> None:
         """End the daemon; the namespaces go with it."""
-        self._process.kill()
-        self._process.wait()
+        self._process.terminate()  # killed, lockd would leave its keeper behind
+        self._process.wait(20)
 
     def inside(self, *command: str | Path) -> str:
         """What a command prints that is run on this host."""
