@@ -30,14 +30,22 @@ _PROGRAM: Final = 0xEA7BEEF
 _REGISTER, _ACQUIRE, _RELEASE, _CREATE_LOCKSPACE = 1, 6, 7, 8
 _SHARED, _AUTOCREATE = 1, 2
 
-#: libvirt's code for a resource that somebody else has.
+#: libvirt's codes for a resource that somebody else has, and for a call of the system that failed.
 _BUSY: Final = 87
+_SYSTEM: Final = 38
+
+#: After how long a name of a file that another host has removed is looked up again, in seconds.
+_STALE: Final = 1.1
 
 
 class Client:
-    """What libvirtd is to a lock daemon, for one guest, whose process is ``pid``."""
+    """What libvirtd is to a lock daemon, for one guest, whose process is ``pid``.
 
-    def __init__(self, run: Path, pid: int) -> None:
+    ``stale``: ask once more where the daemon fails, as virtlockd does where another host has
+    removed a lock file whose name is still cached."""
+
+    def __init__(self, run: Path, pid: int, *, stale: bool = False) -> None:
+        self._stale = stale
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._socket.settimeout(20)
         # By way of a descriptor: the path of a socket may have 107 bytes and no more.
@@ -61,7 +69,11 @@ class Client:
         if lock.space:
             assert self._call(_CREATE_LOCKSPACE, _string(lock.space)) is None
         flags = (_AUTOCREATE if lock.space else 0) | (_SHARED if lock.shared else 0)
-        error = self._call(_ACQUIRE, _string(lock.space) + _string(lock.name) + _u32(flags))
+        arguments = _string(lock.space) + _string(lock.name) + _u32(flags)
+        error = self._call(_ACQUIRE, arguments)
+        if error == _SYSTEM and self._stale:
+            time.sleep(_STALE)
+            error = self._call(_ACQUIRE, arguments)
         assert error in (None, _BUSY), error
         return error is None
 
@@ -98,13 +110,15 @@ def _string(text: str) -> bytes:
     return _u32(len(data)) + data + b"\0" * (-len(data) % 4)
 
 
-def grants_both(one: Path, other: Path, first: Lock | None, second: Lock | None) -> bool:
+def grants_both(
+    one: Path, other: Path, first: Lock | None, second: Lock | None, *, stale: bool = False
+) -> bool:
     """Whether the lock daemons of two hosts, whose ``/run`` are the directories given, both grant
     what their guests ask for; None is a guest that asks for nothing. Nothing is left locked."""
     if first is None or second is None:
         return True
     pid = os.getppid()  # somebody else's: the daemon kills nobody when a connection closes
-    with Client(one, pid) as client, Client(other, pid + 1) as rival:
+    with Client(one, pid, stale=stale) as client, Client(other, pid + 1, stale=stale) as rival:
         assert client.acquire(first), "nobody else had it"
         try:
             granted = rival.acquire(second)
@@ -159,8 +173,8 @@ class LockHost:
 
     def stop(self) -> None:
         """End the daemon; the namespaces go with it."""
-        self._process.kill()
-        self._process.wait()
+        self._process.terminate()  # killed, lockd would leave its keeper behind
+        self._process.wait(20)
 
     def inside(self, *command: str | Path) -> str:
         """What a command prints that is run on this host."""
