@@ -12,7 +12,8 @@ DEMO_PACKAGES := augeas-tools
 TEST_PACKAGES := augeas-tools augeas-lenses libvirt0 libvirt-daemon libvirt-daemon-system \
 	libvirt-daemon-driver-qemu qemu-system-x86 strace acl attr man-db bash-completion \
 	e2fsprogs mount util-linux libxml2-utils \
-	glusterfs-server glusterfs-client iproute2 nfs-common rpcbind
+	glusterfs-server glusterfs-client iproute2 nfs-common rpcbind \
+	chromium chromium-driver
 
 .PHONY: help setup demo test test-slow check format docs benchmark clean
 
