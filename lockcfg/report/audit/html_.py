@@ -43,7 +43,7 @@ _LEVELS: Final = {"unsafe": "error", "unknown": "warning", "safe": "good"}
 _RANKS: Final = {"error": 0, "warning": 1, "info": 2, None: 3}
 
 #: The longest list of hosts that is shown without being asked for.
-_LONGEST: Final = 60
+_LONGEST: Final = 48
 
 #: The least width of a domain on the map, in per cent, so that a single host can be seen.
 _LEAST: Final = 1.5
@@ -127,7 +127,17 @@ def _hosts(hosts: Sequence[str], sets: _HostSets) -> dict[str, Any]:
     short = folded
     if len(folded) > _LONGEST:
         short = folded[:_LONGEST].rsplit(",", 1)[0] + ", …"
-    return {"count": len(hosts), "all": folded, "short": short, "set": sets.number(hosts)}
+    return {
+        "count": len(hosts),
+        "all": _breakable(folded),
+        "short": _breakable(short),
+        "set": sets.number(hosts),
+    }
+
+
+def _breakable(ranges: str) -> Markup:
+    """Ranges whose lines end after a comma and not within a number. What is joined is escaped."""
+    return Markup(",<wbr>").join(escape(ranges).split(","))
 
 
 def _counts(result: AuditResult) -> list[tuple[str, int, str]]:
