@@ -13,7 +13,8 @@ TEST_PACKAGES := augeas-tools augeas-lenses libvirt0 libvirt-daemon libvirt-daem
 	libvirt-daemon-driver-qemu qemu-system-x86 strace acl attr man-db bash-completion \
 	e2fsprogs mount util-linux libxml2-utils \
 	glusterfs-server glusterfs-client iproute2 nfs-common rpcbind \
-	systemd libvirt-daemon-system-systemd libvirt-clients procps mandoc
+	systemd libvirt-daemon-system-systemd libvirt-clients procps mandoc \
+	chromium chromium-driver
 
 .PHONY: help setup demo test test-slow check format docs benchmark clean
 

@@ -30,3 +30,6 @@ def test_two_hosts_fight_for_one_disk() -> None:
     assert "lockd" in shown
     assert "POSIX WRITE /var/lib/libvirt/lockd/files/" in shown
     assert "Domain 'web' started" in last
+    page = (PROJECT / ".demo/fleet.html").read_text()
+    assert "Not safe: 5 hosts of 12" in page
+    assert f"It is in {PROJECT}/.demo/fleet.html" in last

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.made_up_fleet import demo
+from tests.fleet.fleets import write_fleet
 from tests.lockd.engine import Engine
 
 PROJECT = Path(__file__).parent.parent
@@ -56,6 +58,18 @@ def test_the_installed_schemas_are_in_the_package(installed: Path) -> None:
     path = Path(result.stdout.strip())
     assert path.is_file()
     assert path.is_relative_to(installed.parent)
+
+
+def test_the_installed_audit_writes_a_page(installed: Path, tmp_path: Path) -> None:
+    """The template, its style and its script are in the package."""
+    write_fleet(tmp_path / "snapshots", demo())
+    command = [str(installed / "lockcfg"), "audit", "--format", "html"]
+    command.append(str(tmp_path / "snapshots"))
+    result = subprocess.run(command, capture_output=True, text=True, cwd="/")
+    assert result.returncode == 1, result.stderr
+    assert "<title>Disk locks of 12 hosts</title>" in result.stdout
+    assert "prefers-color-scheme" in result.stdout
+    assert "addEventListener" in result.stdout
 
 
 def test_the_library_is_typed(installed: Path) -> None:

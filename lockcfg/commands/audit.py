@@ -35,12 +35,13 @@ is a warning, and never fine.
 EXAMPLES = (
     ("lockcfg audit snapshots", "the lock domains of a fleet, and what is wrong"),
     ("lockcfg audit --policy fleet.yaml --format json snapshots", "for a program"),
+    ("lockcfg audit --format html --output-file fleet.html snapshots", "a page to pass on"),
     ("lockcfg audit --write-policy fleet.yaml snapshots", "a first policy, from what is there"),
     ("lockcfg audit --partial site1.fleet snapshots/site1", "a part of the work"),
     ("lockcfg audit --merge site1.fleet site2.fleet", "and the parts together"),
 )
 
-FORMATS = ("text", "json", "junit", "sarif")
+FORMATS = ("text", "json", "junit", "sarif", "html")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

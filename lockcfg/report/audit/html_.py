@@ -1,0 +1,220 @@
+"""One page that needs nothing else: for those who decide about a fleet, and those who mend it."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+from datetime import UTC, datetime
+from itertools import groupby
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from lockcfg.fleet.names import fold
+from lockcfg.report.terminal import escape
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from typing import Any, Final, TextIO
+
+    from lockcfg.fleet.result import AuditResult, DomainRow, GroupRow
+
+_HERE: Final = os.path.dirname(os.path.abspath(__file__))
+
+_KINDS: Final = {
+    "image": "image files",
+    "block": "block devices",
+    "lvm": "logical volumes",
+    "scsi": "SCSI volumes",
+    "lease": "leases",
+}
+
+_REACHES: Final = {
+    "yes": "exclude each other",
+    "unknown": "not known",
+    "no": "each alone",
+}
+
+_LEVELS: Final = {"unsafe": "error", "unknown": "warning", "safe": "good"}
+
+#: How worst comes first.
+_RANKS: Final = {"error": 0, "warning": 1, "info": 2, None: 3}
+
+#: The longest list of hosts that is shown without being asked for.
+_LONGEST: Final = 48
+
+#: The least width of a domain on the map, in per cent, so that a single host can be seen.
+_LEAST: Final = 1.5
+
+
+def write(result: AuditResult, stream: TextIO) -> None:
+    """See :mod:`lockcfg.report.audit`."""
+    environment = Environment(
+        loader=FileSystemLoader(_HERE, encoding="utf-8"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_printable,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    sets = _HostSets()
+    style, script = _text("page.css"), _text("page.js")
+    page = environment.get_template("page.html.jinja").render(
+        result=result,
+        level=_LEVELS[result.verdict.level],
+        when=datetime.fromtimestamp(result.now, UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        style=Markup(style),  # noqa: S704
+        script=Markup(script),  # noqa: S704
+        policy=_content_policy(style, script),
+        counts=_counts(result),
+        groups=[_group(group, result, sets) for group in _worst_first(result.groups)],
+        columns=_columns(result),
+        profiles=_profiles(result, sets),
+        findings=[
+            {"said": finding, "hosts": _hosts(finding.hosts, sets)} for finding in result.findings
+        ],
+        unknown=_hosts(result.unknown, sets),
+        sets=sets.names,
+    )
+    stream.write(page)
+
+
+def _printable(value: Any) -> Any:
+    """What is not printable as an escape, in all that the template shows. Direction marks and
+    the like would make one name look like another."""
+    return escape(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def _text(name: str) -> str:
+    with open(os.path.join(_HERE, name), encoding="utf-8") as stream:
+        return stream.read()
+
+
+def _content_policy(style: str, script: str) -> str:
+    """What the browser may do for this page: its own style and script, and nothing else."""
+    return (
+        f"default-src 'none'; style-src '{_digest(style)}'; script-src '{_digest(script)}'; "
+        "base-uri 'none'; form-action 'none'"
+    )
+
+
+def _digest(text: str) -> str:
+    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
+
+
+class _HostSets:
+    """The different sets of hosts that the page is about, once each: the script searches them."""
+
+    def __init__(self) -> None:
+        self.names: list[list[str]] = []
+        self._numbers: dict[tuple[str, ...], int] = {}
+
+    def number(self, hosts: Sequence[str]) -> int:
+        """The number of a set."""
+        key = tuple(hosts)
+        if key not in self._numbers:
+            self._numbers[key] = len(self.names)
+            self.names.append([escape(host) for host in hosts])
+        return self._numbers[key]
+
+
+def _hosts(hosts: Sequence[str], sets: _HostSets) -> dict[str, Any]:
+    """Hosts as the template shows them: ``short`` is the beginning of what is too long."""
+    folded = ", ".join(fold(hosts))
+    short = folded
+    if len(folded) > _LONGEST:
+        short = folded[:_LONGEST].rsplit(",", 1)[0] + ", …"
+    return {
+        "count": len(hosts),
+        "all": _breakable(folded),
+        "short": _breakable(short),
+        "set": sets.number(hosts),
+    }
+
+
+def _breakable(ranges: str) -> Markup:
+    """Ranges whose lines end after a comma and not within a number. What is joined is escaped."""
+    return Markup(",<wbr>").join(escape(ranges).split(","))
+
+
+def _counts(result: AuditResult) -> list[tuple[str, int, str]]:
+    """The figures at the top: what, how many, and the colour."""
+    errors, warnings = (
+        sum(finding.severity == severity for finding in result.counted)
+        for severity in ("error", "warning")
+    )
+    unsafe = sum(disk.safe == "no" for disk in result.disks)
+    return [
+        ("hosts", len(result.hosts), ""),
+        ("errors", errors, "error" if errors else "good"),
+        ("warnings", warnings, "warning" if warnings else "good"),
+        ("hosts not known well enough", len(result.unknown), "warning" if result.unknown else ""),
+        ("shared disks", len(result.disks), ""),
+        ("of them unsafe", unsafe, "error" if unsafe else "good"),
+    ]
+
+
+def _worst_first(groups: Iterable[GroupRow]) -> list[GroupRow]:
+    return sorted(groups, key=lambda group: (_RANKS[group.worst], group.name))
+
+
+def _group(group: GroupRow, result: AuditResult, sets: _HostSets) -> dict[str, Any]:
+    """A group, and for each kind of disk its domains."""
+    rows = [row for row in result.domains if row.group == group.name]
+    return {
+        "said": group,
+        "kinds": [
+            {"name": _KINDS[kind], "domains": _map(list(domains), sets)}
+            for kind, domains in groupby(rows, key=lambda row: row.kind)
+        ],
+    }
+
+
+def _map(domains: Sequence[DomainRow], sets: _HostSets) -> list[dict[str, Any]]:
+    """The domains of a kind, the largest first, with their places on the map."""
+    ordered = sorted(domains, key=lambda row: (-len(row.hosts), row.where, row.hosts))
+    hosts = sum(len(row.hosts) for row in ordered) or 1
+    widths = [max(_LEAST, 100 * len(row.hosts) / hosts) for row in ordered]
+    scale = 100 / sum(widths)
+    shown = []
+    left = 0.0
+    for row, width in zip(ordered, widths, strict=True):
+        alone = row.reach == "no" and len(row.hosts) == 1
+        shown.append(
+            {
+                "said": row,
+                "words": "alone" if alone else _REACHES[row.reach],
+                "hosts": _hosts(row.hosts, sets),
+                "x": f"{left:.2f}%",
+                "width": f"{width * scale:.2f}%",
+                "middle": f"{left + width * scale / 2:.2f}%",
+                "wide": width * scale > 6,
+            }
+        )
+        left += width * scale
+    return shown
+
+
+def _columns(result: AuditResult) -> list[dict[str, Any]]:
+    """The columns of the matrix; ``same`` are those that say the same of all hosts."""
+    names = dict.fromkeys(name for row in result.profiles for name in row.settings)
+    return [
+        {
+            "name": name,
+            "same": len(result.profiles) > 1
+            and len({row.settings.get(name) for row in result.profiles}) == 1,
+        }
+        for name in names
+    ]
+
+
+def _profiles(result: AuditResult, sets: _HostSets) -> list[dict[str, Any]]:
+    """The rows of the matrix, the worst first."""
+    rows = sorted(
+        result.profiles,
+        key=lambda row: (_RANKS[row.worst], row.group, -len(row.hosts), row.hosts),
+    )
+    return [{"said": row, "hosts": _hosts(row.hosts, sets)} for row in rows]

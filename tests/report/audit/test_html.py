@@ -1,0 +1,369 @@
+"""The page of the audit in Debian's Chromium: what is seen, what keys do, what nothing may do."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from selenium.webdriver import Chrome, ChromeOptions
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+
+from benchmarks.made_up_fleet import demo
+from lockcfg.fleet.result import AuditFinding, AuditResult, DomainRow, GroupRow, ProfileRow, Verdict
+from lockcfg.report.audit import render_audit
+from tests.fleet.fleets import audited
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from selenium.webdriver.remote.webelement import WebElement
+
+#: What would run or load something, were it taken for markup.
+ATTACKS = (
+    "<script>window.ran=1</script>",
+    "<img src=x onerror=window.ran=1>",
+    "\"'><svg onload=window.ran=1>",
+    "</script><script>window.ran=1</script>",
+    "</style><script>window.ran=1</script><!--",
+    "{{ 7 * 7 }}{% raw %}",
+    "javascript:window.ran=1",
+    "<link rel=stylesheet href=http://127.0.0.1:9/x.css>",
+)
+
+
+def page_of(result: AuditResult) -> str:
+    """The page."""
+    stream = io.StringIO()
+    render_audit(result, "html", stream)
+    return stream.getvalue()
+
+
+def large() -> AuditResult:
+    """An audit of 5,000 hosts: 4,900 alike, and 100 of which no two are."""
+    names = [f"kvm{n:04}" for n in range(5000)]
+    alike, odd = names[:4900], names[4900:]
+    profiles = [ProfileRow("hall", {"lock_manager": "lockd", "lvs": "there"}, alike)]
+    profiles += [
+        ProfileRow(
+            "hall",
+            {"lock_manager": f"odd{n}", "lvs": "there"},
+            [name],
+            odd=["lock_manager"],
+            worst="error",
+        )
+        for n, name in enumerate(odd)
+    ]
+    return audit_result(
+        hosts=names,
+        groups=[GroupRow("hall", names, ["nfs1:/vm"], inferred=False, worst="error")],
+        domains=[
+            DomainRow("hall", "image", "indirect", "a", "yes", "nfs1:/locks", alike),
+            DomainRow("hall", "image", "none", "none", "no", "nothing is locked", odd),
+        ],
+        profiles=profiles,
+        findings=[AuditFinding("LA101", "unprotected", "error", "nothing is locked", odd)],
+    )
+
+
+def audit_result(**fields: Any) -> AuditResult:
+    """A made-up audit."""
+    empty: dict[str, Any] = dict.fromkeys(
+        ("hosts", "unknown", "groups", "domains", "disks", "profiles"), ()
+    )
+    empty |= dict.fromkeys(("findings", "problems", "notes", "rules"), ())
+    empty |= {"version": "1", "now": 1764000600, "policy": ""}
+    empty |= {"verdict": Verdict("unsafe", "Not safe: made up.")}
+    return AuditResult(**(empty | fields))
+
+
+def hostile() -> AuditResult:
+    """An audit in which every text is an attack."""
+    every = " ".join(ATTACKS)
+    hosts = [f"{attack}{n}" for n, attack in enumerate(ATTACKS)]
+    return audit_result(
+        verdict=Verdict("unsafe", every),
+        version=every,
+        policy=every,
+        notes=[every],
+        hosts=hosts,
+        unknown=hosts,
+        groups=[GroupRow(every, hosts, [every], inferred=True, worst="error")],
+        domains=[DomainRow(every, "image", every, every, "no", every, hosts)],
+        profiles=[ProfileRow(every, {every: every}, hosts, odd=[every], worst="error")],
+        findings=[
+            AuditFinding(
+                "LA101", every, "error", every, hosts, group=every, reasons=[every], help=every
+            )
+        ],
+    )
+
+
+class Browser:
+    """Chromium with one page open, and what it has logged since."""
+
+    def __init__(self, driver: Chrome, directory: Path) -> None:
+        self.driver = driver
+        self._page = directory / "page.html"
+
+    def open(self, result: AuditResult) -> None:
+        """Open the page of an audit, in the state that every test begins in."""
+        self._page.write_text(page_of(result), encoding="utf-8", errors="backslashreplace")
+        self.log("performance")
+        self.log("browser")
+        self.emulate("screen", "light")
+        self.driver.get(self._page.as_uri())
+
+    def log(self, kind: str) -> list[dict[str, Any]]:
+        """What was logged since the last time."""
+        entries: list[dict[str, Any]] = self.driver.get_log(kind)  # type: ignore[no-untyped-call]
+        return entries
+
+    def emulate(self, media: str, scheme: str) -> None:
+        """Have the page shown on another medium, or in dark."""
+        features = [{"name": "prefers-color-scheme", "value": scheme}]
+        self.driver.execute_cdp_cmd(
+            "Emulation.setEmulatedMedia", {"media": media, "features": features}
+        )
+
+    def shown(self, selector: str) -> list[WebElement]:
+        """The elements that can be seen."""
+        found = self.driver.find_elements(By.CSS_SELECTOR, selector)
+        return [element for element in found if element.is_displayed()]
+
+    def rows(self) -> list[str]:
+        """The rows of the matrix that can be seen."""
+        return [row.text for row in self.shown("#matrix tbody tr")]
+
+    def press(self, *keys: str) -> None:
+        """Press keys, wherever the focus is."""
+        self.driver.switch_to.active_element.send_keys(*keys)
+
+    def brightness(self) -> int:
+        """Of the page's background, from 0 to 255."""
+        script = "return getComputedStyle(document.body).backgroundColor.match(/\\d+/g)"
+        return max(int(part) for part in self.driver.execute_script(script)[:3])
+
+    def requests(self) -> list[str]:
+        """What was asked for since the page was opened."""
+        messages = [json.loads(entry["message"])["message"] for entry in self.log("performance")]
+        return [
+            message["params"]["request"]["url"]
+            for message in messages
+            if message["method"] == "Network.requestWillBeSent"
+            # The page that Chromium starts with may still be loading its own parts.
+            and not message["params"]["documentURL"].startswith("chrome://")
+        ]
+
+    def assert_alone(self) -> None:
+        """Nothing but the page was asked for, nothing went wrong, and nothing foreign ran."""
+        assert self.requests() == [self._page.as_uri()]
+        assert self.log("browser") == []
+        assert self.driver.execute_script("return window.ran") is None
+
+
+@pytest.fixture(scope="module")
+def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
+    """One Chromium for all tests, with a profile of its own."""
+    options = ChromeOptions()
+    options.binary_location = "/usr/bin/chromium"
+    for flag in (
+        "headless=new",
+        "no-sandbox",
+        "disable-gpu",
+        "disable-quic",
+        "no-first-run",
+        "disable-background-networking",
+        "disable-component-update",
+        "disable-sync",
+        "window-size=1280,900",
+        f"user-data-dir={tmp_path_factory.mktemp('chromium')}",
+    ):
+        options.add_argument(f"--{flag}")
+    options.set_capability("goog:loggingPrefs", {"performance": "ALL", "browser": "ALL"})
+    driver = Chrome(options=options, service=Service("/usr/bin/chromedriver"))
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture
+def browser(driver: Chrome, tmp_path: Path) -> Browser:
+    """The browser."""
+    return Browser(driver, tmp_path)
+
+
+def test_the_verdict_the_map_and_every_finding_are_there(browser: Browser) -> None:
+    """And the page needs nothing else."""
+    result = audited(demo())
+    browser.open(result)
+    (verdict,) = browser.shown("#verdict")
+    assert verdict.text == result.verdict.text
+    assert len(browser.shown(".bar rect")) == len(result.domains)
+    assert len(browser.rows()) == len(result.profiles)
+    messages = [element.text for element in browser.shown(".finding .message")]
+    assert messages == [finding.message for finding in result.findings]
+    assert len(browser.driver.find_elements(By.CSS_SELECTOR, ".reasons li")) == sum(
+        len(finding.reasons) for finding in result.findings
+    )
+    overflow = "const e = document.documentElement; return e.scrollWidth - e.clientWidth"
+    assert browser.driver.execute_script(overflow) == 0
+    browser.assert_alone()
+
+
+def test_outliers_are_marked(browser: Browser) -> None:
+    """Not by colour alone."""
+    browser.open(audited(demo()))
+    assert "◆ unlike most: nop" in [
+        element.get_attribute("textContent") for element in browser.shown("#matrix td.odd")
+    ]
+
+
+def test_search_narrows_the_matrix_and_the_findings(browser: Browser) -> None:
+    """By the name of a host that is in a range, and says which of the range it is."""
+    result = audited(demo())
+    browser.open(result)
+    browser.press("/")
+    browser.press("KVM03")
+    (row,) = browser.rows()
+    assert "nop" in row
+    about = [finding for finding in result.findings if "kvm03" in finding.hosts]
+    assert 0 < len(browser.shown(".finding")) < len(result.findings)
+    assert len(browser.shown(".finding")) >= len(about)
+    (said,) = browser.shown("#shown")
+    assert said.text.startswith("1 host, ")
+    browser.press(Keys.ESCAPE)
+    assert len(browser.rows()) == len(result.profiles)
+    browser.press("no-such-host")
+    assert browser.rows() == []
+    assert len(browser.shown(".none-left")) == 2
+
+
+def test_severities_can_be_left_out(browser: Browser) -> None:
+    """Of both lists."""
+    result = audited(demo())
+    browser.open(result)
+    (errors,) = browser.shown("[value=error]")
+    errors.click()
+    expected = [f.message for f in result.findings if f.severity != "error"]
+    assert [element.text for element in browser.shown(".finding .message")] == expected
+    assert len(browser.rows()) == sum(row.worst != "error" for row in result.profiles)
+    errors.click()
+    assert len(browser.shown(".finding")) == len(result.findings)
+
+
+def test_all_can_be_reached_by_keyboard(browser: Browser) -> None:
+    """The skip link first, then what filters, and every finding opens with Enter."""
+    browser.open(audited(demo()))
+    reached: list[WebElement] = []
+    for _ in range(80):
+        browser.driver.switch_to.active_element.send_keys(Keys.TAB)
+        element = browser.driver.switch_to.active_element
+        if element in reached:
+            break
+        reached.append(element)
+    assert reached[0].get_attribute("href").endswith("#findings")  # type: ignore[union-attr]
+    for selector in ("#search", "[name=severity]", "#all-settings", ".scroll", ".finding summary"):
+        assert set(browser.shown(selector)) <= set(reached), selector
+    last = browser.shown(".finding")[-1]
+    before = last.get_attribute("open")
+    last.find_element(By.CSS_SELECTOR, "summary").send_keys(Keys.ENTER)
+    assert last.get_attribute("open") != before
+
+
+def test_dark_where_dark_is_wanted(browser: Browser) -> None:
+    """And never on paper."""
+    browser.open(audited(demo()))
+    assert browser.brightness() > 240
+    browser.emulate("screen", "dark")
+    assert browser.brightness() < 40
+    browser.emulate("print", "dark")
+    assert browser.brightness() > 240
+
+
+def test_print_shows_all_and_no_controls(browser: Browser) -> None:
+    """Reasons are on paper though nobody opened them."""
+    browser.open(audited(demo()))
+    browser.emulate("print", "light")
+    assert browser.shown("#filter") == []
+    script = "return [...document.querySelectorAll('.reasons')].map(e => e.offsetHeight)"
+    heights = browser.driver.execute_script(script)
+    assert heights
+    assert min(heights) > 0
+    printed = browser.driver.execute_cdp_cmd("Page.printToPDF", {})["data"]
+    assert base64.b64decode(printed).startswith(b"%PDF")
+
+
+def test_five_thousand_hosts(browser: Browser) -> None:
+    """Open, folded, and searched at once."""
+    browser.open(large())
+    assert len(browser.driver.find_elements(By.CSS_SELECTOR, "#matrix tbody tr")) == 101
+    took = browser.driver.execute_script(
+        "const s = document.getElementById('search'); s.value = 'kvm0042';"
+        "const t = performance.now(); s.dispatchEvent(new Event('input', {bubbles: true}));"
+        "return performance.now() - t"
+    )
+    assert took < 500
+    (row,) = browser.rows()
+    assert "4900" in row
+    assert "here: kvm0042" in row
+    browser.assert_alone()
+
+
+def test_hostile_text_is_text(browser: Browser) -> None:
+    """Wherever it stands, it is shown as it is, and nothing of it runs or is asked for."""
+    result = hostile()
+    browser.open(result)
+    assert browser.shown("#verdict")[0].text == " ".join(ATTACKS)
+    text = browser.driver.execute_script("return document.body.textContent")
+    assert all(host in text for host in result.hosts)
+    assert browser.driver.find_elements(By.CSS_SELECTOR, "img, link, [onload], [onerror]") == []
+    assert len(browser.driver.find_elements(By.TAG_NAME, "script")) == 2
+    browser.press("/")
+    browser.press("<img")
+    assert len(browser.rows()) == 1
+    assert browser.shown(".hit")[0].text == "here: <img src=x onerror=window.ran=1>1"
+    browser.assert_alone()
+
+
+def test_the_browser_would_run_nothing_foreign(browser: Browser) -> None:
+    """Were there a hole in the page, the content policy would still be there."""
+    browser.open(audited(demo()))
+    browser.driver.execute_script(
+        "const s = document.createElement('script'); s.textContent = 'window.ran = 1';"
+        "document.body.append(s);"
+        "const i = document.createElement('img'); i.src = 'http://127.0.0.1:9/x';"
+        "document.body.append(i);"
+    )
+    assert browser.driver.execute_script("return window.ran") is None
+    refused = [entry["message"] for entry in browser.log("browser")]
+    assert any("script-src" in message for message in refused)
+    assert any("127.0.0.1" in message and "default-src" in message for message in refused)
+
+
+def test_what_cannot_be_seen_is_an_escape() -> None:
+    """A mark that turns the direction of text cannot make one host look like another."""
+    name = "kvm\u202e10\x1b"
+    page = page_of(audited({"kvm01": {"host": {"name": name}}}))
+    assert "\u202e" not in page
+    assert "\x1b" not in page
+    assert name not in page
+
+
+def test_the_same_audit_is_the_same_page() -> None:
+    """Byte for byte."""
+    assert page_of(audited(demo())) == page_of(audited(demo()))
+    assert page_of(large()) == page_of(large())
+
+
+def test_an_empty_and_a_fine_fleet_have_a_page(browser: Browser) -> None:
+    """Nothing is a case for nobody to have thought of."""
+    fleets: list[dict[str, Any]] = [{}, {f"kvm0{n}": {} for n in range(3)}]
+    for fleet in fleets:
+        browser.open(audited(fleet))
+        assert browser.shown("#verdict")
+        browser.assert_alone()
