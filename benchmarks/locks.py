@@ -44,9 +44,12 @@ _CONFIGURATION = {
     "qemu.conf": 'lock_manager = "lockd"\n',
     "qemu-lockd.conf": 'file_lockspace_dir = "{lockspace}"\n',
 }
+# The shell is the first process there, and reaps what others leave behind: until that is done, the
+# namespace of a host cannot end.
 _IN_NAMESPACES = (
     *("unshare", "--mount", "--propagation", "private"),
     *("--pid", "--fork", "--kill-child", "--mount-proc"),
+    *("sh", "-c", '"$@"; exit', "sh"),
 )
 
 
