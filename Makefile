@@ -6,12 +6,14 @@ BIN    := $(VENV)/bin
 
 # What the program needs: Augeas, and what its Python binding is built with.
 RUN_PACKAGES  := libaugeas0 libaugeas-dev pkg-config gcc libc6-dev python3-dev python3-venv
-# What the demo shows besides: the stock tool and, to unpack, libvirt's own files.
-DEMO_PACKAGES := augeas-tools
+# What the demo shows besides: the stock tool, two hosts and, to unpack, libvirt's own files.
+DEMO_PACKAGES := augeas-tools mount util-linux hostname
 # What the tests hold it against: the real thing.
 TEST_PACKAGES := augeas-tools augeas-lenses libvirt0 libvirt-daemon libvirt-daemon-system \
 	libvirt-daemon-driver-qemu qemu-system-x86 strace acl attr man-db bash-completion \
-	e2fsprogs mount util-linux libxml2-utils
+	e2fsprogs mount util-linux libxml2-utils \
+	glusterfs-server glusterfs-client iproute2 nfs-common rpcbind \
+	systemd libvirt-daemon-system-systemd libvirt-clients procps mandoc
 
 .PHONY: help setup demo test test-slow check format docs benchmark clean
 
@@ -68,8 +70,8 @@ docs: $(VENV)/.installed-dev
 benchmark: $(VENV)/.installed-dev
 	packaging/install-packages $(TEST_PACKAGES)
 	# As an installation leaves it: compiled.
-	$(BIN)/python -m compileall -q lockcfg
+	$(BIN)/python -m compileall -q lockcfg lockd
 	$(BIN)/python -m benchmarks
 
 clean:
-	rm -rf $(VENV) .demo .mypy_cache .pytest_cache .ruff_cache .hypothesis dist
+	rm -rf $(VENV) .demo .vm .mypy_cache .pytest_cache .ruff_cache .hypothesis dist

@@ -1,10 +1,11 @@
 """The tables of the README.
 
-    python -m benchmarks [config | lint] [--runs N] [--files N] [--hosts N]
+    python -m benchmarks [config | lint | audit | locks] [--runs N] [--files N] [--hosts N]
 
 ``config``: ``get`` and ``set`` on a full copy of /etc against augtool as libvirt's documentation
 calls it; ``validate`` of a tree of real-sized qemu.conf, no two of them the same, against a shell
-loop over augtool with nothing but the stock lens. ``lint``: :mod:`benchmarks.lint`.
+loop over augtool with nothing but the stock lens. ``lint``: :mod:`benchmarks.lint`. ``audit``:
+:mod:`benchmarks.audit`. ``locks``, as root: :mod:`benchmarks.locks`.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import sys
 import tempfile
 from typing import TYPE_CHECKING
 
-from benchmarks import lint
+from benchmarks import audit, lint, locks
 from benchmarks.side_by_side import Command, Result, compare
 
 if TYPE_CHECKING:
@@ -34,14 +35,16 @@ def main() -> None:
         "--files", type=int, default=1000, help="files in the tree to validate (default: 1000)"
     )
     parser.add_argument(
-        "--hosts", type=int, default=10_000, help="hosts in the fleet to lint (default: 10000)"
+        "--hosts", type=int, default=10_000, help="hosts in a fleet (default: 10000)"
     )
-    parser.add_argument("what", nargs="?", choices=("config", "lint"), help="(default: both)")
+    parser.add_argument(
+        "what", nargs="?", choices=("config", "lint", "audit", "locks"), help="(default: all)"
+    )
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="lockcfg-benchmark-") as directory:
-        if arguments.what != "lint":
+        if arguments.what in (None, "config"):
             _print("augtool", _benchmarks(directory, arguments.runs, arguments.files))
-        if arguments.what != "config":
+        if arguments.what in (None, "lint"):
             _print(
                 "the other", lint.benchmarks(LOCKCFG, directory, arguments.runs, arguments.hosts)
             )
@@ -49,6 +52,16 @@ def main() -> None:
             print("|---|---|")
             for files, mebibytes in lint.memory(LOCKCFG, directory, arguments.hosts):
                 print(f"| {files} files | {mebibytes:.1f} MiB |")
+        if arguments.what in (None, "audit"):
+            rows = audit.benchmarks(LOCKCFG, directory, arguments.runs, arguments.hosts)
+            _print("`md5sum \\| sort \\| uniq -c`", rows)
+            print(f"| `audit` of {arguments.hosts} hosts | peak memory |")
+            print("|---|---|")
+            for name, mebibytes in audit.memory(LOCKCFG, directory):
+                print(f"| from the {name} | {mebibytes:.1f} MiB |")
+            print()
+        if arguments.what in (None, "locks"):
+            locks.run(max(10, arguments.runs // 2))
 
 
 def _print(other: str, rows: Iterable[tuple[str, Result, str]]) -> None:

@@ -6,6 +6,7 @@ The only module that loads PyYAML and jsonschema, and only when it is asked to: 
 
 from __future__ import annotations
 
+import datetime
 import json
 import os
 
@@ -14,7 +15,10 @@ from lockcfg.errors import ReadError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, Final
+
+#: More values than any file of ours has. A few lines of YAML can stand for billions.
+_MOST: Final = 1_000_000
 
 
 def load_yaml(text: bytes, path: str) -> Any:
@@ -26,6 +30,28 @@ def load_yaml(text: bytes, path: str) -> Any:
     except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError) as error:
         reason = " ".join(str(error).split())[:200]
         raise ReadError(path, f"is not YAML: {reason}") from error
+
+
+def plain(content: Any, path: str) -> Any:
+    """What YAML said, with its dates as the text they were. Raises :class:`ReadError` for what
+    is too much or holds itself."""
+    return _plain(content, path, [_MOST])
+
+
+def _plain(content: Any, path: str, left: list[int]) -> Any:
+    left[0] -= 1
+    if left[0] < 0:
+        raise ReadError(path, "holds too much, or itself")
+    try:
+        if isinstance(content, dict):
+            return {key: _plain(value, path, left) for key, value in content.items()}
+        if isinstance(content, list):
+            return [_plain(value, path, left) for value in content]
+    except RecursionError:
+        raise ReadError(path, "holds too much, or itself") from None
+    if isinstance(content, datetime.date):
+        return content.isoformat()
+    return content
 
 
 def load_schema(name: str) -> dict[str, Any]:

@@ -39,8 +39,8 @@ class Background(Foreground):
         self._tell(_READY)
 
     def failed(self, why: str, status: int) -> int:
-        """Let the process that started it say why, and end with ``status``."""
-        self._tell(bytes((status & 0xFF,)) + why.encode())
+        """Let the process that started it say why, and end as virtlockd does, with 1."""
+        self._tell(why.encode())
         return status
 
     def _tell(self, message: bytes) -> None:
@@ -52,7 +52,7 @@ class Background(Foreground):
 
 def detach(program: str, log: str) -> Background:
     """Go into the background: returns in the process that does; the one that was started waits
-    for it to be up and ends with its status."""
+    for it to be up, or says why it does not come up, and ends."""
     read, write = os.pipe2(os.O_CLOEXEC)
     if os.fork():
         os.close(write)
@@ -60,12 +60,12 @@ def detach(program: str, log: str) -> Background:
             message = pipe.read()
         if message == _READY:
             os._exit(0)
-        why = message[1:].decode("utf-8", "replace") or "The daemon has ended"
+        why = message.decode("utf-8", "replace") or "The daemon has ended"
         sys.stderr.write(
             f"{program}: error: {why}. Check {log} or run without --daemon for more info.\n"
         )
         sys.stderr.flush()
-        os._exit(message[0] if message else 1)
+        os._exit(1)
     os.close(read)
     os.setsid()
     if os.fork():
@@ -93,8 +93,7 @@ class PidFile:
             error.filename = path
             raise
         os.fchmod(self.fd, 0o644)
-        os.ftruncate(self.fd, 0)
-        os.pwrite(self.fd, str(os.getpid()).encode("ascii"), 0)
+        write_pid(self.fd)
 
     def remove(self) -> None:
         """The daemon ends."""
@@ -103,6 +102,12 @@ class PidFile:
         except FileNotFoundError:
             pass
         os.close(self.fd)
+
+
+def write_pid(fd: int) -> None:
+    """Have an open PID file name this process."""
+    os.ftruncate(fd, 0)
+    os.pwrite(fd, str(os.getpid()).encode("ascii"), 0)
 
 
 def raise_descriptor_limit() -> None:

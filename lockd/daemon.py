@@ -2,7 +2,8 @@
 
 It starts with nothing, or with what the process before it left (:mod:`lockd.handover`). It ends
 when it is asked to, and then first makes every guest end that holds a lock: none may go on writing
-a disk that nobody protects. SIGUSR1 is the way to another version without that.
+a disk that nobody protects. Two signals are for going on without that: SIGUSR1 in this process, as
+the version that is installed then, and SIGUSR2 in another one, which the service manager starts.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from functools import partial
 from select import EPOLLERR, EPOLLIN, EPOLLPRI
 
 from lockd import handover
+from lockd.background import write_pid
 from lockd.changes import Changes
 from lockd.engine import IDLE_FOR, VISIBLE_AFTER, Engine
 from lockd.guests import Guests
@@ -27,7 +29,7 @@ from lockd.keeper import (
     journal_name,
     lock_name,
 )
-from lockd.loop import Loop
+from lockd.loop import Loop, take_signals
 from lockd.programs import admin, inspect, lock
 from lockd.service import Service
 from lockd.storage import Storages
@@ -49,6 +51,10 @@ if TYPE_CHECKING:
 _PARTING: Final = 10.0
 _LOOK: Final = 0.02
 
+#: How long what need not be kept any more stays open, in seconds. As long as it does, the file
+#: system that it is on cannot be unmounted.
+_RENEW_AFTER: Final = 1.0
+
 
 class Daemon:
     """Everything there is one of. ``timeout`` is after how many seconds without clients and locks
@@ -67,6 +73,7 @@ class Daemon:
     ) -> None:
         self.settings: Final = settings
         self.keeper: Final = keeper
+        keeper.everything = self._everything
         self.since: Final = time.time()
         self.logging: Final = logging
         self.timeout = timeout
@@ -100,6 +107,7 @@ class Daemon:
         self.changes: Final = Changes(self, self._log)
         self._health: Final = Health(self, interval, self._log)
         self._show_timer: Timer | None = None
+        self._renew_timer: Timer | None = None
         self._idle_timer: Timer | None = None
         self._idle_since: float | None = None
         self._idle_files_timer: Timer | None = None
@@ -114,7 +122,9 @@ class Daemon:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
             self.loop.on_signal(number, self.stop)
         self.loop.on_signal(signal.SIGUSR1, self.upgrade)
+        self.loop.on_signal(signal.SIGUSR2, self.leave)
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        take_signals()
         if self._journal_fresh:
             self.keeper.keep(self.journal.fd, journal_name(self.journal.number))
         else:
@@ -136,7 +146,7 @@ class Daemon:
             if name != PID_FILE:
                 # Taken and kept, but not written down: nobody was told that it is his.
                 os.close(left.pop(name))
-                self.keeper.forget(name)
+                self.keeper.forget()
         self._log.warning(
             f"took over {sum(1 for _ in self.engine.resources())} locks"
             f" and {sum(len(each.clients) for each in self.services.values())} clients"
@@ -147,12 +157,12 @@ class Daemon:
     def after_call(self) -> None:
         """What need not be done before a call is answered."""
         engine = self.engine
-        if engine.forgotten:
-            engine.forget_released()
         if self._show_timer is None and engine.has_fresh:
             self._show_timer = self.loop.after(VISIBLE_AFTER, self._show)
         if self._idle_files_timer is None and engine.has_idle:
             self._idle_files_timer = self.loop.after(IDLE_FOR, self._close_idle)
+        if self._renew_timer is None and self.keeper.has_forgotten:
+            self._renew_timer = self.loop.after(_RENEW_AFTER, self._renew)
         if self.journal.is_long:
             self._new_journal()
 
@@ -165,12 +175,17 @@ class Daemon:
         self.engine.close_idle(time.monotonic() - IDLE_FOR)
         self.after_call()
 
+    def _renew(self) -> None:
+        self._renew_timer = None
+        if self.keeper.has_forgotten:
+            self.keeper.renew()
+
     def _new_journal(self) -> None:
         """Write the journal anew, without all that is over."""
         old = self.journal
         self.journal = self.engine.journal = Journal.create(old.number + 1, self._records())
         self.keeper.keep(self.journal.fd, journal_name(self.journal.number))
-        self.keeper.forget(journal_name(old.number))
+        self.keeper.forget()
         old.close()
 
     def _records(self) -> Iterator[str]:
@@ -243,6 +258,35 @@ class Daemon:
             self.engine.release_everything()
         self.loop.stop()
 
+    def leave(self) -> None:
+        """End, and leave everything to the next process: the service manager is restarting us."""
+        if not self.keeper or self.keeper.lost:
+            self._log.error(
+                "not ending for a restart: there is no service manager that has kept the locks"
+            )
+            return
+        self.loop.stop()
+
+    # --- the supervisor
+
+    def watch_supervisor(self, pid: int) -> None:
+        """Say so when our own supervisor ends before us: nobody keeps anything then."""
+        try:
+            fd = os.pidfd_open(pid)
+        except ProcessLookupError:
+            self._on_orphaned(-1, 0)
+            return
+        self.loop.watch(fd, EPOLLIN, partial(self._on_orphaned, fd))
+
+    def _on_orphaned(self, fd: int, _: int) -> None:
+        if fd >= 0:
+            self.loop.unwatch(fd)
+            os.close(fd)
+        self.keeper.give_up("the supervisor has ended")
+        if PID_FILE in self._inheritance.fds:
+            # Its pid is nobody's any more; signals go to this process.
+            write_pid(self._inheritance.fds[PID_FILE])
+
     # --- another version
 
     def upgrade(self) -> None:
@@ -274,16 +318,22 @@ class Daemon:
             )
             return
         try:
-            handover.in_place(self.journal, self._descriptors(), handover.command_line())
+            descriptors = {**dict(self._descriptors()), **self.keeper.descriptors()}
+            handover.in_place(self.journal, descriptors, handover.command_line())
         except OSError as error:
             self._log.error(f"the program cannot be started again: {error.strerror}")
 
-    def _descriptors(self) -> dict[str, int]:
-        found = {**self._inheritance.fds}
-        found |= {lock_name(each.number): each.lock.fd for each in self.engine.open_resources()}
+    def _everything(self) -> Iterator[tuple[str, int]]:
+        yield journal_name(self.journal.number), self.journal.fd
+        yield from self._descriptors()
+
+    def _descriptors(self) -> Iterator[tuple[str, int]]:
+        """What another process needs of this one, besides the journal, by name."""
+        yield from self._inheritance.fds.items()
+        for resource in self.engine.open_resources():
+            yield lock_name(resource.number), resource.lock.fd
         for name, service in self.services.items():
             if service.fd >= 0:
-                found[LISTENING[name]] = service.fd
+                yield LISTENING[name], service.fd
             for number, session in service.clients.items():
-                found[client_name(number)] = session.socket.fileno()
-        return found
+                yield client_name(number), session.socket.fileno()

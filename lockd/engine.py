@@ -83,8 +83,8 @@ class Engine:
         self._by_identity: Final[dict[Identity, list[Resource]]] = {}
         self._by_owner: Final[dict[int, list[Resource]]] = {}
         self._numbers: Final = Numbers()
+        self._has_posix = False
         self._fresh: Final[deque[tuple[float, Resource]]] = deque()
-        self.forgotten: Final[list[int]] = []
 
     # --- lockspaces
 
@@ -192,11 +192,12 @@ class Engine:
             self._keeper.keep(lock.fd, lock_name(number))
         resource.shared = shared
         resource.disk, resource.disk_identity = disk, identity
-        resource.since = time.time()
+        resource.since = int(time.time())
+        resource.taken = time.monotonic()
         resource.owners.append(owner)
         self.journal.append(f'["lock",{resource.record()}]')
         self._add(resource)
-        self._fresh.append((time.monotonic() + VISIBLE_AFTER, resource))
+        self._fresh.append((resource.taken + VISIBLE_AFTER, resource))
 
     def _disk(
         self, space: Lockspace, name: str, owner: Owner, *, shared: bool
@@ -213,6 +214,8 @@ class Engine:
 
     def _take(self, space: Lockspace, name: str, *, shared: bool, create: bool) -> FileLock:
         path = space.path(name)
+        if self._has_posix:
+            self._check_posix(name, path)
         try:
             lock = filelock.take(
                 path, shared=shared, create=create, may_be_shared=self._may_be_shared
@@ -245,11 +248,20 @@ class Engine:
             filelock.let_go(lock)
             raise is_locked(name, self._under_another_name(other))
         if lock.posix:
+            self._has_posix = True
             self._log.warning(
                 f"{path}: its file system has no open-file-description locks: this lock is lost"
                 " when the daemon ends"
             )
         return lock
+
+    def _check_posix(self, name: str, path: str) -> None:
+        """Refuse another name of a file with a POSIX lock: to open and close it once more would
+        take the lock off it."""
+        identity = filelock.identity_at(path)
+        for held in self._by_identity.get(identity, ()) if identity is not None else ():
+            if held.lock.posix:
+                raise is_locked(name, self._under_another_name(held))
 
     def _blocking(self, identity: Identity, *, shared: bool) -> Resource | None:
         for held in self._by_identity.get(identity, ()):
@@ -287,8 +299,10 @@ class Engine:
         self.journal.append(f'["unlock",{resource.number}]')
         if resource.noted:
             filelock.wipe_note(resource.lock.fd)
-            filelock.hide(resource.lock.fd)
             resource.noted = False
+        if resource.shown:
+            filelock.hide(resource.lock.fd)
+            resource.shown = False
         if self._may_idle(resource):
             filelock.unlock(resource.lock)
             resource.released = time.monotonic()
@@ -341,7 +355,12 @@ class Engine:
             self._log.warning(f"{path}: cannot be removed: {error.strerror}")
         self.journal.append(f'["closed",{resource.number}]')
         filelock.let_go(lock)
-        self.forgotten.append(resource.number)
+        self._forget(resource.number)
+
+    def _forget(self, number: int) -> None:
+        """What had that number is unlocked: it need not be kept."""
+        self._keeper.forget()
+        self._numbers.give_back(number)
 
     def release_all(self, pid: int) -> None:
         """Let go all that an owner holds, however often it has acquired it."""
@@ -353,7 +372,6 @@ class Engine:
         for pid in [*self._by_owner]:
             self.release_all(pid)
         self.close_idle(time.monotonic())
-        self.forget_released()
 
     def holds(self, pid: int) -> bool:
         """Whether an owner holds anything."""
@@ -377,14 +395,6 @@ class Engine:
 
     # --- afterwards
 
-    def forget_released(self) -> None:
-        """Have the descriptors of what was let go kept no longer. It may be done late: what they
-        belong to is unlocked already."""
-        for number in self.forgotten:
-            self._keeper.forget(lock_name(number))
-            self._numbers.give_back(number)
-        self.forgotten.clear()
-
     @property
     def has_fresh(self) -> bool:
         """Whether there are locks that are not visible yet."""
@@ -401,14 +411,16 @@ class Engine:
             if due > now:
                 return due - now
             self._fresh.popleft()
-            if resource.owners:
+            # Not one that has been let go, and taken again, since it was put here.
+            if resource.owners and resource.taken + VISIBLE_AFTER <= now:
                 self._show(resource)
         return _SHOW_PAUSE
 
     def _show(self, resource: Resource) -> None:
         """Make a lock visible: to ``lslocks``, and to other hosts by a note."""
         filelock.show(resource.lock.fd, shared=resource.shared)
-        if resource.create and resource.space.directory and not resource.shared:
+        resource.shown = True
+        if resource.may_have_note:
             try:
                 filelock.write_note(resource.lock.fd, self._names.note(resource))
                 resource.noted = True
@@ -448,7 +460,7 @@ class Engine:
         self._add_identities(resource)
         self.journal.append(f'["relock",{old_number},{resource.record()}]')
         filelock.let_go(old)
-        self.forgotten.append(old_number)
+        self._forget(old_number)
         self._fresh.append((0.0, resource))
 
     # --- being handed over
@@ -480,11 +492,12 @@ class Engine:
         resource = Resource(space, name, lock, number=number, create=bool(create))
         resource.shared, resource.since = bool(shared), since
         resource.disk, resource.disk_identity = disk, (tuple(known_by) if known_by else None)
-        resource.noted = True  # it may be
+        resource.noted, resource.shown = resource.may_have_note, True  # they may be
         if not held:
             space.idle[name] = resource
             return
         resource.owners.extend(owners)
+        self._has_posix |= lock.posix
         self._add(resource)
         for owner in resource.owners[1:]:
             self._by_owner.setdefault(owner.pid, []).append(resource)

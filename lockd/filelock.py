@@ -171,7 +171,8 @@ def _status_if_there(fd: int, path: str, may_be_shared: MayBeShared) -> os.stat_
         if not may_be_shared(mine.st_dev, path):
             # Whoever removes a lock file has locked it, so it has been removed by now or stays.
             return mine if mine.st_nlink else None
-        if not statx.refresh(fd, path):
+        # A disk may have much to write out, and is no file that anybody removes at a release.
+        if not statx.refresh(fd, path, flush=mine.st_size <= _MAX_NOTE):
             return None
         named = os.stat(path)
     except OSError as error:

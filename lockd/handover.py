@@ -12,7 +12,8 @@ import socket
 import sys
 
 from lockd.journal import Journal, JournalError
-from lockd.keeper import client_name, inherited, journal_name
+from lockd.keeper import client_name, inherited, is_queue, journal_name
+from lockd.loop import hold_signals, take_signals
 from lockd.service import inbox_of
 from lockd.session import Session
 from lockd.space import Owner
@@ -29,12 +30,20 @@ _VARIABLE: Final = "LOCKD_JOURNAL"
 
 
 class Inheritance:
-    """What a process has from the one before it: descriptors by name, and the journal, or None
-    where there was none before."""
+    """What a process has from the one before it: descriptors by name, the queues that they are
+    kept in, and the journal, or None where there was none before."""
 
     def __init__(self, fds: dict[str, int], journal: Journal | None) -> None:
+        self.queues: Final = {name: fds.pop(name) for name in [*fds] if is_queue(name)}
         self.fds: Final = fds
         self.journal: Final = journal
+
+    def kept(self) -> dict[str, int]:
+        """All that the service manager has kept, the journal too."""
+        journal = self.journal
+        if journal is None:
+            return self.fds
+        return {**self.fds, journal_name(journal.number): journal.fd}
 
     def settings(self) -> dict[str, Any] | None:
         """The settings that were in force."""
@@ -79,7 +88,11 @@ def in_place(journal: Journal, fds: Mapping[str, int], command: list[str]) -> No
     environment = {**os.environ, _VARIABLE: f"{os.getpid()}:{journal.fd}"}
     for fd in (*fds.values(), journal.fd):
         os.set_inheritable(fd, True)
-    os.execve(command[0], command, environment)
+    hold_signals()
+    try:
+        os.execve(command[0], command, environment)
+    finally:
+        take_signals()
 
 
 def command_line() -> list[str]:

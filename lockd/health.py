@@ -26,7 +26,7 @@ INTERVAL: Final = 10.0
 
 #: How long looking may take at a time, in seconds, before clients have their turn again.
 _SLICE: Final = 0.002
-_REST: Final = 0.02
+_REST: Final = 0.005
 
 
 class Health:

@@ -28,6 +28,27 @@ _BATCH: Final = 64
 _DAY: Final = 86400.0
 
 
+#: What a daemon is told by signals.
+_SIGNALS: Final = (
+    signal.SIGTERM,
+    signal.SIGINT,
+    signal.SIGQUIT,
+    signal.SIGUSR1,
+    signal.SIGUSR2,
+)
+
+
+def hold_signals() -> None:
+    """Have the kernel hold the signals that a daemon takes, also beyond an exec: one that comes
+    while the program starts must not end it."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+
+
+def take_signals() -> None:
+    """Take the signals, and those that came meanwhile."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+
+
 class Timer:
     """Something to be done at a time; ``cancel`` has it not done."""
 
@@ -89,18 +110,19 @@ class Loop:
         """Look after everything until :meth:`stop`."""
         self._running = True
         poll, handlers, timers = self._epoll.poll, self._handlers, self._timers
+        monotonic = time.monotonic
         while self._running:
-            for fd, events in poll(self._until_next() if timers else None, _BATCH):
+            wait = None
+            if timers:
+                # A little more than the time left: epoll would wake us a millisecond early.
+                wait = min(_DAY, max(0.0, timers[0][0] - monotonic() + 0.001))
+            for fd, events in poll(wait, _BATCH):
                 # One that was closed by what happened to another just now.
                 handler = handlers.get(fd)
                 if handler is not None:
                     handler(events)
-            if timers:
+            if timers and timers[0][0] <= monotonic():
                 self._run_due()
-
-    def _until_next(self) -> float:
-        # A little more than the time left: epoll counts in milliseconds, and would wake us early.
-        return min(_DAY, max(0.0, self._timers[0][0] - time.monotonic() + 0.001))
 
     def _run_due(self) -> None:
         now = time.monotonic()

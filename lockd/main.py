@@ -72,6 +72,21 @@ Exit status: 0 fine, 1 wrong usage or another one running, 2 no run directory,
 """
 
 
+_SHORT: Final = "df:t:p:vVh"
+_LONG: Final = [
+    "verbose",
+    "daemon",
+    "config=",
+    "timeout=",
+    "pid-file=",
+    "version",
+    "help",
+    "check-config",
+    "check-interval=",
+    "takes-over=",
+]
+
+
 class Options:
     """What the command line asks for."""
 
@@ -84,6 +99,9 @@ class Options:
         self.check_config = False
         self.check_interval = 10.0
         self.takes_over: int | None = None
+
+
+_NOT_STARTED: Final = {BAD_SOCKET: "Unable to initialize network sockets"}
 
 
 class Paths:
@@ -158,23 +176,12 @@ def main(arguments: Sequence[str]) -> int:
 
 def _parse(arguments: Sequence[str]) -> Options | None:
     """The options; None where the help or the version was all that was asked for. Raises
-    GetoptError."""
-    found, _ = getopt.gnu_getopt(
-        list(arguments),
-        "ldf:t:p:vVh",
-        [
-            "verbose",
-            "daemon",
-            "config=",
-            "timeout=",
-            "pid-file=",
-            "version",
-            "help",
-            "check-config",
-            "check-interval=",
-            "takes-over=",
-        ],
-    )
+    GetoptError.
+
+    As in virtlockd, each is looked at in its turn: of two, the first counts that is wrong or asks
+    for the help.
+    """
+    found, wrong = _well_formed(arguments)
     options = Options()
     for option, value in found:
         if option in ("-h", "--help"):
@@ -199,7 +206,22 @@ def _parse(arguments: Sequence[str]) -> Options | None:
             options.check_interval = _number(option, value)
         elif option == "--takes-over":
             options.takes_over = int(_number(option, value, whole=True))
+    if wrong is not None:
+        raise wrong
     return options
+
+
+def _well_formed(
+    arguments: Sequence[str],
+) -> tuple[list[tuple[str, str]], getopt.GetoptError | None]:
+    """The options before the first one that there is not, and what is wrong with that one."""
+    wrong = None
+    for end in range(len(arguments), -1, -1):
+        try:
+            return getopt.gnu_getopt(list(arguments[:end]), _SHORT, _LONG)[0], wrong
+        except getopt.GetoptError as error:
+            wrong = wrong or error
+    raise AssertionError("no arguments at all are always fine")
 
 
 def _number(option: str, value: str, *, whole: bool = False) -> float:
@@ -295,24 +317,26 @@ def _supervise(settings: Settings, options: Options, paths: Paths) -> int:
         return parent.failed("Unable to bind a socket", BAD_SOCKET)
     status = boss.run()
     for service in ("virtlockd", "admin"):
-        with suppress(FileNotFoundError):
+        with suppress(FileNotFoundError, IsADirectoryError):
             os.unlink(paths.socket(service))
     pid_file.remove()
-    return parent.failed("The daemon did not start", status) if status else OK
+    return parent.failed(_NOT_STARTED.get(status, "The daemon did not start"), status)
 
 
 def _serve(options: Options, paths: Paths) -> int:
     """Be the daemon."""
-    from lockd import handover
+    from lockd import handover, supervisor
     from lockd.background import raise_descriptor_limit, take_name
     from lockd.daemon import Daemon
     from lockd.journal import JournalError
     from lockd.keeper import LISTENING, PID_FILE, Keeper
     from lockd.log import LogError
+    from lockd.loop import hold_signals
     from lockd.names import Names
     from lockd.service import bind
     from lockd.settings import Settings
 
+    hold_signals()
     os.umask(0o077)
     take_name("lockd")
     raise_descriptor_limit()
@@ -347,7 +371,9 @@ def _serve(options: Options, paths: Paths) -> int:
     status = _make_run_directory(paths)
     if status:
         return status
-    keeper = Keeper(os.environ.get("NOTIFY_SOCKET", ""), log)
+    keeper = Keeper(
+        os.environ.get("NOTIFY_SOCKET", ""), log, inheritance.kept(), inheritance.queues
+    )
     daemon = Daemon(
         settings,
         inheritance,
@@ -375,6 +401,8 @@ def _serve(options: Options, paths: Paths) -> int:
                 log.error(f"Failed to bind socket to '{path}': {error.strerror}")
                 return BAD_SOCKET
             keeper.keep(listening[service], LISTENING[service])
+    if supervisor.VARIABLE in os.environ:
+        daemon.watch_supervisor(int(os.environ[supervisor.VARIABLE]))
     daemon.start(listening)
     # What is there now stays: it need not be looked through again for what nobody uses any more.
     gc.freeze()

@@ -146,7 +146,10 @@ class Service:
             messages = session.inbox.feed(session.socket.recv(_READ))
             if messages:
                 error = fault(RPC, FROM_RPC, self._too_many())
-                session.socket.send(pack_reply(read_header(messages[0]), error.pack(), ERROR))
+                _, program, version, procedure, _, serial, _ = read_header(messages[0])
+                session.socket.send(
+                    pack_reply(program, version, procedure, serial, error.pack(), ERROR)
+                )
         except BlockingIOError:
             return
         except OSError:
@@ -267,7 +270,7 @@ class Service:
         except OSError:
             pass  # the peer has done it
         connection.close()
-        self._keeper.forget(client_name(session.number))
+        self._keeper.forget()
         self._daemon.journal.write("gone", session.number)
         self._daemon.numbers.give_back(session.number)
         self._daemon.on_hang_up(session)

@@ -75,11 +75,12 @@ class Resource:
 
     ``owners`` has one entry for every acquisition: an owner may hold a shared resource several
     times. ``create`` tells that the first of them asked for the file to be made, so that it goes
-    with the last; ``since`` is when that was (seconds since the epoch). ``disk`` is the path of
-    the disk behind a name that is a hash, where it is known, and ``disk_identity`` what that file
-    is known by. ``problem`` says in words what is wrong with the lock, and is empty while nothing
-    is. ``number`` is the name of the descriptor where it is kept for us. ``released`` is when the
-    last owner let it go, in the time of :func:`time.monotonic`.
+    with the last; ``since`` is when that was (seconds since the epoch), ``taken`` the same and
+    ``released`` when the last owner let it go (in the time of :func:`time.monotonic`). ``disk`` is
+    the path of the disk behind a name that is a hash, where it is known, and ``disk_identity``
+    what that file is known by. ``number`` is the name of the descriptor where it is kept for us.
+    ``shown`` and ``noted`` tell that the lock has been made visible, and that there is a note with
+    the file. ``problem`` says in words what is wrong with the lock, and is empty while nothing is.
     """
 
     __slots__ = (
@@ -94,8 +95,10 @@ class Resource:
         "problem",
         "released",
         "shared",
+        "shown",
         "since",
         "space",
+        "taken",
     )
 
     def __init__(
@@ -113,13 +116,21 @@ class Resource:
         self.number = number
         self.shared = False
         self.create: Final = create
-        self.since = 0.0
+        self.since = 0
+        self.taken = 0.0
         self.owners: Final[list[Owner]] = []
         self.disk = ""
         self.disk_identity: Identity | None = None
         self.noted = False
+        self.shown = False
         self.problem = ""
         self.released = 0.0
+
+    @property
+    def may_have_note(self) -> bool:
+        """Whether the file may get a note on its holder: only one that is there to be locked, and
+        nothing else. In the default lockspace the files are the disks themselves."""
+        return self.create and bool(self.space.directory) and not self.shared
 
     @property
     def identities(self) -> list[Identity]:
@@ -140,7 +151,7 @@ class Resource:
         # Not json.dumps, which takes as long as all of the rest of an acquisition.
         return (
             f"{self.number},{quoted(self.space.directory)},{quoted(self.name)},"
-            f"[{device},{inode}],{lock.posix:d},{self.shared:d},{self.create:d},{self.since!r},"
+            f"[{device},{inode}],{lock.posix:d},{self.shared:d},{self.create:d},{self.since},"
             f"{quoted(self.disk)},{list(self.disk_identity or ())},"
             f"[{','.join([owner.text for owner in self.owners])}]"
         )

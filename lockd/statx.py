@@ -38,14 +38,16 @@ def _links(fd: int) -> int:
 _libc: Any = None
 
 
-def refresh(fd: int, path: str) -> bool:
-    """Ask the server whether an open file is still there, and have its name looked up anew.
+def refresh(fd: int, path: str, *, flush: bool) -> bool:
+    """Ask the server whether an open file is still there, and have its name looked up anew;
+    ``flush`` it first, which makes GlusterFS's answer right.
 
     False where the file has been removed. Every step is against a cache that was seen to answer
     for the server: fsync(2) against GlusterFS's own cache of attributes, the attribute of the name
     against that of names, the status of the directory against NFS's cache of it. Raises OSError.
     """
-    os.fsync(fd)
+    if flush:
+        os.fsync(fd)
     if _links(fd) == 0:
         return False
     look_up(path)

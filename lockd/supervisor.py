@@ -1,9 +1,9 @@
 """Starts the daemon again when it dies, and keeps its descriptors meanwhile.
 
 What systemd does for its services, where there is no systemd: the daemon runs as a child and sends
-its descriptors to our ``NOTIFY_SOCKET`` (sd_notify(3)); when it dies of anything but its own will,
-it is started again and gets them back (sd_listen_fds(3)). This process does nothing else, so that
-there is little it can die of.
+its descriptors to our ``NOTIFY_SOCKET`` (sd_notify(3)); when it ends without having said that it
+would, it is started again and gets them back (sd_listen_fds(3)). This process does nothing else,
+so that there is little it can die of.
 """
 
 from __future__ import annotations
@@ -12,8 +12,10 @@ import os
 import signal
 import socket
 import time
-from array import array
 from select import POLLIN, poll
+
+from lockd.keeper import received
+from lockd.loop import hold_signals
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 
     from lockd.log import Log
 
-#: The variable that tells a daemon that it runs under us.
+#: The variable that tells a daemon that it runs under us, by our pid.
 VARIABLE: Final = "LOCKD_SUPERVISED"
 
 #: A daemon that ran for less than this, in seconds, is started again only after a pause, which
@@ -31,8 +33,9 @@ _SOON: Final = 1.0
 _PAUSES: Final = (0.05, 5.0)
 
 _MAX_MESSAGE: Final = 4096
-_ANCILLARY: Final = socket.CMSG_SPACE(16 * array("i").itemsize)
-_FORWARDED: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGUSR1)
+_ANCILLARY: Final = socket.CMSG_SPACE(16 * 4)
+_TO_STOP: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
+_FORWARDED: Final = (*_TO_STOP, signal.SIGUSR1, signal.SIGUSR2)
 
 #: How likely the kernel takes this process and its child, where memory runs out: -1000 to 1000.
 _OOM_SCORE: Final = "-900"
@@ -58,11 +61,13 @@ class Supervisor:
         self._kept: Final = dict(kept)
         self._child = 0
         self._stopping = False
+        self._ending = False
         self._socket: Final = _listen(address)
         self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
 
     def run(self) -> int:
-        """Run the daemon until it ends by its own will; returns its exit status."""
+        """Run the daemon until it ends as it was asked to, or does not come up the first time;
+        returns its exit status."""
         signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
         for number in (*_FORWARDED, signal.SIGCHLD):
             signal.signal(number, lambda *_: None)
@@ -73,11 +78,8 @@ class Supervisor:
             while True:
                 started = time.monotonic()
                 status = self._run_child()
-                up_before = self._ready is None
-                if os.WIFEXITED(status) and (not up_before or not os.WEXITSTATUS(status)):
-                    return os.WEXITSTATUS(status)
-                if self._stopping or not up_before:
-                    return 128 + os.WTERMSIG(status) if os.WIFSIGNALED(status) else 1
+                if self._ending or self._stopping or self._ready is not None:
+                    return _exit_status(status)
                 self._log.error(f"the daemon ended ({_how(status)}): starting it again")
                 if time.monotonic() - started < _SOON:
                     time.sleep(pause)
@@ -111,12 +113,13 @@ class Supervisor:
         """In the child: pass on what is kept, and run the daemon."""
         try:
             signal.set_wakeup_fd(-1)
+            hold_signals()
             for number in (*_FORWARDED, signal.SIGCHLD, signal.SIGHUP):
                 signal.signal(number, signal.SIG_DFL)
             _number_from_three([*self._kept.values()])
             environment = {
                 **os.environ,
-                VARIABLE: "1",
+                VARIABLE: str(os.getppid()),
                 "NOTIFY_SOCKET": self._address,
                 "LISTEN_PID": str(os.getpid()),
                 "LISTEN_FDS": str(len(self._kept)),
@@ -135,7 +138,7 @@ class Supervisor:
             return None
         for number in dict.fromkeys(numbers):
             if number in _FORWARDED:
-                self._stopping |= number != signal.SIGUSR1
+                self._stopping |= number in _TO_STOP
                 os.kill(self._child, number)
         pid, status = os.waitpid(self._child, os.WNOHANG)
         return status if pid else None
@@ -148,10 +151,7 @@ class Supervisor:
             )
         except BlockingIOError:
             return False
-        fds = array("i")
-        for level, kind, content in ancillary:
-            if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
-                fds.frombytes(content[: len(content) - len(content) % fds.itemsize])
+        fds = received(ancillary)
         lines = data.split(b"\n")
         fields = dict(line.split(b"=", 1) for line in lines if b"=" in line)
         name = fields.get(b"FDNAME", b"").decode("ascii", "replace")
@@ -161,6 +161,7 @@ class Supervisor:
             os.close(self._kept.pop(name))
         for fd in fds:
             os.close(fd)
+        self._ending |= fields.get(b"STOPPING") == b"1"
         if fields.get(b"READY") == b"1" and self._ready is not None:
             self._ready()
             self._ready = None
@@ -206,6 +207,12 @@ def _set_oom_score() -> None:
             file.write(_OOM_SCORE)
     except OSError:
         pass  # only root may
+
+
+def _exit_status(status: int) -> int:
+    """The exit status that tells how the child ended, as a shell would."""
+    code = os.waitstatus_to_exitcode(status)
+    return code if code >= 0 else 128 - code
 
 
 def _how(status: int) -> str:

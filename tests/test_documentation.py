@@ -34,7 +34,7 @@ def commands_of(block: str) -> list[tuple[str, str, int]]:
             line, _, output = output.partition("\n")
             command = command[:-1] + line.strip()
         status = 0
-        if match := re.search(r"^# exit (\d)\n\Z", output, re.MULTILINE):
+        if match := re.search(r"^# exit (\d+)\n\Z", output, re.MULTILINE):
             status, output = int(match.group(1)), output[: match.start()]
         found.append((command, output, status))
     return found

@@ -12,31 +12,42 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "lockcfg"
 
 #: Each layer may import itself, those to the right of it, and :data:`FOUNDATION`.
-LAYERS = ("main", "commands", "report", "lint", "change", "rules", "host", "conf")
+LAYERS = ("main", "commands", "report", "fleet", "lint", "change", "rules", "host", "conf")
 FOUNDATION = {"errors", "findings", "frozen", "data", "filelock", "yamlschema"}
 
 #: The only modules that may import these.
 KEEPERS = {
     "augeas": {"conf/tree.py"},
-    "fcntl": {"filelock.py"},
+    # The collector stands alone.
+    "fcntl": {"filelock.py", "fleet/collector.py"},
     "jsonschema": {"yamlschema.py"},
     "yaml": {"yamlschema.py"},
+    "sqlite3": {"fleet/store.py"},
     "shtab": {"commands/completion.py"},
 }
 
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 
-def imports_of(path: Path) -> set[str]:
-    """The dotted names that a module imports, wherever in it."""
+def imports_of(path: Path, *, typing: bool = True) -> set[str]:
+    """The dotted names that a module imports, wherever in it; without ``typing`` leaving out those
+    that are for the type checker alone."""
     found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    tree = ast.parse(path.read_text())
+    if not typing:
+        tree.body = [node for node in tree.body if not is_for_typing(node)]
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             found.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
             found.add(node.module)
             found.update(f"{node.module}.{alias.name}" for alias in node.names)
     return found
+
+
+def is_for_typing(node: ast.stmt) -> bool:
+    """Whether a statement is ``if TYPE_CHECKING:`` and what it holds."""
+    return isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
@@ -63,6 +74,45 @@ def test_one_module_talks_to_a_library(library: str) -> None:
         if any(name.split(".")[0] == library for name in imports_of(path))
     }
     assert users == KEEPERS[library]
+
+
+#: The engine, which stands beside all that.
+ENGINE = PACKAGE.parent / "lockd"
+ENGINE_MODULES = sorted(ENGINE.rglob("*.py"))
+
+#: Its modules that do no I/O: they import nothing of the engine but the codec, and none of these.
+PURE = [*sorted((ENGINE / "wire").glob("*.py")), ENGINE / "space.py"]
+INPUT_OUTPUT = {"asyncio", "fcntl", "io", "mmap", "os", "select", "signal", "socket", "subprocess"}
+
+
+def test_the_engine_uses_what_lockcfg_exports() -> None:
+    """And nothing from within, so that lockcfg can be changed without a look at it."""
+    import lockcfg
+
+    used = {name for path in ENGINE_MODULES for name in imports_of(path)}
+    names = {name.partition(".")[2] for name in used if name.startswith("lockcfg.")}
+    assert names
+    assert names <= set(lockcfg.__all__)
+
+
+def test_one_module_of_the_engine_locks() -> None:
+    """What a lock is, is decided in one place."""
+    users = {
+        str(path.relative_to(ENGINE))
+        for path in ENGINE_MODULES
+        if "fcntl" in {name.split(".")[0] for name in imports_of(path)}
+    }
+    assert users == {"filelock.py"}
+
+
+@pytest.mark.parametrize("path", PURE, ids=lambda path: str(path.relative_to(ENGINE)))
+def test_what_does_no_input_or_output(path: Path) -> None:
+    """The codec and the decisions are given what they need."""
+    used = imports_of(path, typing=False)
+    if "os.strerror" in used:  # which is no more than a table of texts
+        used -= {"os", "os.strerror"}
+    assert not {name.split(".")[0] for name in used} & INPUT_OUTPUT
+    assert {name.split(".")[1] for name in used if name.startswith("lockd.")} <= {"wire"}
 
 
 def test_lockcfg_never_imports_lockd() -> None:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.lockd.engine import Engine
+
 PROJECT = Path(__file__).parent.parent
 
 
@@ -63,3 +65,19 @@ def test_the_library_is_typed(installed: Path) -> None:
         [installed / "python", "-c", program], check=True, capture_output=True, text=True, cwd="/"
     )
     assert (Path(result.stdout.strip()) / "py.typed").is_file()
+
+
+def test_the_installed_engine_starts(installed: Path, tmp_path: Path) -> None:
+    """It checks a configuration, which takes lenses and schemas, holds a lock and tells of it."""
+    with Engine(tmp_path, command=[installed / "lockd"]) as engine:
+        client = engine.client()
+        client.register("guest", 4242)
+        client.acquire(engine.lockspace, "disk")
+        asked = subprocess.run(
+            [installed / "lockd", "locks", "--socket", engine.admin_socket],
+            check=True,
+            capture_output=True,
+            text=True,
+            cwd="/",
+        )
+        assert "guest" in asked.stdout

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from lockcfg.commands.arguments import add_json
 from lockcfg.errors import UsageError
+from lockcfg.fleet.rules import TABLE as AUDIT_TABLE
+from lockcfg.fleet.rules import audit_rule
 from lockcfg.report import terminal
 from lockcfg.rules import TABLE, rule_module
 
@@ -11,7 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
 
-SUMMARY = "tell about a rule of the linter"
+SUMMARY = "tell about a rule of the linter or the audit"
 DESCRIPTION = (
     "Print the manual of a rule: what it does, why, an example, and what to write instead."
 )
@@ -27,10 +29,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """See :mod:`lockcfg.main`."""
     wanted = arguments.rule
-    for name in TABLE:
+    for name in (*TABLE, *AUDIT_TABLE):
         code, slug = name[:5].upper(), name[6:].replace("_", "-")
         if wanted.upper() == code or wanted == slug:
-            module = rule_module(name)
+            module = audit_rule(name) if name in AUDIT_TABLE else rule_module(name)
             if arguments.json:
                 from lockcfg.report import jsonreport
 

@@ -1,8 +1,10 @@
-"""``lockcfg rules``: the catalogue of the linter."""
+"""``lockcfg rules``: the catalogue of the linter and the audit."""
 
 from __future__ import annotations
 
 from lockcfg.commands.arguments import add_json
+from lockcfg.fleet.rules import TABLE as AUDIT_TABLE
+from lockcfg.fleet.rules import audit_rule
 from lockcfg.report import terminal
 from lockcfg.rules import TABLE, rule_module
 
@@ -10,8 +12,13 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
 
-SUMMARY = "list the rules of the linter"
-DESCRIPTION = "List the rules of 'lockcfg lint' with their codes, names and severities."
+    from lockcfg.fleet.rules import AuditRule
+    from lockcfg.rules import RuleModule
+
+SUMMARY = "list the rules of the linter and the audit"
+DESCRIPTION = (
+    "List the rules of 'lockcfg lint' and 'lockcfg audit' with their codes, names and severities."
+)
 EXAMPLES = (("lockcfg rules", "all of them"),)
 
 
@@ -22,7 +29,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """See :mod:`lockcfg.main`."""
-    modules = [rule_module(name) for name in TABLE]
+    modules: list[RuleModule | AuditRule] = [rule_module(name) for name in TABLE]
+    modules += [audit_rule(name) for name in AUDIT_TABLE]
     if arguments.json:
         from lockcfg.report import jsonreport
 

@@ -78,8 +78,9 @@ def load_directory(directory: str | os.PathLike[str]) -> dict[str, Document]:
     }
 
 
-def read_bytes(path: str) -> bytes:
-    """The bytes of the regular file at ``path``. Raises :class:`ReadError`."""
+def read_bytes(path: str, limit: int = MAX_SIZE) -> bytes:
+    """The bytes of the regular file at ``path``. Raises :class:`ReadError`, as well for more
+    than ``limit`` bytes."""
     try:
         # O_NONBLOCK: the open of a pipe must not wait for its writer.
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
@@ -93,24 +94,24 @@ def read_bytes(path: str) -> bytes:
         if not stat.S_ISREG(mode):
             raise ReadError(path, f"is {_what(mode)}, not a regular file")
         pieces: list[bytes] = []
-        left = MAX_SIZE + 1
+        left = limit + 1
         # One byte more than there should be: a read that falls short by it has seen the end.
         wanted = min(status.st_size + 1, left)
         while left > 0:
             piece = os.read(fd, min(left, wanted))
             pieces.append(piece)
             left -= len(piece)
-            whole = MAX_SIZE + 1 - left == status.st_size and len(piece) < wanted
+            whole = limit + 1 - left == status.st_size and len(piece) < wanted
             if whole or not piece:
                 return pieces[0] if len(pieces) == 1 else b"".join(pieces)
     except OSError as error:
         raise read_error(path, error) from error
     finally:
         os.close(fd)
-    raise ReadError(
-        path,
-        f"is larger than {MAX_SIZE // 1024 // 1024} MiB, and libvirt would not read it either",
-    )
+    why = f"is larger than {limit // 1024 // 1024} MiB"
+    if limit == MAX_SIZE:
+        why += ", and libvirt would not read it either"
+    raise ReadError(path, why)
 
 
 def read_error(path: str, error: OSError) -> ReadError:

@@ -16,7 +16,7 @@ from lockcfg.errors import ReadError, UsageError
 from lockcfg.frozen import Frozen
 from lockcfg.rules import TABLE
 from lockcfg.rules.rule import Options
-from lockcfg.yamlschema import load_schema, load_yaml, violations
+from lockcfg.yamlschema import load_schema, load_yaml, plain, violations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,9 +26,6 @@ if TYPE_CHECKING:
     from lockcfg.findings import Severity
 
 FILE_NAME: Final = ".lockcfg.yaml"
-
-#: More values than any settings have. A few lines of YAML can stand for billions.
-_MOST: Final = 1_000_000
 
 
 class SettingsWaiver(Frozen):
@@ -173,7 +170,7 @@ def _content(path: str) -> Any:
 
 
 def _settings(path: str, content: Any, root: str) -> Settings:
-    content = {} if content is None else _plain(content, path, [_MOST])
+    content = {} if content is None else plain(content, path)
     for where, message in violations(content, load_schema("settings")):
         raise UsageError(f"{path}: {f'{where}: ' if where else ''}{message}")
     waivers = [
@@ -237,20 +234,3 @@ def _date(path: str, text: str | None) -> datetime.date | None:
         return datetime.date.fromisoformat(text)
     except ValueError:
         raise UsageError(f"{path}: waivers: '{text}' is no date") from None
-
-
-def _plain(content: Any, path: str, left: list[int]) -> Any:
-    """YAML's own dates as the text they were. ``left`` is how many values there may be."""
-    left[0] -= 1
-    if left[0] < 0:
-        raise ReadError(path, "holds too much, or itself")
-    try:
-        if isinstance(content, dict):
-            return {key: _plain(value, path, left) for key, value in content.items()}
-        if isinstance(content, list):
-            return [_plain(value, path, left) for value in content]
-    except RecursionError:
-        raise ReadError(path, "holds too much, or itself") from None
-    if isinstance(content, datetime.date):
-        return content.isoformat()
-    return content

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
     #: file: one document. host: the files of one host together. repository: all hosts.
     #: run: what the linter itself finds out about waivers and baselines.
-    Scope = Literal["file", "host", "repository", "run"]
+    #: alike: hosts of a fleet that are alike. fleet: all of a fleet (:mod:`lockcfg.fleet`).
+    Scope = Literal["file", "host", "repository", "run", "alike", "fleet"]
 
     #: safe: means the same to libvirt, or what was plainly meant. unsafe: a person should look.
     Safety = Literal["safe", "unsafe"]

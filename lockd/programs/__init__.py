@@ -20,6 +20,7 @@ from lockd.wire.message import (
     pack_message,
     pack_reply,
     read_header,
+    unpack_header,
 )
 from lockd.wire.xdr import DecodeError, Reader, signed
 
@@ -54,36 +55,37 @@ class HangUpError(Exception):
 
 def answer(message: bytes, programs: Programs, daemon: object, session: Session, log: Log) -> bytes:
     """The reply to a message; empty where none is due. Raises :class:`HangUpError`."""
-    header = read_header(message)
-    if header.type != CALL:
-        return _answer_other(header, programs, log)
+    _, program, version, number, kind, serial, status = unpack_header(message)
+    if kind != CALL:
+        return _answer_other(read_header(message), programs, log)
     try:
-        procedures = programs.get((header.program, header.version))
+        procedures = programs.get((program, version))
         if procedures is None:
             raise fault(
                 RPC,
                 FROM_RPC,
-                f"Cannot find program {signed(header.program)} version {signed(header.version)}",
+                f"Cannot find program {signed(program)} version {signed(version)}",
             )
-        if header.status:
-            raise fault(RPC, FROM_RPC, f"Unexpected message status {header.status & _UNSIGNED}")
-        procedure = procedures.get(header.procedure)
+        if status:
+            raise fault(RPC, FROM_RPC, f"Unexpected message status {status & _UNSIGNED}")
+        procedure = procedures.get(number)
         if procedure is None:
-            raise fault(RPC, FROM_RPC, f"unknown procedure: {header.procedure}")
+            raise fault(RPC, FROM_RPC, f"unknown procedure: {number}")
         try:
-            return pack_reply(header, procedure(daemon, session, Reader(message, HEADER_SIZE)))
+            payload = procedure(daemon, session, Reader(message, HEADER_SIZE))
         except DecodeError as error:
             log.error(f"client {session.number}: {error}")
             raise fault(RPC, FROM_RPC, "Unable to decode message payload") from None
     except Fault as error:
         log.error(f"client {session.number}: {error.message}")
-        return pack_reply(header, error.pack(), ERROR)
+        return pack_reply(program, version, number, serial, error.pack(), ERROR)
     except HangUpError:
         raise
     except Exception:  # noqa: BLE001 - one call must not end the service of all the others
         log.error(f"client {session.number}: {traceback.format_exc()}")
         internal = fault(INTERNAL_ERROR, FROM_RPC, "the lock daemon has logged an error of its own")
-        return pack_reply(header, internal.pack(), ERROR)
+        return pack_reply(program, version, number, serial, internal.pack(), ERROR)
+    return pack_reply(program, version, number, serial, payload)
 
 
 def _answer_other(header: Header, programs: Programs, log: Log) -> bytes:

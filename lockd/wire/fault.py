@@ -7,7 +7,7 @@ format that belongs to the code, and of a detail; a client gets all three.
 
 from __future__ import annotations
 
-import os
+from os import strerror
 
 from lockd.wire.xdr import pack_int, pack_optional
 
@@ -101,7 +101,7 @@ def fault(code: int, domain: int, detail: str) -> Fault:
 def system_fault(domain: int, what: str, error: OSError) -> Fault:
     """A system call that failed while doing ``what``."""
     number = error.errno or 0
-    message = f"{what}: {os.strerror(number)}"
+    message = f"{what}: {strerror(number)}"
     return Fault(SYSTEM_ERROR, domain, message, ("%s", message), (number, -1))
 
 

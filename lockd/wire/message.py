@@ -47,6 +47,10 @@ class Header(NamedTuple):
     status: int
 
 
+#: The fields of a header without their names: a call needs them a million times.
+unpack_header: Final = _LAYOUT.unpack_from
+
+
 def read_header(message: bytes) -> Header:
     """The header of a message, of which at least :data:`HEADER_SIZE` bytes are there."""
     return Header(*_LAYOUT.unpack_from(message))
@@ -61,9 +65,15 @@ def pack_message(header: Header, payload: bytes = b"") -> bytes:
     )
 
 
-def pack_reply(call: Header, payload: bytes = b"", status: int = OK) -> bytes:
-    """The reply to ``call``."""
-    _, program, version, procedure, _, serial, _ = call
+def pack_reply(
+    program: int,
+    version: int,
+    procedure: int,
+    serial: int,
+    payload: bytes = b"",
+    status: int = OK,
+) -> bytes:
+    """The reply to the call with these numbers."""
     return (
         _LAYOUT.pack(HEADER_SIZE + len(payload), program, version, procedure, REPLY, serial, status)
         + payload

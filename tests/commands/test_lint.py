@@ -18,6 +18,8 @@ from jsonschema import Draft202012Validator
 
 from lockcfg.commands.lint import FORMATS
 from lockcfg.conf.files import KINDS
+from lockcfg.fleet.rules import TABLE as AUDIT_TABLE
+from lockcfg.fleet.rules import audit_rule
 from lockcfg.rules import TABLE, rule_module
 from lockcfg.yamlschema import load_schema
 from tests.conftest import LOCKCFG
@@ -919,10 +921,11 @@ def conforms(output: str, definition: str) -> dict[str, Any]:
 
 
 def test_the_rules(lockcfg: RunLockcfg) -> None:
-    """All of them, one on a line; the same as JSON."""
+    """All of them, and the audit's, one on a line; the same as JSON."""
     result = lockcfg("rules")
     assert result.returncode == 0
     rules = [rule_module(name).RULE for name in TABLE]
+    rules += [audit_rule(name).RULE for name in AUDIT_TABLE]
     lines = result.stdout.splitlines()
     assert len(lines) == len(rules)
     for line, rule in zip(lines, rules, strict=True):

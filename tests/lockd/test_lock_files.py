@@ -227,5 +227,27 @@ def test_no_open_file_description_locks(tmp_path: Path) -> None:
         assert is_locked(engine.lockspace / "disk")
         (lock,) = engine.ask("locks")
         assert lock["kind"] == "posix"
+        other = engine.lockspace / "other"
+        other.hardlink_to(engine.lockspace / "disk")
+        with pytest.raises(CallRefusedError, match="under its other name"):
+            client.acquire("", other, 0)
+        assert is_locked(other)
+        other.unlink()
         client.release(engine.lockspace, "disk")
         assert not os.listdir(engine.lockspace)
+
+
+def test_a_disk_is_never_written(tmp_path: Path) -> None:
+    """Not even one that looks like a lock file of ours."""
+    disk = tmp_path / "disk"
+    disk.write_bytes(b'{"lockd": 1, "host": "elsewhere"}')
+    with Engine(tmp_path) as engine:
+        client = engine.client()
+        client.register("guest", 4242)
+        for _ in range(2):
+            client.acquire("", disk, 0)
+            wait_for(lambda: bool(visible(engine)), "the lock is visible")
+            engine.crash()
+            client.release("", disk)
+        assert disk.read_bytes() == b'{"lockd": 1, "host": "elsewhere"}'
+        assert "user.lockd" not in os.listxattr(disk)

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
-import sys
 import threading
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import lockd
@@ -17,8 +14,10 @@ from lockd.wire.inbox import Inbox
 from lockd.wire.message import CALL, OK, Header, pack_message, read_header
 from tests.lockd.client import ACQUIRE, AUTOCREATE, RELEASE, resource
 from tests.lockd.engine import Engine, wait_for
+from tests.lockd.program import Copy
 
 if TYPE_CHECKING:
+    from pathlib import Path
     from typing import Final
 
 _ROUNDS: Final = 5
@@ -89,32 +88,6 @@ def test_under_load(tmp_path: Path) -> None:
             assert caller.answered == [(serial, OK) for serial in range(1, caller.sent + 1)]
         assert engine.pid == pid
         assert [each["resource"] for each in engine.ask("locks")] == ["held"]
-
-
-class Copy:
-    """A copy of the program that can be changed while it runs."""
-
-    def __init__(self, directory: Path) -> None:
-        self.package = directory / "program/lockd"
-        self.package.parent.mkdir()
-        shutil.copytree(
-            Path(lockd.__file__).parent,
-            self.package,
-            ignore=shutil.ignore_patterns("__pycache__"),
-        )
-
-    @property
-    def command(self) -> list[str]:
-        """How it is started."""
-        program = f"import sys; sys.path.insert(0, {str(self.package.parent)!r})"
-        return [sys.executable, "-B", "-c", f"{program}; from lockd.main import entry; entry()"]
-
-    def change(self, file: str, before: str, after: str) -> None:
-        """Install another version of a file."""
-        path = self.package / file
-        text = path.read_text()
-        assert before in text
-        path.write_text(text.replace(before, after))
 
 
 def test_to_another_version(tmp_path: Path) -> None:

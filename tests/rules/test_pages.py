@@ -9,10 +9,13 @@ from pathlib import Path
 
 import pytest
 
+import lockcfg.fleet.rules
 import lockcfg.rules
+from lockcfg.fleet.rules import TABLE as AUDIT_TABLE
 from lockcfg.rules import TABLE
 
 PROJECT = Path(__file__).parent.parent.parent
+ALL = (*TABLE, *AUDIT_TABLE)
 PAGES = PROJECT / "docs/rules"
 
 
@@ -33,17 +36,24 @@ def test_the_pages_are_up_to_date(made: Path) -> None:
 
 def test_every_rule_has_a_file_a_line_in_the_table_and_a_page() -> None:
     """And nothing else has any of them."""
-    modules = {path.stem for path in Path(lockcfg.rules.__file__).parent.glob("lk*.py")}
-    assert len(set(TABLE)) == len(TABLE)
-    assert set(TABLE) == modules
+    modules = {
+        path.stem
+        for package, names in (
+            (lockcfg.rules.__file__, "lk*.py"),
+            (lockcfg.fleet.rules.__file__ or "", "la*.py"),
+        )
+        for path in Path(package).parent.glob(names)
+    }
+    assert len(set(ALL)) == len(ALL)
+    assert set(ALL) == modules
     pages = {path.name for path in PAGES.iterdir()}
-    assert pages == {"README.md", *(f"{name[:5].upper()}.md" for name in TABLE)}
+    assert pages == {"README.md", *(f"{name[:5].upper()}.md" for name in ALL)}
 
 
 def test_the_catalogue_leads_to_every_page() -> None:
     """Once, in the order of the codes."""
-    links = re.findall(r"^\| \[(LK\d+)\]\(\1\.md\) \|", (PAGES / "README.md").read_text(), re.M)
-    assert links == [name[:5].upper() for name in TABLE]
+    links = re.findall(r"^\| \[(L[KA]\d+)\]\(\1\.md\) \|", (PAGES / "README.md").read_text(), re.M)
+    assert links == [name[:5].upper() for name in ALL]
 
 
 def test_every_link_of_a_page_leads_somewhere() -> None:

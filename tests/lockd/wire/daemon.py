@@ -53,7 +53,7 @@ def make_daemon(log_output: str) -> Daemon:
     return Daemon(
         settings,
         Inheritance({}, None),
-        Keeper("", logging.part("locking.lock_daemon")),
+        Keeper("", logging.part("locking.lock_daemon"), {}, {}),
         logging,
         Names("host", []),
         timeout=0,

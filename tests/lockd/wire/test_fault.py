@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 
 from lockd.wire import fault as faults
 from lockd.wire.fault import Fault, fault, system_fault, unsupported_flags
-from lockd.wire.message import CALL, ERROR, OK, Header, pack_reply, read_header
+from lockd.wire.message import ERROR, OK, pack_reply, read_header
 from tests.lockd.client import Refused, read_refused
 
-CALLED = Header(0, 1, 2, 3, CALL, 4, OK)
+#: Program, version, procedure and serial.
+CALLED = 1, 2, 3, 4
 
 TEXTS = st.binary(max_size=80).map(
     lambda data: data.replace(b"\0", b"").decode("utf-8", "surrogateescape")
@@ -23,7 +24,7 @@ NUMBERS = st.integers(-(1 << 31), (1 << 31) - 1)
 
 def read(error: Fault) -> Refused:
     """What a client finds."""
-    return read_refused(pack_reply(CALLED, error.pack(), ERROR))
+    return read_refused(pack_reply(*CALLED, error.pack(), ERROR))
 
 
 def test_bytes() -> None:
@@ -80,5 +81,5 @@ def test_flags() -> None:
 
 def test_a_reply_says_which_call_it_answers() -> None:
     """Program, version, procedure and serial."""
-    header = read_header(pack_reply(CALLED, b"abcd"))
+    header = read_header(pack_reply(*CALLED, b"abcd"))
     assert header == (32, 1, 2, 3, 1, 4, OK)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import errno
 import itertools
+import os
+from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
 from tests.real.protocol import messages
@@ -16,9 +18,18 @@ from tests.real.protocol.messages import (
     CREATE_LOCKSPACE,
     CREATE_RESOURCE,
     NEW,
-    RELEASE_RESOURCE,
 )
-from tests.real.protocol.steps import Close, Hold, Open, Remove, Seen, Send
+from tests.real.protocol.steps import (
+    LINKS,
+    ROOT,
+    Close,
+    Hold,
+    Open,
+    Remove,
+    Seen,
+    Send,
+    home,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -68,12 +79,35 @@ class Exchange(NamedTuple):
 
 
 class Moment(NamedTuple):
-    """A step, and what came before it: the locks that virtlockd held, and whether lockd had files
-    there that virtlockd had not (``more``)."""
+    """A step, and what came before it: the resources that calls had to do with, that of the step
+    too, as lockspace and name, and whether lockd had files that virtlockd had not (``more``)."""
 
     step: Step
-    locks: tuple[tuple[str, str], ...] = ()
+    home: str
+    resources: frozenset[tuple[bytes, bytes]] = frozenset()
     more: bool = False
+
+    def twice_named(self) -> set[str]:
+        """The files that more than one resource is, by their paths below the play's home."""
+        paths = Counter(map(self._path, self.resources))
+        return {path for path, count in paths.items() if count > 1}
+
+    def _path(self, resource: tuple[bytes, bytes]) -> str:
+        space, name = (text.split(b"\0")[0].decode(errors="replace") for text in resource)
+        path = os.path.normpath(os.path.join(ROOT, f"{space}/{name}" if space else name))
+        path = path.removeprefix(f"{self.home}/")
+        return LINKS.get(path, path)
+
+
+def _resources(step: Step) -> set[tuple[bytes, bytes]]:
+    """What the calls of a step acquire or make."""
+    whole, _ = messages.split(step.data if isinstance(step, Send) else b"")
+    calls = [Exchange(call, None, None) for call in whole]
+    return {
+        (call.strings[0], call.strings[1])
+        for call in calls
+        if call.procedure in {ACQUIRE_RESOURCE, CREATE_RESOURCE} and len(call.strings) == 2
+    }
 
 
 class Allowed(NamedTuple):
@@ -116,20 +150,14 @@ def _is_the_same_disk(exchange: Exchange) -> bool:
 
 
 def _with_what_another_name_loses(moment: Moment, theirs: Seen, ours: Seen) -> Seen:
-    """virtlockd opens and closes the file once more, which takes the lock off it."""
-    if not isinstance(moment.step, Send):
-        return ours
-    whole, _ = messages.split(moment.step.data)
-    called = {Exchange(call, None, None).procedure for call in whole}
+    """virtlockd opens and closes the file once more, or removes it, and the lock goes with it."""
     lost = set(ours.locks) - set(theirs.locks)
-    if (
-        called & {ACQUIRE_RESOURCE, CREATE_RESOURCE}
-        and RELEASE_RESOURCE not in called
-        and (lost <= set(moment.locks) or len(whole) > 1)
-        and set(theirs.locks) < set(ours.locks)
-    ):
-        return ours._replace(locks=theirs.locks)
-    return ours
+    paths = {path for path, _ in lost}
+    if not set(theirs.locks) < set(ours.locks) or not paths <= moment.twice_named():
+        return ours
+    there = {file[0] for file in theirs.files}
+    files = tuple(file for file in ours.files if file[0] in there or file[0] not in paths)
+    return ours._replace(locks=theirs.locks, files=files)
 
 
 def _has_nul(exchange: Exchange) -> bool:
@@ -282,7 +310,7 @@ def _is_answer(call: bytes, answer: bytes) -> bool:
 def compare(play: Play, theirs: Transcript, ours: Transcript) -> Verdict:
     """Compare what was seen of virtlockd with what was seen of lockd."""
     met: set[str] = set()
-    moment = Moment(Open(0))
+    moment = Moment(Open(0), home(play.number))
     connections: dict[int, _Connection] = {}
     steps = zip(play.steps, theirs.seen, ours.seen, strict=False)
     for number, (step, before, after) in enumerate(steps):
@@ -293,7 +321,7 @@ def compare(play: Play, theirs: Transcript, ours: Transcript) -> Verdict:
                 connections[connection].send(step.data)
             case Close(connection, half=False):
                 connections.pop(connection, None)
-        moment = moment._replace(step=step)
+        moment = moment._replace(step=step, resources=moment.resources | _resources(step))
         allowed = _allowed(moment, before, after, connections)
         if isinstance(allowed, str):
             return Verdict(number, f"{step_in_words(step)}\n{allowed}", frozenset(met))
@@ -302,7 +330,7 @@ def compare(play: Play, theirs: Transcript, ours: Transcript) -> Verdict:
         if parted:
             return Verdict(number, met=frozenset(met))
         more = {file[0] for file in after.files} - {file[0] for file in before.files}
-        moment = Moment(step, before.locks, bool(more))
+        moment = moment._replace(more=bool(more))
         for connection in before.closed:
             connections.pop(connection, None)
         if isinstance(step, Hold | Remove) and before.files != after.files:

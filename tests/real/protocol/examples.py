@@ -72,7 +72,7 @@ EXAMPLES: Final[Mapping[str, Play]] = {
     "The holder is in the lock file": _play(
         *_client(_acquire(f"{_HOME}/a", "r0", _AUTOCREATE)),
         # It takes lockd a moment, and these calls take longer.
-        *[Send(0, (message(CREATE_LOCKSPACE, string("")),))] * 30,
+        *[Send(0, (message(CREATE_LOCKSPACE, string("")),))] * 8,
     ),
     "Files of released locks": _play(
         *_client(_acquire(f"{_HOME}/a", "r0", _AUTOCREATE), _release(f"{_HOME}/a", "r0"))

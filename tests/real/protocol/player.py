@@ -55,6 +55,9 @@ LOG: Final = "/run/daemon.log"
 # From here on are those of the daemon and what it starts: below those of the plays.
 _OTHER_PIDS: Final = 100
 
+# How often to try for a pid that somebody else was given.
+_ATTEMPTS: Final = 20
+
 _START_SECONDS: Final = 20
 _HANG_SECONDS: Final = 15
 
@@ -143,15 +146,22 @@ class Process:
 
     def __init__(self, number: int) -> None:
         self._control, theirs = socket.socketpair()
-        _next_pid(number)
-        self.number: Final = os.fork()
+        self.number: Final = number
+        for _ in range(_ATTEMPTS):
+            _next_pid(number)
+            child = os.fork()
+            if not child:
+                signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+                self._serve(theirs)
+            if child == number:
+                break
+            # The daemon started a thread at that moment.
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+        else:
+            raise TroubleError(f"the play's pid {number} is not to be had")
         _next_pid(_OTHER_PIDS)
-        if not self.number:
-            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            self._serve(theirs)
         theirs.close()
-        if self.number != number:
-            raise TroubleError(f"the play's pid {number} was not free")
 
     @staticmethod
     def _serve(control: socket.socket) -> NoReturn:

@@ -29,7 +29,7 @@ VIRTLOCKD: Final = "virtlockd"
 LOCKD: Final = Path(sys.executable).parent / "lockd"
 
 #: How many plays virtlockd plays against itself.
-CONTROLS: Final = 40
+CONTROLS: Final = 25
 
 #: How many differences are made as short as they get; that takes seconds each.
 SHRUNK: Final = 3

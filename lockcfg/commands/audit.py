@@ -1,0 +1,241 @@
+"""``lockcfg audit``: which hosts of a fleet exclude each other."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from contextlib import contextmanager
+
+from lockcfg.errors import LockcfgError, UsageError
+from lockcfg.findings import SEVERITIES
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable, Iterator
+    from typing import TextIO
+
+    from lockcfg.fleet.fleet import Fleet
+    from lockcfg.fleet.policy import Policy
+    from lockcfg.fleet.result import AuditResult
+    from lockcfg.fleet.store import Store
+
+SUMMARY = "find out which hosts of a fleet exclude each other"
+DESCRIPTION = """\
+Read snapshots of hosts ('lockcfg collect') and say which hosts keep each other's guests from
+writing the same disks, why, and what is wrong. PATH is a snapshot, a directory or an archive of
+them, JSON lines (- is standard input), a fleet store that --partial made, or a repository in which
+each host has a directory with libvirt's files; then what only a live host can tell is unknown.
+
+The exit status is 0 where nothing is found that counts, 1 where something is, 2 for wrong usage or
+a wrong policy, 3 where no audit could be made; it does not depend on the format. What is unknown
+is a warning, and never fine.
+"""
+EXAMPLES = (
+    ("lockcfg audit snapshots", "the lock domains of a fleet, and what is wrong"),
+    ("lockcfg audit --policy fleet.yaml --format json snapshots", "for a program"),
+    ("lockcfg audit --write-policy fleet.yaml snapshots", "a first policy, from what is there"),
+    ("lockcfg audit --partial site1.fleet snapshots/site1", "a part of the work"),
+    ("lockcfg audit --merge site1.fleet site2.fleet", "and the parts together"),
+)
+
+FORMATS = ("text", "json", "junit", "sarif")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """See :mod:`lockcfg.main`."""
+    parser.add_argument("paths", nargs="+", metavar="PATH", help="where the snapshots are")
+    judge = parser.add_argument_group("what to judge by")
+    add_policy(judge)
+    judge.add_argument(
+        "--write-policy", metavar="FILE", help="write a first policy from what is there"
+    )
+    split = parser.add_argument_group("splitting the work")
+    split.add_argument(
+        "--partial", metavar="FILE", help="write a fleet store of the snapshots, and no report"
+    )
+    split.add_argument(
+        "--merge", action="store_true", help="every PATH is a fleet store that --partial wrote"
+    )
+    output = parser.add_argument_group("output")
+    output.add_argument("--format", choices=FORMATS, default="text", help="(default: text)")
+    output.add_argument(
+        "--json", dest="format", action="store_const", const="json", help="--format json"
+    )
+    output.add_argument("--output-file", metavar="FILE", help="write there instead")
+    output.add_argument(
+        "--fail-level",
+        choices=SEVERITIES,
+        default="warning",
+        help="the least severity that makes the exit status 1 (default: warning)",
+    )
+
+
+def add_policy(group: argparse._ArgumentGroup) -> None:
+    """The arguments that say what to judge by, which 'lockcfg plan' has too."""
+    group.add_argument("--policy", metavar="FILE", help="the policy (fleet.yaml)")
+    group.add_argument(
+        "--max-age",
+        type=float,
+        metavar="HOURS",
+        help="how old facts may be (default: what the policy says, or 24)",
+    )
+    group.add_argument(
+        "--now",
+        type=int,
+        metavar="SECONDS",
+        help="the time to count ages from, since the epoch (default: now)",
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """See :mod:`lockcfg.main`."""
+    from importlib.metadata import version
+
+    from lockcfg.fleet.audit import audit_of, read_fleet
+
+    _check_usage(arguments)
+    policy = policy_of(arguments)
+    if arguments.partial is not None:
+        return _write_store(arguments)
+    with surveyed(arguments) as store:
+        fleet = read_fleet(
+            store, now=now_of(arguments), policy=policy, max_age=max_age_of(arguments)
+        )
+    if arguments.write_policy is not None:
+        return _write_policy(fleet, arguments.write_policy)
+    return _report(audit_of(fleet, version=version("lockcfg")), arguments)
+
+
+def _check_usage(arguments: argparse.Namespace) -> None:
+    """Refuse what makes no sense, before anything is read. Raises UsageError."""
+    from lockcfg.fleet.store import is_store
+
+    if arguments.partial is not None and (arguments.merge or arguments.write_policy):
+        raise UsageError("--partial writes a fleet store and does nothing else")
+    if arguments.write_policy is not None and arguments.policy is not None:
+        raise UsageError("--write-policy makes a first policy, and there is one: --policy")
+    check_paths(arguments)
+    for path in arguments.paths:
+        if arguments.merge and not is_store(path):
+            raise UsageError(f"{path} is no fleet store", help="--partial makes one")
+
+
+def check_paths(arguments: argparse.Namespace) -> None:
+    """Raise :class:`UsageError` for a path that is not there, or time that makes no sense."""
+    for path in arguments.paths:
+        if path != "-" and not os.path.lexists(path):
+            raise UsageError(f"{path}: there is no such file or directory")
+    if arguments.paths.count("-") > 1:
+        raise UsageError("standard input can be read once")
+    if arguments.max_age is not None and not 0 <= arguments.max_age < 1e9:
+        raise UsageError("--max-age: not a number of hours")
+    if arguments.now is not None and not 0 <= arguments.now < 2**40:
+        raise UsageError("--now: not a number of seconds")
+
+
+def policy_of(arguments: argparse.Namespace) -> Policy | None:
+    """The policy that the arguments name."""
+    if arguments.policy is None:
+        return None
+    from lockcfg.fleet.policy import load_policy
+
+    return load_policy(arguments.policy)
+
+
+def now_of(arguments: argparse.Namespace) -> int:
+    """The time of the audit."""
+    return int(time.time()) if arguments.now is None else int(arguments.now)
+
+
+def max_age_of(arguments: argparse.Namespace) -> int | None:
+    """How old facts may be in seconds, if the arguments say."""
+    return None if arguments.max_age is None else round(arguments.max_age * 3600)
+
+
+@contextmanager
+def surveyed(arguments: argparse.Namespace) -> Iterator[Store]:
+    """A store of all that the arguments name."""
+    from lockcfg.fleet.store import Store, is_store
+    from lockcfg.fleet.survey import survey
+
+    paths = arguments.paths
+    if len(paths) == 1 and paths[0] != "-" and os.path.isfile(paths[0]) and is_store(paths[0]):
+        store = Store.open(paths[0])
+    else:
+        store = Store.create()
+        _with_progress(lambda progress: survey(paths, store, progress=progress))
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+def _with_progress(work: Callable[[Callable[[int], None] | None], None]) -> None:
+    if sys.stderr is None or not sys.stderr.isatty():
+        work(None)
+        return
+
+    def show(hosts: int) -> None:
+        sys.stderr.write(f"\r{hosts} hosts")
+        sys.stderr.flush()
+
+    try:
+        work(show)
+    finally:
+        sys.stderr.write("\r\x1b[K")
+
+
+def _write_store(arguments: argparse.Namespace) -> int:
+    from lockcfg.fleet.store import Store, keep
+    from lockcfg.fleet.survey import survey
+    from lockcfg.report import terminal
+
+    draft = keep(arguments.partial)
+    try:
+        store = Store.create(draft)
+        _with_progress(lambda progress: survey(arguments.paths, store, progress=progress))
+        hosts, problems = store.count("host"), store.count("problem")
+        store.close()
+        os.replace(draft, arguments.partial)
+    finally:
+        if os.path.exists(draft):
+            os.unlink(draft)
+    terminal.stderr().line(f"{hosts} snapshots read, {problems} could not be")
+    return 0
+
+
+def _write_policy(fleet: Fleet, path: str) -> int:
+    from lockcfg.conf.save import Write, save
+    from lockcfg.fleet.propose import proposed_policy
+    from lockcfg.report import terminal
+
+    if os.path.lexists(path):
+        raise UsageError(f"{path} is there already", help="a policy is not overwritten")
+    save([Write(os.path.abspath(path), None, proposed_policy(fleet).encode(), 0o644)])
+    terminal.stdout().line(f"written to {terminal.escape(path)}: read it, and correct it")
+    return 0
+
+
+def _report(result: AuditResult, arguments: argparse.Namespace) -> int:
+    from lockcfg.report.audit import render_audit
+
+    with _output(arguments) as stream:
+        render_audit(result, arguments.format, stream)
+    level = SEVERITIES.index(arguments.fail_level)
+    return int(any(SEVERITIES.index(each.severity) <= level for each in result.counted))
+
+
+@contextmanager
+def _output(arguments: argparse.Namespace) -> Iterator[TextIO]:
+    """Where the report goes."""
+    path = arguments.output_file
+    if not path:
+        yield sys.stdout
+        return
+    try:
+        with open(path, "w", encoding="utf-8", errors="backslashreplace") as stream:
+            yield stream
+    except OSError as error:
+        raise LockcfgError(f"{path}: {error.strerror}") from error

@@ -1,0 +1,44 @@
+"""``lockcfg collect``: a snapshot of this host."""
+
+from __future__ import annotations
+
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+
+SUMMARY = "write what decides locking on this host, for an audit"
+DESCRIPTION = """\
+Write a snapshot of this host: libvirt's files (without passwords), the mounts that hold locks and
+disks, what a scratch lock there did, the daemons and guests with their disks. It changes nothing
+but the scratch locks, which it removes, and is done in seconds.
+
+A host needs nothing for it but Python 3.6: --print-collector prints the program, which is one file.
+Run it as root, or some of it stays unknown. The snapshots of a fleet are for 'lockcfg audit'.
+"""
+EXAMPLES = (
+    ("lockcfg collect --output kvm01.json", "a snapshot of this host"),
+    ("lockcfg collect --print-collector > collect.py", "the program for the other hosts"),
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """See :mod:`lockcfg.main`."""
+    from lockcfg.fleet import collector
+
+    collector.add_arguments(parser)
+    parser.add_argument(
+        "--print-collector", action="store_true", help="print the program and collect nothing"
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """See :mod:`lockcfg.main`."""
+    from lockcfg.fleet import collector
+
+    if arguments.print_collector:
+        with open(collector.__file__, encoding="utf-8") as file:
+            sys.stdout.write(file.read())
+        return 0
+    return collector.run(arguments)

@@ -1,0 +1,61 @@
+"""``lockcfg plan``: the safe order of changes from here to the policy."""
+
+from __future__ import annotations
+
+from lockcfg.commands.arguments import add_json
+from lockcfg.commands.audit import (
+    add_policy,
+    check_paths,
+    max_age_of,
+    now_of,
+    policy_of,
+    surveyed,
+)
+from lockcfg.errors import UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+
+SUMMARY = "the safe order of changes that makes a fleet what its policy says"
+DESCRIPTION = """\
+Read snapshots of hosts, as 'lockcfg audit' does, and a policy, and print what is to be changed on
+which hosts and in which order: what every host needs before anything takes effect, when no guest
+may be started because hosts of the old and of the new kind do not exclude each other, what to
+restart, and which guests go on under their old locks. It changes nothing.
+
+The exit status is 0 where nothing is to be done, 1 where something is.
+"""
+EXAMPLES = (("lockcfg plan --policy fleet.yaml snapshots", "what to do, step by step"),)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """See :mod:`lockcfg.main`."""
+    parser.add_argument("paths", nargs="+", metavar="PATH", help="where the snapshots are")
+    add_policy(parser.add_argument_group("what to judge by"))
+    add_json(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """See :mod:`lockcfg.main`."""
+    from lockcfg.fleet.fleet import load_fleet
+    from lockcfg.fleet.plan import plan_of
+    from lockcfg.report.audit.plan import write_json, write_text
+
+    if arguments.policy is None:
+        raise UsageError(
+            "--policy is missing: there is no plan without an aim",
+            help="'lockcfg audit --write-policy fleet.yaml' makes a first one",
+        )
+    check_paths(arguments)
+    policy = policy_of(arguments)
+    with surveyed(arguments) as store:
+        fleet = load_fleet(
+            store, now=now_of(arguments), policy=policy, max_age=max_age_of(arguments)
+        )
+        steps = plan_of(fleet)
+    if arguments.json:
+        write_json(steps, fleet.missing)
+    else:
+        write_text(steps, fleet.missing)
+    return int(bool(steps))

@@ -1,0 +1,339 @@
+"""The audit: a store goes in, a finished result comes out."""
+
+from __future__ import annotations
+
+from lockcfg.findings import SEVERITIES
+from lockcfg.fleet.disks import judge_disks
+from lockcfg.fleet.fleet import load_fleet
+from lockcfg.fleet.matrix import columns_of, odd_columns
+from lockcfg.fleet.result import (
+    AuditFinding,
+    AuditResult,
+    DomainRow,
+    GroupRow,
+    Problem,
+    ProfileRow,
+    RuleInfo,
+    Verdict,
+    Waived,
+)
+from lockcfg.fleet.rules import TABLE, audit_rule, means
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from typing import Final
+
+    from lockcfg.findings import Severity
+    from lockcfg.fleet.fleet import Cell, Fleet
+    from lockcfg.fleet.policy import Policy
+    from lockcfg.fleet.rules.observation import Observation
+    from lockcfg.fleet.store import Store
+    from lockcfg.rules.rule import Rule
+
+    #: What hosts of one row of the matrix have in common: columns, whether known, the worst.
+    _Look = tuple[tuple[tuple[str, str], ...], bool, Severity | None]
+
+#: Where the manual of a rule is, in the project's documentation.
+RULE_URL: Final = "docs/rules/{code}.md"
+
+#: The rules that are about waivers, and run when the others are done.
+_OF_WAIVERS: Final = ("la502_waiver_expired", "la503_waiver_unneeded")
+
+#: How good a reach is: the worst is shown first.
+_REACHES: Final = {"no": 0, "unknown": 1, "yes": 2}
+
+
+def read_fleet(
+    store: Store, *, now: int, policy: Policy | None = None, max_age: int | None = None
+) -> Fleet:
+    """The fleet in ``store``, with its disks judged. ``now`` is in seconds since the epoch,
+    ``max_age`` how old facts may be in seconds, where that is not for the policy to say."""
+    from lockcfg.fleet.uses import Use
+
+    fleet = load_fleet(store, now=now, policy=policy, max_age=max_age)
+    ways = {number: Use.from_json(text) for number, text in store.ways()}
+    fleet.disks = list(judge_disks(store.shared_disks(), fleet.places, ways))
+    fleet.problems = [Problem(*row) for row in store.problems()]
+    return fleet
+
+
+def audit_of(fleet: Fleet, *, version: str = "") -> AuditResult:
+    """The result of an audit of ``fleet``."""
+    findings = _Findings(fleet)
+    for name in TABLE:
+        if name not in _OF_WAIVERS:
+            findings.run(name)
+    findings.waive()
+    for name in _OF_WAIVERS:
+        findings.run(name)
+    done = findings.sorted()
+    worst = _worst_of(done)
+    hosts = sorted(
+        {host for cell in fleet.cells for host in cell.hosts}.union(
+            fleet.missing, (problem.host for problem in fleet.problems if problem.host)
+        )
+    )
+    unknown = sorted(findings.unknown)
+    return AuditResult(
+        version=version,
+        now=fleet.now,
+        policy=fleet.policy.path if fleet.policy else "",
+        verdict=_verdict(fleet, done, hosts, unknown, more=findings.uncertain),
+        hosts=hosts,
+        unknown=unknown,
+        groups=_group_rows(fleet, worst),
+        domains=_domain_rows(fleet),
+        disks=sorted(
+            fleet.disks,
+            key=lambda disk: (_REACHES[disk.safe], not disk.written, disk.name),
+        ),
+        profiles=_profile_rows(fleet, worst, findings.unknown),
+        findings=done,
+        problems=fleet.problems,
+        notes=_notes(fleet),
+        rules=_infos(),
+    )
+
+
+class _Findings:
+    """What the rules say, gathered: the same said of several hosts is one finding."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        self._fleet = fleet
+        self._hosts: dict[tuple[object, ...], list[str]] = {}
+        self._done: list[AuditFinding] = []
+        self.unknown: set[str] = set()
+        #: Whether something was left unknown that is about no host in particular.
+        self.uncertain = False
+
+    def run(self, name: str) -> None:
+        """Run a rule."""
+        module = audit_rule(name)
+        rule = module.RULE
+        if rule.scope == "fleet":
+            for observation in module.check(self._fleet):
+                self._add(rule, observation, observation.group, observation.hosts or ())
+        else:
+            for cell in self._fleet.cells:
+                for observation in module.check(cell):
+                    hosts = cell.hosts if observation.hosts is None else observation.hosts
+                    self._add(rule, observation, cell.group, hosts)
+        self._done += [
+            AuditFinding(
+                rule.code,
+                rule.name,
+                severity,  # type: ignore[arg-type]
+                message,  # type: ignore[arg-type]
+                sorted(set(hosts)),
+                group=group,  # type: ignore[arg-type]
+                reasons=reasons,  # type: ignore[arg-type]
+                help=advice,  # type: ignore[arg-type]
+            )
+            for (severity, message, group, reasons, advice), hosts in self._hosts.items()
+        ]
+        self._hosts.clear()
+
+    def _add(self, rule: Rule, observation: Observation, group: str, hosts: Sequence[str]) -> None:
+        severity = observation.severity or rule.severity
+        key = (severity, observation.message, group, observation.reasons, observation.help)
+        self._hosts.setdefault(key, []).extend(hosts)
+        if observation.unknown:
+            self.unknown.update(hosts)
+            self.uncertain |= not hosts
+
+    def waive(self) -> None:
+        """Take what the policy waives out of what counts."""
+        policy = self._fleet.policy
+        for waiver in policy.waivers if policy else ():
+            expired = waiver.has_expired(self._fleet.now)
+            covered: set[str] = set()
+            found = False
+            result: list[AuditFinding] = []
+            for finding in self._done:
+                hosts = (
+                    [host for host in finding.hosts if host in waiver.hosts]
+                    if finding.waived is None and means(waiver.rule, finding.code, finding.rule)
+                    else []
+                )
+                if not hosts:
+                    result.append(finding)
+                    continue
+                found = True
+                covered.update(hosts)
+                if expired:
+                    result.append(finding)
+                    continue
+                until = waiver.until.isoformat() if waiver.until else ""
+                rest = [host for host in finding.hosts if host not in waiver.hosts]
+                result.append(finding.replace(hosts=hosts, waived=Waived(waiver.reason, until)))
+                if rest:
+                    result.append(finding.replace(hosts=rest))
+            self._done = result
+            if expired and found:
+                self._fleet.expired.append((waiver, tuple(sorted(covered))))
+            elif not found:
+                self._fleet.unneeded.append(waiver)
+
+    def sorted(self) -> list[AuditFinding]:
+        """All findings, the worst first."""
+        return sorted(
+            self._done,
+            key=lambda finding: (
+                finding.waived is not None,
+                SEVERITIES.index(finding.severity),
+                finding.code,
+                finding.group,
+                finding.message,
+                finding.reasons,
+                finding.hosts,
+            ),
+        )
+
+
+def _worst_of(findings: Iterable[AuditFinding]) -> dict[str, Severity]:
+    """The worst that is said of each host of which anything is."""
+    worst: dict[str, Severity] = {}
+    for finding in findings:  # the worst come first
+        if finding.waived is None:
+            for host in finding.hosts:
+                worst.setdefault(host, finding.severity)
+    return worst
+
+
+def _worst(hosts: Iterable[str], worst: Mapping[str, Severity]) -> Severity | None:
+    found = {worst[host] for host in hosts if host in worst}
+    return min(found, key=SEVERITIES.index) if found else None
+
+
+def _verdict(
+    fleet: Fleet,
+    findings: Sequence[AuditFinding],
+    hosts: Sequence[str],
+    unknown: Sequence[str],
+    *,
+    more: bool,
+) -> Verdict:
+    """The verdict. Findings that are waived do not count; what is unknown is never fine."""
+    errors = [f for f in findings if f.severity == "error" and f.waived is None]
+    if not hosts:
+        return Verdict("unknown", "There is no host to judge.")
+    if errors:
+        wrong = {host for finding in errors for host in finding.hosts}
+        disks = sum(disk.safe == "no" for disk in fleet.disks)
+        text = f"Not safe: {_count(len(wrong), 'host')} of {len(hosts)} with errors"
+        if disks:
+            text += f", {_count(disks, 'disk')} that two guests could write at once"
+        return Verdict("unsafe", f"{text}.")
+    if unknown or more:
+        what = _count(len(unknown), "host") if unknown else "something"
+        return Verdict(
+            "unknown",
+            f"Nothing wrong was found, but not enough is known of {what} to call it safe.",
+        )
+    return Verdict(
+        "safe", f"Safe: all {len(hosts)} hosts exclude each other where they share disks."
+    )
+
+
+def _group_rows(fleet: Fleet, worst: Mapping[str, Severity]) -> list[GroupRow]:
+    return [
+        GroupRow(
+            group.name,
+            hosts := group.hosts,
+            group.storages,
+            inferred=group.inferred,
+            worst=_worst(hosts, worst),
+        )
+        for group in fleet.groups
+    ]
+
+
+def _domain_rows(fleet: Fleet) -> list[DomainRow]:
+    """The domains, those that reach least first."""
+    rows = [
+        DomainRow(
+            group.name,
+            domain.kind,
+            domain.mode,
+            domain.key,
+            domain.reach,
+            domain.where,
+            sorted(host for cell in cells for host in cell.hosts),
+        )
+        for group in fleet.groups
+        for kind in group.kinds
+        for domain, cells in group.domains(kind, fleet.twofold)
+    ]
+    return sorted(
+        rows,
+        key=lambda row: (row.group, _KIND_ORDER[row.kind], _REACHES[row.reach], row.mode, row.key),
+    )
+
+
+_KIND_ORDER: Final = {"image": 0, "block": 1, "lvm": 2, "scsi": 3, "lease": 4}
+
+
+def _profile_rows(
+    fleet: Fleet, worst: Mapping[str, Severity], unknown: set[str]
+) -> list[ProfileRow]:
+    """The rows of the matrix: hosts of a group whose settings look alike, worst first."""
+    rows: list[ProfileRow] = []
+    for group in fleet.groups:
+        usual = odd_columns(group)
+        by_look: dict[_Look, tuple[dict[str, str], list[str]]] = {}
+        for cell in group.cells:
+            columns = columns_of(cell)
+            for known, severity, hosts in _apart(cell, worst, unknown):
+                look = (tuple(columns.items()), known, severity)
+                by_look.setdefault(look, (columns, []))[1].extend(hosts)
+        for (_, known, severity), (columns, hosts) in by_look.items():
+            odd = [name for name in columns if name in usual and columns[name] != usual[name]]
+            rows.append(
+                ProfileRow(group.name, columns, sorted(hosts), odd=odd, known=known, worst=severity)
+            )
+    return sorted(
+        rows,
+        key=lambda row: (
+            row.group,
+            SEVERITIES.index(row.worst) if row.worst else len(SEVERITIES),
+            row.known,
+            row.hosts[0],
+        ),
+    )
+
+
+def _apart(
+    cell: Cell, worst: Mapping[str, Severity], unknown: set[str]
+) -> Iterable[tuple[bool, Severity | None, list[str]]]:
+    """The hosts of a cell by what is said of them."""
+    by_state: dict[tuple[bool, Severity | None], list[str]] = {}
+    for host in cell.hosts:
+        by_state.setdefault((host not in unknown, worst.get(host)), []).append(host)
+    return [(*state, hosts) for state, hosts in by_state.items()]
+
+
+def _notes(fleet: Fleet) -> list[str]:
+    notes: list[str] = []
+    if fleet.policy is not None:
+        ungrouped = sum(len(cell.hosts) for cell in fleet.cells if not cell.group)
+        if ungrouped:
+            notes.append(f"{_count(ungrouped, 'host')} in no group of the policy")
+    else:
+        notes.append("groups were inferred from the shared file systems that disks are on")
+    return notes
+
+
+def _infos() -> list[RuleInfo]:
+    infos: list[RuleInfo] = []
+    for name in TABLE:
+        module = audit_rule(name)
+        rule = module.RULE
+        summary = (module.__doc__ or "").partition("\n")[0]
+        url = RULE_URL.format(code=rule.code)
+        infos.append(RuleInfo(rule.code, rule.name, rule.severity, summary, url))
+    return infos
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}{'' if number == 1 else 's'}"

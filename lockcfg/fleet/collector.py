@@ -1,0 +1,753 @@
+#!/usr/bin/env python3
+"""Write what decides the disk locking of this host as one JSON document, a snapshot.
+
+This file stands alone: it needs Python 3.6 and its standard library and nothing else, so it can
+be copied to a host and run there. It needs root only for what only root may read, and says what
+it could not read. It changes nothing: in each directory that holds locks or disks it makes one
+scratch file, locks it, and removes it (``--no-probe``: not even that). Whatever hangs, such as a
+file system whose server is gone, is given up after a few seconds. Nothing is interpreted here:
+the configuration files go into the snapshot as they are, without passwords.
+
+The document is described by ``schemas/snapshot.schema.json``. Each of its members stands on a
+line of its own, so that what many hosts have in common is the same bytes.
+"""
+
+import argparse
+import contextlib
+import errno
+import fcntl
+import grp
+import hashlib
+import json
+import os
+import pwd
+import re
+import select
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree as ElementTree
+from functools import partial
+from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Set, Tuple
+
+FORMAT = "lockcfg-snapshot"
+VERSION = 1
+
+#: libvirt's files that decide the locking, by base name.
+FILES = ("qemu.conf", "qemu-lockd.conf", "libxl.conf", "libxl-lockd.conf", "virtlockd.conf")
+
+#: libvirt reads no configuration file that is larger, in bytes.
+MAX_FILE = 10 * 1024 * 1024
+
+#: A guest's description that is larger is none, in bytes.
+MAX_GUEST = 4 * 1024 * 1024
+
+#: How long one directory, one device, one command may take, and all of it, in seconds.
+PATIENCE = 3.0
+DEADLINE = 20.0
+
+#: The programs that libvirt asks for the names of block devices.
+LVS = ("lvs", "--noheadings", "--unbuffered", "--nosuffix", "--options", "uuid")
+SCSI_ID = "/lib/udev/scsi_id"
+SCSI_ID_ARGUMENTS = ("--replace-whitespace", "--whitelisted", "--device")
+
+#: Who reads the files, and who holds the locks.
+DAEMONS = ("libvirtd", "virtqemud", "virtxend", "virtlockd", "lockd", "sanlock")
+
+#: A setting whose name sounds like a secret, and its value: up to its end, or that of the line.
+#: In a comment, where people keep such settings too, all that is behind the name.
+SECRET = re.compile(
+    r"""(?P<name>(?:(?:^|(?<=[;\r]))[ \t]*|(?:^|(?<=[ \t]))\#[^\r\n]*?)
+        \b[A-Za-z0-9_]*(?:pas+w|pwd|psw|secret)[A-Za-z0-9_]*(?:[ \t]*=)?[ \t]*)
+        (?P<value>\"\"\"(?:.|\n)*?(?:\"\"\"|\Z)|\[[^\]]*(?:\]|\Z)|[^\r\n]+)""",
+    re.IGNORECASE | re.VERBOSE | re.MULTILINE,
+)
+REMOVED = '"removed"'
+
+#: A lockspace directory that a file may name. Which one is in force is for others to say.
+LOCKSPACE = re.compile(
+    r"^[ \t]*(?:file|lvm|scsi)_lockspace_dir[ \t]*=[ \t]*(\"\"\"|\"|')(/.*?)\1", re.MULTILINE
+)
+
+#: Of a mount, what is about this host and not about the mount.
+OWN_OPTIONS = ("clientaddr=", "user_id=", "group_id=", "size=", "nr_inodes=", "fd=", "pgrp=")
+
+Json = Dict[str, Any]
+
+
+class Collector:
+    """Collects a snapshot. ``etc``, ``run`` and ``lib`` are where libvirt keeps its files."""
+
+    def __init__(
+        self,
+        etc: str = "/etc/libvirt",
+        run: str = "/run/libvirt",
+        probe: bool = True,
+        progress: bool = False,
+    ) -> None:
+        self.etc = etc
+        self.run = run
+        self.probe = probe
+        self.progress = progress
+        self.end = time.monotonic() + DEADLINE
+        self.mounts = _mounts()
+        self.texts: Dict[str, str] = {}
+        self.incomplete: List[str] = []
+
+    def snapshot(self, name: Optional[str] = None) -> Json:
+        """The snapshot of this host, called ``name`` or as the host calls itself."""
+        files: Json = {}
+        changed: Dict[str, int] = {}
+        for base in FILES:
+            files[base], when = self.file(base)
+            if when is not None:
+                changed[base] = when
+        tools = {"lvs": _which("lvs") is not None, "scsi_id": os.access(SCSI_ID, os.X_OK)}
+        guests = self.guests()
+        self.devices(guests, tools)
+        directories, identities = self.directories(guests)
+        document: Json = {"format": FORMAT, "version": VERSION}
+        document["collector"] = {
+            "privileged": os.geteuid() == 0,
+            "probe": self.probe,
+            "incomplete": sorted(set(self.incomplete)),
+        }
+        document.update(files)
+        document["tools"] = tools
+        document["versions"] = _versions()
+        document["directories"] = directories
+        document["host"] = {
+            "name": name or socket.gethostname(),
+            "machine_id": _line("/etc/machine-id"),
+            "boot_id": _line("/proc/sys/kernel/random/boot_id"),
+            "taken": int(time.time()),
+        }
+        document["daemons"] = _daemons()
+        document["changed"] = changed
+        document["identities"] = identities
+        document["guests"] = guests
+        return document
+
+    # The files
+
+    def file(self, base: str) -> Tuple[Json, Optional[int]]:
+        """One of libvirt's files, and when it was changed."""
+        path = os.path.join(self.etc, base)
+        told: Json = {"path": path}
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+        except OSError as error:
+            if error.errno != errno.ENOENT or os.path.islink(path):
+                told["error"] = _reason(error)
+            return told, None
+        try:
+            status = os.fstat(descriptor)
+            told.update(_ownership(status))
+            label = _label(path)
+            if label:
+                told["label"] = label
+            if not stat.S_ISREG(status.st_mode):
+                told["error"] = "is not a regular file"
+            else:
+                with os.fdopen(os.dup(descriptor), "rb") as stream:
+                    raw = stream.read(MAX_FILE + 1)
+                if len(raw) > MAX_FILE:
+                    told["error"] = "is larger than libvirt reads"
+                else:
+                    told.update(_text(raw))
+                    self.texts[base] = told["text"]
+        except OSError as error:
+            told["error"] = _reason(error)
+            return told, None
+        finally:
+            os.close(descriptor)
+        return told, int(status.st_mtime)
+
+    # Guests
+
+    def guests(self) -> List[Json]:
+        """The guests that are defined or running, by name."""
+        found: Dict[str, Json] = {}
+        for driver in ("qemu", "libxl"):
+            for directory, running in (
+                (os.path.join(self.etc, driver), False),
+                (os.path.join(self.run, driver), True),
+            ):
+                for path in self._descriptions(directory):
+                    guest = self._guest(path, driver, running)
+                    if guest is not None:
+                        # What runs counts, not what is written down for the next start.
+                        found[guest["uuid"] or guest["name"]] = guest
+        return sorted(found.values(), key=lambda guest: (guest["name"], guest["uuid"]))
+
+    def _descriptions(self, directory: str) -> List[str]:
+        try:
+            names = sorted(name for name in os.listdir(directory) if name.endswith(".xml"))
+        except OSError as error:
+            if error.errno != errno.ENOENT:
+                self.incomplete.append(f"{directory}: {_reason(error)}")
+            return []
+        return [os.path.join(directory, name) for name in names]
+
+    def _guest(self, path: str, driver: str, running: bool) -> Optional[Json]:
+        try:
+            with open(path, "rb") as stream:
+                text = stream.read(MAX_GUEST + 1)
+            if len(text) > MAX_GUEST or b"<!DOCTYPE" in text:
+                raise ValueError("is no description of a guest")
+            root = ElementTree.fromstring(text)  # noqa: S314 - what root wrote for libvirt
+        except (OSError, ValueError, ElementTree.ParseError) as error:
+            reason = _reason(error) if isinstance(error, OSError) else "cannot be parsed"
+            self.incomplete.append(f"{path}: {reason}")
+            return None
+        domain = root if root.tag == "domain" else root.find("domain")
+        if domain is None:
+            return None  # a network, a checkpoint
+        guest: Json = {
+            "name": domain.findtext("name") or "",
+            "uuid": (domain.findtext("uuid") or "").lower(),
+            "driver": driver,
+        }
+        if running:
+            guest["running"] = True
+            pid = root.get("pid") or ""
+            started = _started(int(pid)) if pid.isdigit() else None
+            if started is not None:
+                guest["started"] = started
+        guest["disks"] = [_disk(element) for element in domain.iterfind("devices/disk")]
+        leases = [_lease(element) for element in domain.iterfind("devices/lease")]
+        if leases:
+            guest["leases"] = leases
+        return guest
+
+    # Devices
+
+    def devices(self, guests: List[Json], tools: Json) -> None:
+        """Ask for the names of the block devices what libvirt asks, with the same words."""
+        disks: Dict[str, List[Json]] = {}
+        for guest in guests:
+            for disk in guest["disks"]:
+                path = disk.get("path", "")
+                if path.startswith("/dev"):
+                    disks.setdefault(path, []).append(disk)
+        questions: List[Tuple[str, str, List[str]]] = []
+        for path in sorted(disks):
+            if tools["lvs"]:
+                questions.append((path, "lvm_uuid", [*list(LVS), path]))
+            if tools["scsi_id"]:
+                questions.append((path, "scsi_id", [SCSI_ID, *list(SCSI_ID_ARGUMENTS), path]))
+        for path, key, answer in self._ask(questions):
+            for disk in disks[path]:
+                disk[key] = answer
+        for path, of_path in disks.items():
+            for key, name in _kernel_names(path):
+                for disk in of_path:
+                    disk[key] = name
+
+    def _ask(self, questions: List[Tuple[str, str, List[str]]]) -> Iterator[Tuple[str, str, str]]:
+        """The first line that each command prints, of those that have an answer."""
+        for start in range(0, len(questions), 8):
+            asked: List[Tuple[str, str, Any]] = []
+            for path, key, command in questions[start : start + 8]:
+                if time.monotonic() > self.end:
+                    self.incomplete.append(f"{path}: no time was left to ask for its name")
+                    continue
+                try:
+                    process = subprocess.Popen(
+                        command,
+                        stdin=subprocess.DEVNULL,
+                        stdout=subprocess.PIPE,
+                        stderr=subprocess.DEVNULL,
+                        env=dict(os.environ, LC_ALL="C"),
+                    )
+                except OSError as error:
+                    self.incomplete.append(f"{command[0]}: {_reason(error)}")
+                    continue
+                asked.append((path, key, process))
+            for path, key, process in asked:
+                try:
+                    output = process.communicate(timeout=PATIENCE)[0]
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.communicate()
+                    self.incomplete.append(f"{path}: no answer when asked for its name")
+                    continue
+                answer = output.decode("utf-8", "replace").lstrip().partition("\n")[0]
+                if not process.returncode and answer:
+                    yield path, key, answer
+
+    # Directories
+
+    def directories(self, guests: List[Json]) -> Tuple[List[Json], Json]:
+        """Each directory that holds locks or disks: what is the same wherever it is mounted,
+        and the numbers that only this kernel gives."""
+        uses: Dict[str, Set[str]] = {}
+        for text in self.texts.values():
+            for match in LOCKSPACE.finditer(text):
+                uses.setdefault(match.group(2), set()).add("lockspace")
+        disks: Dict[str, List[Json]] = {}
+        for guest in guests:
+            for lease in guest.get("leases", ()):
+                space = os.path.join(lease["target"], lease["lockspace"])
+                uses.setdefault(space, set()).add("leases")
+            for disk in guest["disks"]:
+                path = disk.get("path")
+                if path and disk["type"] in ("file", "block", "dir"):
+                    directory = os.path.dirname(path) or "/"
+                    disks.setdefault(directory, []).append(disk)
+        told: Dict[str, Json] = {}
+        identities: Json = {}
+        pending = sorted(set(uses) | set(disks))
+        while pending:
+            directory = pending.pop(0)
+            held = disks.get(directory, [])
+            paths = [disk["path"] for disk in held]
+            answer = self._bounded(partial(self._look, directory, paths))
+            told[directory] = {"path": directory, "error": "no answer"}
+            if answer is not None:
+                told[directory] = answer["directory"]
+                if answer["identity"]:
+                    identities[directory] = answer["identity"]
+                for disk, more in zip(held, answer["disks"]):
+                    disk.update(more)
+            # A link may lead to where another file system is.
+            for disk in held:
+                real = os.path.dirname(disk.get("resolved", ""))
+                if real and real not in told and real not in pending:
+                    pending.append(real)
+            holds = uses.get(directory, set()) | ({"disks"} if held else set())
+            told[directory]["holds"] = sorted(holds or {"disks"})
+        return [told[directory] for directory in sorted(told)], identities
+
+    def _bounded(self, work: Callable[[], Any]) -> Any:
+        """What ``work`` comes to, done by another process; None where that gives no answer."""
+        patience = min(PATIENCE, self.end - time.monotonic())
+        if patience <= 0:
+            return None
+        read, write = os.pipe()
+        pid = os.fork()
+        if not pid:
+            try:
+                os.close(read)
+                with os.fdopen(write, "w") as stream:
+                    json.dump(work(), stream)
+            finally:
+                os._exit(0)
+        os.close(write)
+        pieces: List[bytes] = []
+        end = time.monotonic() + patience
+        while True:
+            left = end - time.monotonic()
+            if left <= 0 or not select.select([read], [], [], left)[0]:
+                break
+            piece = os.read(read, 1 << 16)
+            if not piece:
+                break
+            pieces.append(piece)
+        os.close(read)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+        _reap(pid)
+        try:
+            return json.loads(b"".join(pieces).decode())
+        except ValueError:
+            return None
+
+    def _look(self, directory: str, paths: List[str]) -> Json:
+        told: Json = {"path": directory}
+        identity: List[Any] = []
+        try:
+            resolved = os.path.realpath(directory)
+            if resolved != directory:
+                told["resolved"] = resolved
+            mount = _mount_of(resolved, self.mounts)
+            if mount is not None:
+                told["mount"] = mount
+            status = os.stat(resolved)
+        except OSError as error:
+            if error.errno == errno.ENOENT:
+                told["missing"] = True
+            else:
+                told["error"] = _reason(error)
+        else:
+            told.update(_ownership(status))
+            label = _label(resolved)
+            if label:
+                told["label"] = label
+            device = f"{os.major(status.st_dev)}:{os.minor(status.st_dev)}"
+            identity = [device, status.st_ino]
+            if not stat.S_ISDIR(status.st_mode):
+                told["error"] = "is not a directory"
+            elif self.probe and mount is not None and mount["type"] not in ("devtmpfs", "devfs"):
+                told["probe"] = probe(resolved)
+        return {
+            "directory": told,
+            "identity": identity,
+            "disks": [_resolved(path) for path in paths],
+        }
+
+
+def _kernel_names(path: str) -> Iterator[Tuple[str, str]]:
+    """What the kernel calls a device, whichever program is missing."""
+    name = os.path.basename(os.path.realpath(path))
+    for key, places in (("wwid", ("device/wwid", "wwid")), ("dm_uuid", ("dm/uuid",))):
+        for place in places:
+            found = _line(f"/sys/class/block/{name}/{place}")
+            if found:
+                yield key, found
+                break
+
+
+def probe(directory: str) -> Json:
+    """What a lock on a scratch file in ``directory`` did.
+
+    ``outcome`` is ``excludes`` (a second process was refused), ``grants`` (it was granted the
+    lock as well), or ``fails``, with the ``step`` and the ``error``.
+    """
+    path = os.path.join(directory, f".lockcfg-probe-{os.urandom(8).hex()}")
+    try:
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+        descriptor = os.open(path, flags, 0o600)
+    except OSError as error:
+        return {"outcome": "fails", "step": "create", "error": _reason(error)}
+    step = "lock"
+    try:
+        # As the lock daemon does: byte 0, one byte.
+        fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, 0)
+        step = "check"
+        outcome = "excludes" if _is_refused(path) else "grants"
+        step = "remove"
+        os.unlink(path)
+        return {"outcome": outcome}
+    except OSError as error:
+        reason = _reason(error)
+        if step != "remove":
+            with contextlib.suppress(OSError):
+                os.unlink(path)
+        return {"outcome": "fails", "step": step, "error": reason}
+    finally:
+        os.close(descriptor)
+
+
+def _is_refused(path: str) -> bool:
+    """Whether another process is refused the lock."""
+    pid = os.fork()
+    if not pid:
+        try:
+            other = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+            fcntl.lockf(other, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, 0)
+            os._exit(1)
+        except OSError:
+            os._exit(0)
+        finally:
+            os._exit(2)
+    return os.waitpid(pid, 0)[1] == 0
+
+
+def _disk(element: Any) -> Json:
+    """What a <disk> says."""
+    kind = element.get("type") or "file"
+    disk: Json = {"type": kind}
+    source = element.find("source")
+    if source is not None:
+        path = source.get({"file": "file", "block": "dev", "dir": "dir"}.get(kind, ""))
+        if path:
+            disk["path"] = path
+        elif kind == "network":
+            disk["path"] = "{}:{}".format(source.get("protocol") or "", source.get("name") or "")
+        elif kind == "volume":
+            disk["path"] = "{}/{}".format(source.get("pool") or "", source.get("volume") or "")
+    if element.find("shareable") is not None:
+        disk["shareable"] = True
+    if element.find("readonly") is not None or element.get("device") == "cdrom":
+        disk["readonly"] = True
+    layers = 0
+    below = element.find("backingStore")
+    while below is not None and below.find("source") is not None:
+        layers += 1
+        below = below.find("backingStore")
+    if layers:
+        disk["layers"] = layers
+    return disk
+
+
+def _lease(element: Any) -> Json:
+    """What a <lease> says."""
+    target = element.find("target")
+    path = (target.get("path") if target is not None else "") or ""
+    return {
+        "lockspace": element.findtext("lockspace") or "",
+        "key": element.findtext("key") or "",
+        "target": path,
+    }
+
+
+def _resolved(path: str) -> Json:
+    """What a disk's path leads to."""
+    more: Json = {}
+    try:
+        real = os.path.realpath(path)
+        if real != path:
+            more["resolved"] = real
+        status = os.stat(real)
+        device = status.st_rdev if stat.S_ISBLK(status.st_mode) else status.st_dev
+        more["device"] = f"{os.major(device)}:{os.minor(device)}"
+        more["inode"] = status.st_ino
+        if status.st_nlink > 1 and stat.S_ISREG(status.st_mode):
+            more["links"] = status.st_nlink
+    except OSError as error:
+        more["error"] = _reason(error)
+    return more
+
+
+def _text(raw: bytes) -> Json:
+    """The text of a file without its secrets, and the digest of that."""
+    told: Json = {}
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError:
+        text = raw.decode("latin-1")
+        told["encoding"] = "latin-1"
+    text, count = SECRET.subn(lambda match: match.group("name") + REMOVED, text)
+    if count:
+        told["removed"] = count
+    # Of the text as it is told: that of the whole would let a password be guessed.
+    encoding = told.get("encoding", "utf-8")
+    told["sha256"] = hashlib.sha256(text.encode(encoding)).hexdigest()
+    told["text"] = text
+    return told
+
+
+def _ownership(status: os.stat_result) -> Json:
+    return {
+        "mode": f"{stat.S_IMODE(status.st_mode):04o}",
+        "owner": _name(pwd.getpwuid, status.st_uid),
+        "group": _name(grp.getgrgid, status.st_gid),
+    }
+
+
+def _name(database: Callable[[int], Any], number: int) -> str:
+    try:
+        return str(database(number)[0])
+    except KeyError:
+        return str(number)
+
+
+def _label(path: str) -> str:
+    try:
+        return os.getxattr(path, "security.selinux").rstrip(b"\0").decode("utf-8", "replace")
+    except OSError:
+        return ""
+
+
+def _mounts() -> List[Tuple[str, Json]]:
+    """The mounts that this process sees, by their points, in the order of the kernel."""
+    found: List[Tuple[str, Json]] = []
+    try:
+        with open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as stream:
+            lines = stream.read().splitlines()
+    except OSError:
+        return found
+    for line in lines:
+        before, _, after = line.partition(" - ")
+        fields, rest = before.split(" "), after.split(" ")
+        if len(fields) < 6 or len(rest) < 3:
+            continue
+        options = set(fields[5].split(",")) | set(rest[2].split(","))
+        point = _unescaped(fields[4])
+        mount: Json = {
+            "point": point,
+            "root": _unescaped(fields[3]),
+            "type": rest[0],
+            "source": _unescaped(rest[1]),
+            "options": sorted(o for o in options if not o.startswith(OWN_OPTIONS)),
+        }
+        found.append((point, mount))
+    if any(mount["type"] == "fuse.glusterfs" for _, mount in found):
+        of_clients = _gluster_options()
+        for point, mount in found:
+            if mount["type"] == "fuse.glusterfs":
+                mount["options"] = sorted(mount["options"] + of_clients.get(point, []))
+    return found
+
+
+def _gluster_options() -> Dict[str, List[str]]:
+    """How the clients of GlusterFS cache, by where they are mounted: no mount option tells."""
+    found: Dict[str, List[str]] = {}
+    for entry in filter(str.isdigit, os.listdir("/proc")):
+        if _line(f"/proc/{entry}/comm") not in ("glusterfs", "glusterfsd"):
+            continue
+        try:
+            with open(f"/proc/{entry}/cmdline", "rb") as stream:
+                point, options = gluster_command(stream.read(65536))
+        except OSError:
+            continue
+        found[point] = options
+    return found
+
+
+def gluster_command(command: bytes) -> Tuple[str, List[str]]:
+    """Where a client of GlusterFS with that command line is mounted, and how it caches."""
+    words = command.decode("utf-8", "replace").rstrip("\0").split("\0")
+    timeouts = ("--entry-timeout=", "--attribute-timeout=")
+    return words[-1], sorted(word[2:] for word in words if word.startswith(timeouts))
+
+
+def _mount_of(path: str, mounts: List[Tuple[str, Json]]) -> Optional[Json]:
+    best: Optional[Json] = None
+    length = -1
+    for point, mount in mounts:
+        inside = path == point or path.startswith(point.rstrip("/") + "/")
+        if inside and len(point) >= length:
+            best, length = mount, len(point)
+    return best
+
+
+def _unescaped(field: str) -> str:
+    return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match.group(1), 8)), field)
+
+
+def _daemons() -> List[Json]:
+    """The daemons that run, with the time of their start in seconds since the epoch."""
+    found: List[Json] = []
+    for entry in sorted(filter(str.isdigit, os.listdir("/proc")), key=int):
+        pid = int(entry)
+        name = _line(f"/proc/{pid}/comm")
+        if name not in DAEMONS:
+            continue
+        try:
+            with open(f"/proc/{pid}/cmdline", "rb") as stream:
+                if not stream.read(1):
+                    continue  # a thread of the kernel: NFS has one called lockd
+            if os.readlink(f"/proc/{pid}/ns/pid") != os.readlink("/proc/self/ns/pid"):
+                continue  # in a container
+        except OSError:
+            pass
+        started = _started(pid)
+        if started is not None:
+            found.append({"name": name, "pid": pid, "started": started})
+    return found
+
+
+def _started(pid: int) -> Optional[int]:
+    """When a process was started, in seconds since the epoch (proc(5))."""
+    status = _line(f"/proc/{pid}/stat")
+    fields = status.rpartition(")")[2].split()
+    try:
+        with open("/proc/stat", encoding="ascii") as stream:
+            boot = next(int(line.split()[1]) for line in stream if line.startswith("btime "))
+        return boot + int(fields[19]) // os.sysconf("SC_CLK_TCK")
+    except (OSError, ValueError, IndexError, StopIteration):
+        return None
+
+
+def _versions() -> Json:
+    """The releases of libvirt and QEMU that are installed, those that can be found out."""
+    found: Json = {}
+    for name, programs in (
+        ("libvirt", ("libvirtd", "virtqemud", "virtlockd")),
+        ("qemu", ("qemu-system-x86_64", "qemu-kvm", "/usr/libexec/qemu-kvm")),
+    ):
+        for program in programs:
+            path = _which(program)
+            if path is None:
+                continue
+            try:
+                output = subprocess.run(
+                    [path, "--version"],
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.DEVNULL,
+                    timeout=PATIENCE,
+                    check=False,
+                ).stdout
+            except (OSError, subprocess.TimeoutExpired):
+                continue
+            match = re.search(r"\d+\.\d+(\.\d+)?", output.decode("utf-8", "replace"))
+            if match:
+                found[name] = match.group()
+                break
+    return found
+
+
+def _which(program: str) -> Optional[str]:
+    """Where a program is, as a daemon with libvirt's usual path finds it."""
+    if program.startswith("/"):
+        return program if os.access(program, os.X_OK) else None
+    places = [*os.environ.get("PATH", "").split(":"), "/usr/local/sbin", "/usr/sbin", "/sbin"]
+    for place in places:
+        path = os.path.join(place, program)
+        if place and os.path.isfile(path) and os.access(path, os.X_OK):
+            return path
+    return None
+
+
+def _line(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8", errors="replace") as stream:
+            return stream.readline(4096).strip()
+    except OSError:
+        return ""
+
+
+def _reason(error: OSError) -> str:
+    return error.strerror or str(error)
+
+
+def _reap(pid: int) -> None:
+    """Wait for a process that was killed; one that hangs in a file system is left to the kernel."""
+    for _ in range(20):
+        if os.waitpid(pid, os.WNOHANG)[0]:
+            return
+        time.sleep(0.005)
+
+
+def render(document: Json) -> str:
+    """A snapshot as JSON in ASCII, each member on a line of its own."""
+    members = [
+        "{}:{}".format(json.dumps(key), json.dumps(value, separators=(",", ":"), sort_keys=True))
+        for key, value in document.items()
+    ]
+    return "{\n" + ",\n".join(members) + "\n}\n"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of the program, which are those of ``lockcfg collect``."""
+    parser.add_argument("--output", metavar="FILE", help="write there instead of standard output")
+    parser.add_argument("--name", metavar="HOST", help="the name of the host (default: its own)")
+    parser.add_argument("--etc", metavar="DIR", default="/etc/libvirt", help="libvirt's files")
+    parser.add_argument("--run", metavar="DIR", default="/run/libvirt", help="libvirt's state")
+    parser.add_argument("--no-probe", action="store_true", help="make no scratch lock: only look")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Collect, write, and return the exit status."""
+    collector = Collector(arguments.etc, arguments.run, probe=not arguments.no_probe)
+    text = render(collector.snapshot(arguments.name))
+    if not arguments.output:
+        sys.stdout.write(text)
+        return 0
+    # Whole or not at all: a reader never sees a half of it.
+    draft = f"{arguments.output}.{os.getpid()}.new"
+    try:
+        with open(draft, "w", encoding="ascii") as stream:
+            stream.write(text)
+        os.replace(draft, arguments.output)
+    except OSError as error:
+        sys.stderr.write(f"{arguments.output}: {_reason(error)}\n")
+        return 3
+    return 0
+
+
+def main(argv: Optional[Iterable[str]] = None) -> int:
+    """The program."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    add_arguments(parser)
+    return run(parser.parse_args(None if argv is None else list(argv)))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

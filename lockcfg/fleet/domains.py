@@ -1,0 +1,306 @@
+"""What a guest's disk makes its host lock, and which hosts therefore exclude each other.
+
+The heart of the audit. It is pure: values in, values out.
+
+**What is locked.** libvirt's lockd plugin goes through its rules in order, and the first that
+answers wins (see ``docs/fleet-model.md`` for where each fact is from):
+
+1. Network disks, and disks that are read-only, are not locked. Of a chain of images the top one is.
+2. With ``auto_disk_leases = 0`` nothing is but what a ``<lease>`` names.
+3. A path that begins with ``/dev``, with ``lvm_lockspace_dir`` set and a UUID from ``lvs``: the
+   file of that name in that directory.
+4. The same with ``scsi_lockspace_dir`` and ``scsi_id``.
+5. With ``file_lockspace_dir``: the file named by the SHA-256 of the path, as it is spelled.
+6. Else the disk itself, by its path.
+
+The lock is always byte 0, one byte long, exclusive but for ``<shareable/>``. A rule that gets no
+answer falls through to the next one, silently.
+
+**Who excludes whom.** Two hosts exclude each other on a disk if both lock the same byte of the same
+file, on a file system that carries locks between them. So what counts is the file: its file
+system and its path in that, not the path on either host. Within one host it is the other way
+round: one daemon tells locks apart by name, and two names of one file are two locks to it.
+
+**Lock domains.** For a kind of disk, the file system and directory of the lock follow from the
+host's facts alone. Hosts for which they are the same are a domain: they exclude each other on any
+disk of that kind of which both find the same name. The relation is an equivalence, so the order
+of hosts does not matter and domains of parts of a fleet can be joined.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+from lockcfg.frozen import Frozen
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from typing import Final, Literal
+
+    from lockcfg.fleet.place import Place
+    from lockcfg.host.storage import Shared
+
+    #: image: an image file. block: a block device known by its path alone. lvm: a logical
+    #: volume. scsi: a SCSI volume. lease: a <lease> of a guest.
+    Kind = Literal["image", "block", "lvm", "scsi", "lease"]
+
+    #: none: nothing is locked. lease: only what <lease> names. direct: the disk itself.
+    #: indirect: a file in a lockspace directory. other: another lock manager is in charge.
+    Mode = Literal["none", "lease", "direct", "indirect", "other"]
+
+KINDS: Final[tuple[Kind, ...]] = ("image", "block", "lvm", "scsi", "lease")
+
+#: What the lock daemon locks of a file: one byte, the first.
+START: Final = 0
+LENGTH: Final = 1
+
+
+class Locking(Frozen):
+    """What decides the locking on a host.
+
+    ``manager`` is ``nop``, ``lockd`` or ``sanlock``. ``spaces`` holds the place of each lockspace
+    directory that is set, by setting. ``lvs`` and ``scsi_id`` say whether the programs are
+    there, None where nobody knows.
+    """
+
+    __slots__ = ("auto", "lvs", "manager", "paths", "require", "scsi_id", "spaces")
+
+    def __init__(
+        self,
+        manager: str,
+        *,
+        auto: bool = True,
+        require: bool = False,
+        spaces: Mapping[str, Place] | None = None,
+        paths: Mapping[str, str] | None = None,
+        lvs: bool | None = None,
+        scsi_id: bool | None = None,
+    ) -> None:
+        self.manager: Final = manager
+        self.auto: Final = auto
+        self.require: Final = require
+        self.spaces: Final = dict(spaces or {})
+        self.paths: Final = dict(paths or {})
+        self.lvs: Final = lvs
+        self.scsi_id: Final = scsi_id
+
+
+class Disk(Frozen):
+    """A disk of a guest: its ``type`` and ``path`` as the guest names them, where the file behind
+    it is (``place``, None for what is no file), and what lvs and scsi_id say of it."""
+
+    __slots__ = ("lvm_uuid", "path", "place", "readonly", "scsi_id", "shareable", "type")
+
+    def __init__(
+        self,
+        type: str,
+        path: str,
+        place: Place | None,
+        *,
+        lvm_uuid: str = "",
+        scsi_id: str = "",
+        shareable: bool = False,
+        readonly: bool = False,
+    ) -> None:
+        self.type: Final = type
+        self.path: Final = path
+        self.place: Final = place
+        self.lvm_uuid: Final = lvm_uuid
+        self.scsi_id: Final = scsi_id
+        self.shareable: Final = shareable
+        self.readonly: Final = readonly
+
+
+class Lock(Frozen):
+    """A lock: on the first byte of ``file``, which is ``name`` in the lockspace directory
+    ``space``, or the disk itself where that is empty. ``shared`` locks let each other in."""
+
+    __slots__ = ("file", "name", "rule", "shared", "space")
+
+    def __init__(self, file: Place, space: str, name: str, rule: Kind, *, shared: bool) -> None:
+        self.file: Final = file
+        self.space: Final = space
+        self.name: Final = name
+        self.rule: Final = rule
+        self.shared: Final = shared
+
+
+class Answer(Frozen):
+    """What is locked, None for nothing, and how that comes about, a sentence a step."""
+
+    __slots__ = ("lock", "reasons")
+
+    def __init__(self, lock: Lock | None, reasons: Iterable[str]) -> None:
+        self.lock: Final = lock
+        self.reasons: Final = tuple(reasons)
+
+
+def lock_of(host: Locking, disk: Disk) -> Answer:
+    """What ``host`` locks for a disk when a guest of it runs."""
+    nothing = _not_locked(host, disk)
+    if nothing is not None:
+        return Answer(None, (nothing,))
+    reasons: list[str] = []
+    device = disk.path.startswith("/dev")
+    for setting, name, program, there, rule in (
+        ("lvm_lockspace_dir", disk.lvm_uuid, "lvs", host.lvs, "lvm"),
+        ("scsi_lockspace_dir", disk.scsi_id, "scsi_id", host.scsi_id, "scsi"),
+    ):
+        if not device or setting not in host.spaces:
+            continue
+        if name:
+            kind: Kind = "lvm" if rule == "lvm" else "scsi"
+            reasons.append(f"{program} names it {name}")
+            return _indirect(host, disk, setting, name, kind, reasons)
+        missing = "its" if there is not False else "its missing"
+        reasons.append(f"{setting} is not used, as {missing} {program} gives no name")
+    kind = "block" if device else "image"
+    if "file_lockspace_dir" in host.spaces:
+        name = hashlib.sha256(disk.path.encode("utf-8", "surrogateescape")).hexdigest()
+        reasons.append(f"it is named by the SHA-256 of the path {disk.path}")
+        return _indirect(host, disk, "file_lockspace_dir", name, kind, reasons)
+    reasons.append("no lockspace directory applies, so the disk itself is locked")
+    if disk.place is None:
+        return Answer(None, (*reasons, "what is behind its path is not known"))
+    lock = Lock(disk.place, "", disk.path, kind, shared=disk.shareable)
+    return Answer(lock, (*reasons, f"it locks {disk.place.shown}, on {disk.place.why}"))
+
+
+def _not_locked(host: Locking, disk: Disk) -> str | None:
+    """Why nothing is locked for a disk, or None."""
+    if host.manager == "nop":
+        return "it locks nothing: no lock manager is in use"
+    if host.manager != "lockd":
+        return f"{host.manager} is in charge, which is not judged here"
+    if disk.type not in ("file", "block", "dir"):
+        return f"it locks nothing: a disk of the type {disk.type} takes no part"
+    if disk.readonly:
+        return "it locks nothing: the disk is read-only"
+    if not host.auto:
+        return "it locks nothing for a disk: auto_disk_leases is 0"
+    return None
+
+
+def _indirect(
+    host: Locking, disk: Disk, setting: str, name: str, kind: Kind, reasons: list[str]
+) -> Answer:
+    space = host.spaces[setting]
+    lock = Lock(space.below(name), host.paths.get(setting, ""), name, kind, shared=disk.shareable)
+    short = f"{name[:12]}…" if len(name) > 40 else name
+    return Answer(lock, (*reasons, f"it locks {short} in {space.shown}, on {space.why}"))
+
+
+class Exclusion(Frozen):
+    """Whether two hosts exclude each other, and why (or why not), as a sentence."""
+
+    __slots__ = ("verdict", "why")
+
+    def __init__(self, verdict: Shared, why: str) -> None:
+        self.verdict: Final = verdict
+        self.why: Final = why
+
+
+def exclusion(one: Lock | None, other: Lock | None, *, one_daemon: bool = False) -> Exclusion:
+    """Whether the locks of two guests exclude each other; ``one_daemon``: on one host."""
+    if one is None or other is None:
+        return Exclusion("no", "one of them locks nothing")
+    if one.shared and other.shared:
+        return Exclusion("no", "both locks are shared, as both disks are shareable")
+    if one_daemon:
+        if (one.space, one.name) == (other.space, other.name):
+            return Exclusion("yes", "both lock the same name in one daemon")
+        return Exclusion("no", "they lock two names, which one daemon does not compare")
+    if not one.file.same(other.file):
+        if (
+            not one.file.local
+            and not other.file.local
+            and ""
+            in (
+                one.file.system,
+                other.file.system,
+            )
+        ):
+            return Exclusion("unknown", "where one of them locks is not known")
+        return Exclusion("no", "they lock two different files")
+    if one.file.local and other.file.local:
+        return Exclusion("yes", "both lock the same file, in one kernel")
+    verdicts = {one.file.carries, other.file.carries}
+    if "no" in verdicts:
+        return Exclusion("no", "both lock the same file, but one of them keeps its locks to itself")
+    if "unknown" in verdicts:
+        return Exclusion(
+            "unknown", "both lock the same file; whether its file system carries locks is not known"
+        )
+    return Exclusion("yes", "both lock the same file, on a file system that carries locks")
+
+
+class Domain(Frozen):
+    """The lock domain that a host is in with disks of a ``kind``.
+
+    Two hosts are in one domain if their ``key`` is the same. ``reach`` is yes where the hosts of
+    the domain exclude each other, no where each is alone, unknown where nobody can tell.
+    ``where`` says in words what is locked and where.
+    """
+
+    __slots__ = ("key", "kind", "mode", "reach", "where")
+
+    def __init__(self, kind: Kind, mode: Mode, key: str, reach: Shared, where: str) -> None:
+        self.kind: Final = kind
+        self.mode: Final = mode
+        self.key: Final = key
+        self.reach: Final = reach
+        self.where: Final = where
+
+
+def domain_of(
+    host: Locking,
+    kind: Kind,
+    *,
+    images: Iterable[Place] = (),
+    leases: Iterable[Place] = (),
+    twofold: frozenset[tuple[str, str]] = frozenset(),
+) -> Domain | None:
+    """The lock domain of a host for disks of a kind; None where it has none of that kind.
+
+    ``images`` are where its image files are, which matters to direct locks, ``leases`` where its
+    guests have leases. ``twofold`` are names of directories (system and path) behind which
+    hosts of the fleet see different numbers: there the number is a part of the name.
+    """
+    leases = tuple(leases)
+    if kind == "lease" and not leases:
+        return None
+    if host.manager == "nop":
+        return Domain(kind, "none", "none", "no", "nothing is locked")
+    if host.manager != "lockd":
+        return Domain(kind, "other", host.manager, "unknown", f"{host.manager} is in charge")
+    if kind == "lease":
+        place = min(leases, key=lambda place: place.shown)
+        return _of_place(kind, "lease", place, "what <lease> names, in", twofold)
+    if not host.auto:
+        mode: Mode = "lease" if host.require else "none"
+        return Domain(kind, mode, mode, "no", "disks are not locked: auto_disk_leases is 0")
+    rules = (
+        ("lvm_lockspace_dir", host.lvs, "the LVM UUID, in", kind == "lvm"),
+        ("scsi_lockspace_dir", host.scsi_id, "the SCSI id, in", kind in ("lvm", "scsi")),
+        ("file_lockspace_dir", True, "the SHA-256 of the path, in", True),
+    )
+    for setting, there, words, applies in rules:
+        if applies and setting in host.spaces and there is not False:
+            return _of_place(kind, "indirect", host.spaces[setting], words, twofold)
+    if kind != "image":
+        return Domain(kind, "direct", "direct", "no", "the device node, which no other host has")
+    reach: Shared = "no"
+    shared = {place.carries for place in images if not place.local}
+    if shared:
+        reach = "no" if "no" in shared else "unknown" if "unknown" in shared else "yes"
+    return Domain(kind, "direct", "direct", reach, "the image itself, wherever it is")
+
+
+def _of_place(
+    kind: Kind, mode: Mode, place: Place, words: str, twofold: frozenset[tuple[str, str]]
+) -> Domain:
+    key = place.shown
+    if (place.system, place.path) in twofold:
+        key += f" (inode {place.inode})"
+    return Domain(kind, mode, key, place.carries, f"{words} {key}, on {place.why}")

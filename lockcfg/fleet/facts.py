@@ -1,0 +1,356 @@
+"""What is known of a host that decides its locking: the files of its snapshot, parsed, and what
+its lockspaces and disks are on.
+
+Most hosts of a fleet have the same facts. Whatever only one host has (its name, its guests, times)
+is not among them.
+"""
+
+from __future__ import annotations
+
+from lockcfg.conf.document import Document
+from lockcfg.conf.files import KINDS, kinds_of
+from lockcfg.conf.load import parse
+from lockcfg.conf.settings import settings_of
+from lockcfg.errors import ConfSyntaxError
+from lockcfg.fleet.domains import Locking
+from lockcfg.fleet.place import Place, place_of
+from lockcfg.frozen import Frozen
+from lockcfg.host.host import LOCKING_KEYS, LOCKSPACE_KEYS, Configuration
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any, Final
+
+    from lockcfg.conf.document import Value
+    from lockcfg.conf.files import Driver
+
+
+class Directory(Frozen):
+    """A directory that holds locks or disks.
+
+    ``setting`` is the one that names it as a lockspace, or empty. ``state`` is ``there``,
+    ``missing``, ``unknown`` (nobody looked) or ``error``, and ``error`` then says which.
+    ``type`` and ``options`` are those of the mount; ``mounted`` is the place of the mount's
+    own root. ``probe`` is what a scratch lock did, ``step`` and ``probe_error`` why it failed.
+    """
+
+    __slots__ = (
+        "error",
+        "group",
+        "mode",
+        "mounted",
+        "options",
+        "owner",
+        "path",
+        "place",
+        "probe",
+        "probe_error",
+        "setting",
+        "state",
+        "step",
+        "type",
+    )
+
+    def __init__(
+        self,
+        path: str,
+        place: Place,
+        *,
+        setting: str = "",
+        state: str = "there",
+        error: str = "",
+        type: str = "",
+        options: Sequence[str] = (),
+        mounted: Place | None = None,
+        owner: str = "",
+        group: str = "",
+        mode: str = "",
+        probe: str = "",
+        step: str = "",
+        probe_error: str = "",
+    ) -> None:
+        self.path: Final = path
+        self.place: Final = place
+        self.setting: Final = setting
+        self.state: Final = state
+        self.error: Final = error
+        self.type: Final = type
+        self.options: Final = tuple(options)
+        self.mounted: Final = mounted
+        self.owner: Final = owner
+        self.group: Final = group
+        self.mode: Final = mode
+        self.probe: Final = probe
+        self.step: Final = step
+        self.probe_error: Final = probe_error
+
+
+class Facts(Frozen):
+    """The facts of a host.
+
+    ``settings`` are those in force, by key; ``refused`` why libvirt does not start, a pair of
+    file and reason each; ``ignored`` the settings that the host's libvirt does not know, with
+    the release that does. ``spaces`` are the lockspace directories in force, ``spare`` those that
+    are named in a file and not in force, ``storages`` the
+    directories that hold disks, ``leases`` those of <lease> elements. ``live`` is whether
+    somebody looked at the host itself, and not only at its files.
+    """
+
+    __slots__ = (
+        "driver",
+        "ignored",
+        "incomplete",
+        "leases",
+        "libvirt",
+        "live",
+        "lvs",
+        "qemu",
+        "refused",
+        "scsi_id",
+        "settings",
+        "spaces",
+        "spare",
+        "storages",
+    )
+
+    def __init__(
+        self,
+        driver: Driver,
+        settings: Mapping[str, Value | None],
+        *,
+        refused: Sequence[tuple[str, str]] = (),
+        ignored: Sequence[tuple[str, str, str]] = (),
+        spaces: Sequence[Directory] = (),
+        spare: Sequence[Directory] = (),
+        storages: Sequence[Directory] = (),
+        leases: Sequence[Directory] = (),
+        lvs: bool | None = None,
+        scsi_id: bool | None = None,
+        libvirt: str = "",
+        qemu: str = "",
+        live: bool = True,
+        incomplete: Sequence[str] = (),
+    ) -> None:
+        self.driver: Final = driver
+        self.settings: Final = dict(settings)
+        self.refused: Final = tuple(refused)
+        self.ignored: Final = tuple(ignored)
+        self.spaces: Final = tuple(spaces)
+        self.spare: Final = tuple(spare)
+        self.storages: Final = tuple(storages)
+        self.leases: Final = tuple(leases)
+        self.lvs: Final = lvs
+        self.scsi_id: Final = scsi_id
+        self.libvirt: Final = libvirt
+        self.qemu: Final = qemu
+        self.live: Final = live
+        self.incomplete: Final = tuple(incomplete)
+
+    @property
+    def locking(self) -> Locking:
+        """What the model needs."""
+        return Locking(
+            str(self.settings["lock_manager"] or "nop"),
+            auto=self.settings["auto_disk_leases"] == 1,
+            require=self.settings["require_lease_for_disks"] == 1,
+            spaces={space.setting: space.place for space in self.spaces},
+            paths={space.setting: space.path for space in self.spaces},
+            lvs=self.lvs,
+            scsi_id=self.scsi_id,
+        )
+
+    @property
+    def locks_disks(self) -> bool:
+        """Whether lockd is in charge and takes locks by itself."""
+        return self.settings["lock_manager"] == "lockd" and self.settings["auto_disk_leases"] == 1
+
+
+#: What a host is known by that nobody looked at: its files are all there is.
+NOT_LIVE: Final[Mapping[str, Any]] = {
+    "collector": {"privileged": False, "probe": False, "incomplete": []},
+    "tools": None,
+    "versions": {},
+    "directories": [],
+}
+
+
+def document_of(name: str, member: Mapping[str, Any]) -> tuple[Document, str]:
+    """One file out of a snapshot, parsed, and why libvirt would not start with it, or nothing."""
+    kind = KINDS[name]
+    path = str(member.get("path", name))
+    if "error" in member:
+        return Document(kind, path, None, ()), f"cannot be read: {member['error']}"
+    if "text" not in member:
+        return Document(kind, path, None, ()), ""
+    text = member["text"].encode(member.get("encoding", "utf-8"), "replace")
+    try:
+        return parse(text, kind, path), ""
+    except ConfSyntaxError as error:
+        return Document(kind, path, None, ()), f"line {error.place.line}: {error.reason}"
+
+
+def driver_of(documents: Mapping[str, Document]) -> Driver:
+    """Whose guests the host has: QEMU's, but where only Xen's file is there."""
+    xen_only = documents["libxl.conf"].exists and not documents["qemu.conf"].exists
+    return "libxl" if xen_only else "qemu"
+
+
+def facts_of(
+    documents: Mapping[str, tuple[Document, str]],
+    shared: Mapping[str, Any],
+    inodes: Mapping[str, int],
+) -> Facts:
+    """The facts of a host from its files, as :func:`document_of` gives them, the members of its
+    snapshot that many hosts share, and the inode numbers of its directories."""
+    parsed = {name: document for name, (document, _) in documents.items()}
+    driver = driver_of(parsed)
+    kinds = kinds_of(driver)
+    configuration = Configuration(driver, {kind.role: parsed[kind.name] for kind in kinds})
+    refused = [(kind.name, reason) for kind in kinds if (reason := documents[kind.name][1])]
+    refused += _refusals(configuration)
+    tools, versions = shared["tools"], shared["versions"]
+    directories = {each["path"]: each for each in shared["directories"]}
+    live = tools is not None
+
+    def directory(path: str, setting: str = "") -> Directory:
+        return _directory(path, directories.get(path), inodes.get(path), setting)
+
+    held = {
+        what: [path for path, each in sorted(directories.items()) if what in each["holds"]]
+        for what in ("disks", "leases", "lockspace")
+    }
+    in_force = configuration.lockspaces
+    return Facts(
+        driver,
+        {key: configuration.effective(key).value for key in LOCKING_KEYS},
+        refused=refused,
+        ignored=_ignored(configuration, versions.get("libvirt", "")),
+        spaces=[
+            directory(path, key)
+            for key in LOCKSPACE_KEYS
+            if (path := in_force.get(key)) is not None
+        ],
+        spare=[directory(path) for path in held["lockspace"] if path not in in_force.values()],
+        storages=[directory(path) for path in held["disks"]],
+        leases=[directory(path) for path in held["leases"]],
+        lvs=tools["lvs"] if live else None,
+        scsi_id=tools["scsi_id"] if live else None,
+        libvirt=versions.get("libvirt", ""),
+        qemu=versions.get("qemu", ""),
+        live=live,
+        incomplete=_incomplete(shared["collector"]) if live else (),
+    )
+
+
+def _incomplete(collector: Mapping[str, Any]) -> list[str]:
+    """What the collector could not do, in words that fit many hosts."""
+    found: list[str] = []
+    if not collector["privileged"]:
+        found.append("the collector did not run as root")
+    if collector["incomplete"]:
+        found.append("the collector could not read everything")
+    return found
+
+
+def _refusals(configuration: Configuration) -> list[tuple[str, str]]:
+    """The values with which libvirt does not start."""
+    found: list[tuple[str, str]] = []
+    for document in configuration.documents.values():
+        known = settings_of(document.kind)
+        for key in dict.fromkeys(entry.key for entry in document.entries):
+            entry = document.get(key)
+            setting = known.get(key)
+            if entry is None or setting is None or setting.secret:
+                continue
+            objection = setting.objection(entry.value, entry.literal)
+            if objection is not None and objection.refused:
+                found.append((document.kind.name, objection.message))
+    return found
+
+
+def _ignored(configuration: Configuration, libvirt: str) -> list[tuple[str, str, str]]:
+    """The settings that this libvirt does not know and another does."""
+    release = numbers(libvirt)
+    if not release:
+        return []
+    found: list[tuple[str, str, str]] = []
+    for document in configuration.documents.values():
+        known = settings_of(document.kind)
+        for key in dict.fromkeys(entry.key for entry in document.entries):
+            setting = known.get(key)
+            if setting is not None and numbers(setting.since) > release:
+                found.append((document.kind.name, key, setting.since))
+    return found
+
+
+def numbers(release: str) -> tuple[int, ...]:
+    """A release such as 9.0.0 as numbers, empty where it is none."""
+    parts = release.split(".")
+    if not all(part.isascii() and part.isdigit() and len(part) < 10 for part in parts):
+        return ()
+    return tuple(map(int, parts))
+
+
+def _directory(
+    path: str, told: Mapping[str, Any] | None, inode: int | None, setting: str
+) -> Directory:
+    if told is None:
+        why = "a file system that nobody looked at"
+        return Directory(
+            path, Place("", path, None, "unknown", why), setting=setting, state="unknown"
+        )
+    mount = told.get("mount")
+    resolved = told.get("resolved", path)
+    place = place_of(resolved, mount, inode)
+    state = "missing" if told.get("missing") else "error" if "error" in told else "there"
+    probe = told.get("probe", {})
+    return Directory(
+        path,
+        # The numbers of a file system that only this host has are nobody else's.
+        Place("", place.path, None, place.carries, place.why, local=True) if place.local else place,
+        setting=setting,
+        state=state,
+        error=told.get("error", ""),
+        type=mount["type"] if mount else "",
+        options=mount["options"] if mount else (),
+        mounted=place_of(mount["point"], mount, None) if mount and not place.local else None,
+        owner=told.get("owner", ""),
+        group=told.get("group", ""),
+        mode=told.get("mode", ""),
+        probe=probe.get("outcome", ""),
+        step=probe.get("step", ""),
+        probe_error=probe.get("error", ""),
+    )
+
+
+# As JSON, for the fleet store
+
+
+def as_json(value: Any) -> Any:
+    """A value object of this module, or what is in it, as JSON has it."""
+    if isinstance(value, Frozen):
+        return {name: as_json(getattr(value, name)) for name in value.__slots__}
+    if isinstance(value, list | tuple):
+        return [as_json(item) for item in value]
+    if isinstance(value, dict):
+        return {key: as_json(item) for key, item in value.items()}
+    return value
+
+
+def facts_from(content: Mapping[str, Any]) -> Facts:
+    """The facts that :func:`as_json` made ``content`` of."""
+    fields = dict(content)
+    for name in ("spaces", "spare", "storages", "leases"):
+        fields[name] = [_directory_from(each) for each in content[name]]
+    for name in ("refused", "ignored"):
+        fields[name] = [tuple(each) for each in content[name]]
+    return Facts(**fields)
+
+
+def _directory_from(content: Mapping[str, Any]) -> Directory:
+    fields = dict(content)
+    fields["place"] = Place(**content["place"])
+    if content["mounted"] is not None:
+        fields["mounted"] = Place(**content["mounted"])
+    return Directory(**fields)

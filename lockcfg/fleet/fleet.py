@@ -1,0 +1,324 @@
+"""A fleet as the rules of the audit see it: hosts that are alike together, in groups."""
+
+from __future__ import annotations
+
+import heapq
+import json
+from operator import itemgetter
+
+from lockcfg.fleet.domains import KINDS, domain_of
+from lockcfg.fleet.facts import facts_from
+from lockcfg.fleet.policy import MAX_AGE_HOURS
+from lockcfg.fleet.uses import Use
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from typing import Final
+
+    from lockcfg.fleet.domains import Domain, Kind
+    from lockcfg.fleet.facts import Directory, Facts
+    from lockcfg.fleet.policy import Policy, PolicyGroup, PolicyWaiver
+    from lockcfg.fleet.result import DiskRow, Problem
+    from lockcfg.fleet.store import HostRow, Store
+
+#: How far ahead of the audit's a clock may be before it is wrong, in seconds.
+_AHEAD: Final = 300
+
+
+class Cell:
+    """Hosts of one group that are alike in all that the rules look at.
+
+    ``circumstances`` are what is to be said of them besides their facts, each as a tuple of a
+    word and what it is about; ``policy`` is what the policy says of their group, or None;
+    ``hosts`` their names, sorted, and ``running`` how many guests each runs.
+    """
+
+    __slots__ = ("circumstances", "facts", "group", "hosts", "policy", "running", "uses")
+
+    def __init__(
+        self,
+        group: str,
+        facts: Facts,
+        circumstances: Sequence[Sequence[str]] = (),
+        uses: Sequence[Use] = (),
+        policy: PolicyGroup | None = None,
+    ) -> None:
+        self.group: Final = group
+        self.policy: Final = policy
+        self.facts: Final = facts
+        self.circumstances: Final = tuple(tuple(each) for each in circumstances)
+        self.uses: Final = tuple(uses)
+        self.hosts: Final[list[str]] = []
+        self.running: Final[list[int]] = []
+
+    def about(self, word: str) -> list[tuple[str, ...]]:
+        """The circumstances of a kind, without the word."""
+        return [each[1:] for each in self.circumstances if each[0] == word]
+
+    def domain(self, kind: Kind, twofold: frozenset[tuple[str, str]]) -> Domain | None:
+        """The lock domain of these hosts for a kind of disk."""
+        facts = self.facts
+        return domain_of(
+            facts.locking,
+            kind,
+            images=[storage.place for storage in facts.storages],
+            leases=[lease.place for lease in facts.leases],
+            twofold=twofold,
+        )
+
+    @property
+    def kinds(self) -> frozenset[str]:
+        """The kinds of disk that their guests have, of those that take locks."""
+        found = {use.kind for use in self.uses if use.kind != "network" and not use.readonly}
+        if self.facts.leases:
+            found.add("lease")
+        return frozenset(found)
+
+
+class Group:
+    """Hosts that share storage; see :class:`~lockcfg.fleet.result.GroupRow`. ``cells`` are
+    theirs; ``policy`` is what the policy says of them, or None."""
+
+    __slots__ = ("cells", "inferred", "name", "policy", "storages")
+
+    def __init__(self, name: str, *, inferred: bool, policy: PolicyGroup | None = None) -> None:
+        self.name: Final = name
+        self.inferred: Final = inferred
+        self.policy: Final = policy
+        self.cells: Final[list[Cell]] = []
+        self.storages: Sequence[str] = ()
+
+    @property
+    def hosts(self) -> list[str]:
+        """The names of its hosts, sorted."""
+        return sorted(host for cell in self.cells for host in cell.hosts)
+
+    @property
+    def kinds(self) -> list[Kind]:
+        """The kinds of disk that its guests have; image files where it has no guests."""
+        found = {kind for cell in self.cells for kind in cell.kinds} or {"image"}
+        return [kind for kind in KINDS if kind in found]
+
+    def domains(
+        self, kind: Kind, twofold: frozenset[tuple[str, str]]
+    ) -> list[tuple[Domain, list[Cell]]]:
+        """The lock domains for a kind of disk, with their hosts, the largest first; of two as
+        large, in the order of their names. Hosts without disks of that kind are in them too:
+        a guest may come."""
+        by_key: dict[tuple[str, str, str], tuple[Domain, list[Cell]]] = {}
+        for cell in self.cells:
+            domain = cell.domain(kind, twofold)
+            if domain is not None:
+                key = (domain.mode, domain.key, domain.reach)
+                by_key.setdefault(key, (domain, []))[1].append(cell)
+        return sorted(
+            by_key.values(),
+            key=lambda each: (-count_of(each[1]), each[0].mode, each[0].key, each[0].reach),
+        )
+
+    def most_guests(self, hosts: int) -> list[int]:
+        """How many guests run on those of its hosts that run the most."""
+        return heapq.nlargest(hosts, (running for cell in self.cells for running in cell.running))
+
+
+class Fleet:
+    """What was read of a fleet. ``now`` is the time of the audit, in seconds since the epoch.
+
+    ``twofold`` are the names of directories behind which hosts see different inode numbers.
+    ``old``, ``ahead``, ``missing`` and ``twice`` are host names, the last with the sources;
+    ``same`` are pairs of names that one kernel gave itself.
+    """
+
+    __slots__ = (
+        "ahead",
+        "cells",
+        "disks",
+        "expired",
+        "groups",
+        "max_age",
+        "missing",
+        "now",
+        "old",
+        "places",
+        "policy",
+        "problems",
+        "same",
+        "twice",
+        "twofold",
+        "unneeded",
+    )
+
+    def __init__(self, now: int, policy: Policy | None, max_age: int | None) -> None:
+        self.now: Final = now
+        self.policy: Final = policy
+        default = policy.max_age if policy else MAX_AGE_HOURS * 3600
+        self.max_age: Final = default if max_age is None else max_age
+        self.cells: list[Cell] = []
+        self.groups: list[Group] = []
+        self.disks: list[DiskRow] = []
+        self.problems: list[Problem] = []
+        self.twofold: frozenset[tuple[str, str]] = frozenset()
+        #: Where each host that may have a disk in common is: its cell, by its id in the store.
+        self.places: dict[int, tuple[str, Facts]] = {}
+        self.old: list[str] = []
+        self.ahead: list[str] = []
+        self.missing: list[str] = []
+        self.same: list[tuple[str, str]] = []
+        self.twice: list[tuple[str, tuple[str, ...]]] = []
+        self.expired: list[tuple[PolicyWaiver, tuple[str, ...]]] = []
+        self.unneeded: list[PolicyWaiver] = []
+
+
+def load_fleet(
+    store: Store, *, now: int, policy: Policy | None = None, max_age: int | None = None
+) -> Fleet:
+    """The fleet in ``store``, but for its disks."""
+    fleet = Fleet(now, policy, max_age)
+    distinct: dict[str, Facts] = {}
+    profiles: dict[int, Facts] = {}
+    for number, text in store.profiles():
+        if text not in distinct:
+            distinct[text] = facts_from(json.loads(text))
+        profiles[number] = distinct[text]
+    fleet.twofold = _twofold(distinct.values())
+    inferred = _inferred(distinct.values()) if policy is None else {}
+    combinations = _combinations(store, profiles)
+    cells: dict[tuple[str, int], Cell] = {}
+    shared = store.hosts_of_shared_disks()
+    boots: dict[str, str] = {}
+    for row in _newest(store.hosts(), fleet):
+        number, name, _, boot_id, taken, running, _, cell_number, _ = row
+        if boot_id and boots.setdefault(boot_id, name) != name:
+            fleet.same.append((boots[boot_id], name))
+        combination = combinations[cell_number]
+        facts = combination[1]
+        if facts.live:
+            if taken > now + _AHEAD:
+                fleet.ahead.append(name)
+            elif taken < now - fleet.max_age:
+                fleet.old.append(name)
+        if number in shared:
+            fleet.places[number] = (name, facts)
+        of_policy = policy.group_of(name) if policy else None
+        group = of_policy.name if of_policy else inferred.get(id(facts), "")
+        cell = cells.get((group, combination[0]))
+        if cell is None:
+            cell = cells[group, combination[0]] = Cell(group, *combination[1:], policy=of_policy)
+        cell.hosts.append(name)
+        cell.running.append(running)
+    fleet.cells = sorted(cells.values(), key=lambda cell: cell.hosts[0])
+    fleet.groups = _groups(fleet, policy)
+    if policy is not None:
+        there = {host for cell in fleet.cells for host in cell.hosts}
+        named = {host for group in policy.groups for host in group.hosts.named}
+        fleet.missing = sorted(named - there)
+    return fleet
+
+
+def count_of(cells: Iterable[Cell]) -> int:
+    """How many hosts there are in some cells."""
+    return sum(len(cell.hosts) for cell in cells)
+
+
+def _combinations(
+    store: Store, profiles: Mapping[int, Facts]
+) -> dict[int, tuple[int, Facts, list[list[str]], list[Use]]]:
+    """What the cells of a store are, each distinct one with a number of its own: stores that
+    were joined say the same thing twice."""
+    ways: dict[int, tuple[str, Use]] = {}
+    for number, text in store.ways():
+        ways[number] = (text, Use.from_json(text))
+    numbers: dict[tuple[int, str, tuple[str, ...]], int] = {}
+    found: dict[int, tuple[int, Facts, list[list[str]], list[Use]]] = {}
+    of_cells = store.ways_of_cells()
+    for number, profile, circumstances in store.cells():
+        facts = profiles[profile]
+        of_host = sorted((ways[way] for way in of_cells.get(number, ())), key=itemgetter(0))
+        key = (id(facts), circumstances, tuple(text for text, _ in of_host))
+        distinct = numbers.setdefault(key, len(numbers))
+        words = [each.split("|") for each in json.loads(circumstances)]
+        found[number] = (distinct, facts, words, [use for _, use in of_host])
+    return found
+
+
+def _newest(rows: Iterable[HostRow], fleet: Fleet) -> Iterable[HostRow]:
+    """Of each host the newest snapshot. What is left out is noted, unless it is the same one."""
+    last: HostRow | None = None
+    sources: list[str] = []
+    for row in rows:
+        if last is not None and row[1] == last[1]:
+            if row[1:8] != last[1:8]:
+                sources.append(row[8])
+            continue
+        if last is not None and sources:
+            fleet.twice.append((last[1], (last[8], *sources)))
+        last, sources = row, []
+        yield row
+    if last is not None and sources:
+        fleet.twice.append((last[1], (last[8], *sources)))
+
+
+def _directories(facts: Facts) -> Iterable[Directory]:
+    yield from facts.spaces
+    yield from facts.storages
+    yield from facts.leases
+
+
+def _twofold(all_facts: Iterable[Facts]) -> frozenset[tuple[str, str]]:
+    """The places that are one name and several directories: hosts see different numbers there."""
+    seen: dict[tuple[str, str], set[int]] = {}
+    for facts in all_facts:
+        for directory in _directories(facts):
+            place = directory.place
+            if place.system and place.inode is not None:
+                seen.setdefault((place.system, place.path), set()).add(place.inode)
+    return frozenset(name for name, inodes in seen.items() if len(inodes) > 1)
+
+
+def _inferred(all_facts: Iterable[Facts]) -> dict[int, str]:
+    """The groups of hosts that were seen to share a file system with disks on it: the name of
+    the group for the facts of a host, by their identity. The name is that of a storage."""
+    parents: dict[str, str] = {}
+
+    def top(name: str) -> str:
+        while parents[name] != name:
+            parents[name] = parents[parents[name]]
+            name = parents[name]
+        return name
+
+    of_facts: dict[int, str] = {}
+    for facts in all_facts:
+        names: list[str] = []
+        for storage in facts.storages:
+            names += [
+                place.shown for place in (storage.mounted, storage.place) if place and place.system
+            ]
+        for name in names:
+            parents.setdefault(name, name)
+            one, other = sorted((top(names[0]), top(name)))
+            parents[other] = one  # the least name is the group's, in whatever order they come
+        if names:
+            of_facts[id(facts)] = names[0]
+    return {number: top(name) for number, name in of_facts.items()}
+
+
+def _groups(fleet: Fleet, policy: Policy | None) -> list[Group]:
+    groups: dict[str, Group] = {}
+    for of_policy in policy.groups if policy else ():
+        groups[of_policy.name] = Group(of_policy.name, inferred=False, policy=of_policy)
+    for cell in fleet.cells:
+        group = groups.get(cell.group)
+        if group is None:
+            group = groups[cell.group] = Group(cell.group, inferred=policy is None)
+        group.cells.append(cell)
+    for group in groups.values():
+        group.storages = sorted(
+            {
+                (storage.mounted or storage.place).shown
+                for cell in group.cells
+                for storage in cell.facts.storages
+                if storage.place.system
+            }
+        )
+    return [groups[name] for name in sorted(groups)]

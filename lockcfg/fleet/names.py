@@ -1,0 +1,112 @@
+"""Host names in ranges: ``kvm[01-40,43]`` stands for 41 hosts."""
+
+from __future__ import annotations
+
+import re
+from fnmatch import fnmatchcase
+
+from lockcfg.errors import UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from typing import Final
+
+#: The last number in a name, and what is around it.
+_NUMBER: Final = re.compile(r"(.*?)([0-9]{1,18})([^0-9]*)\Z", re.DOTALL)
+
+#: A range in brackets, as :func:`fold` writes it.
+_RANGES: Final = re.compile(r"\[([0-9]+(?:-[0-9]+)?(?:,[0-9]+(?:-[0-9]+)?)*)\]")
+
+#: The most hosts that one range may stand for.
+_MOST: Final = 1_000_000
+
+
+def natural(name: str) -> tuple[object, ...]:
+    """A key that sorts kvm9 before kvm10."""
+    parts = re.split(r"([0-9]{1,18})", name)
+    return tuple(int(part) if number % 2 else part for number, part in enumerate(parts))
+
+
+def fold(names: Iterable[str]) -> list[str]:
+    """The names with those that differ in their last number alone folded into ranges, sorted."""
+    families: dict[tuple[str, int, str], list[int]] = {}
+    single: list[str] = []
+    for name in set(names):
+        match = _NUMBER.match(name)
+        if match is None or "[" in name:
+            single.append(name)
+            continue
+        before, digits, after = match.groups()
+        # kvm1 and kvm01 are two hosts: the width is a part of what they have in common.
+        width = len(digits) if digits.startswith("0") else 0
+        families.setdefault((before, width, after), []).append(int(digits))
+    folded = [_join(*family, numbers) for family, numbers in _merged(families).items()]
+    return sorted(single + folded, key=natural)
+
+
+def _merged(
+    families: dict[tuple[str, int, str], list[int]],
+) -> dict[tuple[str, int, str], list[int]]:
+    """Families with those of no leading zeros put to those of their width: kvm09, kvm10."""
+    for before, width, after in [family for family in families if family[1]]:
+        plain = families.get((before, 0, after), [])
+        fitting = [number for number in plain if len(str(number)) == width]
+        if fitting:
+            families[before, width, after] += fitting
+            families[before, 0, after] = [n for n in plain if len(str(n)) != width]
+    return {family: numbers for family, numbers in families.items() if numbers}
+
+
+def _join(before: str, width: int, after: str, numbers: Sequence[int]) -> str:
+    ranges: list[str] = []
+    ordered = sorted(numbers)
+    start = last = ordered[0]
+    for number in [*ordered[1:], -1]:
+        if number == last + 1:
+            last = number
+            continue
+        first = f"{start:0{width}}"
+        ranges.append(first if start == last else f"{first}-{last:0{width}}")
+        start = last = number
+    inside = ",".join(ranges)
+    return f"{before}{inside if inside.isdigit() else f'[{inside}]'}{after}"
+
+
+def expand(pattern: str) -> list[str]:
+    """The names that a range stands for; the pattern itself where it has none.
+
+    Raises :class:`UsageError` for more than a million.
+    """
+    match = _RANGES.search(pattern)
+    if match is None:
+        return [pattern]
+    found: list[str] = []
+    for part in match[1].split(","):
+        first, _, last = part.partition("-")
+        if int(last or first) - int(first) > _MOST:
+            raise UsageError(f"'{pattern}' stands for too many hosts")
+        for number in range(int(first), int(last or first) + 1):
+            digits = f"{number:0{len(first)}}"
+            found += expand(f"{pattern[: match.start()]}{digits}{pattern[match.end() :]}")
+            if len(found) > _MOST:
+                raise UsageError(f"'{pattern}' stands for too many hosts")
+    return found
+
+
+class Names:
+    """A set of names, ranges and globs (``kvm*``)."""
+
+    def __init__(self, patterns: Iterable[str]) -> None:
+        self.patterns = tuple(patterns)
+        self.named = frozenset(
+            name for pattern in self.patterns if not _is_glob(pattern) for name in expand(pattern)
+        )
+        self._globs = tuple(pattern for pattern in self.patterns if _is_glob(pattern))
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.named or any(fnmatchcase(name, glob) for glob in self._globs)
+
+
+def _is_glob(pattern: str) -> bool:
+    return "*" in pattern or "?" in pattern

@@ -1,0 +1,316 @@
+"""From here to the policy: what to change on which hosts, in which order.
+
+Locks protect a disk while all hosts take the same one. So what every host needs is put in place
+first, without effect; then no guest may start while hosts of the old and of the new kind are
+mixed, as these do not exclude each other; and a guest that runs keeps the lock that it was started
+with, wherever that is. Pure: the fleet goes in, steps come out.
+"""
+
+from __future__ import annotations
+
+from lockcfg.conf.files import kinds_of
+from lockcfg.conf.settings import settings_of
+from lockcfg.fleet.domains import domain_of
+from lockcfg.fleet.fleet import count_of
+from lockcfg.fleet.place import Place
+from lockcfg.frozen import Frozen
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from typing import Final
+
+    from lockcfg.conf.document import Value
+    from lockcfg.fleet.domains import Kind
+    from lockcfg.fleet.facts import Facts
+    from lockcfg.fleet.fleet import Cell, Fleet, Group
+
+#: The settings that name lockspaces.
+_SPACES: Final = ("file_lockspace_dir", "lvm_lockspace_dir", "scsi_lockspace_dir")
+
+
+class Step(Frozen):
+    """A step of the plan for a ``group``: an ``action`` (mend, mount, write, hold, start, restart,
+    limit, guests, release, check), the ``hosts`` it is for, what to do in ``text``, and the
+    ``details``, such as commands. ``gap`` is whether hosts are mixed when it is done, so that two
+    of them would let two guests write one disk."""
+
+    __slots__ = ("action", "details", "gap", "group", "hosts", "text")
+
+    def __init__(
+        self,
+        group: str,
+        action: str,
+        hosts: Sequence[str],
+        text: str,
+        *,
+        details: Sequence[str] = (),
+        gap: bool = False,
+    ) -> None:
+        self.group: Final = group
+        self.action: Final = action
+        self.hosts: Final = tuple(hosts)
+        self.text: Final = text
+        self.details: Final = tuple(details)
+        self.gap: Final = gap
+
+
+def plan_of(fleet: Fleet) -> list[Step]:
+    """The steps for each group of the policy, in order; none where nothing is to be done."""
+    return [step for group in fleet.groups if group.policy for step in _steps(group)]
+
+
+class _Change:
+    """What is to be changed on hosts that are alike."""
+
+    def __init__(self, cell: Cell, group: Group) -> None:
+        assert group.policy is not None
+        self.cell: Final = cell
+        now = cell.facts.settings
+        self.settings: Final[dict[str, tuple[Value | None, Value | None]]] = {
+            key: (now.get(key), wanted)
+            for key, wanted in group.policy.settings.items()
+            if now.get(key) != wanted
+        }
+        wanted = {**now, **group.policy.settings}
+        self.target: Final[dict[str, Value | None]] = wanted
+        self.mounts: Final[list[tuple[str, str]]] = [
+            (str(wanted[setting]), place)
+            for setting, place in sorted(group.policy.storage.items())
+            if wanted.get(setting) and _place_at(cell.facts, str(wanted[setting])) != place
+        ]
+
+    @property
+    def restarts(self) -> bool:
+        """Whether libvirt's daemon has to read its files again."""
+        stale = any(reader != "virtlockd" for _, reader in self.cell.about("stale"))
+        return stale or any(key != "max_clients" for key in self.settings)
+
+    @property
+    def starts(self) -> bool:
+        """Whether a lock daemon is to be started."""
+        return self.target["lock_manager"] == "lockd" and (
+            "lock_manager" in self.settings or ("virtlockd",) in self.cell.about("absent")
+        )
+
+    @property
+    def moves(self) -> bool:
+        """Whether locks will be somewhere else than before."""
+        return bool(self.mounts) or self.restarts
+
+
+def _steps(group: Group) -> Iterator[Step]:
+    name = group.name
+    changes = [_Change(cell, group) for cell in group.cells]
+    if not any(each.moves or each.settings or each.starts for each in changes):
+        return
+    yield from _mend(group)
+    by_mount: dict[tuple[str, str], list[str]] = {}
+    for change in changes:
+        for mount in change.mounts:
+            by_mount.setdefault(mount, []).extend(change.cell.hosts)
+    for (path, place), hosts in sorted(by_mount.items()):
+        yield Step(name, "mount", sorted(hosts), f"mount {place} at {path}, and for good")
+    yield from _writes(name, changes)
+    mixed = _mixed(group, changes)
+    if mixed:
+        yield Step(
+            name,
+            "hold",
+            group.hosts,
+            "from here on no guest may be started, resumed or moved in this group: until all of"
+            " it is done, hosts of the old and of the new kind do not exclude each other",
+            details=mixed,
+        )
+    yield from _restarts(name, changes, gap=bool(mixed))
+    yield from _limits(name, changes)
+    yield from _guests(name, changes)
+    if mixed:
+        yield Step(
+            name,
+            "release",
+            group.hosts,
+            "guests may be started again, but for those of the step before on other hosts than"
+            " they run on",
+        )
+    yield Step(name, "check", group.hosts, "collect snapshots of all hosts again, and audit them")
+
+
+def _mend(group: Group) -> Iterator[Step]:
+    refused = sorted(h for cell in group.cells if cell.facts.refused for h in cell.hosts)
+    if refused:
+        yield Step(
+            group.name,
+            "mend",
+            refused,
+            "libvirt does not start with the files there: mend them first, as it is not known"
+            " what is in force",
+        )
+
+
+def _writes(name: str, changes: Sequence[_Change]) -> Iterator[Step]:
+    """What is to be written where, for hosts that need the same."""
+    by_details: dict[tuple[str, ...], list[str]] = {}
+    for change in changes:
+        details = tuple(
+            f"{_file_of(change.cell.facts, key)}: {key} = {_spelled(new)} (now {_spelled(old)})"
+            for key, (old, new) in sorted(change.settings.items())
+        )
+        if details:
+            by_details.setdefault(details, []).extend(change.cell.hosts)
+    for details, hosts in sorted(by_details.items()):
+        yield Step(
+            name,
+            "write",
+            sorted(hosts),
+            "change the files; nothing takes effect by it, as long as no daemon is restarted",
+            details=details,
+        )
+
+
+def _mixed(group: Group, changes: Sequence[_Change]) -> list[str]:
+    """Why hosts that are done and hosts that are not do not exclude each other."""
+    found: list[str] = []
+    for kind in group.kinds:
+        before: dict[str, list[Cell]] = {}
+        after: set[str] = set()
+        for change in changes:
+            domain = change.cell.domain(kind, frozenset())
+            if domain is not None:
+                before.setdefault(f"{domain.where}", []).append(change.cell)
+                after.add(_after(change, group, kind) if change.moves else domain.where)
+        if len(set(before) | after) > 1:
+            found += [
+                f"{kind}: {count_of(cells)} of them now: {where}"
+                for where, cells in sorted(before.items())
+            ]
+            found += [f"{kind}: then: {where}" for where in sorted(after - set(before))]
+    return found
+
+
+def _after(change: _Change, group: Group, kind: Kind) -> str:
+    """Where a host will lock."""
+    assert group.policy is not None
+    spaces: dict[str, Place] = {}
+    for setting in _SPACES:
+        path = change.target.get(setting)
+        if path:
+            spaces[setting] = _place_of(group, setting, str(path))
+    locking = change.cell.facts.locking.replace(
+        manager=str(change.target["lock_manager"]),
+        auto=change.target["auto_disk_leases"] == 1,
+        require=change.target["require_lease_for_disks"] == 1,
+        spaces=spaces,
+        paths={setting: str(change.target[setting]) for setting in spaces},
+    )
+    facts = change.cell.facts
+    domain = domain_of(
+        locking,
+        kind,
+        images=[storage.place for storage in facts.storages],
+        leases=[lease.place for lease in facts.leases],
+    )
+    return domain.where if domain else "nothing"
+
+
+def _place_of(group: Group, setting: str, path: str) -> Place:
+    """Where a lockspace will be: where the policy says, or where most hosts have that path."""
+    assert group.policy is not None
+    known = [
+        (len(cell.hosts), space.place.shown, space.place)
+        for cell in group.cells
+        for space in cell.facts.spaces
+        if space.path == path and space.place.system
+    ]
+    wanted = group.policy.storage.get(setting)
+    fitting = [each for each in known if wanted in (None, each[1])]
+    if fitting:
+        return max(fitting, key=lambda each: each[:2])[2]
+    return Place("", wanted or path, None, "unknown", "a file system that nobody has seen yet")
+
+
+def _place_at(facts: Facts, path: str) -> str | None:
+    """Where a directory of a host is; None where that is not known."""
+    for directory in (*facts.spaces, *facts.spare, *facts.storages):
+        if directory.path == path and directory.state == "there":
+            return directory.place.shown if directory.place.system else None
+    return None
+
+
+def _restarts(name: str, changes: Sequence[_Change], *, gap: bool) -> Iterator[Step]:
+    """Host by host: those without guests first, as they are free to be wrong."""
+    starting = sorted(h for change in changes if change.starts for h in change.cell.hosts)
+    if starting:
+        yield Step(
+            name,
+            "start",
+            starting,
+            "start the lock daemon and see that its socket is there before libvirt needs it",
+            details=["systemctl enable --now virtlockd.socket"],
+        )
+    restarting = sorted(
+        (running, host)
+        for change in changes
+        if change.restarts
+        for host, running in zip(change.cell.hosts, change.cell.running, strict=True)
+    )
+    if restarting:
+        yield Step(
+            name,
+            "restart",
+            [host for _, host in restarting],
+            "restart libvirt's daemon on each, in this order; guests keep running. Never restart"
+            " the lock daemon while guests run: their locks would be lost",
+            details=["systemctl restart libvirtd (or virtqemud)"],
+            gap=gap,
+        )
+
+
+def _limits(name: str, changes: Sequence[_Change]) -> Iterator[Step]:
+    by_limit: dict[object, list[str]] = {}
+    for change in changes:
+        if "max_clients" in change.settings:
+            by_limit.setdefault(change.target["max_clients"], []).extend(change.cell.hosts)
+    for limit, hosts in sorted(by_limit.items(), key=str):
+        yield Step(
+            name,
+            "limit",
+            sorted(hosts),
+            "raise the limit of the lock daemon that runs: a reload does not",
+            details=[
+                f"virt-admin -c virtlockd:///system srv-clients-set virtlockd --max-clients {limit}"
+            ],
+        )
+
+
+def _guests(name: str, changes: Sequence[_Change]) -> Iterator[Step]:
+    """The guests that go on under the locks that they were started with."""
+    running = [
+        (host, guests)
+        for change in changes
+        if change.moves or change.starts or change.cell.about("late")
+        for host, guests in zip(change.cell.hosts, change.cell.running, strict=True)
+        if guests
+    ]
+    if running:
+        yield Step(
+            name,
+            "guests",
+            sorted(host for host, _ in running),
+            f"{sum(guests for _, guests in running)} guests run there under the old locks, or"
+            " none: stop and start each, or move it away and back. Until then nothing but the old"
+            " lock keeps others from its disks: start none of them anywhere else",
+            gap=True,
+        )
+
+
+def _file_of(facts: Facts, key: str) -> str:
+    return next(
+        (kind.name for kind in kinds_of(facts.driver) if key in settings_of(kind)), "the file"
+    )
+
+
+def _spelled(value: Value | None) -> str:
+    if value is None:
+        return "not set"
+    return f'"{value}"' if isinstance(value, str) else str(value)

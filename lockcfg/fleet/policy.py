@@ -1,0 +1,138 @@
+"""The policy, ``fleet.yaml``: who shares storage, how they are to be configured, what is waived.
+
+``schemas/fleet.schema.json`` describes it.
+"""
+
+from __future__ import annotations
+
+import datetime
+
+from lockcfg.errors import UsageError
+from lockcfg.fleet.names import Names
+from lockcfg.frozen import Frozen
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any, Final
+
+    from lockcfg.conf.document import Value
+
+#: How old the facts about a host may be, in hours, where nobody says so.
+MAX_AGE_HOURS: Final = 24
+
+
+class PolicyGroup(Frozen):
+    """A group of ``hosts`` that share storage. ``settings`` is what must be in force on each;
+    ``storage`` where each lockspace directory must be, as the audit names places, by setting.
+    ``failed_hosts`` is how many of them may fail at once and leave their guests to the others.
+    """
+
+    __slots__ = ("failed_hosts", "hosts", "name", "settings", "storage")
+
+    def __init__(
+        self,
+        name: str,
+        hosts: Sequence[str],
+        *,
+        settings: Mapping[str, Value] | None = None,
+        storage: Mapping[str, str] | None = None,
+        failed_hosts: int = 0,
+    ) -> None:
+        self.name: Final = name
+        self.hosts: Final = Names(hosts)
+        self.settings: Final = dict(settings or {})
+        self.storage: Final = dict(storage or {})
+        self.failed_hosts: Final = failed_hosts
+
+
+class PolicyWaiver(Frozen):
+    """A waiver: findings of ``rule`` about ``hosts`` do not count, for a ``reason``, up to and
+    with the day ``until``."""
+
+    __slots__ = ("hosts", "reason", "rule", "until")
+
+    def __init__(
+        self, rule: str, hosts: Sequence[str], reason: str, until: datetime.date | None
+    ) -> None:
+        self.rule: Final = rule
+        self.hosts: Final = Names(hosts)
+        self.reason: Final = reason
+        self.until: Final = until
+
+    def has_expired(self, now: int) -> bool:
+        """Whether its last day is over, in UTC."""
+        if self.until is None:
+            return False
+        return datetime.datetime.fromtimestamp(now, datetime.UTC).date() > self.until
+
+
+class Policy(Frozen):
+    """A policy; ``path`` is where it was read from. ``max_age`` is in seconds."""
+
+    __slots__ = ("groups", "max_age", "path", "waivers")
+
+    def __init__(
+        self,
+        path: str,
+        groups: Sequence[PolicyGroup],
+        waivers: Sequence[PolicyWaiver] = (),
+        max_age: int = MAX_AGE_HOURS * 3600,
+    ) -> None:
+        self.path: Final = path
+        self.groups: Final = tuple(groups)
+        self.waivers: Final = tuple(waivers)
+        self.max_age: Final = max_age
+
+    def group_of(self, host: str) -> PolicyGroup | None:
+        """The group that a host is in: the first that names it."""
+        return next((group for group in self.groups if host in group.hosts), None)
+
+
+def load_policy(path: str) -> Policy:
+    """The policy at ``path``. Raises :class:`ReadError` and, for what the schema does not take,
+    :class:`UsageError` with the place."""
+    from lockcfg.conf.load import read_bytes
+    from lockcfg.yamlschema import load_yaml
+
+    return policy_from(load_yaml(read_bytes(path), path), path)
+
+
+def policy_from(content: Any, path: str) -> Policy:
+    """The policy that parsed YAML says. Raises :class:`UsageError`."""
+    from lockcfg.fleet.rules import is_rule
+    from lockcfg.yamlschema import load_schema, plain, violations
+
+    content = plain({} if content is None else content, path)
+    for where, message in violations(content, load_schema("fleet")):
+        raise UsageError(f"{path}: {f'{where}: ' if where else ''}{message}")
+    waivers: list[PolicyWaiver] = []
+    for each in content.get("waivers", ()):
+        if not is_rule(each["rule"]):
+            raise UsageError(
+                f"{path}: waivers: no rule is called '{each['rule']}'", help="see 'lockcfg rules'"
+            )
+        until = each.get("until")
+        try:
+            day = None if until is None else datetime.date.fromisoformat(until)
+        except ValueError:
+            raise UsageError(f"{path}: waivers: '{until}' is no date") from None
+        waivers.append(PolicyWaiver(each["rule"], each["hosts"], each["reason"], day))
+    return Policy(
+        path,
+        [
+            PolicyGroup(
+                name,
+                group["hosts"],
+                settings={
+                    key: tuple(value) if isinstance(value, list) else value
+                    for key, value in group.get("settings", {}).items()
+                },
+                storage=group.get("storage"),
+                failed_hosts=group.get("failed-hosts", 0),
+            )
+            for name, group in content.get("groups", {}).items()
+        ],
+        waivers,
+        content.get("max-age-hours", MAX_AGE_HOURS) * 3600,
+    )

@@ -1,0 +1,278 @@
+"""What an audit comes to, as the reporters get it: finished, sorted, no I/O left to do."""
+
+from __future__ import annotations
+
+from lockcfg.frozen import Frozen
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any, Final, Literal
+
+    from lockcfg.findings import Severity
+    from lockcfg.host.storage import Shared
+
+    #: unsafe: some hosts would let two guests write one disk, or nobody keeps them from it.
+    #: unknown: nothing like that was found, and not everything could be looked at. safe: neither.
+    Level = Literal["unsafe", "unknown", "safe"]
+
+
+class Verdict(Frozen):
+    """The verdict on the fleet, and a sentence that says it."""
+
+    __slots__ = ("level", "text")
+
+    def __init__(self, level: Level, text: str) -> None:
+        self.level: Final = level
+        self.text: Final = text
+
+
+class GroupRow(Frozen):
+    """A group of hosts that share storage. ``inferred`` is whether nobody said so, but they were
+    seen to; ``storages`` are what they share, in words. The group without a name is of the hosts
+    that were seen to share none."""
+
+    __slots__ = ("hosts", "inferred", "name", "storages", "worst")
+
+    def __init__(
+        self,
+        name: str,
+        hosts: Sequence[str],
+        storages: Sequence[str],
+        *,
+        inferred: bool,
+        worst: Severity | None = None,
+    ) -> None:
+        self.name: Final = name
+        self.hosts: Final = tuple(hosts)
+        self.storages: Final = tuple(storages)
+        self.inferred: Final = inferred
+        self.worst: Final = worst
+
+
+class DomainRow(Frozen):
+    """A lock domain of a group: ``hosts`` lock disks of a ``kind`` in the same way. ``reach`` is
+    yes where they exclude each other, no where each is alone, unknown where nobody can tell."""
+
+    __slots__ = ("group", "hosts", "key", "kind", "mode", "reach", "where")
+
+    def __init__(
+        self,
+        group: str,
+        kind: str,
+        mode: str,
+        key: str,
+        reach: Shared,
+        where: str,
+        hosts: Sequence[str],
+    ) -> None:
+        self.group: Final = group
+        self.kind: Final = kind
+        self.mode: Final = mode
+        self.key: Final = key
+        self.reach: Final = reach
+        self.where: Final = where
+        self.hosts: Final = tuple(hosts)
+
+
+class DiskUse(Frozen):
+    """One guest's use of a disk: on which host, by which path, and whether it runs."""
+
+    __slots__ = ("guest", "host", "path", "running")
+
+    def __init__(self, host: str, guest: str, path: str, *, running: bool) -> None:
+        self.host: Final = host
+        self.guest: Final = guest
+        self.path: Final = path
+        self.running: Final = running
+
+
+class DiskRow(Frozen):
+    """A real disk that several hosts or guests have.
+
+    ``name`` is what all hosts call it. ``safe`` is whether any two of its users exclude each
+    other; if not, ``pair`` are the two hosts that show it (which may be one and the same) and
+    ``reasons`` the chain; ``cause`` says in a word what it is: ``unlocked`` (one of them locks
+    nothing), ``paths`` (the lock is named by the path, and they have two), ``rules`` (they lock
+    by different rules), ``places`` (they lock in different places). ``written`` is whether two
+    of its users were running when the snapshots were taken, and not all were to share it.
+    ``users`` are at most 20 of them, ``hosts`` all.
+    """
+
+    __slots__ = ("cause", "hosts", "kind", "name", "pair", "reasons", "safe", "users", "written")
+
+    def __init__(
+        self,
+        name: str,
+        kind: str,
+        safe: Shared,
+        hosts: Sequence[str],
+        users: Sequence[DiskUse],
+        *,
+        pair: Sequence[str] = (),
+        reasons: Sequence[str] = (),
+        cause: str = "",
+        written: bool = False,
+    ) -> None:
+        self.cause: Final = cause
+        self.name: Final = name
+        self.kind: Final = kind
+        self.safe: Final = safe
+        self.hosts: Final = tuple(hosts)
+        self.users: Final = tuple(users)
+        self.pair: Final = tuple(pair)
+        self.reasons: Final = tuple(reasons)
+        self.written: Final = written
+
+
+class ProfileRow(Frozen):
+    """Hosts of one group that are alike in all that decides the locking: a row of the matrix of
+    hosts and settings.
+
+    ``settings`` maps a column to what is shown there; ``odd`` are the columns in which these
+    hosts are unlike most of their group, which is a hint and no judgement. ``known`` is whether
+    their facts are complete and recent enough to judge them.
+    """
+
+    __slots__ = ("group", "hosts", "known", "odd", "settings", "worst")
+
+    def __init__(
+        self,
+        group: str,
+        settings: Mapping[str, str],
+        hosts: Sequence[str],
+        *,
+        odd: Sequence[str] = (),
+        known: bool = True,
+        worst: Severity | None = None,
+    ) -> None:
+        self.group: Final = group
+        self.settings: Final = dict(settings)
+        self.hosts: Final = tuple(hosts)
+        self.odd: Final = tuple(odd)
+        self.known: Final = known
+        self.worst: Final = worst
+
+
+class Waived(Frozen):
+    """Why a finding does not count: the policy waives it, for a ``reason``, ``until`` a date
+    (ISO 8601, or empty)."""
+
+    __slots__ = ("reason", "until")
+
+    def __init__(self, reason: str, until: str) -> None:
+        self.reason: Final = reason
+        self.until: Final = until
+
+
+class AuditFinding(Frozen):
+    """A finding about some hosts of a group: the rule's ``code`` and slug, what is wrong, the
+    chain of reasons and what to do."""
+
+    __slots__ = (
+        "code",
+        "group",
+        "help",
+        "hosts",
+        "message",
+        "reasons",
+        "rule",
+        "severity",
+        "waived",
+    )
+
+    def __init__(
+        self,
+        code: str,
+        rule: str,
+        severity: Severity,
+        message: str,
+        hosts: Sequence[str],
+        *,
+        group: str = "",
+        reasons: Sequence[str] = (),
+        help: str = "",
+        waived: Waived | None = None,
+    ) -> None:
+        self.code: Final = code
+        self.rule: Final = rule
+        self.severity: Final = severity
+        self.message: Final = message
+        self.hosts: Final = tuple(hosts)
+        self.group: Final = group
+        self.reasons: Final = tuple(reasons)
+        self.help: Final = help
+        self.waived: Final = waived
+
+
+class Problem(Frozen):
+    """A snapshot that could not be read: where, whose if that is known, and why."""
+
+    __slots__ = ("host", "reason", "source")
+
+    def __init__(self, source: str, host: str, reason: str) -> None:
+        self.source: Final = source
+        self.host: Final = host
+        self.reason: Final = reason
+
+
+class RuleInfo(Frozen):
+    """What a reporter needs to know of a rule."""
+
+    __slots__ = ("code", "name", "severity", "summary", "url")
+
+    def __init__(self, code: str, name: str, severity: Severity, summary: str, url: str) -> None:
+        self.code: Final = code
+        self.name: Final = name
+        self.severity: Final = severity
+        self.summary: Final = summary
+        self.url: Final = url
+
+
+class AuditResult(Frozen):
+    """A finished audit.
+
+    ``hosts`` are all names, sorted; ``unknown`` those of which not enough is known to call them
+    fine: facts too old, incomplete, unreadable, or none at all. ``findings`` are sorted, worst
+    first, the waived ones among them; ``groups``, ``domains``, ``disks`` and ``profiles`` are
+    sorted too. ``now`` is the time that ages are counted from, ``policy`` where the policy is
+    from, or empty.
+    """
+
+    __slots__ = (
+        "disks",
+        "domains",
+        "findings",
+        "groups",
+        "hosts",
+        "notes",
+        "now",
+        "policy",
+        "problems",
+        "profiles",
+        "rules",
+        "unknown",
+        "verdict",
+        "version",
+    )
+
+    def __init__(self, **fields: Any) -> None:
+        self.version: Final[str] = fields["version"]
+        self.now: Final[int] = fields["now"]
+        self.policy: Final[str] = fields["policy"]
+        self.verdict: Final[Verdict] = fields["verdict"]
+        self.hosts: Final[tuple[str, ...]] = tuple(fields["hosts"])
+        self.unknown: Final[tuple[str, ...]] = tuple(fields["unknown"])
+        self.groups: Final[tuple[GroupRow, ...]] = tuple(fields["groups"])
+        self.domains: Final[tuple[DomainRow, ...]] = tuple(fields["domains"])
+        self.disks: Final[tuple[DiskRow, ...]] = tuple(fields["disks"])
+        self.profiles: Final[tuple[ProfileRow, ...]] = tuple(fields["profiles"])
+        self.findings: Final[tuple[AuditFinding, ...]] = tuple(fields["findings"])
+        self.problems: Final[tuple[Problem, ...]] = tuple(fields["problems"])
+        self.notes: Final[tuple[str, ...]] = tuple(fields["notes"])
+        self.rules: Final[tuple[RuleInfo, ...]] = tuple(fields["rules"])
+
+    @property
+    def counted(self) -> tuple[AuditFinding, ...]:
+        """The findings that are not waived."""
+        return tuple(finding for finding in self.findings if finding.waived is None)

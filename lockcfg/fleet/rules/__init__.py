@@ -1,0 +1,91 @@
+"""The rules of the audit: one file each, and the table of them.
+
+A rule is what it is for the linter (:mod:`lockcfg.rules.rule`): its docstring is its manual,
+``RULE`` says what it is called. Its ``check`` is given hosts that are alike (a
+:class:`~lockcfg.fleet.fleet.Cell`) or the whole fleet, by its scope, and yields
+:class:`~lockcfg.fleet.rules.observation.Observation`. To add one, write its file and put its name
+in :data:`TABLE`.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any, Final, Protocol
+
+    from lockcfg.fleet.rules.observation import Observation
+    from lockcfg.rules.rule import Rule
+
+    class AuditRule(Protocol):
+        """What a module of this package holds."""
+
+        RULE: Rule
+
+        def check(self, subject: Any, /) -> Iterator[Observation]:
+            """What the rule has to say of its subject, which is of the kind its scope says."""
+
+
+#: The modules of the rules, by code.
+TABLE: Final = (
+    "la101_unprotected",
+    "la102_configuration_refused",
+    "la103_daemon_absent",
+    "la104_daemon_younger_than_guests",
+    "la105_configuration_not_in_effect",
+    "la106_unknown_to_version",
+    "la107_max_clients",
+    "la108_other_lock_manager",
+    "la201_lockspace_missing",
+    "la202_lockspace_local",
+    "la203_lockspace_differs",
+    "la204_lockspace_other_export",
+    "la205_lockspace_locks_off",
+    "la206_lockspace_recover_lost_locks",
+    "la207_lockspace_nfs3",
+    "la208_lockspace_read_only",
+    "la209_lockspace_squashed",
+    "la210_lockspace_uncertain",
+    "la211_lockspace_name_caching",
+    "la212_lockspace_probe",
+    "la301_split_domains",
+    "la302_disk_unsafe",
+    "la303_two_writers",
+    "la304_disk_by_two_paths",
+    "la305_silent_fallback",
+    "la306_block_device_direct",
+    "la307_disk_not_covered",
+    "la308_image_locks_stay",
+    "la309_disk_uncertain",
+    "la401_unreadable_snapshot",
+    "la402_facts_old",
+    "la403_host_missing",
+    "la404_duplicate_host",
+    "la405_clock_ahead",
+    "la406_named_otherwise",
+    "la407_facts_incomplete",
+    "la501_unlike_policy",
+    "la502_waiver_expired",
+    "la503_waiver_unneeded",
+    "la504_no_policy",
+    "la505_odd_one_out",
+)
+
+
+def audit_rule(name: str) -> AuditRule:
+    """The module of a rule, by its name in :data:`TABLE`."""
+    from importlib import import_module
+
+    module: AuditRule = import_module(f"lockcfg.fleet.rules.{name}")
+    return module
+
+
+def means(name: str, code: str, slug: str) -> bool:
+    """Whether ``name``, as a policy writes it, names a rule: by its code, the beginning of codes,
+    its slug, or ALL."""
+    return name in (code, slug, "ALL") or (name.startswith("LA") and code.startswith(name))
+
+
+def is_rule(name: str) -> bool:
+    """Whether ``name`` names any rule of the audit."""
+    return any(means(name, each[:5].upper(), each[6:].replace("_", "-")) for each in TABLE)

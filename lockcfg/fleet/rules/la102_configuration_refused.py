@@ -1,0 +1,55 @@
+"""Files with which libvirt does not start.
+
+## What it does
+
+Reports files that libvirt's parser refuses, that cannot be read, or that set a value that libvirt
+does not take.
+
+## Why is this bad
+
+A daemon that runs still has the settings it was started with, which nobody can know from the
+files; after the next start there is none, and no guest can be managed.
+
+## Example
+
+```yaml fleet
+kvm01: {}
+kvm02:
+  qemu.conf: |
+    lock_manager = "lockd
+```
+
+## Use instead
+
+```yaml fleet
+kvm01: {}
+kvm02: {}
+```
+
+## Fix
+
+None: `lockcfg validate` shows the place.
+"""
+
+from __future__ import annotations
+
+from lockcfg.fleet.rules.observation import Observation
+from lockcfg.rules.rule import Rule
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lockcfg.fleet.fleet import Cell
+
+RULE = Rule("LA102", "configuration-refused", "error", scope="alike")
+
+
+def check(cell: Cell) -> Iterator[Observation]:
+    """See the manual above."""
+    for file, reason in cell.facts.refused:
+        yield Observation(
+            f"libvirt does not start with {file}: {reason}",
+            help="what is in force there is not known until it is mended: see 'lockcfg validate'",
+            unknown=True,
+        )

@@ -1,0 +1,56 @@
+"""Guests run, and a daemon that they need does not.
+
+## What it does
+
+Reports hosts on which guests run while no lock daemon, or no daemon of libvirt's driver, does.
+
+## Why is this bad
+
+When the lock daemon ends, its locks are gone, at once and without a word, and the guests go on
+writing.
+
+## Example
+
+```yaml fleet
+kvm01: {}
+kvm02:
+  daemons: {virtlockd: null}
+```
+
+## Use instead
+
+```yaml fleet
+kvm01: {}
+kvm02: {}
+```
+
+## Fix
+
+None: a lock daemon that is started now does not get the locks back. Guests must be started anew,
+or moved away.
+"""
+
+from __future__ import annotations
+
+from lockcfg.fleet.rules.observation import Observation
+from lockcfg.rules.rule import Rule
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lockcfg.fleet.fleet import Cell
+
+RULE = Rule("LA103", "daemon-absent", "error", scope="alike")
+
+
+def check(cell: Cell) -> Iterator[Observation]:
+    """See the manual above."""
+    for (name,) in cell.about("absent"):
+        if name == "virtlockd":
+            message = "guests run and no lock daemon does: their locks are gone"
+            advice = "start it, then move the guests away and back, or restart them"
+        else:
+            message = "guests run and libvirt's daemon does not"
+            advice = "start it; until then nobody can manage them"
+        yield Observation(message, help=advice)

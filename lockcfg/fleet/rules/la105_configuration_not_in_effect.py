@@ -1,0 +1,57 @@
+"""A file that is newer than the daemon that reads it.
+
+## What it does
+
+Reports files that were changed after the start of the daemon that reads them, which is the only
+time it does.
+
+## Why is this bad
+
+What the file says is not in force, and all that the audit derives from it is about the next start.
+The host may lock elsewhere than it seems to, or not at all.
+
+## Example
+
+```yaml fleet
+kvm01: {}
+kvm02:
+  edited: {qemu-lockd.conf: 1}
+```
+
+## Use instead
+
+```yaml fleet
+kvm01: {}
+kvm02: {}
+```
+
+## Fix
+
+None: restart libvirt's daemon, which does not touch guests. Never restart the lock daemon while
+guests run.
+"""
+
+from __future__ import annotations
+
+from lockcfg.fleet.rules.observation import Observation
+from lockcfg.rules.rule import Rule
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lockcfg.fleet.fleet import Cell
+
+RULE = Rule("LA105", "configuration-not-in-effect", "error", scope="alike")
+
+
+def check(cell: Cell) -> Iterator[Observation]:
+    """See the manual above."""
+    for file, name in cell.about("stale"):
+        if name == "virtlockd":
+            advice = "reload it (SIGUSR1), or restart it when no guest runs there"
+        else:
+            advice = f"restart {name}: guests keep running"
+        yield Observation(
+            f"{file} was changed after {name} was started: it is not in force", help=advice
+        )

@@ -1,0 +1,55 @@
+"""A lockspace that only this host has.
+
+## What it does
+
+Reports lockspace directories on a file system that no other host has.
+
+## Why is this bad
+
+All guests of this host are kept apart, and none of any other host is. That all hosts have it so
+makes it no better: a fleet unanimously wrong is wrong.
+
+## Example
+
+```yaml fleet
+kvm01: {}
+kvm02:
+  lockspace: {mount: {type: ext4, source: /dev/sda2, point: /, options: [rw]}}
+```
+
+## Use instead
+
+```yaml fleet
+kvm01: {}
+kvm02: {}
+```
+
+## Fix
+
+None: use a directory on a file system that all hosts mount.
+"""
+
+from __future__ import annotations
+
+from lockcfg.fleet.rules.observation import Observation
+from lockcfg.fleet.rules.spaces import each_space
+from lockcfg.rules.rule import Rule
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lockcfg.fleet.fleet import Cell
+
+RULE = Rule("LA202", "lockspace-local", "error", scope="alike")
+
+
+def check(cell: Cell) -> Iterator[Observation]:
+    """See the manual above."""
+    for space in each_space(cell):
+        if space.place.local and space.type:
+            yield Observation(
+                f"{space.setting}: {space.path} is on {space.place.why}: guests of other hosts are"
+                " not kept out",
+                help="use a directory on a file system that all hosts mount",
+            )

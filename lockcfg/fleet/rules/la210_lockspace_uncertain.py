@@ -1,0 +1,57 @@
+"""A file system that carries locks only sometimes.
+
+## What it does
+
+Reports lockspaces on file systems of which one host cannot tell whether they carry locks: CIFS,
+MooseFS, virtiofs, OCFS2, other FUSE file systems.
+
+## Why is this bad
+
+MooseFS with `mfsnoposixlocks`, virtiofs whose daemon has no `posix_lock`, OCFS2 on o2cb look the
+same as where locks work, and grant every lock to everybody.
+
+## Example
+
+```yaml fleet
+kvm01: {}
+kvm02:
+  lockspace: {mount: {type: fuse.mfs, source: 'mfsmaster:9421', options: [rw]}}
+```
+
+## Use instead
+
+```yaml fleet
+kvm01: {}
+kvm02: {}
+```
+
+## Fix
+
+None: try it with two hosts, or use NFSv4, GlusterFS or CephFS.
+"""
+
+from __future__ import annotations
+
+from lockcfg.fleet.rules.observation import Observation
+from lockcfg.fleet.rules.spaces import each_space
+from lockcfg.rules.rule import Rule
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lockcfg.fleet.fleet import Cell
+
+RULE = Rule("LA210", "lockspace-uncertain", "warning", scope="alike")
+
+
+def check(cell: Cell) -> Iterator[Observation]:
+    """See the manual above."""
+    for space in each_space(cell):
+        if space.place.carries == "unknown" and space.type:
+            yield Observation(
+                f"{space.setting}: {space.path} is on {space.place.why}: whether other hosts see"
+                " the locks is not known",
+                help="try it with two hosts, or waive this with what you know",
+                unknown=True,
+            )

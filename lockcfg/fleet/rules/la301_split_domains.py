@@ -1,0 +1,92 @@
+"""Hosts that share storage and do not exclude each other.
+
+## What it does
+
+Sorts the hosts that share storage into lock domains, for each kind of disk that their guests have,
+and reports where that makes more than one, or one in which each host is alone.
+
+## Why is this bad
+
+A guest that is started on two hosts of different domains runs twice, on one disk, until that is
+destroyed.
+
+## Example
+
+```yaml fleet
+kvm01: {}
+kvm02:
+  lockspace: {mount: {type: ext4, source: /dev/sda2, point: /, options: [rw]}}
+```
+
+## Use instead
+
+```yaml fleet
+kvm01: {}
+kvm02: {}
+```
+
+## Fix
+
+None: make them one domain, in the order of `lockcfg plan`.
+"""
+
+from __future__ import annotations
+
+from lockcfg.fleet.fleet import count_of
+from lockcfg.fleet.rules.observation import Observation
+from lockcfg.rules.rule import Rule
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Final
+
+    from lockcfg.fleet.fleet import Fleet
+
+RULE = Rule("LA301", "split-domains", "error", scope="fleet")
+
+
+def check(fleet: Fleet) -> Iterator[Observation]:
+    """See the manual above."""
+    for group in fleet.groups:
+        if not group.name or (len(group.cells) == 1 and len(group.cells[0].hosts) == 1):
+            continue
+        for kind in group.kinds:
+            domains = group.domains(kind, fleet.twofold)
+            split = len(domains) > 1 or any(domain.reach == "no" for domain, _ in domains)
+            if not split:
+                continue
+            certain = [domain for domain, _ in domains if domain.reach != "unknown"]
+            best = next((domain for domain, _ in domains if domain.reach == "yes"), None)
+            hosts = [
+                host
+                for domain, cells in domains
+                if domain is not best
+                for cell in cells
+                for host in cell.hosts
+            ]
+            reasons = [
+                f"{count_of(cells)} of them, such as {min(min(cell.hosts) for cell in cells)}:"
+                f" {domain.where}" + ("" if domain.reach == "yes" else _REACH[domain.reach])
+                for domain, cells in domains
+            ]
+            yield Observation(
+                f"hosts that share storage do not all exclude each other on {_KINDS[kind]}",
+                hosts=hosts,
+                group=group.name,
+                reasons=reasons[:20],
+                severity="error" if certain and kind == "image" else "warning",
+                help="make them one lock domain: see 'lockcfg plan'",
+                unknown=not certain,
+            )
+
+
+_REACH: Final = {"no": "; each is alone", "unknown": "; whether others see it is not known"}
+
+_KINDS: Final = {
+    "image": "image files",
+    "block": "block devices",
+    "lvm": "logical volumes",
+    "scsi": "SCSI volumes",
+    "lease": "leases",
+}

@@ -1,0 +1,59 @@
+"""A real disk of which nobody can tell.
+
+## What it does
+
+Reports disks that guests on several hosts have, where it is not known whether the hosts exclude
+each other.
+
+## Why is this bad
+
+What is not known to be safe is not safe.
+
+## Example
+
+```yaml fleet
+kvm01:
+  guests: [{name: web, disks: [/srv/images/web.qcow2]}]
+  lockspace: {mount: {type: fuse.mfs, source: 'mfs:9421', options: [rw]}}
+kvm02:
+  guests: [{name: web, running: false, disks: [/srv/images/web.qcow2]}]
+  lockspace: {mount: {type: fuse.mfs, source: 'mfs:9421', options: [rw]}}
+```
+
+## Use instead
+
+```yaml fleet
+kvm01: {guests: [{name: web, disks: [/srv/images/web.qcow2]}]}
+kvm02:
+  guests: [{name: web, running: false, disks: [/srv/images/web.qcow2]}]
+```
+
+## Fix
+
+None: find out what is missing, by the chain of reasons.
+"""
+
+from __future__ import annotations
+
+from lockcfg.fleet.rules.observation import Observation
+from lockcfg.rules.rule import Rule
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lockcfg.fleet.fleet import Fleet
+
+RULE = Rule("LA309", "disk-uncertain", "warning", scope="fleet")
+
+
+def check(fleet: Fleet) -> Iterator[Observation]:
+    """See the manual above."""
+    for disk in fleet.disks:
+        if disk.safe == "unknown":
+            yield Observation(
+                f"{disk.name}: whether its hosts exclude each other is not known",
+                hosts=disk.pair,
+                reasons=disk.reasons,
+                unknown=True,
+            )

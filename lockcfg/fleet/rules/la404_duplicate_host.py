@@ -1,0 +1,56 @@
+"""Two snapshots of one host.
+
+## What it does
+
+Reports host names of which there are several, different snapshots; the newest counts. And names
+that are of one machine: the boot id of its kernel tells.
+
+## Why is this bad
+
+Two machines may have one name; then one of them was not looked at.
+
+## Example
+
+```yaml fleet
+kvm01: {}
+kvm02: {host: {name: kvm01, machine_id: other}}
+```
+
+## Use instead
+
+```yaml fleet
+kvm01: {}
+kvm02: {}
+```
+
+## Fix
+
+None: keep one, or give the other machine a name of its own (`--name`).
+"""
+
+from __future__ import annotations
+
+from lockcfg.fleet.rules.observation import Observation
+from lockcfg.rules.rule import Rule
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lockcfg.fleet.fleet import Fleet
+
+RULE = Rule("LA404", "duplicate-host", "warning", scope="fleet")
+
+
+def check(fleet: Fleet) -> Iterator[Observation]:
+    """See the manual above."""
+    for name, sources in fleet.twice:
+        yield Observation(
+            "there are several snapshots of it; only the newest counts",
+            hosts=[name],
+            reasons=[sources[0] + " counts", *(source + " does not" for source in sources[1:11])],
+        )
+    for pair in fleet.same:
+        yield Observation(
+            "it is one machine under two names: they have one kernel, by its boot id", hosts=pair
+        )

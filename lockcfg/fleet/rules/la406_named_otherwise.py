@@ -1,0 +1,49 @@
+"""A snapshot in a file of another name.
+
+## What it does
+
+Reports snapshots whose file is called otherwise than the host that is in it. A date behind the
+host's name is fine.
+
+## Why is this bad
+
+It may have been copied from another host, and then the host that it is called after was not looked
+at.
+
+## Example
+
+```yaml fleet
+kvm01: {}
+kvm02: {host: {name: kvm77}}
+```
+
+## Use instead
+
+```yaml fleet
+kvm01: {}
+kvm02: {}
+```
+
+## Fix
+
+None: collect it again, or rename the file.
+"""
+
+from __future__ import annotations
+
+from lockcfg.fleet.rules.observation import Observation
+from lockcfg.rules.rule import Rule
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lockcfg.fleet.fleet import Cell
+
+RULE = Rule("LA406", "named-otherwise", "warning", scope="alike")
+
+
+def check(cell: Cell) -> Iterator[Observation]:
+    """See the manual above."""
+    for (stem,) in cell.about("named"):
+        yield Observation(f"the file of the snapshot is called after another host: {stem}")

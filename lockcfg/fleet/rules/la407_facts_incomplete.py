@@ -1,0 +1,55 @@
+"""Facts that are not complete.
+
+## What it does
+
+Reports hosts of which not everything is known: only their files were there, or the collector did
+not run as root, or could not read something.
+
+## Why is this bad
+
+What nobody looked at is not fine.
+
+## Example
+
+```yaml fleet
+kvm01: {}
+kvm02:
+  collector: {privileged: false}
+```
+
+## Use instead
+
+```yaml fleet
+kvm01: {}
+kvm02: {}
+```
+
+## Fix
+
+None: run the collector on the host, as root.
+"""
+
+from __future__ import annotations
+
+from lockcfg.fleet.rules.observation import Observation
+from lockcfg.rules.rule import Rule
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lockcfg.fleet.fleet import Cell
+
+RULE = Rule("LA407", "facts-incomplete", "warning", scope="alike")
+
+
+def check(cell: Cell) -> Iterator[Observation]:
+    """See the manual above."""
+    if not cell.facts.live:
+        yield Observation(
+            "only the files are known: mounts, devices, daemons and guests are not",
+            help="run the collector on the hosts: see 'lockcfg collect --help'",
+            unknown=True,
+        )
+    for reason in cell.facts.incomplete:
+        yield Observation(f"not everything is known: {reason}", unknown=True)

@@ -1,0 +1,79 @@
+"""A host that is not as the policy says.
+
+## What it does
+
+Compares what is in force with the settings that the policy has for the group of the host, and
+where the lockspaces are with its `storage`.
+
+## Why is this bad
+
+The policy is what the owner decided. That most hosts are otherwise changes nothing.
+
+## Example
+
+```yaml fleet
+kvm01: {}
+kvm02: {qemu-lockd.conf: 'file_lockspace_dir = "/elsewhere"'}
+```
+
+```yaml policy
+groups:
+  all:
+    hosts: ['kvm*']
+    settings: {file_lockspace_dir: /srv/locks/files}
+```
+
+## Use instead
+
+```yaml fleet
+kvm01: {}
+kvm02: {}
+```
+
+```yaml policy
+groups:
+  all:
+    hosts: ['kvm*']
+    settings: {file_lockspace_dir: /srv/locks/files}
+```
+
+## Fix
+
+None: change the host, in the order of `lockcfg plan`, or the policy.
+"""
+
+from __future__ import annotations
+
+from lockcfg.fleet.rules.observation import Observation
+from lockcfg.rules.rule import Rule
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lockcfg.fleet.fleet import Cell
+
+RULE = Rule("LA501", "unlike-policy", "error", scope="alike")
+
+
+def check(cell: Cell) -> Iterator[Observation]:
+    """See the manual above."""
+    if cell.policy is None:
+        return
+    for key, wanted in cell.policy.settings.items():
+        is_ = cell.facts.settings.get(key)
+        if is_ != wanted:
+            yield Observation(
+                f"{key} is {_shown(is_)}, and the policy says {_shown(wanted)}",
+                help="see 'lockcfg plan'",
+            )
+    places = {space.setting: space.place.shown for space in cell.facts.spaces if space.place.system}
+    for setting, place in cell.policy.storage.items():
+        if places.get(setting, place) != place:
+            yield Observation(f"{setting} is in {places[setting]}, and the policy says {place}")
+
+
+def _shown(value: object) -> str:
+    if value is None:
+        return "not set"
+    return f'"{value}"' if isinstance(value, str) else str(value)

@@ -1,0 +1,40 @@
+"""What a rule of the audit says."""
+
+from __future__ import annotations
+
+from lockcfg.frozen import Frozen
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Final
+
+    from lockcfg.findings import Severity
+
+
+class Observation(Frozen):
+    """What a rule saw: ``message`` is the same for all hosts it holds for, so that they can be
+    named together; ``hosts`` are these, None for all that the rule was given. ``reasons`` is the
+    chain, ``help`` what to do. ``severity`` is None for that of the rule; ``unknown`` is
+    whether it leaves something unknown about the hosts, which are then not fine."""
+
+    __slots__ = ("group", "help", "hosts", "message", "reasons", "severity", "unknown")
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        hosts: Iterable[str] | None = None,
+        group: str = "",
+        reasons: Iterable[str] = (),
+        help: str = "",
+        severity: Severity | None = None,
+        unknown: bool = False,
+    ) -> None:
+        self.message: Final = message
+        self.hosts: Final = None if hosts is None else tuple(hosts)
+        self.group: Final = group
+        self.reasons: Final = tuple(reasons)
+        self.help: Final = help
+        self.severity: Final = severity
+        self.unknown: Final = unknown

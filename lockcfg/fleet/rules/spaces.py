@@ -1,0 +1,62 @@
+"""What several rules ask about lockspace directories."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lockcfg.fleet.facts import Directory
+    from lockcfg.fleet.fleet import Cell, Group
+
+
+def each_space(cell: Cell) -> Iterator[Directory]:
+    """The lockspace directories in use, those on one mount with one state once: what is to be
+    said of a mount is said of the first setting that leads there."""
+    seen: set[tuple[object, ...]] = set()
+    for space in cell.facts.spaces:
+        about = (
+            space.mounted.shown if space.mounted else space.path,
+            space.type,
+            space.state,
+            space.error,
+            space.probe,
+            space.step,
+            space.probe_error,
+        )
+        if about not in seen or not space.type:
+            seen.add(about)
+            yield space
+
+
+def places_by_setting(
+    group: Group, twofold: frozenset[tuple[str, str]] = frozenset()
+) -> Iterator[tuple[str, dict[str, dict[str, list[str]]]]]:
+    """The hosts of a group by lockspace setting, by path, and by the place that is behind it,
+    those with the most hosts first. Places that nobody knows, or that only one host has, are
+    left out: other rules are about them."""
+    found: dict[str, dict[str, dict[str, list[str]]]] = {}
+    for cell in group.cells:
+        for space in cell.facts.spaces:
+            place = space.place
+            if not place.system:
+                continue
+            key = place.shown
+            if (place.system, place.path) in twofold:
+                key += f" (inode {place.inode})"
+            by_path = found.setdefault(space.setting, {})
+            by_path.setdefault(space.path, {}).setdefault(key, []).extend(cell.hosts)
+    for setting, by_path in sorted(found.items()):
+        ordered = {
+            path: dict(sorted(places.items(), key=lambda item: (-len(item[1]), item[0])))
+            for path, places in by_path.items()
+        }
+        yield (
+            setting,
+            dict(
+                sorted(
+                    ordered.items(),
+                    key=lambda item: (-sum(map(len, item[1].values())), item[0]),
+                )
+            ),
+        )

@@ -1,0 +1,453 @@
+"""Reading a snapshot, which comes from another machine and may hold anything.
+
+A snapshot (``schemas/snapshot.schema.json``) is one JSON object. The collector writes each of its
+members on a line of its own, and here that is made use of: of 10,000 hosts most have the same
+``qemu.conf``, and a line that was seen before is not parsed again. A snapshot in any other
+layout is read as a whole and brought into this one first, so the layout decides how long it
+takes and nothing else.
+
+The checks are written here by hand, as a JSON Schema validator takes fifty times as long; a test
+holds the two against each other.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+from lockcfg.errors import LockcfgError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Any, Final
+
+    Check = Callable[[Any, str], None]
+
+FORMAT: Final = "lockcfg-snapshot"
+VERSION: Final = 1
+
+#: The largest snapshot that is read, in bytes: all files of the size that libvirt reads.
+MAX_SIZE: Final = 64 * 1024 * 1024
+
+#: The members that only one host has, in this order: they are never remembered.
+OWN: Final = ("host", "daemons", "changed", "identities", "guests")
+
+#: libvirt's files, as members.
+FILES: Final = ("qemu.conf", "qemu-lockd.conf", "libxl.conf", "libxl-lockd.conf", "virtlockd.conf")
+
+_OWN_NAMES: Final = frozenset(OWN)
+
+#: The longest string of a member that only one host has: what is shorter as a whole has none.
+_LONGEST: Final = 65_536
+
+#: The longest name of a host.
+_NAME: Final = 255
+
+#: How many kinds of objects are remembered.
+_MANY: Final = 100
+
+#: How a piece of an own member begins.
+_OWN_BEGINNINGS: Final = tuple(f'"{name}":'.encode() for name in OWN)
+
+
+class SnapshotError(LockcfgError):
+    """A snapshot that is none. ``message`` says why; ``host`` whose it says it is, if it does."""
+
+    def __init__(self, message: str, *, host: str = "") -> None:
+        super().__init__(message)
+        self.host = host
+
+
+def pieces_of(data: bytes) -> list[bytes]:
+    """The members of a snapshot, each as ``"name":value``. Raises :class:`SnapshotError`.
+
+    In the collector's layout they are what stands between the line ends, as no JSON string
+    holds one. What is no member of its own is found out when it is parsed: see :func:`member`.
+    """
+    if len(data) > MAX_SIZE:
+        raise SnapshotError(f"is larger than {MAX_SIZE // 1024 // 1024} MiB")
+    if data.startswith(b'{\n"') and data.endswith(b"\n}\n"):
+        return data[2:-3].split(b",\n")
+    return rewritten(data)
+
+
+def rewritten(data: bytes) -> list[bytes]:
+    """The members of a snapshot in any layout, in that of the collector."""
+    document = _parsed(data, _unique)
+    if not isinstance(document, dict):
+        raise SnapshotError("is no JSON object")
+    return [
+        f"{json.dumps(key)}:{json.dumps(value, separators=(',', ':'), sort_keys=True)}".encode()
+        for key, value in document.items()
+    ]
+
+
+def is_own(piece: bytes) -> bool:
+    """Whether a piece is about one host alone."""
+    return piece.startswith(_OWN_BEGINNINGS)
+
+
+def member(piece: bytes) -> dict[str, Any]:
+    """The member that a piece is, by its name. Raises :class:`SnapshotError`.
+
+    If every piece is an object when braces are put around it, then all of them together are
+    the members of one object, whatever the line ends mean.
+    """
+    return _object_of(b"{%b}" % piece)
+
+
+def own_members(pieces: list[bytes]) -> dict[str, Any]:
+    """The members that are about one host alone, parsed together, and checked."""
+    if len(pieces) != len(OWN):
+        raise SnapshotError("has not all of its members, or one of them twice")
+    return _own(b"{%b}" % b",".join(pieces))
+
+
+def own_members_behind(head: bytes, data: bytes) -> dict[str, Any] | None:
+    """The members that are about one host alone, where ``data`` is ``head`` and these, in the
+    collector's layout; None where it is not."""
+    if not data.startswith(head) or not data.startswith(_FIRST_OWN, len(head)):
+        return None
+    tail = data[len(head) + 1 : -3]
+    if not data.endswith(b"\n}\n") or tail.count(b",\n") != len(OWN) - 1:
+        return None
+    return _own(b"{%b}" % tail)
+
+
+def head_of(data: bytes, pieces: list[bytes]) -> bytes | None:
+    """What comes before the members that are about one host alone, if these are the last ones."""
+    size = sum(len(piece) + 2 for piece in pieces[-len(OWN) :])
+    head = data[: -(size + 3)]
+    return head if all(map(is_own, pieces[-len(OWN) :])) and data[len(head)] == _COMMA else None
+
+
+_FIRST_OWN: Final = f',\n"{OWN[0]}":'.encode()
+_COMMA: Final = ord(",")
+
+
+def _own(data: bytes) -> dict[str, Any]:
+    own = _object_of(data)
+    if own.keys() != _OWN_NAMES:
+        raise SnapshotError("has not all of its members, or one of them twice")
+    if not (_is_plain(data) and _is_familiar(own)):
+        for name in OWN:
+            check_member(name, own[name])
+        _remember(own)
+    return own
+
+
+def _is_plain(data: bytes) -> bool:
+    """Whether there is nothing in ``data`` that a check of its strings and numbers could find: no
+    string that is too long, or not text; nothing negative."""
+    return (
+        len(data) < _LONGEST
+        and data.isascii()
+        and b"\\" not in data
+        and b":-" not in data
+        and b",-" not in data
+        and b"[-" not in data
+    )
+
+
+#: The types of the members of objects that were checked once and found right, by what the
+#: object is. In what is plain nothing else can be wrong, but for words that must be of a few.
+_familiar: Final[dict[str, set[tuple[object, ...]]]] = {
+    "host": set(),
+    "daemon": set(),
+    "guest": set(),
+    "disk": set(),
+}
+
+
+def _types(value: dict[str, Any]) -> tuple[object, ...]:
+    return (*value, *map(type, value.values()))
+
+
+def _are_familiar(values: Any, what: str) -> bool:
+    """Whether ``values`` is a list of objects like some that were checked."""
+    if type(values) is not list or not {dict}.issuperset(map(type, values)):
+        return False
+    return _familiar[what].issuperset(map(_types, values))
+
+
+def _is_familiar(own: Mapping[str, Any]) -> bool:
+    """Whether the members of a host are like some that were checked."""
+    guests, changed, identities = own["guests"], own["changed"], own["identities"]
+    if not (
+        _are_familiar([own["host"]], "host")
+        and 0 < len(own["host"]["name"]) < _NAME
+        and _are_familiar(own["daemons"], "daemon")
+        and _are_familiar(guests, "guest")
+        and type(changed) is type(identities) is dict
+        and len(changed) < _MANY
+        and {int}.issuperset(map(type, changed.values()))
+        and {list}.issuperset(map(type, identities.values()))
+    ):
+        return False
+    for identity in identities.values():
+        if len(identity) != 2 or type(identity[0]) is not str or type(identity[1]) is not int:
+            return False
+    if not {"qemu"}.issuperset([guest["driver"] for guest in guests]):
+        return False
+    return _are_familiar([disk for guest in guests for disk in guest["disks"]], "disk")
+
+
+def _remember(own: Mapping[str, Any]) -> None:
+    plain = [guest for guest in own["guests"] if "leases" not in guest]
+    for what, values in (
+        ("host", [own["host"]]),
+        ("daemon", own["daemons"]),
+        ("guest", plain),
+        ("disk", [disk for guest in plain for disk in guest["disks"]]),
+    ):
+        if len(_familiar[what]) < _MANY:
+            _familiar[what].update(map(_types, values[:_MANY]))
+
+
+def digest(piece: bytes) -> bytes:
+    """What stands for a piece where pieces are remembered."""
+    return hashlib.blake2b(piece, digest_size=16).digest()
+
+
+def _object_of(data: bytes) -> dict[str, Any]:
+    document = _parsed(data)
+    assert isinstance(document, dict)  # it has braces
+    return document
+
+
+def _parsed(data: bytes, hook: Callable[[list[tuple[str, Any]]], Any] | None = None) -> Any:
+    try:
+        return json.loads(data, parse_constant=_refuse, object_pairs_hook=hook)
+    except RecursionError:
+        raise SnapshotError("is nested too deeply") from None
+    except UnicodeDecodeError:
+        raise SnapshotError("is not JSON: it is not UTF-8") from None
+    except ValueError as error:
+        if not data.strip():
+            raise SnapshotError("is empty") from None
+        if data.lstrip()[:1] == b"{" and not data.rstrip().endswith(b"}"):
+            raise SnapshotError("is cut off: its end is missing") from None
+        raise SnapshotError(f"is not JSON: {str(error)[:100]}") from None
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """The members of an object, of which none may be there twice."""
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise ValueError("an object has a member twice")
+    return members
+
+
+def _refuse(name: str) -> Any:
+    raise ValueError(f"{name} is no number")
+
+
+# What the members must be
+
+
+def check_member(name: str, value: Any) -> None:
+    """Check one member but for ``format`` and ``version``. Raises :class:`SnapshotError`."""
+    check = _MEMBERS.get(name)
+    if check is not None:  # a later collector may know more
+        check(value, name)
+
+
+def check_header(members: Mapping[str, Any]) -> None:
+    """Check that these are the members of a snapshot that can be read here."""
+    if members.get("format") != FORMAT:
+        raise SnapshotError(f"is no snapshot: its format is not '{FORMAT}'")
+    version = members.get("version")
+    if type(version) is not int or version < 1:
+        raise SnapshotError("has no version")
+    if version > VERSION:
+        raise SnapshotError(
+            f"is of version {version}, and this lockcfg reads {VERSION}: a newer lockcfg is needed"
+        )
+    for name in _MEMBERS:
+        if name not in members:
+            raise SnapshotError(f"has no '{name}'")
+
+
+def _fail(where: str, what: str) -> None:
+    raise SnapshotError(f"'{where}' {what}")
+
+
+def _text(most: int, least: int = 0) -> Check:
+    def check(value: Any, where: str) -> None:
+        if type(value) is not str:
+            _fail(where, "is no string")
+        if not least <= len(value) <= most:
+            _fail(where, f"is {'empty' if not value else 'too long'}")
+        if not value.isascii() and not _encodable(value):
+            _fail(where, "is not text")
+        if "\0" in value:
+            _fail(where, "has a NUL in it")
+
+    return check
+
+
+def _encodable(value: str) -> bool:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _whole(value: Any, where: str) -> None:
+    if type(value) is not int or value < 0:
+        _fail(where, "is no whole number")
+
+
+def _flag(value: Any, where: str) -> None:
+    if type(value) is not bool:
+        _fail(where, "is neither true nor false")
+
+
+def _choice(*choices: str) -> Check:
+    def check(value: Any, where: str) -> None:
+        if type(value) is not str or value not in choices:
+            _fail(where, f"is none of {', '.join(choices)}")
+
+    return check
+
+
+def _list_of(check_item: Check, most: int = 100_000) -> Check:
+    def check(value: Any, where: str) -> None:
+        if type(value) is not list:
+            _fail(where, "is no list")
+        if len(value) > most:
+            _fail(where, "is too long")
+        for item in value:
+            check_item(item, where)
+
+    return check
+
+
+def _map_of(check_key: Check, check_value: Check, most: int = 100_000) -> Check:
+    def check(value: Any, where: str) -> None:
+        if type(value) is not dict:
+            _fail(where, "is no object")
+        if len(value) > most:
+            _fail(where, "has too many members")
+        for key, item in value.items():
+            check_key(key, where)
+            check_value(item, where)
+
+    return check
+
+
+def _object(required: Mapping[str, Check], optional: Mapping[str, Check] | None = None) -> Check:
+    checks = {**required, **(optional or {})}
+    needed = frozenset(required)
+
+    def check(value: Any, where: str) -> None:
+        if type(value) is not dict:
+            _fail(where, "is no object")
+        if not needed <= value.keys():
+            _fail(where, f"has no '{min(needed - value.keys())}'")
+        for key, item in value.items():
+            check_item = checks.get(key)
+            if check_item is not None:
+                check_item(item, f"{where}.{key}")
+
+    return check
+
+
+def _identity(value: Any, where: str) -> None:
+    if type(value) is not list or len(value) != 2:
+        _fail(where, "is no pair of a device and an inode")
+    _long(value[0], where)
+    _whole(value[1], where)
+
+
+_short: Final = _text(255)
+_name: Final = _text(_NAME, 1)
+_path: Final = _text(4096)
+_long: Final = _text(_LONGEST)
+
+_OWNERSHIP: Final = {"mode": _short, "owner": _short, "group": _short, "label": _short}
+
+_file: Final = _object(
+    {"path": _path},
+    {
+        **_OWNERSHIP,
+        "sha256": _short,
+        "removed": _whole,
+        "encoding": _choice("latin-1"),
+        "text": _text(10 * 1024 * 1024),
+        "error": _long,
+    },
+)
+
+_mount: Final = _object(
+    {
+        "point": _path,
+        "root": _path,
+        "type": _name,
+        "source": _path,
+        "options": _list_of(_path, 1000),
+    }
+)
+
+_directory: Final = _object(
+    {"path": _path, "holds": _list_of(_choice("lockspace", "leases", "disks"), 3)},
+    {
+        **_OWNERSHIP,
+        "resolved": _path,
+        "missing": _flag,
+        "error": _long,
+        "mount": _mount,
+        "probe": _object(
+            {"outcome": _choice("excludes", "grants", "fails")},
+            {"step": _choice("create", "lock", "check", "remove"), "error": _long},
+        ),
+    },
+)
+
+_disk: Final = _object(
+    {"type": _long},
+    {
+        "path": _long,
+        "resolved": _long,
+        "device": _long,
+        "inode": _whole,
+        "links": _whole,
+        "lvm_uuid": _long,
+        "scsi_id": _long,
+        "wwid": _long,
+        "dm_uuid": _long,
+        "shareable": _flag,
+        "readonly": _flag,
+        "layers": _whole,
+        "error": _long,
+    },
+)
+
+_guest: Final = _object(
+    {
+        "name": _long,
+        "uuid": _long,
+        "driver": _choice("qemu", "libxl"),
+        "disks": _list_of(_disk),
+    },
+    {
+        "running": _flag,
+        "started": _whole,
+        "leases": _list_of(_object({"lockspace": _long, "key": _long, "target": _long})),
+    },
+)
+
+_MEMBERS: Final[dict[str, Check]] = {
+    "collector": _object({"privileged": _flag, "probe": _flag, "incomplete": _list_of(_long)}),
+    **dict.fromkeys(FILES, _file),
+    "tools": _object({"lvs": _flag, "scsi_id": _flag}),
+    "versions": _object({}, {"libvirt": _short, "qemu": _short}),
+    "directories": _list_of(_directory),
+    "host": _object({"name": _name, "machine_id": _long, "boot_id": _long, "taken": _whole}),
+    "daemons": _list_of(_object({"name": _long, "pid": _whole, "started": _whole})),
+    "changed": _map_of(_long, _whole, 100),
+    "identities": _map_of(_long, _identity),
+    "guests": _list_of(_guest),
+}

@@ -1,0 +1,205 @@
+"""Where snapshots come from: files, directories, archives, standard input, and repositories of
+configuration files, in which each host has a directory.
+
+What is read is untrusted; whatever cannot be read is handed on with the reason, and the rest is
+read all the same.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from lockcfg.conf.files import KINDS
+from lockcfg.conf.load import read_bytes, read_error
+from lockcfg.errors import ReadError
+from lockcfg.fleet.snapshot import MAX_SIZE
+from lockcfg.fleet.store import is_store
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from typing import Final, Literal
+
+    SourceKind = Literal["snapshot", "lines", "archive", "host", "store"]
+
+_LINES: Final = (".jsonl", ".ndjson")
+_ARCHIVES: Final = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".tar.bz2", ".tar.zst", ".zip")
+
+#: Directories that hold nothing of hosts.
+_PASSED_OVER: Final = frozenset((".git", ".hg", ".svn", ".venv", "node_modules", "__pycache__"))
+
+
+class Source:
+    """Something with snapshots in it: a file of one (``snapshot``), of one a line (``lines``), an
+    ``archive`` of such files, the directory of a ``host`` with libvirt's files, a ``store``."""
+
+    __slots__ = ("kind", "path")
+
+    def __init__(self, kind: SourceKind, path: str) -> None:
+        self.kind: Final = kind
+        self.path: Final = path
+
+
+class Text:
+    """A snapshot as it was read, from ``source``, or why it could not be."""
+
+    __slots__ = ("data", "error", "source")
+
+    def __init__(self, source: str, data: bytes, error: str = "") -> None:
+        self.source: Final = source
+        self.data: Final = data
+        self.error: Final = error
+
+
+def sources_of(paths: Iterable[str]) -> Iterator[Source]:
+    """The sources at and below ``paths``, in the order of their names; ``-`` is standard input.
+
+    Raises :class:`ReadError` for a path that cannot be read at all.
+    """
+    for path in paths:
+        if path == "-":
+            yield Source("lines", path)
+        elif os.path.isdir(path):
+            yield from _below(path)
+        elif not os.path.lexists(path):
+            raise ReadError(path, "there is no such file or directory")
+        else:
+            yield _of_file(path)
+
+
+def _of_file(path: str) -> Source:
+    if path.endswith(_LINES):
+        return Source("lines", path)
+    if path.endswith(_ARCHIVES):
+        return Source("archive", path)
+    if os.path.isfile(path) and not path.endswith(".json") and is_store(path):
+        return Source("store", path)
+    return Source("snapshot", path)
+
+
+def _below(top: str) -> Iterator[Source]:
+    """What is below a directory. Other files than those that are known are left alone."""
+    pending = [top]
+    while pending:
+        path = pending.pop()
+        below: list[str] = []
+        names: list[str] = []
+        is_host = False
+        try:
+            with os.scandir(path) as entries:
+                for entry in entries:
+                    name = entry.name
+                    if name.endswith((".json", *_LINES, *_ARCHIVES)):
+                        names.append(name)
+                    elif name in KINDS:
+                        is_host = True
+                    elif entry.is_dir(follow_symlinks=False) and name not in _PASSED_OVER:
+                        below.append(entry.path)
+        except OSError as error:
+            raise read_error(path, error) from error
+        names.sort()
+        prefix = os.path.join(path, "")
+        if is_host:
+            yield Source("host", path)
+        for name in names:
+            yield _of_file(prefix + name)
+        pending += sorted(below, reverse=True)
+
+
+def texts_of(source: Source) -> Iterator[Text]:
+    """The snapshots of a source that holds some, one at a time."""
+    if source.kind == "snapshot":
+        yield _file(source.path)
+    elif source.kind == "lines":
+        yield from _lines(source.path)
+    elif source.path.endswith(".zip"):
+        yield from _zip(source.path)
+    else:
+        yield from _tar(source.path)
+
+
+def _file(path: str) -> Text:
+    try:
+        return Text(path, read_bytes(path, MAX_SIZE))
+    except ReadError as error:
+        return Text(path, b"", f"cannot be read: {error.reason}")
+
+
+def _lines(path: str) -> Iterator[Text]:
+    try:
+        stream = sys.stdin.buffer if path == "-" else open(path, "rb")  # noqa: SIM115
+    except OSError as error:
+        yield Text(path, b"", f"cannot be read: {error.strerror}")
+        return
+    label = "standard input" if path == "-" else path
+    number = 0
+    with stream:
+        while line := stream.readline(MAX_SIZE + 1):
+            number += 1
+            if len(line) > MAX_SIZE:
+                yield Text(f"{label}:{number}", b"", _too_large())
+                while line and not line.endswith(b"\n"):
+                    line = stream.readline(1 << 20)
+            elif line.strip():
+                yield Text(f"{label}:{number}", line)
+
+
+def _tar(path: str) -> Iterator[Text]:
+    import tarfile
+    import zlib
+    from lzma import LZMAError
+
+    try:
+        # A stream: nothing is kept of what was passed.
+        with tarfile.open(path, "r|*") as archive:
+            for member in archive:
+                if not member.isfile() or not member.name.endswith(".json"):
+                    continue
+                label = f"{path}/{member.name}"
+                if member.size > MAX_SIZE:
+                    yield Text(label, b"", _too_large())
+                    continue
+                stream = archive.extractfile(member)
+                yield Text(label, stream.read() if stream else b"")
+                archive.members = []  # type: ignore[attr-defined]
+    except (OSError, EOFError, tarfile.TarError, zlib.error, LZMAError) as error:
+        yield Text(path, b"", f"is no whole archive: {error}")
+
+
+def _zip(path: str) -> Iterator[Text]:
+    import zipfile
+    import zlib
+
+    try:
+        with zipfile.ZipFile(path) as archive:
+            for member in archive.infolist():
+                if member.is_dir() or not member.filename.endswith(".json"):
+                    continue
+                label = f"{path}/{member.filename}"
+                with archive.open(member) as stream:
+                    # What the archive says of the size may be a lie.
+                    data = stream.read(MAX_SIZE + 1)
+                yield Text(label, b"", _too_large()) if len(data) > MAX_SIZE else Text(label, data)
+    except (OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+        yield Text(path, b"", f"is no whole archive: {error}")
+
+
+def _too_large() -> str:
+    return f"is larger than {MAX_SIZE // 1024 // 1024} MiB"
+
+
+def files_of(directory: str) -> tuple[dict[str, bytes], dict[str, str]]:
+    """libvirt's files in a directory of a repository: their texts, and why which could not be
+    read."""
+    texts: dict[str, bytes] = {}
+    errors: dict[str, str] = {}
+    for name in KINDS:
+        path = os.path.join(directory, name)
+        if not os.path.lexists(path):
+            continue
+        try:
+            texts[name] = read_bytes(path)
+        except ReadError as error:
+            errors[name] = error.reason
+    return texts, errors

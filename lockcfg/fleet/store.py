@@ -1,0 +1,264 @@
+"""The fleet store: what a fleet's snapshots come to, in one SQLite file, each thing once.
+
+An audit always works on one. Of snapshots on disk it makes a store that it throws away; ``lockcfg
+audit --partial`` keeps it, and any number of them are audited together. The only module that
+talks to SQLite. What the tables hold is described in ``docs/fleet-model.md``:
+
+- ``profile``: distinct facts of hosts, as JSON (:class:`~lockcfg.fleet.facts.Facts`);
+- ``cell``: distinct combinations of a profile with what else is to be said of a host, and
+  ``cell_way`` with the uses of its disks;
+- ``host``: a line for each snapshot, with its cell;
+- ``way``: distinct uses of disks, as JSON (:class:`~lockcfg.fleet.uses.Use`);
+- ``disk``: the disks that other hosts might reach as well;
+- ``problem``: what could not be read.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+
+from lockcfg.errors import LockcfgError, ReadError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from typing import Any, Final
+
+#: Stands in the file's header, so that file(1) and others can tell.
+APPLICATION_ID: Final = 0x6C6B6366  # lkcf
+VERSION: Final = 1
+
+MAGIC: Final = b"SQLite format 3\0"
+
+_TABLES: Final = """
+CREATE TABLE profile (id INTEGER PRIMARY KEY, facts TEXT NOT NULL);
+CREATE TABLE cell (
+    id INTEGER PRIMARY KEY, profile INTEGER NOT NULL, circumstances TEXT NOT NULL
+);
+CREATE TABLE cell_way (cell INTEGER NOT NULL, way INTEGER NOT NULL);
+CREATE TABLE host (
+    id INTEGER PRIMARY KEY, name TEXT NOT NULL, machine_id TEXT NOT NULL, boot_id TEXT NOT NULL,
+    taken INTEGER NOT NULL, running INTEGER NOT NULL, defined INTEGER NOT NULL,
+    cell INTEGER NOT NULL, source TEXT NOT NULL
+);
+CREATE TABLE way (id INTEGER PRIMARY KEY, use TEXT NOT NULL);
+CREATE TABLE disk (
+    key INTEGER NOT NULL, host INTEGER NOT NULL, way INTEGER NOT NULL, name TEXT NOT NULL,
+    path TEXT NOT NULL, lvm_uuid TEXT NOT NULL, scsi_id TEXT NOT NULL, guest TEXT NOT NULL,
+    uuid TEXT NOT NULL
+);
+CREATE TABLE problem (
+    source TEXT NOT NULL, host TEXT NOT NULL, reason TEXT NOT NULL
+);
+CREATE TABLE shared (key INTEGER PRIMARY KEY);
+"""
+
+#: What is offset by how many rows of which table there are, when stores are joined.
+_COLUMNS: Final = {
+    "profile": (("id", "profile"), ("facts", "")),
+    "cell": (("id", "cell"), ("profile", "profile"), ("circumstances", "")),
+    "cell_way": (("cell", "cell"), ("way", "way")),
+    "host": (
+        ("id", "host"),
+        ("name", ""),
+        ("machine_id", ""),
+        ("boot_id", ""),
+        ("taken", ""),
+        ("running", ""),
+        ("defined", ""),
+        ("cell", "cell"),
+        ("source", ""),
+    ),
+    "way": (("id", "way"), ("use", "")),
+    "disk": (
+        ("key", ""),
+        ("host", "host"),
+        ("way", "way"),
+        ("name", ""),
+        ("path", ""),
+        ("lvm_uuid", ""),
+        ("scsi_id", ""),
+        ("guest", ""),
+        ("uuid", ""),
+    ),
+    "problem": (("source", ""), ("host", ""), ("reason", "")),
+}
+
+HostRow = tuple[int, str, str, str, int, int, int, int, str]
+CellRow = tuple[int, int, str]
+DiskRow = tuple[int, int, int, str, str, str, str, str, str]
+
+
+class Store:
+    """An open fleet store. One that is made at no path is temporary."""
+
+    def __init__(self, connection: sqlite3.Connection, path: str) -> None:
+        self._connection = connection
+        self.path = path
+
+    @classmethod
+    def create(cls, path: str = "") -> Store:
+        """A new store at ``path``, which must not be there, or nowhere: then it is in memory
+        and, where it is large, in a file that nobody sees."""
+        connection = sqlite3.connect(path, isolation_level=None)
+        connection.executescript(
+            # Nothing here is worth a wait: what is not finished is thrown away.
+            "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA locking_mode = EXCLUSIVE;"
+            f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {VERSION};"
+            "PRAGMA cache_size = -16384;" + _TABLES
+        )
+        connection.execute("BEGIN")
+        return cls(connection, path)
+
+    @classmethod
+    def open(cls, path: str) -> Store:
+        """The store at ``path``, to be read. Raises :class:`ReadError`."""
+        try:
+            connection = sqlite3.connect(f"file:{_quoted(path)}?mode=ro&immutable=1", uri=True)
+            (identity,) = connection.execute("PRAGMA application_id").fetchone()
+            (version,) = connection.execute("PRAGMA user_version").fetchone()
+        except sqlite3.Error as error:
+            raise ReadError(path, f"is no fleet store: {error}") from error
+        if identity != APPLICATION_ID:
+            raise ReadError(path, "is a database, but no fleet store")
+        if version != VERSION:
+            raise ReadError(
+                path,
+                f"is a fleet store of version {version}, and this lockcfg reads {VERSION}",
+                help="make it again from the snapshots",
+            )
+        return cls(connection, path)
+
+    def close(self) -> None:
+        """Give it up; a temporary one is gone."""
+        self._connection.close()
+
+    def end(self) -> None:
+        """After the last row of a part that is to be joined to another store."""
+        self._connection.execute("COMMIT")
+        self._connection.close()
+
+    def finish(self) -> None:
+        """After the last row: find out which disks are there more than once."""
+        self._connection.execute("DELETE FROM shared")
+        self._connection.execute(
+            "INSERT INTO shared SELECT key FROM disk GROUP BY key HAVING count(*) > 1"
+        )
+        self._connection.execute("COMMIT")
+
+    # Writing
+
+    def insert(self, table: str, rows: Iterable[Sequence[object]]) -> None:
+        """Append rows to a table."""
+        marks = ", ".join("?" for _ in _COLUMNS[table])
+        self._connection.executemany(f"INSERT INTO {table} VALUES ({marks})", rows)  # noqa: S608
+
+    def join(self, path: str) -> None:
+        """Append all that is in the store at ``path``, which keeps its order."""
+        Store.open(path).close()
+        connection = self._connection
+        try:
+            connection.execute("COMMIT")
+            connection.execute("ATTACH ? AS part", (f"file:{_quoted(path)}?mode=ro&immutable=1",))
+            connection.execute("BEGIN")
+            offsets = {"": 0}
+            for table in ("profile", "cell", "host", "way"):
+                (offsets[table],) = connection.execute(
+                    f"SELECT coalesce(max(id), 0) FROM {table}"  # noqa: S608
+                ).fetchone()
+            for table, columns in _COLUMNS.items():
+                terms = ", ".join(f"{name} + {offsets[of]}" if of else name for name, of in columns)
+                connection.execute(
+                    f"INSERT INTO {table} SELECT {terms} FROM part.{table}"  # noqa: S608
+                )
+            connection.execute("COMMIT")
+            connection.execute("DETACH part")
+            connection.execute("BEGIN")
+        except sqlite3.Error as error:
+            raise ReadError(path, f"is no whole fleet store: {error}") from error
+
+    # Reading
+
+    def profiles(self) -> list[tuple[int, str]]:
+        """The profiles: their ids and their facts as JSON."""
+        return self._read("SELECT id, facts FROM profile ORDER BY id")
+
+    def cells(self) -> list[CellRow]:
+        """The cells: id, profile, and circumstances as JSON."""
+        return self._read("SELECT id, profile, circumstances FROM cell ORDER BY id")
+
+    def ways_of_cells(self) -> dict[int, list[int]]:
+        """The uses of disks that the hosts of each cell have, by their ids."""
+        found: dict[int, list[int]] = {}
+        for cell, way in self._iterate("SELECT cell, way FROM cell_way"):
+            found.setdefault(cell, []).append(way)
+        return found
+
+    def hosts(self) -> Iterator[HostRow]:
+        """The hosts by name, of one name the newest first."""
+        return self._iterate(
+            "SELECT id, name, machine_id, boot_id, taken, running, defined, cell, source"
+            " FROM host ORDER BY name, taken DESC, machine_id, boot_id, source"
+        )
+
+    def ways(self) -> list[tuple[int, str]]:
+        """The uses of disks: their ids, and each as JSON."""
+        return self._read("SELECT id, use FROM way ORDER BY id")
+
+    def shared_disks(self) -> Iterator[DiskRow]:
+        """The disks that are there more than once, those of one name together."""
+        return self._iterate(
+            "SELECT disk.* FROM disk JOIN shared USING (key)"
+            " ORDER BY disk.name, disk.host, disk.guest, disk.path, disk.uuid, disk.way"
+        )
+
+    def hosts_of_shared_disks(self) -> set[int]:
+        """The ids of the hosts that have any of them."""
+        query = "SELECT DISTINCT host FROM disk JOIN shared USING (key)"
+        return {host for (host,) in self._iterate(query)}
+
+    def count(self, table: str) -> int:
+        """How many rows a table has."""
+        assert table in _COLUMNS
+        return int(self._read(f"SELECT count(*) FROM {table}")[0][0])  # noqa: S608
+
+    def problems(self) -> list[tuple[str, str, str]]:
+        """What could not be read: source, host where that is known, and reason."""
+        return self._read("SELECT source, host, reason FROM problem ORDER BY 1, 2, 3")
+
+    def _read(self, query: str) -> list[Any]:
+        return list(self._iterate(query))
+
+    def _iterate(self, query: str) -> Iterator[Any]:
+        try:
+            yield from self._connection.execute(query)
+        except sqlite3.Error as error:
+            raise ReadError(self.path, f"is no whole fleet store: {error}") from error
+
+
+def is_store(path: str) -> bool:
+    """Whether the file at ``path`` looks like a store."""
+    try:
+        with open(path, "rb") as stream:
+            return stream.read(len(MAGIC)) == MAGIC
+    except OSError:
+        return False
+
+
+def keep(path: str) -> str:
+    """Where to write a store that is to be at ``path``: beside it, under another name, so that
+    nobody sees half of one. Raises :class:`LockcfgError` where that cannot be written."""
+    draft = f"{path}.{os.getpid()}.new"
+    try:
+        os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        os.unlink(draft)
+    except OSError as error:
+        raise LockcfgError(f"{path}: {error.strerror}") from error
+    return draft
+
+
+def _quoted(path: str) -> str:
+    from urllib.parse import quote
+
+    return quote(os.path.abspath(path))

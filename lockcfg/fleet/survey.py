@@ -1,0 +1,495 @@
+"""From snapshots to a fleet store: read, check, parse, and reduce each to what counts.
+
+Everything is done once for each distinct content: a line of a snapshot that was seen before is
+known by its bytes, the facts that follow from such lines by the lines, and what a host's guests do
+with their disks by its shape. What is left to do for a host is to read its file, to parse the few
+lines that are its own, and to go through its disks.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from itertools import count
+from zlib import crc32
+
+from lockcfg.conf.document import Document, decode
+from lockcfg.conf.files import kinds_of
+from lockcfg.errors import LockcfgError
+from lockcfg.fleet.facts import NOT_LIVE, Facts, as_json, document_of, facts_of
+from lockcfg.fleet.snapshot import (
+    FILES,
+    OWN,
+    SnapshotError,
+    check_header,
+    check_member,
+    digest,
+    head_of,
+    is_own,
+    member,
+    own_members,
+    own_members_behind,
+    pieces_of,
+    rewritten,
+)
+from lockcfg.fleet.sources import files_of, sources_of, texts_of
+from lockcfg.fleet.store import Store
+from lockcfg.fleet.uses import FEWEST, Use, Way, shape_of, use_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from typing import Any, Final
+
+    from lockcfg.fleet.sources import Source
+    from lockcfg.fleet.uses import Shape
+
+#: How many lines of one member are compared before a line is looked up by its digest.
+_RECENT: Final = 4
+
+#: How many snapshots are compared as a whole, up to the lines that only one host has.
+_HEADS: Final = 4
+
+#: How many rows are handed to the store at a time.
+_BATCH: Final = 2000
+
+#: How many sources make it pay to share them among processes, and the most processes.
+_MANY: Final = 300
+_PROCESSES: Final = 4
+
+#: What is to be read is dealt out in so many parts: a number of them is a byte.
+_JOBS: Final = 250
+
+#: What holds locks on behalf of guests, and who starts these.
+LOCK_DAEMONS: Final = ("virtlockd", "lockd")
+
+_HOST_NAME_ENDS: Final = frozenset(".-_@ ")
+
+
+class _Section:
+    """A member that hosts have in common. ``number`` stands for it, ``document`` is the file
+    that it is, parsed, with why libvirt would not start with it."""
+
+    __slots__ = ("document", "name", "number", "value")
+
+    def __init__(self, number: int, name: str, value: Any) -> None:
+        self.number = number
+        self.name = name
+        self.value = value
+        self.document: tuple[Document, str] | None = None
+        if name in FILES:
+            self.document = _slim(document_of(name, value))
+            self.value = None
+
+
+class _Profile:
+    """Distinct facts. ``ways`` are the uses of disks that were seen with them, by shape."""
+
+    __slots__ = ("daemons", "facts", "number", "readers", "storages", "ways")
+
+    def __init__(self, number: int, facts: Facts) -> None:
+        self.number = number
+        self.facts = facts
+        self.storages = {storage.path: storage for storage in facts.storages}
+        self.ways: dict[Shape, Way] = {}
+        self.readers = [(kind.name, kind.readers) for kind in kinds_of(facts.driver)]
+        self.daemons = facts.settings["lock_manager"] == "lockd"
+
+
+class Surveyor:
+    """Reads snapshots into ``store``. ``progress`` is told how many, now and then."""
+
+    def __init__(self, store: Store, progress: Callable[[int], None] | None = None) -> None:
+        self._store = store
+        self._progress = progress
+        self._numbers = count(1)
+        self._heads: list[tuple[bytes, tuple[_Section, ...]]] = []
+        self._recent: dict[bytes, list[tuple[bytes, _Section]]] = {}
+        self._sections: dict[bytes, _Section] = {}
+        self._shared: dict[tuple[int, ...], tuple[dict[str, _Section], tuple[str, ...]]] = {}
+        self._by_sections: dict[tuple[object, ...], _Profile] = {}
+        self._profiles: dict[str, _Profile] = {}
+        self._cells: dict[tuple[int, str, frozenset[int]], int] = {}
+        self._ways: dict[Use, int] = {}
+        self._hosts = 0
+        self._rows: dict[str, list[tuple[object, ...]]] = {"host": [], "disk": [], "problem": []}
+
+    def read(self, sources: Iterable[Source]) -> None:
+        """Read all there is in ``sources``."""
+        for source in sources:
+            if source.kind == "host":
+                self._directory(source.path)
+                continue
+            for text in texts_of(source):
+                if text.error:
+                    self._problem(text.source, "", text.error)
+                    continue
+                try:
+                    self.snapshot(text.source, text.data)
+                except SnapshotError as error:
+                    self._problem(text.source, error.host, error.message)
+        self._flush()
+
+    def snapshot(self, source: str, data: bytes) -> None:
+        """One snapshot. Raises :class:`SnapshotError`, and then nothing of it is kept."""
+        sections, own = self._read(data)
+        host = own["host"]
+        try:
+            profile = self._profile(sections, own["identities"])
+            self._add(source, profile, own)
+        except LockcfgError as error:
+            raise SnapshotError(error.message, host=host["name"]) from error
+
+    # Members
+
+    def _read(self, data: bytes) -> tuple[tuple[_Section, ...], dict[str, Any]]:
+        """The members of a snapshot. Raises :class:`SnapshotError`."""
+        for at, (head, sections) in enumerate(self._heads):
+            own = own_members_behind(head, data)
+            if own is not None:
+                if at:  # the next host is likely to be like this one
+                    self._heads.insert(0, self._heads.pop(at))
+                return sections, own
+        try:
+            pieces = pieces_of(data)
+            sections, own = self._members(pieces)
+            new = head_of(data, pieces)
+            if new is not None:
+                self._heads.insert(0, (new, sections))
+                del self._heads[_HEADS:]
+        except SnapshotError:
+            # Perhaps it is in another layout. If it is not, this says better what is wrong.
+            sections, own = self._members(rewritten(data))
+        return sections, own
+
+    def _members(self, pieces: list[bytes]) -> tuple[tuple[_Section, ...], dict[str, Any]]:
+        """The members that hosts have in common, and those that only this one has."""
+        sections: list[_Section] = []
+        mine: list[bytes] = []
+        for piece in pieces:
+            if is_own(piece):
+                mine.append(piece)
+            else:
+                sections += self._known(piece)
+        own = own_members(mine)
+        known = tuple(sections)
+        numbers = tuple([section.number for section in known])
+        if numbers not in self._shared:
+            by_name = {section.name: section for section in known}
+            if len(by_name) != len(known):
+                raise SnapshotError("has one of its members twice")
+            check_header({name: section.value for name, section in by_name.items()} | own)
+            self._shared[numbers] = (by_name, tuple(_remote(by_name["directories"].value)))
+        return known, own
+
+    def _known(self, piece: bytes) -> list[_Section]:
+        """The sections of a piece: one, if it comes from the collector."""
+        beginning = piece[: piece.find(b":")]
+        recent = self._recent.setdefault(beginning[:64], [])
+        for known, seen in recent:
+            if known == piece:
+                return [seen]
+        key = digest(piece)
+        section = self._sections.get(key)
+        if section is None:
+            parsed = member(piece)
+            if len(parsed) != 1:
+                return [self._section(name, value) for name, value in parsed.items()]
+            ((name, value),) = parsed.items()
+            section = self._sections[key] = self._section(name, value)
+        recent.insert(0, (piece, section))
+        del recent[_RECENT:]
+        return [section]
+
+    def _section(self, name: str, value: Any) -> _Section:
+        if name in OWN:
+            raise SnapshotError("has members that are not where they belong")
+        check_member(name, value)
+        return _Section(next(self._numbers), name, value)
+
+    def _profile(self, sections: Sequence[_Section], identities: Mapping[str, Any]) -> _Profile:
+        """The facts that follow from sections and from the numbers of directories."""
+        numbers = tuple([section.number for section in sections])
+        by_name, remote = self._shared[numbers]
+        inodes = {path: identities[path][1] for path in remote if path in identities}
+        key = (numbers, *inodes.items())
+        profile = self._by_sections.get(key)
+        if profile is None:
+            documents = {name: by_name[name].document for name in FILES}
+            shared = {name: section.value for name, section in by_name.items()}
+            facts = facts_of(documents, shared, inodes)  # type: ignore[arg-type]
+            profile = self._by_sections[key] = self._profile_of(facts)
+        return profile
+
+    def _profile_of(self, facts: Facts) -> _Profile:
+        text = _dumped(as_json(facts))
+        profile = self._profiles.get(text)
+        if profile is None:
+            profile = self._profiles[text] = _Profile(len(self._profiles) + 1, facts)
+            self._store.insert("profile", [(profile.number, text)])
+        return profile
+
+    # Hosts
+
+    def _add(self, source: str, profile: _Profile, own: Mapping[str, Any]) -> None:
+        host, guests = own["host"], own["guests"]
+        number = self._hosts = self._hosts + 1
+        uses: set[int] = set()
+        disks: list[tuple[object, ...]] = []
+        local: dict[str, list[tuple[object, ...]]] = {}
+        running = 0
+        ways = profile.ways
+        for guest in guests:
+            runs = guest.get("running", False)
+            running += runs
+            whose = guest["name"], guest["uuid"]
+            for disk in guest["disks"]:
+                path = disk.get("path", "")
+                shape = shape_of(disk, path, runs)
+                way = ways.get(shape) or self._way(profile, shape)
+                uses.add(way.number)
+                name = way.name_of(disk, path)
+                into = disks
+                if not name:
+                    if way.use.readonly or "inode" not in disk:
+                        continue
+                    # Seen by this host alone; but two of its guests may have it.
+                    name = f"{host['boot_id']}:{disk.get('device', '')}:{disk['inode']}"
+                    into = local.setdefault(name, [])
+                lvm = scsi = ""
+                if len(disk) > FEWEST:
+                    lvm, scsi = disk.get("lvm_uuid", ""), disk.get("scsi_id", "")
+                into.append(
+                    (crc32(name.encode()), number, way.number, name, path, lvm, scsi, *whose)
+                )
+        for rows in local.values():
+            if len(rows) > 1:
+                disks += rows
+        circumstances = _circumstances(source, profile, own)
+        self._rows["host"].append(
+            (
+                number,
+                host["name"],
+                host["machine_id"],
+                host["boot_id"],
+                min(host["taken"], 2**63 - 1),
+                running,
+                len(guests),
+                self._cell(profile, circumstances, frozenset(uses)),
+                source,
+            )
+        )
+        self._rows["disk"] += disks
+        if not number % _BATCH:
+            self._flush()
+            if self._progress is not None:
+                self._progress(number)
+
+    def _way(self, profile: _Profile, shape: Shape) -> Way:
+        use = use_of(shape, profile.facts)
+        number = self._ways.get(use)
+        if number is None:
+            number = self._ways[use] = len(self._ways) + 1
+            self._store.insert("way", [(number, _dumped(as_json(use)))])
+        way = profile.ways[shape] = Way(number, use, profile.storages.get(use.storage))
+        return way
+
+    def _cell(self, profile: _Profile, circumstances: list[str], uses: frozenset[int]) -> int:
+        key = (profile.number, _dumped(circumstances) if circumstances else "[]", uses)
+        number = self._cells.get(key)
+        if number is None:
+            number = self._cells[key] = len(self._cells) + 1
+            self._store.insert("cell", [(number, *key[:2])])
+            self._store.insert("cell_way", [(number, way) for way in sorted(uses)])
+        return number
+
+    def _directory(self, path: str) -> None:
+        """A host of a repository: its files are all that is known of it."""
+        from lockcfg.rules.rule import HostFiles
+
+        texts, errors = files_of(path)
+        documents: dict[str, tuple[Document, str]] = {}
+        for name in FILES:
+            told: dict[str, Any] = {"path": os.path.join(path, name)}
+            if name in texts:
+                told["text"] = decode(texts[name])
+            if name in errors:
+                told["error"] = errors[name]
+            documents[name] = document_of(name, told)
+        name = HostFiles(path, {}).name or path
+        if not any(documents[name][0].exists or documents[name][1] for name in FILES):
+            return
+        profile = self._profile_of(facts_of(documents, NOT_LIVE, {}))
+        self._hosts += 1
+        cell = self._cell(profile, [], frozenset())
+        self._rows["host"].append((self._hosts, name, "", "", 0, 0, 0, cell, path))
+
+    def _problem(self, source: str, host: str, reason: str) -> None:
+        shown, why = (text.encode("utf-8", "replace").decode() for text in (source, reason))
+        self._rows["problem"].append((shown, host, why))
+
+    def _flush(self) -> None:
+        for table, rows in self._rows.items():
+            if rows:
+                self._store.insert(table, rows)
+                rows.clear()
+
+
+def survey(
+    paths: Sequence[str],
+    store: Store,
+    *,
+    progress: Callable[[int], None] | None = None,
+    processes: int | None = None,
+) -> None:
+    """Read all snapshots at and below ``paths`` into ``store`` and finish it.
+
+    Stores among them are joined to it. Raises :class:`ReadError` for a path that is not there.
+    """
+    sources = list(sources_of(paths))
+    stores = [source.path for source in sources if source.kind == "store"]
+    rest = [source for source in sources if source.kind != "store"]
+    workers = processes or (_cpus() if len(rest) >= _MANY else 1)
+    if workers > 1 and len(rest) > 1 and all(source.path != "-" for source in rest):
+        _survey_together(rest, store, workers, progress)
+    else:
+        Surveyor(store, progress).read(rest)
+    for path in stores:
+        store.join(path)
+    store.finish()
+
+
+def _survey_together(
+    sources: Sequence[Source],
+    store: Store,
+    workers: int,
+    progress: Callable[[int], None] | None,
+) -> None:
+    """Deal the sources out among processes, each of which makes a store of its part."""
+    import shutil
+    import tempfile
+
+    directory = tempfile.mkdtemp(prefix="lockcfg-audit-")
+    size = -(-len(sources) // _JOBS)
+    jobs = [sources[at : at + size] for at in range(0, len(sources), size)]
+    # Each job is a byte in a pipe, so it goes to one process, and a slow one gets fewer.
+    take, put = os.pipe()
+    os.write(put, bytes(range(len(jobs))))
+    os.close(put)
+    paths = [os.path.join(directory, f"{number}") for number in range(1, workers)]
+    pids: list[int] = []
+    try:
+        for path in paths:
+            pids.append(_fork(_dealt(jobs, take), path))
+        Surveyor(store, progress).read(_dealt(jobs, take))
+        while pids:
+            _, status = os.waitpid(pids.pop(0), 0)
+            if status:
+                raise LockcfgError(
+                    "one of the processes of the audit ended before its work was done",
+                    help="memory may be short: audit a part at a time with --partial",
+                )
+        for path in paths:
+            store.join(path)
+    finally:
+        while os.read(take, _JOBS):
+            pass  # after an error: no more work for the others
+        os.close(take)
+        for pid in pids:
+            os.waitpid(pid, 0)
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def _dealt(jobs: Sequence[Sequence[Source]], take: int) -> Iterator[Source]:
+    """The sources of jobs as long as there are any that nobody took."""
+    while number := os.read(take, 1):
+        yield from jobs[number[0]]
+
+
+def _fork(sources: Iterable[Source], path: str) -> int:
+    """Have another process make a store at ``path``; its process id."""
+    import sys
+
+    pid = os.fork()
+    if pid:
+        return pid
+    status = 1
+    try:
+        store = Store.create(path)
+        Surveyor(store).read(sources)
+        store.end()
+        status = 0
+    except BaseException:  # noqa: BLE001 - whatever it is, it ends here
+        sys.excepthook(*sys.exc_info())
+    finally:
+        # Buffers of output belong to the parent.
+        os._exit(status)
+
+
+def _cpus() -> int:
+    """How many processes to use; one where there are threads, which do not survive a fork."""
+    import threading
+
+    if threading.active_count() > 1:
+        return 1
+    return min(len(os.sched_getaffinity(0)), _PROCESSES)
+
+
+def _dumped(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"), sort_keys=True)
+
+
+def _remote(directories: Iterable[Mapping[str, Any]]) -> list[str]:
+    """The directories that are on a file system that other hosts may have as well."""
+    from lockcfg.fleet.place import place_of
+
+    found: list[str] = []
+    for directory in directories:
+        path = directory["path"]
+        place = place_of(directory.get("resolved", path), directory.get("mount"), None)
+        if place.system:
+            found.append(path)
+    return found
+
+
+def _slim(told: tuple[Document, str]) -> tuple[Document, str]:
+    """A document without its text, which nobody will ask for: there may be many."""
+    document, reason = told
+    text = None if document.text is None else b""
+    return Document(document.kind, document.path, text, document.entries), reason
+
+
+def _circumstances(source: str, profile: _Profile, own: Mapping[str, Any]) -> list[str]:
+    """What is to be said of a host besides its facts, as words with bars between them."""
+    found: list[str] = []
+    daemons: dict[str, int] = {}
+    for daemon in own["daemons"]:
+        name, started = daemon["name"], daemon["started"]
+        daemons[name] = max(started, daemons.get(name, 0))
+    changed = own["changed"]
+    for file, readers in profile.readers:
+        when = changed.get(file)
+        if when is None:
+            continue
+        found += [f"stale|{file}|{name}" for name in readers if daemons.get(name, when) < when]
+    running = [guest for guest in own["guests"] if guest.get("running")]
+    if running:
+        if not any(name in daemons for readers in profile.readers[:1] for name in readers[1]):
+            found.append("absent|libvirtd")
+        if profile.daemons:
+            started = [daemons[name] for name in LOCK_DAEMONS if name in daemons]
+            if not started:
+                found.append("absent|virtlockd")
+            elif any(guest.get("started", max(started)) < min(started) for guest in running):
+                found.append("late|virtlockd")
+    stem = source[source.rfind("/") + 1 :]
+    if stem.endswith(".json"):
+        stem, name = stem[:-5], own["host"]["name"]
+        if not _is_called(stem, name) and not _is_called(name, stem):
+            found.append(f"named|{stem[:255]}")
+    return found
+
+
+def _is_called(stem: str, name: str) -> bool:
+    """Whether a file of that stem is called after the host, perhaps with a date behind it."""
+    return stem.startswith(name) and (len(stem) == len(name) or stem[len(name)] in _HOST_NAME_ENDS)

@@ -1,0 +1,362 @@
+"""Snapshots that are none, and hostile ones: a finding for that host, and the audit goes on."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import io
+import json
+import random
+import re
+import tarfile
+import zipfile
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from benchmarks.made_up_fleet import NOW, snapshot, text_of
+from lockcfg.errors import LockcfgError
+from lockcfg.fleet.collector import render
+from lockcfg.fleet.snapshot import MAX_SIZE, SnapshotError
+from lockcfg.fleet.store import Store
+from lockcfg.fleet.survey import Surveyor
+from lockcfg.report.audit import FORMATS, render_audit
+from lockcfg.yamlschema import load_schema, violations
+from tests.fleet.fleets import audited, findings_of, write_fleet
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.conftest import RunLockcfg
+
+GOOD = text_of("kvm02")
+
+
+def with_version(version: object) -> str:
+    """A snapshot that says it is of that version."""
+    return json.dumps({**snapshot("kvm02"), "version": version})
+
+
+BAD = {
+    "nothing": ("", "is empty"),
+    "cut off": (GOOD[: len(GOOD) // 2], "is cut off: its end is missing"),
+    "not JSON": ("hello", "is not JSON"),
+    "not UTF-8": ("\udcff", "is not JSON"),
+    "a list": ("[]", "is no JSON object"),
+    "another format": ("{}", "has not all of its members"),
+    "a newer version": (with_version(2), "is of version 2, and this lockcfg reads 1"),
+    "no version": (with_version("x"), "has no version"),
+    "a member twice": (GOOD.replace('"tools":', '"tools":{},\n"tools":'), "has a member twice"),
+    "a member missing": (re.sub(r'"tools":.*\n', "", GOOD), "has no 'tools'"),
+    "another type": (re.sub(r'"guests":.*', '"guests":7', GOOD), "'guests' is no list"),
+    "too deep": (re.sub(r'"tools":.*?,\n', '"tools":' + "[" * 100_000 + ",\n", GOOD), "deeply"),
+    "no number": (GOOD.replace('"version":1', '"version":NaN'), "is not JSON"),
+    "a huge number": (GOOD.replace('"version":1', '"version":' + "1" * 9999), "is not JSON"),
+    "a NUL": (GOOD.replace('"9.0.0"', '"9\\u00000"'), "has a NUL in it"),
+    "half a character": (GOOD.replace('"9.0.0"', '"\\ud800"'), "is not text"),
+}
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_a_bad_snapshot_is_a_finding_and_the_rest_goes_on(
+    kind: str, tmp_path: Path, lockcfg: RunLockcfg
+) -> None:
+    """With the reason; and the fleet is not called safe."""
+    text, reason = BAD[kind]
+    write_fleet(tmp_path, {"kvm01": {}, "kvm03": {}})
+    (tmp_path / "kvm02.json").write_bytes(text.encode("utf-8", "surrogateescape"))
+    result = lockcfg("audit", "--json", "--now", str(NOW), tmp_path)
+    assert result.stderr == ""
+    assert result.returncode == 1
+    report = json.loads(result.stdout)
+    (unreadable,) = report["unreadable"]
+    assert reason in unreadable["reason"]
+    assert unreadable["source"] == str(tmp_path / "kvm02.json")
+    assert "LA401" in [finding["code"] for finding in report["findings"]]
+    assert report["summary"]["hosts"] == 2 + (unreadable["host"] is not None)
+    assert report["verdict"]["level"] == "unsafe"
+
+
+def test_a_snapshot_of_a_hundred_megabytes_is_not_read(tmp_path: Path, lockcfg: RunLockcfg) -> None:
+    """Its size is told."""
+    write_fleet(tmp_path, {"kvm01": {}})
+    with (tmp_path / "kvm02.json").open("wb") as file:
+        file.truncate(100 * 1024 * 1024)
+    report = json.loads(lockcfg("audit", "--json", tmp_path).stdout)
+    assert report["unreadable"][0]["reason"] == "cannot be read: is larger than 64 MiB"
+
+
+def test_what_is_no_file_is_not_opened(tmp_path: Path, lockcfg: RunLockcfg) -> None:
+    """A pipe that nobody writes to would hang."""
+    import os
+
+    write_fleet(tmp_path, {"kvm01": {}})
+    os.mkfifo(tmp_path / "kvm02.json")
+    (tmp_path / "kvm03.json").symlink_to("gone")
+    report = json.loads(lockcfg("audit", "--json", tmp_path).stdout)
+    assert len(report["unreadable"]) == 2
+
+
+def test_a_second_snapshot_of_a_host_is_told_and_the_newest_counts() -> None:
+    """And the same one twice is no second."""
+    result = audited({"kvm01": {}, "kvm01-old": {"host": {"name": "kvm01"}, "age-hours": 2}})
+    (finding,) = findings_of(result, "LA404")
+    assert finding.hosts == ("kvm01",)
+    assert finding.reasons == ("snapshots/kvm01.json counts", "snapshots/kvm01-old.json does not")
+    assert result.hosts == ("kvm01",)
+
+
+def test_one_machine_under_two_names_is_told() -> None:
+    """The boot id tells."""
+    result = audited({"kvm01": {"host": {"boot_id": "b"}}, "kvm02": {"host": {"boot_id": "b"}}})
+    assert [finding.hosts for finding in findings_of(result, "LA404")] == [("kvm01", "kvm02")]
+
+
+def test_a_host_from_the_future_and_one_of_another_name() -> None:
+    """Each is a finding, and the one of the future is unknown."""
+    result = audited({"kvm01": {"age-hours": -2}, "kvm02": {"host": {"name": "kvm77"}}})
+    assert findings_of(result, "LA405")[0].hosts == ("kvm01",)
+    assert findings_of(result, "LA406")[0].hosts == ("kvm77",)
+    assert result.unknown == ("kvm01",)
+    assert result.verdict.level == "unknown"
+
+
+def test_another_layout_is_the_same_snapshot() -> None:
+    """Indented, on one line, in another order."""
+    content = snapshot("kvm01")
+    backwards = dict(reversed(content.items()))
+    rows = []
+    for text in (
+        render(content),
+        json.dumps(content),
+        json.dumps(content, indent=2),
+        render(backwards),
+    ):
+        store = Store.create()
+        surveyor = Surveyor(store)
+        surveyor.snapshot("kvm01.json", text.encode())
+        surveyor.read([])
+        store.finish()
+        rows.append((list(store.hosts()), store.cells(), store.profiles()))
+    assert rows[1:] == rows[:1] * 3
+
+
+HOSTILE = [
+    "\x1b[2J\x1b]0;gone\x07",
+    "<script>alert(1)</script>",
+    "]]>&\"'",
+    "{{7*7}}{%",
+    "a\nb\r\nc",
+    "‮drowssap",
+    "'; DROP TABLE host; --",
+    "../../etc/passwd",
+    "kvm[01-99999]",
+    "🦊" * 60,
+    "|stale|virtlockd",
+]
+
+
+@pytest.mark.parametrize("hostile", HOSTILE)
+@pytest.mark.parametrize("format", FORMATS)
+def test_hostile_strings_are_shown_as_what_they_are(hostile: str, format: str) -> None:
+    """In every format: nothing that drives a terminal, nothing that is markup."""
+    result = audited(
+        {
+            "kvm01": {"host": {"name": hostile}, "qemu.conf": f'lock_manager = "{hostile}'},
+            "kvm02": {
+                "guests": [{"name": hostile, "disks": [f"/srv/images/{hostile}"]}] * 2,
+                "lockspace": {
+                    "probe": {"outcome": "fails", "step": "create", "error": hostile},
+                    "mount": {"source": f"{hostile}:/{hostile}", "options": [f"addr={hostile}"]},
+                },
+                "versions": {"libvirt": hostile},
+            },
+        }
+    )
+    stream = io.StringIO()
+    render_audit(result, format, stream)
+    text = stream.getvalue()
+    assert "\x1b" not in text
+    assert "\x07" not in text
+    assert "‮" not in text or format in ("junit", "sarif")
+    if format in ("json", "sarif"):
+        json.loads(text)
+    if format == "json":
+        assert violations(json.loads(text), load_schema("audit-output")) == []
+    if format == "junit":
+        assert "<script" not in text
+
+
+json_values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-5, 2**70)
+    | st.floats(allow_nan=False)
+    | st.text(max_size=5),
+    lambda children: (
+        st.lists(children, max_size=3) | st.dictionaries(st.text(max_size=5), children, max_size=3)
+    ),
+    max_leaves=5,
+)
+
+
+def places_in(content: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Every place of a document."""
+    found = [path] if path else []
+    items = (
+        content.items()
+        if isinstance(content, dict)
+        else enumerate(content)
+        if isinstance(content, list)
+        else ()
+    )
+    for key, value in items:
+        found += places_in(value, (*path, key))
+    return found
+
+
+EXAMPLE = snapshot(
+    "kvm01",
+    {
+        "guests": [
+            {
+                "name": "g",
+                "disks": ["/srv/images/g"],
+                "leases": [{"lockspace": "s", "key": "k", "target": "/t"}],
+            }
+        ]
+    },
+)
+PLACES = places_in(EXAMPLE)
+
+
+@given(st.sampled_from(PLACES), json_values, st.booleans())
+def test_the_reader_takes_what_the_schema_takes(
+    place: tuple[Any, ...], value: Any, remove: bool
+) -> None:
+    """One value of a snapshot is another, or is gone: the checks by hand are those of the schema,
+    and nothing but an error of ours is ever raised."""
+    content = copy.deepcopy(EXAMPLE)
+    at = content
+    for key in place[:-1]:
+        at = at[key]
+    if remove:
+        del at[place[-1]]
+    else:
+        at[place[-1]] = value
+    wrong = violations(content, load_schema("snapshot"))
+    try:
+        Surveyor(Store.create()).snapshot("kvm01.json", render(content).encode())
+        refused = ""
+    except SnapshotError as error:
+        refused = error.message
+    assert bool(refused) == bool(wrong), f"{refused} / {wrong}"
+
+
+@given(st.integers(0, 10**9), st.integers(1, 8))
+def test_damaged_bytes_never_give_anything_but_an_error(seed: int, count: int) -> None:
+    """Bytes are changed anywhere."""
+    rng = random.Random(seed)
+    data = bytearray(GOOD.encode())
+    for _ in range(count):
+        data[rng.randrange(len(data))] = rng.randrange(256)
+    surveyor = Surveyor(Store.create())
+    with contextlib.suppress(LockcfgError):
+        surveyor.snapshot("kvm02.json", bytes(data))
+    surveyor.snapshot("kvm01.json", text_of("kvm01").encode())
+
+
+def test_archives_and_lines_are_read_and_broken_ones_are_told(
+    tmp_path: Path, lockcfg: RunLockcfg
+) -> None:
+    """Tar, zip and JSON lines, from a file and from standard input: one report."""
+    hosts: dict[str, dict[str, Any]] = {"kvm01": {}, "kvm02": {"qemu.conf": ""}}
+    folder = write_fleet(tmp_path / "snapshots", hosts)
+    files = sorted(folder.iterdir())
+    with tarfile.open(tmp_path / "fleet.tar.gz", "w:gz") as tar:
+        for file in files:
+            tar.add(file, file.name)
+    with zipfile.ZipFile(tmp_path / "fleet.zip", "w") as archive:
+        for file in files:
+            archive.write(file, file.name)
+    lines = "".join(json.dumps(json.loads(file.read_text())) + "\n" for file in files)
+    (tmp_path / "fleet.jsonl").write_text(lines)
+    now = ("--json", "--now", str(NOW))
+    expected = lockcfg("audit", *now, folder).stdout
+    assert json.loads(expected)["summary"]["hosts"] == 2
+    for name in ("fleet.tar.gz", "fleet.zip", "fleet.jsonl"):
+        assert lockcfg("audit", *now, tmp_path / name).stdout == expected
+    assert lockcfg("audit", *now, "-", input=lines).stdout == expected
+    whole = (tmp_path / "fleet.tar.gz").read_bytes()
+    (tmp_path / "fleet.tar.gz").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "fleet.zip").write_bytes(b"PK")
+    for name in ("fleet.tar.gz", "fleet.zip"):
+        result = lockcfg("audit", *now, tmp_path / name, folder)
+        assert "is no whole archive" in result.stdout
+        assert result.stderr == ""
+
+
+def test_a_repository_of_hosts_is_known_by_its_files(tmp_path: Path, lockcfg: RunLockcfg) -> None:
+    """And what only a live host can tell is unknown, and said to be."""
+    for name, manager in (("kvm01", "lockd"), ("kvm02", "nop")):
+        folder = tmp_path / "hosts" / name / "etc/libvirt"
+        folder.mkdir(parents=True)
+        (folder / "qemu.conf").write_text(f'lock_manager = "{manager}"\n')
+        (folder / "qemu-lockd.conf").write_text('file_lockspace_dir = "/locks"\n')
+    report = json.loads(lockcfg("audit", "--json", tmp_path / "hosts").stdout)
+    assert report["unknown"] == ["kvm01", "kvm02"]
+    codes = {finding["code"]: finding["hosts"] for finding in report["findings"]}
+    assert codes["LA101"] == ["kvm02"]
+    assert codes["LA407"] == ["kvm01", "kvm02"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status"),
+    [
+        ((), 2),
+        (("nowhere",), 2),
+        (("--merge", "."), 2),
+        (("--partial", "x", "--merge", "."), 2),
+        (("--max-age", "-1", "."), 2),
+        (("-", "-"), 2),
+        (("--policy", "nowhere.yaml", "."), 3),
+        (("--partial", "/nowhere/x", "."), 3),
+        (("--output-file", "/nowhere/x", "."), 3),
+    ],
+)
+def test_wrong_usage_is_told(
+    arguments: tuple[str, ...], status: int, tmp_path: Path, lockcfg: RunLockcfg
+) -> None:
+    """In a sentence, with the exit status of its kind."""
+    write_fleet(tmp_path, {"kvm01": {}})
+    result = lockcfg("audit", *arguments, cwd=tmp_path)
+    assert result.returncode == status
+    assert "Traceback" not in result.stderr
+    assert result.stderr
+
+
+def test_a_store_that_is_none_is_told(tmp_path: Path, lockcfg: RunLockcfg) -> None:
+    """Another database, a cut one, one of a later version."""
+    import sqlite3
+
+    write_fleet(tmp_path / "s", {"kvm01": {}})
+    good = tmp_path / "good.fleet"
+    assert lockcfg("audit", "--partial", good, tmp_path / "s").returncode == 0
+    other = tmp_path / "other.fleet"
+    with sqlite3.connect(other) as connection:
+        connection.execute("CREATE TABLE x (y)")
+    connection.close()
+    cut = tmp_path / "cut.fleet"
+    cut.write_bytes(good.read_bytes()[: good.stat().st_size // 3])
+    for path in (other, cut):
+        result = lockcfg("audit", path)
+        assert result.returncode == 3, result.stdout
+        assert "Traceback" not in result.stderr
+        assert "fleet store" in result.stderr
+
+
+def test_the_limit_is_that_of_libvirts_files() -> None:
+    """Four files of 10 MiB fit, escaped or not."""
+    assert MAX_SIZE >= 5 * 10 * 1024 * 1024

@@ -1,0 +1,263 @@
+"""The collector, on this very host and on hosts in namespaces."""
+
+from __future__ import annotations
+
+import ast
+import fcntl
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from lockcfg.fleet import collector
+from lockcfg.fleet.store import Store
+from lockcfg.fleet.survey import Surveyor
+from lockcfg.yamlschema import load_schema, violations
+from tests.real.lock_hosts import LockHost, disk_xml, guest_xml
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PROGRAM = Path(str(collector.__file__))
+
+
+@pytest.fixture(scope="module")
+def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LockHost]:
+    """A host with a lock daemon, directories, and libvirt's files in a directory of its own."""
+    top = tmp_path_factory.mktemp("host")
+    for name in ("locks", "images"):
+        (top / name).mkdir()
+    (top / "images/disk").write_bytes(b"\0")
+    (top / "images/link").symlink_to("disk")
+    host = LockHost(top, {"/mnt/locks": top / "locks", "/mnt/images": top / "images"})
+    try:
+        (host.etc / "qemu.conf").write_text('lock_manager = "lockd"\nvnc_password = "hidden"\n')
+        (host.etc / "qemu-lockd.conf").write_text(
+            'file_lockspace_dir = "/mnt/locks"\nlvm_lockspace_dir = "/mnt/absent"\n'
+        )
+        yield host
+    finally:
+        host.stop()
+
+
+@pytest.fixture(scope="module")
+def snapshot(host: LockHost) -> dict[str, Any]:
+    """A snapshot of it, with a guest."""
+    disks = [
+        disk_xml("/mnt/images/disk", shareable=True),
+        disk_xml("/mnt/images/link"),
+        disk_xml("/mnt/images/gone", readonly=True),
+        "<disk type='network'><source protocol='rbd' name='pool/image'/></disk>",
+        "<disk type='file' device='cdrom'/>",
+    ]
+    lease = "<lease><lockspace>space</lockspace><key>key</key><target path='/mnt/locks'/></lease>"
+    (host.etc / "qemu/guest.xml").write_text(guest_xml("guest", disks, lease=lease))
+    return host.collect("kvm01")
+
+
+def directory_of(snapshot: dict[str, Any], path: str) -> dict[str, Any]:
+    """What a snapshot says of a directory."""
+    found: dict[str, Any] = next(d for d in snapshot["directories"] if d["path"] == path)
+    return found
+
+
+def test_a_snapshot_is_what_the_schema_says(snapshot: dict[str, Any]) -> None:
+    """And the reader takes it."""
+    assert violations(snapshot, load_schema("snapshot")) == []
+    Surveyor(Store.create()).snapshot("kvm01.json", collector.render(snapshot).encode())
+
+
+def test_each_member_is_on_a_line_of_its_own(snapshot: dict[str, Any]) -> None:
+    """So that what hosts have in common is the same bytes."""
+    lines = collector.render(snapshot).splitlines()
+    assert (lines[0], lines[-1]) == ("{", "}")
+    assert [json.loads(f"{{{line.rstrip(',')}}}").popitem()[0] for line in lines[1:-1]] == list(
+        snapshot
+    )
+
+
+def test_the_files_are_there_without_passwords(snapshot: dict[str, Any], host: LockHost) -> None:
+    """Their text, and a digest that tells nothing of what was removed."""
+    file = snapshot["qemu.conf"]
+    assert file["text"] == 'lock_manager = "lockd"\nvnc_password = "removed"\n'
+    assert file["removed"] == 1
+    assert (file["owner"], file["mode"]) == ("root", "0644")
+    assert "hidden" not in json.dumps(snapshot)
+    assert snapshot["changed"]["qemu.conf"] == int((host.etc / "qemu.conf").stat().st_mtime)
+    assert snapshot["virtlockd.conf"] == {"path": str(host.etc / "virtlockd.conf")}
+
+
+def test_the_lockspaces_are_looked_at(snapshot: dict[str, Any], host: LockHost) -> None:
+    """With the mount, and what a lock did; and nothing is left there."""
+    locks = directory_of(snapshot, "/mnt/locks")
+    assert locks["holds"] == ["lockspace"]
+    assert locks["probe"] == {"outcome": "excludes"}
+    assert locks["mount"]["point"] == "/mnt/locks"
+    assert locks["mount"]["root"].endswith("/locks")
+    assert directory_of(snapshot, "/mnt/absent")["missing"] is True
+    inode = int(host.inside("stat", "--format=%i", "/mnt/locks"))
+    assert snapshot["identities"]["/mnt/locks"][1] == inode
+    assert host.inside("ls", "--almost-all", "/mnt/locks") == ""
+
+
+def test_the_guests_are_there(snapshot: dict[str, Any]) -> None:
+    """With their disks, as the guest names them and as they are."""
+    (guest,) = snapshot["guests"]
+    shared, linked, gone, network, empty = guest["disks"]
+    assert shared["shareable"] is True
+    assert linked["resolved"] == "/mnt/images/disk"
+    assert linked["inode"] == shared["inode"]
+    assert gone["readonly"] is True
+    assert gone["error"] == "No such file or directory"
+    assert network == {"type": "network", "path": "rbd:pool/image"}
+    assert empty == {"type": "file", "readonly": True}
+    assert guest["leases"] == [{"lockspace": "space", "key": "key", "target": "/mnt/locks"}]
+    assert "running" not in guest
+
+
+def test_the_daemons_that_run_are_there(snapshot: dict[str, Any], host: LockHost) -> None:
+    """With their start, from the kernel."""
+    pid = host.pid
+    (daemon,) = [each for each in snapshot["daemons"] if each["pid"] == pid]
+    assert daemon["name"] == "virtlockd"
+    age = float(host.inside("ps", "-o", "etimes=", "-p", str(pid)))
+    assert abs(snapshot["host"]["taken"] - daemon["started"] - age) < 30
+
+
+def test_a_running_guest_is_told_by_its_status(host: LockHost) -> None:
+    """libvirt writes one for each guest, with the process id."""
+    status = host.run / "libvirt/qemu"
+    status.mkdir()
+    text = guest_xml("guest", [disk_xml("/mnt/images/disk")])
+    (status / "guest.xml").write_text(
+        f"<domstatus state='running' pid='{os.getpid()}'>{text}</domstatus>"
+    )
+    try:
+        (guest,) = host.collect("kvm01")["guests"]
+        assert guest["running"] is True
+        assert guest["started"] > 1_000_000_000
+        assert len(guest["disks"]) == 1, "what runs counts"
+    finally:
+        (status / "guest.xml").unlink()
+
+
+def test_without_a_probe_nothing_is_touched(host: LockHost) -> None:
+    """Not for a moment: the directory has its old time of change."""
+    before = host.inside("stat", "--format=%z", "/mnt/locks")
+    snapshot = host.collect("kvm01", "--no-probe")
+    assert "probe" not in directory_of(snapshot, "/mnt/locks")
+    assert snapshot["collector"]["probe"] is False
+    assert host.inside("stat", "--format=%z", "/mnt/locks") == before
+
+
+def test_a_read_only_lockspace_is_told(tmp_path: Path) -> None:
+    """A lock there fails, and the step says where."""
+    result = collector.probe("/proc/sys")
+    assert result["outcome"] == "fails"
+    assert result["step"] == "create"
+    assert collector.probe(str(tmp_path)) == {"outcome": "excludes"}
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_lock_that_keeps_nobody_out_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The check is made by another process: with locks off it is granted the lock as well."""
+    monkeypatch.setattr(fcntl, "lockf", lambda *_: None)
+    assert collector.probe(str(tmp_path)) == {"outcome": "grants"}
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A file system whose server is gone answers nothing, and the rest goes on."""
+    import time
+
+    monkeypatch.setattr(collector, "PATIENCE", 0.2)
+    (tmp_path / "qemu-lockd.conf").write_text('file_lockspace_dir = "/hangs"\n')
+    monkeypatch.setattr(collector, "probe", lambda _: time.sleep(600))
+    (tmp_path / "qemu-lockd.conf").write_text(f'file_lockspace_dir = "{tmp_path}"\n')
+    start = time.monotonic()
+    taken = collector.Collector(str(tmp_path), str(tmp_path)).snapshot("kvm01")
+    assert time.monotonic() - start < 10
+    assert directory_of(taken, str(tmp_path))["error"] == "no answer"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ('vnc_password = "x"\na = 1', 'vnc_password = "removed"\na = 1'),
+        ('spice_password="""a\nb"""\nz = 1', 'spice_password="removed"\nz = 1'),
+        ("a=1; vnc_password='k'", 'a=1; vnc_password="removed"'),
+        ('#vnc_password = "q"\n', '#vnc_password = "removed"\n'),
+        ('vnc_pasword [ "a",\n "b" ]\nl=1', 'vnc_pasword "removed"\nl=1'),
+        ("a = 1 # spice_password: x", 'a = 1 # spice_password"removed"'),
+        ('acl = ["/dev/pass", "a"]\n', 'acl = ["/dev/pass", "a"]\n'),
+        ('x = "#1"  # plain\n', 'x = "#1"  # plain\n'),
+    ],
+)
+def test_secrets_are_removed_and_nothing_else(tmp_path: Path, text: str, told: str) -> None:
+    """Whatever is around them; what is left still parses."""
+    (tmp_path / "qemu.conf").write_text(text)
+    taken = collector.Collector(str(tmp_path), str(tmp_path)).snapshot("kvm01")
+    assert taken["qemu.conf"]["text"] == told
+
+
+def test_an_unprivileged_user_can_run_it() -> None:
+    """It says what it could not see."""
+    # pytest's own directories are for nobody else.
+    with tempfile.TemporaryDirectory() as folder:
+        top = Path(folder)
+        top.chmod(0o755)
+        (top / "qemu.conf").write_text("")
+        (top / "qemu.conf").chmod(0)
+        program = top / "collect.py"
+        program.write_bytes(PROGRAM.read_bytes())
+        result = subprocess.run(
+            [
+                *("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"),
+                *("/usr/bin/python3", "-I", str(program), "--etc", folder),
+            ],
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+    taken = json.loads(result.stdout)
+    assert taken["collector"]["privileged"] is False
+    assert taken["qemu.conf"]["error"] == "Permission denied"
+
+
+def test_it_stands_alone() -> None:
+    """One file, the standard library, the syntax of Python 3.6."""
+    tree = ast.parse(PROGRAM.read_text(), feature_version=(3, 6))
+    imported: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            imported.update(alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            imported.add((node.module or "").partition(".")[0])
+    assert imported <= sys.stdlib_module_names
+    text = PROGRAM.read_text()
+    for later in ("capture_output", "strict=", "removeprefix", "removesuffix", "from __future__"):
+        assert later not in text, f"{later} came after Python 3.6"
+
+
+def test_the_command_prints_it(lockcfg: Any) -> None:
+    """For hosts that have no lockcfg."""
+    result = lockcfg("collect", "--print-collector")
+    assert result.stdout == PROGRAM.read_text()
+
+
+def test_the_command_writes_a_snapshot(lockcfg: Any, tmp_path: Path) -> None:
+    """Of this very host, in seconds; whole or not at all."""
+    result = lockcfg("collect", "--output", tmp_path / "here.json", "--name", "here")
+    assert result.returncode == 0, result.stderr
+    taken = json.loads((tmp_path / "here.json").read_text())
+    assert violations(taken, load_schema("snapshot")) == []
+    assert taken["host"]["name"] == "here"
+    assert taken["versions"]["libvirt"] == "9.0.0"
+    assert lockcfg("collect", "--output", tmp_path / "no/where.json").returncode == 3

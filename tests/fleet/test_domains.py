@@ -1,0 +1,233 @@
+"""The laws of the model, and what it says of single hosts."""
+
+from __future__ import annotations
+
+import hashlib
+from itertools import combinations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lockcfg.fleet.domains import KINDS, Disk, Lock, Locking, domain_of, exclusion, lock_of
+from lockcfg.fleet.place import Place, place_of
+
+WHY = "a file system"
+
+places = st.builds(
+    Place,
+    st.sampled_from(["", "nfs://a", "nfs://b"]),
+    st.sampled_from(["/locks", "/locks/files", "/vm"]),
+    st.sampled_from([None, 7, 8]),
+    st.sampled_from(["yes", "no", "unknown"]),
+    st.just(WHY),
+    local=st.booleans(),
+)
+
+lockings = st.builds(
+    Locking,
+    st.sampled_from(["lockd", "lockd", "lockd", "nop", "sanlock"]),
+    auto=st.booleans(),
+    require=st.booleans(),
+    spaces=st.dictionaries(
+        st.sampled_from(["file_lockspace_dir", "lvm_lockspace_dir", "scsi_lockspace_dir"]), places
+    ),
+    paths=st.just({}),
+    lvs=st.sampled_from([True, False, None]),
+    scsi_id=st.sampled_from([True, False, None]),
+)
+
+disks = st.builds(
+    Disk,
+    st.sampled_from(["file", "block", "network"]),
+    st.sampled_from(["/vm/a", "/vm//a", "/dev/vg/a", "/dev/sdb"]),
+    st.one_of(st.none(), places),
+    lvm_uuid=st.sampled_from(["", "uuid-a"]),
+    scsi_id=st.sampled_from(["", "35000a"]),
+    shareable=st.booleans(),
+    readonly=st.booleans(),
+)
+
+
+@given(lockings, disks, lockings, disks)
+def test_exclusion_is_symmetric(one: Locking, disk: Disk, other: Locking, same: Disk) -> None:
+    """It is a relation of two hosts, whoever is named first."""
+    first, second = lock_of(one, disk).lock, lock_of(other, same).lock
+    for one_daemon in (False, True):
+        forth = exclusion(first, second, one_daemon=one_daemon)
+        assert forth == exclusion(second, first, one_daemon=one_daemon)
+
+
+@given(lockings, disks, lockings, disks, lockings, disks)
+def test_exclusion_across_hosts_is_transitive(
+    one: Locking, a: Disk, two: Locking, b: Disk, three: Locking, c: Disk
+) -> None:
+    """Where all lock exclusively and all numbers are known: so domains are sets of hosts."""
+    locks = [lock_of(host, disk).lock for host, disk in ((one, a), (two, b), (three, c))]
+    if any(lock is None or lock.shared or lock.file.inode is None for lock in locks):
+        return
+    pairs = [exclusion(*pair).verdict for pair in combinations(locks, 2)]
+    if pairs.count("yes") >= 2:
+        assert pairs == ["yes"] * 3
+
+
+@given(lockings, disks)
+def test_an_answer_has_reasons(host: Locking, disk: Disk) -> None:
+    """A chain of sentences of one line, the last of which says what is locked."""
+    answer = lock_of(host, disk)
+    assert answer.reasons
+    assert not any("\n" in reason for reason in answer.reasons)
+    if answer.lock is not None:
+        assert "it locks " in answer.reasons[-1]
+
+
+@given(lockings, lockings, disks)
+def test_a_domain_holds_for_its_disks(one: Locking, other: Locking, disk: Disk) -> None:
+    """Hosts of one domain with reach lock the same thing for an image of the same path."""
+    disk = Disk("file", "/vm/a", disk.place)
+    mine, yours = domain_of(one, "image"), domain_of(other, "image")
+    assert mine is not None
+    assert yours is not None
+    if mine.key != yours.key or mine.mode != "indirect" or {mine.reach, yours.reach} != {"yes"}:
+        return
+    said = exclusion(lock_of(one, disk).lock, lock_of(other, disk).lock)
+    spaces = one.spaces["file_lockspace_dir"], other.spaces["file_lockspace_dir"]
+    # Where numbers differ, the fleet says so (twofold), and the key has them.
+    if spaces[0].system and not any(space.local for space in spaces):
+        assert said.verdict == "yes"
+
+
+@given(lockings, st.sampled_from(KINDS))
+def test_a_host_is_in_one_domain_of_a_kind(host: Locking, kind: str) -> None:
+    """Or in none, for leases that it has not."""
+    domain = domain_of(host, kind)  # type: ignore[arg-type]
+    assert (domain is None) == (kind == "lease")
+    assert domain is None or domain.reach in ("yes", "no", "unknown")
+
+
+SPACE = Place("nfs://a", "/locks", 7, "yes", "NFSv4")
+ALL = {
+    "file_lockspace_dir": SPACE.below("files"),
+    "lvm_lockspace_dir": SPACE.below("lvm"),
+    "scsi_lockspace_dir": SPACE.below("scsi"),
+}
+FULL = Locking("lockd", spaces=ALL, paths={key: f"/locks/{key[:4]}" for key in ALL})
+
+
+def locked(host: Locking, disk: Disk) -> tuple[str, str] | None:
+    """Where a lock is, and what it is called."""
+    lock = lock_of(host, disk).lock
+    return None if lock is None else (lock.rule, lock.name)
+
+
+def digest(path: str) -> str:
+    """What libvirt calls the lock of a path."""
+    return hashlib.sha256(path.encode()).hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("disk", "expected"),
+    [
+        (Disk("file", "/vm/a", None), ("image", digest("/vm/a"))),
+        (Disk("file", "/vm//a", None), ("image", digest("/vm//a"))),
+        (Disk("block", "/dev/vg/a", None, lvm_uuid="u", scsi_id="s"), ("lvm", "u")),
+        (Disk("block", "/dev/sdb", None, scsi_id="s"), ("scsi", "s")),
+        (Disk("block", "/dev/sdb", None), ("block", digest("/dev/sdb"))),
+        # The test is one of the path, and not of what is there.
+        (Disk("file", "/dev/shm/image", None), ("block", digest("/dev/shm/image"))),
+        (Disk("block", "/srv/link", None, lvm_uuid="u"), ("image", digest("/srv/link"))),
+        (Disk("network", "rbd:a", None), None),
+        (Disk("file", "/vm/a", None, readonly=True), None),
+    ],
+)
+def test_the_first_rule_that_answers_wins(disk: Disk, expected: tuple[str, str] | None) -> None:
+    """As the lockd plugin goes through them."""
+    assert locked(FULL, disk) == expected
+
+
+def test_a_fallback_is_told() -> None:
+    """It is silent on the host."""
+    answer = lock_of(
+        Locking("lockd", spaces=ALL, lvs=False, scsi_id=True), Disk("block", "/dev/vg/a", None)
+    )
+    assert "its missing lvs gives no name" in answer.reasons[0]
+    assert "its scsi_id gives no name" in answer.reasons[1]
+
+
+def lock(place: Place, *, shared: bool = False) -> Lock:
+    """A lock on a file."""
+    return Lock(place, "/locks", "name", "image", shared=shared)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "verdict"),
+    [
+        (lock(SPACE), lock(SPACE), "yes"),
+        (lock(SPACE), lock(SPACE.replace(inode=8)), "no"),
+        (lock(SPACE), lock(SPACE.replace(inode=None)), "yes"),
+        (lock(SPACE), lock(SPACE.replace(system="nfs://b")), "no"),
+        (lock(SPACE), lock(SPACE.replace(path="/other")), "no"),
+        (lock(SPACE), lock(SPACE.replace(carries="no")), "no"),
+        (lock(SPACE), lock(SPACE.replace(carries="unknown")), "unknown"),
+        (lock(SPACE), lock(SPACE.replace(system="")), "unknown"),
+        (lock(SPACE), lock(SPACE.replace(system="", local=True)), "no"),
+        (lock(SPACE, shared=True), lock(SPACE), "yes"),
+        (lock(SPACE, shared=True), lock(SPACE, shared=True), "no"),
+        (lock(SPACE), None, "no"),
+    ],
+)
+def test_two_hosts_exclude_each_other(one: Lock | None, other: Lock | None, verdict: str) -> None:
+    """If both lock the same file where locks are carried."""
+    assert exclusion(one, other).verdict == verdict
+
+
+Mount = dict[str, object]
+
+
+def nfs(source: str, point: str, *options: str, kind: str = "nfs4", root: str = "/") -> Mount:
+    """A mount as a snapshot has it."""
+    return {"point": point, "root": root, "type": kind, "source": source, "options": list(options)}
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        # One directory, mounted in two ways.
+        (("/l", nfs("a:/x", "/l", "addr=1")), ("/m", nfs("a:/x", "/m", "addr=1")), True),
+        (("/l/x", nfs("a:/", "/l", "addr=1")), ("/m", nfs("a:/x", "/m", "addr=1")), True),
+        (("/l", nfs("a:/", "/l", "addr=1", root="/x")), ("/m", nfs("a:/x", "/m", "addr=1")), True),
+        (("/l", nfs("a:/x", "/l", "addr=1")), ("/m", nfs("b:/x", "/m", "addr=1")), True),
+        (("/l", nfs("[::1]:/x", "/l")), ("/m", nfs("[::1]:/x", "/m")), True),
+        (("/l", nfs("a:/x", "/l", kind="nfs")), ("/m", nfs("a:/x", "/m")), True),
+        # One name, two servers; one server, two directories.
+        (("/l", nfs("a:/x", "/l", "addr=1")), ("/l", nfs("a:/x", "/l", "addr=2")), False),
+        (("/l", nfs("a:/x", "/l", "addr=1")), ("/l", nfs("a:/y", "/l", "addr=1")), False),
+        # The servers of one pool; the volume is told by random numbers.
+        (
+            ("/l/d", nfs("g1:/v", "/l", kind="fuse.glusterfs")),
+            ("/l/d", nfs("g2:/v", "/l", kind="fuse.glusterfs")),
+            True,
+        ),
+        (
+            ("/l", nfs("/dev/sda", "/l", kind="ext4")),
+            ("/l", nfs("/dev/sda", "/l", kind="ext4")),
+            False,
+        ),
+    ],
+)
+def test_a_place_is_the_same_on_all_hosts(
+    one: tuple[str, Mount], other: tuple[str, Mount], same: bool
+) -> None:
+    """Whatever the host calls it."""
+    mine, yours = (place_of(path, mount, 4711) for path, mount in (one, other))
+    assert mine.same(yours) is same
+    assert yours.same(mine) is same
+
+
+def test_a_local_file_system_is_the_kernels() -> None:
+    """So two containers of one kernel share it, and two hosts never do."""
+    mount = nfs("/dev/sda", "/l", kind="ext4")
+    one = place_of("/l", mount, 2, device="8:1", kernel="boot-a")
+    assert one.same(place_of("/l", mount, 2, device="8:1", kernel="boot-a"))
+    assert not one.same(place_of("/l", mount, 2, device="8:1", kernel="boot-b"))
+    assert exclusion(lock(one), lock(one)).verdict == "yes"

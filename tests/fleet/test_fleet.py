@@ -1,0 +1,314 @@
+"""Audits of whole fleets: laws, parts, policies, plans."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from benchmarks.made_up_fleet import NOW, WRONG, demo, write
+from lockcfg.fleet.audit import audit_of
+from lockcfg.fleet.collector import gluster_command
+from lockcfg.fleet.names import expand, fold
+from lockcfg.fleet.plan import plan_of
+from lockcfg.fleet.policy import policy_from
+from lockcfg.fleet.propose import proposed_policy
+from lockcfg.fleet.store import Store
+from lockcfg.fleet.survey import survey
+from lockcfg.yamlschema import load_schema, violations
+from tests.fleet.fleets import audited, findings_of, fleet_of, write_fleet
+
+if TYPE_CHECKING:
+    import random
+    from pathlib import Path
+
+    from lockcfg.fleet.plan import Step
+    from tests.conftest import RunLockcfg
+
+fleets = st.dictionaries(
+    st.from_regex(r"\Akvm[0-9]{1,3}\Z"),
+    st.sampled_from([{}, {}, *WRONG.values()]),
+    min_size=1,
+    max_size=8,
+)
+
+
+@given(fleets, st.randoms(use_true_random=False))
+def test_the_order_of_hosts_does_not_matter(
+    hosts: dict[str, dict[str, Any]], rng: random.Random
+) -> None:
+    """Nor does who was read first."""
+    names = list(hosts)
+    rng.shuffle(names)
+    assert audited(hosts) == audited({name: hosts[name] for name in names})
+
+
+@given(fleets, st.integers(2, 4))
+def test_parts_that_are_merged_are_the_whole(hosts: dict[str, dict[str, Any]], count: int) -> None:
+    """Whichever host is in which part."""
+    import tempfile
+    from pathlib import Path
+
+    with tempfile.TemporaryDirectory() as folder:
+        top = Path(folder)
+        whole = Store.create()
+        merged = Store.create()
+        paths = []
+        for number, (name, changes) in enumerate(hosts.items()):
+            part = top / f"{number % count}"
+            write_fleet(part, {name: changes})
+            paths.append(part)
+        for part in dict.fromkeys(paths):
+            store = Store.create(str(top / f"{part.name}.fleet"))
+            survey([str(part)], store)
+            store.close()
+        survey([str(part) for part in dict.fromkeys(paths)], whole)
+        survey([str(top / f"{part.name}.fleet") for part in dict.fromkeys(paths)], merged)
+        one, other = (audit_of(fleet_from(store)) for store in (whole, merged))
+        whole.close()
+        merged.close()
+    assert one == other
+
+
+def fleet_from(store: Store) -> Any:
+    """The fleet in a store."""
+    from lockcfg.fleet.audit import read_fleet
+
+    return read_fleet(store, now=NOW)
+
+
+@pytest.mark.parametrize("processes", [1, 2, 3])
+def test_merged_parts_give_the_same_bytes(
+    tmp_path: Path, lockcfg: RunLockcfg, processes: int
+) -> None:
+    """Of a fleet with everything in it, read by one process or several."""
+    write(str(tmp_path / "fleet"), 400, full=False)
+    files = sorted((tmp_path / "fleet").glob("*.json"))
+    now = ("--json", "--now", str(NOW))
+    whole = lockcfg("audit", *now, tmp_path / "fleet").stdout
+    parts = []
+    for number in range(3):
+        part = tmp_path / f"part{number}.fleet"
+        some = files[number::3]
+        assert lockcfg("audit", "--partial", part, *some).returncode == 0
+        parts.append(part)
+    assert lockcfg("audit", *now, "--merge", *reversed(parts)).stdout == whole
+    store = Store.create()
+    survey([str(tmp_path / "fleet")], store, processes=processes)
+    import io
+
+    from lockcfg.report.audit import render_audit
+
+    stream = io.StringIO()
+    render_audit(audit_of(fleet_from(store), version=json.loads(whole)["version"]), "json", stream)
+    assert stream.getvalue() == whole
+    assert violations(json.loads(whole), load_schema("audit-output")) == []
+
+
+@pytest.mark.parametrize("kind", WRONG)
+def test_every_way_of_being_wrong_is_found(kind: str) -> None:
+    """On that host, beside others that are fine."""
+    others: dict[str, dict[str, Any]] = {
+        "kvm01": {"guests": [{"name": "shared", "disks": ["/srv/images/shared.qcow2"]}]},
+        "kvm02": {
+            "guests": [
+                {"name": "ledger", "disks": [{"path": "/dev/vg0/ledger", "lvm_uuid": "u-1"}]}
+            ]
+        },
+    }
+    guests = [{"name": name, "disks": [f"/srv/images/{name}"]} for name in ("one", "two")]
+    result = audited({**others, "kvm03": {"guests": guests, **WRONG[kind]}})
+    about = [finding for finding in result.findings if "kvm03" in finding.hosts]
+    if kind == "a disk of another":
+        assert about == []
+        assert [disk.safe for disk in result.disks] == ["yes"]
+        return
+    assert about, kind
+    worst = {finding.severity for finding in about}
+    assert worst & {"error", "warning"} or kind == "network disks"
+
+
+def test_quick_and_slow_verdicts_on_disks_agree(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a comparison shows, the model says as well."""
+    hosts = {
+        f"kvm{number:02}": {
+            **changes,
+            "guests": [
+                {"name": name, "disks": [f"/srv/images/{name}"], "running": False}
+                for name in ("a", "b")
+            ],
+        }
+        for number, changes in enumerate([{}, *WRONG.values()])
+    }
+    fleet = fleet_of(hosts)
+    monkeypatch.setattr("lockcfg.fleet.disks._quick_of", lambda *_: None)
+    slow = fleet_of(hosts)
+    assert [disk.safe for disk in fleet.disks] == [disk.safe for disk in slow.disks]
+
+
+def test_a_fleet_unanimously_wrong_is_wrong() -> None:
+    """The majority is a hint and never the judge."""
+    result = audited({f"kvm{number:02}": WRONG["local lockspace"] for number in range(20)})
+    assert result.verdict.level == "unsafe"
+    assert len(findings_of(result, "LA202")[0].hosts) == 20
+
+
+def test_the_demonstration_shows_three_wrong_hosts() -> None:
+    """Wrong in different ways, with the reason chain of each."""
+    result = audited(demo())
+    assert result.verdict.level == "unsafe"
+    assert findings_of(result, "LA101")[0].hosts == ("kvm03",)
+    assert findings_of(result, "LA305")[0].hosts == ("kvm09",)
+    chains = {finding.hosts: finding.reasons for finding in findings_of(result, "LA302")}
+    assert set(chains) == {("kvm01", "kvm03"), ("kvm07", "kvm09")}
+    assert "its missing lvs gives no name" in chains["kvm07", "kvm09"][1]
+    image = [row for row in result.domains if row.kind == "image"]
+    assert sorted(len(row.hosts) for row in image) == [1, 1, 10]
+
+
+names = st.lists(st.from_regex(r"\A[a-z]{0,2}[0-9]{0,4}[a-z]?\Z").filter(bool), unique=True)
+
+
+@given(names)
+def test_folded_names_unfold_to_the_same(hosts: list[str]) -> None:
+    """Leading zeros and all."""
+    unfolded = [name for part in fold(hosts) for name in expand(part)]
+    assert sorted(unfolded) == sorted(hosts)
+
+
+def test_names_are_folded_as_people_write_them() -> None:
+    """``kvm[01-40,43]``."""
+    hosts = [f"kvm{number:02}" for number in (*range(1, 41), 43)]
+    assert fold(hosts) == ["kvm[01-40,43]"]
+    assert fold(["kvm99", "kvm100", "a", "b1.x"]) == ["a", "b1.x", "kvm[99-100]"]
+
+
+def test_glusterfs_is_held_to_its_own_options() -> None:
+    """Which the collector reads from the client's command line."""
+    gluster = {"type": "fuse.glusterfs", "source": "g1:/locks", "options": ["rw"]}
+    command = b"glusterfs\0--entry-timeout=0\0--attribute-timeout=0\0-f\0x.vol\0/srv/locks\0"
+    point, options = gluster_command(command)
+    assert point == "/srv/locks"
+    uncached = {**gluster, "options": ["rw", *options]}
+    result = audited(
+        {"kvm01": {"lockspace": {"mount": gluster}}, "kvm02": {"lockspace": {"mount": uncached}}}
+    )
+    (finding,) = findings_of(result, "LA211")
+    assert finding.hosts == ("kvm01",)
+
+
+# Policies
+
+
+def test_a_first_policy_is_what_is_there() -> None:
+    """It is a policy, and the audit by it finds no hosts missing."""
+    text = proposed_policy(fleet_of(demo()))
+    result = audited(demo(), yaml.safe_load(text))
+    assert findings_of(result, "LA403") == []
+    assert {host for f in findings_of(result, "LA501") for host in f.hosts} == {"kvm03", "kvm12"}
+
+
+def test_a_waiver_covers_what_it_names_until_its_day(lockcfg: RunLockcfg, tmp_path: Path) -> None:
+    """With the reason in the report; and the exit status is that of what is left."""
+    write_fleet(tmp_path / "s", {"kvm01": {}, "kvm02": WRONG["NFSv3"], "kvm03": WRONG["NFSv3"]})
+    policy = tmp_path / "fleet.yaml"
+    policy.write_text(
+        "groups: {all: {hosts: ['kvm*']}}\n"
+        "waivers:\n  - {rule: LA2, hosts: [kvm02], reason: old filer, until: 2035-01-01}\n"
+    )
+    now = ("--json", "--now", str(NOW), "--policy", policy, tmp_path / "s")
+    result = lockcfg("audit", *now)
+    assert result.returncode == 1
+    found = [f for f in json.loads(result.stdout)["findings"] if f["code"] == "LA207"]
+    assert [(f["hosts"], f["waived"] is not None) for f in found] == [
+        (["kvm03"], False),
+        (["kvm02"], True),
+    ]
+    policy.write_text(policy.read_text().replace("[kvm02]", "['kvm0[2-3]']"))
+    assert lockcfg("audit", *now).returncode == 0
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "groups: 7",
+        "groups: {a: {}}",
+        "groups: {a: {hosts: [x], settings: {lock_manager: lockdd}}}",
+        "waivers: [{rule: LA999, hosts: [x], reason: y}]",
+        "waivers: [{rule: LA101, hosts: [x], reason: y, until: 2026-13-01}]",
+        "a: &a [*a]",
+        "groups: {a: {hosts: ['kvm[1-99999999]']}}",
+        "{",
+    ],
+)
+def test_a_wrong_policy_is_told(text: str, lockcfg: RunLockcfg, tmp_path: Path) -> None:
+    """With the place, and no traceback."""
+    (tmp_path / "fleet.yaml").write_text(text)
+    write_fleet(tmp_path / "s", {"kvm01": {}})
+    result = lockcfg("audit", "--policy", tmp_path / "fleet.yaml", tmp_path / "s")
+    assert result.returncode in (2, 3)
+    assert "Traceback" not in result.stderr
+    assert result.stderr.startswith("lockcfg: error: ")
+
+
+# Plans
+
+
+def plan(hosts: dict[str, dict[str, Any]]) -> list[Step]:
+    """The plan that makes hosts what a policy of hosts that are fine says."""
+    fine: dict[str, dict[str, Any]] = {"kvm01": {}, "kvm02": {}, "kvm03": {}}
+    policy = yaml.safe_load(proposed_policy(fleet_of(fine)))
+    policy["groups"] = {"all": {**next(iter(policy["groups"].values())), "hosts": ["kvm*"]}}
+    return plan_of(fleet_of({**fine, **hosts}, policy_from(policy, "fleet.yaml")))
+
+
+def test_nothing_is_to_be_done_where_all_is_as_it_should_be() -> None:
+    """No step at all."""
+    assert plan({}) == []
+
+
+def test_an_unprotected_host_is_changed_while_no_guest_may_start() -> None:
+    """Files first, then the hold, then the daemons, then the guests that run without locks."""
+    steps = plan({"kvm03": WRONG["no lock manager"]})
+    actions = [step.action for step in steps]
+    assert actions == ["write", "hold", "start", "restart", "guests", "release", "check"]
+    by_action = {step.action: step for step in steps}
+    assert by_action["write"].details == ('qemu.conf: lock_manager = "lockd" (now "nop")',)
+    assert by_action["restart"].hosts == ("kvm03",)
+    assert by_action["restart"].gap
+    assert by_action["guests"].hosts == ("kvm03",)
+    assert by_action["hold"].hosts == ("kvm01", "kvm02", "kvm03")
+
+
+def test_another_mount_is_made_before_anything() -> None:
+    """What must be there before any guest starts comes first."""
+    steps = plan({"kvm03": WRONG["another export"]})
+    assert steps[0].action == "mount"
+    assert steps[0].text.startswith("mount nfs://10.0.0.5:/locks/files at /srv/locks/files")
+    assert "hold" in [step.action for step in steps]
+
+
+def test_a_limit_is_raised_without_a_hold() -> None:
+    """It moves no lock, so guests may go on starting."""
+    actions = [step.action for step in plan({"kvm03": WRONG["few clients"]})]
+    assert actions == ["write", "limit", "check"]
+
+
+def test_the_command_prints_the_plan(lockcfg: RunLockcfg, tmp_path: Path) -> None:
+    """And its JSON is what the schema says; without a policy there is none."""
+    write_fleet(tmp_path / "s", demo())
+    policy = tmp_path / "fleet.yaml"
+    now = ("--now", str(NOW))
+    assert lockcfg("audit", *now, "--write-policy", policy, tmp_path / "s").returncode == 0
+    assert lockcfg("audit", *now, "--write-policy", policy, tmp_path / "s").returncode == 2
+    text = lockcfg("plan", *now, "--policy", policy, tmp_path / "s")
+    assert text.returncode == 1
+    assert "hold: kvm[01-12]" in text.stdout
+    result = lockcfg("plan", "--json", *now, "--policy", policy, tmp_path / "s")
+    schema = {**load_schema("output"), "$ref": "#/$defs/plan"}
+    assert violations(json.loads(result.stdout), schema) == []
+    assert lockcfg("plan", tmp_path / "s").returncode == 2

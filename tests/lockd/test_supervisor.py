@@ -1,0 +1,162 @@
+"""Without systemd: the supervisor, what it keeps, and what happens when it or its daemon dies."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.lockd.client import AUTOCREATE, CallRefusedError, Client
+from tests.lockd.engine import PROGRAM, Engine, wait_for
+from tests.lockd.program import Copy
+
+
+def holder(engine: Engine, name: str = "disk") -> Client:
+    """A client that has a lock."""
+    client = engine.client()
+    client.register("guest", 4242)
+    client.acquire(engine.lockspace, name)
+    return client
+
+
+def holds(engine: Engine, client: Client, name: str = "disk") -> bool:
+    """Whether the lock is still the client's, by the answer on the same connection."""
+    with pytest.raises(CallRefusedError, match="is locked by guest 'guest'"):
+        client.acquire(engine.lockspace, name)
+    return True
+
+
+def end(pid: int, number: signal.Signals = signal.SIGTERM) -> None:
+    """Send a signal to a process that is nobody's child any more, and wait for its end."""
+    fd = os.pidfd_open(pid)
+    try:
+        signal.pidfd_send_signal(fd, number)
+        wait_for(lambda: not Path(f"/proc/{pid}").exists(), "the process has ended")
+    finally:
+        os.close(fd)
+
+
+def test_killed_supervisor(tmp_path: Path) -> None:
+    """The daemon goes on, and says what that means; no second one comes up beside it, and it can
+    be ended by its PID file."""
+    with Engine(tmp_path) as engine:
+        client = holder(engine)
+        daemon = engine.pid
+        engine.process.kill()
+        engine.process.wait()
+        said = "(the supervisor has ended): the locks would not outlive a crash"
+        wait_for(lambda: said in engine.log, "it says so")
+        assert holds(engine, client)
+        assert engine.ask("status")["keeper"] == "the supervisor has ended"
+        wait_for(
+            lambda: (engine.run / "virtlockd.pid").read_text() == str(daemon),
+            "the PID file names it",
+        )
+        second = Engine(tmp_path)
+        assert second.process.wait(20) == 1
+        assert "Failed to acquire pid file" in second.log
+        os.kill(daemon, signal.SIGUSR1)
+        wait_for(lambda: "took over" in engine.log, "it starts again in place")
+        assert holds(engine, client)
+        end(daemon)
+
+
+def test_a_daemon_that_does_not_come_up_again(tmp_path: Path) -> None:
+    """It is tried again, ever more seldom, and nobody gets the lock meanwhile."""
+    copy = Copy(tmp_path)
+    with Engine(tmp_path, command=copy.command) as engine:
+        client = holder(engine)
+        copy.change("daemon.py", "def start(", "def no_start(")
+        os.kill(engine.pid, signal.SIGKILL)
+        tried = "starting it again"
+        wait_for(lambda: engine.log.count(tried) >= 4, "the daemon is started again")
+        time.sleep(1.5)
+        assert engine.log.count(tried) < 12
+        with (engine.lockspace / "disk").open("r+b") as file, pytest.raises(BlockingIOError):
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, 0)
+        copy.change("daemon.py", "def no_start(", "def start(")
+        assert holds(engine, client)
+
+
+def test_another_process(tmp_path: Path) -> None:
+    """SIGUSR2: the daemon ends, and the next one takes over."""
+    with Engine(tmp_path) as engine:
+        client = holder(engine)
+        before = engine.pid
+        os.kill(engine.process.pid, signal.SIGUSR2)
+        wait_for(lambda: "took over" in engine.log, "the next one has taken over")
+        assert holds(engine, client)
+        assert engine.pid != before
+
+
+def test_signals_while_it_starts(tmp_path: Path) -> None:
+    """None ends a daemon that is not ready for it yet: two upgrades at once, and a stop that
+    comes with an upgrade is obeyed afterwards, guests and all."""
+    with Engine(tmp_path) as engine:
+        client = holder(engine)
+        before = engine.pid
+        for _ in range(20):
+            os.kill(engine.process.pid, signal.SIGUSR1)
+            time.sleep(0.05)
+        assert holds(engine, client)
+        assert engine.pid == before
+        assert "starting it again" not in engine.log
+        guest = subprocess.Popen(
+            [sys.executable, "-m", "tests.lockd.guest", engine.socket, engine.lockspace, "own"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        assert guest.stdout is not None
+        assert guest.stdout.readline() == b"holds\n"
+        engine.upgrade()
+        os.kill(engine.process.pid, signal.SIGUSR1)
+        engine.process.terminate()
+        assert engine.process.wait(30) == 0
+        guest.communicate()
+        assert guest.returncode == -signal.SIGTERM
+        assert os.listdir(engine.run / "libvirt") == []
+
+
+def test_more_than_one_queue_takes(tmp_path: Path) -> None:
+    """Thousands of locks, taken and let go in between: the supervisor keeps a handful of
+    descriptors, and nothing is lost."""
+    with Engine(tmp_path) as engine:
+        client = engine.client()
+        client.register("guest", 4242)
+        for index in range(2500):
+            client.acquire(engine.lockspace, f"disk-{index}")
+            if index % 3 == 0:
+                client.release(engine.lockspace, f"disk-{index}")
+        expected = sorted(f"disk-{index}" for index in range(2500) if index % 3)
+        for _ in range(2):
+            engine.crash()
+            assert [each["resource"] for each in engine.ask("locks")] == expected
+        assert len(os.listdir(f"/proc/{engine.process.pid}/fd")) < 20
+        engine.upgrade()
+        assert [each["resource"] for each in engine.ask("locks")] == expected
+        assert holds(engine, client, expected[0])
+
+
+def test_a_released_lock_keeps_no_file_system(tmp_path: Path) -> None:
+    """What a lock file was on can soon be unmounted: nothing is kept open that need not be."""
+    mounted = tmp_path / "mounted"
+    mounted.mkdir()
+    script = f'mount -t tmpfs tmpfs {mounted} && exec "$@"'
+    with Engine(tmp_path, command=("sh", "-c", script, "sh", PROGRAM)) as engine:
+        client = engine.client()
+        client.register("guest", 4242)
+        client.create_lockspace(mounted)
+        client.acquire(mounted, "disk", AUTOCREATE)
+        unmount = ["nsenter", "--target", str(engine.pid), "--mount", "umount", str(mounted)]
+        assert subprocess.run(unmount, capture_output=True).returncode
+        client.release(mounted, "disk")
+        wait_for(
+            lambda: not subprocess.run(unmount, capture_output=True).returncode,
+            "the file system can be unmounted",
+        )

@@ -1,0 +1,120 @@
+"""A GlusterFS volume on one host, mounted on two others as `mount -t glusterfs` would.
+
+The client's graph is the one that glusterd writes for a new volume of one brick, with every cache
+it turns on, and the mount has the default time-outs of names and attributes, one second each.
+There is no glusterd: the graphs are files here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING
+
+from tests.real.shared.hosts import SERVER_ADDRESS, network
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+    from typing import Final
+
+    from tests.real.shared.hosts import Host, Network
+
+#: Where the clients have the volume.
+MOUNT: Final = "/mnt/shared"
+
+_PORT: Final = 24007
+_BRICK: Final = "/run/brick"
+_VOLUME_ID: Final = "00112233-4455-6677-8899-aabbccddeeff"
+
+
+def _graph(*translators: tuple[str, dict[str, str]]) -> str:
+    """A volume file: each translator stands on the one before it."""
+    volumes = []
+    below = ""
+    for kind, options in translators:
+        name = kind.split("/")[1]
+        lines = [f"volume {name}", f"  type {kind}"]
+        lines += [f"  option {option} {value}" for option, value in options.items()]
+        lines += [f"  subvolumes {below}"] if below else []
+        volumes.append("\n".join([*lines, "end-volume\n"]))
+        below = name
+    return "\n".join(volumes)
+
+
+_TRANSPORT: Final = {"transport-type": "tcp", "transport.address-family": "inet"}
+
+_SERVER_GRAPH: Final = _graph(
+    ("storage/posix", {"directory": _BRICK, "volume-id": _VOLUME_ID}),
+    ("features/locks", {}),
+    ("performance/io-threads", {}),
+    (
+        "protocol/server",
+        {
+            **_TRANSPORT,
+            "transport.socket.bind-address": SERVER_ADDRESS,
+            "transport.socket.listen-port": str(_PORT),
+            "auth.addr.io-threads.allow": "*",
+        },
+    ),
+)
+_CLIENT: Final = (
+    "protocol/client",
+    {
+        **_TRANSPORT,
+        "remote-host": SERVER_ADDRESS,
+        "remote-port": str(_PORT),
+        "remote-subvolume": "io-threads",
+    },
+)
+
+#: The client's graphs by name.
+CLIENT_GRAPHS: Final = {
+    # What glusterd writes for a new volume of one brick.
+    "default": _graph(
+        _CLIENT,
+        ("cluster/distribute", {}),
+        ("features/utime", {"noatime": "on"}),
+        ("performance/write-behind", {}),
+        ("performance/open-behind", {}),
+        ("performance/quick-read", {}),
+        ("performance/md-cache", {}),
+        ("performance/io-threads", {}),
+        ("debug/io-stats", {}),
+    ),
+    # Only the kernel caches names and attributes, for a second.
+    "plain": _graph(_CLIENT),
+}
+
+# The brick needs trusted.* attributes, which tmpfs has; it goes with the host.
+_SERVE: Final = f"""
+mkdir {_BRICK}
+mount -t tmpfs tmpfs {_BRICK}
+setfattr -n trusted.glusterfs.volume-id -v 0x{_VOLUME_ID.replace("-", "")} {_BRICK}
+glusterfsd --volfile="$1" --log-file="$2" --pid-file=/run/brick.pid
+"""
+# It returns when the volume is mounted.
+_MOUNT: Final = f"""
+mkdir {MOUNT}
+glusterfs --volfile="$1" --log-file="$2" {MOUNT}
+"""
+
+
+@contextlib.contextmanager
+def gluster_network(directory: Path, graph: str = "default") -> Iterator[Network]:
+    """Hosts of which the clients share :data:`MOUNT`. ``directory`` takes graphs and logs.
+
+    ``graph`` is one of :data:`CLIENT_GRAPHS`.
+    """
+    server_graph = directory / "server.vol"
+    client_graph = directory / "client.vol"
+    server_graph.write_text(_SERVER_GRAPH)
+    client_graph.write_text(CLIENT_GRAPHS[graph])
+
+    def log(host: Host) -> Path:
+        return directory / f"{host.name}.log"
+
+    with network() as hosts:
+        hosts.server.sh(_SERVE, server_graph, log(hosts.server))
+        for client in hosts.clients:
+            client.sh(_MOUNT, client_graph, log(client))
+        yield hosts

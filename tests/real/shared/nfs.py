@@ -1,0 +1,76 @@
+"""A kernel NFS export of one host, mounted on two others with the default caches, twice.
+
+It takes the machine's kernel for itself, so it is for use inside
+:class:`tests.real.shared.machine.Machine`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING
+
+from tests.real.shared.hosts import SERVER_ADDRESS, network
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Final
+
+    from tests.real.shared.hosts import Network
+
+#: The versions of the protocol, and where the clients have the export by each.
+MOUNTS: Final = {"3": "/mnt/nfs3", "4.2": "/mnt/nfs4.2"}
+
+# A lock that a crashed client held is free after the lease; a server that has just started grants
+# none for the grace period. Both are as short as the kernel allows, in seconds.
+_EXPORT: Final = "/run/export"
+_LEASE: Final = 10
+_GRACE: Final = 3
+
+# statd and rpcbind keep what they know below /run and /var/lib/nfs: every host has its own.
+_DAEMONS: Final = """
+mount -t tmpfs tmpfs /var/lib/nfs
+mkdir -p /run/rpcbind /var/lib/nfs/sm /var/lib/nfs/sm.bak /var/lib/nfs/v4recovery
+rpcbind -w
+rpc.statd --no-notify
+"""
+_SERVE: Final = f"""
+modprobe lockd nlm_grace_period={_GRACE}
+modprobe nfsd
+modprobe loop
+mkdir {_EXPORT}
+truncate -s 64M /run/export.img
+mke2fs -q -t ext4 -O ^has_journal /run/export.img
+mount -o loop /run/export.img {_EXPORT}
+chmod 777 {_EXPORT}
+mount -t nfsd nfsd /proc/fs/nfsd
+echo {_LEASE} >/proc/fs/nfsd/nfsv4gracetime
+echo {_LEASE} >/proc/fs/nfsd/nfsv4leasetime
+# Who keeps the clients' names, so that a server that never had any grants locks at once.
+mkdir /var/lib/nfs/rpc_pipefs /var/lib/nfs/nfsdcld
+mount -t rpc_pipefs rpc_pipefs /var/lib/nfs/rpc_pipefs
+nfsdcld
+touch /etc/exports /var/lib/nfs/etab
+exportfs -o rw,no_root_squash,no_subtree_check,fsid=0 '*:{_EXPORT}'
+rpc.mountd
+rpc.nfsd --nfs-version 3 --nfs-version 4 4
+sleep {_GRACE}
+"""
+_MOUNT: Final = """
+mkdir "$3"
+mount -t nfs -o "vers=$1" "$2" "$3"
+"""
+
+
+@contextlib.contextmanager
+def nfs_network() -> Iterator[Network]:
+    """Hosts of which the clients share :data:`MOUNTS`."""
+    with network() as hosts:
+        for host in (hosts.server, *hosts.clients):
+            host.sh(_DAEMONS)
+        hosts.server.sh(_SERVE)
+        for client in hosts.clients:
+            for version, mount in MOUNTS.items():
+                # Version 4 names what is exported from the export with fsid=0 on.
+                path = "/" if version.startswith("4") else _EXPORT
+                client.sh(_MOUNT, version, f"{SERVER_ADDRESS}:{path}", mount)
+        yield hosts

@@ -1,0 +1,88 @@
+"""What the formats of the audit are read by takes them, whatever is in the snapshots."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jsonschema
+import pytest
+
+from benchmarks.made_up_fleet import WRONG, demo
+from lockcfg.report.audit import FORMATS, render_audit
+from lockcfg.yamlschema import load_schema, violations
+from tests.fleet.fleets import audited
+
+if TYPE_CHECKING:
+    from lockcfg.fleet.result import AuditResult
+
+DATA = Path(__file__).parent.parent / "data"
+
+HOSTILE: dict[str, Any] = {
+    "kvm01": {"host": {"name": "\x1b[31m<b>&\"'\x07\ud7ff￾"}, "qemu.conf": "]]>\x01= {0} ](x)"},
+    "kvm02": {"lockspace": {"probe": {"outcome": "fails", "step": "lock", "error": "\x02{x}"}}},
+}
+
+FLEETS: dict[str, dict[str, Any]] = {
+    "demonstration": demo(),
+    "fine": {"kvm01": {}, "kvm02": {}},
+    "none": {},
+    "everything": {f"kvm{n:02}": changes for n, changes in enumerate(WRONG.values())},
+    "hostile": HOSTILE,
+}
+
+WAIVING = {"waivers": [{"rule": "LA", "hosts": ["kvm0*"], "reason": "a <lab>"}]}
+
+
+def rendered(result: AuditResult, format: str) -> str:
+    """The report in a format."""
+    stream = io.StringIO()
+    render_audit(result, format, stream)
+    return stream.getvalue()
+
+
+@pytest.fixture(params=[(name, policy) for name in FLEETS for policy in (None, WAIVING)], ids=str)
+def result(request: pytest.FixtureRequest) -> AuditResult:
+    """Audits of all of them, with waivers and without."""
+    name, policy = request.param
+    return audited(FLEETS[name], policy)
+
+
+def test_json_is_what_its_schema_says(result: AuditResult) -> None:
+    """And has every finding."""
+    report = json.loads(rendered(result, "json"))
+    assert violations(report, load_schema("audit-output")) == []
+    assert len(report["findings"]) == len(result.findings)
+
+
+def test_sarif_is_what_the_standard_says(result: AuditResult) -> None:
+    """By the schema of OASIS; hosts are logical locations."""
+    report = json.loads(rendered(result, "sarif"))
+    schema = json.loads((DATA / "sarif-schema-2.1.0.json").read_text())
+    jsonschema.Draft7Validator(schema).validate(report)
+    assert len(report["runs"][0]["results"]) == len(result.findings)
+
+
+def test_junit_is_what_jenkins_reads(result: AuditResult, tmp_path: Path) -> None:
+    """By its schema; what is waived is skipped."""
+    (tmp_path / "report.xml").write_text(rendered(result, "junit"))
+    files = [str(DATA / "junit-10.xsd"), str(tmp_path / "report.xml")]
+    command = ["xmllint", "--noout", "--schema", *files]
+    checked = subprocess.run(command, capture_output=True, text=True)
+    assert checked.returncode == 0, checked.stderr
+
+
+def test_text_is_lines_that_can_be_printed(result: AuditResult) -> None:
+    """And ends with the verdict."""
+    lines = rendered(result, "text").splitlines()
+    assert all(line.isprintable() for line in lines)
+    assert lines[-1] == result.verdict.text
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_the_same_audit_gives_the_same_report(format: str) -> None:
+    """No order is left to chance."""
+    assert rendered(audited(demo()), format) == rendered(audited(demo()), format)
