@@ -490,8 +490,10 @@ def _circumstances(source: str, profile: _Profile, own: Mapping[str, Any]) -> li
             started = [daemons[name] for name in LOCK_DAEMONS if name in daemons]
             if not started:
                 found.append("absent|virtlockd")
-            elif any(guest.get("started", max(started)) < min(started) for guest in running):
-                found.append("late|virtlockd")
+            else:
+                first, last = min(started), max(started)
+                if any(guest.get("started", last) < first for guest in running):
+                    found.append("late|virtlockd")
     stem = source[source.rfind("/") + 1 :]
     if stem.endswith(".json"):
         stem, name = stem[:-5], own["host"]["name"]
