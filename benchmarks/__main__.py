@@ -11,12 +11,14 @@ loop over augtool with nothing but the stock lens. ``lint``: :mod:`benchmarks.li
 from __future__ import annotations
 
 import argparse
+import compileall
 import os
 import shutil
 import sys
 import tempfile
 from typing import TYPE_CHECKING
 
+import lockcfg
 from benchmarks import audit, lint, locks
 from benchmarks.side_by_side import Command, Result, compare
 
@@ -41,6 +43,8 @@ def main() -> None:
         "what", nargs="?", choices=("config", "lint", "audit", "locks"), help="(default: all)"
     )
     arguments = parser.parse_args()
+    # What is installed is compiled; a checkout may be kept from it (PYTHONDONTWRITEBYTECODE).
+    compileall.compile_dir(os.path.dirname(lockcfg.__file__), quiet=1)
     with tempfile.TemporaryDirectory(prefix="lockcfg-benchmark-") as directory:
         if arguments.what in (None, "config"):
             _print("augtool", _benchmarks(directory, arguments.runs, arguments.files))

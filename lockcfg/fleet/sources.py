@@ -73,7 +73,7 @@ def _of_file(path: str) -> Source:
         return Source("lines", path)
     if path.endswith(_ARCHIVES):
         return Source("archive", path)
-    if os.path.isfile(path) and not path.endswith(".json") and is_store(path):
+    if not path.endswith(".json") and os.path.isfile(path) and is_store(path):
         return Source("store", path)
     return Source("snapshot", path)
 

@@ -51,7 +51,7 @@ CREATE TABLE disk (
 CREATE TABLE problem (
     source TEXT NOT NULL, host TEXT NOT NULL, reason TEXT NOT NULL
 );
-CREATE TABLE shared (key INTEGER PRIMARY KEY);
+CREATE TABLE shared (disk INTEGER PRIMARY KEY);
 """
 
 #: What is offset by how many rows of which table there are, when stores are joined.
@@ -143,7 +143,8 @@ class Store:
         """After the last row: find out which disks are there more than once."""
         self._connection.execute("DELETE FROM shared")
         self._connection.execute(
-            "INSERT INTO shared SELECT key FROM disk GROUP BY key HAVING count(*) > 1"
+            "INSERT INTO shared SELECT rowid FROM disk WHERE key IN"
+            " (SELECT key FROM disk GROUP BY key HAVING count(*) > 1)"
         )
         self._connection.execute("COMMIT")
 
@@ -209,13 +210,13 @@ class Store:
     def shared_disks(self) -> Iterator[DiskRow]:
         """The disks that are there more than once, those of one name together."""
         return self._iterate(
-            "SELECT disk.* FROM disk JOIN shared USING (key)"
+            "SELECT disk.* FROM shared JOIN disk ON disk.rowid = shared.disk"
             " ORDER BY disk.name, disk.host, disk.guest, disk.path, disk.uuid, disk.way"
         )
 
     def hosts_of_shared_disks(self) -> set[int]:
         """The ids of the hosts that have any of them."""
-        query = "SELECT DISTINCT host FROM disk JOIN shared USING (key)"
+        query = "SELECT DISTINCT host FROM shared JOIN disk ON disk.rowid = shared.disk"
         return {host for (host,) in self._iterate(query)}
 
     def count(self, table: str) -> int:

@@ -82,6 +82,18 @@ class _Section:
             self.value = None
 
 
+class _Common:
+    """The members that hosts have in common, as sections. ``remote`` are the directories whose
+    numbers count, ``profiles`` the facts that follow, by these numbers."""
+
+    __slots__ = ("by_name", "profiles", "remote")
+
+    def __init__(self, by_name: dict[str, _Section]) -> None:
+        self.by_name = by_name
+        self.remote = _remote(by_name["directories"].value)
+        self.profiles: dict[tuple[object, ...], _Profile] = {}
+
+
 class _Profile:
     """Distinct facts. ``ways`` are the uses of disks that were seen with them, by shape."""
 
@@ -103,11 +115,10 @@ class Surveyor:
         self._store = store
         self._progress = progress
         self._numbers = count(1)
-        self._heads: list[tuple[bytes, tuple[_Section, ...]]] = []
+        self._heads: list[tuple[bytes, _Common]] = []
         self._recent: dict[bytes, list[tuple[bytes, _Section]]] = {}
         self._sections: dict[bytes, _Section] = {}
-        self._shared: dict[tuple[int, ...], tuple[dict[str, _Section], tuple[str, ...]]] = {}
-        self._by_sections: dict[tuple[object, ...], _Profile] = {}
+        self._common: dict[tuple[int, ...], _Common] = {}
         self._profiles: dict[str, _Profile] = {}
         self._cells: dict[tuple[int, str, frozenset[int]], int] = {}
         self._ways: dict[Use, int] = {}
@@ -132,37 +143,37 @@ class Surveyor:
 
     def snapshot(self, source: str, data: bytes) -> None:
         """One snapshot. Raises :class:`SnapshotError`, and then nothing of it is kept."""
-        sections, own = self._read(data)
+        common, own = self._read(data)
         host = own["host"]
         try:
-            profile = self._profile(sections, own["identities"])
+            profile = self._profile(common, own["identities"])
             self._add(source, profile, own)
         except LockcfgError as error:
             raise SnapshotError(error.message, host=host["name"]) from error
 
     # Members
 
-    def _read(self, data: bytes) -> tuple[tuple[_Section, ...], dict[str, Any]]:
+    def _read(self, data: bytes) -> tuple[_Common, dict[str, Any]]:
         """The members of a snapshot. Raises :class:`SnapshotError`."""
-        for at, (head, sections) in enumerate(self._heads):
+        for at, (head, common) in enumerate(self._heads):
             own = own_members_behind(head, data)
             if own is not None:
                 if at:  # the next host is likely to be like this one
                     self._heads.insert(0, self._heads.pop(at))
-                return sections, own
+                return common, own
         try:
             pieces = pieces_of(data)
-            sections, own = self._members(pieces)
+            common, own = self._members(pieces)
             new = head_of(data, pieces)
             if new is not None:
-                self._heads.insert(0, (new, sections))
+                self._heads.insert(0, (new, common))
                 del self._heads[_HEADS:]
         except SnapshotError:
             # Perhaps it is in another layout. If it is not, this says better what is wrong.
-            sections, own = self._members(rewritten(data))
-        return sections, own
+            common, own = self._members(rewritten(data))
+        return common, own
 
-    def _members(self, pieces: list[bytes]) -> tuple[tuple[_Section, ...], dict[str, Any]]:
+    def _members(self, pieces: list[bytes]) -> tuple[_Common, dict[str, Any]]:
         """The members that hosts have in common, and those that only this one has."""
         sections: list[_Section] = []
         mine: list[bytes] = []
@@ -172,15 +183,15 @@ class Surveyor:
             else:
                 sections += self._known(piece)
         own = own_members(mine)
-        known = tuple(sections)
-        numbers = tuple([section.number for section in known])
-        if numbers not in self._shared:
-            by_name = {section.name: section for section in known}
-            if len(by_name) != len(known):
+        numbers = tuple([section.number for section in sections])
+        common = self._common.get(numbers)
+        if common is None:
+            by_name = {section.name: section for section in sections}
+            if len(by_name) != len(sections):
                 raise SnapshotError("has one of its members twice")
             check_header({name: section.value for name, section in by_name.items()} | own)
-            self._shared[numbers] = (by_name, tuple(_remote(by_name["directories"].value)))
-        return known, own
+            common = self._common[numbers] = _Common(by_name)
+        return common, own
 
     def _known(self, piece: bytes) -> list[_Section]:
         """The sections of a piece: one, if it comes from the collector."""
@@ -207,18 +218,17 @@ class Surveyor:
         check_member(name, value)
         return _Section(next(self._numbers), name, value)
 
-    def _profile(self, sections: Sequence[_Section], identities: Mapping[str, Any]) -> _Profile:
-        """The facts that follow from sections and from the numbers of directories."""
-        numbers = tuple([section.number for section in sections])
-        by_name, remote = self._shared[numbers]
-        inodes = {path: identities[path][1] for path in remote if path in identities}
-        key = (numbers, *inodes.items())
-        profile = self._by_sections.get(key)
+    def _profile(self, common: _Common, identities: Mapping[str, Any]) -> _Profile:
+        """The facts that follow from common members and from the numbers of directories."""
+        inodes = {path: identities[path][1] for path in common.remote if path in identities}
+        key = tuple(inodes.items())
+        profile = common.profiles.get(key)
         if profile is None:
+            by_name = common.by_name
             documents = {name: by_name[name].document for name in FILES}
             shared = {name: section.value for name, section in by_name.items()}
             facts = facts_of(documents, shared, inodes)  # type: ignore[arg-type]
-            profile = self._by_sections[key] = self._profile_of(facts)
+            profile = common.profiles[key] = self._profile_of(facts)
         return profile
 
     def _profile_of(self, facts: Facts) -> _Profile:
@@ -480,8 +490,10 @@ def _circumstances(source: str, profile: _Profile, own: Mapping[str, Any]) -> li
             started = [daemons[name] for name in LOCK_DAEMONS if name in daemons]
             if not started:
                 found.append("absent|virtlockd")
-            elif any(guest.get("started", max(started)) < min(started) for guest in running):
-                found.append("late|virtlockd")
+            else:
+                first, last = min(started), max(started)
+                if any(guest.get("started", last) < first for guest in running):
+                    found.append("late|virtlockd")
     stem = source[source.rfind("/") + 1 :]
     if stem.endswith(".json"):
         stem, name = stem[:-5], own["host"]["name"]
