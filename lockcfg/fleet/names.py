@@ -29,20 +29,31 @@ def natural(name: str) -> tuple[object, ...]:
 
 
 def fold(names: Iterable[str]) -> list[str]:
-    """The names with those that differ in their last number alone folded into ranges, sorted."""
+    """The names with those that differ in one number alone folded into ranges, sorted: the last
+    one before the first dot (kvm07.dc1.example.com is the seventh), or else the last of all."""
     families: dict[tuple[str, int, str], list[int]] = {}
     single: list[str] = []
     for name in set(names):
-        match = _NUMBER.match(name)
-        if match is None or "[" in name:
+        parts = None if "[" in name else _parts(name)
+        if parts is None:
             single.append(name)
             continue
-        before, digits, after = match.groups()
+        before, digits, after = parts
         # kvm1 and kvm01 are two hosts: the width is a part of what they have in common.
         width = len(digits) if digits.startswith("0") else 0
         families.setdefault((before, width, after), []).append(int(digits))
     folded = [_join(*family, numbers) for family, numbers in _merged(families).items()]
     return sorted(single + folded, key=natural)
+
+
+def _parts(name: str) -> tuple[str, str, str] | None:
+    """The number by which a host is counted, with what is before and after it."""
+    label, dot, domain = name.partition(".")
+    match = None if label.isdigit() else _NUMBER.match(label)
+    if match is not None:
+        return match[1], match[2], match[3] + dot + domain
+    match = _NUMBER.match(name)  # an address, or counted by the domain
+    return (match[1], match[2], match[3]) if match else None
 
 
 def _merged(
@@ -99,10 +110,10 @@ class Names:
 
     def __init__(self, patterns: Iterable[str]) -> None:
         self.patterns = tuple(patterns)
-        self.named = frozenset(
-            name for pattern in self.patterns if not _is_glob(pattern) for name in expand(pattern)
-        )
-        self._globs = tuple(pattern for pattern in self.patterns if _is_glob(pattern))
+        expanded = [name for pattern in self.patterns for name in expand(pattern)]
+        self.named = frozenset(name for name in expanded if not _is_glob(name))
+        # A bracket that is no range is a bracket.
+        self._globs = tuple(name.replace("[", "[[]") for name in expanded if _is_glob(name))
 
     def __contains__(self, name: str) -> bool:
         return name in self.named or any(fnmatchcase(name, glob) for glob in self._globs)
