@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 class Directory(Frozen):
     """A directory that holds locks or disks.
 
-    ``setting`` is the one that names it as a lockspace, or empty. ``state`` is ``there``,
+    ``setting`` is the one that names it as a lockspace, :data:`LEASE` where <lease> elements do,
+    or empty. ``state`` is ``there``,
     ``missing``, ``unknown`` (nobody looked) or ``error``, and ``error`` then says which.
     ``type`` and ``options`` are those of the mount; ``mounted`` is the place of the mount's
     own root. ``probe`` is what a scratch lock did, ``step`` and ``probe_error`` why it failed.
@@ -166,6 +167,12 @@ class Facts(Frozen):
         return self.settings["lock_manager"] == "lockd" and self.settings["auto_disk_leases"] == 1
 
 
+#: What stands for the setting of a directory that <lease> elements name.
+LEASE: Final = "<lease>"
+
+#: What the facts say is incomplete where the collector was not root.
+NOT_ROOT: Final = "the collector did not run as root"
+
 #: What a host is known by that nobody looked at: its files are all there is.
 NOT_LIVE: Final[Mapping[str, Any]] = {
     "collector": {"privileged": False, "probe": False, "incomplete": []},
@@ -233,7 +240,7 @@ def facts_of(
         ],
         spare=[directory(path) for path in held["lockspace"] if path not in in_force.values()],
         storages=[directory(path) for path in held["disks"]],
-        leases=[directory(path) for path in held["leases"]],
+        leases=[directory(path, LEASE) for path in held["leases"]],
         lvs=tools["lvs"] if live else None,
         scsi_id=tools["scsi_id"] if live else None,
         libvirt=versions.get("libvirt", ""),
@@ -247,7 +254,9 @@ def _incomplete(collector: Mapping[str, Any]) -> list[str]:
     """What the collector could not do, in words that fit many hosts."""
     found: list[str] = []
     if not collector["privileged"]:
-        found.append("the collector did not run as root")
+        found.append(NOT_ROOT)
+    if not collector["probe"]:
+        found.append("no scratch lock was tried (--no-probe)")
     if collector["incomplete"]:
         found.append("the collector could not read everything")
     return found

@@ -31,6 +31,7 @@ None: mount the file system that the others have there.
 
 from __future__ import annotations
 
+from lockcfg.fleet.facts import LEASE
 from lockcfg.fleet.rules.observation import Observation
 from lockcfg.fleet.rules.spaces import each_space
 from lockcfg.rules.rule import Rule
@@ -47,7 +48,12 @@ RULE = Rule("LA201", "lockspace-missing", "error", scope="alike")
 def check(cell: Cell) -> Iterator[Observation]:
     """See the manual above."""
     for space in each_space(cell):
-        if space.state == "missing":
+        if space.state == "missing" and space.setting == LEASE:
+            yield Observation(
+                f"{space.setting}: {space.path} is not there: guests with a <lease> do not start",
+                help="mount the shared file system there; the lease files must exist",
+            )
+        elif space.state == "missing":
             yield Observation(
                 f"{space.setting}: {space.path} is not there: libvirt makes it on whatever is"
                 " mounted then",

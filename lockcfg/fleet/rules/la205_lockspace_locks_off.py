@@ -50,5 +50,5 @@ def check(cell: Cell) -> Iterator[Observation]:
         if space.place.carries == "no" and not space.place.local:
             yield Observation(
                 f"{space.setting}: {space.path} is on {space.place.why}",
-                help="mount it without that option",
+                help="mount it without that option, or use a file system that carries locks",
             )

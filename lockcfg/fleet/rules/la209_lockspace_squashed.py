@@ -33,13 +33,12 @@ None: export it with `no_root_squash`, or let the daemon's label write there.
 from __future__ import annotations
 
 from lockcfg.fleet.rules.observation import Observation
-from lockcfg.fleet.rules.spaces import each_space
+from lockcfg.fleet.rules.spaces import DENIED, each_space, was_root
 from lockcfg.rules.rule import Rule
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import Final
 
     from lockcfg.fleet.fleet import Cell
 
@@ -49,12 +48,9 @@ RULE = Rule("LA209", "lockspace-squashed", "error", scope="alike")
 def check(cell: Cell) -> Iterator[Observation]:
     """See the manual above."""
     for space in each_space(cell):
-        if space.probe == "fails" and space.probe_error in _DENIED:
+        if space.probe == "fails" and space.probe_error in DENIED and was_root(cell):
             yield Observation(
                 f"{space.setting}: root may not write in {space.path} ({space.probe_error}): lock"
                 " files cannot be made there",
                 help="export it with no_root_squash, and look at SELinux",
             )
-
-
-_DENIED: Final = ("Permission denied", "Operation not permitted")

@@ -2,8 +2,9 @@
 
 ## What it does
 
-Reports lockspaces on file systems of which one host cannot tell whether they carry locks: CIFS,
-MooseFS, virtiofs, OCFS2, other FUSE file systems.
+Reports lockspaces, and images that are locked themselves, on file systems of which one host cannot
+tell whether they carry locks: CIFS, MooseFS, virtiofs, OCFS2, other FUSE file systems. So too
+where the snapshot does not say what is mounted there.
 
 ## Why is this bad
 
@@ -39,6 +40,7 @@ from lockcfg.rules.rule import Rule
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Final
 
     from lockcfg.fleet.fleet import Cell
 
@@ -47,11 +49,27 @@ RULE = Rule("LA210", "lockspace-uncertain", "warning", scope="alike")
 
 def check(cell: Cell) -> Iterator[Observation]:
     """See the manual above."""
+    if not cell.facts.live:
+        return  # LA407: nobody looked at anything
     for space in each_space(cell):
-        if space.place.carries == "unknown" and space.type:
+        if space.place.carries == "unknown" and space.state in ("there", "unknown"):
             yield Observation(
                 f"{space.setting}: {space.path} is on {space.place.why}: whether other hosts see"
                 " the locks is not known",
-                help="try it with two hosts, or waive this with what you know",
+                help=_TRY if space.type else _LOOK,
                 unknown=True,
             )
+    direct = {use.storage for use in cell.uses if use.rule == "direct" and use.kind == "image"}
+    for storage in cell.facts.storages:
+        uncertain = storage.place.carries == "unknown" and storage.state == "there"
+        if storage.path in direct and uncertain:
+            yield Observation(
+                f"images in {storage.path} are locked themselves, on {storage.place.why}: whether"
+                " other hosts see the locks is not known",
+                help=_TRY if storage.type else _LOOK,
+                unknown=True,
+            )
+
+
+_TRY: Final = "try it with two hosts, or waive this with what you know"
+_LOOK: Final = "collect it again, as root"

@@ -3,7 +3,7 @@
 ## What it does
 
 Reports lockspaces in which a scratch lock of the collector failed, or did not keep a second
-process out.
+process out; the latter of the directories of images too that are locked themselves.
 
 ## Why is this bad
 
@@ -32,13 +32,12 @@ None: something is wrong with the file system.
 from __future__ import annotations
 
 from lockcfg.fleet.rules.observation import Observation
-from lockcfg.fleet.rules.spaces import each_space
+from lockcfg.fleet.rules.spaces import DENIED, each_space
 from lockcfg.rules.rule import Rule
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import Final
 
     from lockcfg.fleet.fleet import Cell
 
@@ -48,7 +47,7 @@ RULE = Rule("LA212", "lockspace-probe", "error", scope="alike")
 def check(cell: Cell) -> Iterator[Observation]:
     """See the manual above."""
     for space in each_space(cell):
-        known = space.probe_error in _DENIED or "ro" in space.options
+        known = space.probe_error in DENIED or "ro" in space.options
         if space.probe == "grants":
             message = "a lock there kept nobody out, not even on the same host"
         elif space.probe == "fails" and not known:
@@ -56,7 +55,10 @@ def check(cell: Cell) -> Iterator[Observation]:
         else:
             continue
         yield Observation(f"{space.setting}: {space.path}: {message}")
-
-
-#: What LA209 is about.
-_DENIED: Final = ("Permission denied", "Operation not permitted")
+    direct = {use.storage for use in cell.uses if use.rule == "direct" and use.kind == "image"}
+    for storage in cell.facts.storages:
+        if storage.path in direct and storage.probe == "grants":
+            yield Observation(
+                f"images in {storage.path} are locked themselves: a lock there kept nobody out,"
+                " not even on the same host"
+            )

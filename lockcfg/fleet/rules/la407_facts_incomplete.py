@@ -3,7 +3,7 @@
 ## What it does
 
 Reports hosts of which not everything is known: only their files were there, or the collector did
-not run as root, or could not read something.
+not run as root, was to try no scratch lock, or could not read something.
 
 ## Why is this bad
 
@@ -51,5 +51,12 @@ def check(cell: Cell) -> Iterator[Observation]:
             help="run the collector on the hosts: see 'lockcfg collect --help'",
             unknown=True,
         )
+    for storage in cell.facts.storages:
+        if storage.state == "error":
+            yield Observation(
+                f"not everything is known: {storage.path}, with disks on it, could not be looked"
+                f" at: {storage.error}",
+                unknown=True,
+            )
     for reason in cell.facts.incomplete:
         yield Observation(f"not everything is known: {reason}", unknown=True)

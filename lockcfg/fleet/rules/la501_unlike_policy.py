@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from lockcfg.fleet.fleet import Cell
+    from lockcfg.fleet.policy import PolicyGroup
 
 RULE = Rule("LA501", "unlike-policy", "error", scope="alike")
 
@@ -67,10 +68,27 @@ def check(cell: Cell) -> Iterator[Observation]:
                 f"{key} is {_shown(is_)}, and the policy says {_shown(wanted)}",
                 help="see 'lockcfg plan'",
             )
-    places = {space.setting: space.place.shown for space in cell.facts.spaces if space.place.system}
-    for setting, place in cell.policy.storage.items():
-        if places.get(setting, place) != place:
-            yield Observation(f"{setting} is in {places[setting]}, and the policy says {place}")
+    if cell.facts.live:  # the files do not say what is mounted
+        yield from _misplaced(cell, cell.policy)
+
+
+def _misplaced(cell: Cell, policy: PolicyGroup) -> Iterator[Observation]:
+    """The lockspaces that are not where the policy has them."""
+    spaces = {space.setting: space for space in cell.facts.spaces}
+    for setting, wanted in policy.storage.items():
+        space = spaces.get(setting)
+        if space is None:
+            if setting not in policy.settings:
+                yield Observation(
+                    f"{setting} is not in force, and the policy says it is in {wanted}",
+                    help="see 'lockcfg plan'",
+                )
+        elif space.place.local or (space.place.system and space.place.shown != wanted):
+            where = f"on {space.place.why}" if space.place.local else f"in {space.place.shown}"
+            yield Observation(
+                f"{setting} is {where}, and the policy says it is in {wanted}",
+                help="see 'lockcfg plan'",
+            )
 
 
 def _shown(value: object) -> str:

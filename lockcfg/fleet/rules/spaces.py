@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+from lockcfg.fleet.facts import NOT_ROOT
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Final
 
     from lockcfg.fleet.facts import Directory
     from lockcfg.fleet.fleet import Cell, Group
 
 
+#: How the kernel refuses who may not write.
+DENIED: Final = ("Permission denied", "Operation not permitted")
+
+
+def was_root(cell: Cell) -> bool:
+    """Whether what the collector was not permitted to do, the lock daemon is not either."""
+    return NOT_ROOT not in cell.facts.incomplete
+
+
 def each_space(cell: Cell) -> Iterator[Directory]:
-    """The lockspace directories in use, those on one mount with one state once: what is to be
-    said of a mount is said of the first setting that leads there."""
+    """The lockspace directories in use, those of <lease> elements among them, those on one mount
+    with one state once: what is to be said of a mount is said of the first that leads there."""
     seen: set[tuple[object, ...]] = set()
-    for space in cell.facts.spaces:
+    leases = cell.facts.leases if cell.facts.settings["lock_manager"] == "lockd" else ()
+    for space in (*cell.facts.spaces, *leases):
         about = (
             space.mounted.shown if space.mounted else space.path,
             space.type,
