@@ -104,6 +104,7 @@ def run(arguments: argparse.Namespace) -> int:
         fleet = read_fleet(
             store, now=now_of(arguments), policy=policy, max_age=max_age_of(arguments)
         )
+    check_found(fleet, arguments)
     if arguments.write_policy is not None:
         return _write_policy(fleet, arguments.write_policy)
     return _report(audit_of(fleet, version=version("lockcfg")), arguments)
@@ -134,6 +135,16 @@ def check_paths(arguments: argparse.Namespace) -> None:
         raise UsageError("--max-age: not a number of hours")
     if arguments.now is not None and not 0 <= arguments.now < 2**40:
         raise UsageError("--now: not a number of seconds")
+
+
+def check_found(fleet: Fleet, arguments: argparse.Namespace) -> None:
+    """Raise :class:`LockcfgError` where nothing at all was read: that is no fleet in order."""
+    if not (fleet.cells or fleet.problems or fleet.missing):
+        where = ", ".join("standard input" if path == "-" else path for path in arguments.paths)
+        raise LockcfgError(
+            f"{where}: there is no snapshot of any host",
+            help="snapshots are called *.json: see 'lockcfg collect --help'",
+        )
 
 
 def policy_of(arguments: argparse.Namespace) -> Policy | None:

@@ -74,12 +74,13 @@ def audit_of(fleet: Fleet, *, version: str = "") -> AuditResult:
             fleet.missing, (problem.host for problem in fleet.problems if problem.host)
         )
     )
-    unknown = sorted(findings.unknown)
+    not_known, uncertain = findings.unknown()
+    unknown = sorted(not_known)
     return AuditResult(
         version=version,
         now=fleet.now,
         policy=fleet.policy.path if fleet.policy else "",
-        verdict=_verdict(fleet, done, hosts, unknown, more=findings.uncertain),
+        verdict=_verdict(fleet, done, hosts, unknown, more=uncertain),
         hosts=hosts,
         unknown=unknown,
         groups=_group_rows(fleet, worst),
@@ -88,7 +89,7 @@ def audit_of(fleet: Fleet, *, version: str = "") -> AuditResult:
             fleet.disks,
             key=lambda disk: (_REACHES[disk.safe], not disk.written, disk.name),
         ),
-        profiles=_profile_rows(fleet, worst, findings.unknown),
+        profiles=_profile_rows(fleet, worst, not_known),
         findings=done,
         problems=fleet.problems,
         notes=_notes(fleet),
@@ -97,15 +98,13 @@ def audit_of(fleet: Fleet, *, version: str = "") -> AuditResult:
 
 
 class _Findings:
-    """What the rules say, gathered: the same said of several hosts is one finding."""
+    """What the rules say, gathered: the same said of several hosts is one finding. With each
+    goes whether it leaves something unknown."""
 
     def __init__(self, fleet: Fleet) -> None:
         self._fleet = fleet
         self._hosts: dict[tuple[object, ...], list[str]] = {}
-        self._done: list[AuditFinding] = []
-        self.unknown: set[str] = set()
-        #: Whether something was left unknown that is about no host in particular.
-        self.uncertain = False
+        self._done: list[tuple[AuditFinding, bool]] = []
 
     def run(self, name: str) -> None:
         """Run a rule."""
@@ -119,8 +118,8 @@ class _Findings:
                 for observation in module.check(cell):
                     hosts = cell.hosts if observation.hosts is None else observation.hosts
                     self._add(rule, observation, cell.group, hosts)
-        self._done += [
-            AuditFinding(
+        for (severity, message, group, reasons, advice, unknown), hosts in self._hosts.items():
+            finding = AuditFinding(
                 rule.code,
                 rule.name,
                 severity,  # type: ignore[arg-type]
@@ -130,17 +129,19 @@ class _Findings:
                 reasons=reasons,  # type: ignore[arg-type]
                 help=advice,  # type: ignore[arg-type]
             )
-            for (severity, message, group, reasons, advice), hosts in self._hosts.items()
-        ]
+            self._done.append((finding, bool(unknown)))
         self._hosts.clear()
 
     def _add(self, rule: Rule, observation: Observation, group: str, hosts: Sequence[str]) -> None:
-        severity = observation.severity or rule.severity
-        key = (severity, observation.message, group, observation.reasons, observation.help)
+        key = (
+            observation.severity or rule.severity,
+            observation.message,
+            group,
+            observation.reasons,
+            observation.help,
+            observation.unknown,
+        )
         self._hosts.setdefault(key, []).extend(hosts)
-        if observation.unknown:
-            self.unknown.update(hosts)
-            self.uncertain |= not hosts
 
     def waive(self) -> None:
         """Take what the policy waives out of what counts."""
@@ -149,36 +150,48 @@ class _Findings:
             expired = waiver.has_expired(self._fleet.now)
             covered: set[str] = set()
             found = False
-            result: list[AuditFinding] = []
-            for finding in self._done:
+            result: list[tuple[AuditFinding, bool]] = []
+            for finding, unknown in self._done:
                 hosts = (
                     [host for host in finding.hosts if host in waiver.hosts]
                     if finding.waived is None and means(waiver.rule, finding.code, finding.rule)
                     else []
                 )
                 if not hosts:
-                    result.append(finding)
+                    result.append((finding, unknown))
                     continue
                 found = True
                 covered.update(hosts)
                 if expired:
-                    result.append(finding)
+                    result.append((finding, unknown))
                     continue
                 until = waiver.until.isoformat() if waiver.until else ""
                 rest = [host for host in finding.hosts if host not in waiver.hosts]
-                result.append(finding.replace(hosts=hosts, waived=Waived(waiver.reason, until)))
+                waived = finding.replace(hosts=hosts, waived=Waived(waiver.reason, until))
+                result.append((waived, unknown))
                 if rest:
-                    result.append(finding.replace(hosts=rest))
+                    result.append((finding.replace(hosts=rest), unknown))
             self._done = result
             if expired and found:
                 self._fleet.expired.append((waiver, tuple(sorted(covered))))
             elif not found:
                 self._fleet.unneeded.append(waiver)
 
+    def unknown(self) -> tuple[set[str], bool]:
+        """The hosts of which something is left unknown, and whether something else is. Who
+        waives that vouches for it."""
+        hosts: set[str] = set()
+        uncertain = False
+        for finding, unknown in self._done:
+            if unknown and finding.waived is None:
+                hosts.update(finding.hosts)
+                uncertain |= not finding.hosts
+        return hosts, uncertain
+
     def sorted(self) -> list[AuditFinding]:
         """All findings, the worst first."""
         return sorted(
-            self._done,
+            (finding for finding, _ in self._done),
             key=lambda finding: (
                 finding.waived is not None,
                 SEVERITIES.index(finding.severity),
@@ -231,6 +244,8 @@ def _verdict(
             "unknown",
             f"Nothing wrong was found, but not enough is known of {what} to call it safe.",
         )
+    if len(hosts) == 1:
+        return Verdict("safe", "Safe: nothing wrong was found on the only host.")
     return Verdict(
         "safe", f"Safe: all {len(hosts)} hosts exclude each other where they share disks."
     )
@@ -251,23 +266,35 @@ def _group_rows(fleet: Fleet, worst: Mapping[str, Severity]) -> list[GroupRow]:
 
 def _domain_rows(fleet: Fleet) -> list[DomainRow]:
     """The domains, those that reach least first."""
-    rows = [
-        DomainRow(
-            group.name,
-            domain.kind,
-            domain.mode,
-            domain.key,
-            domain.reach,
-            domain.where,
-            sorted(host for cell in cells for host in cell.hosts),
-        )
-        for group in fleet.groups
-        for kind in group.kinds
-        for domain, cells in group.domains(kind, fleet.twofold)
-    ]
+    rows: list[DomainRow] = []
+    for group in fleet.groups:
+        for kind in group.kinds:
+            domains = group.domains(kind, fleet.twofold)
+            leading = group.leading(domains)
+            rows += [
+                DomainRow(
+                    group.name,
+                    domain.kind,
+                    domain.mode,
+                    domain.key,
+                    domain.reach,
+                    domain.where,
+                    sorted(host for cell in cells for host in cell.hosts),
+                    # Who shares nothing need not exclude anybody.
+                    apart=bool(group.name) and domain.reach == "yes" and domain is not leading,
+                )
+                for domain, cells in domains
+            ]
     return sorted(
         rows,
-        key=lambda row: (row.group, _KIND_ORDER[row.kind], _REACHES[row.reach], row.mode, row.key),
+        key=lambda row: (
+            row.group,
+            _KIND_ORDER[row.kind],
+            _REACHES[row.reach],
+            not row.apart,
+            row.mode,
+            row.key,
+        ),
     )
 
 
@@ -315,12 +342,14 @@ def _apart(
 
 def _notes(fleet: Fleet) -> list[str]:
     notes: list[str] = []
-    if fleet.policy is not None:
-        ungrouped = sum(len(cell.hosts) for cell in fleet.cells if not cell.group)
+    inferred = "inferred from the file systems and block devices that guests' disks are on"
+    if fleet.policy is not None and fleet.policy.groups:
+        ungrouped = sum(len(group.hosts) for group in fleet.groups if group.inferred)
         if ungrouped:
-            notes.append(f"{_count(ungrouped, 'host')} in no group of the policy")
-    else:
-        notes.append("groups were inferred from the shared file systems that disks are on")
+            hosts = _count(ungrouped, "host")
+            notes.append(f"{hosts} in no group of the policy: who shares storage was {inferred}")
+    elif fleet.cells:
+        notes.append(f"groups were {inferred}")
     return notes
 
 

@@ -9,11 +9,12 @@ from operator import itemgetter
 from lockcfg.fleet.domains import KINDS, domain_of
 from lockcfg.fleet.facts import facts_from
 from lockcfg.fleet.policy import MAX_AGE_HOURS
+from lockcfg.fleet.sharing import Sharing, is_device
 from lockcfg.fleet.uses import Use
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Container, Iterable, Mapping, Sequence
     from typing import Final
 
     from lockcfg.fleet.domains import Domain, Kind
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from lockcfg.fleet.policy import Policy, PolicyGroup, PolicyWaiver
     from lockcfg.fleet.result import DiskRow, Problem
     from lockcfg.fleet.store import HostRow, Store
+
+    #: A distinct combination: its number, the facts, the circumstances, and the uses of disks.
+    _Combination = tuple[int, Facts, list[list[str]], list[Use]]
 
 #: How far ahead of the audit's a clock may be before it is wrong, in seconds.
 _AHEAD: Final = 300
@@ -117,6 +121,14 @@ class Group:
             key=lambda each: (-count_of(each[1]), each[0].mode, each[0].key, each[0].reach),
         )
 
+    def leading(self, domains: Sequence[tuple[Domain, list[Cell]]]) -> Domain | None:
+        """The domain that the others are apart from: of those whose hosts exclude each other the
+        largest. Of several as large none is: the majority is a hint, and here there is none."""
+        reaching = [(count_of(cells), domain) for domain, cells in domains if domain.reach == "yes"]
+        largest = max((count for count, _ in reaching), default=0)
+        found = [domain for count, domain in reaching if count == largest]
+        return found[0] if len(found) == 1 else None
+
     def most_guests(self, hosts: int) -> list[int]:
         """How many guests run on those of its hosts that run the most."""
         return heapq.nlargest(hosts, (running for cell in self.cells for running in cell.running))
@@ -126,8 +138,9 @@ class Fleet:
     """What was read of a fleet. ``now`` is the time of the audit, in seconds since the epoch.
 
     ``twofold`` are the names of directories behind which hosts see different inode numbers.
-    ``old``, ``ahead``, ``missing`` and ``twice`` are host names, the last with the sources;
-    ``same`` are pairs of names that one kernel gave itself.
+    ``old``, ``ahead``, ``missing`` and ``twice`` are host names, the last with the sources and
+    whether they are of two machines; ``same`` are pairs of names that one kernel gave itself.
+    ``sharing`` are the groups of the policy that share storage with each inferred one.
     """
 
     __slots__ = (
@@ -144,6 +157,7 @@ class Fleet:
         "policy",
         "problems",
         "same",
+        "sharing",
         "twice",
         "twofold",
         "unneeded",
@@ -165,7 +179,8 @@ class Fleet:
         self.ahead: list[str] = []
         self.missing: list[str] = []
         self.same: list[tuple[str, str]] = []
-        self.twice: list[tuple[str, tuple[str, ...]]] = []
+        self.sharing: dict[str, set[str]] = {}
+        self.twice: list[tuple[str, tuple[str, ...], bool]] = []
         self.expired: list[tuple[PolicyWaiver, tuple[str, ...]]] = []
         self.unneeded: list[PolicyWaiver] = []
 
@@ -182,10 +197,11 @@ def load_fleet(
             distinct[text] = facts_from(json.loads(text))
         profiles[number] = distinct[text]
     fleet.twofold = _twofold(distinct.values())
-    inferred = _inferred(distinct.values()) if policy is None else {}
     combinations = _combinations(store, profiles)
     cells: dict[tuple[str, int], Cell] = {}
-    shared = store.hosts_of_shared_disks()
+    shared, devices = _shared_disks(store, combinations)
+    sharing = Sharing(distinct.values(), devices)
+    of_policies = {group.name for group in policy.groups} if policy else set()
     boots: dict[str, str] = {}
     for row in _newest(store.hosts(), fleet):
         number, name, _, boot_id, taken, running, _, cell_number, _ = row
@@ -201,14 +217,19 @@ def load_fleet(
         if number in shared:
             fleet.places[number] = (name, facts)
         of_policy = policy.group_of(name) if policy else None
-        group = of_policy.name if of_policy else inferred.get(id(facts), "")
+        group = seen = sharing.group_of(number, facts)
+        if of_policy is not None:
+            group = of_policy.name
+            fleet.sharing.setdefault(_outside(seen, of_policies), set()).add(group)
+        else:
+            group = _outside(seen, of_policies)
         cell = cells.get((group, combination[0]))
         if cell is None:
             cell = cells[group, combination[0]] = Cell(group, *combination[1:], policy=of_policy)
         cell.hosts.append(name)
         cell.running.append(running)
     fleet.cells = sorted(cells.values(), key=lambda cell: cell.hosts[0])
-    fleet.groups = _groups(fleet, policy)
+    fleet.groups = _groups(fleet, policy, sharing.devices())
     if policy is not None:
         there = {host for cell in fleet.cells for host in cell.hosts}
         named = {host for group in policy.groups for host in group.hosts.named}
@@ -216,21 +237,24 @@ def load_fleet(
     return fleet
 
 
+def _outside(group: str, of_policy: Container[str]) -> str:
+    """What an inferred group is called: a policy may have groups of such names too."""
+    return f"{group} (in no group of the policy)" if group in of_policy else group
+
+
 def count_of(cells: Iterable[Cell]) -> int:
     """How many hosts there are in some cells."""
     return sum(len(cell.hosts) for cell in cells)
 
 
-def _combinations(
-    store: Store, profiles: Mapping[int, Facts]
-) -> dict[int, tuple[int, Facts, list[list[str]], list[Use]]]:
+def _combinations(store: Store, profiles: Mapping[int, Facts]) -> dict[int, _Combination]:
     """What the cells of a store are, each distinct one with a number of its own: stores that
     were joined say the same thing twice."""
     ways: dict[int, tuple[str, Use]] = {}
     for number, text in store.ways():
         ways[number] = (text, Use.from_json(text))
     numbers: dict[tuple[int, str, tuple[str, ...]], int] = {}
-    found: dict[int, tuple[int, Facts, list[list[str]], list[Use]]] = {}
+    found: dict[int, _Combination] = {}
     of_cells = store.ways_of_cells()
     for number, profile, circumstances in store.cells():
         facts = profiles[profile]
@@ -242,21 +266,53 @@ def _combinations(
     return found
 
 
+def _shared_disks(
+    store: Store, combinations: Mapping[int, _Combination]
+) -> tuple[set[int], dict[str, dict[int, Facts]]]:
+    """The hosts that may have a disk in common with others, by their ids; and those of them
+    that count and have a block device in common, by its name, with their facts."""
+    shared: set[int] = set()
+    found: dict[str, set[int]] = {}
+    for row in store.shared_disks():
+        shared.add(row[1])
+        if is_device(row[3]):
+            found.setdefault(row[3], set()).add(row[1])
+    if not found:
+        return shared, {}
+    users = set().union(*found.values())
+    counted = {
+        row[0]: combinations[row[7]][1]
+        for row in _newest(store.hosts(), Fleet(0, None, None))
+        if row[0] in users
+    }
+    return shared, {
+        name: {host: counted[host] for host in hosts if host in counted}
+        for name, hosts in found.items()
+    }
+
+
 def _newest(rows: Iterable[HostRow], fleet: Fleet) -> Iterable[HostRow]:
     """Of each host the newest snapshot. What is left out is noted, unless it is the same one."""
     last: HostRow | None = None
-    sources: list[str] = []
+    others: list[HostRow] = []
     for row in rows:
         if last is not None and row[1] == last[1]:
             if row[1:8] != last[1:8]:
-                sources.append(row[8])
+                others.append(row)
             continue
-        if last is not None and sources:
-            fleet.twice.append((last[1], (last[8], *sources)))
-        last, sources = row, []
+        if last is not None and others:
+            fleet.twice.append(_twice(last, others))
+            others = []
+        last = row
         yield row
-    if last is not None and sources:
-        fleet.twice.append((last[1], (last[8], *sources)))
+    if last is not None and others:
+        fleet.twice.append(_twice(last, others))
+
+
+def _twice(counts: HostRow, others: Sequence[HostRow]) -> tuple[str, tuple[str, ...], bool]:
+    """What is noted of several snapshots of one name. A machine id of its own tells a machine."""
+    machines = {row[2] for row in (counts, *others) if row[2]}
+    return counts[1], (counts[8], *(row[8] for row in others)), len(machines) > 1
 
 
 def _directories(facts: Facts) -> Iterable[Directory]:
@@ -276,41 +332,14 @@ def _twofold(all_facts: Iterable[Facts]) -> frozenset[tuple[str, str]]:
     return frozenset(name for name, inodes in seen.items() if len(inodes) > 1)
 
 
-def _inferred(all_facts: Iterable[Facts]) -> dict[int, str]:
-    """The groups of hosts that were seen to share a file system with disks on it: the name of
-    the group for the facts of a host, by their identity. The name is that of a storage."""
-    parents: dict[str, str] = {}
-
-    def top(name: str) -> str:
-        while parents[name] != name:
-            parents[name] = parents[parents[name]]
-            name = parents[name]
-        return name
-
-    of_facts: dict[int, str] = {}
-    for facts in all_facts:
-        names: list[str] = []
-        for storage in facts.storages:
-            names += [
-                place.shown for place in (storage.mounted, storage.place) if place and place.system
-            ]
-        for name in names:
-            parents.setdefault(name, name)
-            one, other = sorted((top(names[0]), top(name)))
-            parents[other] = one  # the least name is the group's, in whatever order they come
-        if names:
-            of_facts[id(facts)] = names[0]
-    return {number: top(name) for number, name in of_facts.items()}
-
-
-def _groups(fleet: Fleet, policy: Policy | None) -> list[Group]:
+def _groups(fleet: Fleet, policy: Policy | None, devices: Mapping[str, list[str]]) -> list[Group]:
     groups: dict[str, Group] = {}
     for of_policy in policy.groups if policy else ():
         groups[of_policy.name] = Group(of_policy.name, inferred=False, policy=of_policy)
     for cell in fleet.cells:
         group = groups.get(cell.group)
         if group is None:
-            group = groups[cell.group] = Group(cell.group, inferred=policy is None)
+            group = groups[cell.group] = Group(cell.group, inferred=True)
         group.cells.append(cell)
     for group in groups.values():
         group.storages = sorted(
@@ -320,5 +349,12 @@ def _groups(fleet: Fleet, policy: Policy | None) -> list[Group]:
                 for storage in cell.facts.storages
                 if storage.place.system
             }
-        )
+        ) + _in_words(devices.get(group.name, ()) if group.inferred else ())
     return [groups[name] for name in sorted(groups)]
+
+
+def _in_words(devices: Sequence[str]) -> list[str]:
+    """Block devices that hosts share: there may be thousands."""
+    if len(devices) < 2:
+        return list(devices)
+    return [f"{len(devices)} block devices, such as {devices[0]}"]

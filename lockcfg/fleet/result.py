@@ -52,9 +52,11 @@ class GroupRow(Frozen):
 
 class DomainRow(Frozen):
     """A lock domain of a group: ``hosts`` lock disks of a ``kind`` in the same way. ``reach`` is
-    yes where they exclude each other, no where each is alone, unknown where nobody can tell."""
+    yes where they exclude each other, no where each is alone, unknown where nobody can tell.
+    ``apart`` is whether they exclude each other, and not the hosts of the group's largest domain,
+    or of another that is as large."""
 
-    __slots__ = ("group", "hosts", "key", "kind", "mode", "reach", "where")
+    __slots__ = ("apart", "group", "hosts", "key", "kind", "mode", "reach", "where")
 
     def __init__(
         self,
@@ -65,8 +67,11 @@ class DomainRow(Frozen):
         reach: Shared,
         where: str,
         hosts: Sequence[str],
+        *,
+        apart: bool = False,
     ) -> None:
         self.group: Final = group
+        self.apart: Final = apart
         self.kind: Final = kind
         self.mode: Final = mode
         self.key: Final = key

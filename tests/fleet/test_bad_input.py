@@ -108,6 +108,19 @@ def test_a_second_snapshot_of_a_host_is_told_and_the_newest_counts() -> None:
     assert result.hosts == ("kvm01",)
 
 
+def test_two_machines_of_one_name_are_unknown() -> None:
+    """One of them was not judged. Two snapshots of one machine are none of that."""
+    other = {"host": {"name": "kvm01", "machine_id": "b"}, "age-hours": 2}
+    result = audited({"kvm01": {"host": {"machine_id": "a"}}, "kvm01-b": other, "kvm02": {}})
+    (finding,) = findings_of(result, "LA404")
+    assert finding.message.startswith("two machines have this name")
+    assert result.unknown == ("kvm01",)
+    assert result.verdict.level == "unknown"
+    other["host"]["machine_id"] = "a"  # type: ignore[index]
+    result = audited({"kvm01": {"host": {"machine_id": "a"}}, "kvm01-b": other, "kvm02": {}})
+    assert result.unknown == ()
+
+
 def test_one_machine_under_two_names_is_told() -> None:
     """The boot id tells."""
     result = audited({"kvm01": {"host": {"boot_id": "b"}}, "kvm02": {"host": {"boot_id": "b"}}})
@@ -317,6 +330,9 @@ def test_a_repository_of_hosts_is_known_by_its_files(tmp_path: Path, lockcfg: Ru
     [
         ((), 2),
         (("nowhere",), 2),
+        (("empty",), 3),
+        (("-",), 3),
+        (("--write-policy", "fleet.yaml", "empty"), 3),
         (("--merge", "."), 2),
         (("--partial", "x", "--merge", "."), 2),
         (("--max-age", "-1", "."), 2),
@@ -331,7 +347,8 @@ def test_wrong_usage_is_told(
 ) -> None:
     """In a sentence, with the exit status of its kind."""
     write_fleet(tmp_path, {"kvm01": {}})
-    result = lockcfg("audit", *arguments, cwd=tmp_path)
+    (tmp_path / "empty").mkdir()
+    result = lockcfg("audit", *arguments, cwd=tmp_path, input="")
     assert result.returncode == status
     assert "Traceback" not in result.stderr
     assert result.stderr

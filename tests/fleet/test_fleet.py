@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from benchmarks.made_up_fleet import NOW, WRONG, demo, write
 from lockcfg.fleet.audit import audit_of
 from lockcfg.fleet.collector import gluster_command
-from lockcfg.fleet.names import expand, fold
+from lockcfg.fleet.names import Names, expand, fold
 from lockcfg.fleet.plan import plan_of
 from lockcfg.fleet.policy import policy_from
 from lockcfg.fleet.propose import proposed_policy
@@ -170,7 +170,184 @@ def test_the_demonstration_shows_three_wrong_hosts() -> None:
     assert sorted(len(row.hosts) for row in image) == [1, 1, 10]
 
 
-names = st.lists(st.from_regex(r"\A[a-z]{0,2}[0-9]{0,4}[a-z]?\Z").filter(bool), unique=True)
+# Who shares storage
+
+
+def lun(*, running: bool, **more: Any) -> dict[str, Any]:
+    """A host whose guest has a volume, and no other disk that another host could have."""
+    disk = {"path": "/dev/san/db", "lvm_uuid": "abc-1", **more}
+    return {
+        "images": {"mount": None},
+        "guests": [{"name": "db", "running": running, "disks": [disk]}],
+    }
+
+
+def test_hosts_with_one_block_device_are_a_group() -> None:
+    """The audit says that it was inferred, and from what; whoever has no such device is in none."""
+    hosts = {
+        "kvm01": lun(running=True),
+        "kvm02": lun(running=False),
+        "kvm03": {**WRONG["another export"], **lun(running=False, lvm_uuid="", dm_uuid=DM)},
+        "kvm04": lun(running=True, lvm_uuid="other"),
+    }
+    result = audited(hosts)
+    groups = {group.name: group for group in result.groups}
+    assert groups["lvm:abc1"].hosts == ("kvm01", "kvm02", "kvm03")
+    assert groups["lvm:abc1"].inferred
+    assert groups["lvm:abc1"].storages == ("lvm:abc1",)
+    assert groups[""].hosts == ("kvm04",)
+    assert "block devices" in result.notes[0]
+    (finding,) = findings_of(result, "LA504")
+    assert "block devices" in finding.message
+    assert "kvm03" in findings_of(result, "LA204")[0].hosts, "compared as a group is"
+    assert {row.hosts for row in result.domains if row.apart} == {("kvm03",)}
+
+
+DM = f"LVM-{'v' * 32}abc1"
+
+
+def test_scsi_volumes_make_a_group_too_and_join_those_of_file_systems() -> None:
+    """A group is called after a file system where it has one."""
+    disk = {"path": "/dev/sdb", "wwid": "naa.5000c50015ea71ad"}
+    far = {"images": {"mount": {"source": "nfs9:/far", "options": ["addr=10.0.0.9"]}}}
+    guests = [{"name": "db", "disks": [disk, "/srv/images/db"], "running": False}]
+    result = audited(
+        {"kvm01": {"guests": guests}, "kvm02": {**far, "guests": guests}, "kvm03": far}
+    )
+    assert [group.name for group in result.groups] == ["nfs://10.0.0.5:/vm"]
+    assert result.groups[0].hosts == ("kvm01", "kvm02", "kvm03")
+    assert "scsi:35000c50015ea71ad" in result.groups[0].storages
+
+
+def test_a_device_of_an_old_snapshot_makes_no_group() -> None:
+    """Only what counts does; nor is a host a group with itself."""
+    old = {**lun(running=False), "host": {"name": "kvm01"}, "age-hours": 2}
+    result = audited(
+        {"kvm01": lun(running=True, lvm_uuid="new"), "kvm01-old": old, "kvm02": lun(running=True)}
+    )
+    assert [group.name for group in result.groups] == [""]
+
+
+def test_a_policy_without_groups_hides_nothing() -> None:
+    """Whoever waives one thing is told of the rest as before."""
+    hosts = {"kvm01": {}, "kvm02": WRONG["another export"]}
+    waivers = {"waivers": [{"rule": "LA505", "hosts": ["x"], "reason": "y"}]}
+    result = audited(hosts, waivers)
+    assert {"LA204", "LA301", "LA504"} <= {finding.code for finding in result.findings}
+    assert result.groups == audited(hosts).groups
+
+
+def test_a_policy_whose_names_are_misspelt_makes_nothing_safe() -> None:
+    """Hosts in no group are compared as without it, and the group that nobody is in is told."""
+    groups = {"groups": {"hall": {"hosts": ["kmv*"]}}}
+    assert findings_of(audited({"kvm01": {}, "kvm02": WRONG["another export"]}, groups), "LA301")
+    result = audited({"kvm01": {}, "kvm02": {}}, groups)
+    assert result.verdict.level == "unknown"
+    assert findings_of(result, "LA403")[0].group == "hall"
+
+
+@pytest.mark.parametrize("name", ["hall", "nfs://10.0.0.5:/vm"])
+def test_a_host_outside_the_policy_that_shares_storage_is_told(name: str) -> None:
+    """It is unknown, whatever the group of the others is called."""
+    result = audited({"kvm01": {}, "kvm02": {}}, {"groups": {name: {"hosts": ["kvm01"]}}})
+    (finding,) = findings_of(result, "LA506")
+    assert finding.hosts == ("kvm02",)
+    assert f"'{name}'" in finding.message
+    assert result.unknown == ("kvm02",)
+    assert [group.hosts for group in result.groups if group.name == name] == [("kvm01",)]
+
+
+def test_of_two_domains_as_large_none_is_the_right_one() -> None:
+    """The majority is a hint, and here there is none."""
+    far = WRONG["another export"]
+    result = audited({"kvm01": {}, "kvm02": {}, "kvm03": far, "kvm04": far})
+    assert [row.apart for row in result.domains] == [True, True]
+    assert findings_of(result, "LA301")[0].hosts == ("kvm01", "kvm02", "kvm03", "kvm04")
+    result = audited({"kvm01": {}, "kvm02": {}, "kvm03": far})
+    assert [row.hosts for row in result.domains if row.apart] == [("kvm03",)]
+
+
+# What nobody knows
+
+
+UNSEEN: dict[str, tuple[dict[str, Any], str]] = {
+    "a lockspace that the snapshot has not": ({"spaces": []}, "LA210"),
+    "a lockspace on no mount": ({"lockspace": {"mount": None}}, "LA210"),
+    "no scratch lock": ({"collector": {"probe": False}, "lockspace": {"probe": None}}, "LA407"),
+    "disks that gave no answer": (
+        {"images": {"mount": None, "probe": None, "error": "no answer"}},
+        "LA407",
+    ),
+    "images that are locked themselves on CIFS": (
+        {
+            "qemu-lockd.conf": "",
+            "spaces": [],
+            "images": {"mount": {"type": "cifs", "source": "//nas/vm", "options": ["rw"]}},
+        },
+        "LA210",
+    ),
+    "leases on MooseFS": (
+        {
+            "directories": [
+                {
+                    "path": "/leases/a",
+                    "holds": ["leases"],
+                    "mount": {
+                        "point": "/leases",
+                        "root": "/",
+                        "type": "fuse.mfs",
+                        "source": "mfsmaster:9421",
+                        "options": ["rw"],
+                    },
+                }
+            ]
+        },
+        "LA210",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", UNSEEN)
+def test_what_nobody_looked_at_is_unknown_and_never_fine(kind: str) -> None:
+    """Though nothing wrong is known of it."""
+    changes, code = UNSEEN[kind]
+    result = audited({"kvm01": changes, "kvm02": changes})
+    assert findings_of(result, code), [finding.message for finding in result.findings]
+    assert result.verdict.level == "unknown"
+    assert result.unknown == ("kvm01", "kvm02")
+
+
+def test_what_a_user_may_not_is_not_what_root_may_not() -> None:
+    """A collector that was not root is refused everywhere."""
+    denied = {
+        "lockspace": {"probe": {"outcome": "fails", "step": "create", "error": "Permission denied"}}
+    }
+    codes = [
+        {
+            finding.code
+            for finding in audited(
+                {"kvm01": {**denied, "collector": {"privileged": root}}}
+            ).findings
+        }
+        for root in (True, False)
+    ]
+    assert "LA209" in codes[0]
+    assert not {"LA209", "LA212"} & codes[1]
+    assert "LA407" in codes[1]
+
+
+def test_images_are_not_locked_where_a_lock_keeps_nobody_out() -> None:
+    """Where they are locked themselves, what a scratch lock did beside them counts."""
+    images = {"images": {"probe": {"outcome": "grants"}}}
+    direct = {"qemu-lockd.conf": "", "spaces": [], **images}
+    assert findings_of(audited({"kvm01": direct}), "LA212")
+    assert not findings_of(audited({"kvm01": images}), "LA212")
+
+
+names = st.lists(
+    st.from_regex(r"\A[a-z]{0,2}[0-9]{0,4}[a-z]?(\.[a-z]?[0-9]{0,2}){0,2}\Z").filter(bool),
+    unique=True,
+)
 
 
 @given(names)
@@ -185,6 +362,23 @@ def test_names_are_folded_as_people_write_them() -> None:
     hosts = [f"kvm{number:02}" for number in (*range(1, 41), 43)]
     assert fold(hosts) == ["kvm[01-40,43]"]
     assert fold(["kvm99", "kvm100", "a", "b1.x"]) == ["a", "b1.x", "kvm[99-100]"]
+
+
+def test_hosts_are_counted_before_the_first_dot() -> None:
+    """Their domain has numbers of its own; an address has nothing else."""
+    hosts = [f"kvm{number:02}.dc1.example.com" for number in range(1, 5)]
+    assert fold(hosts) == ["kvm[01-04].dc1.example.com"]
+    assert fold(["10.0.0.1", "10.0.0.2", "a.dc1", "a.dc2"]) == ["10.0.0.[1-2]", "a.dc[1-2]"]
+
+
+def test_a_glob_may_have_a_range_and_a_bracket_is_a_bracket() -> None:
+    """Not a set of characters, as in a shell."""
+    of_both = Names(["kvm[01-40]-*", "a[b*"])
+    assert "kvm07-r2" in of_both
+    assert "kvm41-r2" not in of_both
+    assert "kvm1-r2" not in of_both
+    assert "a[bc" in of_both
+    assert of_both.named == frozenset()
 
 
 def test_glusterfs_is_held_to_its_own_options() -> None:
@@ -230,6 +424,40 @@ def test_a_waiver_covers_what_it_names_until_its_day(lockcfg: RunLockcfg, tmp_pa
     ]
     policy.write_text(policy.read_text().replace("[kvm02]", "['kvm0[2-3]']"))
     assert lockcfg("audit", *now).returncode == 0
+
+
+def test_whoever_waives_what_is_not_known_vouches_for_it() -> None:
+    """Until the day that the waiver has."""
+    hosts = {"kvm01": WRONG["MooseFS"], "kvm02": WRONG["MooseFS"]}
+    waiver = {"rule": "LA210", "hosts": ["kvm*"], "reason": "tried", "until": "2035-01-01"}
+    policy = {"groups": {"all": {"hosts": ["kvm*"]}}, "waivers": [waiver]}
+    assert audited(hosts, policy).verdict.level == "safe"
+    assert audited(hosts, policy).unknown == ()
+    waiver["until"] = "2020-01-01"
+    assert audited(hosts, policy).unknown == ("kvm01", "kvm02")
+    waiver["hosts"] = ["kvm01"]
+    waiver["until"] = "2035-01-01"
+    assert audited(hosts, policy).unknown == ("kvm02",)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"qemu-lockd.conf": "", "spaces": []}, "is not in force"),
+        (WRONG["local lockspace"], "is on ext4"),
+        (WRONG["another export"], "is in nfs://10.0.0.6:/locks/files"),
+        ({}, ""),
+    ],
+)
+def test_a_policy_may_say_where_the_lockspaces_are(changes: dict[str, Any], said: str) -> None:
+    """And nothing else: a host that has none there is told of."""
+    storage = {"file_lockspace_dir": "nfs://10.0.0.5:/locks/files"}
+    result = audited(
+        {"kvm01": changes}, {"groups": {"all": {"hosts": ["kvm*"], "storage": storage}}}
+    )
+    messages = [finding.message for finding in findings_of(result, "LA501")]
+    assert len(messages) == bool(said)
+    assert all(said in message for message in messages)
 
 
 @pytest.mark.parametrize(

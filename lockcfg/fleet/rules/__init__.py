@@ -69,6 +69,7 @@ TABLE: Final = (
     "la503_waiver_unneeded",
     "la504_no_policy",
     "la505_odd_one_out",
+    "la506_host_in_no_group",
 )
 
 

@@ -57,7 +57,7 @@ def check(fleet: Fleet) -> Iterator[Observation]:
             if not split:
                 continue
             certain = [domain for domain, _ in domains if domain.reach != "unknown"]
-            best = next((domain for domain, _ in domains if domain.reach == "yes"), None)
+            best = group.leading(domains)
             hosts = [
                 host
                 for domain, cells in domains

@@ -3,7 +3,7 @@
 ## What it does
 
 Reports hosts of the policy of which there is no snapshot. Only hosts that are named, alone or by a
-range, can be missed; a glob names nobody.
+range, can be missed; a glob names nobody, but where no host at all is like it, that is told too.
 
 ## Why is this bad
 
@@ -53,6 +53,16 @@ RULE = Rule("LA403", "host-missing", "warning", scope="fleet")
 
 def check(fleet: Fleet) -> Iterator[Observation]:
     """See the manual above."""
+    for group in fleet.groups:
+        if group.policy is not None and not group.cells and not group.policy.hosts.named:
+            patterns = ", ".join(group.policy.hosts.patterns)
+            yield Observation(
+                f"no host is in this group of the policy, whose hosts are {patterns}",
+                hosts=[],
+                group=group.name,
+                help="look at the names and globs of the group",
+                unknown=True,
+            )
     if fleet.missing:
         yield Observation(
             "the policy names hosts of which there is no snapshot",

@@ -7,7 +7,8 @@ that are of one machine: the boot id of its kernel tells.
 
 ## Why is this bad
 
-Two machines may have one name; then one of them was not looked at.
+Two machines may have one name; then one of them was not looked at. Where their machine ids say so,
+that name is unknown, and never fine.
 
 ## Example
 
@@ -44,11 +45,16 @@ RULE = Rule("LA404", "duplicate-host", "warning", scope="fleet")
 
 def check(fleet: Fleet) -> Iterator[Observation]:
     """See the manual above."""
-    for name, sources in fleet.twice:
+    for name, sources, machines in fleet.twice:
+        message = "there are several snapshots of it; only the newest counts"
+        if machines:
+            message = "two machines have this name, by their machine ids; only one was judged"
         yield Observation(
-            "there are several snapshots of it; only the newest counts",
+            message,
             hosts=[name],
             reasons=[sources[0] + " counts", *(source + " does not" for source in sources[1:11])],
+            help="give each a name of its own: 'lockcfg collect --name'" if machines else "",
+            unknown=machines,
         )
     for pair in fleet.same:
         yield Observation(

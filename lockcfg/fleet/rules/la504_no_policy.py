@@ -2,13 +2,13 @@
 
 ## What it does
 
-Tells that there is no policy, so that groups of hosts were inferred from the shared file systems
-that their guests' disks are on.
+Tells that there is no policy, or one without groups, so that groups of hosts were inferred from
+what their guests' disks are on: one file system, or one block device, which the UUID of a logical
+volume or the id of a SCSI volume tells.
 
 ## Why is this bad
 
-Hosts that could reach the same storage and have no guests on it yet are not seen to share it, nor
-are those that share block devices alone.
+Hosts that could reach the same storage and have no guests on it yet are not seen to share it.
 
 ## Example
 
@@ -48,8 +48,10 @@ RULE = Rule("LA504", "no-policy", "info", scope="fleet")
 
 def check(fleet: Fleet) -> Iterator[Observation]:
     """See the manual above."""
-    if fleet.policy is None and fleet.cells:
+    if fleet.cells and (fleet.policy is None or not fleet.policy.groups):
+        what = "no policy" if fleet.policy is None else "no group in the policy"
         yield Observation(
-            "there is no policy: who shares storage was inferred from the mounts of the disks",
-            help="'lockcfg audit --write-policy fleet.yaml' makes a first one",
+            f"there is {what}: who shares storage was inferred from the file systems and block"
+            " devices that guests' disks are on",
+            help="'lockcfg audit --write-policy fleet.yaml' makes a first policy",
         )

@@ -67,6 +67,7 @@ def members_of(result: AuditResult) -> dict[str, Any]:
                 "mode": domain.mode,
                 "key": domain.key,
                 "reach": domain.reach,
+                "apart": domain.apart,
                 "where": domain.where,
                 "hosts": list(domain.hosts),
             }

@@ -1,0 +1,85 @@
+"""Which hosts share storage, as far as that can be seen.
+
+Hosts share storage if disks of their guests are on one file system, or if guests of theirs have
+one block device, which the UUID of a logical volume or the id of a SCSI volume tells. Whoever
+shares with one host of a group is in it. Pure: facts go in, groups come out.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from typing import Final
+
+    from lockcfg.fleet.facts import Facts
+
+#: How the names of block devices begin.
+_DEVICES: Final = ("lvm:", "scsi:")
+
+
+def is_device(name: str) -> bool:
+    """Whether the name of a disk, the same on all hosts, is that of a block device."""
+    return name.startswith(_DEVICES)
+
+
+class Sharing:
+    """The groups of hosts that share storage.
+
+    ``all_facts`` are the facts that there are; ``devices`` are the hosts that have each block
+    device, by numbers, with their facts. A group is called after one of its file systems, or of
+    its devices where it has none: the least name, in whatever order they come.
+    """
+
+    def __init__(
+        self, all_facts: Iterable[Facts], devices: Mapping[str, Mapping[int, Facts]]
+    ) -> None:
+        self._parents: Final[dict[str, str]] = {}
+        self._of_facts: Final[dict[int, str]] = {}
+        self._of_host: Final[dict[int, str]] = {}
+        for facts in all_facts:
+            names = [
+                place.shown
+                for storage in facts.storages
+                for place in (storage.mounted, storage.place)
+                if place and place.system
+            ]
+            for name in names:
+                self._join(names[0], name)
+            if names:
+                self._of_facts[id(facts)] = names[0]
+        self._devices: Final[list[str]] = []
+        for device, users in devices.items():
+            if len(users) < 2:
+                continue
+            self._devices.append(device)
+            for host, facts in users.items():
+                self._join(device, self._of_facts.get(id(facts), device))
+                self._of_host[host] = device
+
+    def group_of(self, host: int, facts: Facts) -> str:
+        """The name of the group that a host is in; empty where it was seen to share nothing."""
+        name = self._of_facts.get(id(facts)) or self._of_host.get(host)
+        return self._top(name) if name else ""
+
+    def devices(self) -> dict[str, list[str]]:
+        """The block devices that several hosts have, by the group of these."""
+        found: dict[str, list[str]] = {}
+        for device in sorted(self._devices):
+            found.setdefault(self._top(device), []).append(device)
+        return found
+
+    def _top(self, name: str) -> str:
+        parents = self._parents
+        while parents[name] != name:
+            parents[name] = parents[parents[name]]
+            name = parents[name]
+        return name
+
+    def _join(self, one: str, other: str) -> None:
+        for name in (one, other):
+            self._parents.setdefault(name, name)
+        first, second = sorted(
+            (self._top(one), self._top(other)), key=lambda name: (is_device(name), name)
+        )
+        self._parents[second] = first
