@@ -12,6 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from lockcfg.fleet.names import fold
+from lockcfg.report.audit.words import KINDS, LEVELS, standing_in_words, standing_of
 from lockcfg.report.terminal import escape
 
 TYPE_CHECKING = False
@@ -20,33 +21,33 @@ if TYPE_CHECKING:
     from typing import Any, Final, TextIO
 
     from lockcfg.fleet.result import AuditResult, DomainRow, GroupRow
+    from lockcfg.report.audit.words import Standing
 
 _HERE: Final = os.path.dirname(os.path.abspath(__file__))
 
-_KINDS: Final = {
-    "image": "image files",
-    "block": "block devices",
-    "lvm": "logical volumes",
-    "scsi": "SCSI volumes",
-    "lease": "leases",
-}
-
-_REACHES: Final = {
-    "yes": "exclude each other",
-    "unknown": "not known",
-    "no": "each alone",
-}
-
-_LEVELS: Final = {"unsafe": "error", "unknown": "warning", "safe": "good"}
-
 #: How worst comes first.
 _RANKS: Final = {"error": 0, "warning": 1, "info": 2, None: 3}
+
+#: How many shared storages are named.
+_STORAGES: Final = 6
 
 #: The longest list of hosts that is shown without being asked for.
 _LONGEST: Final = 48
 
 #: The least width of a domain on the map, in per cent, so that a single host can be seen.
-_LEAST: Final = 1.5
+_LEAST: Final = 3
+
+#: The width that a character of a domain's label takes there, in per cent of a wide page.
+_CHARACTER: Final = 0.9
+
+#: What stands on a domain of the map, whatever its colour, and what it means. The legend has
+#: them in this order.
+_SIGNS: Final[dict[Standing, tuple[str, str]]] = {
+    "yes": ("=", "exclude each other"),
+    "apart": ("≠", "exclude each other, apart from the rest"),
+    "unknown": ("?", "not known"),
+    "no": ("×", "each host alone"),
+}
 
 
 def write(result: AuditResult, stream: TextIO) -> None:
@@ -64,12 +65,13 @@ def write(result: AuditResult, stream: TextIO) -> None:
     style, script = _text("page.css"), _text("page.js")
     page = environment.get_template("page.html.jinja").render(
         result=result,
-        level=_LEVELS[result.verdict.level],
+        level=LEVELS[result.verdict.level],
         when=datetime.fromtimestamp(result.now, UTC).strftime("%Y-%m-%d %H:%M UTC"),
         style=Markup(style),  # noqa: S704
         script=Markup(script),  # noqa: S704
         policy=_content_policy(style, script),
         counts=_counts(result),
+        signs=_SIGNS,
         groups=[_group(group, result, sets) for group in _worst_first(result.groups)],
         columns=_columns(result),
         profiles=_profiles(result, sets),
@@ -148,9 +150,9 @@ def _counts(result: AuditResult) -> list[tuple[str, int, str]]:
     )
     unsafe = sum(disk.safe == "no" for disk in result.disks)
     return [
-        ("hosts", len(result.hosts), ""),
-        ("errors", errors, "error" if errors else "good"),
-        ("warnings", warnings, "warning" if warnings else "good"),
+        ("host" if len(result.hosts) == 1 else "hosts", len(result.hosts), ""),
+        ("error" if errors == 1 else "errors", errors, "error" if errors else "good"),
+        ("warning" if warnings == 1 else "warnings", warnings, "warning" if warnings else "good"),
         ("hosts not known well enough", len(result.unknown), "warning" if result.unknown else ""),
         ("shared disks", len(result.disks), ""),
         ("of them unsafe", unsafe, "error" if unsafe else "good"),
@@ -164,13 +166,21 @@ def _worst_first(groups: Iterable[GroupRow]) -> list[GroupRow]:
 def _group(group: GroupRow, result: AuditResult, sets: _HostSets) -> dict[str, Any]:
     """A group, and for each kind of disk its domains."""
     rows = [row for row in result.domains if row.group == group.name]
+    named = group.inferred and group.storages != (group.name,)
     return {
         "said": group,
+        "shared": _some(group.storages) if group.name and named else "",
         "kinds": [
-            {"name": _KINDS[kind], "domains": _map(list(domains), sets)}
+            {"name": KINDS[kind], "domains": _map(list(domains), sets)}
             for kind, domains in groupby(rows, key=lambda row: row.kind)
         ],
     }
+
+
+def _some(storages: Sequence[str]) -> str:
+    """The beginning of a list that may be long."""
+    more = len(storages) - _STORAGES
+    return ", ".join(storages[:_STORAGES]) + (f" and {more} more" if more > 0 else "")
 
 
 def _map(domains: Sequence[DomainRow], sets: _HostSets) -> list[dict[str, Any]]:
@@ -182,19 +192,28 @@ def _map(domains: Sequence[DomainRow], sets: _HostSets) -> list[dict[str, Any]]:
     shown = []
     left = 0.0
     for row, width in zip(ordered, widths, strict=True):
-        alone = row.reach == "no" and len(row.hosts) == 1
+        share = width * scale
+        standing = standing_of(row)
+        sign, count = _SIGNS[standing][0], len(row.hosts)
+        labels = (f"{sign} {count}", sign, "")
+        label = next(label for label in labels if len(label) * _CHARACTER < share)
         shown.append(
             {
                 "said": row,
-                "words": "alone" if alone else _REACHES[row.reach],
+                "standing": standing,
+                "words": standing_in_words(row),
                 "hosts": _hosts(row.hosts, sets),
                 "x": f"{left:.2f}%",
-                "width": f"{width * scale:.2f}%",
-                "middle": f"{left + width * scale / 2:.2f}%",
-                "wide": width * scale > 6,
+                "width": f"{share:.2f}%",
+                "middle": f"{left + share / 2:.2f}%",
+                "label": label,
+                # What the label stands on where there is a pattern below, in pixels.
+                "plate": 10 * len(label),
+                # What has no room on a narrow page.
+                "tight": share < 3 * len(label) * _CHARACTER,
             }
         )
-        left += width * scale
+        left += share
     return shown
 
 

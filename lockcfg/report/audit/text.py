@@ -5,6 +5,13 @@ from __future__ import annotations
 from itertools import groupby
 
 from lockcfg.fleet.names import fold
+from lockcfg.report.audit.words import (
+    COLOURS,
+    KINDS,
+    LEVELS,
+    standing_in_words,
+    standing_of,
+)
 from lockcfg.report.terminal import Terminal, escape
 
 TYPE_CHECKING = False
@@ -13,23 +20,6 @@ if TYPE_CHECKING:
     from typing import Final, TextIO
 
     from lockcfg.fleet.result import AuditFinding, AuditResult, DomainRow, GroupRow
-
-_KINDS: Final = {
-    "image": "image files",
-    "block": "block devices",
-    "lvm": "logical volumes",
-    "scsi": "SCSI volumes",
-    "lease": "leases",
-}
-
-#: How the hosts of a domain stand to each other, and the colour of that.
-_REACHES: Final = {
-    "no": ("each alone", "error"),
-    "unknown": ("not known", "warning"),
-    "yes": ("exclude each other", "good"),
-}
-
-_LEVELS: Final = {"unsafe": "error", "unknown": "warning", "safe": "good"}
 
 #: How much of a long list is shown.
 _MOST: Final = 12
@@ -65,13 +55,15 @@ def _group(group: GroupRow, domains: Iterable[DomainRow], terminal: Terminal) ->
     terminal.line(
         f"{terminal.style(escape(title), 'bold')}{said}: {_count(len(group.hosts), 'host')}"
     )
+    if group.inferred and group.name and group.storages != (group.name,):
+        shared = ", ".join(escape(each) for each in group.storages[:_MOST])
+        more = f" and {len(group.storages) - _MOST} more" if len(group.storages) > _MOST else ""
+        terminal.line(f"  {terminal.style(f'they share {shared}{more}', 'dim')}")
     for kind, rows in groupby(domains, key=lambda row: row.kind):
-        terminal.line(f"  {_KINDS[kind]}")
+        terminal.line(f"  {KINDS[kind]}")
         for row in rows:
-            words, style = _REACHES[row.reach]
-            if row.reach == "no" and len(row.hosts) == 1:
-                words = "alone"
-            terminal.line(f"    {terminal.style(words, style)}: {folded(row.hosts)}")
+            words = terminal.style(standing_in_words(row), COLOURS[standing_of(row)])
+            terminal.line(f"    {words}: {folded(row.hosts)}")
             terminal.line(f"      {terminal.style(escape(row.where), 'dim')}")
     terminal.line()
 
@@ -102,7 +94,7 @@ def _end(result: AuditResult, terminal: Terminal) -> None:
     counts += [f"{waived} waived"] if waived else []
     counts += [f"{len(result.unknown)} unknown"] if result.unknown else []
     terminal.line(f"{_count(len(result.hosts), 'host')}: {', '.join(counts)}")
-    terminal.line(terminal.style(escape(result.verdict.text), _LEVELS[result.verdict.level]))
+    terminal.line(terminal.style(escape(result.verdict.text), LEVELS[result.verdict.level]))
 
 
 def folded(hosts: Iterable[str]) -> str:

@@ -203,7 +203,7 @@ def test_the_verdict_the_map_and_every_finding_are_there(browser: Browser) -> No
     browser.open(result)
     (verdict,) = browser.shown("#verdict")
     assert verdict.text == result.verdict.text
-    assert len(browser.shown(".bar rect")) == len(result.domains)
+    assert len(browser.shown(".bar rect:not(.plate)")) == len(result.domains)
     assert len(browser.rows()) == len(result.profiles)
     messages = [element.text for element in browser.shown(".finding .message")]
     assert messages == [finding.message for finding in result.findings]
@@ -212,6 +212,51 @@ def test_the_verdict_the_map_and_every_finding_are_there(browser: Browser) -> No
     )
     overflow = "const e = document.documentElement; return e.scrollWidth - e.clientWidth"
     assert browser.driver.execute_script(overflow) == 0
+    browser.assert_alone()
+
+
+#: A group in which every domain of images stands otherwise, by the sign of that.
+STANDINGS = {
+    "=": DomainRow("hall", "image", "indirect", "a", "yes", "nfs1:/locks", ["kvm1", "kvm2"]),
+    "≠": DomainRow("hall", "image", "indirect", "b", "yes", "nfs2:/locks", ["kvm3"], apart=True),
+    "?": DomainRow("hall", "image", "indirect", "c", "unknown", "cifs://c", ["kvm4"]),
+    "×": DomainRow("hall", "image", "none", "none", "no", "nothing", ["kvm5"]),
+}
+
+
+def test_a_domain_apart_is_another_colour_shape_and_word(browser: Browser) -> None:
+    """One host that does not exclude the others is not one of them to the eye: on the screen, in
+    the dark and on paper, and with no colour at all."""
+    names = [f"kvm{number}" for number in range(1, 6)]
+    browser.open(
+        audit_result(
+            hosts=names,
+            groups=[GroupRow("hall", names, ["nfs1:/vm"], inferred=False)],
+            domains=list(STANDINGS.values()),
+        )
+    )
+    script = (
+        "return [...document.querySelectorAll('.bar rect:not(.plate)')]"
+        ".map(e => getComputedStyle(e).fill)"
+    )
+    for media, scheme in (("screen", "light"), ("screen", "dark"), ("print", "dark")):
+        browser.emulate(media, scheme)
+        fills = browser.driver.execute_script(script)
+        assert len(set(fills)) == len(STANDINGS), (media, scheme)
+        assert sum("url(" in fill for fill in fills) == 2, "a pattern, which is no colour"
+    browser.emulate("screen", "light")
+    labels = [element.text for element in browser.shown(".bar text")]
+    assert sorted(labels) == sorted(
+        f"{sign} {len(domain.hosts)}" for sign, domain in STANDINGS.items()
+    )
+    tags = [element.text for element in browser.shown(".domains .tag")]
+    assert sorted(tags) == sorted(
+        ["= exclude each other", "≠ apart from the rest", "? not known", "× alone"]
+    )
+    legend = [element.text for element in browser.shown(".legend li")]
+    assert len(legend) == len(set(legend)) == len(STANDINGS)
+    (bar,) = browser.shown(".bar")
+    assert "1 host apart from the rest" in (bar.get_attribute("aria-label") or "")
     browser.assert_alone()
 
 

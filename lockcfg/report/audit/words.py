@@ -1,0 +1,47 @@
+"""What a person reads of the lock domains: the same words in the terminal and on the page."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final, Literal
+
+    from lockcfg.fleet.result import DomainRow
+
+    #: How a domain stands: apart is one whose hosts exclude each other, and not the rest.
+    Standing = Literal["yes", "apart", "unknown", "no"]
+
+KINDS: Final = {
+    "image": "image files",
+    "block": "block devices",
+    "lvm": "logical volumes",
+    "scsi": "SCSI volumes",
+    "lease": "leases",
+}
+
+#: The colour of a verdict.
+LEVELS: Final = {"unsafe": "error", "unknown": "warning", "safe": "good"}
+
+#: The colour of a standing.
+COLOURS: Final[dict[Standing, str]] = {
+    "yes": "good",
+    "apart": "error",
+    "unknown": "warning",
+    "no": "error",
+}
+
+
+def standing_of(domain: DomainRow) -> Standing:
+    """How the hosts of a domain stand to each other and to the rest of their group."""
+    return "apart" if domain.apart else domain.reach
+
+
+def standing_in_words(domain: DomainRow) -> str:
+    """The same in words, of one host or of several."""
+    alone = len(domain.hosts) == 1
+    return {
+        "yes": "excludes others" if alone else "exclude each other",
+        "apart": "apart from the rest" if alone else "exclude each other, apart from the rest",
+        "unknown": "not known",
+        "no": "alone" if alone else "each alone",
+    }[standing_of(domain)]
