@@ -69,8 +69,12 @@ REMOVED = '"removed"'
 
 #: A lockspace directory that a file may name. Which one is in force is for others to say.
 LOCKSPACE = re.compile(
-    r"^[ \t]*(?:file|lvm|scsi)_lockspace_dir[ \t]*=[ \t]*(\"\"\"|\"|')(/.*?)\1", re.MULTILINE
+    r"(?:^|(?<=[;\r]))[ \t]*(?:file|lvm|scsi)_lockspace_dir[ \t]*=[ \t]*(\"\"\"|\"|')(/.*?)\1",
+    re.MULTILINE,
 )
+
+#: The storage pools whose volumes are called after their paths, and what these are.
+POOLS = {"dir": "file", "fs": "file", "netfs": "file", "logical": "block", "disk": "block"}
 
 #: Of a mount, what is about this host and not about the mount.
 OWN_OPTIONS = ("clientaddr=", "user_id=", "group_id=", "size=", "nr_inodes=", "fd=", "pgrp=")
@@ -107,8 +111,8 @@ class Collector:
                 changed[base] = when
         tools = {"lvs": _which("lvs") is not None, "scsi_id": os.access(SCSI_ID, os.X_OK)}
         guests = self.guests()
-        self.devices(guests, tools)
         directories, identities = self.directories(guests)
+        self.devices(guests, tools)
         document: Json = {"format": FORMAT, "version": VERSION}
         document["collector"] = {
             "privileged": os.geteuid() == 0,
@@ -217,11 +221,40 @@ class Collector:
             started = _started(int(pid)) if pid.isdigit() else None
             if started is not None:
                 guest["started"] = started
-        guest["disks"] = [_disk(element) for element in domain.iterfind("devices/disk")]
+        guest["disks"] = [
+            self._of_pool(_disk(element), element) for element in domain.iterfind("devices/disk")
+        ]
         leases = [_lease(element) for element in domain.iterfind("devices/lease")]
         if leases:
             guest["leases"] = leases
         return guest
+
+    def _of_pool(self, disk: Json, element: Any) -> Json:
+        """The disk, with the path that libvirt finds where it is a volume of a storage pool."""
+        source = element.find("source")
+        if disk["type"] != "volume" or source is None:
+            return disk
+        pool, volume = source.get("pool") or "", source.get("volume") or ""
+        for top in (self.run, self.etc):
+            path = os.path.join(top, "storage", f"{pool}.xml")
+            if not pool or not volume or "/" in pool or not os.path.exists(path):
+                continue
+            try:
+                with open(path, "rb") as stream:
+                    text = stream.read(MAX_GUEST)
+                if b"<!DOCTYPE" in text:
+                    continue
+                root = ElementTree.fromstring(text)  # noqa: S314 - what root wrote for libvirt
+            except (OSError, ElementTree.ParseError):
+                continue
+            found = root if root.tag == "pool" else root.find("pool")
+            target = None if found is None else found.findtext("target/path")
+            kind = "" if found is None else POOLS.get(found.get("type") or "", "")
+            if target and kind:
+                disk["type"] = kind
+                disk["path"] = os.path.join(target.strip(), volume)
+                break
+        return disk
 
     # Devices
 
@@ -242,18 +275,17 @@ class Collector:
         for path, key, answer in self._ask(questions):
             for disk in disks[path]:
                 disk[key] = answer
-        for path, of_path in disks.items():
-            for key, name in _kernel_names(path):
-                for disk in of_path:
-                    disk[key] = name
 
     def _ask(self, questions: List[Tuple[str, str, List[str]]]) -> Iterator[Tuple[str, str, str]]:
-        """The first line that each command prints, of those that have an answer."""
+        """The first line that each command prints, of those that have an answer. A program that
+        gave none once is not asked again."""
+        silent: Set[str] = set()
         for start in range(0, len(questions), 8):
             asked: List[Tuple[str, str, Any]] = []
+            end = min(time.monotonic() + PATIENCE, self.end)
             for path, key, command in questions[start : start + 8]:
-                if time.monotonic() > self.end:
-                    self.incomplete.append(f"{path}: no time was left to ask for its name")
+                if time.monotonic() > self.end or key in silent:
+                    self.incomplete.append(f"{path}: nobody could be asked for its name")
                     continue
                 try:
                     process = subprocess.Popen(
@@ -269,10 +301,10 @@ class Collector:
                 asked.append((path, key, process))
             for path, key, process in asked:
                 try:
-                    output = process.communicate(timeout=PATIENCE)[0]
+                    output = process.communicate(timeout=max(0.1, end - time.monotonic()))[0]
                 except subprocess.TimeoutExpired:
-                    process.kill()
-                    process.communicate()
+                    _abandon(process)
+                    silent.add(key)
                     self.incomplete.append(f"{path}: no answer when asked for its name")
                     continue
                 answer = output.decode("utf-8", "replace").lstrip().partition("\n")[0]
@@ -391,8 +423,8 @@ class Collector:
 
 
 def _kernel_names(path: str) -> Iterator[Tuple[str, str]]:
-    """What the kernel calls a device, whichever program is missing."""
-    name = os.path.basename(os.path.realpath(path))
+    """What the kernel calls a device, whichever program is missing. ``path`` has no links."""
+    name = os.path.basename(path)
     for key, places in (("wwid", ("device/wwid", "wwid")), ("dm_uuid", ("dm/uuid",))):
         for place in places:
             found = _line(f"/sys/class/block/{name}/{place}")
@@ -498,6 +530,8 @@ def _resolved(path: str) -> Json:
         more["inode"] = status.st_ino
         if status.st_nlink > 1 and stat.S_ISREG(status.st_mode):
             more["links"] = status.st_nlink
+        if stat.S_ISBLK(status.st_mode):
+            more.update(_kernel_names(real))
     except OSError as error:
         more["error"] = _reason(error)
     return more
@@ -695,6 +729,15 @@ def _line(path: str) -> str:
 
 def _reason(error: OSError) -> str:
     return error.strerror or str(error)
+
+
+def _abandon(process: Any) -> None:
+    """Kill a program that hangs, and wait for nothing: neither for what it left behind to close
+    its output, nor for itself where it hangs in the kernel."""
+    process.kill()
+    process.stdout.close()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(timeout=0.1)
 
 
 def _reap(pid: int) -> None:

@@ -187,6 +187,87 @@ def test_what_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     assert directory_of(taken, str(tmp_path))["error"] == "no answer"
 
 
+def define(etc: Path, *disks: str) -> None:
+    """A guest with these disks, below the directory of libvirt's files."""
+    (etc / "qemu").mkdir()
+    (etc / "qemu/guest.xml").write_text(guest_xml("guest", list(disks)))
+
+
+def test_a_program_that_hangs_is_left_behind(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """And what holds its output open too; the lockspaces have been looked at by then, and the
+    program is not asked again."""
+    import time
+
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/lvs").write_text("#!/bin/sh\nsleep 30 &\nwait\n")
+    (tmp_path / "bin/lvs").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}/bin:{os.environ['PATH']}")
+    monkeypatch.setattr(collector, "PATIENCE", 0.5)
+    (tmp_path / "qemu-lockd.conf").write_text(f'file_lockspace_dir = "{tmp_path}"\n')
+    define(
+        tmp_path,
+        *(f"<disk type='block'><source dev='/dev/none{n}'/></disk>" for n in range(40)),
+    )
+    start = time.monotonic()
+    taken = collector.Collector(str(tmp_path), str(tmp_path)).snapshot("kvm01")
+    assert time.monotonic() - start < 8
+    assert directory_of(taken, str(tmp_path))["probe"] == {"outcome": "excludes"}
+    assert len([each for each in taken["collector"]["incomplete"] if "/dev/none" in each]) == 40
+
+
+def test_a_lockspace_is_found_wherever_its_statement_is(tmp_path: Path) -> None:
+    """Statements are separated by line ends or semicolons."""
+    (tmp_path / "a").mkdir()
+    (tmp_path / "qemu-lockd.conf").write_text(
+        f'auto_disk_leases=1; file_lockspace_dir="{tmp_path}/a"\n#;lvm_lockspace_dir="/no"\n'
+    )
+    taken = collector.Collector(str(tmp_path), str(tmp_path)).snapshot("kvm01")
+    assert directory_of(taken, f"{tmp_path}/a")["holds"] == ["lockspace"]
+
+
+def test_a_volume_of_a_pool_is_the_file_that_libvirt_finds(tmp_path: Path) -> None:
+    """Where the pool says where it is; else it stays a volume, of which nothing is known."""
+    (tmp_path / "storage").mkdir()
+    pool = "<pool type='{}'><name>p</name><target><path>{}</path></target></pool>"
+    (tmp_path / "storage/images.xml").write_text(pool.format("netfs", tmp_path))
+    (tmp_path / "storage/vg0.xml").write_text(pool.format("logical", "/dev/vg0"))
+    (tmp_path / "storage/san.xml").write_text(pool.format("iscsi", "/dev/disk/by-path"))
+    (tmp_path / "storage/broken.xml").write_text("<pool")
+    (tmp_path / "disk.qcow2").write_text("")
+    pools = [("images", "disk.qcow2"), ("vg0", "lv1"), ("san", "unit:0:0:1"), ("broken", "x")]
+    define(
+        tmp_path,
+        *(
+            f"<disk type='volume'><source pool='{pool}' volume='{volume}'/></disk>"
+            for pool, volume in [*pools, ("gone", "x"), ("../storage/images", "x")]
+        ),
+    )
+    taken = collector.Collector(str(tmp_path), str(tmp_path)).snapshot("kvm01")
+    image, volume, *others = taken["guests"][0]["disks"]
+    assert (image["type"], image["path"]) == ("file", f"{tmp_path}/disk.qcow2")
+    assert image["inode"] == (tmp_path / "disk.qcow2").stat().st_ino
+    assert (volume["type"], volume["path"]) == ("block", "/dev/vg0/lv1")
+    assert [disk["type"] for disk in others] == ["volume"] * 4
+    assert violations(taken, load_schema("snapshot")) == []
+
+
+def test_a_device_is_called_as_the_kernel_calls_it_wherever_the_link_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether or not the path begins with /dev."""
+    device = next(path for path in Path("/dev").iterdir() if path.is_block_device())
+    (tmp_path / "link").symlink_to(device)
+    names = {f"/sys/class/block/{device.name}/wwid": "naa.5000"}
+    monkeypatch.setattr(collector, "_line", lambda path: names.get(path, ""))
+    define(tmp_path, f"<disk type='block'><source dev='{tmp_path}/link'/></disk>")
+    taken = collector.Collector(str(tmp_path), str(tmp_path)).snapshot("kvm01")
+    (disk,) = taken["guests"][0]["disks"]
+    assert disk["resolved"] == str(device)
+    assert disk["wwid"] == "naa.5000"
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [
