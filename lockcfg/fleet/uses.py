@@ -156,7 +156,8 @@ class Way:
             return ""
         if use.kind == "image":
             if not self.prefix:
-                return ""
+                # A link to a device is no image file, wherever the link is.
+                return _device_name(disk) if len(disk) > FEWEST else ""
             if disk.get("links", 1) > 1 and "inode" in disk:
                 # It has other names in the same file system.
                 return f"{self.system}:inode {disk['inode']}"

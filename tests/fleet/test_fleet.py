@@ -267,6 +267,20 @@ def test_of_two_domains_as_large_none_is_the_right_one() -> None:
     assert [row.hosts for row in result.domains if row.apart] == [("kvm03",)]
 
 
+def test_a_link_to_a_device_is_that_device() -> None:
+    """Wherever the link is: libvirt locks it by the path, and the device itself by its UUID."""
+    link = {"type": "block", "path": "/srv/images/db", "resolved": "/dev/dm-3", "dm_uuid": DM}
+    device = {"path": "/dev/san/db", "resolved": "/dev/dm-7", "dm_uuid": DM, "lvm_uuid": "abc-1"}
+    result = audited(
+        {
+            "kvm01": {"guests": [{"name": "db", "disks": [link]}]},
+            "kvm02": {"guests": [{"name": "db", "disks": [device], "running": False}]},
+        }
+    )
+    assert [(disk.name, disk.safe) for disk in result.disks] == [("lvm:abc1", "no")]
+    assert result.verdict.level == "unsafe"
+
+
 # What nobody knows
 
 
@@ -285,6 +299,10 @@ UNSEEN: dict[str, tuple[dict[str, Any], str]] = {
             "images": {"mount": {"type": "cifs", "source": "//nas/vm", "options": ["rw"]}},
         },
         "LA210",
+    ),
+    "a volume of a pool": (
+        {"guests": [{"name": "v", "disks": [{"type": "volume", "path": "san/unit:0:0:1"}]}]},
+        "LA307",
     ),
     "leases on MooseFS": (
         {
@@ -342,6 +360,19 @@ def test_images_are_not_locked_where_a_lock_keeps_nobody_out() -> None:
     direct = {"qemu-lockd.conf": "", "spaces": [], **images}
     assert findings_of(audited({"kvm01": direct}), "LA212")
     assert not findings_of(audited({"kvm01": images}), "LA212")
+
+
+def test_an_empty_drive_is_no_network_disk() -> None:
+    """It has no path, as nothing is in it."""
+    guest = {"name": "g", "disks": [{"type": "file", "path": "", "readonly": True}]}
+    messages = [f.message for f in findings_of(audited({"kvm01": {"guests": [guest]}}), "LA307")]
+    assert messages == ["guests have read-only disks, which lockd does not lock"]
+    guest["disks"] = [{"type": kind, "path": "x"} for kind in ("nvme", "network")]  # type: ignore[assignment]
+    messages = [f.message for f in findings_of(audited({"kvm01": {"guests": [guest]}}), "LA307")]
+    assert [message.split(",")[0] for message in messages] == [
+        "guests have disks of the type nvme",
+        "guests have network disks",
+    ]
 
 
 names = st.lists(
