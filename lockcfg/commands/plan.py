@@ -5,6 +5,7 @@ from __future__ import annotations
 from lockcfg.commands.arguments import add_json
 from lockcfg.commands.audit import (
     add_policy,
+    check_found,
     check_paths,
     max_age_of,
     now_of,
@@ -24,7 +25,8 @@ which hosts and in which order: what every host needs before anything takes effe
 may be started because hosts of the old and of the new kind do not exclude each other, what to
 restart, and which guests go on under their old locks. It changes nothing.
 
-The exit status is 0 where nothing is to be done, 1 where something is.
+The exit status is 0 where nothing is to be done, 1 where something is, or where not enough is known
+of some hosts to say so.
 """
 EXAMPLES = (("lockcfg plan --policy fleet.yaml snapshots", "what to do, step by step"),)
 
@@ -40,7 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
     """See :mod:`lockcfg.main`."""
     from lockcfg.fleet.fleet import load_fleet
     from lockcfg.fleet.plan import plan_of
-    from lockcfg.report.audit.plan import write_json, write_text
+    from lockcfg.report.audit.plan import LeftOut, write_json, write_text
 
     if arguments.policy is None:
         raise UsageError(
@@ -53,9 +55,11 @@ def run(arguments: argparse.Namespace) -> int:
         fleet = load_fleet(
             store, now=now_of(arguments), policy=policy, max_age=max_age_of(arguments)
         )
+        check_found(fleet, arguments)
         steps = plan_of(fleet)
+    left_out = LeftOut(fleet.missing, sorted({*fleet.old, *fleet.ahead}), fleet.problems)
     if arguments.json:
-        write_json(steps, fleet.missing)
+        write_json(steps, left_out)
     else:
-        write_text(steps, fleet.missing)
-    return int(bool(steps))
+        write_text(steps, left_out)
+    return int(bool(steps) or left_out.any)

@@ -11,7 +11,6 @@ from lockcfg.fleet.result import (
     AuditResult,
     DomainRow,
     GroupRow,
-    Problem,
     ProfileRow,
     RuleInfo,
     Verdict,
@@ -54,7 +53,6 @@ def read_fleet(
     fleet = load_fleet(store, now=now, policy=policy, max_age=max_age)
     ways = {number: Use.from_json(text) for number, text in store.ways()}
     fleet.disks = list(judge_disks(store.shared_disks(), fleet.places, ways))
-    fleet.problems = [Problem(*row) for row in store.problems()]
     return fleet
 
 

@@ -9,6 +9,7 @@ from operator import itemgetter
 from lockcfg.fleet.domains import KINDS, domain_of
 from lockcfg.fleet.facts import facts_from
 from lockcfg.fleet.policy import MAX_AGE_HOURS
+from lockcfg.fleet.result import Problem
 from lockcfg.fleet.sharing import Sharing, is_device
 from lockcfg.fleet.uses import Use
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from lockcfg.fleet.domains import Domain, Kind
     from lockcfg.fleet.facts import Directory, Facts
     from lockcfg.fleet.policy import Policy, PolicyGroup, PolicyWaiver
-    from lockcfg.fleet.result import DiskRow, Problem
+    from lockcfg.fleet.result import DiskRow
     from lockcfg.fleet.store import HostRow, Store
 
     #: A distinct combination: its number, the facts, the circumstances, and the uses of disks.
@@ -190,6 +191,7 @@ def load_fleet(
 ) -> Fleet:
     """The fleet in ``store``, but for its disks."""
     fleet = Fleet(now, policy, max_age)
+    fleet.problems = [Problem(*row) for row in store.problems()]
     distinct: dict[str, Facts] = {}
     profiles: dict[int, Facts] = {}
     for number, text in store.profiles():

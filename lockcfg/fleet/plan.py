@@ -3,14 +3,15 @@
 Locks protect a disk while all hosts take the same one. So what every host needs is put in place
 first, without effect; then no guest may start while hosts of the old and of the new kind are
 mixed, as these do not exclude each other; and a guest that runs keeps the lock that it was started
-with, wherever that is. Pure: the fleet goes in, steps come out.
+with, wherever that is. What takes effect at once, as a mount does on a directory that is in use, or
+a program that libvirt asks for names, waits until then. Pure: the fleet goes in, steps come out.
 """
 
 from __future__ import annotations
 
 from lockcfg.conf.files import kinds_of
 from lockcfg.conf.settings import settings_of
-from lockcfg.fleet.domains import domain_of
+from lockcfg.fleet.domains import KINDS, domain_of
 from lockcfg.fleet.fleet import count_of
 from lockcfg.fleet.place import Place
 from lockcfg.frozen import Frozen
@@ -30,10 +31,10 @@ _SPACES: Final = ("file_lockspace_dir", "lvm_lockspace_dir", "scsi_lockspace_dir
 
 
 class Step(Frozen):
-    """A step of the plan for a ``group``: an ``action`` (mend, mount, write, hold, start, restart,
-    limit, guests, release, check), the ``hosts`` it is for, what to do in ``text``, and the
-    ``details``, such as commands. ``gap`` is whether hosts are mixed when it is done, so that two
-    of them would let two guests write one disk."""
+    """A step of the plan for a ``group``: an ``action`` (mend, mount, write, hold, empty, install,
+    start, restart, limit, guests, release, check), the ``hosts`` it is for, what to do in ``text``,
+    and the ``details``, such as commands. ``gap`` is whether hosts are mixed when it is done, so
+    that two of them would let two guests write one disk."""
 
     __slots__ = ("action", "details", "gap", "group", "hosts", "text")
 
@@ -79,6 +80,16 @@ class _Change:
             for setting, place in sorted(group.policy.storage.items())
             if wanted.get(setting) and _place_at(cell.facts, str(wanted[setting])) != place
         ]
+        devices = any(kind in ("block", "lvm", "scsi") for kind in group.kinds)
+        facts = cell.facts
+        self.packages: Final[list[str]] = [
+            f"{package}: {setting} has no effect without {program}"
+            for setting, program, package, there in (
+                ("lvm_lockspace_dir", "lvs", "lvm2", facts.lvs),
+                ("scsi_lockspace_dir", "scsi_id", "udev", facts.scsi_id),
+            )
+            if devices and wanted.get(setting) and there is False
+        ]
 
     @property
     def restarts(self) -> bool:
@@ -94,23 +105,37 @@ class _Change:
         )
 
     @property
+    def remounts(self) -> bool:
+        """Whether something is to be mounted where locks are now: that takes effect at once."""
+        in_use = {space.path for space in self.cell.facts.spaces}
+        return any(path in in_use for path, _ in self.mounts)
+
+    @property
+    def limits(self) -> bool:
+        """Whether the lock daemon that runs has another limit than it will be said to have."""
+        return "max_clients" in self.settings or any(
+            reader == "virtlockd" for _, reader in self.cell.about("stale")
+        )
+
+    @property
     def moves(self) -> bool:
         """Whether locks will be somewhere else than before."""
-        return bool(self.mounts) or self.restarts
+        return bool(self.mounts or self.packages) or self.restarts
+
+    @property
+    def is_needed(self) -> bool:
+        """Whether anything is to be done."""
+        late = bool(self.cell.about("late"))
+        return bool(self.settings) or self.moves or self.starts or self.limits or late
 
 
 def _steps(group: Group) -> Iterator[Step]:
     name = group.name
     changes = [_Change(cell, group) for cell in group.cells]
-    if not any(each.moves or each.settings or each.starts for each in changes):
+    if not any(each.is_needed for each in changes):
         return
     yield from _mend(group)
-    by_mount: dict[tuple[str, str], list[str]] = {}
-    for change in changes:
-        for mount in change.mounts:
-            by_mount.setdefault(mount, []).extend(change.cell.hosts)
-    for (path, place), hosts in sorted(by_mount.items()):
-        yield Step(name, "mount", sorted(hosts), f"mount {place} at {path}, and for good")
+    yield from _mounts(name, [change for change in changes if not change.remounts])
     yield from _writes(name, changes)
     mixed = _mixed(group, changes)
     if mixed:
@@ -122,6 +147,10 @@ def _steps(group: Group) -> Iterator[Step]:
             " it is done, hosts of the old and of the new kind do not exclude each other",
             details=mixed,
         )
+    remounting = [change for change in changes if change.remounts]
+    yield from _empty(name, remounting)
+    yield from _mounts(name, remounting, gap=bool(mixed))
+    yield from _installs(name, changes, gap=bool(mixed))
     yield from _restarts(name, changes, gap=bool(mixed))
     yield from _limits(name, changes)
     yield from _guests(name, changes)
@@ -130,8 +159,8 @@ def _steps(group: Group) -> Iterator[Step]:
             name,
             "release",
             group.hosts,
-            "guests may be started again, but for those of the step before on other hosts than"
-            " they run on",
+            "guests may be started again, but for those that run under old locks on other hosts"
+            " than they run on",
         )
     yield Step(name, "check", group.hosts, "collect snapshots of all hosts again, and audit them")
 
@@ -145,6 +174,74 @@ def _mend(group: Group) -> Iterator[Step]:
             refused,
             "libvirt does not start with the files there: mend them first, as it is not known"
             " what is in force",
+        )
+
+
+def _empty(name: str, changes: Sequence[_Change]) -> Iterator[Step]:
+    """A lock daemon removes a lock's file by its path when it lets go: if something else is
+    mounted there by then, it is the file of the host that the guest was moved to."""
+    running = _running(changes)
+    if running:
+        yield Step(
+            name,
+            "empty",
+            sorted(host for host, _ in running),
+            "stop the guests that run there, or move them away, before anything else is mounted"
+            " where their locks are: their lock daemon would remove the lock files of other hosts"
+            " when it lets go",
+            details=_counted(running),
+        )
+
+
+def _running(changes: Sequence[_Change]) -> list[tuple[str, int]]:
+    """The hosts on which guests run, with how many."""
+    return sorted(
+        (host, guests)
+        for change in changes
+        for host, guests in zip(change.cell.hosts, change.cell.running, strict=True)
+        if guests
+    )
+
+
+def _counted(running: Sequence[tuple[str, int]]) -> list[str]:
+    return [
+        f"{host}: {guests} guest{'' if guests == 1 else 's'} ('virsh list' names them)"
+        for host, guests in running
+    ]
+
+
+def _mounts(name: str, changes: Sequence[_Change], *, gap: bool = False) -> Iterator[Step]:
+    """What is to be mounted where, for hosts that need the same."""
+    by_details: dict[tuple[str, ...], list[str]] = {}
+    for change in changes:
+        if change.mounts:
+            details = tuple(f"at {path}: {place}" for path, place in change.mounts)
+            by_details.setdefault(details, []).extend(change.cell.hosts)
+    for details, hosts in sorted(by_details.items()):
+        yield Step(
+            name,
+            "mount",
+            sorted(hosts),
+            "mount what has these directories, and for good (fstab)",
+            details=details,
+            gap=gap,
+        )
+
+
+def _installs(name: str, changes: Sequence[_Change], *, gap: bool) -> Iterator[Step]:
+    """What libvirt asks for the names of block devices, where it is missing."""
+    by_details: dict[tuple[str, ...], list[str]] = {}
+    for change in changes:
+        if change.packages:
+            by_details.setdefault(tuple(change.packages), []).extend(change.cell.hosts)
+    for details, hosts in sorted(by_details.items()):
+        yield Step(
+            name,
+            "install",
+            sorted(hosts),
+            "install what names block devices; it takes effect at once",
+            details=details,
+            gap=gap,
         )
 
 
@@ -171,7 +268,12 @@ def _writes(name: str, changes: Sequence[_Change]) -> Iterator[Step]:
 def _mixed(group: Group, changes: Sequence[_Change]) -> list[str]:
     """Why hosts that are done and hosts that are not do not exclude each other."""
     found: list[str] = []
-    for kind in group.kinds:
+    kinds = set(group.kinds)
+    if any(change.packages for change in changes):
+        kinds |= {"lvm", "scsi"}  # what else seems to be a device without a name may be one
+    for kind in KINDS:
+        if kind not in kinds:
+            continue
         before: dict[str, list[Cell]] = {}
         after: set[str] = set()
         for change in changes:
@@ -202,6 +304,8 @@ def _after(change: _Change, group: Group, kind: Kind) -> str:
         require=change.target["require_lease_for_disks"] == 1,
         spaces=spaces,
         paths={setting: str(change.target[setting]) for setting in spaces},
+        lvs=change.cell.facts.lvs is not None or None,
+        scsi_id=change.cell.facts.scsi_id is not None or None,
     )
     facts = change.cell.facts
     domain = domain_of(
@@ -269,7 +373,7 @@ def _restarts(name: str, changes: Sequence[_Change], *, gap: bool) -> Iterator[S
 def _limits(name: str, changes: Sequence[_Change]) -> Iterator[Step]:
     by_limit: dict[object, list[str]] = {}
     for change in changes:
-        if "max_clients" in change.settings:
+        if change.limits and change.target["max_clients"] is not None:
             by_limit.setdefault(change.target["max_clients"], []).extend(change.cell.hosts)
     for limit, hosts in sorted(by_limit.items(), key=str):
         yield Step(
@@ -285,21 +389,22 @@ def _limits(name: str, changes: Sequence[_Change]) -> Iterator[Step]:
 
 def _guests(name: str, changes: Sequence[_Change]) -> Iterator[Step]:
     """The guests that go on under the locks that they were started with."""
-    running = [
-        (host, guests)
-        for change in changes
-        if change.moves or change.starts or change.cell.about("late")
-        for host, guests in zip(change.cell.hosts, change.cell.running, strict=True)
-        if guests
-    ]
+    running = _running(
+        [
+            change
+            for change in changes
+            if (change.moves or change.starts or change.cell.about("late")) and not change.remounts
+        ]
+    )
     if running:
         yield Step(
             name,
             "guests",
-            sorted(host for host, _ in running),
-            f"{sum(guests for _, guests in running)} guests run there under the old locks, or"
-            " none: stop and start each, or move it away and back. Until then nothing but the old"
-            " lock keeps others from its disks: start none of them anywhere else",
+            [host for host, _ in running],
+            "all guests that run there run under the old locks, or none: stop and start each, or"
+            " move it away and back. Until then nothing but the old lock keeps others from its"
+            " disks: start none of them anywhere else",
+            details=_counted(running),
             gap=True,
         )
 

@@ -367,7 +367,7 @@ def test_an_empty_drive_is_no_network_disk() -> None:
     guest = {"name": "g", "disks": [{"type": "file", "path": "", "readonly": True}]}
     messages = [f.message for f in findings_of(audited({"kvm01": {"guests": [guest]}}), "LA307")]
     assert messages == ["guests have read-only disks, which lockd does not lock"]
-    guest["disks"] = [{"type": kind, "path": "x"} for kind in ("nvme", "network")]  # type: ignore[assignment]
+    guest["disks"] = [{"type": kind, "path": "x"} for kind in ("nvme", "network")]
     messages = [f.message for f in findings_of(audited({"kvm01": {"guests": [guest]}}), "LA307")]
     assert [message.split(",")[0] for message in messages] == [
         "guests have disks of the type nvme",
@@ -543,12 +543,74 @@ def test_an_unprotected_host_is_changed_while_no_guest_may_start() -> None:
     assert by_action["hold"].hosts == ("kvm01", "kvm02", "kvm03")
 
 
-def test_another_mount_is_made_before_anything() -> None:
-    """What must be there before any guest starts comes first."""
+def test_a_mount_where_nothing_is_yet_is_made_before_anything() -> None:
+    """It is without effect until libvirt's daemon reads its files again."""
+    steps = plan({"kvm03": {**WRONG["no lock manager"], "spaces": []}})
+    actions = [step.action for step in steps]
+    assert actions[:3] == ["mount", "write", "hold"]
+    assert steps[0].details[0] == "at /srv/locks/files: nfs://10.0.0.5:/locks/files"
+    assert not steps[0].gap
+
+
+def test_another_mount_is_made_on_a_host_without_guests_and_while_none_may_start() -> None:
+    """It takes effect at once; and the lock daemon removes by path what it locked before."""
     steps = plan({"kvm03": WRONG["another export"]})
-    assert steps[0].action == "mount"
-    assert steps[0].text.startswith("mount nfs://10.0.0.5:/locks/files at /srv/locks/files")
-    assert "hold" in [step.action for step in steps]
+    assert [step.action for step in steps] == ["hold", "empty", "mount", "release", "check"]
+    by_action = {step.action: step for step in steps}
+    assert by_action["empty"].hosts == by_action["mount"].hosts == ("kvm03",)
+    assert by_action["mount"].gap
+    idle = {**WRONG["another export"], "guests": []}
+    assert "empty" not in [step.action for step in plan({"kvm03": idle})]
+
+
+def test_what_names_block_devices_is_installed_while_no_guest_may_start() -> None:
+    """It takes effect at once, too, and the guests there have locks of other names."""
+    steps = plan({"kvm03": WRONG["no lvs"]})
+    assert [step.action for step in steps] == ["hold", "install", "guests", "release", "check"]
+    assert steps[1].hosts == ("kvm03",)
+    assert steps[1].details == ("lvm2: lvm_lockspace_dir has no effect without lvs",)
+    assert plan({"kvm03": {"tools": {"lvs": False}}}) == [], "nobody has block devices"
+
+
+def test_a_lock_daemon_that_does_not_know_its_limit_is_told() -> None:
+    """Its file was changed after its start."""
+    steps = plan({"kvm03": {"edited": {"virtlockd.conf": 1}}})
+    assert [step.action for step in steps] == ["limit", "check"]
+    assert "--max-clients 4096" in steps[0].details[0]
+
+
+def test_guests_that_nothing_protects_are_in_the_plan() -> None:
+    """Though nothing is to be changed on the host; and each host's are counted."""
+    steps = plan({"kvm03": WRONG["young lock daemon"]})
+    assert [step.action for step in steps] == ["guests", "check"]
+    assert steps[0].details == ("kvm03: 1 guest ('virsh list' names them)",)
+
+
+def test_the_plan_says_whom_it_leaves_out(lockcfg: RunLockcfg, tmp_path: Path) -> None:
+    """Hosts nobody saw, snapshots that are none, facts that are old: then not all is done."""
+    hosts: dict[str, dict[str, Any]] = {"kvm01": {}, "kvm02": {"age-hours": 100}}
+    folder = write_fleet(tmp_path / "s", hosts)
+    policy = tmp_path / "fleet.yaml"
+    policy.write_text("groups: {all: {hosts: ['kvm0[1-2]', kvm04]}}\n")
+    (folder / "kvm03.json").write_text("{")
+    options = ("--now", str(NOW), "--policy", policy)
+    result = lockcfg("plan", *options, folder)
+    assert result.returncode == 1
+    for said in ("no plan, for kvm04", "kvm03.json: it is cut off", "the facts of kvm02"):
+        assert said in result.stdout
+    assert "nothing to do on the hosts that are known well enough" in result.stdout
+    report = json.loads(lockcfg("plan", "--json", *options, folder).stdout)
+    assert (report["missing"], report["old"]) == (["kvm04"], ["kvm02"])
+    assert report["unreadable"][0]["source"] == str(folder / "kvm03.json")
+    policy.write_text("groups: {all: {hosts: [kvm01]}}\n")
+    result = lockcfg("plan", *options, folder / "kvm01.json")
+    assert (result.returncode, result.stdout) == (
+        0,
+        "nothing to do: the hosts are what the policy says\n",
+    )
+    (tmp_path / "empty").mkdir()
+    policy.write_text("")
+    assert lockcfg("plan", *options, tmp_path / "empty").returncode == 3
 
 
 def test_a_limit_is_raised_without_a_hold() -> None:
