@@ -19,24 +19,32 @@ _HEAD = """\
 # settings are those of most hosts of a group, and the many may be wrong. Read it, and correct it.
 """
 
+#: The longest name that a group keeps: a policy and YAML have limits for it.
+_LONGEST = 200
+
 
 def proposed_policy(fleet: Fleet) -> str:
     """A policy for the groups of ``fleet``, as YAML."""
     lines = [_HEAD + "groups:"]
     groups = [group for group in fleet.groups if group.name and group.cells]
-    for group in groups:
-        lines += _group(group)
+    for number, group in enumerate(groups, 1):
+        name = _quoted(group.name)
+        lines += _group(group, name if len(name) <= _LONGEST else f"group-{number}")
     if not groups:
         lines[-1] += " {}"
     lines.append(f"max-age-hours: {fleet.max_age // 3600}")
     return "\n".join(lines) + "\n"
 
 
-def _group(group: Group) -> Iterable[str]:
-    yield f"  {_quoted(group.name)}:"
+def _group(group: Group, name: str) -> Iterable[str]:
+    yield f"  {name}:"
     yield "    hosts:"
-    for names in fold(group.hosts):
+    # No host should be called like a range; one that is can be named by a glob.
+    odd = [host for host in group.hosts if "[" in host]
+    for names in fold(host for host in group.hosts if "[" not in host):
         yield f"      - {_quoted(names)}"
+    for host in odd:
+        yield f"      - {_quoted(host.replace('[', '?'))}"
     yield "    settings:"
     for key in LOCKING_KEYS:
         value = _most((cell.facts.settings[key], len(cell.hosts)) for cell in group.cells)
@@ -68,5 +76,8 @@ def _most(values: Iterable[tuple[Any, int]]) -> Any:
 
 
 def _quoted(value: object) -> str:
-    """A value as JSON, which YAML reads too."""
-    return json.dumps(value)
+    """A value as YAML. JSON is YAML too, but for characters that JSON needs two escapes for."""
+    if not isinstance(value, str) or value.isascii():
+        return json.dumps(value)
+    escaped = (json.dumps(c)[1:-1] if ord(c) < 0x10000 else f"\\U{ord(c):08x}" for c in value)
+    return f'"{"".join(escaped)}"'

@@ -19,12 +19,15 @@ from hypothesis import strategies as st
 from benchmarks.made_up_fleet import NOW, snapshot, text_of
 from lockcfg.errors import LockcfgError
 from lockcfg.fleet.collector import render
+from lockcfg.fleet.plan import plan_of
+from lockcfg.fleet.policy import policy_from
+from lockcfg.fleet.propose import proposed_policy
 from lockcfg.fleet.snapshot import MAX_SIZE, SnapshotError
 from lockcfg.fleet.store import Store
 from lockcfg.fleet.survey import Surveyor
 from lockcfg.report.audit import FORMATS, render_audit
-from lockcfg.yamlschema import load_schema, violations
-from tests.fleet.fleets import audited, findings_of, write_fleet
+from lockcfg.yamlschema import load_schema, load_yaml, violations
+from tests.fleet.fleets import audited, findings_of, fleet_of, write_fleet
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -200,6 +203,22 @@ def test_hostile_strings_are_shown_as_what_they_are(hostile: str, format: str) -
         assert violations(json.loads(text), load_schema("audit-output")) == []
     if format == "junit":
         assert "<script" not in text
+
+
+@pytest.mark.parametrize("hostile", [*HOSTILE, "kvm*", "a?", "x" * 250])
+def test_a_first_policy_of_hostile_names_is_a_policy(hostile: str) -> None:
+    """Of these hosts and no others, whatever they are called."""
+    images = {"mount": {"source": f"{hostile}:/{hostile}", "options": [f"addr={hostile}"]}}
+    hosts: dict[str, dict[str, Any]] = {
+        "kvm01": {"host": {"name": hostile}, "images": images},
+        "kvm02": {"images": images, "qemu.conf": ""},
+    }
+    text = proposed_policy(fleet_of(hosts))
+    policy = policy_from(load_yaml(text.encode(), "fleet.yaml"), "fleet.yaml")
+    fleet = fleet_of(hosts, policy)
+    assert fleet.missing == []
+    assert [group.hosts for group in fleet.groups] == [sorted((hostile, "kvm02"))]
+    assert plan_of(fleet)
 
 
 json_values = st.recursive(
