@@ -190,9 +190,12 @@ def _with_progress(work: Callable[[Callable[[int], None] | None], None]) -> None
         return
 
     def show(hosts: int) -> None:
-        sys.stderr.write(f"\r{hosts} hosts")
+        sys.stderr.write(f"\r\x1b[Kreading snapshots: {hosts}")
         sys.stderr.flush()
 
+    # The first number may take a while, as over a slow network.
+    sys.stderr.write("reading snapshots")
+    sys.stderr.flush()
     try:
         work(show)
     finally:

@@ -208,7 +208,7 @@ def _map(domains: Sequence[DomainRow], sets: _HostSets) -> list[dict[str, Any]]:
                 "middle": f"{left + share / 2:.2f}%",
                 "label": label,
                 # What the label stands on where there is a pattern below, in pixels.
-                "plate": 10 * len(label),
+                "plate": 9 * len(label) + 9,
                 # What has no room on a narrow page.
                 "tight": share < 3 * len(label) * _CHARACTER,
             }

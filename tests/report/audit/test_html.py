@@ -157,7 +157,9 @@ class Browser:
             for message in messages
             if message["method"] == "Network.requestWillBeSent"
             # The page that Chromium starts with may still be loading its own parts.
-            and not message["params"]["documentURL"].startswith(("chrome://", "chrome-untrusted://"))
+            and not message["params"]["documentURL"].startswith(
+                ("chrome://", "chrome-untrusted://")
+            )
         ]
 
     def assert_alone(self) -> None:
