@@ -228,6 +228,8 @@ def _write_policy(fleet: Fleet, path: str) -> int:
 
     if os.path.lexists(path):
         raise UsageError(f"{path} is there already", help="a policy is not overwritten")
+    if not os.path.isdir(os.path.dirname(os.path.abspath(path))):
+        raise LockcfgError(f"{path}: there is no such directory")
     save([Write(os.path.abspath(path), None, proposed_policy(fleet).encode(), 0o644)])
     terminal.stdout().line(f"written to {terminal.escape(path)}: read it, and correct it")
     return 0

@@ -143,6 +143,7 @@ class Surveyor:
 
     def snapshot(self, source: str, data: bytes) -> None:
         """One snapshot. Raises :class:`SnapshotError`, and then nothing of it is kept."""
+        source = _told(source)
         common, own = self._read(data)
         host = own["host"]
         try:
@@ -326,17 +327,16 @@ class Surveyor:
             if name in errors:
                 told["error"] = errors[name]
             documents[name] = document_of(name, told)
-        name = HostFiles(path, {}).name or path
+        name = _told(HostFiles(path, {}).name or path)
         if not any(documents[name][0].exists or documents[name][1] for name in FILES):
             return
         profile = self._profile_of(facts_of(documents, NOT_LIVE, {}))
         self._hosts += 1
         cell = self._cell(profile, [], frozenset())
-        self._rows["host"].append((self._hosts, name, "", "", 0, 0, 0, cell, path))
+        self._rows["host"].append((self._hosts, name, "", "", 0, 0, 0, cell, _told(path)))
 
     def _problem(self, source: str, host: str, reason: str) -> None:
-        shown, why = (text.encode("utf-8", "replace").decode() for text in (source, reason))
-        self._rows["problem"].append((shown, host, why))
+        self._rows["problem"].append((_told(source), host, _told(reason)))
 
     def _flush(self) -> None:
         for table, rows in self._rows.items():
@@ -443,6 +443,11 @@ def _cpus() -> int:
     if threading.active_count() > 1:
         return 1
     return min(len(os.sched_getaffinity(0)), _PROCESSES)
+
+
+def _told(text: str) -> str:
+    """A path as text: one whose bytes are not UTF-8 is told all the same."""
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 
 
 def _dumped(value: Any) -> str:

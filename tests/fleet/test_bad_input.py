@@ -344,6 +344,36 @@ def test_a_repository_of_hosts_is_known_by_its_files(tmp_path: Path, lockcfg: Ru
     assert codes["LA407"] == ["kvm01", "kvm02"]
 
 
+def test_files_may_be_called_by_any_bytes(tmp_path: Path, lockcfg: RunLockcfg) -> None:
+    """In a directory, in an archive, of a host's own: they are read, and told of."""
+    import os
+
+    good = text_of("kvm01").encode()
+    folder = os.fsencode(tmp_path)
+    os.mkdir(folder + b"/s")
+    os.mkdir(folder + b"/kvm\xff")
+    for name, data in (
+        (b"/s/kvm01-\xff.json", good),
+        (b"/s/\xfe.json", b"{"),
+        (b"/kvm\xff/qemu.conf", b""),
+    ):
+        with open(folder + name, "wb") as file:
+            file.write(data)
+    with tarfile.open(tmp_path / "s/fleet.tar", "w") as archive:
+        for number, name in enumerate(("a\udcff.json", "b\n\x1b[31m.json", "../../c.json")):
+            member = tarfile.TarInfo(name)
+            data = text_of(f"kvm1{number}").encode()
+            member.size = len(data)
+            archive.addfile(member, io.BytesIO(data))
+    result = lockcfg("audit", "--json", "--now", str(NOW), tmp_path)
+    assert result.stderr == ""
+    report = json.loads(result.stdout)
+    assert report["summary"]["hosts"] == 5
+    assert report["unreadable"][0]["source"].endswith("\\udcfe.json")
+    text = lockcfg("audit", "--now", str(NOW), tmp_path)
+    assert (text.returncode, text.stderr) == (1, "")
+
+
 @pytest.mark.parametrize(
     ("arguments", "status"),
     [
