@@ -92,10 +92,14 @@ class _Change:
         ]
 
     @property
+    def is_stale(self) -> bool:
+        """Whether libvirt's daemon has in force what nobody knows, as its files are newer."""
+        return any(reader != "virtlockd" for _, reader in self.cell.about("stale"))
+
+    @property
     def restarts(self) -> bool:
         """Whether libvirt's daemon has to read its files again."""
-        stale = any(reader != "virtlockd" for _, reader in self.cell.about("stale"))
-        return stale or any(key != "max_clients" for key in self.settings)
+        return self.is_stale or any(key != "max_clients" for key in self.settings)
 
     @property
     def starts(self) -> bool:
@@ -125,8 +129,8 @@ class _Change:
     @property
     def is_needed(self) -> bool:
         """Whether anything is to be done."""
-        late = bool(self.cell.about("late"))
-        return bool(self.settings) or self.moves or self.starts or self.limits or late
+        unprotected = self.cell.about("late") or self.cell.facts.refused
+        return bool(self.settings or unprotected) or self.moves or self.starts or self.limits
 
 
 def _steps(group: Group) -> Iterator[Step]:
@@ -268,6 +272,11 @@ def _writes(name: str, changes: Sequence[_Change]) -> Iterator[Step]:
 def _mixed(group: Group, changes: Sequence[_Change]) -> list[str]:
     """Why hosts that are done and hosts that are not do not exclude each other."""
     found: list[str] = []
+    stale = count_of([change.cell for change in changes if change.is_stale])
+    if stale:
+        found.append(
+            f"{stale} of them now: as files say that were changed since, nobody knows what"
+        )
     kinds = set(group.kinds)
     if any(change.packages for change in changes):
         kinds |= {"lvm", "scsi"}  # what else seems to be a device without a name may be one

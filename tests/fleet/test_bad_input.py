@@ -352,16 +352,16 @@ def test_files_may_be_called_by_any_bytes(tmp_path: Path, lockcfg: RunLockcfg) -
     folder = os.fsencode(tmp_path)
     os.mkdir(folder + b"/s")
     os.mkdir(folder + b"/kvm\xff")
-    for name, data in (
+    for name, content in (
         (b"/s/kvm01-\xff.json", good),
         (b"/s/\xfe.json", b"{"),
         (b"/kvm\xff/qemu.conf", b""),
     ):
         with open(folder + name, "wb") as file:
-            file.write(data)
+            file.write(content)
     with tarfile.open(tmp_path / "s/fleet.tar", "w") as archive:
-        for number, name in enumerate(("a\udcff.json", "b\n\x1b[31m.json", "../../c.json")):
-            member = tarfile.TarInfo(name)
+        for number, called in enumerate(("a\udcff.json", "b\n\x1b[31m.json", "../../c.json")):
+            member = tarfile.TarInfo(called)
             data = text_of(f"kvm1{number}").encode()
             member.size = len(data)
             archive.addfile(member, io.BytesIO(data))

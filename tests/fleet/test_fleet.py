@@ -579,6 +579,17 @@ def test_a_lock_daemon_that_does_not_know_its_limit_is_told() -> None:
     assert "--max-clients 4096" in steps[0].details[0]
 
 
+def test_a_host_whose_files_are_newer_than_its_daemon_is_restarted_while_no_guest_may_start() -> (
+    None
+):
+    """Where it locks until then nobody knows."""
+    steps = plan({"kvm03": WRONG["edited later"]})
+    assert [step.action for step in steps] == ["hold", "restart", "guests", "release", "check"]
+    assert steps[0].details == (
+        "1 of them now: as files say that were changed since, nobody knows what",
+    )
+
+
 def test_guests_that_nothing_protects_are_in_the_plan() -> None:
     """Though nothing is to be changed on the host; and each host's are counted."""
     steps = plan({"kvm03": WRONG["young lock daemon"]})
