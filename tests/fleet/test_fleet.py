@@ -354,6 +354,26 @@ def test_what_a_user_may_not_is_not_what_root_may_not() -> None:
     assert "LA407" in codes[1]
 
 
+@pytest.mark.parametrize(
+    ("kind", "code"),
+    [
+        ("recover_lost_locks", "LA206"),
+        ("NFSv3", "LA207"),
+        ("nolock", "LA308"),
+        ("MooseFS", "LA210"),
+    ],
+)
+def test_images_that_are_locked_themselves_are_on_what_carries_their_locks(
+    kind: str, code: str
+) -> None:
+    """What is said of the mounts of lockspaces is said of those of images then, and only then."""
+    images = {"images": WRONG[kind]["lockspace"]}
+    direct = {"qemu-lockd.conf": "", "spaces": [], **images}
+    (finding,) = findings_of(audited({"kvm01": direct}), code)
+    assert finding.message.startswith("images in /srv/images are locked themselves")
+    assert not findings_of(audited({"kvm01": images}), code)
+
+
 def test_images_are_not_locked_where_a_lock_keeps_nobody_out() -> None:
     """Where they are locked themselves, what a scratch lock did beside them counts."""
     images = {"images": {"probe": {"outcome": "grants"}}}

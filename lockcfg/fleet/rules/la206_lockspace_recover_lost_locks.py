@@ -2,7 +2,8 @@
 
 ## What it does
 
-Reports lockspaces on NFS mounted with `recover_lost_locks`.
+Reports lockspaces on NFS mounted with `recover_lost_locks`, and images there that are locked
+themselves.
 
 ## Why is this bad
 
@@ -32,7 +33,7 @@ None: mount it without that option.
 from __future__ import annotations
 
 from lockcfg.fleet.rules.observation import Observation
-from lockcfg.fleet.rules.spaces import each_space
+from lockcfg.fleet.rules.spaces import direct_images, each_space
 from lockcfg.rules.rule import Rule
 
 TYPE_CHECKING = False
@@ -51,5 +52,13 @@ def check(cell: Cell) -> Iterator[Observation]:
             yield Observation(
                 f"{space.setting}: {space.path} is mounted with recover_lost_locks: a lock that was"
                 " lost, and granted to another host, is taken again",
+                help="mount it without that option",
+            )
+    for storage in direct_images(cell):
+        if "recover_lost_locks" in storage.options:
+            yield Observation(
+                f"images in {storage.path} are locked themselves, on a mount with"
+                " recover_lost_locks: a lock that was lost, and granted to another host, is taken"
+                " again",
                 help="mount it without that option",
             )

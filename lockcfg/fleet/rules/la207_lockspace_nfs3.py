@@ -2,7 +2,7 @@
 
 ## What it does
 
-Reports lockspaces on NFSv3.
+Reports lockspaces on NFSv3, and images there that are locked themselves.
 
 ## Why is this bad
 
@@ -32,7 +32,7 @@ None: mount it with NFSv4, on all hosts.
 from __future__ import annotations
 
 from lockcfg.fleet.rules.observation import Observation
-from lockcfg.fleet.rules.spaces import each_space
+from lockcfg.fleet.rules.spaces import direct_images, each_space
 from lockcfg.rules.rule import Rule
 
 TYPE_CHECKING = False
@@ -50,5 +50,12 @@ def check(cell: Cell) -> Iterator[Observation]:
         if space.type == "nfs" and space.place.carries == "yes":
             yield Observation(
                 f"{space.setting}: {space.path} is on NFSv3: the locks of a host that crashed stay",
+                help="mount it with NFSv4",
+            )
+    for storage in direct_images(cell):
+        if storage.type == "nfs" and storage.place.carries == "yes":
+            yield Observation(
+                f"images in {storage.path} are locked themselves, on NFSv3: the locks of a"
+                " host that crashed stay",
                 help="mount it with NFSv4",
             )

@@ -34,7 +34,7 @@ None: try it with two hosts, or use NFSv4, GlusterFS or CephFS.
 from __future__ import annotations
 
 from lockcfg.fleet.rules.observation import Observation
-from lockcfg.fleet.rules.spaces import each_space
+from lockcfg.fleet.rules.spaces import direct_images, each_space
 from lockcfg.rules.rule import Rule
 
 TYPE_CHECKING = False
@@ -59,10 +59,8 @@ def check(cell: Cell) -> Iterator[Observation]:
                 help=_TRY if space.type else _LOOK,
                 unknown=True,
             )
-    direct = {use.storage for use in cell.uses if use.rule == "direct" and use.kind == "image"}
-    for storage in cell.facts.storages:
-        uncertain = storage.place.carries == "unknown" and storage.state == "there"
-        if storage.path in direct and uncertain:
+    for storage in direct_images(cell):
+        if storage.place.carries == "unknown" and storage.state == "there":
             yield Observation(
                 f"images in {storage.path} are locked themselves, on {storage.place.why}: whether"
                 " other hosts see the locks is not known",

@@ -32,7 +32,7 @@ None: something is wrong with the file system.
 from __future__ import annotations
 
 from lockcfg.fleet.rules.observation import Observation
-from lockcfg.fleet.rules.spaces import DENIED, each_space
+from lockcfg.fleet.rules.spaces import DENIED, direct_images, each_space
 from lockcfg.rules.rule import Rule
 
 TYPE_CHECKING = False
@@ -55,9 +55,8 @@ def check(cell: Cell) -> Iterator[Observation]:
         else:
             continue
         yield Observation(f"{space.setting}: {space.path}: {message}")
-    direct = {use.storage for use in cell.uses if use.rule == "direct" and use.kind == "image"}
-    for storage in cell.facts.storages:
-        if storage.path in direct and storage.probe == "grants":
+    for storage in direct_images(cell):
+        if storage.probe == "grants":
             yield Observation(
                 f"images in {storage.path} are locked themselves: a lock there kept nobody out,"
                 " not even on the same host"

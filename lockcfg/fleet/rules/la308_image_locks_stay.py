@@ -33,6 +33,7 @@ None: mount it without that option, or lock in a lockspace directory.
 from __future__ import annotations
 
 from lockcfg.fleet.rules.observation import Observation
+from lockcfg.fleet.rules.spaces import direct_images
 from lockcfg.rules.rule import Rule
 
 TYPE_CHECKING = False
@@ -46,9 +47,8 @@ RULE = Rule("LA308", "image-locks-stay", "error", scope="alike")
 
 def check(cell: Cell) -> Iterator[Observation]:
     """See the manual above."""
-    direct = {use.storage for use in cell.uses if use.rule == "direct" and use.kind == "image"}
-    for storage in cell.facts.storages:
-        if storage.path in direct and storage.place.carries == "no" and not storage.place.local:
+    for storage in direct_images(cell):
+        if storage.place.carries == "no" and not storage.place.local:
             yield Observation(
                 f"images in {storage.path} are locked themselves, on {storage.place.why}",
                 help="mount it without that option, or set file_lockspace_dir",

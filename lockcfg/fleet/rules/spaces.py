@@ -42,6 +42,15 @@ def each_space(cell: Cell) -> Iterator[Directory]:
             yield space
 
 
+def direct_images(cell: Cell) -> Iterator[Directory]:
+    """The directories of images that are locked themselves, so that what carries the locks is the
+    file system they are on."""
+    direct = {use.storage for use in cell.uses if use.rule == "direct" and use.kind == "image"}
+    for storage in cell.facts.storages:
+        if storage.path in direct:
+            yield storage
+
+
 def places_by_setting(
     group: Group, twofold: frozenset[tuple[str, str]] = frozenset()
 ) -> Iterator[tuple[str, dict[str, dict[str, list[str]]]]]:
