@@ -9,7 +9,7 @@ from __future__ import annotations
 from itertools import groupby
 from operator import itemgetter
 
-from lockcfg.fleet.domains import exclusion, lock_of
+from lockcfg.fleet.domains import Exclusion, exclusion, lock_of
 from lockcfg.fleet.result import DiskRow, DiskUse
 from lockcfg.fleet.uses import Use, disk_of
 from lockcfg.frozen import Frozen
@@ -151,7 +151,9 @@ def _judged(name: str, users: Sequence[_User]) -> DiskRow:
         for other in compared[number + 1 :]:
             if one.way.use.shareable and other.way.use.shareable:
                 continue  # it is meant to be written by both
-            found = exclusion(one.answer.lock, other.answer.lock, one_daemon=one.host == other.host)
+            found = _by_leases(one, other) or exclusion(
+                one.answer.lock, other.answer.lock, one_daemon=one.host == other.host
+            )
             # Two that run now are worse than two that could.
             badness = _BADNESS[found.verdict] * 2 + (one.running and other.running)
             if badness > rank:
@@ -178,6 +180,16 @@ def _judged(name: str, users: Sequence[_User]) -> DiskRow:
         cause=_cause(one, other),
         written=written,
     )
+
+
+def _by_leases(one: _User, other: _User) -> Exclusion | None:
+    """The answer for two hosts that lock no disks, and start no guest without a lease: which of
+    their leases are for which disk, nothing but their owner's habit says."""
+    for user in (one, other):
+        locking = user.way.locking
+        if locking.manager != "lockd" or locking.auto or not locking.require:
+            return None
+    return Exclusion("unknown", "the guests' leases alone keep them apart, if they are the same")
 
 
 _BADNESS: Final = {"yes": 0, "unknown": 1, "no": 2}

@@ -246,6 +246,26 @@ def test_a_policy_whose_names_are_misspelt_makes_nothing_safe() -> None:
     assert findings_of(result, "LA403")[0].group == "hall"
 
 
+def test_hosts_that_leave_it_to_leases_are_judged_by_these() -> None:
+    """Disks are not locked, and no guest starts without a lease: which is for which disk, nobody
+    knows. One host that locks its disks does not exclude the others."""
+    lease = {"lockspace": "a", "key": "db", "target": "/leases"}
+    guest = {"name": "db", "disks": ["/srv/images/db"], "leases": [lease], "running": False}
+    nfs = {"point": "/leases", "root": "/", "type": "nfs4", "source": "nfs1:/leases"}
+    mount = {**nfs, "options": ["addr=10.0.0.5", "lookupcache=none", "rw"]}
+    leased = {
+        "qemu-lockd.conf": "auto_disk_leases = 0\n",
+        "directories": [{"path": "/leases/a", "holds": ["leases"], "mount": mount}],
+        "guests": [guest],
+    }
+    result = audited({"kvm01": leased, "kvm02": leased})
+    assert {finding.code for finding in result.findings} == {"LA309", "LA504"}
+    assert [row.reach for row in result.domains if row.kind == "lease"] == ["yes"]
+    assert result.verdict.level == "unknown"
+    codes = {f.code for f in audited({"kvm01": leased, "kvm02": {"guests": [guest]}}).findings}
+    assert {"LA301", "LA302"} <= codes
+
+
 @pytest.mark.parametrize("name", ["hall", "nfs://10.0.0.5:/vm"])
 def test_a_host_outside_the_policy_that_shares_storage_is_told(name: str) -> None:
     """It is unknown, whatever the group of the others is called."""

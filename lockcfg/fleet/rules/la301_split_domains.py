@@ -3,7 +3,8 @@
 ## What it does
 
 Sorts the hosts that share storage into lock domains, for each kind of disk that their guests have,
-and reports where that makes more than one, or one in which each host is alone.
+and reports where that makes more than one, or one in which each host is alone. Where all hosts
+leave it to leases (`auto_disk_leases = 0`, and no guest starts without one), the leases count.
 
 ## Why is this bad
 
@@ -53,6 +54,8 @@ def check(fleet: Fleet) -> Iterator[Observation]:
             continue
         for kind in group.kinds:
             domains = group.domains(kind, fleet.twofold)
+            if all(domain.mode == "lease" for domain, _ in domains) and kind != "lease":
+                continue  # leases alone are to keep guests apart: they are a kind of their own
             split = len(domains) > 1 or any(domain.reach == "no" for domain, _ in domains)
             if not split:
                 continue
