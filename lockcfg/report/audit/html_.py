@@ -34,6 +34,9 @@ _STORAGES: Final = 6
 #: The longest list of hosts that is shown without being asked for.
 _LONGEST: Final = 48
 
+#: And the longest that is printed; who wants more of it has the page.
+_PRINTED: Final = 600
+
 #: The least width of a domain on the map, in per cent, so that a single host can be seen.
 _LEAST: Final = 3
 
@@ -133,6 +136,7 @@ def _hosts(hosts: Sequence[str], sets: _HostSets) -> dict[str, Any]:
         "count": len(hosts),
         "all": _breakable(folded),
         "short": _breakable(short),
+        "many": len(folded) > _PRINTED,
         "set": sets.number(hosts),
     }
 
@@ -210,7 +214,7 @@ def _map(domains: Sequence[DomainRow], sets: _HostSets) -> list[dict[str, Any]]:
                 # What the label stands on where there is a pattern below, in pixels.
                 "plate": 9 * len(label) + 9,
                 # What has no room on a narrow page.
-                "tight": share < 3 * len(label) * _CHARACTER,
+                "tight": share < 1.6 * len(label) * _CHARACTER,
             }
         )
         left += share

@@ -345,6 +345,18 @@ def test_print_shows_all_and_no_controls(browser: Browser) -> None:
     assert base64.b64decode(printed).startswith(b"%PDF")
 
 
+def test_paper_is_not_filled_with_names(browser: Browser) -> None:
+    """Names that would fill pages are folded as on the screen, all others are printed whole."""
+    few, many = [f"kvm{n * 7:04}" for n in range(20)], [f"vm{n * 2:05}" for n in range(2500)]
+    rows = [ProfileRow("hall", {"lock_manager": "lockd"}, hosts) for hosts in (few, many)]
+    browser.open(audit_result(hosts=few + many, profiles=rows))
+    browser.emulate("print", "light")
+    text = browser.driver.execute_script("return document.getElementById('matrix').innerText")
+    assert "0133]" in text.replace("\u200b", "")
+    assert "04998" not in text
+    assert "2500" in text
+
+
 def test_five_thousand_hosts(browser: Browser) -> None:
     """Open, folded, and searched at once."""
     browser.open(large())
