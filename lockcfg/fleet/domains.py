@@ -302,5 +302,8 @@ def _of_place(
 ) -> Domain:
     key = place.shown
     if (place.system, place.path) in twofold:
+        if place.inode is None:
+            key += " (nobody knows which of several)"
+            return Domain(kind, mode, key, "unknown", f"{words} {key}, on {place.why}")
         key += f" (inode {place.inode})"
     return Domain(kind, mode, key, place.carries, f"{words} {key}, on {place.why}")

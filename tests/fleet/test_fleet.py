@@ -301,6 +301,20 @@ def test_a_link_to_a_device_is_that_device() -> None:
     assert result.verdict.level == "unsafe"
 
 
+def test_a_lockspace_that_is_not_there_is_none_of_two_of_one_name() -> None:
+    """Nobody can tell which of them it would be."""
+    other = WRONG["another server of that address"]
+    hosts = {"kvm01": {}, "kvm02": {}, "kvm03": other, "kvm04": WRONG["missing lockspace"]}
+    result = audited(hosts)
+    reaches = {row.hosts: (row.reach, row.apart) for row in result.domains}
+    assert reaches == {
+        ("kvm01", "kvm02"): ("yes", False),
+        ("kvm03",): ("yes", True),
+        ("kvm04",): ("unknown", False),
+    }
+    assert "kvm04" not in {host for f in findings_of(result, "LA204") for host in f.hosts}
+
+
 # What nobody knows
 
 

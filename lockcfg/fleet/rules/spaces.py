@@ -65,6 +65,8 @@ def places_by_setting(
                 continue
             key = place.shown
             if (place.system, place.path) in twofold:
+                if place.inode is None:
+                    continue
                 key += f" (inode {place.inode})"
             by_path = found.setdefault(space.setting, {})
             by_path.setdefault(space.path, {}).setdefault(key, []).extend(cell.hosts)
