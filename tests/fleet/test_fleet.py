@@ -29,9 +29,30 @@ if TYPE_CHECKING:
     from lockcfg.fleet.plan import Step
     from tests.conftest import RunLockcfg
 
+#: What the kernel calls the volume of :func:`lun`.
+DM = f"LVM-{'v' * 32}abc1"
+
+
+def lun(*, running: bool, **more: Any) -> dict[str, Any]:
+    """A host whose guest has a volume, and no other disk that another host could have."""
+    disk = {"path": "/dev/san/db", "lvm_uuid": "abc-1", **more}
+    return {
+        "images": {"mount": None},
+        "guests": [{"name": "db", "running": running, "disks": [disk]}],
+    }
+
+
+#: Hosts that share file systems, block devices, or both.
+SHARING: list[dict[str, Any]] = [
+    lun(running=False),
+    lun(running=False, lvm_uuid="", dm_uuid=DM),
+    lun(running=True, lvm_uuid="abc-2"),
+    {"guests": [*lun(running=True)["guests"], *lun(running=False, lvm_uuid="abc-2")["guests"]]},
+]
+
 fleets = st.dictionaries(
     st.from_regex(r"\Akvm[0-9]{1,3}\Z"),
-    st.sampled_from([{}, {}, *WRONG.values()]),
+    st.sampled_from([{}, {}, *SHARING, *SHARING, *WRONG.values()]),
     min_size=1,
     max_size=8,
 )
@@ -173,15 +194,6 @@ def test_the_demonstration_shows_three_wrong_hosts() -> None:
 # Who shares storage
 
 
-def lun(*, running: bool, **more: Any) -> dict[str, Any]:
-    """A host whose guest has a volume, and no other disk that another host could have."""
-    disk = {"path": "/dev/san/db", "lvm_uuid": "abc-1", **more}
-    return {
-        "images": {"mount": None},
-        "guests": [{"name": "db", "running": running, "disks": [disk]}],
-    }
-
-
 def test_hosts_with_one_block_device_are_a_group() -> None:
     """The audit says that it was inferred, and from what; whoever has no such device is in none."""
     hosts = {
@@ -201,9 +213,6 @@ def test_hosts_with_one_block_device_are_a_group() -> None:
     assert "block devices" in finding.message
     assert "kvm03" in findings_of(result, "LA204")[0].hosts, "compared as a group is"
     assert {row.hosts for row in result.domains if row.apart} == {("kvm03",)}
-
-
-DM = f"LVM-{'v' * 32}abc1"
 
 
 def test_scsi_volumes_make_a_group_too_and_join_those_of_file_systems() -> None:
