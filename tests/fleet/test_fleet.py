@@ -291,7 +291,11 @@ def test_of_two_domains_as_large_none_is_the_right_one() -> None:
     far = WRONG["another export"]
     result = audited({"kvm01": {}, "kvm02": {}, "kvm03": far, "kvm04": far})
     assert [row.apart for row in result.domains] == [True, True]
-    assert findings_of(result, "LA301")[0].hosts == ("kvm01", "kvm02", "kvm03", "kvm04")
+    for code in ("LA204", "LA301"):
+        assert findings_of(result, code)[0].hosts == ("kvm01", "kvm02", "kvm03", "kvm04")
+    other = WRONG["another directory"]
+    differing = audited({"kvm01": {}, "kvm02": other})
+    assert findings_of(differing, "LA203")[0].hosts == ("kvm01", "kvm02")
     result = audited({"kvm01": {}, "kvm02": {}, "kvm03": far})
     assert [row.hosts for row in result.domains if row.apart] == [("kvm03",)]
 

@@ -35,7 +35,7 @@ None: propagate one configuration, in the order of `lockcfg plan`.
 from __future__ import annotations
 
 from lockcfg.fleet.rules.observation import Observation
-from lockcfg.fleet.rules.spaces import places_by_setting
+from lockcfg.fleet.rules.spaces import minority, places_by_setting
 from lockcfg.rules.rule import Rule
 
 TYPE_CHECKING = False
@@ -59,16 +59,14 @@ def check(fleet: Fleet) -> Iterator[Observation]:
                 f" {min(min(hosts) for hosts in places.values())}"
                 for path, places in by_path.items()
             ]
-            first = next(iter(by_path))
             yield Observation(
                 f"{setting} differs among hosts that share storage: their locks do not meet",
-                hosts=[
-                    host
-                    for path, places in by_path.items()
-                    if path != first
-                    for hosts in places.values()
-                    for host in hosts
-                ],
+                hosts=minority(
+                    [
+                        [host for hosts in places.values() for host in hosts]
+                        for places in by_path.values()
+                    ]
+                ),
                 group=group.name,
                 reasons=reasons,
                 help="decide for one of them; 'lockcfg plan' has the order of changes",

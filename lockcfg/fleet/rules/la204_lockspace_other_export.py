@@ -34,7 +34,7 @@ None: mount the same export on all hosts.
 from __future__ import annotations
 
 from lockcfg.fleet.rules.observation import Observation
-from lockcfg.fleet.rules.spaces import places_by_setting
+from lockcfg.fleet.rules.spaces import minority, places_by_setting
 from lockcfg.rules.rule import Rule
 
 TYPE_CHECKING = False
@@ -57,10 +57,9 @@ def check(fleet: Fleet) -> Iterator[Observation]:
                     f"{key}: {len(hosts)} of them, such as {min(hosts)}"
                     for key, hosts in places.items()
                 ]
-                largest = next(iter(places))
                 yield Observation(
                     f"{setting}: {path} is not the same directory on all hosts that share storage",
-                    hosts=[h for key, hosts in places.items() if key != largest for h in hosts],
+                    hosts=minority(list(places.values())),
                     group=group.name,
                     reasons=reasons,
                     help="mount the same export on all hosts; the majority need not be right",

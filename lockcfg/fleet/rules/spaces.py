@@ -6,7 +6,7 @@ from lockcfg.fleet.facts import NOT_ROOT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from typing import Final
 
     from lockcfg.fleet.facts import Directory
@@ -84,3 +84,10 @@ def places_by_setting(
                 )
             ),
         )
+
+
+def minority(ordered: Sequence[Sequence[str]]) -> list[str]:
+    """The hosts that are unlike most, given those that are alike, the most first; all of them where
+    there are as many of another kind: the majority is a hint, and then there is none."""
+    tie = len(ordered) > 1 and len(ordered[0]) == len(ordered[1])
+    return [host for hosts in ordered[0 if tie else 1 :] for host in hosts]
