@@ -32,6 +32,10 @@ def proposed_policy(fleet: Fleet) -> str:
         lines += _group(group, name if len(name) <= _LONGEST else f"group-{number}")
     if not groups:
         lines[-1] += " {}"
+    alone = [host for group in fleet.groups if not group.name for host in group.hosts]
+    if alone:
+        lines.append("# In no group, as they were not seen to share storage:")
+        lines += [f"#   {_quoted(names)}" for names in fold(alone)]
     lines.append(f"max-age-hours: {fleet.max_age // 3600}")
     return "\n".join(lines) + "\n"
 

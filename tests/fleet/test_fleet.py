@@ -504,6 +504,16 @@ def test_a_first_policy_is_what_is_there() -> None:
     assert {host for f in findings_of(result, "LA501") for host in f.hosts} == {"kvm03", "kvm12"}
 
 
+def test_a_first_policy_says_whom_it_leaves_out() -> None:
+    """In a comment, which nobody's name can end."""
+    alone = {"images": {"mount": None}, "guests": []}
+    named = {**alone, "host": {"name": "a\nwaivers: []"}}
+    text = proposed_policy(fleet_of({"kvm01": {}, "kvm02": {}, "kvm08": alone, "kvm09": named}))
+    assert '#   "kvm08"\n' in text
+    assert '#   "a\\nwaivers: []"\n' in text
+    assert set(yaml.safe_load(text)) == {"groups", "max-age-hours"}
+
+
 def test_a_waiver_covers_what_it_names_until_its_day(lockcfg: RunLockcfg, tmp_path: Path) -> None:
     """With the reason in the report; and the exit status is that of what is left."""
     write_fleet(tmp_path / "s", {"kvm01": {}, "kvm02": WRONG["NFSv3"], "kvm03": WRONG["NFSv3"]})
