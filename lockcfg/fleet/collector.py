@@ -288,22 +288,14 @@ class Collector:
                     self.incomplete.append(f"{path}: nobody could be asked for its name")
                     continue
                 try:
-                    process = subprocess.Popen(
-                        command,
-                        stdin=subprocess.DEVNULL,
-                        stdout=subprocess.PIPE,
-                        stderr=subprocess.DEVNULL,
-                        env=dict(os.environ, LC_ALL="C"),
-                    )
+                    process = _start(command)
                 except OSError as error:
                     self.incomplete.append(f"{command[0]}: {_reason(error)}")
                     continue
                 asked.append((path, key, process))
             for path, key, process in asked:
-                try:
-                    output = process.communicate(timeout=max(0.1, end - time.monotonic()))[0]
-                except subprocess.TimeoutExpired:
-                    _abandon(process)
+                output = _output(process, end - time.monotonic())
+                if output is None:
                     silent.add(key)
                     self.incomplete.append(f"{path}: no answer when asked for its name")
                     continue
@@ -690,15 +682,8 @@ def _versions() -> Json:
             if path is None:
                 continue
             try:
-                output = subprocess.run(
-                    [path, "--version"],
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.PIPE,
-                    stderr=subprocess.DEVNULL,
-                    timeout=PATIENCE,
-                    check=False,
-                ).stdout
-            except (OSError, subprocess.TimeoutExpired):
+                output = _output(_start([path, "--version"]), PATIENCE) or b""
+            except OSError:
                 continue
             match = re.search(r"\d+\.\d+(\.\d+)?", output.decode("utf-8", "replace"))
             if match:
@@ -731,13 +716,29 @@ def _reason(error: OSError) -> str:
     return error.strerror or str(error)
 
 
-def _abandon(process: Any) -> None:
-    """Kill a program that hangs, and wait for nothing: neither for what it left behind to close
-    its output, nor for itself where it hangs in the kernel."""
-    process.kill()
-    process.stdout.close()
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(timeout=0.1)
+def _start(command: List[str]) -> Any:
+    """The process of a program whose output is wanted."""
+    return subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=dict(os.environ, LC_ALL="C"),
+    )
+
+
+def _output(process: Any, patience: float) -> Optional[bytes]:
+    """What a program prints; None for one that hangs. That is killed and waited for no more: not
+    for what it left behind to close its output, nor for itself where it hangs in the kernel."""
+    try:
+        output: bytes = process.communicate(timeout=max(0.1, patience))[0]
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.stdout.close()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=0.1)
+        return None
+    return output
 
 
 def _reap(pid: int) -> None:
