@@ -65,6 +65,9 @@ def write(result: AuditResult, stream: TextIO) -> None:
         keep_trailing_newline=True,
     )
     sets = _HostSets()
+    domains = {
+        name: list(rows) for name, rows in groupby(result.domains, key=lambda row: row.group)
+    }
     style, script = _text("page.css"), _text("page.js")
     page = environment.get_template("page.html.jinja").render(
         result=result,
@@ -75,7 +78,10 @@ def write(result: AuditResult, stream: TextIO) -> None:
         policy=_content_policy(style, script),
         counts=_counts(result),
         signs=_SIGNS,
-        groups=[_group(group, result, sets) for group in _worst_first(result.groups)],
+        groups=[
+            _group(group, domains.get(group.name, []), sets)
+            for group in _worst_first(result.groups)
+        ],
         columns=_columns(result),
         profiles=_profiles(result, sets),
         findings=[
@@ -167,9 +173,8 @@ def _worst_first(groups: Iterable[GroupRow]) -> list[GroupRow]:
     return sorted(groups, key=lambda group: (_RANKS[group.worst], group.name))
 
 
-def _group(group: GroupRow, result: AuditResult, sets: _HostSets) -> dict[str, Any]:
+def _group(group: GroupRow, rows: Sequence[DomainRow], sets: _HostSets) -> dict[str, Any]:
     """A group, and for each kind of disk its domains."""
-    rows = [row for row in result.domains if row.group == group.name]
     named = group.inferred and group.storages != (group.name,)
     return {
         "said": group,
