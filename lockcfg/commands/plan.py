@@ -56,7 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
             store, now=now_of(arguments), policy=policy, max_age=max_age_of(arguments)
         )
         check_found(fleet, arguments)
-        steps = plan_of(fleet)
+        steps = plan_of(fleet, store.running_guests())
     left_out = LeftOut(fleet.missing, sorted({*fleet.old, *fleet.ahead}), fleet.problems)
     if arguments.json:
         write_json(steps, left_out)

@@ -10,7 +10,7 @@ from lockcfg.fleet.domains import KINDS, domain_of
 from lockcfg.fleet.facts import facts_from
 from lockcfg.fleet.policy import MAX_AGE_HOURS
 from lockcfg.fleet.result import Problem
-from lockcfg.fleet.sharing import Sharing, is_device
+from lockcfg.fleet.sharing import Sharing
 from lockcfg.fleet.uses import Use
 
 TYPE_CHECKING = False
@@ -273,12 +273,8 @@ def _shared_disks(
 ) -> tuple[set[int], dict[str, dict[int, Facts]]]:
     """The hosts that may have a disk in common with others, by their ids; and those of them
     that count and have a block device in common, by its name, with their facts."""
-    shared: set[int] = set()
-    found: dict[str, set[int]] = {}
-    for row in store.shared_disks():
-        shared.add(row[1])
-        if is_device(row[3]):
-            found.setdefault(row[3], set()).add(row[1])
+    shared = store.hosts_of_shared_disks()
+    found = store.hosts_of_shared_devices()
     if not found:
         return shared, {}
     users = set().union(*found.values())

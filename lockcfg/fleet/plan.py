@@ -18,13 +18,15 @@ from lockcfg.frozen import Frozen
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from typing import Final
 
     from lockcfg.conf.document import Value
     from lockcfg.fleet.domains import Kind
     from lockcfg.fleet.facts import Facts
     from lockcfg.fleet.fleet import Cell, Fleet, Group
+
+    Guests = Mapping[str, Sequence[str]]
 
 #: The settings that name lockspaces.
 _SPACES: Final = ("file_lockspace_dir", "lvm_lockspace_dir", "scsi_lockspace_dir")
@@ -56,9 +58,10 @@ class Step(Frozen):
         self.gap: Final = gap
 
 
-def plan_of(fleet: Fleet) -> list[Step]:
-    """The steps for each group of the policy, in order; none where nothing is to be done."""
-    return [step for group in fleet.groups if group.policy for step in _steps(group)]
+def plan_of(fleet: Fleet, guests: Guests) -> list[Step]:
+    """The steps for each group of the policy, in order; none where nothing is to be done.
+    ``guests`` are the names of those that run, by host."""
+    return [step for group in fleet.groups if group.policy for step in _steps(group, guests)]
 
 
 class _Change:
@@ -133,7 +136,7 @@ class _Change:
         return bool(self.settings or unprotected) or self.moves or self.starts or self.limits
 
 
-def _steps(group: Group) -> Iterator[Step]:
+def _steps(group: Group, guests: Guests) -> Iterator[Step]:
     name = group.name
     changes = [_Change(cell, group) for cell in group.cells]
     if not any(each.is_needed for each in changes):
@@ -152,12 +155,12 @@ def _steps(group: Group) -> Iterator[Step]:
             details=mixed,
         )
     remounting = [change for change in changes if change.remounts]
-    yield from _empty(name, remounting)
+    yield from _empty(name, remounting, guests)
     yield from _mounts(name, remounting, gap=bool(mixed))
     yield from _installs(name, changes, gap=bool(mixed))
     yield from _restarts(name, changes, gap=bool(mixed))
     yield from _limits(name, changes)
-    yield from _guests(name, changes)
+    yield from _guests(name, changes, guests)
     if mixed:
         yield Step(
             name,
@@ -181,7 +184,7 @@ def _mend(group: Group) -> Iterator[Step]:
         )
 
 
-def _empty(name: str, changes: Sequence[_Change]) -> Iterator[Step]:
+def _empty(name: str, changes: Sequence[_Change], guests: Guests) -> Iterator[Step]:
     """A lock daemon removes a lock's file by its path when it lets go: if something else is
     mounted there by then, it is the file of the host that the guest was moved to."""
     running = _running(changes)
@@ -189,29 +192,26 @@ def _empty(name: str, changes: Sequence[_Change]) -> Iterator[Step]:
         yield Step(
             name,
             "empty",
-            sorted(host for host, _ in running),
+            running,
             "stop the guests that run there, or move them away, before anything else is mounted"
             " where their locks are: their lock daemon would remove the lock files of other hosts"
             " when it lets go",
-            details=_counted(running),
+            details=_named(running, guests),
         )
 
 
-def _running(changes: Sequence[_Change]) -> list[tuple[str, int]]:
-    """The hosts on which guests run, with how many."""
+def _running(changes: Sequence[_Change]) -> list[str]:
+    """The hosts on which guests run."""
     return sorted(
-        (host, guests)
+        host
         for change in changes
-        for host, guests in zip(change.cell.hosts, change.cell.running, strict=True)
-        if guests
+        for host, running in zip(change.cell.hosts, change.cell.running, strict=True)
+        if running
     )
 
 
-def _counted(running: Sequence[tuple[str, int]]) -> list[str]:
-    return [
-        f"{host}: {guests} guest{'' if guests == 1 else 's'} ('virsh list' names them)"
-        for host, guests in running
-    ]
+def _named(hosts: Sequence[str], guests: Guests) -> list[str]:
+    return [f"{host}: {', '.join(sorted(guests[host]))}" for host in hosts]
 
 
 def _mounts(name: str, changes: Sequence[_Change], *, gap: bool = False) -> Iterator[Step]:
@@ -396,7 +396,7 @@ def _limits(name: str, changes: Sequence[_Change]) -> Iterator[Step]:
         )
 
 
-def _guests(name: str, changes: Sequence[_Change]) -> Iterator[Step]:
+def _guests(name: str, changes: Sequence[_Change], guests: Guests) -> Iterator[Step]:
     """The guests that go on under the locks that they were started with."""
     running = _running(
         [
@@ -409,11 +409,11 @@ def _guests(name: str, changes: Sequence[_Change]) -> Iterator[Step]:
         yield Step(
             name,
             "guests",
-            [host for host, _ in running],
+            running,
             "all guests that run there run under the old locks, or none: stop and start each, or"
             " move it away and back. Until then nothing but the old lock keeps others from its"
             " disks: start none of them anywhere else",
-            details=_counted(running),
+            details=_named(running, guests),
             gap=True,
         )
 

@@ -15,6 +15,7 @@ talks to SQLite. What the tables hold is described in ``docs/fleet-model.md``:
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 
@@ -40,7 +41,7 @@ CREATE TABLE cell_way (cell INTEGER NOT NULL, way INTEGER NOT NULL);
 CREATE TABLE host (
     id INTEGER PRIMARY KEY, name TEXT NOT NULL, machine_id TEXT NOT NULL, boot_id TEXT NOT NULL,
     taken INTEGER NOT NULL, running INTEGER NOT NULL, defined INTEGER NOT NULL,
-    cell INTEGER NOT NULL, source TEXT NOT NULL
+    cell INTEGER NOT NULL, source TEXT NOT NULL, guests TEXT NOT NULL
 );
 CREATE TABLE way (id INTEGER PRIMARY KEY, use TEXT NOT NULL);
 CREATE TABLE disk (
@@ -69,6 +70,7 @@ _COLUMNS: Final = {
         ("defined", ""),
         ("cell", "cell"),
         ("source", ""),
+        ("guests", ""),
     ),
     "way": (("id", "way"), ("use", "")),
     "disk": (
@@ -203,6 +205,17 @@ class Store:
             " FROM host ORDER BY name, taken DESC, machine_id, boot_id, source"
         )
 
+    def running_guests(self) -> dict[str, list[str]]:
+        """The names of the guests that run on each host where any does, by its newest
+        snapshot."""
+        found: dict[str, str] = {}
+        query = (
+            "SELECT name, guests FROM host ORDER BY name, taken DESC, machine_id, boot_id, source"
+        )
+        for name, guests in self._iterate(query):
+            found.setdefault(name, guests)
+        return {name: json.loads(guests) for name, guests in found.items() if guests != "[]"}
+
     def ways(self) -> list[tuple[int, str]]:
         """The uses of disks: their ids, and each as JSON."""
         return self._read("SELECT id, use FROM way ORDER BY id")
@@ -213,6 +226,14 @@ class Store:
             "SELECT disk.* FROM shared JOIN disk ON disk.rowid = shared.disk"
             " ORDER BY disk.name, disk.host, disk.guest, disk.path, disk.uuid, disk.way"
         )
+
+    def hosts_of_shared_devices(self) -> dict[str, set[int]]:
+        """The ids of the hosts that have each block device that is there more than once."""
+        found: dict[str, set[int]] = {}
+        query = "SELECT disk.name, disk.host FROM shared JOIN disk ON disk.rowid = shared.disk"
+        for name, host in self._iterate(f"{query} WHERE name GLOB 'lvm:*' OR name GLOB 'scsi:*'"):
+            found.setdefault(name, set()).add(host)
+        return found
 
     def hosts_of_shared_disks(self) -> set[int]:
         """The ids of the hosts that have any of them."""

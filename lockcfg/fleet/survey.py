@@ -248,11 +248,12 @@ class Surveyor:
         uses: set[int] = set()
         disks: list[tuple[object, ...]] = []
         local: dict[str, list[tuple[object, ...]]] = {}
-        running = 0
+        running: list[str] = []
         ways = profile.ways
         for guest in guests:
             runs = guest.get("running", False)
-            running += runs
+            if runs:
+                running.append(guest["name"])
             whose = guest["name"], guest["uuid"]
             for disk in guest["disks"]:
                 path = disk.get("path", "")
@@ -284,10 +285,11 @@ class Surveyor:
                 host["machine_id"],
                 host["boot_id"],
                 min(host["taken"], 2**63 - 1),
-                running,
+                len(running),
                 len(guests),
                 self._cell(profile, circumstances, frozenset(uses)),
                 source,
+                _dumped(running),
             )
         )
         self._rows["disk"] += disks
@@ -333,7 +335,8 @@ class Surveyor:
         profile = self._profile_of(facts_of(documents, NOT_LIVE, {}))
         self._hosts += 1
         cell = self._cell(profile, [], frozenset())
-        self._rows["host"].append((self._hosts, name, "", "", 0, 0, 0, cell, _told(path)))
+        row = (self._hosts, name, "", "", 0, 0, 0, cell, _told(path), "[]")
+        self._rows["host"].append(row)
 
     def _problem(self, source: str, host: str, reason: str) -> None:
         self._rows["problem"].append((_told(source), host, _told(reason)))

@@ -27,7 +27,7 @@ from lockcfg.fleet.store import Store
 from lockcfg.fleet.survey import Surveyor
 from lockcfg.report.audit import FORMATS, render_audit
 from lockcfg.yamlschema import load_schema, load_yaml, violations
-from tests.fleet.fleets import audited, findings_of, fleet_of, write_fleet
+from tests.fleet.fleets import audited, findings_of, fleet_of, store_of, write_fleet
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -218,7 +218,7 @@ def test_a_first_policy_of_hostile_names_is_a_policy(hostile: str) -> None:
     fleet = fleet_of(hosts, policy)
     assert fleet.missing == []
     assert [group.hosts for group in fleet.groups] == [sorted((hostile, "kvm02"))]
-    assert plan_of(fleet)
+    assert plan_of(fleet, store_of(hosts).running_guests())
 
 
 json_values = st.recursive(

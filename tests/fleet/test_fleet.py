@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.made_up_fleet import NOW, WRONG, demo, write
-from lockcfg.fleet.audit import audit_of
+from lockcfg.fleet.audit import audit_of, read_fleet
 from lockcfg.fleet.collector import gluster_command
 from lockcfg.fleet.names import Names, expand, fold
 from lockcfg.fleet.plan import plan_of
@@ -20,7 +20,7 @@ from lockcfg.fleet.propose import proposed_policy
 from lockcfg.fleet.store import Store
 from lockcfg.fleet.survey import survey
 from lockcfg.yamlschema import load_schema, violations
-from tests.fleet.fleets import audited, findings_of, fleet_of, write_fleet
+from tests.fleet.fleets import audited, findings_of, fleet_of, store_of, write_fleet
 
 if TYPE_CHECKING:
     import random
@@ -599,7 +599,9 @@ def plan(hosts: dict[str, dict[str, Any]]) -> list[Step]:
     fine: dict[str, dict[str, Any]] = {"kvm01": {}, "kvm02": {}, "kvm03": {}}
     policy = yaml.safe_load(proposed_policy(fleet_of(fine)))
     policy["groups"] = {"all": {**next(iter(policy["groups"].values())), "hosts": ["kvm*"]}}
-    return plan_of(fleet_of({**fine, **hosts}, policy_from(policy, "fleet.yaml")))
+    store = store_of({**fine, **hosts})
+    fleet = read_fleet(store, now=NOW, policy=policy_from(policy, "fleet.yaml"))
+    return plan_of(fleet, store.running_guests())
 
 
 def test_nothing_is_to_be_done_where_all_is_as_it_should_be() -> None:
@@ -668,10 +670,10 @@ def test_a_host_whose_files_are_newer_than_its_daemon_is_restarted_while_no_gues
 
 
 def test_guests_that_nothing_protects_are_in_the_plan() -> None:
-    """Though nothing is to be changed on the host; and each host's are counted."""
+    """Though nothing is to be changed on the host; and each is named."""
     steps = plan({"kvm03": WRONG["young lock daemon"]})
     assert [step.action for step in steps] == ["guests", "check"]
-    assert steps[0].details == ("kvm03: 1 guest ('virsh list' names them)",)
+    assert steps[0].details == ("kvm03: kvm03-guest",)
 
 
 def test_the_plan_says_whom_it_leaves_out(lockcfg: RunLockcfg, tmp_path: Path) -> None:
