@@ -490,6 +490,8 @@ def _circumstances(source: str, profile: _Profile, own: Mapping[str, Any]) -> li
         if when is None:
             continue
         found += [f"stale|{file}|{name}" for name in readers if daemons.get(name, when) < when]
+    if "lockd" in daemons and "virtlockd" not in daemons:
+        found.append("runs|lockd")
     running = [guest for guest in own["guests"] if guest.get("running")]
     if running:
         if not any(name in daemons for readers in profile.readers[:1] for name in readers[1]):
