@@ -141,6 +141,10 @@ class Daemon:
 
     def _take_over(self) -> None:
         handover.restore(self._inheritance, self)
+        for resource in self.engine.resources():
+            if resource.lock.posix:
+                # It ended with the process that had it, unless that is this one.
+                self._health.check(resource)
         left = self._inheritance.fds
         for name in [*left]:
             if name != PID_FILE:

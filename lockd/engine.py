@@ -434,12 +434,12 @@ class Engine:
         return filelock.is_at(resource.lock.fd, resource.path, self._may_be_shared)
 
     def renew(self, resource: Resource) -> bool:
-        """Ask a file system that can lose a lock for it once more; False where it is lost to
-        another. Raises OSError."""
+        """Ask for a lock that can be lost once more: one on a file system between hosts, or a
+        POSIX lock. False where it is lost to another. Raises OSError."""
         lock = resource.lock
-        if lock.posix or not self._may_be_shared(lock.identity[0], resource.path):
+        if not lock.posix and not self._may_be_shared(lock.identity[0], resource.path):
             return True
-        return filelock.renew(lock.fd, shared=resource.shared)
+        return filelock.renew(lock, shared=resource.shared)
 
     def retake(self, resource: Resource) -> None:
         """Lock the file that has a resource's name now, in place of the one that had it.

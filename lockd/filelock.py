@@ -215,13 +215,15 @@ def unlock(lock: FileLock) -> None:
         pass  # a file system that went away: the close is what is left to do
 
 
-def renew(fd: int, *, shared: bool) -> bool:
+def renew(lock: FileLock, *, shared: bool) -> bool:
     """Ask for a lock that should be held already: False where another one has it now.
 
-    A lock that the file system has lost meanwhile is taken again. Raises OSError.
+    A lock that the file system has lost meanwhile is taken again, and a POSIX lock of the process
+    before this one. Raises OSError.
     """
+    command = fcntl.F_SETLK if lock.posix else _SET_LOCK
     try:
-        fcntl.fcntl(fd, _SET_LOCK, _SHARED if shared else _EXCLUSIVE)
+        fcntl.fcntl(lock.fd, command, _SHARED if shared else _EXCLUSIVE)
     except OSError as error:
         if error.errno in (errno.EAGAIN, errno.EACCES):
             return False

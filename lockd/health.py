@@ -61,7 +61,11 @@ class Health:
             there = engine.is_in_place(resource)
             problem = "" if there else self._mend(resource)
             if there and not engine.renew(resource):
-                problem = "the file system has lost the lock, and another host has it now"
+                problem = (
+                    "it was lost with the daemon before this one, and somebody else has it now"
+                    if resource.lock.posix
+                    else "the file system has lost the lock, and another host has it now"
+                )
         except OSError as error:
             problem = f"the file system does not answer for it: {error.strerror}"
         if problem and problem != resource.problem:

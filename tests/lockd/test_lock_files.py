@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import signal
 import subprocess
 import time
 from typing import TYPE_CHECKING
@@ -214,11 +215,18 @@ FCNTL(fcntl64)
 """
 
 
-def test_no_open_file_description_locks(tmp_path: Path) -> None:
-    """Where the kernel refuses them there are POSIX locks, and a warning."""
-    source, shim = tmp_path / "shim.c", tmp_path / "shim.so"
+@pytest.fixture(scope="module")
+def shim(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A library that lets the kernel have no open-file-description locks."""
+    directory = tmp_path_factory.mktemp("shim")
+    source, library = directory / "shim.c", directory / "shim.so"
     source.write_text(SHIM)
-    subprocess.run(["cc", "-shared", "-fPIC", "-o", shim, source, "-ldl"], check=True)
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", library, source, "-ldl"], check=True)
+    return library
+
+
+def test_no_open_file_description_locks(tmp_path: Path, shim: Path) -> None:
+    """Where the kernel refuses them there are POSIX locks, and a warning."""
     with Engine(tmp_path, environment={"LD_PRELOAD": str(shim)}) as engine:
         client = engine.client()
         client.register("guest", 4242)
@@ -235,6 +243,30 @@ def test_no_open_file_description_locks(tmp_path: Path) -> None:
         other.unlink()
         client.release(engine.lockspace, "disk")
         assert not os.listdir(engine.lockspace)
+
+
+def test_posix_locks_after_a_crash(tmp_path: Path, shim: Path) -> None:
+    """They are lost with the daemon, and the next one takes them again; where somebody else was
+    faster, that is reported."""
+    with Engine(tmp_path, OFTEN, environment={"LD_PRELOAD": str(shim)}) as engine:
+        client = engine.client()
+        client.register("guest", 4242)
+        client.acquire(engine.lockspace, "disk")
+        engine.upgrade()
+        assert is_locked(engine.lockspace / "disk")
+        engine.crash()
+        assert is_locked(engine.lockspace / "disk")
+        assert "DANGER" not in engine.log
+        engine.process.send_signal(signal.SIGSTOP)  # so that no new daemon comes up yet
+        os.kill(engine.pid, signal.SIGKILL)
+        wait_for(lambda: not is_locked(engine.lockspace / "disk"), "the lock is lost")
+        with (engine.lockspace / "disk").open("r+b") as other:
+            fcntl.lockf(other, fcntl.LOCK_EX, 1, 0)
+            engine.process.send_signal(signal.SIGCONT)
+            wait_for(lambda: "DISK IN DANGER" in engine.log, "it is reported")
+            assert "and somebody else has it now" in engine.ask("status")["problems"][0]["problem"]
+        wait_for(lambda: "is safe again" in engine.log, "the danger is over")
+        assert is_locked(engine.lockspace / "disk")
 
 
 def test_a_disk_is_never_written(tmp_path: Path) -> None:
