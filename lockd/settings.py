@@ -9,7 +9,7 @@ import lockcfg
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from typing import Any, Final, Self
 
     from lockcfg import Configuration, Document, Driver, Finding
@@ -152,18 +152,29 @@ def read_settings(*, session: bool, file: str | None = None) -> Settings:
                 if (directory := configuration.lockspace(key)) is not None
             }
         ),
-        warnings=list(_warnings(hosts[0], configurations[hosts[0]])),
+        warnings=list(dict.fromkeys(_warnings(configurations))),
     )
 
 
-def _warnings(host: lockcfg.Host, configuration: Configuration) -> Iterator[str]:
-    """What does not protect, although nothing is wrong with it."""
-    protection = lockcfg.protection_of(configuration, lockcfg.storages_of(host, configuration))
-    if protection.level in ("none", "this-host", "unknown"):
-        yield protection.summary
-        for reach in protection.reaches:
-            if reach.level != "between-hosts":
-                yield reach.text
+def _warnings(configurations: Mapping[lockcfg.Host, Configuration]) -> Iterator[str]:
+    """What does not protect, although nothing is wrong with it: of the drivers that are told how
+    to lock, of QEMU's where none is."""
+    told = [
+        host
+        for host, configuration in configurations.items()
+        if configuration.effective("lock_manager").place is not None
+    ]
+    for host in told or [next(iter(configurations))]:
+        configuration = configurations[host]
+        protection = lockcfg.protection_of(configuration, lockcfg.storages_of(host, configuration))
+        if protection.level == "other":
+            manager = configuration.effective("lock_manager")
+            yield f"Nothing is locked here: lock_manager is {manager.value} ({manager.place})."
+        elif protection.level in ("none", "this-host", "unknown"):
+            yield protection.summary
+            for reach in protection.reaches:
+                if reach.level != "between-hosts":
+                    yield reach.text
 
 
 def _value(document: Document, key: str) -> object:
