@@ -80,12 +80,16 @@ def detach(program: str, log: str) -> Background:
 
 
 class PidFile:
-    """The file that has the daemon's pid, locked for as long as ``fd`` or a copy of it is open.
-    Raises OSError, with the file's name, where another daemon has it."""
+    """The file that has the daemon's pid, locked for as long as ``fd`` or a copy of it is open;
+    where that is given, it is and has been. Raises OSError, with the file's name, where another
+    daemon has it."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, fd: int = -1) -> None:
         self._path: Final = path
-        self.fd: Final = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        if fd >= 0:
+            self.fd = fd
+            return
+        self.fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
             hold_whole_life(self.fd)
         except OSError as error:

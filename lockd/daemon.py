@@ -36,7 +36,7 @@ from lockd.storage import Storages
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from typing import Final
 
     from lockd.handover import Inheritance
@@ -112,6 +112,7 @@ class Daemon:
         self._idle_since: float | None = None
         self._idle_files_timer: Timer | None = None
         self._probe = -1
+        self._stopping = False
         self._inheritance: Final = inheritance
 
     # --- the start
@@ -249,6 +250,7 @@ class Daemon:
     def stop(self) -> None:
         """End: close every connection, and when the guests that this concerns have ended, let go
         what is left, the locks of owners that have no connection of their own."""
+        self._stopping = True
         self.keeper.stopping()
         for service in self.services.values():
             service.close()
@@ -274,30 +276,54 @@ class Daemon:
     # --- the supervisor
 
     def watch_supervisor(self, pid: int) -> None:
-        """Say so when our own supervisor ends before us: nobody keeps anything then."""
+        """See to it that there is another when our own supervisor ends before us."""
         try:
-            fd = os.pidfd_open(pid)
+            fd = os.pidfd_open(pid) if pid == os.getppid() else -1
         except ProcessLookupError:
-            self._on_orphaned(-1, 0)
-            return
-        self.loop.watch(fd, EPOLLIN, partial(self._on_orphaned, fd))
+            fd = -1
+        if fd < 0:
+            self.loop.after(0, self._on_orphaned)
+        else:
+            self.loop.watch(fd, EPOLLIN, partial(self._on_supervisor, fd))
 
-    def _on_orphaned(self, fd: int, _: int) -> None:
-        if fd >= 0:
-            self.loop.unwatch(fd)
-            os.close(fd)
+    def _on_supervisor(self, fd: int, _: int) -> None:
+        self.loop.unwatch(fd)
+        os.close(fd)
+        self._on_orphaned()
+
+    def _on_orphaned(self) -> None:
+        """Nobody keeps anything now. Have a supervisor again: this process becomes it."""
         self.keeper.give_up("the supervisor has ended")
         if PID_FILE in self._inheritance.fds:
             # Its pid is nobody's any more; signals go to this process.
             write_pid(self._inheritance.fds[PID_FILE])
+        self._if_it_can_take_over(self._become_supervisor)
+
+    def _become_supervisor(self) -> None:
+        if any(resource.lock.posix for resource in self.engine.resources()):
+            self._log.error("no other supervisor: the POSIX locks would go with this process")
+            return
+        name, queue = self.keeper.packed()
+        with queue:
+            fds = {name: queue.fileno(), PID_FILE: self._inheritance.fds[PID_FILE]}
+            handover.to_supervisor(fds, handover.command_line())
 
     # --- another version
 
     def upgrade(self) -> None:
-        """Go on as the program that is installed now, if it can go on from here.
+        """Go on as the program that is installed now, if it can go on from here."""
+        self._if_it_can_take_over(self._go_on_in_place)
 
-        It is asked first, in a process of its own, so that a version that does not know the format
-        of the journal, or does not even start, does no harm.
+    def _go_on_in_place(self) -> None:
+        descriptors = {**dict(self._descriptors()), **self.keeper.descriptors()}
+        handover.in_place(self.journal, descriptors, handover.command_line())
+
+    def _if_it_can_take_over(self, replace: Callable[[], object]) -> None:
+        """Ask the program that is installed now whether it can go on from here, and if so, have
+        ``replace`` put it in our place; it may raise OSError.
+
+        It is asked in a process of its own, so that a version that does not know the format of
+        the journal, or does not even start, does no harm.
         """
         if self._probe >= 0:
             return
@@ -308,13 +334,15 @@ class Daemon:
             self._log.error(f"the program cannot be started again: {error.strerror}")
             return
         self._probe = os.pidfd_open(pid)
-        self.loop.watch(self._probe, EPOLLIN, partial(self._probed, pid))
+        self.loop.watch(self._probe, EPOLLIN, partial(self._probed, pid, replace))
 
-    def _probed(self, pid: int, _: int) -> None:
+    def _probed(self, pid: int, replace: Callable[[], object], _: int) -> None:
         self.loop.unwatch(self._probe)
         os.close(self._probe)
         self._probe = -1
         _, status = os.waitpid(pid, 0)
+        if self._stopping:
+            return  # the next one would not know of it
         if status:
             self._log.error(
                 f"the program that is installed cannot take over a journal of format {FORMAT},"
@@ -322,8 +350,7 @@ class Daemon:
             )
             return
         try:
-            descriptors = {**dict(self._descriptors()), **self.keeper.descriptors()}
-            handover.in_place(self.journal, descriptors, handover.command_line())
+            replace()
         except OSError as error:
             self._log.error(f"the program cannot be started again: {error.strerror}")
 

@@ -1,5 +1,6 @@
 """From one process of the daemon to the next: after a crash by the service manager, which hands
-over what it kept, and for an upgrade by exec, which keeps the descriptors open.
+over what it kept, and for an upgrade by exec, which keeps the descriptors open. A daemon that has
+lost its supervisor becomes one, also by exec, and the next daemon is its child.
 
 Either way the journal tells what they are.
 """
@@ -27,6 +28,12 @@ if TYPE_CHECKING:
 
 #: The variable that tells a process after an exec which descriptor is the journal's.
 _VARIABLE: Final = "LOCKD_JOURNAL"
+
+#: The variable that tells a supervisor after an exec what it is to keep.
+_KEPT: Final = "LOCKD_KEPT"
+
+#: The variable that tells a daemon that it runs under a supervisor of ours, by its pid.
+SUPERVISED: Final = "LOCKD_SUPERVISED"
 
 
 class Inheritance:
@@ -93,6 +100,34 @@ def in_place(journal: Journal, fds: Mapping[str, int], command: list[str]) -> No
         os.execve(command[0], command, environment)
     finally:
         take_signals()
+
+
+def to_supervisor(fds: Mapping[str, int], command: list[str]) -> None:
+    """Replace this process by a supervisor that keeps these descriptors, and whose daemon takes
+    over as after a crash; returns only by raising OSError."""
+    environment = {**os.environ, _KEPT: json.dumps([os.getpid(), dict(fds)])}
+    for name in (SUPERVISED, "NOTIFY_SOCKET"):
+        environment.pop(name, None)
+    for fd in fds.values():
+        os.set_inheritable(fd, True)
+    hold_signals()
+    try:
+        os.execve(command[0], command, environment)
+    finally:
+        take_signals()
+
+
+def kept_for_supervisor(environment: MutableMapping[str, str]) -> dict[str, int]:
+    """What :func:`to_supervisor` has handed to this process; nothing where it did not."""
+    text = environment.pop(_KEPT, "")
+    if not text:
+        return {}
+    pid, fds = json.loads(text)
+    if pid != os.getpid():
+        return {}
+    for fd in fds.values():
+        os.set_inheritable(fd, False)
+    return dict(fds)
 
 
 def command_line() -> list[str]:

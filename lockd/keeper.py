@@ -122,11 +122,7 @@ class Keeper:
             return
         ahead, behind = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
         try:
-            ahead.setblocking(False)
-            _enlarge(ahead)
-            left = iter(kept)
-            while batch := list(islice(left, _BATCH)):
-                _put(ahead, batch)
+            _fill(ahead, kept)
             self._store(behind.fileno(), _queue_name(self._number + 1))
         except OSError as error:
             ahead.close()
@@ -152,6 +148,18 @@ class Keeper:
     def descriptors(self) -> dict[str, int]:
         """What another process in our place needs, besides what is kept."""
         return {} if self._queue is None else {_queue_name(self._number): self._queue[1].fileno()}
+
+    def packed(self) -> tuple[str, socket.socket]:
+        """All that is to be kept in a queue of its own, for another manager: its name there, and
+        its end. Raises OSError."""
+        ahead, behind = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+        with ahead:
+            try:
+                _fill(ahead, self.everything())
+            except OSError:
+                behind.close()
+                raise
+        return _queue_name(self._number + 1), behind
 
     def ready(self, status: str) -> None:
         """Tell that the service has started, or has started again in place."""
@@ -195,6 +203,15 @@ def _put(queue: socket.socket, items: list[tuple[str, int]]) -> None:
     queue.sendmsg((names,), (_rights([fd for _, fd in items]),))
 
 
+def _fill(queue: socket.socket, kept: Iterable[tuple[str, int]]) -> None:
+    """Send all of them into a new queue. Raises OSError."""
+    queue.setblocking(False)
+    _enlarge(queue)
+    left = iter(kept)
+    while batch := list(islice(left, _BATCH)):
+        _put(queue, batch)
+
+
 def _enlarge(queue: socket.socket) -> None:
     """Have room for all messages that a queue gets; a user has room for fewer."""
     try:
@@ -234,23 +251,30 @@ def _add(found: dict[str, int], names: list[str], fds: list[int]) -> None:
         found[name] = fd
 
 
-def inherited(environment: MutableMapping[str, str]) -> dict[str, int]:
-    """The descriptors that the service manager passed on, and the queues among them with what is
-    in them, by name; takes the variables that tell of them out of ``environment``."""
+def passed(environment: MutableMapping[str, str]) -> dict[str, int]:
+    """The descriptors that the service manager passed on, by name; takes the variables that tell
+    of them out of ``environment``."""
     pid = environment.pop("LISTEN_PID", "")
     count = environment.pop("LISTEN_FDS", "")
     names = environment.pop("LISTEN_FDNAMES", "").split(":")
     # libvirt's daemons go by the names, and without them as if nothing had been passed on.
     if pid != str(os.getpid()) or not count.isdecimal() or int(count) != len(names):
         return {}
-    passed: dict[str, int] = {}
-    _add(passed, names, [*range(3, 3 + int(count))])
     found: dict[str, int] = {}
-    for name in sorted(filter(is_queue, passed), key=_queue_number):
-        queued = _look_into(passed[name])
+    _add(found, names, [*range(3, 3 + int(count))])
+    return found
+
+
+def inherited(environment: MutableMapping[str, str]) -> dict[str, int]:
+    """The descriptors that the service manager passed on, and the queues among them with what is
+    in them, by name, as :func:`passed` finds them."""
+    given = passed(environment)
+    found: dict[str, int] = {}
+    for name in sorted(filter(is_queue, given), key=_queue_number):
+        queued = _look_into(given[name])
         _add(found, [*queued], [*queued.values()])
     # A socket of systemd's own is what it says it is now, whatever it was when it was kept.
-    _add(found, [*passed], [*passed.values()])
+    _add(found, [*given], [*given.values()])
     return found
 
 

@@ -16,9 +16,10 @@ from lockd import __version__
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from typing import Final
 
+    from lockd.background import PidFile
     from lockd.log import Logging
     from lockd.settings import Reading, Settings
 
@@ -264,7 +265,7 @@ def _result(reading: Reading) -> Settings | None:
 
 
 def _run(options: Options) -> int:
-    from lockd import supervisor
+    from lockd import handover
 
     if options.check_config:
         settings = _read_settings(options)
@@ -272,9 +273,12 @@ def _run(options: Options) -> int:
             _complain(f"warning: {warning}")
         return OK if settings is not None else BAD_CONFIGURATION
     paths = Paths()
-    managed = bool(os.environ.get("NOTIFY_SOCKET")) or supervisor.VARIABLE in os.environ
+    managed = bool(os.environ.get("NOTIFY_SOCKET")) or handover.SUPERVISED in os.environ
     if managed:
         return _serve(options, paths)
+    kept = handover.kept_for_supervisor(os.environ)
+    if kept:
+        return _supervise_again(options, paths, kept)
     # Before anything is there to be seen: a daemon in the background would tell nobody.
     settings = _read_settings(options)
     if settings is None:
@@ -284,8 +288,8 @@ def _run(options: Options) -> int:
 
 def _supervise(settings: Settings, options: Options, paths: Paths) -> int:
     """Run the daemon as a child, and start it again when it dies."""
-    from lockd import background, handover, supervisor
-    from lockd.keeper import PID_FILE
+    from lockd import background
+    from lockd.keeper import passed
     from lockd.log import LogError
 
     logging = _logging(options, paths)
@@ -297,35 +301,59 @@ def _supervise(settings: Settings, options: Options, paths: Paths) -> int:
     status = _make_run_directory(paths)
     if status:
         return status
+    kept = passed(os.environ)
     parent = background.detach(_program(), paths.log) if options.daemon else background.Foreground()
     try:
         pid_file = background.PidFile(options.pid_file or paths.pid_file)
     except OSError as error:
         _complain(f"Failed to acquire pid file '{error.filename}': {error.strerror}")
         return parent.failed("Unable to obtain pidfile", BAD_PID_FILE)
+    status = _keep_running(paths, logging, pid_file, kept, parent.ready)
+    return parent.failed(_NOT_STARTED.get(status, "The daemon did not start"), status)
+
+
+def _supervise_again(options: Options, paths: Paths, kept: dict[str, int]) -> int:
+    """Go on as the supervisor of the next daemon, having been one that had lost its own."""
+    from lockd.background import PidFile
+    from lockd.keeper import PID_FILE
+
+    logging = _logging(options, paths)
+    _configure_at_all(logging, _read_settings(options), options)
+    pid_file = PidFile(options.pid_file or paths.pid_file, kept.pop(PID_FILE))
+    return _keep_running(paths, logging, pid_file, kept, None)
+
+
+def _keep_running(
+    paths: Paths,
+    logging: Logging,
+    pid_file: PidFile,
+    kept: dict[str, int],
+    ready: Callable[[], object] | None,
+) -> int:
+    """Be the supervisor, and clear away when that is over; returns the exit status."""
+    from lockd import handover, supervisor
+    from lockd.keeper import LISTENING, PID_FILE
+
+    log = logging.part("locking.lock_daemon")
+    # So that the lock of the PID file outlives this process too.
+    kept = {**kept, PID_FILE: pid_file.fd}
     try:
-        boss = supervisor.Supervisor(
-            handover.command_line(),
-            paths.notify,
-            logging.part("locking.lock_daemon"),
-            parent.ready,
-            # So that the lock of the file outlives this process too.
-            {PID_FILE: pid_file.fd},
-        )
+        boss = supervisor.Supervisor(handover.command_line(), paths.notify, log, ready, kept)
     except OSError as error:
         _complain(f"Failed to bind socket to '{paths.notify}': {error.strerror}")
-        return parent.failed("Unable to bind a socket", BAD_SOCKET)
+        return BAD_SOCKET
     status = boss.run()
-    for service in ("virtlockd", "admin"):
-        with suppress(FileNotFoundError, IsADirectoryError):
-            os.unlink(paths.socket(service))
+    for service, name in LISTENING.items():
+        if name not in kept:
+            with suppress(FileNotFoundError, IsADirectoryError):
+                os.unlink(paths.socket(service))
     pid_file.remove()
-    return parent.failed(_NOT_STARTED.get(status, "The daemon did not start"), status)
+    return status
 
 
 def _serve(options: Options, paths: Paths) -> int:
     """Be the daemon."""
-    from lockd import handover, supervisor
+    from lockd import handover
     from lockd.background import raise_descriptor_limit, take_name
     from lockd.daemon import Daemon
     from lockd.journal import JournalError
@@ -401,8 +429,8 @@ def _serve(options: Options, paths: Paths) -> int:
                 log.error(f"Failed to bind socket to '{path}': {error.strerror}")
                 return BAD_SOCKET
             keeper.keep(listening[service], LISTENING[service])
-    if supervisor.VARIABLE in os.environ:
-        daemon.watch_supervisor(int(os.environ[supervisor.VARIABLE]))
+    if handover.SUPERVISED in os.environ:
+        daemon.watch_supervisor(int(os.environ[handover.SUPERVISED]))
     daemon.start(listening)
     # What is there now stays: it need not be looked through again for what nobody uses any more.
     gc.freeze()

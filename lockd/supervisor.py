@@ -14,8 +14,9 @@ import socket
 import time
 from select import POLLIN, poll
 
+from lockd.handover import SUPERVISED
 from lockd.keeper import received
-from lockd.loop import hold_signals
+from lockd.loop import hold_signals, take_signals
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,9 +24,6 @@ if TYPE_CHECKING:
     from typing import Final
 
     from lockd.log import Log
-
-#: The variable that tells a daemon that it runs under us, by our pid.
-VARIABLE: Final = "LOCKD_SUPERVISED"
 
 #: A daemon that ran for less than this, in seconds, is started again only after a pause, which
 #: doubles each time, from the first to the last of these.
@@ -43,21 +41,21 @@ _OOM_SCORE: Final = "-900"
 
 class Supervisor:
     """Runs ``command``. ``address`` is the path of its notify socket; ``ready`` is called once,
-    when the daemon is up; ``kept`` are descriptors that it gets besides its own.
-    Raises OSError where there can be no such socket."""
+    when the daemon is up, and is None where there has been one that was; ``kept`` are descriptors
+    that it gets besides its own. Raises OSError where there can be no such socket."""
 
     def __init__(
         self,
         command: list[str],
         address: str,
         log: Log,
-        ready: Callable[[], object],
+        ready: Callable[[], object] | None,
         kept: Mapping[str, int],
     ) -> None:
         self._command: Final = command
         self._log: Final = log
         self._address: Final = address
-        self._ready: Callable[[], object] | None = ready
+        self._ready = ready
         self._kept: Final = dict(kept)
         self._child = 0
         self._stopping = False
@@ -72,6 +70,7 @@ class Supervisor:
         for number in (*_FORWARDED, signal.SIGCHLD):
             signal.signal(number, lambda *_: None)
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        take_signals()
         _set_oom_score()
         pause, last = _PAUSES
         try:
@@ -119,7 +118,7 @@ class Supervisor:
             _number_from_three([*self._kept.values()])
             environment = {
                 **os.environ,
-                VARIABLE: str(os.getppid()),
+                SUPERVISED: str(os.getppid()),
                 "NOTIFY_SOCKET": self._address,
                 "LISTEN_PID": str(os.getpid()),
                 "LISTEN_FDS": str(len(self._kept)),

@@ -42,9 +42,19 @@ def end(pid: int, number: signal.Signals = signal.SIGTERM) -> None:
         os.close(fd)
 
 
+def child(pid: int) -> int:
+    """The daemon of a supervisor; 0 while there is none."""
+    return int(Path(f"/proc/{pid}/task/{pid}/children").read_text() or 0)
+
+
+def wait_for_takeover(engine: Engine, number: int) -> None:
+    """Wait until so many daemons have taken over."""
+    wait_for(lambda: engine.log.count("took over") == number, "another has taken over")
+
+
 def test_killed_supervisor(tmp_path: Path) -> None:
-    """The daemon goes on, and says what that means; no second one comes up beside it, and it can
-    be ended by its PID file."""
+    """The daemon becomes a supervisor itself: the next kill -9 of either loses nothing, no second
+    one comes up beside it, and all can be ended by the PID file."""
     with Engine(tmp_path) as engine:
         client = holder(engine)
         daemon = engine.pid
@@ -52,17 +62,65 @@ def test_killed_supervisor(tmp_path: Path) -> None:
         engine.process.wait()
         said = "(the supervisor has ended): the locks would not outlive a crash"
         wait_for(lambda: said in engine.log, "it says so")
-        assert holds(engine, client)
-        assert engine.ask("status")["keeper"] == "the supervisor has ended"
-        wait_for(
-            lambda: (engine.run / "virtlockd.pid").read_text() == str(daemon),
-            "the PID file names it",
-        )
+        for takeovers in (1, 2):
+            wait_for_takeover(engine, takeovers)
+            supervisor, daemon = daemon, child(daemon)
+            assert (engine.run / "virtlockd.pid").read_text() == str(supervisor)
+            assert engine.ask("status")["keeper"] == "ok"
+            assert holds(engine, client)
+            if takeovers == 1:
+                os.kill(supervisor, signal.SIGKILL)
         second = Engine(tmp_path)
         assert second.process.wait(20) == 1
         assert "Failed to acquire pid file" in second.log
+        os.kill(daemon, signal.SIGKILL)
+        wait_for_takeover(engine, 3)
+        assert holds(engine, client)
+        os.kill(supervisor, signal.SIGUSR1)
+        wait_for_takeover(engine, 4)
+        assert holds(engine, client)
+        end(supervisor)
+        assert os.listdir(engine.run / "libvirt") == []
+        assert not (engine.run / "virtlockd.pid").exists()
+
+
+def test_no_lock_is_free_while_the_supervisor_is_replaced(tmp_path: Path) -> None:
+    """Another process keeps trying meanwhile, and others go on with their calls."""
+    with Engine(tmp_path) as engine:
+        client = holder(engine)
+        daemon = engine.pid
+        with (engine.lockspace / "disk").open("r+b") as file, engine.client() as caller:
+            caller.register("other", 4343)
+            engine.process.kill()
+            engine.process.wait()
+            tries = 0
+            while "took over" not in engine.log or tries < 1000:
+                with pytest.raises(BlockingIOError):
+                    fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, 0)
+                caller.acquire(engine.lockspace, "other")
+                caller.release(engine.lockspace, "other")
+                tries += 1
+        assert holds(engine, client)
+        end(daemon)
+
+
+def test_no_other_supervisor(tmp_path: Path) -> None:
+    """Where the program does not start any more the daemon goes on alone, and says so; SIGUSR1
+    has it try again."""
+    copy = Copy(tmp_path)
+    with Engine(tmp_path, command=copy.command) as engine:
+        client = holder(engine)
+        daemon = engine.pid
+        copy.change("journal.py", "FORMAT: Final = 1", "FORMAT: Final = nothing")
+        engine.process.kill()
+        engine.process.wait()
+        wait_for(lambda: "going on as before" in engine.log, "it says so")
+        assert holds(engine, client)
+        assert child(daemon) == 0
+        assert (engine.run / "virtlockd.pid").read_text() == str(daemon)
+        copy.change("journal.py", "FORMAT: Final = nothing", "FORMAT: Final = 1")
         os.kill(daemon, signal.SIGUSR1)
-        wait_for(lambda: "took over" in engine.log, "it starts again in place")
+        wait_for(lambda: bool(child(daemon)), "there is a supervisor again")
         assert holds(engine, client)
         end(daemon)
 
@@ -160,3 +218,40 @@ def test_a_released_lock_keeps_no_file_system(tmp_path: Path) -> None:
             lambda: not subprocess.run(unmount, capture_output=True).returncode,
             "the file system can be unmounted",
         )
+
+
+def test_sockets_that_were_passed_on(tmp_path: Path) -> None:
+    """By a manager that keeps no descriptors: the daemon serves them, by their names, also after a
+    crash, and makes none of its own."""
+    activate = ("systemd-socket-activate", "--fdname=virtlockd.socket:virtlockd-admin.socket")
+    names = ("virtlockd-sock", "virtlockd-admin-sock")
+    run = tmp_path / "run"
+    (run / "libvirt").mkdir(parents=True)
+    listen = [f"--listen=/run/libvirt/{name}" for name in names]
+    # The environment is not passed on; the program is to be the one that is tested.
+    program = ("env", f"PYTHONPATH={os.environ.get('PYTHONPATH', '')}", PROGRAM)
+    with Engine(tmp_path, command=(*activate, *listen, *program)) as engine:
+        inodes = [(run / "libvirt" / name).stat().st_ino for name in names]
+        client = holder(engine)
+        engine.crash()
+        assert holds(engine, client)
+        assert [(run / "libvirt" / name).stat().st_ino for name in names] == inodes
+
+
+def test_a_stop_during_an_upgrade(tmp_path: Path) -> None:
+    """Is obeyed, also where a guest takes its time to end."""
+    slow = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+    guest = f"{slow}import runpy; runpy.run_module('tests.lockd.guest', run_name='__main__')"
+    with Engine(tmp_path) as engine:
+        process = subprocess.Popen(
+            [sys.executable, "-c", guest, engine.socket, engine.lockspace, "own"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"holds\n"
+        os.kill(engine.process.pid, signal.SIGUSR1)
+        engine.process.terminate()
+        assert engine.process.wait(10) == 0
+        process.communicate()
+        assert process.returncode == -signal.SIGKILL
