@@ -15,6 +15,7 @@ from collections import deque
 from lockd import filelock
 from lockd.journal import record
 from lockd.keeper import Numbers, lock_name
+from lockd.log import INFO
 from lockd.space import (
     Lockspace,
     Resource,
@@ -176,6 +177,7 @@ class Engine:
             held.owners.append(owner)
             self._by_owner.setdefault(owner.pid, []).append(held)
             self._write_owners(held)
+            self._say(held, "granted to", owner)
             return
         disk, identity = self._disk(space, name, owner, shared=shared)
         resource = space.idle.pop(name, None)
@@ -198,6 +200,14 @@ class Engine:
         self.journal.append(f'["lock",{resource.record()}]')
         self._add(resource)
         self._fresh.append((resource.taken + VISIBLE_AFTER, resource))
+        self._say(resource, "granted to", owner)
+
+    def _say(self, resource: Resource, what: str, owner: Owner) -> None:
+        """What happens to a lock, for whoever wants to know."""
+        if self._log.threshold <= INFO:
+            mode = "shared" if resource.shared else "exclusive"
+            disk = f", for the disk {resource.disk}" if resource.disk else ""
+            self._log.info(f"{resource.path}: {mode} lock {what} {owner}{disk}")
 
     def _disk(
         self, space: Lockspace, name: str, owner: Owner, *, shared: bool
@@ -291,6 +301,7 @@ class Engine:
         if not of_owner:
             del self._by_owner[owner.pid]
         resource.owners.remove(owner)
+        self._say(resource, "let go by", owner)
         if resource.owners:
             self._write_owners(resource)
             return

@@ -11,6 +11,7 @@ from struct import Struct
 
 from lockd.journal import record
 from lockd.keeper import client_name
+from lockd.log import DEBUG
 from lockd.programs import HangUpError, answer
 from lockd.session import Session
 from lockd.wire.fault import FROM_RPC, RPC, fault
@@ -128,6 +129,8 @@ class Service:
         self._daemon.journal.write("client", *self.record(session))
         self.clients[session.number] = session
         self._loop.watch(fd, EPOLLIN, partial(self._on_client, session))
+        if self._log.threshold <= DEBUG:
+            self._log.debug(f"{session}: connected")
         self._daemon.check_idle()
 
     def _refuse(self, session: Session) -> None:
@@ -232,7 +235,7 @@ class Service:
         if replies:
             self._send(session, replies)
         if why or inbox.broken:
-            self._log.error(f"client {session.number} is hung up: {why or inbox.broken}")
+            self._log.error(f"{session} is hung up: {why or inbox.broken}")
             self.hang_up(session)
         elif session.leaving and not session.unsent:
             self.hang_up(session)
@@ -263,6 +266,8 @@ class Service:
         """Close a client's connection, with what that means for a guest and its locks."""
         if self.clients.pop(session.number, None) is None:
             return
+        if self._log.threshold <= DEBUG:
+            self._log.debug(f"{session}: gone")
         connection = session.socket
         self._loop.unwatch(connection.fileno())
         try:

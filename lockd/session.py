@@ -88,6 +88,9 @@ class Session:
         self.restricted = False
         self.leaving = False
 
+    def __str__(self) -> str:
+        return f"client {self.id} of {self.service.name} (pid {self.pid})"
+
     @property
     def is_guest(self) -> bool:
         """Whether the peer is the guest that it registered as, not one that acts for it."""

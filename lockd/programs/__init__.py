@@ -74,15 +74,15 @@ def answer(message: bytes, programs: Programs, daemon: object, session: Session,
         try:
             payload = procedure(daemon, session, Reader(message, HEADER_SIZE))
         except DecodeError as error:
-            log.error(f"client {session.number}: {error}")
+            log.error(f"{session}: {error}")
             raise fault(RPC, FROM_RPC, "Unable to decode message payload") from None
     except Fault as error:
-        log.error(f"client {session.number}: {error.message}")
+        log.error(f"{session}: {error.message}")
         return pack_reply(program, version, number, serial, error.pack(), ERROR)
     except HangUpError:
         raise
     except Exception:  # noqa: BLE001 - one call must not end the service of all the others
-        log.error(f"client {session.number}: {traceback.format_exc()}")
+        log.error(f"{session}: {traceback.format_exc()}")
         internal = fault(INTERNAL_ERROR, FROM_RPC, "the lock daemon has logged an error of its own")
         return pack_reply(program, version, number, serial, internal.pack(), ERROR)
     return pack_reply(program, version, number, serial, payload)
