@@ -20,7 +20,7 @@ if TYPE_CHECKING:
         ("", (), False, False),
         ("", ("-v",), True, False),
         ("log_level = 1\n", (), True, True),
-        ('log_filters = "2:virlockspace"\n', (), True, False),
+        ('log_filters = "2:virlockspace"\nlog_outputs = "1:stderr"\n', (), True, False),
     ],
 )
 def test_levels(
