@@ -183,6 +183,9 @@ def restore(inheritance: Inheritance, daemon: Daemon) -> None:
         elif kind == "more":
             received = clients[first]["received"]
             received[1:] = received[1] + fields[1], fields[2]
+        elif kind == "sent":
+            unsent = clients[first]["unsent"]
+            unsent[1] = unsent[1][2 * fields[1] :]
         elif kind == "gone":
             del clients[first]
         elif kind == "space":

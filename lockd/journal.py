@@ -19,6 +19,7 @@ A record is one line of JSON, a list that begins with what it is:
 ``more``         what came of the same message since, in hex, with what is to be passed over now:
                  number, …
 ``unsent``       the rest of a reply, in hex: number, …
+``sent``         the client has got more of it: number, how many bytes
 ``gone``         a connection that is closed: number
 ``lock``         a resource that is held: see :meth:`lockd.space.Resource.record`
 ``owners``       another set of owners of a resource: its number, the owners

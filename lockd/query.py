@@ -11,11 +11,11 @@ import time
 from lockd.programs.inspect import LOCKS, PROGRAM, STATUS, VERSION
 from lockd.wire.inbox import Inbox
 from lockd.wire.message import CALL, ERROR, HEADER_SIZE, OK, Header, pack_message, read_header
-from lockd.wire.xdr import DecodeError, Reader
+from lockd.wire.xdr import DecodeError, Reader, pack_uint
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from typing import Any, Final
 
 #: How long an answer may take, in seconds.
@@ -26,6 +26,10 @@ _MAX_ANSWER: Final = 32 * 1024 * 1024
 
 class QueryError(Exception):
     """The daemon cannot be asked, or is not ours; the text says why."""
+
+
+class CallRefusedError(Exception):
+    """The daemon has answered with an error."""
 
 
 def main(arguments: Sequence[str], address: str) -> int:
@@ -44,7 +48,7 @@ def main(arguments: Sequence[str], address: str) -> int:
     parser.add_argument("--socket", default=address, help=f"the admin socket ({address})")
     options = parser.parse_args(arguments[1:])
     try:
-        answer = ask(options.socket, STATUS if arguments[0] == "status" else LOCKS)
+        answer = ask(options.socket, _status if arguments[0] == "status" else _locks)
     except QueryError as error:
         sys.stderr.write(f"lockd {arguments[0]}: {error}\n")
         return 3
@@ -58,24 +62,48 @@ def main(arguments: Sequence[str], address: str) -> int:
     return int(any(each["problem"] for each in problems))
 
 
-def ask(address: str, procedure: int) -> Any:
-    """What the daemon answers. Raises :class:`QueryError`."""
+def ask(address: str, question: Callable[[socket.socket], Any]) -> Any:
+    """What the daemon at an address answers. Raises :class:`QueryError`."""
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
             connection.settimeout(_PATIENCE)
             connection.connect(address)
-            connection.sendall(pack_message(Header(0, PROGRAM, VERSION, procedure, CALL, 1, OK)))
-            reply = _receive(connection)
+            return question(connection)
     except OSError as error:
         raise QueryError(
             f"no lock daemon answers at {address}: {error.strerror or error}"
         ) from error
-    try:
-        if read_header(reply).status == ERROR:
-            raise QueryError(f"what answers at {address} is no lockd, but another lock daemon")
-        return json.loads(Reader(reply, HEADER_SIZE).string(_MAX_ANSWER))
-    except (DecodeError, ValueError) as error:
+    except (DecodeError, ValueError, KeyError, TypeError) as error:
         raise QueryError(f"what answers at {address} makes no sense: {error}") from error
+    except CallRefusedError as error:
+        raise QueryError(
+            f"what answers at {address} is no lockd, but another lock daemon"
+        ) from error
+
+
+def _status(connection: socket.socket) -> Any:
+    return _call(connection, STATUS)
+
+
+def _locks(connection: socket.socket) -> list[dict[str, Any]]:
+    """All locks, by lockspace and resource. Those that come and go meanwhile may be missing."""
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+    last: int | None = 0
+    while last is not None:
+        answer = _call(connection, LOCKS, pack_uint(last))
+        last = answer["last"]
+        found.update(((lock["lockspace"], lock["resource"]), lock) for lock in answer["locks"])
+    return [lock for _, lock in sorted(found.items())]
+
+
+def _call(connection: socket.socket, procedure: int, arguments: bytes = b"") -> Any:
+    """The answer to a call. Raises CallRefusedError, DecodeError, ValueError and OSError."""
+    header = Header(0, PROGRAM, VERSION, procedure, CALL, 1, OK)
+    connection.sendall(pack_message(header, arguments))
+    reply = _receive(connection)
+    if read_header(reply).status == ERROR:
+        raise CallRefusedError
+    return json.loads(Reader(reply, HEADER_SIZE).string(_MAX_ANSWER))
 
 
 def _receive(connection: socket.socket) -> bytes:

@@ -243,9 +243,11 @@ class Service:
     def _send(self, session: Session, data: bytes) -> None:
         if session.number not in self.clients:
             return  # one of its own calls closed it
-        # From here on the answer counts as given: a client that has it may be woken, and go on,
-        # before this process does.
-        self._daemon.journal.serve(0)
+        if len(data) <= _READ and not session.unsent:
+            # From here on the answer counts as given: a client that has it may be woken, and go
+            # on, before this process does. A long one is sent in parts; until it is written down
+            # which of them are there, only hanging up is right.
+            self._daemon.journal.serve(0)
         try:
             sent = session.socket.send(data)
         except BlockingIOError:
@@ -256,8 +258,12 @@ class Service:
         if sent == len(data) and not session.unsent:
             return
         # Nothing more is read from a client that does not read what it is told.
-        session.unsent = data[sent:]
-        self._daemon.journal.write("unsent", session.number, session.unsent.hex())
+        if session.unsent:
+            self._daemon.journal.write("sent", session.number, sent)
+            session.unsent = data[sent:]
+        else:
+            session.unsent = data[sent:]
+            self._daemon.journal.write("unsent", session.number, session.unsent.hex())
         self._loop.change(session.socket.fileno(), EPOLLOUT if session.unsent else EPOLLIN)
         if session.leaving and not session.unsent:
             self.hang_up(session)

@@ -116,7 +116,7 @@ def message_seeds() -> list[bytes]:
     )
     for number in range(1, 20):
         found += [b"\3" + call(1, number, each) for each in to_admin]
-    found += [b"\3" + call(2, number) for number in (1, 2, 3)]
+    found += [b"\3" + call(2, number, pack_uint(0)) for number in (1, 2, 3)]
     return found + [bytes((each[0] & 2,)) + stream(each)[0] for each in found]
 
 

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import TYPE_CHECKING
 
+import pytest
+
 from lockcfg.yamlschema import load_schema, violations
-from tests.lockd.client import SHARED
+from lockd.programs.inspect import LOCKS, PROGRAM
+from lockd.wire.xdr import pack_uint
+from tests.lockd.client import SHARED, Client
 from tests.lockd.engine import Engine, wait_for
 
 if TYPE_CHECKING:
@@ -48,3 +53,38 @@ def test_the_schema_is_one() -> None:
     Draft202012Validator.check_schema(SCHEMA)
     text = json.dumps(SCHEMA)
     assert text.count('"type": "object"') == text.count('"additionalProperties": false')
+
+
+def test_thousands_of_locks(tmp_path: Path) -> None:
+    """Who asks for them gets each once, by name, in short answers, so that nobody waits for it."""
+    names = [f"disk-{index:04}" for index in range(1000)]
+    with Engine(tmp_path) as engine, Client(engine.admin_socket) as reader:
+        client = engine.client()
+        client.register("guest", 4242)
+        for name in reversed(names):
+            client.acquire(engine.lockspace, name)
+        assert [lock["resource"] for lock in engine.ask("locks")] == names
+        assert len(reader.call(LOCKS, pack_uint(0), program=PROGRAM)) < 100_000
+
+
+@pytest.mark.parametrize("pause", [0, 0.02, 0.5])
+def test_a_crash_in_the_midst_of_answers(tmp_path: Path, pause: float) -> None:
+    """Who reads slowly gets them all, or is hung up where nobody knows what has been sent; never
+    is anything missing or there twice."""
+    asked = 100
+    with Engine(tmp_path) as engine, Client(engine.admin_socket) as reader:
+        client = engine.client()
+        client.register("guest", 4242)
+        for index in range(100):
+            client.acquire(engine.lockspace, f"disk-{index}")
+        for _ in range(asked):
+            reader.send(LOCKS, pack_uint(0), program=PROGRAM)
+        answers = [reader.reply() for _ in range(3)]
+        time.sleep(pause)
+        engine.crash()
+        try:
+            while len(answers) < asked:
+                answers.append(reader.reply())
+        except EOFError:
+            assert pause < 0.5
+        assert len(set(answers)) == 1

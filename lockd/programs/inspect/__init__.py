@@ -14,5 +14,5 @@ VERSION: Final = 1
 STATUS: Final = 1
 LOCKS: Final = 2
 
-#: The procedures, by number. Each takes nothing and answers with JSON, in a string.
+#: The procedures, by number. Each answers with JSON, in a string.
 PROCEDURES: Final = {STATUS: status.call, LOCKS: locks.call}

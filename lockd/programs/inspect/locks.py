@@ -1,27 +1,39 @@
-"""LOCKS: every lock that is held. It answers with a list of objects."""
+"""LOCKS: what is held, some of it at a time. Arguments: the number to go on behind, 0 at first.
+
+It answers with an object: ``locks``, a list of objects, and ``last``, the number to go on behind,
+or null where there are no more. Thousands of locks in one answer would keep all others waiting.
+"""
 
 from __future__ import annotations
 
 import json
 import uuid
+from heapq import nsmallest
+from operator import attrgetter
 
 from lockd.wire.xdr import pack_string
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, Final
 
     from lockd.daemon import Daemon
     from lockd.session import Session
     from lockd.space import Resource
     from lockd.wire.xdr import Reader
 
+#: How many locks are in an answer.
+_AT_ONCE: Final = 100
+
 
 def call(daemon: Daemon, session: Session, arguments: Reader) -> bytes:
-    """The locks, by lockspace and resource."""
-    locks = [_lock(daemon, resource) for resource in daemon.engine.resources()]
-    locks.sort(key=lambda lock: (lock["lockspace"], lock["resource"]))
-    return pack_string(json.dumps(locks))
+    """The next locks."""
+    after = arguments.uint()
+    left = (resource for resource in daemon.engine.resources() if resource.number > after)
+    found = nsmallest(_AT_ONCE, left, key=attrgetter("number"))
+    last = found[-1].number if len(found) == _AT_ONCE else None
+    answer = {"locks": [_lock(daemon, resource) for resource in found], "last": last}
+    return pack_string(json.dumps(answer))
 
 
 def _lock(daemon: Daemon, resource: Resource) -> dict[str, Any]:
