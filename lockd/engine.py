@@ -236,7 +236,9 @@ class Engine:
                 # The file was opened and closed once more, which takes POSIX locks off it.
                 filelock.show(other.lock.fd, shared=other.shared)
                 raise is_locked(name, self._under_another_name(other)) from None
-            raise is_locked(name, self._names.held_elsewhere(error.note)) from None
+            shared_with_others = self._may_be_shared(error.identity[0], path)
+            pid = 0 if shared_with_others else error.pid
+            raise is_locked(name, self._names.held_elsewhere(error.note, pid)) from None
         except filelock.VanishedError:
             raise fault(
                 INTERNAL_ERROR,

@@ -70,12 +70,14 @@ _MAX_NOTE: Final = 4096
 
 class HeldError(Exception):
     """Somebody else holds the lock. ``identity`` is the file's; ``note`` is what the holder left
-    in it, or empty: anybody can have written it."""
+    in it, or empty: anybody can have written it. ``pid`` is that of the process that holds it, 0
+    where it cannot be told; on a file system that hosts share it may be another host's."""
 
-    def __init__(self, identity: Identity, note: bytes) -> None:
+    def __init__(self, identity: Identity, note: bytes, pid: int) -> None:
         super().__init__()
         self.identity: Final = identity
         self.note: Final = note
+        self.pid: Final = pid
 
 
 class VanishedError(Exception):
@@ -159,9 +161,21 @@ def _lock(fd: int, how: bytes) -> bool:
                 command, posix = fcntl.F_SETLK, True
                 continue
             if error.errno in (errno.EAGAIN, errno.EACCES):
-                raise HeldError(identity_of(os.fstat(fd)), read_note(fd)) from None
+                raise HeldError(
+                    identity_of(os.fstat(fd)), read_note(fd), _holder(fd, posix=posix)
+                ) from None
             raise
         return posix
+
+
+def _holder(fd: int, *, posix: bool) -> int:
+    """The pid of the process that keeps us from locking a file; 0 for a lock that is no
+    process's."""
+    try:
+        found = fcntl.fcntl(fd, fcntl.F_GETLK if posix else fcntl.F_OFD_GETLK, _EXCLUSIVE)
+    except OSError:
+        return 0
+    return max(0, int(_FLOCK.unpack(found)[4]))
 
 
 def _status_if_there(fd: int, path: str, may_be_shared: MayBeShared) -> os.stat_result | None:

@@ -14,6 +14,8 @@ import os
 import time
 import uuid
 
+from lockd import process
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,12 +42,16 @@ class Names:
         who = " and ".join(dict.fromkeys(map(str, resource.owners)))
         return f" by {who} on this host since {_when(resource.since)}{_of_disk(resource.disk)}"
 
-    def held_elsewhere(self, note: bytes) -> str:
-        """Who holds a resource elsewhere, by the note in its file: text of nobody knows whom."""
+    def held_elsewhere(self, note: bytes, pid: int) -> str:
+        """Who holds a resource elsewhere, by the note in its file, which is text of nobody knows
+        whom, or else by the ``pid`` of the process, where that is not 0."""
         fields = _fields(note)
         guest, host = fields.get("guest"), fields.get("host")
         if not guest or not host:
-            return " by another process or host"
+            program = process.name(pid) if pid else ""
+            if not program:
+                return " by another process or host"
+            return f" by '{_printable(program)}' (pid {pid}) on this host"
         known = ", ".join(f"{key} {fields[key]}" for key in ("uuid", "pid") if fields.get(key))
         where = "on this host" if host == self._host else f"on host '{host}'"
         since = f" since {fields['since']}" if fields.get("since") else ""
@@ -117,10 +123,14 @@ def _fields(note: bytes) -> dict[str, str]:
     if not isinstance(fields, dict):
         return {}
     return {
-        key: "".join(c if c.isprintable() else "?" for c in str(value)[:_MAX_TEXT])
+        key: _printable(str(value)[:_MAX_TEXT])
         for key, value in fields.items()
         if isinstance(value, (str, int))
     }
+
+
+def _printable(text: str) -> str:
+    return "".join(c if c.isprintable() else "?" for c in text)
 
 
 def _when(seconds: float) -> str:

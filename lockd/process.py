@@ -33,6 +33,15 @@ def start_time(pid: int) -> int:
         os.close(fd)
 
 
+def name(pid: int) -> str:
+    """What the program of a process is called; empty where it is gone."""
+    try:
+        with open(f"/proc/{pid}/comm", encoding="utf-8", errors="replace") as file:
+            return file.read().rstrip("\n")
+    except OSError:
+        return ""
+
+
 def open_process(pid: int, started: int) -> int:
     """A descriptor of the process ``pid`` that started at that time; -1 where it has ended."""
     try:

@@ -8,16 +8,13 @@ import os
 import signal
 import subprocess
 import time
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from tests.lockd.client import SHARED, CallRefusedError
 from tests.lockd.engine import PROGRAM, Engine, wait_for
 from tests.lockd.test_one_disk import is_locked
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 OFTEN = "--check-interval=0.1"
 
@@ -283,3 +280,19 @@ def test_a_disk_is_never_written(tmp_path: Path) -> None:
             client.release("", disk)
         assert disk.read_bytes() == b'{"lockd": 1, "host": "elsewhere"}'
         assert "user.lockd" not in os.listxattr(disk)
+
+
+@pytest.mark.parametrize("mode", [fcntl.LOCK_EX, fcntl.LOCK_SH])
+def test_a_program_that_has_locked_the_file(tmp_path: Path, mode: int) -> None:
+    """Is named, by its process, where it is no lock daemon that left a note."""
+    disk = tmp_path / "disk"
+    disk.touch()
+    with Engine(tmp_path) as engine, disk.open("r+b") as file:
+        fcntl.lockf(file, mode, 1, 0)
+        client = engine.client()
+        client.register("guest", 4242)
+        with pytest.raises(CallRefusedError) as caught:
+            client.acquire("", disk, 0)
+        program = Path("/proc/self/comm").read_text().strip()
+        who = f"by '{program}' (pid {os.getpid()}) on this host"
+        assert str(caught.value).endswith(f"'{disk}' is locked {who}")
