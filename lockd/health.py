@@ -88,5 +88,8 @@ class Health:
             return f"its file was {gone}, and somebody else has locked the new one"
         except filelock.VanishedError:
             return f"its file was {gone}, and is again and again"
+        except FileNotFoundError:
+            # Not made again: what was there may have been a mounted file system.
+            return f"its file was {gone}, and with it {os.path.dirname(resource.path)}"
         self._log.error(f"the lock file {resource.path} was {gone} while it was held: locked anew")
         return ""

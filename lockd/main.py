@@ -38,8 +38,8 @@ _GARBAGE: Final = (50_000, 20, 100)
 _USAGE: Final = """\
 Usage:
   {program} [options]
-  {program} status [--json]
-  {program} locks [--json]
+  {program} status [--json] [--socket <path>]
+  {program} locks [--json] [--socket <path>]
 
 Options:
   -h | --help            Display program help
@@ -68,8 +68,9 @@ lockd holds the locks of running guests, in virtlockd's place. 'status' and
     PID file (unless overridden by -p):
       {pid_file}
 
-Exit status: 0 fine, 1 wrong usage or another one running, 2 no run directory,
-6 no socket, 78 an error in the configuration.
+Exit status: 0 fine; 1 wrong usage, another one running or no log; 2 no run
+directory; 6 no socket; 78 an error in the configuration. Of 'status' and
+'locks': 1 locks are in danger, 2 wrong usage, 3 no daemon answers.
 """
 
 

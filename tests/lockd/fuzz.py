@@ -22,6 +22,7 @@ import codecs
 import ctypes
 import fnmatch
 import os
+import shutil
 import subprocess
 import sys
 import syslog
@@ -61,6 +62,9 @@ _LATER: Final = (
 #: In the new root: the lockspace, and the inputs to begin with.
 SPACE: Final = "/s"
 _SEEDS: Final = "/seeds"
+
+#: What is there from the beginning, and stays.
+_OURS: Final = {"/": {"proc", "dev", _SEEDS[1:]}, "/dev": {"null"}}
 
 _KEEPALIVE: Final = 0x6B656570
 _PROGRAMS: Final = (lock.PROGRAM, admin.PROGRAM, inspect.PROGRAM, _KEEPALIVE)
@@ -126,6 +130,7 @@ def fuzz_messages() -> Callable[[bytes], None]:
     nowhere = "1:file:/dev/null"
     daemon = make_daemon(nowhere)
     outputs = daemon.logging.outputs
+    known = {*daemon.engine.spaces, SPACE}
 
     def take(data: bytes) -> None:
         sent, to_admin = stream(data)
@@ -150,11 +155,26 @@ def fuzz_messages() -> Callable[[bytes], None]:
         daemon.after_call()
         assert daemon.engine.is_idle
         assert not any(daemon.engine.open_resources())
+        # Or each would take longer than the one before it, until there is no room for a file.
+        for directory in daemon.engine.spaces.keys() - known:
+            del daemon.engine.spaces[directory]
+        remove_what_was_made()
         # An input may send the log elsewhere; all that follow would be told of there.
         if daemon.logging.outputs != outputs:
             daemon.logging.set_outputs(nowhere)
 
     return take
+
+
+def remove_what_was_made() -> None:
+    """Have the new root as it was."""
+    for above, ours in _OURS.items():
+        for name in {*os.listdir(above)} - ours:
+            path = os.path.join(above, name)
+            if os.path.isdir(path) and not os.path.islink(path):
+                shutil.rmtree(path)
+            else:
+                os.unlink(path)
 
 
 def fuzz_journal() -> Callable[[bytes], None]:

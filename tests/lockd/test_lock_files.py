@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -34,6 +35,22 @@ def test_a_removed_lock_file_is_locked_anew(tmp_path: Path) -> None:
         assert is_locked(file)
         client.release(engine.lockspace, "disk")
         wait_for(lambda: not file.exists(), "the file is removed")
+
+
+def test_a_removed_lockspace(tmp_path: Path) -> None:
+    """Is reported, as what it is, and the locks in it are had again when it is there again."""
+    with Engine(tmp_path, OFTEN) as engine:
+        client = engine.client()
+        client.register("guest", 4242)
+        space = tmp_path / "space"
+        client.create_lockspace(space)
+        client.acquire(space, "disk")
+        shutil.rmtree(space)
+        wait_for(lambda: "DISK IN DANGER" in engine.log, "it is reported")
+        assert f"its file was removed, and with it {space}" in engine.log
+        client.create_lockspace(space)
+        wait_for(lambda: "is safe again" in engine.log, "the danger is over")
+        assert is_locked(space / "disk")
 
 
 def test_a_replaced_lock_file_that_somebody_took(tmp_path: Path) -> None:
