@@ -176,7 +176,7 @@ class Engine:
                 raise is_locked(name, self._names.held_by(held))
             held.owners.append(owner)
             self._by_owner.setdefault(owner.pid, []).append(held)
-            self._write_owners(held)
+            self.journal.append(f'["also",{held.number},{owner.text}]')
             self._say(held, "granted to", owner)
             return
         disk, identity = self._disk(space, name, owner, shared=shared)
@@ -305,7 +305,7 @@ class Engine:
         resource.owners.remove(owner)
         self._say(resource, "let go by", owner)
         if resource.owners:
-            self._write_owners(resource)
+            self.journal.append(f'["less",{resource.number},{owner.text}]')
             return
         del resource.space.resources[resource.name]
         self._drop_identities(resource)
@@ -535,7 +535,3 @@ class Engine:
             same.remove(resource)
             if not same:
                 del self._by_identity[identity]
-
-    def _write_owners(self, resource: Resource) -> None:
-        owners = [owner.record() for owner in resource.owners]
-        self.journal.write("owners", resource.number, owners)

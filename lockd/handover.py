@@ -150,7 +150,7 @@ def restore(inheritance: Inheritance, daemon: Daemon) -> None:
     assert journal is not None
     spaces: dict[str, None] = {}
     locks: dict[int, bytes] = {}  # the records as they are, which take the least room
-    owners: dict[int, list[Any]] = {}
+    owners: dict[int, list[tuple[str, Any]]] = {}  # what has changed since then
     idle: set[int] = set()
     clients: dict[int, dict[str, Any]] = {}
     dying: dict[int, int] = {}
@@ -162,12 +162,13 @@ def restore(inheritance: Inheritance, daemon: Daemon) -> None:
             locks[first] = line
             idle.discard(first)
             owners.pop(first, None)
-        elif kind == "owners":
-            owners[first] = fields[1]
+        elif kind in ("also", "less"):
+            owners.setdefault(first, []).append((kind, fields[1]))
         elif kind == "unlock":
             idle.add(first)
         elif kind == "relock":
             del locks[first]
+            owners.pop(first, None)
             locks[fields[1]] = line.replace(b'"relock",%d,' % first, b'"lock",')
         elif kind == "closed":
             del locks[first]
@@ -203,9 +204,14 @@ def restore(inheritance: Inheritance, daemon: Daemon) -> None:
     guests: dict[str, Owner] = {}
     for number, line in locks.items():
         _, *fields, holders = json.loads(line)
+        for kind, owner in owners.get(number, ()):
+            if kind == "also":
+                holders.append(owner)
+            else:
+                holders.remove(owner)
         daemon.engine.restore(
             fields,
-            [_owner(guests, holder) for holder in owners.get(number, holders)],
+            [_owner(guests, holder) for holder in holders],
             inheritance.fds,
             held=number not in idle,
         )

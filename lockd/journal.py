@@ -22,7 +22,8 @@ A record is one line of JSON, a list that begins with what it is:
 ``sent``         the client has got more of it: number, how many bytes
 ``gone``         a connection that is closed: number
 ``lock``         a resource that is held: see :meth:`lockd.space.Resource.record`
-``owners``       another set of owners of a resource: its number, the owners
+``also``         another acquisition of a resource that is shared: its number, the owner
+``less``         one acquisition less: its number, the owner
 ``relock``       a resource that is locked anew, on another file: its old number, then as ``lock``
 ``unlock``       a resource that is let go, whose file is still open: its number
 ``closed``       a file that is not open any more: its number

@@ -243,7 +243,9 @@ def default_place(*, daemon: bool, file: str) -> str:
 
 
 def _text(level: int, part: str, message: str) -> str:
-    text = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in message)
+    text = message
+    if not text.isprintable():
+        text = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
     return f"{os.getpid()}: {_NAMES[level]} : {part} : {text}\n"
 
 

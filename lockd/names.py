@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 _MAX_DESCRIPTION: Final = 4 * 1024 * 1024
 _MAX_TEXT: Final = 1024
 
+#: How many of the holders of a resource are named.
+_MOST_NAMED: Final = 4
+
 
 class Names:
     """``directories`` are those of the descriptions: of running guests first, they tell what is
@@ -39,7 +42,12 @@ class Names:
 
     def held_by(self, resource: Resource) -> str:
         """Who holds a resource here, as the end of the sentence that says that it is held."""
-        who = " and ".join(dict.fromkeys(map(str, resource.owners)))
+        # Each once, however often it has acquired it; there may be thousands.
+        owners = [*dict(zip(map(id, resource.owners), resource.owners, strict=True)).values()]
+        named = [*dict.fromkeys(map(str, owners[:_MOST_NAMED]))]
+        if len(owners) > _MOST_NAMED:
+            named.append("others")
+        who = " and ".join(named)
         return f" by {who} on this host since {_when(resource.since)}{_of_disk(resource.disk)}"
 
     def held_elsewhere(self, note: bytes, pid: int) -> str:

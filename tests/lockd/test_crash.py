@@ -203,6 +203,34 @@ def test_shared_locks_and_lockspaces(tmp_path: Path) -> None:
             one.release(engine.lockspace, "disk")
 
 
+def test_thousands_of_acquisitions_of_one_disk(tmp_path: Path) -> None:
+    """By one client and then by many: each counts after a crash, they are no burden for others,
+    and a refusal names some of them."""
+    with Engine(tmp_path) as engine, engine.client() as client, engine.client() as other:
+        client.register("first", 4000)
+        for _ in range(3000):
+            client.acquire(engine.lockspace, "disk", AUTOCREATE | 1)
+        client.release(engine.lockspace, "disk")
+        for index in range(1, 10):
+            client.register(f"guest-{index}", 4000 + index)
+            client.acquire(engine.lockspace, "disk", AUTOCREATE | 1)
+        other.register("other", 5000)
+        engine.crash()
+        with pytest.raises(CallRefusedError) as caught:
+            other.acquire(engine.lockspace, "disk")
+        assert "by guest 'first' (uuid " in str(caught.value)
+        assert " and guest 'guest-3' (uuid " in str(caught.value)
+        assert ") and others on this host since " in str(caught.value)
+        assert "guest-4" not in str(caught.value)
+        client.register("first", 4000)
+        for _ in range(2999):
+            client.release(engine.lockspace, "disk")
+        with pytest.raises(CallRefusedError, match="owner 4000 does not hold"):
+            client.release(engine.lockspace, "disk")
+        (lock,) = engine.ask("locks")
+        assert [owner["pid"] for owner in lock["owners"]] == [*range(4001, 4010)]
+
+
 def test_a_configuration_that_has_gone_bad(tmp_path: Path) -> None:
     """Does not keep the daemon from going on."""
     with Engine(tmp_path, files={"virtlockd.conf": "max_clients = 7\n"}) as engine:

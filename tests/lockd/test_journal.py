@@ -6,10 +6,16 @@ import json
 import mmap
 import os
 import sys
+from typing import TYPE_CHECKING
 
 import pytest
 
 from lockd.journal import Journal, JournalError
+from lockd.space import Owner
+from tests.lockd.wire.daemon import make_daemon
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def test_what_is_written_is_read() -> None:
@@ -48,6 +54,25 @@ def test_damaged(content: bytes, length: int, why: str) -> None:
     with pytest.raises(JournalError, match=why):
         list(Journal(fd).read())
     os.close(fd)
+
+
+def test_what_an_acquisition_adds(tmp_path: Path) -> None:
+    """Is as much as it was for the one before it, however many there are of one resource."""
+    daemon = make_daemon("1:file:/dev/null")
+    daemon.engine.create_lockspace(str(tmp_path))
+    guest = Owner("guest", bytes(16), 1, 4242)
+    sizes = []
+    for _ in range(100):
+        before = size_of(daemon.journal)
+        daemon.engine.acquire(str(tmp_path), "disk", guest, shared=True, create=True)
+        sizes.append(size_of(daemon.journal) - before)
+    assert len(set(sizes[1:])) == 1
+    daemon.engine.release_everything()
+
+
+def size_of(journal: Journal) -> int:
+    """How much is in a journal, in bytes."""
+    return sum(map(len, journal.read()))
 
 
 def test_no_beginning() -> None:
