@@ -320,6 +320,9 @@ def _supervise_again(options: Options, paths: Paths, kept: dict[str, int]) -> in
 
     logging = _logging(options, paths)
     _configure_at_all(logging, _read_settings(options), options)
+    logging.part("locking.lock_daemon").warning(
+        "this process is the supervisor of the next daemon: the locks outlive a crash again"
+    )
     pid_file = PidFile(options.pid_file or paths.pid_file, kept.pop(PID_FILE))
     return _keep_running(paths, logging, pid_file, kept, None)
 

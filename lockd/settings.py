@@ -29,7 +29,7 @@ class Settings:
     """What is in force: libvirt's settings of the daemon, and the lockspaces of the host.
 
     ``lockspaces`` are directories; ``warnings`` are sentences about a configuration that is fine
-    and protects nothing.
+    and protects nothing, or in which something has no effect.
     """
 
     __slots__ = (
@@ -130,14 +130,12 @@ def read_settings(*, session: bool, file: str | None = None) -> Settings:
         for document in configuration.documents.values()
         if document.path != path
     ]
-    errors = [
-        _line(finding)
-        for document in documents
-        for finding in lockcfg.check(document)
-        if finding.severity == "error"
-    ]
+    findings = [(each.kind, finding) for each in documents for finding in lockcfg.check(each)]
+    errors = [_line(finding) for _, finding in findings if finding.severity == "error"]
     if errors:
         raise SettingsError("\n".join(errors))
+    # The drivers' files are about much more than locks.
+    warnings = [_line(finding) for kind, finding in findings if kind.role != "driver"]
     return Settings(
         max_clients=_integer(own, "max_clients"),
         admin_max_clients=_integer(own, "admin_max_clients"),
@@ -149,10 +147,11 @@ def read_settings(*, session: bool, file: str | None = None) -> Settings:
                 directory
                 for configuration in configurations.values()
                 for key in _LOCKSPACE_KEYS
-                if (directory := configuration.lockspace(key)) is not None
+                # libvirt would ask for another one, below wherever it was started, and get none.
+                if (directory := configuration.lockspace(key) or "").startswith("/")
             }
         ),
-        warnings=list(dict.fromkeys(_warnings(configurations))),
+        warnings=list(dict.fromkeys([*warnings, *_warnings(configurations)])),
     )
 
 

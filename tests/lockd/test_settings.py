@@ -46,7 +46,10 @@ def checked(directory: Path, files: Mapping[str, str]) -> tuple[int, str]:
         ),
         ({QEMU: 'lock_manager = "lockd"\n'}, ["but not all of them against guests on other hosts"]),
         # What a driver that nobody has told anything would do does not matter.
-        ({LIBXL: 'lock_manager = "lockd"\n'}, ["not all of them against guests on other hosts"]),
+        (
+            {LIBXL: 'lock_manager = "lockd"\n'},
+            ["but not all of them against guests on other hosts"],
+        ),
         (
             {QEMU: 'lock_manager = "lockd"\n', LIBXL: 'lock_manager = "nop"\n'},
             ["but not all of them", "lock_manager is nop (/etc/libvirt/libxl.conf:1:16)"],
@@ -61,6 +64,18 @@ def checked(directory: Path, files: Mapping[str, str]) -> tuple[int, str]:
         (
             {QEMU: 'lock_manager = "lockd"\n', "qemu-lockd.conf": "auto_disk_leases = 0\n"},
             [],
+        ),
+        # What has no effect.
+        (
+            {
+                QEMU: 'lock_manager = "lockd"\n',
+                "qemu-lockd.conf": "auto_disk_leases = 0\nauto_disk_lease = 1\n",
+                "virtlockd.conf": "max_client = 7\n",
+            },
+            [
+                "/etc/libvirt/qemu-lockd.conf:2:1: unknown setting 'auto_disk_lease'",
+                "/etc/libvirt/virtlockd.conf:1:1: unknown setting 'max_client'",
+            ],
         ),
     ],
 )
@@ -91,6 +106,14 @@ def test_an_error_in_any_of_the_files(file: str, text: str, place: str, tmp_path
     assert status == 78
     assert said.startswith(f"lockd: /etc/libvirt/{file}:{place}")
     assert len(said.splitlines()) == 1
+
+
+def test_a_lockspace_that_is_no_absolute_path(tmp_path: Path) -> None:
+    """Is warned of, and is none."""
+    files = {"qemu-lockd.conf": 'file_lockspace_dir = "relative"\n'}
+    with Engine(tmp_path, files=files) as engine:
+        assert "'file_lockspace_dir' must be an absolute path" in engine.log
+        assert engine.ask("status")["lockspaces"] == [str(engine.lockspace)]
 
 
 def test_lockspaces_of_the_configuration(tmp_path: Path) -> None:

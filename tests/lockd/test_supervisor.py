@@ -120,6 +120,7 @@ def test_no_other_supervisor(tmp_path: Path) -> None:
         assert (engine.run / "virtlockd.pid").read_text() == str(daemon)
         copy.change("journal.py", "FORMAT: Final = nothing", "FORMAT: Final = 1")
         os.kill(daemon, signal.SIGUSR1)
+        wait_for(lambda: "the locks outlive a crash again" in engine.log, "it is said")
         wait_for(lambda: bool(child(daemon)), "there is a supervisor again")
         assert holds(engine, client)
         end(daemon)
