@@ -336,8 +336,10 @@ def _keep_running(
 ) -> int:
     """Be the supervisor, and clear away when that is over; returns the exit status."""
     from lockd import handover, supervisor
+    from lockd.background import take_name
     from lockd.keeper import LISTENING, PID_FILE
 
+    take_name("lockd")  # by which the init script knows it
     log = logging.part("locking.lock_daemon")
     # So that the lock of the PID file outlives this process too.
     kept = {**kept, PID_FILE: pid_file.fd}

@@ -66,6 +66,7 @@ def test_killed_supervisor(tmp_path: Path) -> None:
             wait_for_takeover(engine, takeovers)
             supervisor, daemon = daemon, child(daemon)
             assert (engine.run / "virtlockd.pid").read_text() == str(supervisor)
+            assert Path(f"/proc/{supervisor}/comm").read_text() == "lockd\n"
             assert engine.ask("status")["keeper"] == "ok"
             assert holds(engine, client)
             if takeovers == 1:
