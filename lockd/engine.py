@@ -262,8 +262,8 @@ class Engine:
         if lock.posix:
             self._has_posix = True
             self._log.warning(
-                f"{path}: its file system has no open-file-description locks: this lock is lost"
-                " when the daemon ends"
+                f"{path}: its file system has no open-file-description locks: should the daemon"
+                " die, this lock is free until the next one has taken it again"
             )
         return lock
 
