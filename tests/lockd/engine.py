@@ -36,6 +36,16 @@ def wait_for(condition: Callable[[], bool], what: str, seconds: float = _SECONDS
         time.sleep(0.005)
 
 
+def end(pid: int, number: signal.Signals = signal.SIGTERM) -> None:
+    """Send a signal to a process that is nobody's child any more, and wait for its end."""
+    fd = os.pidfd_open(pid)
+    try:
+        signal.pidfd_send_signal(fd, number)
+        wait_for(lambda: not Path(f"/proc/{pid}").exists(), "the process has ended")
+    finally:
+        os.close(fd)
+
+
 class Engine:
     """A lockd under its own supervisor. ``directory`` takes its files."""
 

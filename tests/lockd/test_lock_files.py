@@ -9,12 +9,13 @@ import shutil
 import signal
 import subprocess
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from tests.lockd.client import SHARED, CallRefusedError
-from tests.lockd.engine import PROGRAM, Engine, wait_for
+from tests.lockd.engine import PROGRAM, Engine, end, wait_for
 from tests.lockd.test_one_disk import is_locked
 
 OFTEN = "--check-interval=0.1"
@@ -281,6 +282,28 @@ def test_posix_locks_after_a_crash(tmp_path: Path, shim: Path) -> None:
             assert "and somebody else has it now" in engine.ask("status")["problems"][0]["problem"]
         wait_for(lambda: "is safe again" in engine.log, "the danger is over")
         assert is_locked(engine.lockspace / "disk")
+
+
+def test_posix_locks_and_a_killed_supervisor(tmp_path: Path, shim: Path) -> None:
+    """The daemon stays what it is, and keeps them, also when it is told to try again."""
+    with Engine(tmp_path, environment={"LD_PRELOAD": str(shim)}) as engine:
+        client = engine.client()
+        client.register("guest", 4242)
+        client.acquire(engine.lockspace, "disk")
+        daemon = engine.pid
+        engine.process.kill()
+        engine.process.wait()
+        refused = "no other supervisor: the POSIX locks would go with this process"
+
+        def said(text: str, times: int) -> bool:
+            return engine.log.count(text) == times
+
+        for times in (1, 2):
+            wait_for(partial(said, refused, times), "it says so")
+            assert is_locked(engine.lockspace / "disk")
+            if times == 1:
+                os.kill(daemon, signal.SIGUSR1)
+        end(daemon)
 
 
 def test_a_disk_is_never_written(tmp_path: Path) -> None:

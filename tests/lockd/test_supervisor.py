@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.lockd.client import AUTOCREATE, CallRefusedError, Client
-from tests.lockd.engine import PROGRAM, Engine, wait_for
+from tests.lockd.engine import PROGRAM, Engine, end, wait_for
 from tests.lockd.program import Copy
 
 
@@ -30,16 +30,6 @@ def holds(engine: Engine, client: Client, name: str = "disk") -> bool:
     with pytest.raises(CallRefusedError, match="is locked by guest 'guest'"):
         client.acquire(engine.lockspace, name)
     return True
-
-
-def end(pid: int, number: signal.Signals = signal.SIGTERM) -> None:
-    """Send a signal to a process that is nobody's child any more, and wait for its end."""
-    fd = os.pidfd_open(pid)
-    try:
-        signal.pidfd_send_signal(fd, number)
-        wait_for(lambda: not Path(f"/proc/{pid}").exists(), "the process has ended")
-    finally:
-        os.close(fd)
 
 
 def child(pid: int) -> int:
