@@ -67,7 +67,7 @@ DOES_BETTER: Final[Mapping[str, str]] = {
     "removed_lockspace": "a lockspace whose directory is gone is made again when it is asked for",
     "stopped_lock_daemon": "a lockspace of the configuration is there as soon as the daemon is",
     "killed_lock_daemon": "a killed daemon leaves every lock where it is and is started again",
-    "killed_first_process": "the daemon goes on without its supervisor",
+    "killed_first_process": "the daemon goes on, and has another supervisor",
 }
 
 #: What virsh says where virtlockd refuses: the scenario, the step, and the last line.
