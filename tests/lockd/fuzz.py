@@ -64,7 +64,7 @@ SPACE: Final = "/s"
 _SEEDS: Final = "/seeds"
 
 #: What is there from the beginning, and stays.
-_OURS: Final = {"/": {"proc", "dev", _SEEDS[1:]}, "/dev": {"null"}}
+_OURS: Final = {"/": {"proc", "dev", SPACE[1:], _SEEDS[1:]}, "/dev": {"null"}, SPACE: set[str]()}
 
 _KEEPALIVE: Final = 0x6B656570
 _PROGRAMS: Final = (lock.PROGRAM, admin.PROGRAM, inspect.PROGRAM, _KEEPALIVE)
@@ -229,6 +229,7 @@ def enter_new_root(directory: str) -> None:
     os.chroot(directory)
     os.chdir("/")
     os.mkdir(_SEEDS)
+    os.mkdir(SPACE)
 
 
 #: What takes the inputs, and those to begin with.
