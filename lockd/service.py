@@ -15,7 +15,7 @@ from lockd.log import DEBUG
 from lockd.programs import HangUpError, answer
 from lockd.session import Session
 from lockd.wire.fault import FROM_RPC, RPC, fault
-from lockd.wire.inbox import Inbox
+from lockd.wire.inbox import Inbox, is_message
 from lockd.wire.message import ERROR, pack_reply, read_header
 
 TYPE_CHECKING = False
@@ -211,7 +211,23 @@ class Service:
             data = b""
         if not data:
             self.hang_up(session)
+        elif is_message(data) and not session.inbox.partial:
+            # By far the most common: one whole call, and nothing left over.
+            self._answer_one(session, data)
+        else:
+            self._answer_all(session, data)
+
+    def _answer_one(self, session: Session, message: bytes) -> None:
+        try:
+            reply = answer(message, self._programs, self._daemon, session, self._log)
+        except HangUpError as error:
+            self._hang_up_for(session, str(error))
             return
+        self._send(session, reply)
+        if session.leaving and not session.unsent:
+            self.hang_up(session)
+
+    def _answer_all(self, session: Session, data: bytes) -> None:
         inbox = session.inbox
         was_partial = inbox.partial
         before = len(inbox.state[0])
@@ -232,17 +248,19 @@ class Service:
                 self._daemon.journal.write("received", session.number, rest.hex(), skip)
             else:
                 self._daemon.journal.write("more", session.number, rest[before:].hex(), skip)
-        if replies:
-            self._send(session, replies)
+        self._send(session, replies)
         if why or inbox.broken:
-            self._log.error(f"{session} is hung up: {why or inbox.broken}")
-            self.hang_up(session)
+            self._hang_up_for(session, why or inbox.broken)
         elif session.leaving and not session.unsent:
             self.hang_up(session)
 
+    def _hang_up_for(self, session: Session, why: str) -> None:
+        self._log.error(f"{session} is hung up: {why}")
+        self.hang_up(session)
+
     def _send(self, session: Session, data: bytes) -> None:
-        if session.number not in self.clients:
-            return  # one of its own calls closed it
+        if not data or session.number not in self.clients:
+            return  # nothing is due, or one of its own calls closed it
         if len(data) <= _READ and not session.unsent:
             # From here on the answer counts as given: a client that has it may be woken, and go
             # on, before this process does. A long one is sent in parts; until it is written down

@@ -109,10 +109,11 @@ class Session:
 
     def check_registered(self) -> Owner:
         """The owner that the client has registered as, and may still act as. Raises Fault."""
-        self.check_unrestricted()
-        if self.owner is None:
+        owner = self.owner
+        if self.restricted or owner is None:
+            self.check_unrestricted()
             raise not_registered()
-        return self.owner
+        return owner
 
 
 def not_registered() -> Exception:

@@ -84,6 +84,8 @@ class Resource:
     """
 
     __slots__ = (
+        "_file",
+        "_file_of",
         "create",
         "disk",
         "disk_identity",
@@ -125,6 +127,8 @@ class Resource:
         self.shown = False
         self.problem = ""
         self.released = 0.0
+        self._file = ""
+        self._file_of: FileLock | None = None
 
     @property
     def may_have_note(self) -> bool:
@@ -146,14 +150,21 @@ class Resource:
 
     def record(self) -> str:
         """The resource as the fields of a JSON list."""
+        # Not json.dumps, which takes as long as all of the rest of an acquisition; and what is
+        # the same as long as the file stays open, once.
         lock = self.lock
-        device, inode = lock.identity
-        # Not json.dumps, which takes as long as all of the rest of an acquisition.
+        if self._file_of is not lock:
+            self._file_of = lock
+            self._file = (
+                f"{quoted(self.space.directory)},{quoted(self.name)},"
+                f"[{lock.identity[0]},{lock.identity[1]}],{lock.posix:d}"
+            )
+        disk = quoted(self.disk) if self.disk else '""'
+        owners = self.owners
+        who = owners[0].text if len(owners) == 1 else ",".join([owner.text for owner in owners])
         return (
-            f"{self.number},{quoted(self.space.directory)},{quoted(self.name)},"
-            f"[{device},{inode}],{lock.posix:d},{self.shared:d},{self.create:d},{self.since},"
-            f"{quoted(self.disk)},{list(self.disk_identity or ())},"
-            f"[{','.join([owner.text for owner in self.owners])}]"
+            f"{self.number},{self._file},{self.shared:d},{self.create:d},{self.since},"
+            f"{disk},{list(self.disk_identity or ())},[{who}]"
         )
 
 

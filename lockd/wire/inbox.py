@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 KEPT: Final = 256 * 1024
 
 _LENGTH: Final = Struct(">I")
+_length_at: Final = _LENGTH.unpack_from
 
 
 class Inbox:
@@ -46,13 +47,6 @@ class Inbox:
     def feed(self, data: bytes) -> list[bytes]:
         """The messages that ``data`` completes, each with its header and at most ``kept``
         bytes."""
-        # By far the most common: one whole message, and nothing left over.
-        if (
-            not self._rest
-            and HEADER_SIZE <= len(data) <= self._kept
-            and _LENGTH.unpack_from(data)[0] == len(data)
-        ):
-            return [data]
         if self._skip:
             skipped = min(self._skip, len(data))
             self._skip -= skipped
@@ -86,3 +80,9 @@ class Inbox:
         self._rest = data[at:]
         self.partial = at < len(data)
         return messages
+
+
+def is_message(data: bytes) -> bool:
+    """Whether bytes that come between messages are one whole message, and nothing else."""
+    size = len(data)
+    return HEADER_SIZE <= size <= KEPT and _length_at(data)[0] == size

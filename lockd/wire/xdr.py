@@ -21,6 +21,7 @@ MAX_STRING: Final = 65536
 
 _INT: Final = Struct(">i")
 _UINT: Final = Struct(">I")
+_uint_at: Final = _UINT.unpack_from
 _HYPER: Final = Struct(">q")
 _UHYPER: Final = Struct(">Q")
 _DOUBLE: Final = Struct(">d")
@@ -58,11 +59,11 @@ class Reader:
     def uint(self) -> int:
         """An unsigned integer of 32 bits."""
         try:
-            (value,) = _UINT.unpack_from(self._data, self._at)
+            value: int = _uint_at(self._data, self._at)[0]
         except error:
             raise DecodeError("the message ends within a number") from None
         self._at += 4
-        return int(value)
+        return value
 
     def hyper(self) -> int:
         """A signed integer of 64 bits."""
@@ -96,16 +97,17 @@ class Reader:
         # Written out, not with what is above: every call has two strings.
         at, data = self._at, self._data
         try:
-            (size,) = _UINT.unpack_from(data, at)
+            (size,) = _uint_at(data, at)
         except error:
             raise DecodeError("the message ends within a number") from None
         if size > limit:
             raise DecodeError(f"a string of {size} bytes, where at most {limit} may be")
-        end = at + 4 + size
-        self._at = end + (-size & 3)
-        if self._at > len(data):
+        at += 4
+        end = at + size
+        self._at = after = end + (-size & 3)
+        if after > len(data):
             raise DecodeError("the message ends within a value")
-        value = data[at + 4 : end]
+        value = data[at:end]
         if b"\0" in value:
             raise DecodeError("a string with a NUL in it")
         return value.decode("utf-8", "surrogateescape")
