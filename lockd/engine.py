@@ -447,12 +447,17 @@ class Engine:
         return filelock.is_at(resource.lock.fd, resource.path, self._may_be_shared)
 
     def renew(self, resource: Resource) -> bool:
-        """Ask for a lock that can be lost once more: one on a file system between hosts, or a
-        POSIX lock. False where it is lost to another. Raises OSError."""
+        """Ask for a lock that can be lost with the process, a POSIX lock, once more. False where it
+        is lost to another. Raises OSError."""
+        return not resource.lock.posix or filelock.renew(resource.lock, shared=resource.shared)
+
+    def may_be_lost(self, resource: Resource) -> bool:
+        """Whether the lock is on a file system that can lose it: one of other hosts, too."""
         lock = resource.lock
-        if not lock.posix and not self._may_be_shared(lock.identity[0], resource.path):
-            return True
-        return filelock.renew(lock, shared=resource.shared)
+        if lock.remote is None:
+            # Once: the file system may not answer the next time.
+            lock.remote = self._may_be_shared(lock.identity[0], resource.path)
+        return lock.remote and not lock.posix
 
     def retake(self, resource: Resource) -> None:
         """Lock the file that has a resource's name now, in place of the one that had it.

@@ -29,7 +29,7 @@ from lockd import statx
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Final
+    from typing import Final, Literal
 
     #: Whether the file system with that device number, which the path is on, may be shared with
     #: other hosts.
@@ -39,10 +39,15 @@ if TYPE_CHECKING:
     #: for a block device, which may have several nodes.
     Identity = tuple[int, int]
 
+    #: What became of a lock: it is held. The file of that name is another one, or none. The file
+    #: system had lost the lock, and it is held again. Another one has it.
+    State = Literal["held", "moved", "regained", "taken"]
+
 _FLOCK: Final = Struct("hhqqi4x")
 _EXCLUSIVE: Final = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 1, 0)
 _SHARED: Final = _FLOCK.pack(fcntl.F_RDLCK, os.SEEK_SET, 0, 1, 0)
 _NONE: Final = _FLOCK.pack(fcntl.F_UNLCK, os.SEEK_SET, 0, 1, 0)
+_IS_FREE: Final = _NONE[:2]
 
 _SET_LOCK: Final = fcntl.F_OFD_SETLK
 
@@ -67,6 +72,8 @@ _NO_ATTRIBUTES: Final = (errno.EOPNOTSUPP, errno.ENOSYS, errno.ENOSPC, errno.EPE
 _NOTE: Final = b'{"lockd": 1, '
 _MAX_NOTE: Final = 4096
 
+_PAGE: Final = 4096
+
 
 class HeldError(Exception):
     """Somebody else holds the lock. ``identity`` is the file's; ``note`` is what the holder left
@@ -86,14 +93,18 @@ class VanishedError(Exception):
 
 class FileLock:
     """A lock that is held. ``posix`` tells that the file system has no better one; ``fd`` is the
-    descriptor that it belongs to."""
+    descriptor that it belongs to. While ``busy``, another thread uses that, and it stays open.
+    ``remote`` is whether its file system has other hosts, None until somebody has looked."""
 
-    __slots__ = ("fd", "identity", "posix")
+    __slots__ = ("busy", "fd", "identity", "is_over", "posix", "remote")
 
     def __init__(self, fd: int, identity: Identity, posix: bool) -> None:
         self.fd: Final = fd
         self.identity: Final = identity
         self.posix: Final = posix
+        self.busy = False
+        self.is_over = False
+        self.remote: bool | None = None
 
 
 def identity_of(status: os.stat_result) -> Identity:
@@ -213,10 +224,10 @@ def lock_again(lock: FileLock, *, shared: bool) -> bool:
     it has been removed meanwhile, or somebody else has locked it."""
     try:
         fcntl.fcntl(lock.fd, _SET_LOCK, _SHARED if shared else _EXCLUSIVE)
+        if os.fstat(lock.fd).st_nlink:
+            return True
     except OSError:
-        return False
-    if os.fstat(lock.fd).st_nlink:
-        return True
+        pass  # locked by another, or gone with its file system
     unlock(lock)
     return False
 
@@ -245,10 +256,78 @@ def renew(lock: FileLock, *, shared: bool) -> bool:
     return True
 
 
+def look_at(lock: FileLock, path: str, *, shared: bool) -> State:
+    """What has become of a lock on the file at ``path``, on a file system that other hosts share.
+
+    One that the file system has lost, and nobody else has taken, is taken again. Raises OSError
+    where the file system does not answer, which may take as long as it likes.
+    """
+    fd = lock.fd
+    if not is_at(fd, path, _may_be_shared):
+        return "moved"
+    lost = _is_forgotten(fd)
+    if _is_refused(fd):
+        # The kernel takes it for a lock that it has.
+        unlock(lock)
+        lost = True
+    if not renew(lock, shared=shared):
+        return "taken"
+    return "regained" if lost else "held"
+
+
+def _may_be_shared(_: int, __: str) -> bool:
+    return True
+
+
+def _is_forgotten(fd: int) -> bool:
+    """Whether the file system knows of no lock on the open file, which should have one.
+
+    A POSIX lock has another owner than ours, so ours is in its way. FUSE file systems ask their
+    server, where GlusterFS forgets locks when a brick is restarted. NFS asks its own kernel.
+    """
+    return fcntl.fcntl(fd, fcntl.F_GETLK, _EXCLUSIVE)[:2] == _IS_FREE
+
+
+def _is_refused(fd: int) -> bool:
+    """Whether the open file cannot be read for want of its lock.
+
+    NFSv4 reads in the name of the lock, and answers EIO once that has gone with the lease; but not
+    what is in the cache, nor an empty file.
+    """
+    try:
+        if os.fstat(fd).st_size > _MAX_NOTE:
+            # A disk: O_DIRECT would have all of it written out.
+            os.posix_fadvise(fd, 0, _PAGE, os.POSIX_FADV_DONTNEED)
+            os.pread(fd, 1, 0)
+        else:
+            _read_directly(fd)
+    except OSError as error:
+        return error.errno == errno.EIO
+    return False
+
+
+def _read_directly(fd: int) -> None:
+    flags = fcntl.fcntl(fd, fcntl.F_GETFL)
+    fcntl.fcntl(fd, fcntl.F_SETFL, flags | os.O_DIRECT)
+    try:
+        os.pread(fd, 1, 0)
+    finally:
+        fcntl.fcntl(fd, fcntl.F_SETFL, flags)
+
+
 def let_go(lock: FileLock) -> None:
-    """Unlock, for all copies of the descriptor, and close this one."""
+    """Unlock, for all copies of the descriptor, and close this one, now or when it is not busy."""
     unlock(lock)
-    _close(lock.fd)
+    lock.is_over = True
+    if not lock.busy:
+        _close(lock.fd)
+
+
+def set_free(lock: FileLock) -> None:
+    """No other thread uses a lock any more."""
+    lock.busy = False
+    if lock.is_over:
+        _close(lock.fd)
 
 
 def _close(fd: int) -> None:
