@@ -14,6 +14,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Final
 
+    from lockcfg import Storage
+
+#: File systems whose names other hosts may share even where it is known that they do not share its
+#: locks: that is for how this host has mounted them.
+_NETWORK: Final = ("nfs", "cifs", "smb3", "ocfs2")
+
 
 class Storages:
     """What is known of the file systems that lock files are on."""
@@ -27,9 +33,15 @@ class Storages:
         """Whether another host may use the file system ``device``, which ``path`` is on."""
         shared = self._shared.get(device)
         if shared is None:
-            shared = self._shared[device] = storage_of(os.path.dirname(path)).shared != "no"
+            shared = self._shared[device] = _has_other_hosts(storage_of(os.path.dirname(path)))
         return shared
 
     def forget(self) -> None:
         """Something was mounted or unmounted: a number may belong to another file system now."""
         self._shared.clear()
+
+
+def _has_other_hosts(storage: Storage) -> bool:
+    if storage.shared != "no":
+        return True
+    return storage.mount is not None and storage.mount.type in _NETWORK

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from lockd import filelock
 from tests.lockd.client import SHARED, CallRefusedError
 from tests.lockd.engine import PROGRAM, Engine, end, wait_for
 from tests.lockd.test_one_disk import is_locked
@@ -336,3 +338,23 @@ def test_a_program_that_has_locked_the_file(tmp_path: Path, mode: int) -> None:
         program = Path("/proc/self/comm").read_text().strip()
         who = f"by '{program}' (pid {os.getpid()}) on this host"
         assert str(caught.value).endswith(f"'{disk}' is locked {who}")
+
+
+def test_a_file_that_went_with_its_file_system(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An unlocked file that is still open can turn out to be stale: then it is another that counts,
+    and the daemon goes on."""
+    lock = filelock.take(
+        str(tmp_path / "disk"), shared=False, create=True, may_be_shared=lambda *_: False
+    )
+    filelock.unlock(lock)
+    with monkeypatch.context() as patch:
+
+        def fail(_: int) -> os.stat_result:
+            raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+
+        patch.setattr(os, "fstat", fail)
+        assert not filelock.lock_again(lock, shared=False)
+    assert not is_locked(tmp_path / "disk")
+    filelock.let_go(lock)
