@@ -222,6 +222,12 @@ def exclusion(one: Lock | None, other: Lock | None, *, one_daemon: bool = False)
             )
         ):
             return Exclusion("unknown", "where one of them locks is not known")
+        if one.file.may_be(other.file):
+            return Exclusion(
+                "unknown",
+                "they lock two names that may be one file: an export with fsid=0 has another name"
+                " in NFSv4 than in NFSv3",
+            )
         return Exclusion("no", "they lock two different files")
     if one.file.local and other.file.local:
         return Exclusion("yes", "both lock the same file, in one kernel")

@@ -69,6 +69,16 @@ class Place(Frozen):
             return False
         return None in (self.inode, other.inode) or self.inode == other.inode
 
+    def may_be(self, other: Place) -> bool:
+        """Whether the two may be one file though their names differ: a server whose export is the
+        root of NFSv4 (``fsid=0``) calls the same file otherwise in NFSv3, by its whole path."""
+        if self.system != other.system or not self.system.startswith("nfs://"):
+            return False
+        short, long = sorted((self.path, other.path), key=len)
+        if short == long or self.inode is None or self.inode != other.inode:
+            return False
+        return long.endswith(short.rstrip("/"))
+
 
 def place_of(
     resolved: str,

@@ -224,6 +224,34 @@ def test_a_place_is_the_same_on_all_hosts(
     assert yours.same(mine) is same
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "verdict"),
+    [
+        # The whole path, and that below the root of version 4.
+        (("/l", nfs("a:/srv/x", "/l", kind="nfs")), ("/l", nfs("a:/x", "/l")), "unknown"),
+        (("/l/x", nfs("a:/srv", "/l", kind="nfs")), ("/l/x", nfs("a:/", "/l")), "unknown"),
+        (("/l", nfs("a:/srv/x", "/l", kind="nfs")), ("/l", nfs("a:/", "/l")), "unknown"),
+        # No end of the other's path; another server; another file system.
+        (("/l", nfs("a:/srv/yx", "/l", kind="nfs")), ("/l", nfs("a:/x", "/l")), "no"),
+        (("/l", nfs("a:/srv/x", "/l", kind="nfs")), ("/l", nfs("b:/x", "/l")), "no"),
+        (
+            ("/l", nfs("a:/srv/x", "/l", kind="fuse.moosefs")),
+            ("/l", nfs("a:/x", "/l", kind="fuse.moosefs")),
+            "no",
+        ),
+    ],
+)
+def test_an_export_may_have_two_names(
+    one: tuple[str, Mount], other: tuple[str, Mount], verdict: str
+) -> None:
+    """One for each version of NFS: then nobody can tell, unless the numbers do."""
+    mine, yours = (place_of(path, mount, 4711).below("x") for path, mount in (one, other))
+    assert exclusion(lock(mine), lock(yours)).verdict == verdict
+    assert exclusion(lock(yours), lock(mine)).verdict == verdict
+    unlike = place_of(*other, 4712).below("x")
+    assert exclusion(lock(mine), lock(unlike)).verdict == "no"
+
+
 def test_a_local_file_system_is_the_kernels() -> None:
     """So two containers of one kernel share it, and two hosts never do."""
     mount = nfs("/dev/sda", "/l", kind="ext4")
