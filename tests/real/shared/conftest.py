@@ -2,17 +2,112 @@
 
 from __future__ import annotations
 
+import json
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.real.shared.contest import build_hammer
+from tests.real.shared.machine import Machine
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from typing import Any
+
+#: Where the unpacked packages stay from one run to the next.
+_UNPACKED = Path(__file__).parents[3] / ".vm"
+
+#: How long the contests in the machine last, in seconds: of two engines, and of those with
+#: virtlockd in them; and the versions of NFS that the latter are held on. On version 3 virtlockd
+#: fails soonest.
+SHORT = (10, 5, ["3"])
+LONG = (60, 20, ["3", "4.2"])
+
+#: How many pairs of configurations are tried on each pair of mounts, and how often an engine is
+#: killed.
+_PAIRS = 30
+_KILLS = 6
+
+#: What is done in a long run only: emulated, the rest takes nearly two minutes.
+_LONG_PARTS = {"nfs_kills", "nfs_model", "nfs_rivals"}
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what is for long runs."""
+    if config.getoption("exhaustive"):
+        return
+    left_out = [
+        item for item in items if _LONG_PARTS.intersection(getattr(item, "fixturenames", ()))
+    ]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
 
 
 @pytest.fixture(scope="session")
 def hammer(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The guest that takes and releases a resource as fast as it can."""
     return build_hammer(tmp_path_factory.mktemp("hammer"))
+
+
+@pytest.fixture(scope="session")
+def nfs_report(
+    request: pytest.FixtureRequest, hammer: Path, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Any]:
+    """What came of all that the tests of this run ask of the machine, which is booted once; by
+    the name of the part, which a test asks for as a fixture."""
+    exhaustive = bool(request.config.getoption("exhaustive"))
+    seconds, mixed_seconds, mixed_versions = LONG if exhaustive else SHORT
+    parts: dict[str, dict[str, Any]] = {
+        "contests": {
+            "hammer": str(hammer),
+            "seconds": seconds,
+            "mixed_seconds": mixed_seconds,
+            "mixed_versions": mixed_versions,
+        },
+        "kills": {"count": _KILLS},
+        "lost": {},
+        "model": {"seed": request.config.getoption("seed"), "pairs": _PAIRS},
+        "rivals": {},
+    }
+    wanted = {name for item in request.session.items for name in getattr(item, "fixturenames", ())}
+    plan = {part: how for part, how in parts.items() if f"nfs_{part}" in wanted}
+    said = Machine(_UNPACKED).run(
+        tmp_path_factory.mktemp("machine"),
+        *(sys.executable, "-m", "tests.real.shared.in_machine", json.dumps(plan)),
+        timeout=3600 if exhaustive else 600,
+    )
+    report: dict[str, Any] = json.loads(said)
+    print(f"The machine took, besides its boot: {report['took']}")
+    return report
+
+
+@pytest.fixture(scope="session")
+def nfs_contests(nfs_report: dict[str, Any]) -> Any:
+    """What came of the contests, by version of NFS."""
+    return nfs_report["contests"]
+
+
+@pytest.fixture(scope="session")
+def nfs_kills(nfs_report: dict[str, Any]) -> Any:
+    """What came of the fights in which an engine is killed, by version of NFS."""
+    return nfs_report["kills"]
+
+
+@pytest.fixture(scope="session")
+def nfs_lost(nfs_report: dict[str, Any]) -> Any:
+    """What was seen of a lock that was lost and that nobody took."""
+    return nfs_report["lost"]
+
+
+@pytest.fixture(scope="session")
+def nfs_rivals(nfs_report: dict[str, Any]) -> Any:
+    """What was seen of locks that another host took, by version of NFS."""
+    return nfs_report["rivals"]
+
+
+@pytest.fixture(scope="session")
+def nfs_model(nfs_report: dict[str, Any]) -> Any:
+    """What the model says of mounts, and what is so."""
+    return nfs_report["model"]

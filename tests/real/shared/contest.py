@@ -163,10 +163,10 @@ class Ring:
 
 @contextlib.contextmanager
 def ring(
-    hosts: Network, daemons: tuple[Path, Path], lockspace: str, hammer: Path
+    hosts: Network, daemons: tuple[Path, Path], lockspace: str, hammer: Path, *options: str
 ) -> Iterator[Ring]:
-    """A ring in which these lock daemons run."""
-    with lock_daemons(hosts.clients, daemons):
+    """A ring in which these lock daemons run, with these options."""
+    with lock_daemons(hosts.clients, daemons, *options):
         yield Ring(hosts.clients, lockspace, hammer)
 
 

@@ -20,22 +20,27 @@ LOCKD: Final = Path(sys.executable).parent / "lockd"
 #: Where a lock daemon listens, on its host.
 SOCKET: Final = "/run/libvirt/virtlockd-sock"
 
-_PID_FILE: Final = "/run/lock-daemon.pid"
+#: Where ours is asked how it does, and where a lock daemon logs to.
+ADMIN_SOCKET: Final = "/run/libvirt/virtlockd-admin-sock"
+LOG: Final = "/var/log/libvirt/virtlockd.log"
 
-_START: Final = f'"$1" --daemon --pid-file {_PID_FILE}; test -S {SOCKET}'
+#: The process id of a lock daemon: of ours the supervisor's.
+PID_FILE: Final = "/run/lock-daemon.pid"
+
+_START: Final = f'"$@" --daemon --pid-file {PID_FILE}; test -S {SOCKET}'
 _STOP: Final = f"""
-pid=$(cat {_PID_FILE})
+pid=$(cat {PID_FILE})
 kill "$pid"
 while kill -0 "$pid" 2>/dev/null; do sleep 0.02; done
 """
 
 
 @contextlib.contextmanager
-def lock_daemons(hosts: Sequence[Host], programs: Sequence[Path]) -> Iterator[None]:
+def lock_daemons(hosts: Sequence[Host], programs: Sequence[Path], *options: str) -> Iterator[None]:
     """Lock daemons, :data:`VIRTLOCKD` or :data:`LOCKD`, one on each host, that run for a while."""
     # All at once: on an emulated processor a start takes seconds.
     with ThreadPoolExecutor() as pool:
-        list(pool.map(lambda host, program: host.sh(_START, program), hosts, programs))
+        list(pool.map(lambda host, program: host.sh(_START, program, *options), hosts, programs))
     yield
     for host in hosts:
         host.sh(_STOP)

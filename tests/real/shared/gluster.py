@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 #: Where the clients have the volume.
 MOUNT: Final = "/mnt/shared"
 
+#: The process that has the volume mounted, on a client.
+CLIENT_PID_FILE: Final = "/run/client.pid"
+
 _PORT: Final = 24007
 _BRICK: Final = "/run/brick"
 _VOLUME_ID: Final = "00112233-4455-6677-8899-aabbccddeeff"
@@ -86,16 +89,22 @@ CLIENT_GRAPHS: Final = {
 }
 
 # The brick needs trusted.* attributes, which tmpfs has; it goes with the host.
-_SERVE: Final = f"""
+_MAKE: Final = f"""
 mkdir {_BRICK}
 mount -t tmpfs tmpfs {_BRICK}
 setfattr -n trusted.glusterfs.volume-id -v 0x{_VOLUME_ID.replace("-", "")} {_BRICK}
-glusterfsd --volfile="$1" --log-file="$2" --pid-file=/run/brick.pid
+"""
+_SERVE: Final = 'glusterfsd --volfile="$1" --log-file="$2" --pid-file=/run/brick.pid'
+_RESTART: Final = f"""
+pid=$(cat /run/brick.pid)
+kill -9 "$pid"
+while kill -0 "$pid" 2>/dev/null; do sleep 0.02; done
+{_SERVE}
 """
 # It returns when the volume is mounted.
 _MOUNT: Final = f"""
 mkdir {MOUNT}
-glusterfs --volfile="$1" --log-file="$2" {MOUNT}
+glusterfs --volfile="$1" --log-file="$2" --pid-file={CLIENT_PID_FILE} {MOUNT}
 """
 
 
@@ -105,16 +114,26 @@ def gluster_network(directory: Path, graph: str = "default") -> Iterator[Network
 
     ``graph`` is one of :data:`CLIENT_GRAPHS`.
     """
-    server_graph = directory / "server.vol"
+    server_graph = _server_graph(directory)
     client_graph = directory / "client.vol"
     server_graph.write_text(_SERVER_GRAPH)
     client_graph.write_text(CLIENT_GRAPHS[graph])
-
-    def log(host: Host) -> Path:
-        return directory / f"{host.name}.log"
-
     with network() as hosts:
-        hosts.server.sh(_SERVE, server_graph, log(hosts.server))
+        hosts.server.sh(_MAKE)
+        hosts.server.sh(_SERVE, server_graph, _log(directory, hosts.server))
         for client in hosts.clients:
-            client.sh(_MOUNT, client_graph, log(client))
+            client.sh(_MOUNT, client_graph, _log(directory, client))
         yield hosts
+
+
+def restart_brick(hosts: Network, directory: Path) -> None:
+    """Kill the server of the volume and start it again; ``directory`` is that of the network."""
+    hosts.server.sh(_RESTART, _server_graph(directory), _log(directory, hosts.server))
+
+
+def _server_graph(directory: Path) -> Path:
+    return directory / "server.vol"
+
+
+def _log(directory: Path, host: Host) -> Path:
+    return directory / f"{host.name}.log"

@@ -38,10 +38,12 @@ exec env --ignore-signal=CHLD cat >/dev/null
 
 
 class Host:
-    """A host that is up. ``name`` is its hostname. Raises RuntimeError when it does not come up."""
+    """A host that is up. ``name`` is its hostname; ``address`` the one that it gets in a network.
+    Raises RuntimeError when it does not come up."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, address: str) -> None:
         self.name: Final = name
+        self.address: Final = address
         # A session of its own: an interrupt from the keyboard ends the test, which ends the hosts.
         self._process: Final = subprocess.Popen(
             [*_UNSHARE, _BOOT, "sh", name],
@@ -136,6 +138,8 @@ class Network(NamedTuple):
 
 SERVER_ADDRESS: Final = "10.99.0.1"
 
+_HOSTS: Final = {"server": SERVER_ADDRESS, "one": "10.99.0.2", "two": "10.99.0.3"}
+
 # The server is the switch: a bridge with a port for each client.
 _SWITCH: Final = f"""
 ip link add switch type bridge forward_delay 0
@@ -153,12 +157,14 @@ ip link set lan up
 def network() -> Iterator[Network]:
     """Three hosts, joined; gone when the block is left."""
     with contextlib.ExitStack() as stack:
-        server, *clients = [stack.enter_context(Host(name)) for name in ("server", "one", "two")]
+        server, *clients = [
+            stack.enter_context(Host(name, address)) for name, address in _HOSTS.items()
+        ]
         for host in (server, *clients):
             host.wait_until_up()
         server.sh(_SWITCH)
-        for number, client in enumerate(clients, start=2):
+        for client in clients:
             client.plug_into(server)
             server.sh(_PORT, client.name)
-            client.sh(_CLIENT, f"10.99.0.{number}/24")
+            client.sh(_CLIENT, f"{client.address}/24")
         yield Network(server, (clients[0], clients[1]))

@@ -1,30 +1,51 @@
-"""What is done inside the virtual machine: contests on kernel NFS.
+"""What is done inside the virtual machine, on kernel NFS.
 
-    python -m tests.real.shared.in_machine HAMMER SECONDS MIXED_SECONDS [VERSION...]
+    python -m tests.real.shared.in_machine PLAN
 
-It prints one JSON document: for each version of NFS what its rounds gave. Those with virtlockd
-last MIXED_SECONDS and are held on each VERSION that is named.
+PLAN is a JSON object: what is to be done (a key of :data:`PARTS`) and the arguments of that. It
+prints one JSON object: what came of each, and under ``took`` how long each took, in seconds.
 """
 
 from __future__ import annotations
 
 import json
 import sys
+import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tests.real.shared import losses, model_on_nfs
 from tests.real.shared.contest import ring
 from tests.real.shared.daemons import LOCKD, VIRTLOCKD
 from tests.real.shared.kept_lock import transcript
-from tests.real.shared.nfs import MOUNTS, nfs_network
+from tests.real.shared.kills import fight
+from tests.real.shared.nfs import MOUNTS, cut_off, forget_locks, nfs_network, plug_in
 
 if TYPE_CHECKING:
-    from typing import Any
+    from collections.abc import Callable
+    from typing import Any, Final
 
     from tests.real.shared.hosts import Network
 
 
-def rounds(
+def contests(
+    hosts: Network, hammer: str, seconds: int, mixed_seconds: int, mixed_versions: list[str]
+) -> dict[str, Any]:
+    """For each version of NFS what its rounds gave."""
+    return {
+        version: _rounds(
+            hosts,
+            mount,
+            Path(hammer),
+            seconds,
+            mixed_seconds if version in mixed_versions else 0,
+        )
+        for version, mount in MOUNTS.items()
+    }
+
+
+def _rounds(
     hosts: Network, mount: str, hammer: Path, seconds: int, mixed_seconds: int
 ) -> dict[str, Any]:
     """All rounds on one mount; those with virtlockd only if they last for a while."""
@@ -40,20 +61,63 @@ def rounds(
     return said
 
 
-def main(hammer: str, seconds: str, mixed_seconds: str, *mixed_versions: str) -> None:
-    """Hold the contests and print what came of them."""
+def kills(hosts: Network, count: int) -> dict[str, Any]:
+    """For each version of NFS what came of a fight in which an engine is killed."""
+    return {
+        version: fight(hosts, f"{mount}/killed", kills=count) for version, mount in MOUNTS.items()
+    }
+
+
+def model(hosts: Network, seed: int, pairs: int) -> dict[str, Any]:
+    """What the model says, and what is so."""
+    return {
+        "mounts": model_on_nfs.report(hosts, seed, pairs=pairs),
+        "read-only": model_on_nfs.read_only(hosts),
+    }
+
+
+def lost(hosts: Network) -> tuple[list[str], bool]:
+    """What was seen of a lock that the server forgot and nobody took."""
+    forget = partial(forget_locks, hosts, "4.2")
+    return losses.with_nobody(hosts, f"{MOUNTS['4.2']}/lost", forget=forget)
+
+
+def rivals(hosts: Network) -> dict[str, Any]:
+    """For each version of NFS what was seen of a lock that another host took."""
+    return {
+        version: losses.with_a_rival(
+            hosts,
+            f"{mount}/rival",
+            cut=partial(cut_off, hosts),
+            forget=partial(forget_locks, hosts, version),
+            mend=partial(plug_in, hosts),
+        )
+        for version, mount in MOUNTS.items()
+    }
+
+
+#: What can be done, by name.
+PARTS: Final[dict[str, Callable[..., Any]]] = {
+    "contests": contests,
+    "kills": kills,
+    "lost": lost,
+    "model": model,
+    "rivals": rivals,
+}
+
+
+def main(plan: str) -> None:
+    """Do what is planned, and print what came of it."""
+    done: dict[str, Any] = {}
+    took: dict[str, float] = {}
+    begun = time.monotonic()
     with nfs_network() as hosts:
-        report = {
-            version: rounds(
-                hosts,
-                mount,
-                Path(hammer),
-                int(seconds),
-                int(mixed_seconds) if version in mixed_versions else 0,
-            )
-            for version, mount in MOUNTS.items()
-        }
-    json.dump(report, sys.stdout)
+        took["hosts"] = time.monotonic() - begun
+        for name, how in json.loads(plan).items():
+            begun = time.monotonic()
+            done[name] = PARTS[name](hosts, **how)
+            took[name] = time.monotonic() - begun
+    json.dump({**done, "took": took}, sys.stdout)
 
 
 if __name__ == "__main__":

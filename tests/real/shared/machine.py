@@ -50,7 +50,7 @@ exec switch_root /root /bin/sh {directory}/boot
 # Of the programs only those that are the guest's own business are the packages'.
 _BOOT: Final = """\
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:{unpacked}/usr/sbin
-export LC_ALL=C PYTHONDONTWRITEBYTECODE=1
+export LC_ALL=C PYTHONDONTWRITEBYTECODE=1 PYTHONPATH={python_path}
 mount -t sysfs sysfs /sys
 mount -t tmpfs tmpfs /run
 mkdir -p /lib/modules
@@ -86,7 +86,10 @@ class Machine:
         (directory / "command").write_text(shlex.join(map(str, command)))
         (directory / "boot").write_text(
             _BOOT.format(
-                unpacked=self._unpacked, directory=directory, current=shlex.quote(os.getcwd())
+                unpacked=self._unpacked,
+                directory=directory,
+                current=shlex.quote(os.getcwd()),
+                python_path=shlex.quote(os.environ.get("PYTHONPATH", "")),
             )
         )
         output = directory / "output"

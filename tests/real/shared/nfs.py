@@ -15,14 +15,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Final
 
-    from tests.real.shared.hosts import Network
+    from tests.real.shared.hosts import Host, Network
 
 #: The versions of the protocol, and where the clients have the export by each.
 MOUNTS: Final = {"3": "/mnt/nfs3", "4.2": "/mnt/nfs4.2"}
 
+#: What the server exports.
+EXPORT: Final = "/run/export"
+
 # A lock that a crashed client held is free after the lease; a server that has just started grants
 # none for the grace period. Both are as short as the kernel allows, in seconds.
-_EXPORT: Final = "/run/export"
 _LEASE: Final = 10
 _GRACE: Final = 3
 
@@ -37,11 +39,11 @@ _SERVE: Final = f"""
 modprobe lockd nlm_grace_period={_GRACE}
 modprobe nfsd
 modprobe loop
-mkdir {_EXPORT}
+mkdir {EXPORT}
 truncate -s 64M /run/export.img
 mke2fs -q -t ext4 -O ^has_journal /run/export.img
-mount -o loop /run/export.img {_EXPORT}
-chmod 777 {_EXPORT}
+mount -o loop /run/export.img {EXPORT}
+chmod 777 {EXPORT}
 mount -t nfsd nfsd /proc/fs/nfsd
 echo {_LEASE} >/proc/fs/nfsd/nfsv4gracetime
 echo {_LEASE} >/proc/fs/nfsd/nfsv4leasetime
@@ -50,15 +52,21 @@ mkdir /var/lib/nfs/rpc_pipefs /var/lib/nfs/nfsdcld
 mount -t rpc_pipefs rpc_pipefs /var/lib/nfs/rpc_pipefs
 nfsdcld
 touch /etc/exports /var/lib/nfs/etab
-exportfs -o rw,no_root_squash,no_subtree_check,fsid=0 '*:{_EXPORT}'
+exportfs -o rw,no_root_squash,no_subtree_check,fsid=0 '*:{EXPORT}'
 rpc.mountd
 rpc.nfsd --nfs-version 3 --nfs-version 4 4
 sleep {_GRACE}
 """
-_MOUNT: Final = """
-mkdir "$3"
-mount -t nfs -o "vers=$1" "$2" "$3"
+_MOUNT: Final = 'mkdir "$3"; mount -t nfs -o "$1" "$2" "$3"'
+
+# The server's own means to make a client lose its locks: by its address, of version 4; by the
+# export, of version 3.
+_EXPIRE: Final = """
+for client in /proc/fs/nfsd/clients/*; do
+    ! grep -q "address: .$1:" "$client/info" || echo expire >"$client/ctl"
+done
 """
+_UNLOCK: Final = f"echo {EXPORT} >/proc/fs/nfsd/unlock_filesystem"
 
 
 @contextlib.contextmanager
@@ -69,8 +77,31 @@ def nfs_network() -> Iterator[Network]:
             host.sh(_DAEMONS)
         hosts.server.sh(_SERVE)
         for client in hosts.clients:
-            for version, mount in MOUNTS.items():
-                # Version 4 names what is exported from the export with fsid=0 on.
-                path = "/" if version.startswith("4") else _EXPORT
-                client.sh(_MOUNT, version, f"{SERVER_ADDRESS}:{path}", mount)
+            for version, point in MOUNTS.items():
+                mount(client, f"vers={version}", point)
         yield hosts
+
+
+def mount(host: Host, options: str, point: str) -> None:
+    """Mount the export; ``options`` begin with the version."""
+    # Version 4 names what is exported from the export with fsid=0 on.
+    path = "/" if options.startswith("vers=4") else EXPORT
+    host.sh(_MOUNT, options, f"{SERVER_ADDRESS}:{path}", point)
+
+
+def cut_off(hosts: Network) -> None:
+    """Pull the cable of the first client."""
+    hosts.server.sh('ip link set "$1" down', hosts.clients[0].name)
+
+
+def plug_in(hosts: Network) -> None:
+    """Put it back."""
+    hosts.server.sh('ip link set "$1" up', hosts.clients[0].name)
+
+
+def forget_locks(hosts: Network, version: str) -> None:
+    """Have the server forget the locks of the first client by a version of the protocol."""
+    if version == "3":
+        hosts.server.sh(_UNLOCK)
+    else:
+        hosts.server.sh(_EXPIRE, hosts.clients[0].address)

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.real.shared.contest import ring
-from tests.real.shared.daemons import LOCKD, VIRTLOCKD
+from tests.real.shared.daemons import LOCKD, LOG, VIRTLOCKD
 from tests.real.shared.gluster import CLIENT_GRAPHS, MOUNT, gluster_network
 from tests.real.shared.kept_lock import transcript
+from tests.real.shared.kills import fight
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,6 +49,20 @@ def test_two_engines_never_own_it_at_once(
     assert max(guest.longest_wait for guest in contest) < 2, contest
 
 
+def test_looking_at_the_locks_all_the_time(hosts: Network, hammer: Path) -> None:
+    """A lock that is let go while it is looked at is not taken again, and nobody loses one."""
+    options = "--check-interval=0.001"
+    with ring(hosts, (LOCKD, LOCKD), f"{MOUNT}/looked-at", hammer, options) as ours:
+        contest = ours.fight(seconds=8)
+        assert ours.hand_over(hold=0.1) < 2
+    print(contest)
+    assert contest.double_owners == 0, contest
+    assert not contest.one.errors + contest.two.errors, contest
+    assert max(guest.longest_wait for guest in contest) < 2, contest
+    for host in hosts.clients:
+        assert "DISK IN DANGER" not in host.path(LOG).read_text()
+
+
 def test_what_one_host_lets_go_the_other_has_at_once(hosts: Network, hammer: Path) -> None:
     """Also when it was held for so long that caches have gone stale."""
     with ring(hosts, (LOCKD, LOCKD), f"{MOUNT}/hand-over", hammer) as ours:
@@ -70,6 +85,18 @@ def test_the_engine_makes_virtlockd_no_worse(
         assert theirs.double_owners > 10, theirs
     assert mixed.double_owners / mixed.grants <= theirs.double_owners / theirs.grants, mixed
     assert mixed.smaller_share > 0, mixed
+
+
+def test_an_engine_that_is_killed_while_they_fight(
+    request: pytest.FixtureRequest, hosts: Network
+) -> None:
+    """Its locks outlive it: no double owner, and both go on afterwards."""
+    kills = 40 if request.config.getoption("exhaustive") else 5
+    seen = fight(hosts, f"{MOUNT}/killed", kills=kills)
+    print(seen)
+    assert seen.double_owners == 0, seen
+    assert min(len(seen.one), len(seen.two)) > 5 * kills, seen
+    assert abs(seen.one[-1][1] - seen.two[-1][1]) < 1, seen
 
 
 def test_a_lock_outlives_the_engine_where_its_descriptor_is_kept(hosts: Network) -> None:

@@ -1,0 +1,151 @@
+"""A lock that the file system loses while an engine holds it, and what the engine says of that."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from lockd.programs.inspect import PROGRAM, STATUS
+from lockd.wire.xdr import Reader
+from tests.lockd.client import MAX_ERROR, CallRefusedError, Client
+from tests.real.shared.daemons import ADMIN_SOCKET, LOCKD, LOG, SOCKET, lock_daemons
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Final
+
+    from tests.real.shared.hosts import Host, Network
+
+#: How often the engines look at their locks, in seconds.
+_INTERVAL: Final = 0.5
+
+#: How long something may take to come true, in seconds: TCP tries again ever more seldom.
+_PATIENCE: Final = 90.0
+
+_DISK: Final = "disk"
+
+#: After how long all is done that follows from an acquisition, in seconds.
+_SETTLED: Final = 1.0
+
+
+class Loss(NamedTuple):
+    """What was seen of a loss that another host took advantage of.
+
+    ``silent``, ``taken`` and ``over`` are what the holder's engine said was wrong: while the file
+    system was silent, once it answered again, and when the other host had let go. ``command`` is
+    the exit status of ``lockd locks`` and ``shown`` its table, while the other one had the lock.
+    ``log`` are the errors that were logged, ``kept_out`` is whether the other host was in the end.
+    """
+
+    silent: list[str]
+    taken: list[str]
+    command: int
+    shown: str
+    over: list[str]
+    log: list[str]
+    kept_out: bool
+
+
+def with_a_rival(
+    hosts: Network,
+    lockspace: str,
+    *,
+    cut: Callable[[], object],
+    forget: Callable[[], object],
+    mend: Callable[[], object],
+) -> Loss:
+    """``cut`` the first host off, have its locks forgotten, let the second one take the lock, and
+    ``mend`` what was cut."""
+    one, two = hosts.clients
+    with (
+        lock_daemons(hosts.clients, (LOCKD, LOCKD), f"--check-interval={_INTERVAL}"),
+        _guest(one, lockspace) as holder,
+        _guest(two, lockspace) as rival,
+    ):
+        holder.acquire(lockspace, _DISK)
+        assert not _can_have(rival, lockspace)
+        time.sleep(_SETTLED)
+        cut()
+        silent = _wait_for_problem(one, "does not answer")
+        forget()
+        _wait_for(lambda: _can_have(rival, lockspace), "the other host has the lock")
+        mend()
+        taken = _wait_for_problem(one, "another host has it now")
+        table = subprocess.run(
+            one.command(LOCKD, "locks"), stdout=subprocess.PIPE, text=True, check=False
+        )
+        rival.release(lockspace, _DISK)
+        _wait_for(lambda: not _problems(one), "the lock is healthy again")
+        kept_out = not _can_have(rival, lockspace)
+        over = _problems(one)
+        holder.release(lockspace, _DISK)
+        log = _errors(one, lockspace)
+    return Loss(silent, taken, table.returncode, table.stdout, over, log, kept_out)
+
+
+def with_nobody(
+    hosts: Network, lockspace: str, *, forget: Callable[[], object]
+) -> tuple[list[str], bool]:
+    """Have a lock forgotten that no other host wants at the time: what the engine logged as errors,
+    and whether the other host was kept out after that."""
+    one, two = hosts.clients
+    with (
+        lock_daemons(hosts.clients, (LOCKD, LOCKD), f"--check-interval={_INTERVAL}"),
+        _guest(one, lockspace) as holder,
+        _guest(two, lockspace) as rival,
+    ):
+        holder.acquire(lockspace, _DISK)
+        time.sleep(_SETTLED)
+        forget()
+        _wait_for(
+            lambda: "had lost the lock" in "".join(_errors(one, lockspace)), "the loss is logged"
+        )
+        _wait_for(lambda: not _problems(one), "the lock is healthy")
+        kept_out = not _can_have(rival, lockspace)
+        holder.release(lockspace, _DISK)
+        return _errors(one, lockspace), kept_out
+
+
+def _guest(host: Host, lockspace: str) -> Client:
+    client = Client(host.path(SOCKET), timeout=_PATIENCE)
+    client.register(host.name, 4242)
+    client.create_lockspace(lockspace)
+    return client
+
+
+def _can_have(guest: Client, lockspace: str) -> bool:
+    """Whether a guest is granted the lock, which it then keeps."""
+    try:
+        guest.acquire(lockspace, _DISK)
+    except CallRefusedError:
+        return False
+    return True
+
+
+def _problems(host: Host) -> list[str]:
+    """What the engine on a host says is wrong with its locks."""
+    with Client(host.path(ADMIN_SOCKET), timeout=_PATIENCE) as client:
+        answer = Reader(client.call(STATUS, program=PROGRAM)).string(MAX_ERROR)
+    status: dict[str, Any] = json.loads(answer)
+    return [each["problem"] for each in status["problems"]]
+
+
+def _errors(host: Host, lockspace: str) -> list[str]:
+    """The errors about a lockspace in the log of a host's engine."""
+    lines = host.path(LOG).read_text(errors="replace").splitlines()
+    return [line for line in lines if ": error :" in line and lockspace in line]
+
+
+def _wait_for_problem(host: Host, words: str) -> list[str]:
+    _wait_for(lambda: words in " ".join(_problems(host)), f"it says that it {words}")
+    return _problems(host)
+
+
+def _wait_for(condition: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + _PATIENCE
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"this has not come true in {_PATIENCE} s: {what}")
+        time.sleep(0.1)
