@@ -24,6 +24,11 @@ if TYPE_CHECKING:
 #: How many descriptors are looked after before the timers are looked at again.
 _BATCH: Final = 64
 
+#: How long to look out for the next event before sleeping, in seconds. A guest's disks are asked
+#: for one after the other: who has just been answered calls again, and to be woken takes longer
+#: than to answer (``python -m benchmarks locks``: about twice as many calls a second).
+_MOMENT: Final = 0.00005
+
 #: The longest wait, in seconds: epoll(7) counts milliseconds in 31 bits.
 _DAY: Final = 86400.0
 
@@ -116,13 +121,24 @@ class Loop:
             if timers:
                 # A little more than the time left: epoll would wake us a millisecond early.
                 wait = min(_DAY, max(0.0, timers[0][0] - monotonic() + 0.001))
-            for fd, events in poll(wait, _BATCH):
+            for fd, events in self._look() or poll(wait, _BATCH):
                 # One that was closed by what happened to another just now.
                 handler = handlers.get(fd)
                 if handler is not None:
                     handler(events)
             if timers and timers[0][0] <= monotonic():
                 self._run_due()
+
+    def _look(self) -> list[tuple[int, int]]:
+        """What happens at once or in a moment, without a sleep."""
+        poll, monotonic, give_way = self._epoll.poll, time.monotonic, os.sched_yield
+        ready = poll(0, _BATCH)
+        if not ready:
+            end = monotonic() + _MOMENT
+            while not ready and monotonic() < end:
+                give_way()  # whoever is to call next may need this processor
+                ready = poll(0, _BATCH)
+        return ready
 
     def _run_due(self) -> None:
         now = time.monotonic()
