@@ -757,7 +757,7 @@ def file_fields(line: str) -> list[str]:
 
 def common(text: str) -> str:
     """A message without the name and version of the daemon, and with a line feed as one."""
-    text = re.sub(r"^client \d+: ", "", text.replace(r"\x0a", "\n"))
+    text = re.sub(r"^client \d+[^:]*: ", "", text.replace(r"\x0a", "\n"))
     return re.sub(r"^\w+ version: .*", "version", text)
 
 
