@@ -21,7 +21,7 @@ from lockd.space import Owner
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, MutableMapping
+    from collections.abc import Iterable, Mapping, MutableMapping
     from typing import Any, Final
 
     from lockd.daemon import Daemon
@@ -93,13 +93,7 @@ def in_place(journal: Journal, fds: Mapping[str, int], command: list[str]) -> No
     """Replace this process by ``command``, which takes over; returns only by raising OSError."""
     journal.write("descriptors", journal.number, dict(fds))
     environment = {**os.environ, _VARIABLE: f"{os.getpid()}:{journal.fd}"}
-    for fd in (*fds.values(), journal.fd):
-        os.set_inheritable(fd, True)
-    hold_signals()
-    try:
-        os.execve(command[0], command, environment)
-    finally:
-        take_signals()
+    _become(command, environment, (*fds.values(), journal.fd))
 
 
 def to_supervisor(fds: Mapping[str, int], command: list[str]) -> None:
@@ -108,7 +102,12 @@ def to_supervisor(fds: Mapping[str, int], command: list[str]) -> None:
     environment = {**os.environ, _KEPT: json.dumps([os.getpid(), dict(fds)])}
     for name in (SUPERVISED, "NOTIFY_SOCKET"):
         environment.pop(name, None)
-    for fd in fds.values():
+    _become(command, environment, fds.values())
+
+
+def _become(command: list[str], environment: dict[str, str], fds: Iterable[int]) -> None:
+    """Replace this process, and leave descriptors open; returns only by raising OSError."""
+    for fd in fds:
         os.set_inheritable(fd, True)
     hold_signals()
     try:
