@@ -18,7 +18,7 @@ from lockcfg.frozen import Frozen
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from typing import Final
 
     from lockcfg.conf.document import Value
@@ -214,18 +214,27 @@ def _named(hosts: Sequence[str], guests: Guests) -> list[str]:
     return [f"{host}: {', '.join(sorted(guests[host]))}" for host in hosts]
 
 
+def _alike(
+    changes: Sequence[_Change], details_of: Callable[[_Change], Iterable[str]]
+) -> list[tuple[tuple[str, ...], list[str]]]:
+    """The hosts that need something, together with those that need the same."""
+    found: dict[tuple[str, ...], list[str]] = {}
+    for change in changes:
+        details = tuple(details_of(change))
+        if details:
+            found.setdefault(details, []).extend(change.cell.hosts)
+    return [(details, sorted(hosts)) for details, hosts in sorted(found.items())]
+
+
 def _mounts(name: str, changes: Sequence[_Change], *, gap: bool = False) -> Iterator[Step]:
     """What is to be mounted where, for hosts that need the same."""
-    by_details: dict[tuple[str, ...], list[str]] = {}
-    for change in changes:
-        if change.mounts:
-            details = tuple(f"at {path}: {place}" for path, place in change.mounts)
-            by_details.setdefault(details, []).extend(change.cell.hosts)
-    for details, hosts in sorted(by_details.items()):
+    for details, hosts in _alike(
+        changes, lambda change: (f"at {path}: {place}" for path, place in change.mounts)
+    ):
         yield Step(
             name,
             "mount",
-            sorted(hosts),
+            hosts,
             "mount what has these directories, and for good (fstab)",
             details=details,
             gap=gap,
@@ -234,15 +243,11 @@ def _mounts(name: str, changes: Sequence[_Change], *, gap: bool = False) -> Iter
 
 def _installs(name: str, changes: Sequence[_Change], *, gap: bool) -> Iterator[Step]:
     """What libvirt asks for the names of block devices, where it is missing."""
-    by_details: dict[tuple[str, ...], list[str]] = {}
-    for change in changes:
-        if change.packages:
-            by_details.setdefault(tuple(change.packages), []).extend(change.cell.hosts)
-    for details, hosts in sorted(by_details.items()):
+    for details, hosts in _alike(changes, lambda change: change.packages):
         yield Step(
             name,
             "install",
-            sorted(hosts),
+            hosts,
             "install what names block devices; it takes effect at once",
             details=details,
             gap=gap,
@@ -251,19 +256,17 @@ def _installs(name: str, changes: Sequence[_Change], *, gap: bool) -> Iterator[S
 
 def _writes(name: str, changes: Sequence[_Change]) -> Iterator[Step]:
     """What is to be written where, for hosts that need the same."""
-    by_details: dict[tuple[str, ...], list[str]] = {}
-    for change in changes:
-        details = tuple(
+    for details, hosts in _alike(
+        changes,
+        lambda change: (
             f"{_file_of(change.cell.facts, key)}: {key} = {_spelled(new)} (now {_spelled(old)})"
             for key, (old, new) in sorted(change.settings.items())
-        )
-        if details:
-            by_details.setdefault(details, []).extend(change.cell.hosts)
-    for details, hosts in sorted(by_details.items()):
+        ),
+    ):
         yield Step(
             name,
             "write",
-            sorted(hosts),
+            hosts,
             "change the files; nothing takes effect by it, as long as no daemon is restarted",
             details=details,
         )
