@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     #: A distinct combination: its number, the facts, the circumstances, and the uses of disks.
     _Combination = tuple[int, Facts, list[list[str]], list[Use]]
 
+    #: Several snapshots of one name: the name, the sources, whether they are of two machines.
+    _Twice = tuple[str, tuple[str, ...], bool]
+
 #: How far ahead of the audit's a clock may be before it is wrong, in seconds.
 _AHEAD: Final = 300
 
@@ -181,7 +184,7 @@ class Fleet:
         self.missing: list[str] = []
         self.same: list[tuple[str, str]] = []
         self.sharing: dict[str, set[str]] = {}
-        self.twice: list[tuple[str, tuple[str, ...], bool]] = []
+        self.twice: list[_Twice] = []
         self.expired: list[tuple[PolicyWaiver, tuple[str, ...]]] = []
         self.unneeded: list[PolicyWaiver] = []
 
@@ -205,7 +208,7 @@ def load_fleet(
     sharing = Sharing(distinct.values(), devices)
     of_policies = {group.name for group in policy.groups} if policy else set()
     boots: dict[str, str] = {}
-    for row in _newest(store.hosts(), fleet):
+    for row in _newest(store.hosts(), fleet.twice):
         number, name, _, boot_id, taken, running, _, cell_number, _ = row
         if boot_id and boots.setdefault(boot_id, name) != name:
             fleet.same.append((boots[boot_id], name))
@@ -279,9 +282,7 @@ def _shared_disks(
         return shared, {}
     users = set().union(*found.values())
     counted = {
-        row[0]: combinations[row[7]][1]
-        for row in _newest(store.hosts(), Fleet(0, None, None))
-        if row[0] in users
+        row[0]: combinations[row[7]][1] for row in _newest(store.hosts(), []) if row[0] in users
     }
     return shared, {
         name: {host: counted[host] for host in hosts if host in counted}
@@ -289,8 +290,9 @@ def _shared_disks(
     }
 
 
-def _newest(rows: Iterable[HostRow], fleet: Fleet) -> Iterable[HostRow]:
-    """Of each host the newest snapshot. What is left out is noted, unless it is the same one."""
+def _newest(rows: Iterable[HostRow], twice: list[_Twice]) -> Iterable[HostRow]:
+    """Of each host the newest snapshot. What is left out is noted in ``twice``, unless it is the
+    same one."""
     last: HostRow | None = None
     others: list[HostRow] = []
     for row in rows:
@@ -299,15 +301,15 @@ def _newest(rows: Iterable[HostRow], fleet: Fleet) -> Iterable[HostRow]:
                 others.append(row)
             continue
         if last is not None and others:
-            fleet.twice.append(_twice(last, others))
+            twice.append(_twice(last, others))
             others = []
         last = row
         yield row
     if last is not None and others:
-        fleet.twice.append(_twice(last, others))
+        twice.append(_twice(last, others))
 
 
-def _twice(counts: HostRow, others: Sequence[HostRow]) -> tuple[str, tuple[str, ...], bool]:
+def _twice(counts: HostRow, others: Sequence[HostRow]) -> _Twice:
     """What is noted of several snapshots of one name. A machine id of its own tells a machine."""
     machines = {row[2] for row in (counts, *others) if row[2]}
     return counts[1], (counts[8], *(row[8] for row in others)), len(machines) > 1
