@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from benchmarks.made_up_fleet import NOW, WRONG, demo, write
+from tests.commands.terminal import shown_on
 from tests.conftest import LOCKCFG
 from tests.fleet.fleets import write_fleet
 
@@ -28,15 +29,7 @@ def shown_on_a_terminal(*arguments: str | Path, stream: str = "stderr", **more: 
     environment = {**os.environ, "TERM": "xterm", **more}
     with subprocess.Popen([LOCKCFG, *arguments], env=environment, **streams):  # type: ignore[call-overload]
         os.close(slave)
-        shown = b""
-        while True:
-            try:
-                piece = os.read(master, 65536)
-            except OSError:  # the last one who had the other end open is gone
-                break
-            shown += piece
-    os.close(master)
-    return shown.decode()
+        return shown_on(master)
 
 
 def test_progress_on_a_terminal_and_nowhere_else(tmp_path: Path, lockcfg: RunLockcfg) -> None:

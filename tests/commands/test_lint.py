@@ -22,6 +22,7 @@ from lockcfg.fleet.rules import TABLE as AUDIT_TABLE
 from lockcfg.fleet.rules import audit_rule
 from lockcfg.rules import TABLE, rule_module
 from lockcfg.yamlschema import load_schema
+from tests.commands.terminal import shown_on
 from tests.conftest import LOCKCFG
 from tests.lint import CLEAN, host, write
 from tests.lint.passwords import PLANTS, hosts, planted, wide
@@ -460,16 +461,9 @@ def on_a_terminal(*arguments: str | Path) -> tuple[str, str]:
     ) as process:
         os.close(slave)
         assert process.stdout is not None
-        shown = b""
-        while True:
-            try:
-                piece = os.read(master, 65536)
-            except OSError:  # the last one who had the other end open is gone
-                break
-            shown += piece
+        shown = shown_on(master)
         output = process.stdout.read()
-    os.close(master)
-    return output.decode(), shown.decode()
+    return output.decode(), shown
 
 
 def test_progress_on_a_terminal_and_nowhere_else(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lockd.programs.inspect import PROGRAM, STATUS
@@ -13,7 +14,7 @@ from tests.lockd.client import MAX_ERROR, CallRefusedError, Client
 from tests.real.shared.daemons import ADMIN_SOCKET, LOCKD, LOG, SOCKET, lock_daemons
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from typing import Final
 
     from tests.real.shared.hosts import Host, Network
@@ -58,12 +59,8 @@ def with_a_rival(
 ) -> Loss:
     """``cut`` the first host off, have its locks forgotten, let the second one take the lock, and
     ``mend`` what was cut."""
-    one, two = hosts.clients
-    with (
-        lock_daemons(hosts.clients, (LOCKD, LOCKD), f"--check-interval={_INTERVAL}"),
-        _guest(one, lockspace) as holder,
-        _guest(two, lockspace) as rival,
-    ):
+    one, _ = hosts.clients
+    with _guests(hosts, lockspace) as (holder, rival):
         holder.acquire(lockspace, _DISK)
         assert not _can_have(rival, lockspace)
         time.sleep(_SETTLED)
@@ -90,12 +87,8 @@ def with_nobody(
 ) -> tuple[list[str], bool]:
     """Have a lock forgotten that no other host wants at the time: what the engine logged as errors,
     and whether the other host was kept out after that."""
-    one, two = hosts.clients
-    with (
-        lock_daemons(hosts.clients, (LOCKD, LOCKD), f"--check-interval={_INTERVAL}"),
-        _guest(one, lockspace) as holder,
-        _guest(two, lockspace) as rival,
-    ):
+    one, _ = hosts.clients
+    with _guests(hosts, lockspace) as (holder, rival):
         holder.acquire(lockspace, _DISK)
         time.sleep(_SETTLED)
         forget()
@@ -106,6 +99,18 @@ def with_nobody(
         kept_out = not _can_have(rival, lockspace)
         holder.release(lockspace, _DISK)
         return _errors(one, lockspace), kept_out
+
+
+@contextmanager
+def _guests(hosts: Network, lockspace: str) -> Iterator[tuple[Client, Client]]:
+    """A guest on each of the hosts, whose engines look at their locks often."""
+    one, two = hosts.clients
+    with (
+        lock_daemons(hosts.clients, (LOCKD, LOCKD), f"--check-interval={_INTERVAL}"),
+        _guest(one, lockspace) as holder,
+        _guest(two, lockspace) as rival,
+    ):
+        yield holder, rival
 
 
 def _guest(host: Host, lockspace: str) -> Client:
