@@ -71,7 +71,9 @@ def test_thousands_of_locks(tmp_path: Path) -> None:
 def test_a_crash_in_the_midst_of_answers(tmp_path: Path, pause: float) -> None:
     """Who reads slowly gets them all, or is hung up where nobody knows what has been sent; never
     is anything missing or there twice."""
-    asked = 100
+    # More than the answers to them fit into the socket, but so few that all of the calls do: Linux
+    # takes some 70 small messages from who is not read, as lockd does not while he does not read.
+    asked = 50
     with Engine(tmp_path) as engine, Client(engine.admin_socket) as reader:
         client = engine.client()
         client.register("guest", 4242)
