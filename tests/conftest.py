@@ -46,7 +46,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--fuzz-inputs",
         type=int,
-        default=80_000,
+        default=40_000,
         metavar="N",
         help="how many inputs the coverage-guided runs take",
     )

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
 
 #: Where the unpacked packages stay from one run to the next.
 _UNPACKED = Path(__file__).parents[3] / ".vm"
+
+_RUN = pytest.StashKey["Run"]()
 
 #: How long the contests in the machine last, in seconds: of two engines, and of those with
 #: virtlockd in them; and the versions of NFS that the latter are held on. On version 3 virtlockd
@@ -45,6 +49,70 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if item not in left_out]
 
 
+class Run:
+    """What the machine is to do, and does beside the tests until one asks what came of it: it
+    takes minutes, and one of the processors. ``plan`` is that of
+    :mod:`tests.real.shared.in_machine`."""
+
+    def __init__(self, plan: dict[str, dict[str, Any]], timeout: float) -> None:
+        self._plan = plan
+        self._timeout = timeout
+        self._machine = Machine(_UNPACKED)
+        self._executor = ThreadPoolExecutor(1)
+        self._report = self._executor.submit(self._run)
+
+    def _run(self) -> dict[str, Any]:
+        with TemporaryDirectory(prefix="machine-") as name:
+            directory = Path(name)
+            if "contests" in self._plan:
+                self._plan["contests"]["hammer"] = str(build_hammer(directory))
+            said = self._machine.run(
+                directory,
+                *(sys.executable, "-m", "tests.real.shared.in_machine", json.dumps(self._plan)),
+                timeout=self._timeout,
+            )
+        report: dict[str, Any] = json.loads(said)
+        return report
+
+    def report(self) -> dict[str, Any]:
+        """What came of it. Raises what the run did."""
+        return self._report.result()
+
+    def end(self) -> None:
+        """Leave nothing of it behind."""
+        self._machine.off()
+        self._executor.shutdown()
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Boot the machine, if a test is to ask what came of it."""
+    wanted = {name for item in session.items for name in getattr(item, "fixturenames", ())}
+    if "nfs_report" not in wanted or session.config.option.collectonly:
+        return
+    exhaustive = bool(session.config.getoption("exhaustive"))
+    seconds, mixed_seconds, mixed_versions = LONG if exhaustive else SHORT
+    parts: dict[str, dict[str, Any]] = {
+        "contests": {
+            "seconds": seconds,
+            "mixed_seconds": mixed_seconds,
+            "mixed_versions": mixed_versions,
+        },
+        "kills": {"count": _KILLS},
+        "lost": {},
+        "model": {"seed": session.config.getoption("seed"), "pairs": _PAIRS},
+        "rivals": {},
+    }
+    plan = {part: how for part, how in parts.items() if f"nfs_{part}" in wanted}
+    session.config.stash[_RUN] = Run(plan, timeout=3600 if exhaustive else 600)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Switch the machine off, if the tests have ended without it."""
+    run = config.stash.get(_RUN, None)
+    if run is not None:
+        run.end()
+
+
 @pytest.fixture(scope="session")
 def hammer(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The guest that takes and releases a resource as fast as it can."""
@@ -52,33 +120,10 @@ def hammer(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def nfs_report(
-    request: pytest.FixtureRequest, hammer: Path, tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, Any]:
+def nfs_report(request: pytest.FixtureRequest) -> dict[str, Any]:
     """What came of all that the tests of this run ask of the machine, which is booted once; by
     the name of the part, which a test asks for as a fixture."""
-    exhaustive = bool(request.config.getoption("exhaustive"))
-    seconds, mixed_seconds, mixed_versions = LONG if exhaustive else SHORT
-    parts: dict[str, dict[str, Any]] = {
-        "contests": {
-            "hammer": str(hammer),
-            "seconds": seconds,
-            "mixed_seconds": mixed_seconds,
-            "mixed_versions": mixed_versions,
-        },
-        "kills": {"count": _KILLS},
-        "lost": {},
-        "model": {"seed": request.config.getoption("seed"), "pairs": _PAIRS},
-        "rivals": {},
-    }
-    wanted = {name for item in request.session.items for name in getattr(item, "fixturenames", ())}
-    plan = {part: how for part, how in parts.items() if f"nfs_{part}" in wanted}
-    said = Machine(_UNPACKED).run(
-        tmp_path_factory.mktemp("machine"),
-        *(sys.executable, "-m", "tests.real.shared.in_machine", json.dumps(plan)),
-        timeout=3600 if exhaustive else 600,
-    )
-    report: dict[str, Any] = json.loads(said)
+    report = request.config.stash[_RUN].report()
     print(f"The machine took, besides its boot: {report['took']}")
     return report
 

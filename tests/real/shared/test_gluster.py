@@ -75,7 +75,7 @@ def test_the_engine_makes_virtlockd_no_worse(
 ) -> None:
     """virtlockd against itself is the measure, in the same run; it is known to fail where only
     the kernel caches names, so the hammer sees double owners where there are some."""
-    seconds = 60 if request.config.getoption("exhaustive") else 10
+    seconds = 60 if request.config.getoption("exhaustive") else 5
     with ring(hosts, (VIRTLOCKD, VIRTLOCKD), f"{MOUNT}/theirs", hammer) as two:
         theirs = two.fight(seconds=seconds)
     with ring(hosts, (LOCKD, VIRTLOCKD), f"{MOUNT}/mixed", hammer) as both:
