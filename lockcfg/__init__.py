@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from lockcfg.findings import Finding, Place, Severity
     from lockcfg.host.host import Configuration, Effective, Host, Locking, load_host
     from lockcfg.host.protection import Protection, Reach, protection_of
-    from lockcfg.host.storage import Mount, Storage, storage_of
+    from lockcfg.host.storage import Mount, Storage, read_mounts, storage_of
     from lockcfg.rules import check, syntax_finding
 
 __all__ = [
@@ -73,6 +73,7 @@ __all__ = [
     "load_host",
     "parse",
     "protection_of",
+    "read_mounts",
     "settings_of",
     "storage_of",
     "storages_of",
@@ -100,7 +101,7 @@ _HOMES = {
     "lockcfg.host.host": ("Configuration", "Effective", "Host", "Locking", "load_host"),
     "lockcfg.change.lockspaces": ("storages_of",),
     "lockcfg.host.protection": ("Protection", "Reach", "protection_of"),
-    "lockcfg.host.storage": ("Mount", "Storage", "storage_of"),
+    "lockcfg.host.storage": ("Mount", "Storage", "read_mounts", "storage_of"),
     "lockcfg.change.transaction": ("Change", "Transaction"),
 }
 

@@ -31,6 +31,7 @@ from lockd.keeper import (
 )
 from lockd.loop import Loop, take_signals
 from lockd.programs import admin, inspect, lock
+from lockd.remote import Remotes, SilentError
 from lockd.service import Service
 from lockd.storage import Storages
 
@@ -81,10 +82,16 @@ class Daemon:
         self.loop: Final = Loop()
         self._log: Final = logging.part("locking.lock_daemon")
         self._storages: Final = Storages()
+        self.remotes: Final = Remotes(self.loop, self._log, self.after_call)
         self._journal_fresh = inheritance.journal is None
         self.journal = inheritance.journal or Journal.create(1)
         self.engine: Final = Engine(
-            self.journal, keeper, names, self._storages, logging.part("util.virlockspace")
+            self.journal,
+            keeper,
+            names,
+            self._storages,
+            self.remotes,
+            logging.part("util.virlockspace"),
         )
         self.guests: Final = Guests(self, self._log)
         self.services: Final[dict[str, Service]] = {
@@ -244,6 +251,7 @@ class Daemon:
 
     def _on_mounts(self, _: int) -> None:
         self._storages.forget()
+        self.remotes.forget()
 
     # --- the end
 
@@ -261,7 +269,13 @@ class Daemon:
             self.loop.after(_LOOK, partial(self._stop_when_alone, patience - _LOOK))
             return
         if not self.guests:
-            self.engine.release_everything()
+            try:
+                self.engine.release_everything()
+            except SilentError as error:
+                self._log.error(
+                    f"{error.remote.mount.point}: the locks there are let go by the end of this"
+                    " process, as the file system does not answer"
+                )
         self.loop.stop()
 
     def leave(self) -> None:

@@ -3,6 +3,9 @@
 Every change is made in an order that loses no lock, wherever this process is killed: a lock is
 taken, its descriptor given to the keeper, the change written to the journal, and then the call
 answered; a lock is first taken off the journal and then let go.
+
+What needs a file system whose server has not been heard of raises SilentError before it has done
+anything, and is to be called once more.
 """
 
 from __future__ import annotations
@@ -11,11 +14,13 @@ import errno
 import os
 import time
 from collections import deque
+from functools import partial
 
 from lockd import filelock
 from lockd.journal import record
 from lockd.keeper import Numbers, lock_name
 from lockd.log import INFO
+from lockd.remote import SilentError
 from lockd.space import (
     Lockspace,
     Resource,
@@ -45,6 +50,7 @@ if TYPE_CHECKING:
     from lockd.keeper import Keeper
     from lockd.log import Log
     from lockd.names import Names
+    from lockd.remote import Remotes
     from lockd.space import Owner
     from lockd.storage import Storages
 
@@ -73,12 +79,14 @@ class Engine:
         keeper: Keeper,
         names: Names,
         storages: Storages,
+        remotes: Remotes,
         log: Log,
     ) -> None:
         self.journal = journal
         self._keeper: Final = keeper
         self._names: Final = names
         self._may_be_shared: Final = storages.may_be_shared
+        self._check_remote: Final = remotes.check
         self._log: Final = log
         self.spaces: Final[dict[str, Lockspace]] = {"": Lockspace("")}
         self._by_identity: Final[dict[Identity, list[Resource]]] = {}
@@ -90,15 +98,17 @@ class Engine:
     # --- lockspaces
 
     def new_lockspace(self, directory: str) -> None:
-        """NEW: a lockspace that must not be known yet. Raises Fault."""
+        """NEW: a lockspace that must not be known yet. Raises Fault, SilentError."""
         if not directory:
             raise fault(OPERATION_INVALID, FROM_RPC, "the default lockspace already exists")
         if directory in self.spaces:
             raise fault(INTERNAL_ERROR, FROM_RPC, f"Lockspace for path {directory} already exists")
+        self._check_remote(directory)
         self._add_lockspace(directory)
 
     def create_lockspace(self, directory: str) -> None:
-        """CREATE_LOCKSPACE: a lockspace that may be known already. Raises Fault."""
+        """CREATE_LOCKSPACE: a lockspace that may be known already. Raises Fault, SilentError."""
+        self._check_remote(directory)
         if directory not in self.spaces or (directory and not os.path.isdir(directory)):
             self._add_lockspace(directory)
 
@@ -135,11 +145,12 @@ class Engine:
     # --- resources
 
     def create_resource(self, directory: str, name: str) -> None:
-        """CREATE_RESOURCE: make an empty file to lock. Raises Fault."""
+        """CREATE_RESOURCE: make an empty file to lock. Raises Fault, SilentError."""
         space = self._space(directory)
         if name in space.resources:
             raise is_locked(name)
         space.check_name(name)
+        self._check_remote(space.directory_of(name))
         self._close_idle_named(space, name)
         path = space.path(name)
         try:
@@ -149,11 +160,12 @@ class Engine:
             raise system_fault(FROM_NONE, f"cannot create file '{path}'", error) from error
 
     def delete_resource(self, directory: str, name: str) -> None:
-        """DELETE_RESOURCE: remove a file that nobody here holds. Raises Fault."""
+        """DELETE_RESOURCE: remove a file that nobody here holds. Raises Fault, SilentError."""
         space = self._space(directory)
         if name in space.resources:
             raise is_locked(name)
         space.check_name(name)
+        self._check_remote(space.directory_of(name))
         self._close_idle_named(space, name)
         path = space.path(name)
         try:
@@ -168,7 +180,7 @@ class Engine:
     def acquire(
         self, directory: str, name: str, owner: Owner, *, shared: bool, create: bool
     ) -> None:
-        """ACQUIRE_RESOURCE. Raises Fault."""
+        """ACQUIRE_RESOURCE. Raises Fault, SilentError."""
         space = self._space(directory)
         held = space.resources.get(name)
         if held is not None:
@@ -179,6 +191,7 @@ class Engine:
             self.journal.append(f'["also",{held.number},{owner.text}]')
             self._say(held, "granted to", owner)
             return
+        self._check_remote(space.directory_of(name))
         disk, identity = self._disk(space, name, owner, shared=shared)
         resource = space.idle.pop(name, None)
         if resource is not None and not (
@@ -213,8 +226,10 @@ class Engine:
         self, space: Lockspace, name: str, owner: Owner, *, shared: bool
     ) -> tuple[str, Identity | None]:
         """The disk behind a name that is a hash, and what it is known by; empty and None where
-        that cannot be known. Raises Fault where it is locked by another name."""
+        that cannot be known. Raises Fault where it is locked by another name, SilentError."""
         disk = self._names.disk(owner, name) if space.directory else ""
+        if disk:
+            self._check_remote(os.path.dirname(disk))
         identity = filelock.identity_at(disk) if disk else None
         if identity is not None:
             other = self._blocking(identity, shared=shared)
@@ -285,7 +300,7 @@ class Engine:
         return f"{self._names.held_by(held)}, under its other name '{held.disk or held.path}'"
 
     def release(self, directory: str, name: str, owner: Owner) -> None:
-        """RELEASE_RESOURCE. Raises Fault."""
+        """RELEASE_RESOURCE. Raises Fault, SilentError."""
         resource = self._space(directory).resources.get(name)
         if resource is None:
             raise is_not_locked(name)
@@ -294,6 +309,7 @@ class Engine:
                 break
         else:
             raise not_the_owner(owner.pid)
+        self._check_remote(resource.directory)
         self._release(resource, each)
 
     def _release(self, resource: Resource, owner: Owner) -> None:
@@ -376,12 +392,14 @@ class Engine:
         self._numbers.give_back(number)
 
     def release_all(self, pid: int) -> None:
-        """Let go all that an owner holds, however often it has acquired it."""
+        """Let go all that an owner holds, however often it has acquired it. Raises SilentError
+        where some of it is left."""
         for resource in [*self._by_owner.get(pid, ())]:
+            self._check_remote(resource.directory)
             self._release(resource, next(owner for owner in resource.owners if owner.pid == pid))
 
     def release_everything(self) -> None:
-        """Let go all that anybody holds."""
+        """Let go all that anybody holds. Raises SilentError where some of it is left."""
         for pid in [*self._by_owner]:
             self.release_all(pid)
         self.close_idle(time.monotonic())
@@ -426,7 +444,12 @@ class Engine:
             self._fresh.popleft()
             # Not one that has been let go, and taken again, since it was put here.
             if resource.owners and resource.taken + VISIBLE_AFTER <= now:
-                self._show(resource)
+                try:
+                    self._check_remote(resource.directory)
+                except SilentError as error:
+                    error.remote.wait(partial(self._fresh.append, (0.0, resource)))
+                else:
+                    self._show(resource)
         return _SHOW_PAUSE
 
     def _show(self, resource: Resource) -> None:

@@ -178,7 +178,7 @@ def restore(inheritance: Inheritance, daemon: Daemon) -> None:
             daemon.services[first].next_id = fields[1]
         elif kind == "changed":
             changes[first] = fields[1]
-        elif kind in ("owner", "restricted", "received", "unsent"):
+        elif kind in ("owner", "restricted", "received", "unsent", "waiting"):
             clients[first][kind] = fields
         elif kind == "more":
             received = clients[first]["received"]
@@ -247,6 +247,8 @@ def _restore_client(
         session.inbox = inbox_of(*record["received"][1:])
     if "unsent" in record:
         session.unsent = bytes.fromhex(record["unsent"][1])
+    if "waiting" in record:
+        session.waiting = [bytes.fromhex(each) for each in record["waiting"][1]]
     service.restore(session)
     if fd < 0 or number == served:
         service.hang_up(session)

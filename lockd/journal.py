@@ -20,6 +20,7 @@ A record is one line of JSON, a list that begins with what it is:
                  number, …
 ``unsent``       the rest of a reply, in hex: number, …
 ``sent``         the client has got more of it: number, how many bytes
+``waiting``      calls that wait for a file system, each in hex: number, the list of them
 ``gone``         a connection that is closed: number
 ``lock``         a resource that is held: see :meth:`lockd.space.Resource.record`
 ``also``         another acquisition of a resource that is shared: its number, the owner

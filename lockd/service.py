@@ -13,6 +13,7 @@ from lockd.journal import record
 from lockd.keeper import client_name
 from lockd.log import DEBUG
 from lockd.programs import HangUpError, answer
+from lockd.remote import SilentError
 from lockd.session import Session
 from lockd.wire.fault import FROM_RPC, RPC, fault
 from lockd.wire.inbox import Inbox, is_message
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from lockd.daemon import Daemon
     from lockd.loop import Timer
     from lockd.programs import Programs
+    from lockd.remote import Remote
 
 #: How much is read from a client at once, in bytes: some thirty calls.
 _READ: Final = 4096
@@ -193,7 +195,7 @@ class Service:
     def _on_client(self, session: Session, events: int) -> None:
         daemon = self._daemon
         daemon.journal.serve(session.number)
-        if events & EPOLLIN and not session.unsent:
+        if events & EPOLLIN and not session.unsent and not session.waiting:
             self._read(session)
         elif session.unsent:
             self._send(session, session.unsent)
@@ -223,6 +225,9 @@ class Service:
         except HangUpError as error:
             self._hang_up_for(session, str(error))
             return
+        except SilentError as error:
+            self._wait(session, [message], error.remote)
+            return
         self._send(session, reply)
         if session.leaving and not session.unsent:
             self.hang_up(session)
@@ -231,17 +236,8 @@ class Service:
         inbox = session.inbox
         was_partial = inbox.partial
         before = len(inbox.state[0])
-        replies = b""
-        why = ""
         messages = inbox.feed(data)
-        for message in messages:
-            try:
-                replies += answer(message, self._programs, self._daemon, session, self._log)
-            except HangUpError as error:
-                why = str(error)
-                break
-            if session.leaving:
-                break
+        replies, why = self._replies(session, messages)
         if inbox.partial or was_partial:
             rest, skip = inbox.state
             if messages or not was_partial:
@@ -253,6 +249,52 @@ class Service:
             self._hang_up_for(session, why or inbox.broken)
         elif session.leaving and not session.unsent:
             self.hang_up(session)
+
+    def _replies(self, session: Session, messages: list[bytes]) -> tuple[bytes, str]:
+        """The replies to some messages, up to one that has to wait; and why the client is to be
+        hung up after them, empty where it is not."""
+        replies = b""
+        for at, message in enumerate(messages):
+            try:
+                replies += answer(message, self._programs, self._daemon, session, self._log)
+            except HangUpError as error:
+                return replies, str(error)
+            except SilentError as error:
+                self._wait(session, messages[at:], error.remote)
+                break
+            if session.leaving:
+                break
+        return replies, ""
+
+    def _wait(self, session: Session, messages: list[bytes], remote: Remote) -> None:
+        """Begin some calls once a file system has answered, and read no others until then."""
+        session.waiting = messages
+        self._daemon.journal.write("waiting", session.number, [each.hex() for each in messages])
+        self._attend(session)
+        remote.wait(partial(self._go_on, session))
+
+    def _go_on(self, session: Session) -> None:
+        """Begin the calls that have waited; when the client has got its replies to those before."""
+        if session.unsent or not session.waiting:
+            return
+        daemon = self._daemon
+        daemon.journal.serve(session.number)
+        messages, session.waiting = session.waiting, []
+        daemon.journal.write("waiting", session.number, [])
+        replies, why = self._replies(session, messages)
+        self._attend(session)
+        self._send(session, replies)
+        if why:
+            self._hang_up_for(session, why)
+        elif session.leaving and not session.unsent:
+            self.hang_up(session)
+        daemon.journal.serve(0)
+        daemon.after_call()
+
+    def _attend(self, session: Session) -> None:
+        """Look for what can be done with a client next; that it hangs up is seen in any case."""
+        events = EPOLLOUT if session.unsent else 0 if session.waiting else EPOLLIN
+        self._loop.change(session.socket.fileno(), events)
 
     def _hang_up_for(self, session: Session, why: str) -> None:
         self._log.error(f"{session} is hung up: {why}")
@@ -282,9 +324,11 @@ class Service:
         else:
             session.unsent = data[sent:]
             self._daemon.journal.write("unsent", session.number, session.unsent.hex())
-        self._loop.change(session.socket.fileno(), EPOLLOUT if session.unsent else EPOLLIN)
+        self._attend(session)
         if session.leaving and not session.unsent:
             self.hang_up(session)
+        elif session.waiting and not session.unsent:
+            self._loop.after(0, partial(self._go_on, session))
 
     def hang_up(self, session: Session) -> None:
         """Close a client's connection, with what that means for a guest and its locks."""
@@ -292,6 +336,7 @@ class Service:
             return
         if self._log.threshold <= DEBUG:
             self._log.debug(f"{session}: gone")
+        session.waiting = []
         connection = session.socket
         self._loop.unwatch(connection.fileno())
         try:
@@ -332,13 +377,17 @@ class Service:
                 yield record("received", number, rest.hex(), skip)
             if session.unsent:
                 yield record("unsent", number, session.unsent.hex())
+            if session.waiting:
+                yield record("waiting", number, [each.hex() for each in session.waiting])
 
     def restore(self, session: Session) -> None:
         """Go on with a client that was taken over."""
         session.socket.setblocking(False)
         self.clients[session.number] = session
-        events = EPOLLOUT if session.unsent else EPOLLIN
-        self._loop.watch(session.socket.fileno(), events, partial(self._on_client, session))
+        self._loop.watch(session.socket.fileno(), 0, partial(self._on_client, session))
+        self._attend(session)
+        if session.waiting:
+            self._loop.after(0, partial(self._go_on, session))
 
 
 def inbox_of(rest: str, skip: int) -> Inbox:

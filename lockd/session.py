@@ -41,7 +41,8 @@ class Session:
     another one that gets its pid is not taken for it; 0 for one that acts for another.
     ``unsent`` is the part of a reply that the client has not read yet. ``number`` is the smallest
     that no other connection has; ``id``, which people see, counts the clients of a service and is
-    never given again. ``leaving`` is set when the client is to be hung up once it has its reply.
+    never given again. ``waiting`` are calls that cannot be begun yet: nothing of them has been
+    done. ``leaving`` is set when the client is to be hung up once it has its reply.
     """
 
     __slots__ = (
@@ -59,6 +60,7 @@ class Session:
         "started",
         "uid",
         "unsent",
+        "waiting",
     )
 
     def __init__(
@@ -83,6 +85,7 @@ class Session:
         self.since: Final = time.time() if since is None else since
         self.inbox = Inbox()
         self.unsent = b""
+        self.waiting: list[bytes] = []
         self.owner: Owner | None = None
         self.started = 0
         self.restricted = False

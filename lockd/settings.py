@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 #: own leases may be in them.
 _LOCKSPACE_KEYS: Final = ("file_lockspace_dir", "lvm_lockspace_dir", "scsi_lockspace_dir")
 
+#: How long the file systems of the lockspaces may take to say what they are, in seconds.
+_PATIENCE: Final = 2.0
+
 _DRIVERS: Final[tuple[Driver, ...]] = ("qemu", "libxl")
 
 
@@ -165,7 +168,11 @@ def _warnings(configurations: Mapping[lockcfg.Host, Configuration]) -> Iterator[
     ]
     for host in told or [next(iter(configurations))]:
         configuration = configurations[host]
-        protection = lockcfg.protection_of(configuration, lockcfg.storages_of(host, configuration))
+        storages = _storages(host, configuration)
+        if storages is None:
+            yield "A lockspace is on a file system that does not answer."
+            continue
+        protection = lockcfg.protection_of(configuration, storages)
         if protection.level == "other":
             manager = configuration.effective("lock_manager")
             yield f"Nothing is locked here: lock_manager is {manager.value} ({manager.place})."
@@ -174,6 +181,22 @@ def _warnings(configurations: Mapping[lockcfg.Host, Configuration]) -> Iterator[
             for reach in protection.reaches:
                 if reach.level != "between-hosts":
                     yield reach.text
+
+
+def _storages(
+    host: lockcfg.Host, configuration: Configuration
+) -> Mapping[str, lockcfg.Storage] | None:
+    """What the lockspaces are on; None where their file systems do not say: the start must not
+    wait for the server of one of them."""
+    import threading
+
+    found: list[Mapping[str, lockcfg.Storage]] = []
+    thread = threading.Thread(
+        target=lambda: found.append(lockcfg.storages_of(host, configuration)), daemon=True
+    )
+    thread.start()
+    thread.join(_PATIENCE)
+    return found[0] if found else None
 
 
 def _value(document: Document, key: str) -> object:

@@ -8,6 +8,7 @@ nobody holds is nothing but a file. An owner is a guest, known by the pid of its
 from __future__ import annotations
 
 import json
+import os
 import uuid
 from json.encoder import encode_basestring_ascii as quoted
 
@@ -148,6 +149,11 @@ class Resource:
         """The file that is locked."""
         return self.space.path(self.name)
 
+    @property
+    def directory(self) -> str:
+        """What that file is in."""
+        return self.space.directory_of(self.name)
+
     def record(self) -> str:
         """The resource as the fields of a JSON list."""
         # Not json.dumps, which takes as long as all of the rest of an acquisition; and what is
@@ -182,6 +188,10 @@ class Lockspace:
     def path(self, name: str) -> str:
         """The file of a resource."""
         return f"{self.directory}/{name}" if self.directory else name
+
+    def directory_of(self, name: str) -> str:
+        """What the file of a resource is in."""
+        return self.directory or os.path.dirname(name)
 
     def check_name(self, name: str) -> None:
         """Refuse, with a :class:`Fault`, a name that is no file of this lockspace."""

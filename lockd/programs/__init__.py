@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import traceback
 
+from lockd.remote import SilentError
 from lockd.wire.fault import FROM_RPC, INTERNAL_ERROR, RPC, Fault, fault
 from lockd.wire.message import (
     CALL,
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from lockd.session import Session
 
     #: What answers a call: the daemon, whose call it is, the arguments; it returns the payload of
-    #: the reply and raises Fault, or DecodeError before it has done anything.
+    #: the reply and raises Fault, or DecodeError or SilentError before it has done anything.
     Procedure = Callable[[Any, Session, Reader], bytes]
 
     #: The procedures of the programs that a service has, by program and version, by number.
@@ -54,7 +55,8 @@ class HangUpError(Exception):
 
 
 def answer(message: bytes, programs: Programs, daemon: object, session: Session, log: Log) -> bytes:
-    """The reply to a message; empty where none is due. Raises :class:`HangUpError`."""
+    """The reply to a message; empty where none is due. Raises :class:`HangUpError`, and
+    SilentError where it is to be called once more."""
     _, program, version, number, kind, serial, status = unpack_header(message)
     if kind != CALL:
         return _answer_other(read_header(message), programs, log)
@@ -79,7 +81,7 @@ def answer(message: bytes, programs: Programs, daemon: object, session: Session,
     except Fault as error:
         log.error(f"{session}: {error.message}")
         return pack_reply(program, version, number, serial, error.pack(), ERROR)
-    except HangUpError:
+    except (HangUpError, SilentError):
         raise
     except Exception:  # noqa: BLE001 - one call must not end the service of all the others
         log.error(f"{session}: {traceback.format_exc()}")

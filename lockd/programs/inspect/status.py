@@ -32,7 +32,8 @@ def call(daemon: Daemon, session: Session, arguments: Reader) -> bytes:
         },
         "locks": len(resources),
         "problems": [
-            {"path": each.path, "problem": each.problem} for each in resources if each.problem
+            *({"path": path, "problem": problem} for path, problem in daemon.remotes.silent()),
+            *({"path": each.path, "problem": each.problem} for each in resources if each.problem),
         ],
         "warnings": daemon.settings.warnings,
     }
