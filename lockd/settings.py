@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _LOCKSPACE_KEYS: Final = ("file_lockspace_dir", "lvm_lockspace_dir", "scsi_lockspace_dir")
 
 #: How long the file systems of the lockspaces may take to say what they are, in seconds.
-_PATIENCE: Final = 2.0
+_PATIENCE: Final = 0.5
 
 _DRIVERS: Final[tuple[Driver, ...]] = ("qemu", "libxl")
 
