@@ -17,6 +17,7 @@ from functools import partial
 from select import EPOLLIN
 
 from lockd import filelock
+from lockd.remote import PATIENCE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,9 +38,6 @@ _REST: Final = 0.005
 
 #: How many locks are asked for by one thread.
 _BATCH: Final = 64
-
-#: After how many seconds without an answer a file system is said to be silent.
-_PATIENCE: Final = 5.0
 
 
 class Question:
@@ -122,7 +120,7 @@ class Inquiry:
     @property
     def is_stuck(self) -> bool:
         """Whether the file system is silent."""
-        return not self.is_answered and time.monotonic() - self._since > _PATIENCE
+        return not self.is_answered and time.monotonic() - self._since > PATIENCE
 
 
 class Health:

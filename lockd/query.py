@@ -37,8 +37,8 @@ def main(arguments: Sequence[str], address: str) -> int:
     parser = argparse.ArgumentParser(
         prog=f"lockd {arguments[0]}",
         description={
-            "status": "How the running lockd does. Exit status: 0 fine, 1 locks are in danger,"
-            " 3 it cannot be asked.",
+            "status": "How the running lockd does. Exit status: 0 fine, 1 locks are in danger"
+            " or a file system does not answer, 3 it cannot be asked.",
             "locks": "The locks that the running lockd holds. Exit status: 0 fine, 1 some are in"
             " danger, 3 it cannot be asked.",
         }[arguments[0]],
