@@ -101,6 +101,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         "lost": {},
         "model": {"seed": session.config.getoption("seed"), "pairs": _PAIRS},
         "rivals": {},
+        "silent": {},
     }
     plan = {part: how for part, how in parts.items() if f"nfs_{part}" in wanted}
     session.config.stash[_RUN] = Run(plan, timeout=3600 if exhaustive else 600)
@@ -150,6 +151,12 @@ def nfs_lost(nfs_report: dict[str, Any]) -> Any:
 def nfs_rivals(nfs_report: dict[str, Any]) -> Any:
     """What was seen of locks that another host took, by version of NFS."""
     return nfs_report["rivals"]
+
+
+@pytest.fixture(scope="session")
+def nfs_silent(nfs_report: dict[str, Any]) -> Any:
+    """What was seen while the server was away, by version of NFS."""
+    return nfs_report["silent"]
 
 
 @pytest.fixture(scope="session")

@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING
 
 from tests.real.shared import losses, model_on_nfs
 from tests.real.shared.contest import ring
-from tests.real.shared.daemons import LOCKD, VIRTLOCKD
+from tests.real.shared.daemons import LOCKD, VIRTLOCKD, lock_daemons
 from tests.real.shared.kept_lock import transcript
 from tests.real.shared.kills import fight
 from tests.real.shared.nfs import MOUNTS, cut_off, forget_locks, nfs_network, plug_in
+from tests.real.shared.silence import others_go_on
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -96,6 +97,16 @@ def rivals(hosts: Network) -> dict[str, Any]:
     }
 
 
+def silent(hosts: Network) -> dict[str, Any]:
+    """For each version of NFS what was seen while the server was away."""
+    cut, mend = partial(cut_off, hosts), partial(plug_in, hosts)
+    with lock_daemons(hosts.clients[:1], (LOCKD,), "--check-interval=0"):
+        return {
+            version: others_go_on(hosts.clients[0], f"{mount}/silent", cut=cut, mend=mend)
+            for version, mount in MOUNTS.items()
+        }
+
+
 #: What can be done, by name.
 PARTS: Final[dict[str, Callable[..., Any]]] = {
     "contests": contests,
@@ -103,6 +114,7 @@ PARTS: Final[dict[str, Callable[..., Any]]] = {
     "lost": lost,
     "model": model,
     "rivals": rivals,
+    "silent": silent,
 }
 
 

@@ -1,43 +1,40 @@
 """A file system that is silent for a while, as that of a server that is away: only who needs it
-waits. The volume's client on this host is stopped, and goes on."""
+waits. On GlusterFS the volume's client is stopped, on NFS the cable pulled."""
 
 from __future__ import annotations
 
-import json
-import subprocess
 import sys
 import time
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lockd.programs.inspect import PROGRAM, STATUS
-from lockd.remote import PATIENCE
-from lockd.wire.xdr import Reader
-from tests.lockd.client import (
-    ACQUIRE,
-    AUTOCREATE,
-    MAX_ERROR,
-    RELEASE,
-    CallRefusedError,
-    Client,
-    resource,
-)
-from tests.real.shared.daemons import ADMIN_SOCKET, LOCKD, LOG, PID_FILE, SOCKET, lock_daemons
+from tests.lockd.client import ACQUIRE, AUTOCREATE, CallRefusedError, resource
+from tests.real.shared.daemons import LOCKD, PID_FILE, SOCKET, lock_daemons
 from tests.real.shared.gluster import CLIENT_PID_FILE, MOUNT, gluster_network
+from tests.real.shared.nfs import MOUNTS
+from tests.real.shared.silence import (
+    AT_ONCE,
+    LOCAL,
+    Silence,
+    guest,
+    longest,
+    others_go_on,
+    status,
+    wait_for,
+    waits,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
+    from tests.lockd.client import Client
     from tests.real.shared.hosts import Host
 
 SHARED = f"{MOUNT}/lockspace"
-LOCAL = "/run/lockspace"
-
-#: The longest that a call of one who does not need the file system may take, in seconds.
-_AT_ONCE = 1.0
 
 
 @pytest.fixture(scope="module")
@@ -49,8 +46,7 @@ def one(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
 
 @pytest.fixture
 def host(one: Host) -> Iterator[Host]:
-    """The same, with a lockd that has a lockspace on the volume and one beside it, and looks at
-    its locks only when it is told to."""
+    """The same, with a lockd that looks at its locks only when it is told to."""
     with lock_daemons([one], [LOCKD], "--check-interval=0"):
         try:
             yield one
@@ -72,93 +68,37 @@ def silence(host: Host) -> Iterator[None]:
     signal_volume(host, "CONT")
 
 
-@contextmanager
-def guest(host: Host, name: str, *spaces: str) -> Iterator[Client]:
-    """A guest that libvirt acts for."""
-    with Client(host.path(SOCKET), timeout=60) as client:
-        client.register(name, 4242)
-        for space in spaces:
-            client.create_lockspace(space)
-        yield client
-
-
-def status(host: Host) -> dict[str, Any]:
-    """What ``lockd status`` asks for."""
-    with Client(host.path(ADMIN_SOCKET), timeout=_AT_ONCE) as client:
-        answer: dict[str, Any] = json.loads(
-            Reader(client.call(STATUS, program=PROGRAM)).string(MAX_ERROR)
-        )
-    return answer
-
-
-def wait_for(condition: Callable[[], bool], what: str) -> None:
-    """Wait until something is so."""
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.02)
-
-
-def longest(client: Client, count: int = 50) -> float:
-    """How long the longest of some calls takes that need nothing of the volume, in seconds."""
-    took = []
-    for index in range(count):
-        begun = time.monotonic()
-        client.acquire(LOCAL, f"disk-{index}")
-        client.release(LOCAL, f"disk-{index}")
-        took.append(time.monotonic() - begun)
-    return max(took)
-
-
-def waits(client: Client) -> bool:
-    """Whether a client has no answer yet."""
-    client.socket.settimeout(0.3)
-    try:
-        client.reply()
-    except TimeoutError:
-        return True
-    finally:
-        client.socket.settimeout(60)
-    return False
-
-
 def ask_for(client: Client, name: str) -> None:
     """Ask for a lock on the volume, and do not wait for the answer."""
     client.send(ACQUIRE, resource(SHARED, name, AUTOCREATE))
 
 
-def test_only_who_needs_it_waits(host: Host) -> None:
-    """Others are answered at once, the daemon says what is wrong, and in the end all have what
+def assert_only_who_needs_it_waits(seen: Silence, mount: str) -> None:
+    """Others were answered at once, the daemon said what is wrong, and in the end all had what
     they asked for."""
-    with guest(host, "web", SHARED) as web, guest(host, "db", SHARED, LOCAL) as db:
-        db.acquire(SHARED, "held")
-        with silence(host):
-            ask_for(web, "disk")
-            db.send(RELEASE, resource(SHARED, "held", 0))
-            assert waits(web)
-            assert waits(db)
-            with guest(host, "other") as other:
-                assert longest(other) < _AT_ONCE
-            assert not status(host)["problems"]
-            wait_for(lambda: bool(status(host)["problems"]), "it is told")
-            (problem,) = status(host)["problems"]
-            assert problem["path"] == MOUNT
-            assert "has not answered for" in problem["problem"]
-            table = subprocess.run(
-                host.command(LOCKD, "status"), stdout=subprocess.PIPE, text=True, check=False
-            )
-            assert table.returncode == 1
-            assert f"DANGER: {MOUNT}: the file system has not answered" in table.stdout
-            assert waits(web)
-            assert waits(db)
-        web.reply()
-        db.reply()
-        assert not status(host)["problems"]
-        with pytest.raises(CallRefusedError, match="by guest 'web'"):
-            db.acquire(SHARED, "disk")
-    log = host.path(LOG).read_text()
-    assert f"{MOUNT}: the file system does not answer" in log
-    assert f"{MOUNT}: the file system answers again" in log
+    assert seen.waited == [True] * 4
+    assert seen.longest < AT_ONCE
+    assert seen.path == mount
+    assert "has not answered for" in seen.problem
+    assert seen.command == 1
+    assert f"DANGER: {mount}: the file system has not answered" in seen.shown
+    assert "by guest 'web'" in seen.refused
+    assert seen.over == []
+    log = "\n".join(seen.log)
+    assert f"{mount}: the file system does not answer" in log
+    assert f"{mount}: the file system answers again" in log
+
+
+def test_only_who_needs_it_waits(host: Host) -> None:
+    """On GlusterFS."""
+    cut, mend = partial(signal_volume, host, "STOP"), partial(signal_volume, host, "CONT")
+    assert_only_who_needs_it_waits(others_go_on(host, SHARED, cut=cut, mend=mend), MOUNT)
+
+
+@pytest.mark.parametrize("version", MOUNTS)
+def test_only_who_needs_nfs_waits(nfs_silent: dict[str, Any], version: str) -> None:
+    """On NFS."""
+    assert_only_who_needs_it_waits(Silence(*nfs_silent[version]), MOUNTS[version])
 
 
 def test_calls_one_after_the_other(host: Host) -> None:
@@ -172,7 +112,7 @@ def test_calls_one_after_the_other(host: Host) -> None:
             assert waits(web)
             ask_for(web, "c")
             assert waits(web)
-            assert longest(other) < _AT_ONCE
+            assert longest(other) < AT_ONCE
         web.reply()
         web.reply()
         with pytest.raises(CallRefusedError, match="'a' is locked"):
@@ -212,7 +152,7 @@ def test_the_next_process(host: Host, how: str) -> None:
             else:
                 host.sh(f'kill -USR1 "$(pgrep -P "$(cat {PID_FILE})")"')
             wait_for(lambda: status(host)["since"] != before["since"], "the next one is there")
-            assert longest(db) < _AT_ONCE
+            assert longest(db) < AT_ONCE
             assert waits(web)
         web.reply()
         web.reply()
@@ -233,11 +173,11 @@ def test_a_guest_that_ends(host: Host) -> None:
                 assert process.stdin is not None
                 process.stdin.close()
                 process.wait()
-                assert longest(other) < _AT_ONCE
+                assert longest(other) < AT_ONCE
                 with pytest.raises(CallRefusedError, match="'disk' is locked by guest 'guest'"):
                     other.acquire(SHARED, "disk")
                 host.sh(f'kill -USR1 "$(pgrep -P "$(cat {PID_FILE})")"')
-                assert longest(other) < _AT_ONCE
+                assert longest(other) < AT_ONCE
         wait_for(lambda: not status(host)["locks"], "all is let go")
         other.acquire(SHARED, "disk")
 
@@ -256,11 +196,6 @@ def test_the_start(host: Host) -> None:
         with guest(host, "web", LOCAL) as web, silence(host):
             host.sh(f'kill -9 "$(pgrep -P "$(cat {PID_FILE})")"')
             wait_for(lambda: SHARED in status(host)["lockspaces"], "it has read the configuration")
-            assert longest(web) < _AT_ONCE
+            assert longest(web) < AT_ONCE
     finally:
         host.sh("umount /etc/libvirt")
-
-
-def test_how_long_it_is_waited_for() -> None:
-    """The tests here take that long."""
-    assert PATIENCE <= 5
