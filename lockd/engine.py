@@ -54,6 +54,9 @@ if TYPE_CHECKING:
     from lockd.space import Owner
     from lockd.storage import Storages
 
+    #: One time that a resource was acquired, and by whom.
+    Acquisition = tuple[Resource, Owner]
+
 #: How long a lock has been held, in seconds, before it is made visible to people: what is let go
 #: sooner, nobody has the time to look at.
 VISIBLE_AFTER: Final = 0.02
@@ -391,17 +394,30 @@ class Engine:
         self._keeper.forget()
         self._numbers.give_back(number)
 
-    def release_all(self, pid: int) -> None:
-        """Let go all that an owner holds, however often it has acquired it. Raises SilentError
-        where some of it is left."""
-        for resource in [*self._by_owner.get(pid, ())]:
-            self._check_remote(resource.directory)
-            self._release(resource, next(owner for owner in resource.owners if owner.pid == pid))
+    def held_by(self, pid: int) -> deque[Acquisition]:
+        """All that an owner holds, each as often as it has acquired it."""
+        resources = dict.fromkeys(self._by_owner.get(pid, ()))
+        return deque(
+            (resource, owner)
+            for resource in resources
+            for owner in resource.owners
+            if owner.pid == pid
+        )
+
+    def release_all(self, held: deque[Acquisition]) -> None:
+        """Let go what is still held of some acquisitions. Raises SilentError where some are left
+        in ``held``."""
+        while held:
+            resource, owner = held[0]
+            if owner in resource.owners:
+                self._check_remote(resource.directory)
+                self._release(resource, owner)
+            held.popleft()
 
     def release_everything(self) -> None:
         """Let go all that anybody holds. Raises SilentError where some of it is left."""
         for pid in [*self._by_owner]:
-            self.release_all(pid)
+            self.release_all(self.held_by(pid))
         self.close_idle(time.monotonic())
 
     def holds(self, pid: int) -> bool:

@@ -17,11 +17,17 @@ from lockd.remote import SilentError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections import deque
+    from collections.abc import Callable
     from typing import Final
 
     from lockd.daemon import Daemon
+    from lockd.engine import Acquisition
     from lockd.log import Log
     from lockd.loop import Timer
+
+    #: A process, whatever becomes of its pid: that, and when it was started.
+    Process = tuple[int, int]
 
 #: How long a guest may take to end when it is asked to, in seconds, before it is killed.
 TERM_SECONDS: Final = 1.6
@@ -31,61 +37,66 @@ KILL_SECONDS: Final = 5.0
 
 
 class Guests:
-    """Those that are made to end, by pid, until their locks have been let go."""
+    """Those that are made to end, by pid and start time, until their locks have been let go."""
 
     def __init__(self, daemon: Daemon, log: Log) -> None:
         self._daemon: Final = daemon
         self._log: Final = log
-        self._dying: Final[dict[int, int]] = {}
-        self._timers: Final[dict[int, Timer]] = {}
+        #: Those that may still be there have a timer.
+        self._dying: Final[dict[Process, Timer | None]] = {}
 
     def __bool__(self) -> bool:
         return bool(self._dying)
 
     def end(self, pid: int, started: int) -> None:
         """Make a guest end, and let its locks go then."""
-        if pid in self._dying:
+        guest = pid, started
+        if guest in self._dying:
             return
-        self._dying[pid] = started
-        self._daemon.journal.write("dying", pid, started)
+        self._dying[guest] = None
+        self._daemon.journal.write("dying", *guest)
         fd = process.open_process(pid, started)
-        if fd < 0:
-            self._let_go(pid)
+        if fd >= 0 and not process.has_ended(fd):
+            process.terminate(fd)
+            self._daemon.loop.watch(fd, EPOLLIN, partial(self._ended, guest, fd))
+            self._look_again(TERM_SECONDS, guest, partial(self._kill, guest, fd))
             return
-        if process.has_ended(fd):
+        if fd >= 0:
             os.close(fd)
-            self._let_go(pid)
-            return
-        process.terminate(fd)
-        self._daemon.loop.watch(fd, EPOLLIN, partial(self._ended, pid, fd))
-        self._timers[pid] = self._daemon.loop.after(TERM_SECONDS, partial(self._kill, pid, fd))
+        self._let_go(guest, self._daemon.engine.held_by(pid))
 
-    def _kill(self, pid: int, fd: int) -> None:
-        self._log.warning(f"guest with pid {pid} does not end when asked to: killing it")
+    def _look_again(self, seconds: float, guest: Process, then: Callable[[], object]) -> None:
+        self._dying[guest] = self._daemon.loop.after(seconds, then)
+
+    def _kill(self, guest: Process, fd: int) -> None:
+        self._log.warning(f"guest with pid {guest[0]} does not end when asked to: killing it")
         process.kill(fd)
-        self._timers[pid] = self._daemon.loop.after(KILL_SECONDS, partial(self._complain, pid))
+        self._look_again(KILL_SECONDS, guest, partial(self._complain, guest))
 
-    def _complain(self, pid: int) -> None:
-        self._log.error(f"guest with pid {pid} cannot be killed: its locks stay")
+    def _complain(self, guest: Process) -> None:
+        self._log.error(f"guest with pid {guest[0]} cannot be killed: its locks stay")
 
-    def _ended(self, pid: int, fd: int, _: int) -> None:
-        self._timers.pop(pid).cancel()
+    def _ended(self, guest: Process, fd: int, _: int) -> None:
+        timer = self._dying[guest]
+        assert timer is not None
+        timer.cancel()
         self._daemon.loop.unwatch(fd)
         os.close(fd)
-        self._let_go(pid)
+        self._let_go(guest, self._daemon.engine.held_by(guest[0]))
         self._daemon.after_call()
 
-    def _let_go(self, pid: int) -> None:
-        """It has ended. What is on a file system that is silent has to wait."""
+    def _let_go(self, guest: Process, held: deque[Acquisition]) -> None:
+        """It has ended. What is on a file system that is silent has to wait; by then another
+        process may have the pid, and locks of its own."""
         try:
-            self._daemon.engine.release_all(pid)
+            self._daemon.engine.release_all(held)
         except SilentError as error:
-            error.remote.wait(partial(self._let_go, pid))
+            error.remote.wait(partial(self._let_go, guest, held))
             return
-        del self._dying[pid]
-        self._daemon.journal.write("dead", pid)
+        del self._dying[guest]
+        self._daemon.journal.write("dead", *guest)
         self._daemon.check_idle()
 
     def records(self) -> list[str]:
         """Those that are made to end, for a new journal."""
-        return [record("dying", pid, started) for pid, started in self._dying.items()]
+        return [record("dying", *guest) for guest in self._dying]

@@ -152,7 +152,7 @@ def restore(inheritance: Inheritance, daemon: Daemon) -> None:
     owners: dict[int, list[tuple[str, Any]]] = {}  # what has changed since then
     idle: set[int] = set()
     clients: dict[int, dict[str, Any]] = {}
-    dying: dict[int, int] = {}
+    dying: dict[tuple[int, int], None] = {}
     changes: dict[str, Any] = {}
     for line in journal.read():
         kind, *fields = json.loads(line)
@@ -191,9 +191,9 @@ def restore(inheritance: Inheritance, daemon: Daemon) -> None:
         elif kind == "space":
             spaces[first] = None
         elif kind == "dying":
-            dying[first] = fields[1]
+            dying[first, fields[1]] = None
         elif kind == "dead":
-            dying.pop(first, None)
+            dying.pop((first, fields[1]), None)
     for name, value in changes.items():
         daemon.changes.restore(name, value)
     for directory in spaces:
@@ -216,7 +216,7 @@ def restore(inheritance: Inheritance, daemon: Daemon) -> None:
         )
     for client in clients.values():
         _restore_client(client, inheritance.fds, daemon, journal.served)
-    for pid, started in dying.items():
+    for pid, started in dying:
         daemon.guests.end(pid, started)
 
 

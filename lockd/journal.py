@@ -29,7 +29,7 @@ A record is one line of JSON, a list that begins with what it is:
 ``unlock``       a resource that is let go, whose file is still open: its number
 ``closed``       a file that is not open any more: its number
 ``dying``        a process that is made to end before its locks are let go: pid, start time
-``dead``         it has ended: pid
+``dead``         they have been let go: pid, start time
 ``descriptors``  for an exec: the open descriptors, number by name
 ===============  ========================================================================
 
