@@ -42,7 +42,7 @@ from lockd.wire.fault import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
     from typing import Any, Final
 
     from lockd.filelock import FileLock, Identity
@@ -402,6 +402,14 @@ class Engine:
             for resource in resources
             for owner in resource.owners
             if owner.pid == pid
+        )
+
+    def acquisitions(self, known: Iterable[tuple[str, str, Owner]]) -> deque[Acquisition]:
+        """Those of a lockspace, a name and an owner that are there."""
+        return deque(
+            (self.spaces[directory].resources[name], owner)
+            for directory, name, owner in known
+            if directory in self.spaces and name in self.spaces[directory].resources
         )
 
     def release_all(self, held: deque[Acquisition]) -> None:

@@ -14,12 +14,13 @@ from select import EPOLLIN
 from lockd import process
 from lockd.journal import record
 from lockd.remote import SilentError
+from lockd.space import Owner
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections import deque
-    from collections.abc import Callable
-    from typing import Final
+    from collections.abc import Callable, Iterable, Sequence
+    from typing import Any, Final
 
     from lockd.daemon import Daemon
     from lockd.engine import Acquisition
@@ -44,6 +45,8 @@ class Guests:
         self._log: Final = log
         #: Those that may still be there have a timer.
         self._dying: Final[dict[Process, Timer | None]] = {}
+        #: What is left to be let go of those that have ended.
+        self._left: Final[dict[Process, deque[Acquisition]]] = {}
 
     def __bool__(self) -> bool:
         return bool(self._dying)
@@ -54,7 +57,7 @@ class Guests:
         if guest in self._dying:
             return
         self._dying[guest] = None
-        self._daemon.journal.write("dying", *guest)
+        self._daemon.journal.append(_dying(guest, ()))
         fd = process.open_process(pid, started)
         if fd >= 0 and not process.has_ended(fd):
             process.terminate(fd)
@@ -91,12 +94,35 @@ class Guests:
         try:
             self._daemon.engine.release_all(held)
         except SilentError as error:
+            if guest not in self._left:
+                self._left[guest] = held
+                self._daemon.journal.append(_dying(guest, held))
             error.remote.wait(partial(self._let_go, guest, held))
             return
+        self._left.pop(guest, None)
         del self._dying[guest]
         self._daemon.journal.write("dead", *guest)
         self._daemon.check_idle()
 
     def records(self) -> list[str]:
         """Those that are made to end, for a new journal."""
-        return [record("dying", *guest) for guest in self._dying]
+        return [_dying(guest, self._left.get(guest, ())) for guest in self._dying]
+
+    def restore(
+        self, pid: int, started: int, left: Sequence[tuple[str, str, Sequence[Any]]]
+    ) -> None:
+        """Take over one that is made to end, or has, and what is left to be let go of it."""
+        if not left:
+            self.end(pid, started)
+            return
+        guest = pid, started
+        held = self._daemon.engine.acquisitions(
+            (directory, name, Owner.from_record(*owner)) for directory, name, owner in left
+        )
+        self._dying[guest], self._left[guest] = None, held
+        self._let_go(guest, held)
+
+
+def _dying(guest: Process, left: Iterable[Acquisition]) -> str:
+    held = [(each.space.directory, each.name, owner.record()) for each, owner in left]
+    return record("dying", *guest, held)

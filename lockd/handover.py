@@ -152,7 +152,7 @@ def restore(inheritance: Inheritance, daemon: Daemon) -> None:
     owners: dict[int, list[tuple[str, Any]]] = {}  # what has changed since then
     idle: set[int] = set()
     clients: dict[int, dict[str, Any]] = {}
-    dying: dict[tuple[int, int], None] = {}
+    dying: dict[tuple[int, int], Any] = {}
     changes: dict[str, Any] = {}
     for line in journal.read():
         kind, *fields = json.loads(line)
@@ -191,7 +191,7 @@ def restore(inheritance: Inheritance, daemon: Daemon) -> None:
         elif kind == "space":
             spaces[first] = None
         elif kind == "dying":
-            dying[first, fields[1]] = None
+            dying[first, fields[1]] = fields[2]
         elif kind == "dead":
             dying.pop((first, fields[1]), None)
     for name, value in changes.items():
@@ -216,8 +216,8 @@ def restore(inheritance: Inheritance, daemon: Daemon) -> None:
         )
     for client in clients.values():
         _restore_client(client, inheritance.fds, daemon, journal.served)
-    for pid, started in dying:
-        daemon.guests.end(pid, started)
+    for (pid, started), left in dying.items():
+        daemon.guests.restore(pid, started, left)
 
 
 def _owner(guests: dict[str, Owner], fields: list[Any]) -> Owner:

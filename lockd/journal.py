@@ -28,7 +28,8 @@ A record is one line of JSON, a list that begins with what it is:
 ``relock``       a resource that is locked anew, on another file: its old number, then as ``lock``
 ``unlock``       a resource that is let go, whose file is still open: its number
 ``closed``       a file that is not open any more: its number
-``dying``        a process that is made to end before its locks are let go: pid, start time
+``dying``        a process that is made to end before its locks are let go: pid, start time, and
+                 once it has ended, what could not be let go yet: lockspace, name, owner of each
 ``dead``         they have been let go: pid, start time
 ``descriptors``  for an exec: the open descriptors, number by name
 ===============  ========================================================================

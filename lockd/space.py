@@ -8,7 +8,6 @@ nobody holds is nothing but a file. An owner is a guest, known by the pid of its
 from __future__ import annotations
 
 import json
-import os
 import uuid
 from json.encoder import encode_basestring_ascii as quoted
 
@@ -191,7 +190,7 @@ class Lockspace:
 
     def directory_of(self, name: str) -> str:
         """What the file of a resource is in."""
-        return self.directory or os.path.dirname(name)
+        return self.directory or name.rpartition("/")[0] or "/"
 
     def check_name(self, name: str) -> None:
         """Refuse, with a :class:`Fault`, a name that is no file of this lockspace."""

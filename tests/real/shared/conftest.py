@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.real.shared.contest import build_hammer
-from tests.real.shared.machine import Machine
 
 if TYPE_CHECKING:
+    from pathlib import Path
     from typing import Any
-
-#: Where the unpacked packages stay from one run to the next.
-_UNPACKED = Path(__file__).parents[3] / ".vm"
 
 _RUN = pytest.StashKey["Run"]()
 
@@ -55,33 +52,28 @@ class Run:
     :mod:`tests.real.shared.in_machine`."""
 
     def __init__(self, plan: dict[str, dict[str, Any]], timeout: float) -> None:
-        self._plan = plan
-        self._timeout = timeout
-        self._machine = Machine(_UNPACKED)
-        self._executor = ThreadPoolExecutor(1)
-        self._report = self._executor.submit(self._run)
+        # A process, as some tests want to be the only thread of theirs.
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.real.shared.beside", json.dumps(plan), str(timeout)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
 
-    def _run(self) -> dict[str, Any]:
-        with TemporaryDirectory(prefix="machine-") as name:
-            directory = Path(name)
-            if "contests" in self._plan:
-                self._plan["contests"]["hammer"] = str(build_hammer(directory))
-            said = self._machine.run(
-                directory,
-                *(sys.executable, "-m", "tests.real.shared.in_machine", json.dumps(self._plan)),
-                timeout=self._timeout,
-            )
+    def report(self) -> dict[str, Any]:
+        """What came of it. Raises CalledProcessError."""
+        said, _ = self._process.communicate()
+        if self._process.returncode:
+            raise subprocess.CalledProcessError(self._process.returncode, self._process.args)
         report: dict[str, Any] = json.loads(said)
         return report
 
-    def report(self) -> dict[str, Any]:
-        """What came of it. Raises what the run did."""
-        return self._report.result()
-
     def end(self) -> None:
         """Leave nothing of it behind."""
-        self._machine.off()
-        self._executor.shutdown()
+        if self._process.poll() is None:
+            os.killpg(self._process.pid, signal.SIGTERM)
+            self._process.communicate()
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

@@ -21,7 +21,7 @@ from tests.real.shared.daemons import LOCKD, VIRTLOCKD, lock_daemons
 from tests.real.shared.kept_lock import transcript
 from tests.real.shared.kills import fight
 from tests.real.shared.nfs import MOUNTS, cut_off, forget_locks, nfs_network, plug_in
-from tests.real.shared.silence import others_go_on
+from tests.real.shared.silence import a_guest_ends, others_go_on
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -100,9 +100,13 @@ def rivals(hosts: Network) -> dict[str, Any]:
 def silent(hosts: Network) -> dict[str, Any]:
     """For each version of NFS what was seen while the server was away."""
     cut, mend = partial(cut_off, hosts), partial(plug_in, hosts)
-    with lock_daemons(hosts.clients[:1], (LOCKD,), "--check-interval=0"):
+    host, _ = hosts.clients
+    with lock_daemons([host], [LOCKD], "--check-interval=0"):
         return {
-            version: others_go_on(hosts.clients[0], f"{mount}/silent", cut=cut, mend=mend)
+            version: {
+                "others": others_go_on(host, f"{mount}/others", cut=cut, mend=mend),
+                "ended": a_guest_ends(host, f"{mount}/ended", cut=cut, mend=mend, upgrade=True),
+            }
             for version, mount in MOUNTS.items()
         }
 

@@ -74,9 +74,7 @@ class Machine:
     """A machine that can be booted. ``directory`` keeps the packages, from one run to the next."""
 
     def __init__(self, directory: Path) -> None:
-        self._directory: Final = directory
-        self._qemu: subprocess.Popen[bytes] | None = None
-        self._is_off = False
+        self._unpacked: Final = _unpack(directory)
 
     def run(self, directory: Path, *command: str | Path, timeout: float) -> str:
         """Boot, run ``command`` in this directory, switch off; return what the command said.
@@ -84,12 +82,11 @@ class Machine:
         ``directory`` takes the files of this boot. ``timeout`` is in seconds and includes the
         boot. Raises :class:`MachineError` when the command fails or the time is over.
         """
-        unpacked = _unpack(self._directory)
-        _write_initramfs(unpacked, directory)
+        self._write_initramfs(directory)
         (directory / "command").write_text(shlex.join(map(str, command)))
         (directory / "boot").write_text(
             _BOOT.format(
-                unpacked=unpacked,
+                unpacked=self._unpacked,
                 directory=directory,
                 current=shlex.quote(os.getcwd()),
                 python_path=shlex.quote(os.environ.get("PYTHONPATH", "")),
@@ -98,10 +95,8 @@ class Machine:
         output = directory / "output"
         console = directory / "console"
         with self._files(directory) as files:
-            if self._is_off:
-                raise MachineError("switched off")
-            self._qemu = qemu = subprocess.Popen(
-                _qemu(unpacked, directory, files, output, console), stdin=subprocess.DEVNULL
+            qemu = subprocess.Popen(
+                self._qemu(directory, files, output, console), stdin=subprocess.DEVNULL
             )
             try:
                 qemu.wait(timeout)
@@ -118,12 +113,6 @@ class Machine:
                 f"{said}\nThe console:\n{kernel}"
             )
         return said
-
-    def off(self) -> None:
-        """Switch it off, in whatever thread it runs: nobody wants to know any more."""
-        self._is_off = True
-        if self._qemu is not None:
-            self._qemu.kill()
 
     @contextlib.contextmanager
     def _files(self, directory: Path) -> Iterator[Path]:
@@ -148,50 +137,48 @@ class Machine:
             daemon.kill()
             daemon.communicate()
 
+    def _qemu(self, directory: Path, files: Path, output: Path, console: Path) -> list[str]:
+        return [
+            *("qemu-system-x86_64", "-machine", "q35", "-nodefaults", "-no-user-config"),
+            *("-display", "none", "-no-reboot", "-smp", "2", "-m", _MEMORY),
+            *("-accel", "tcg,thread=multi", "-cpu", "max"),
+            *("-kernel", str(next((self._unpacked / "boot").glob("vmlinuz-*")))),
+            *("-initrd", str(directory / "initramfs")),
+            *("-append", "console=ttyS0 quiet panic=-1 mitigations=off nokaslr"),
+            *("-serial", f"file:{console}", "-device", "virtio-rng-pci"),
+            *("-object", f"memory-backend-memfd,id=memory,size={_MEMORY},share=on"),
+            *("-numa", "node,memdev=memory"),
+            *("-chardev", f"socket,id=files,path={files}"),
+            *("-device", "vhost-user-fs-pci,chardev=files,tag=root"),
+            *("-chardev", f"file,id=output,path={output}", "-device", "virtio-serial-pci"),
+            *("-device", "virtserialport,chardev=output"),
+        ]
 
-def _qemu(unpacked: Path, directory: Path, files: Path, output: Path, console: Path) -> list[str]:
-    return [
-        *("qemu-system-x86_64", "-machine", "q35", "-nodefaults", "-no-user-config"),
-        *("-display", "none", "-no-reboot", "-smp", "2", "-m", _MEMORY),
-        *("-accel", "tcg,thread=multi", "-cpu", "max"),
-        *("-kernel", str(next((unpacked / "boot").glob("vmlinuz-*")))),
-        *("-initrd", str(directory / "initramfs")),
-        *("-append", "console=ttyS0 quiet panic=-1 mitigations=off nokaslr"),
-        *("-serial", f"file:{console}", "-device", "virtio-rng-pci"),
-        *("-object", f"memory-backend-memfd,id=memory,size={_MEMORY},share=on"),
-        *("-numa", "node,memdev=memory"),
-        *("-chardev", f"socket,id=files,path={files}"),
-        *("-device", "vhost-user-fs-pci,chardev=files,tag=root"),
-        *("-chardev", f"file,id=output,path={output}", "-device", "virtio-serial-pci"),
-        *("-device", "virtserialport,chardev=output"),
-    ]
-
-
-def _write_initramfs(unpacked: Path, directory: Path) -> None:
-    root = directory / "root"
-    for name in ("bin", "sbin", "proc", "dev", "machine", "layer", "root"):
-        (root / name).mkdir(parents=True)
-    busybox = unpacked / "bin/busybox"
-    shutil.copy(busybox, root / "bin/busybox")
-    (modules,) = (unpacked / "lib/modules").iterdir()
-    target = root / modules.relative_to(unpacked)
-    needed = _with_dependencies(modules / "modules.dep", _MODULES)
-    for module in [*needed, *(path.name for path in modules.glob("modules.*"))]:
-        (target / module).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(modules / module, target / module)
-    init = root / "init"
-    init.write_text(_INIT.format(modules=" ".join(_MODULES), directory=directory))
-    init.chmod(0o755)
-    names = "\n".join(str(path.relative_to(root)) for path in sorted(root.rglob("*")))
-    with (directory / "initramfs").open("wb") as archive:
-        subprocess.run(
-            [busybox, "cpio", "-o", "-H", "newc"],
-            cwd=root,
-            input=names.encode(),
-            stdout=archive,
-            stderr=subprocess.DEVNULL,
-            check=True,
-        )
+    def _write_initramfs(self, directory: Path) -> None:
+        root = directory / "root"
+        for name in ("bin", "sbin", "proc", "dev", "machine", "layer", "root"):
+            (root / name).mkdir(parents=True)
+        busybox = self._unpacked / "bin/busybox"
+        shutil.copy(busybox, root / "bin/busybox")
+        (modules,) = (self._unpacked / "lib/modules").iterdir()
+        target = root / modules.relative_to(self._unpacked)
+        needed = _with_dependencies(modules / "modules.dep", _MODULES)
+        for module in [*needed, *(path.name for path in modules.glob("modules.*"))]:
+            (target / module).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(modules / module, target / module)
+        init = root / "init"
+        init.write_text(_INIT.format(modules=" ".join(_MODULES), directory=directory))
+        init.chmod(0o755)
+        names = "\n".join(str(path.relative_to(root)) for path in sorted(root.rglob("*")))
+        with (directory / "initramfs").open("wb") as archive:
+            subprocess.run(
+                [busybox, "cpio", "-o", "-H", "newc"],
+                cwd=root,
+                input=names.encode(),
+                stdout=archive,
+                stderr=subprocess.DEVNULL,
+                check=True,
+            )
 
 
 def _unpack(directory: Path) -> Path:

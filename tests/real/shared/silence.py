@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
+import sys
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -19,7 +21,7 @@ from tests.lockd.client import (
     Client,
     resource,
 )
-from tests.real.shared.daemons import ADMIN_SOCKET, LOCKD, LOG, SOCKET
+from tests.real.shared.daemons import ADMIN_SOCKET, LOCKD, LOG, PID_FILE, SOCKET
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -84,11 +86,7 @@ def others_go_on(
         mend()
         web.reply()
         db.reply()
-        refused = ""
-        try:
-            db.acquire(lockspace, "disk")
-        except CallRefusedError as error:
-            refused = str(error)
+        refused = _refusal(db, lockspace, "disk")
         web.release(lockspace, "disk")
         over = [each["problem"] for each in _problems(host)]
     log = host.path(LOG).read_text(errors="replace").splitlines()
@@ -105,11 +103,61 @@ def others_go_on(
     )
 
 
+def a_guest_ends(
+    host: Host,
+    lockspace: str,
+    *,
+    cut: Callable[[], object],
+    mend: Callable[[], object],
+    upgrade: bool = False,
+) -> list[str]:
+    """``cut`` a host off, have a guest end that holds a lock there, and ``mend`` it: what others
+    are told meanwhile who ask for that lock, and afterwards, when the lock is to be had, who ask
+    for one of another guest that has the same pid by then. Raises TimeoutError if it is not."""
+    arguments = (sys.executable, "-m", "tests.lockd.guest", SOCKET)
+    with (
+        guest(host, "next", lockspace, LOCAL) as other,
+        host.popen(*arguments, lockspace, "disk", stdin=-1, stdout=-1, cwd=os.getcwd()) as process,
+    ):
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdout.readline()
+        (lock,) = json.loads(host.run(LOCKD, "locks", "--json"))
+        time.sleep(0.3)  # what the server said before does not count any more
+        cut()
+        with guest(host, "with its pid", pid=lock["owners"][0]["pid"]) as another:
+            process.stdin.close()
+            process.wait()
+            assert longest(other) < AT_ONCE
+            told = [_refusal(other, lockspace, "disk")]
+            another.acquire(LOCAL, "another")
+            if upgrade:
+                before = status(host)["since"]
+                host.sh(f'kill -USR1 "$(pgrep -P "$(cat {PID_FILE})")"')
+                wait_for(lambda: status(host)["since"] != before, "the next process is there")
+                assert longest(other) < AT_ONCE
+            mend()
+            wait_for(lambda: not _refusal(other, lockspace, "disk"), "it is let go")
+            told.append(_refusal(other, LOCAL, "another"))
+            another.release(LOCAL, "another")
+        other.release(lockspace, "disk")
+    return told
+
+
+def _refusal(client: Client, lockspace: str, name: str) -> str:
+    """What a client is told that asks for a lock; empty where it has it."""
+    try:
+        client.acquire(lockspace, name)
+    except CallRefusedError as error:
+        return str(error)
+    return ""
+
+
 @contextmanager
-def guest(host: Host, name: str, *spaces: str) -> Iterator[Client]:
+def guest(host: Host, name: str, *spaces: str, pid: int = 4242) -> Iterator[Client]:
     """A guest that libvirt acts for."""
     with Client(host.path(SOCKET), timeout=_PATIENCE) as client:
-        client.register(name, 4242)
+        client.register(name, pid)
         for space in spaces:
             client.create_lockspace(space)
         yield client

@@ -3,23 +3,22 @@ waits. On GlusterFS the volume's client is stopped, on NFS the cable pulled."""
 
 from __future__ import annotations
 
-import sys
 import time
 from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.lockd.client import ACQUIRE, AUTOCREATE, CallRefusedError, resource
-from tests.real.shared.daemons import LOCKD, PID_FILE, SOCKET, lock_daemons
+from tests.real.shared.daemons import LOCKD, PID_FILE, lock_daemons
 from tests.real.shared.gluster import CLIENT_PID_FILE, MOUNT, gluster_network
 from tests.real.shared.nfs import MOUNTS
 from tests.real.shared.silence import (
     AT_ONCE,
     LOCAL,
     Silence,
+    a_guest_ends,
     guest,
     longest,
     others_go_on,
@@ -98,7 +97,7 @@ def test_only_who_needs_it_waits(host: Host) -> None:
 @pytest.mark.parametrize("version", MOUNTS)
 def test_only_who_needs_nfs_waits(nfs_silent: dict[str, Any], version: str) -> None:
     """On NFS."""
-    assert_only_who_needs_it_waits(Silence(*nfs_silent[version]), MOUNTS[version])
+    assert_only_who_needs_it_waits(Silence(*nfs_silent[version]["others"]), MOUNTS[version])
 
 
 def test_calls_one_after_the_other(host: Host) -> None:
@@ -161,25 +160,24 @@ def test_the_next_process(host: Host, how: str) -> None:
 
 
 def test_a_guest_that_ends(host: Host) -> None:
-    """Its locks elsewhere are free, and those there as soon as they can be; also for the next
-    process. One that is as good as ended when the daemon ends keeps nobody."""
-    arguments = (sys.executable, "-m", "tests.lockd.guest", SOCKET)
-    with guest(host, "next", SHARED, LOCAL) as other:
-        process = host.popen(*arguments, SHARED, "disk", stdin=-1, stdout=-1, cwd=Path.cwd())
-        with process:
-            assert process.stdout is not None
-            assert process.stdout.readline() == "holds\n"
-            with silence(host):
-                assert process.stdin is not None
-                process.stdin.close()
-                process.wait()
-                assert longest(other) < AT_ONCE
-                with pytest.raises(CallRefusedError, match="'disk' is locked by guest 'guest'"):
-                    other.acquire(SHARED, "disk")
-                host.sh(f'kill -USR1 "$(pgrep -P "$(cat {PID_FILE})")"')
-                assert longest(other) < AT_ONCE
-        wait_for(lambda: not status(host)["locks"], "all is let go")
-        other.acquire(SHARED, "disk")
+    """Its locks there are free as soon as they can be; those of another guest that has its pid by
+    then stay."""
+    cut, mend = partial(signal_volume, host, "STOP"), partial(signal_volume, host, "CONT")
+    assert_it_lets_go(a_guest_ends(host, SHARED, cut=cut, mend=mend))
+
+
+@pytest.mark.parametrize("version", MOUNTS)
+def test_a_guest_that_ends_on_nfs(nfs_silent: dict[str, Any], version: str) -> None:
+    """The same, and meanwhile the daemon is upgraded: the next process knows what is to be let
+    go. (On GlusterFS the upgrade itself waits, for files that are closed.)"""
+    assert_it_lets_go(nfs_silent[version]["ended"])
+
+
+def assert_it_lets_go(told: list[str]) -> None:
+    """What others were told is right."""
+    meanwhile, of_another = told
+    assert "'disk' is locked by guest 'guest'" in meanwhile
+    assert "'another' is locked by guest 'with its pid'" in of_another
 
 
 def test_the_start(host: Host) -> None:
