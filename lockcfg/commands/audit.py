@@ -25,8 +25,9 @@ SUMMARY = "find out which hosts of a fleet exclude each other"
 DESCRIPTION = """\
 Read snapshots of hosts ('lockcfg collect') and say which hosts keep each other's guests from
 writing the same disks, why, and what is wrong. PATH is a snapshot, a directory or an archive of
-them, JSON lines (- is standard input), a fleet store that --partial made, or a repository in which
-each host has a directory with libvirt's files; then what only a live host can tell is unknown.
+them, JSON lines (- is standard input), each of these compressed or not, a fleet store that
+--partial made, or a repository in which each host has a directory with libvirt's files; then what
+only a live host can tell is unknown.
 
 The exit status is 0 where nothing is found that counts, 1 where something is, 2 for wrong usage or
 a wrong policy, 3 where no audit could be made; it does not depend on the format. What is unknown

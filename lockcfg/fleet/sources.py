@@ -19,12 +19,25 @@ from lockcfg.fleet.store import is_store
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from typing import Final, Literal
+    from typing import BinaryIO, Final, Literal
 
     SourceKind = Literal["snapshot", "lines", "archive", "host", "store"]
 
-_LINES: Final = (".jsonl", ".ndjson")
-_ARCHIVES: Final = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".tar.bz2", ".tar.zst", ".zip")
+#: How a file may be compressed: the ends of its name, and the modules that read it.
+_COMPRESSIONS: Final = {".gz": "gzip", ".xz": "lzma", ".bz2": "bz2"}
+
+#: And how it may not be; but it is known what it is, and not passed over.
+_NOT_READ: Final = ".zst"
+
+
+def _and_compressed(*suffixes: str) -> tuple[str, ...]:
+    ends = ("", *_COMPRESSIONS, _NOT_READ)
+    return tuple(suffix + end for suffix in suffixes for end in ends)
+
+
+_SNAPSHOTS: Final = _and_compressed(".json")
+_LINES: Final = _and_compressed(".jsonl", ".ndjson")
+_ARCHIVES: Final = (*_and_compressed(".tar"), ".tgz", ".zip")
 
 #: Directories that hold nothing of hosts.
 _PASSED_OVER: Final = frozenset((".git", ".hg", ".svn", ".venv", "node_modules", "__pycache__"))
@@ -73,7 +86,7 @@ def _of_file(path: str) -> Source:
         return Source("lines", path)
     if path.endswith(_ARCHIVES):
         return Source("archive", path)
-    if not path.endswith(".json") and os.path.isfile(path) and is_store(path):
+    if not path.endswith(_SNAPSHOTS) and os.path.isfile(path) and is_store(path):
         return Source("store", path)
     return Source("snapshot", path)
 
@@ -90,7 +103,7 @@ def _below(top: str) -> Iterator[Source]:
             with os.scandir(path) as entries:
                 for entry in entries:
                     name = entry.name
-                    if name.endswith((".json", *_LINES, *_ARCHIVES)):
+                    if name.endswith((*_SNAPSHOTS, *_LINES, *_ARCHIVES)):
                         names.append(name)
                     elif name in KINDS:
                         is_host = True
@@ -109,7 +122,9 @@ def _below(top: str) -> Iterator[Source]:
 
 def texts_of(source: Source) -> Iterator[Text]:
     """The snapshots of a source that holds some, one at a time."""
-    if source.kind == "snapshot":
+    if source.path.endswith(_NOT_READ):
+        yield Text(source.path, b"", "is compressed with zstd, which is not read: use gzip or xz")
+    elif source.kind == "snapshot":
         yield _file(source.path)
     elif source.kind == "lines":
         yield from _lines(source.path)
@@ -120,35 +135,69 @@ def texts_of(source: Source) -> Iterator[Text]:
 
 
 def _file(path: str) -> Text:
+    if path.endswith(tuple(_COMPRESSIONS)):
+        return _compressed_file(path)
     try:
         return Text(path, read_bytes(path, MAX_SIZE))
     except ReadError as error:
         return Text(path, b"", f"cannot be read: {error.reason}")
 
 
-def _lines(path: str) -> Iterator[Text]:
+def _compressed_file(path: str) -> Text:
     try:
-        stream = sys.stdin.buffer if path == "-" else open(path, "rb")  # noqa: SIM115
-    except OSError as error:
-        yield Text(path, b"", f"cannot be read: {error.strerror}")
-        return
+        with _open(path) as stream:
+            # It may be small, and become very large.
+            data = stream.read(MAX_SIZE + 1)
+    except _damages() as error:
+        return Text(path, b"", f"cannot be read: {_reason(error)}")
+    return Text(path, b"", _too_large()) if len(data) > MAX_SIZE else Text(path, data)
+
+
+def _open(path: str) -> BinaryIO:
+    """A file to read, what is compressed in it as it was before. Raises OSError, and then and when
+    it is read those of :func:`_damages`."""
+    if path == "-":
+        return sys.stdin.buffer
+    module = _COMPRESSIONS.get(os.path.splitext(path)[1])
+    if module is None:
+        return open(path, "rb")
+    from importlib import import_module
+
+    stream: BinaryIO = import_module(module).open(path, "rb")
+    return stream
+
+
+def _damages(*others: type[Exception]) -> tuple[type[Exception], ...]:
+    """What is raised where something compressed is damaged, or cannot be read at all."""
+    import zlib
+    from lzma import LZMAError
+
+    return OSError, EOFError, zlib.error, LZMAError, *others
+
+
+def _reason(error: Exception) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
+
+
+def _lines(path: str) -> Iterator[Text]:
     label = "standard input" if path == "-" else path
     number = 0
-    with stream:
-        while line := stream.readline(MAX_SIZE + 1):
-            number += 1
-            if len(line) > MAX_SIZE:
-                yield Text(f"{label}:{number}", b"", _too_large())
-                while line and not line.endswith(b"\n"):
-                    line = stream.readline(1 << 20)
-            elif line.strip():
-                yield Text(f"{label}:{number}", line)
+    try:
+        with _open(path) as stream:
+            while line := stream.readline(MAX_SIZE + 1):
+                number += 1
+                if len(line) > MAX_SIZE:
+                    yield Text(f"{label}:{number}", b"", _too_large())
+                    while line and not line.endswith(b"\n"):
+                        line = stream.readline(1 << 20)
+                elif line.strip():
+                    yield Text(f"{label}:{number}", line)
+    except _damages() as error:
+        yield Text(path, b"", f"cannot be read: {_reason(error)}")
 
 
 def _tar(path: str) -> Iterator[Text]:
     import tarfile
-    import zlib
-    from lzma import LZMAError
 
     try:
         # A stream: nothing is kept of what was passed.
@@ -163,13 +212,12 @@ def _tar(path: str) -> Iterator[Text]:
                 stream = archive.extractfile(member)
                 yield Text(label, stream.read() if stream else b"")
                 archive.members = []  # type: ignore[attr-defined]
-    except (OSError, EOFError, tarfile.TarError, zlib.error, LZMAError) as error:
+    except _damages(tarfile.TarError) as error:
         yield Text(path, b"", f"is no whole archive: {error}")
 
 
 def _zip(path: str) -> Iterator[Text]:
     import zipfile
-    import zlib
 
     try:
         with zipfile.ZipFile(path) as archive:
@@ -181,7 +229,7 @@ def _zip(path: str) -> Iterator[Text]:
                     # What the archive says of the size may be a lie.
                     data = stream.read(MAX_SIZE + 1)
                 yield Text(label, b"", _too_large()) if len(data) > MAX_SIZE else Text(label, data)
-    except (OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+    except _damages(RuntimeError, zipfile.BadZipFile) as error:
         yield Text(path, b"", f"is no whole archive: {error}")
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import bz2
 import contextlib
 import copy
+import gzip
 import io
 import json
+import lzma
 import random
 import re
 import tarfile
@@ -31,6 +34,7 @@ from tests.fleet.fleets import audited, findings_of, fleet_of, store_of, write_f
 
 if TYPE_CHECKING:
     from pathlib import Path
+    from types import ModuleType
 
     from tests.conftest import RunLockcfg
 
@@ -328,6 +332,36 @@ def test_archives_and_lines_are_read_and_broken_ones_are_told(
         result = lockcfg("audit", *now, tmp_path / name, folder)
         assert "is no whole archive" in result.stdout
         assert result.stderr == ""
+
+
+@pytest.mark.parametrize("module", [gzip, lzma, bz2])
+def test_compressed_snapshots_are_read_and_damaged_ones_are_told(
+    tmp_path: Path, lockcfg: RunLockcfg, module: ModuleType
+) -> None:
+    """In a directory, too: none is passed over."""
+    end = {gzip: "gz", lzma: "xz", bz2: "bz2"}[module]
+    now = ("--json", "--now", str(NOW))
+    folder = write_fleet(tmp_path / "snapshots", {"kvm01": {}, "kvm02": {"qemu.conf": ""}})
+    expected = lockcfg("audit", *now, folder).stdout
+    lines = tmp_path / f"fleet.jsonl.{end}"
+    with module.open(lines, "wb") as stream:
+        for file in sorted(folder.iterdir()):
+            stream.write(json.dumps(json.loads(file.read_text())).encode() + b"\n")
+    assert lockcfg("audit", *now, lines).stdout == expected
+    for file in [*folder.iterdir()]:
+        (folder / f"{file.name}.{end}").write_bytes(module.compress(file.read_bytes()))
+        file.unlink()
+    assert lockcfg("audit", *now, folder).stdout == expected
+    (folder / f"half.json.{end}").write_bytes(module.compress(b"{}" * 500)[:-6])
+    (folder / f"none.jsonl.{end}").write_bytes(b"{}")
+    (folder / f"bomb.json.{end}").write_bytes(module.compress(b" " * (MAX_SIZE + 1)))
+    (folder / "other.json.zst").write_bytes(b"(\xb5/\xfd")
+    report = json.loads(lockcfg("audit", *now, folder).stdout)
+    assert report["summary"]["hosts"] == 2
+    said = "\n".join(each["message"] for each in report["findings"] if each["code"] == "LA401")
+    assert said.count("cannot be read") == 2, said
+    assert "is larger than" in said
+    assert "is compressed with zstd" in said
 
 
 def test_a_repository_of_hosts_is_known_by_its_files(tmp_path: Path, lockcfg: RunLockcfg) -> None:
