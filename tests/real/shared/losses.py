@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from lockd.programs.inspect import PROGRAM, STATUS
-from lockd.wire.xdr import Reader
-from tests.lockd.client import MAX_ERROR, CallRefusedError, Client
-from tests.real.shared.daemons import ADMIN_SOCKET, LOCKD, LOG, SOCKET, lock_daemons
+from tests.lockd.client import CallRefusedError, Client
+from tests.real.shared.daemons import LOCKD, LOG, SOCKET, lock_daemons
+from tests.real.shared.silence import PATIENCE, status, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -21,9 +19,6 @@ if TYPE_CHECKING:
 
 #: How often the engines look at their locks, in seconds.
 _INTERVAL: Final = 0.5
-
-#: How long something may take to come true, in seconds: TCP tries again ever more seldom.
-_PATIENCE: Final = 90.0
 
 _DISK: Final = "disk"
 
@@ -67,14 +62,14 @@ def with_a_rival(
         cut()
         silent = _wait_for_problem(one, "does not answer")
         forget()
-        _wait_for(lambda: _can_have(rival, lockspace), "the other host has the lock")
+        wait_for(lambda: _can_have(rival, lockspace), "the other host has the lock")
         mend()
         taken = _wait_for_problem(one, "another host has it now")
         table = subprocess.run(
             one.command(LOCKD, "locks"), stdout=subprocess.PIPE, text=True, check=False
         )
         rival.release(lockspace, _DISK)
-        _wait_for(lambda: not _problems(one), "the lock is healthy again")
+        wait_for(lambda: not _problems(one), "the lock is healthy again")
         kept_out = not _can_have(rival, lockspace)
         over = _problems(one)
         holder.release(lockspace, _DISK)
@@ -92,10 +87,10 @@ def with_nobody(
         holder.acquire(lockspace, _DISK)
         time.sleep(_SETTLED)
         forget()
-        _wait_for(
+        wait_for(
             lambda: "had lost the lock" in "".join(_errors(one, lockspace)), "the loss is logged"
         )
-        _wait_for(lambda: not _problems(one), "the lock is healthy")
+        wait_for(lambda: not _problems(one), "the lock is healthy")
         kept_out = not _can_have(rival, lockspace)
         holder.release(lockspace, _DISK)
         return _errors(one, lockspace), kept_out
@@ -114,7 +109,7 @@ def _guests(hosts: Network, lockspace: str) -> Iterator[tuple[Client, Client]]:
 
 
 def _guest(host: Host, lockspace: str) -> Client:
-    client = Client(host.path(SOCKET), timeout=_PATIENCE)
+    client = Client(host.path(SOCKET), timeout=PATIENCE)
     client.register(host.name, 4242)
     client.create_lockspace(lockspace)
     return client
@@ -131,10 +126,7 @@ def _can_have(guest: Client, lockspace: str) -> bool:
 
 def _problems(host: Host) -> list[str]:
     """What the engine on a host says is wrong with its locks."""
-    with Client(host.path(ADMIN_SOCKET), timeout=_PATIENCE) as client:
-        answer = Reader(client.call(STATUS, program=PROGRAM)).string(MAX_ERROR)
-    status: dict[str, Any] = json.loads(answer)
-    return [each["problem"] for each in status["problems"]]
+    return [each["problem"] for each in status(host)["problems"]]
 
 
 def _errors(host: Host, lockspace: str) -> list[str]:
@@ -144,13 +136,5 @@ def _errors(host: Host, lockspace: str) -> list[str]:
 
 
 def _wait_for_problem(host: Host, words: str) -> list[str]:
-    _wait_for(lambda: words in " ".join(_problems(host)), f"it says that it {words}")
+    wait_for(lambda: words in " ".join(_problems(host)), f"it says that it {words}")
     return _problems(host)
-
-
-def _wait_for(condition: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + _PATIENCE
-    while not condition():
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"this has not come true in {_PATIENCE} s: {what}")
-        time.sleep(0.1)

@@ -36,7 +36,7 @@ LOCAL: Final = "/run/lockspace"
 AT_ONCE: Final = 1.0
 
 #: How long something may take to come true, in seconds: TCP tries again ever more seldom.
-_PATIENCE: Final = 90.0
+PATIENCE: Final = 90.0
 
 
 class Silence(NamedTuple):
@@ -156,7 +156,7 @@ def _refusal(client: Client, lockspace: str, name: str) -> str:
 @contextmanager
 def guest(host: Host, name: str, *spaces: str, pid: int = 4242) -> Iterator[Client]:
     """A guest that libvirt acts for."""
-    with Client(host.path(SOCKET), timeout=_PATIENCE) as client:
+    with Client(host.path(SOCKET), timeout=PATIENCE) as client:
         client.register(name, pid)
         for space in spaces:
             client.create_lockspace(space)
@@ -165,7 +165,7 @@ def guest(host: Host, name: str, *spaces: str, pid: int = 4242) -> Iterator[Clie
 
 def status(host: Host) -> dict[str, Any]:
     """What ``lockd status`` asks for."""
-    with Client(host.path(ADMIN_SOCKET), timeout=_PATIENCE) as client:
+    with Client(host.path(ADMIN_SOCKET), timeout=PATIENCE) as client:
         answer: dict[str, Any] = json.loads(
             Reader(client.call(STATUS, program=PROGRAM)).string(MAX_ERROR)
         )
@@ -179,10 +179,10 @@ def _problems(host: Host) -> list[dict[str, str]]:
 
 def wait_for(condition: Callable[[], bool], what: str) -> None:
     """Wait until something is so."""
-    deadline = time.monotonic() + _PATIENCE
+    deadline = time.monotonic() + PATIENCE
     while not condition():
         if time.monotonic() > deadline:
-            raise TimeoutError(f"this has not come true in {_PATIENCE} s: {what}")
+            raise TimeoutError(f"this has not come true in {PATIENCE} s: {what}")
         time.sleep(0.02)
 
 
@@ -205,5 +205,5 @@ def waits(client: Client) -> bool:
     except TimeoutError:
         return True
     finally:
-        client.socket.settimeout(_PATIENCE)
+        client.socket.settimeout(PATIENCE)
     return False
