@@ -12,8 +12,8 @@ QEMU 100 to 203) and is listed with command, pid and path.
 **Removed files.** Whoever opens a lock file by its name and then locks it may have got one that was
 removed in between. So it is looked at again with the lock held. Where a file system is shared
 between hosts, what this host remembers of it may be old: there the server is asked
-(:mod:`lockd.statx`), and no lock file is ever removed at a release (``docs/lockd.md`` has the
-figures).
+(:mod:`lockd.statx`), and no lock file is ever removed at a release; the figures are in
+``docs/explanation/lockd.md``.
 """
 
 from __future__ import annotations

@@ -34,8 +34,10 @@ def blocks(page: str) -> list[str]:
 
 
 def block_with(key: str) -> Any:
-    """The content of the block of docs/ci.md that has a key at its top, the last one."""
-    return [content for text in blocks("ci.md") if key in (content := yaml.safe_load(text))][-1]
+    """The content of the block of docs/guides/ci.md that has a key at its top, the last one."""
+    return [content for text in blocks("guides/ci.md") if key in (content := yaml.safe_load(text))][
+        -1
+    ]
 
 
 def step(name: str) -> dict[str, Any]:
@@ -143,7 +145,7 @@ def test_the_action_takes_paths_one_a_line(repository: Path, paths: str, status:
 
 
 def test_the_action_takes_arguments(repository: Path) -> None:
-    """As docs/ci.md has them for SARIF, and in several lines."""
+    """As docs/guides/ci.md has them for SARIF, and in several lines."""
     result = run_action(repository, format="sarif", args="--output-file lint.sarif")
     assert result.returncode == 1, result.stdout
     assert json.loads((repository / "lint.sarif").read_text())["version"] == "2.1.0"
@@ -172,7 +174,7 @@ def test_what_is_installed_is_what_the_project_needs() -> None:
 
 def test_the_examples_for_pipelines_are_yaml() -> None:
     """All of them, and there are those that the page promises."""
-    contents = [yaml.safe_load(text) for text in blocks("ci.md")]
+    contents = [yaml.safe_load(text) for text in blocks("guides/ci.md")]
     assert [next(iter(each)) for each in contents] == ["repos", "name", "name", "lockcfg"]
 
 
@@ -185,7 +187,7 @@ def test_the_example_for_pre_commit_names_the_hook() -> None:
 def test_the_examples_for_github_give_inputs_that_the_action_has() -> None:
     """GitHub only warns of an input that there is not."""
     used = 0
-    for text in blocks("ci.md"):
+    for text in blocks("guides/ci.md"):
         for job in yaml.safe_load(text).get("jobs", {}).values():
             for each in job["steps"]:
                 if each.get("uses", "").startswith("OWNER/lockcfg@"):
@@ -233,8 +235,8 @@ def test_the_example_for_gitlab_reports(repository: Path) -> None:
 
 @pytest.fixture
 def settings() -> str:
-    """The settings file that docs/lint.md shows."""
-    (text,) = [text for text in blocks("lint.md") if text.startswith("# .lockcfg.yaml\n")]
+    """The settings file that docs/reference/lint.md shows."""
+    (text,) = [text for text in blocks("reference/lint.md") if text.startswith("# .lockcfg.yaml\n")]
     return text
 
 
@@ -273,7 +275,7 @@ def test_the_example_of_the_settings_is_taken(settings: str, repository: Path) -
 
 def test_the_settings_are_checked_by_the_schema_that_the_page_names(settings: str) -> None:
     """And each rule in them is in the table."""
-    assert "`schemas/settings.schema.json`" in (PROJECT / "docs/lint.md").read_text()
+    assert "`schemas/settings.schema.json`" in (PROJECT / "docs/reference/lint.md").read_text()
     content = load_yaml(settings.encode(), "settings")
     content["waivers"] = [each | {"until": "2099-12-31"} for each in content["waivers"]]
     assert list(violations(content, load_schema("settings"))) == []

@@ -21,7 +21,8 @@ import pytest
 from tests.conftest import LOCKCFG
 
 PROJECT = Path(__file__).parent.parent
-PAGES = [PROJECT / "README.md", *sorted((PROJECT / "docs").glob("*.md"))]
+PAGES = [PROJECT / "README.md"]
+PAGES += sorted(each for each in (PROJECT / "docs").rglob("*.md") if each.parent.name != "rules")
 BLOCK = re.compile(r"^```(console|python)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -46,7 +47,7 @@ def matches(expected: str, printed: str) -> bool:
     return re.fullmatch(pattern, printed.rstrip("\n"), re.DOTALL) is not None
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(PROJECT)))
 def test_the_examples_of_a_page_are_true(page: Path, host_root: Path) -> None:
     """Run them in order, from one state to the next."""
     directory = host_root.parent

@@ -91,7 +91,7 @@ def source(tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str]
 
 @pytest.fixture
 def repository(tmp_path: Path, source: Repository, environment: dict[str, str]) -> Repository:
-    """One host, whose files are fine, and the hook as docs/ci.md says."""
+    """One host, whose files are fine, and the hook as docs/guides/ci.md says."""
     path = tmp_path / "configurations"
     path.mkdir()
     repository = Repository(path, environment)

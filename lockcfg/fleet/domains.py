@@ -3,7 +3,7 @@
 The heart of the audit. It is pure: values in, values out.
 
 **What is locked.** libvirt's lockd plugin goes through its rules in order, and the first that
-answers wins (see ``docs/fleet-model.md`` for where each fact is from):
+answers wins (see ``docs/explanation/fleet-model.md`` for where each fact is from):
 
 1. Network disks, and disks that are read-only, are not locked. Of a chain of images the top one is.
 2. With ``auto_disk_leases = 0`` nothing is but what a ``<lease>`` names.

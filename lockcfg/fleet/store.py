@@ -2,7 +2,7 @@
 
 An audit always works on one. Of snapshots on disk it makes a store that it throws away; ``lockcfg
 audit --partial`` keeps it, and any number of them are audited together. The only module that
-talks to SQLite. What the tables hold is described in ``docs/fleet-model.md``:
+talks to SQLite. What the tables hold is described in ``docs/explanation/fleet-model.md``:
 
 - ``profile``: distinct facts of hosts, as JSON (:class:`~lockcfg.fleet.facts.Facts`);
 - ``cell``: distinct combinations of a profile with what else is to be said of a host, and

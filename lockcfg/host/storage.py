@@ -1,6 +1,7 @@
 """What a lockspace directory is on, and whether its file system carries locks between hosts.
 
-The table is from tests with two hosts on each file system; see ``docs/shared-storage.md``.
+The table is from tests with two hosts on each file system; see
+``docs/explanation/shared-storage.md``.
 """
 
 from __future__ import annotations

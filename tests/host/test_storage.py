@@ -88,7 +88,7 @@ def test_the_innermost_mount_counts(path: str, point: str) -> None:
     ],
 )
 def test_what_carries_locks_between_hosts(kind: str, options: str, shared: str) -> None:
-    """The table of docs/shared-storage.md."""
+    """The table of docs/explanation/shared-storage.md."""
     answer, reason = carries_locks(Mount("/m", kind, "source", frozenset(options.split(","))))
     assert answer == shared
     assert reason

@@ -552,7 +552,7 @@ def log_settings(command: list[str]) -> Transcript:
             texts += [mutated(dice, dice.choice(texts)) for _ in range(MUTATED)]
             for text in texts:
                 if setting == "log_outputs" and text and not text.strip(" "):
-                    continue  # docs/lockd-admin.md: virtlockd then has no output at all
+                    continue  # docs/guides/lockd-admin.md: virtlockd then has no output at all
                 arguments = pack_optional(text) + NO_FLAGS
                 seen[f"{setting} {text!r}"] = call(setter, arguments).hex()
                 seen[f"{setting} {text!r}, after"] = call(getter, NO_FLAGS).hex()

@@ -10,8 +10,8 @@ import pytest
 from tests.lockd.engine import PROGRAM
 from tests.real.systemd_host import PROJECT
 
-#: Installed as docs/lockd.md says, with the places of a host in memory; ``say`` runs the script and
-#: prints its status.
+#: Installed as docs/explanation/lockd.md says, with the places of a host in memory; ``say`` runs
+#: the script and prints its status.
 _HOST = """
 for directory in /run /srv /usr/local /etc/libvirt /etc/systemd /etc/init.d /var/log/libvirt; do
     mount -t tmpfs -o mode=755 tmpfs "$directory" || exit 99

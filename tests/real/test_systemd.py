@@ -120,7 +120,7 @@ def kill(host: SystemdHost) -> None:
 
 @pytest.fixture(scope="module")
 def booted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SystemdHost]:
-    """A host with lockd installed as docs/lockd.md says."""
+    """A host with lockd installed as docs/explanation/lockd.md says."""
     with SystemdHost(tmp_path_factory.mktemp("systemd")) as host:
         host.run(PROJECT / "packaging/install-lockd", PROGRAM)
         host.write("/etc/libvirt/virtlockd.conf", "max_clients = 5000\n")
@@ -264,7 +264,7 @@ def test_a_program_that_does_not_start(host: SystemdHost) -> None:
 
 
 def test_there_and_back(host: SystemdHost) -> None:
-    """virtlockd's place is taken, and given back, as docs/lockd.md says."""
+    """virtlockd's place is taken, and given back, as docs/explanation/lockd.md says."""
     installer = PROJECT / "packaging/install-lockd"
 
     def comm() -> str:

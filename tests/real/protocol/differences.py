@@ -1,7 +1,7 @@
 """What lockd may answer otherwise than virtlockd, and the comparison that lets nothing else pass.
 
-``docs/lockd-and-virtlockd.md`` has the same list for people: :attr:`Allowed.title` is what an
-entry is called there.
+``docs/explanation/lockd-and-virtlockd.md`` has the same list for people: :attr:`Allowed.title` is
+what an entry is called there.
 """
 
 from __future__ import annotations

@@ -41,7 +41,7 @@ CONFIRMATIONS: Final = 3
 #: is not.
 COMPARED: Final = 0.85
 
-PAGE: Final = Path(__file__).parents[3] / "docs/lockd-and-virtlockd.md"
+PAGE: Final = Path(__file__).parents[3] / "docs/explanation/lockd-and-virtlockd.md"
 
 
 @pytest.fixture
