@@ -2,7 +2,8 @@
 """Write what decides the disk locking of this host as one JSON document, a snapshot.
 
 This file stands alone: it needs Python 3.6 and its standard library and nothing else, so it can
-be copied to a host and run there. It needs root only for what only root may read, and says what
+be copied to a host and run there: ``python3 -I collect.py``, where -I keeps Python from loading
+anything from the environment. It needs root only for what only root may read, and says what
 it could not read. It changes nothing: in each directory that holds locks or disks it makes one
 scratch file, locks it, and removes it (``--no-probe``: not even that). Whatever hangs, such as a
 file system whose server is gone, is given up after a few seconds. Nothing is interpreted here:
@@ -11,6 +12,12 @@ the configuration files go into the snapshot as they are, without passwords.
 The document is described by ``schemas/snapshot.schema.json``. Each of its members stands on a
 line of its own, so that what many hosts have in common is the same bytes.
 """
+
+import sys
+
+if __name__ == "__main__" and not sys.flags.isolated:
+    # Where the program is, or where it is run, others may have put an argparse.py.
+    sys.path[:] = [path for path in sys.path if path.startswith(sys.base_prefix + "/")]
 
 import argparse
 import contextlib
@@ -27,7 +34,6 @@ import signal
 import socket
 import stat
 import subprocess
-import sys
 import time
 import xml.etree.ElementTree as ElementTree
 from functools import partial
@@ -53,6 +59,15 @@ DEADLINE = 20.0
 LVS = ("lvs", "--noheadings", "--unbuffered", "--nosuffix", "--options", "uuid")
 SCSI_ID = "/lib/udev/scsi_id"
 SCSI_ID_ARGUMENTS = ("--replace-whitespace", "--whitelisted", "--device")
+
+#: Where programs are looked for, and nowhere else: what the environment says may be anybody's.
+PROGRAMS = ("/usr/sbin", "/usr/bin", "/sbin", "/bin", "/usr/local/sbin", "/usr/local/bin")
+
+#: A program that prints more is not listened to any longer, in bytes.
+MAX_OUTPUT = 64 * 1024
+
+#: What writes a snapshot under a name that ends so. What is read, but not written here.
+COMPRESSIONS = {".gz": "gzip", ".xz": "lzma", ".bz2": "bz2"}
 
 #: Who reads the files, and who holds the locks.
 DAEMONS = ("libvirtd", "virtqemud", "virtxend", "virtlockd", "lockd", "sanlock")
@@ -109,7 +124,7 @@ class Collector:
             files[base], when = self.file(base)
             if when is not None:
                 changed[base] = when
-        tools = {"lvs": _which("lvs") is not None, "scsi_id": os.access(SCSI_ID, os.X_OK)}
+        tools = {"lvs": _which("lvs") is not None, "scsi_id": _which(SCSI_ID) is not None}
         guests = self.guests()
         directories, identities = self.directories(guests)
         self.devices(guests, tools)
@@ -142,7 +157,7 @@ class Collector:
         path = os.path.join(self.etc, base)
         told: Json = {"path": path}
         try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+            descriptor = _open(path)
         except OSError as error:
             if error.errno != errno.ENOENT or os.path.islink(path):
                 told["error"] = _reason(error)
@@ -198,11 +213,7 @@ class Collector:
 
     def _guest(self, path: str, driver: str, running: bool) -> Optional[Json]:
         try:
-            with open(path, "rb") as stream:
-                text = stream.read(MAX_GUEST + 1)
-            if len(text) > MAX_GUEST or b"<!DOCTYPE" in text:
-                raise ValueError("is no description of a guest")
-            root = ElementTree.fromstring(text)  # noqa: S314 - what root wrote for libvirt
+            root = _description(path)
         except (OSError, ValueError, ElementTree.ParseError) as error:
             reason = _reason(error) if isinstance(error, OSError) else "cannot be parsed"
             self.incomplete.append(f"{path}: {reason}")
@@ -240,12 +251,8 @@ class Collector:
             if not pool or not volume or "/" in pool or not os.path.exists(path):
                 continue
             try:
-                with open(path, "rb") as stream:
-                    text = stream.read(MAX_GUEST)
-                if b"<!DOCTYPE" in text:
-                    continue
-                root = ElementTree.fromstring(text)  # noqa: S314 - what root wrote for libvirt
-            except (OSError, ElementTree.ParseError):
+                root = _description(path)
+            except (OSError, ValueError, ElementTree.ParseError):
                 continue
             found = root if root.tag == "pool" else root.find("pool")
             target = None if found is None else found.findtext("target/path")
@@ -267,9 +274,10 @@ class Collector:
                 if path.startswith("/dev"):
                     disks.setdefault(path, []).append(disk)
         questions: List[Tuple[str, str, List[str]]] = []
+        lvs = _which("lvs") or ""
         for path in sorted(disks):
             if tools["lvs"]:
-                questions.append((path, "lvm_uuid", [*list(LVS), path]))
+                questions.append((path, "lvm_uuid", [lvs, *list(LVS[1:]), path]))
             if tools["scsi_id"]:
                 questions.append((path, "scsi_id", [SCSI_ID, *list(SCSI_ID_ARGUMENTS), path]))
         for path, key, answer in self._ask(questions):
@@ -469,6 +477,22 @@ def _is_refused(path: str) -> bool:
         finally:
             os._exit(2)
     return os.waitpid(pid, 0)[1] == 0
+
+
+def _open(path: str) -> int:
+    """A descriptor to read a file through. It waits for nobody, not for the writer of a pipe."""
+    return os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+
+
+def _description(path: str) -> Any:
+    """What libvirt has written about a guest or a pool. Raises OSError, ValueError, ParseError."""
+    with os.fdopen(_open(path), "rb") as stream:
+        if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+            raise ValueError("is not a regular file")
+        text = stream.read(MAX_GUEST + 1)
+    if len(text) > MAX_GUEST or b"<!DOCTYPE" in text:
+        raise ValueError("is no description of a guest")
+    return ElementTree.fromstring(text)  # noqa: S314 - what root wrote for libvirt
 
 
 def _disk(element: Any) -> Json:
@@ -693,15 +717,25 @@ def _versions() -> Json:
 
 
 def _which(program: str) -> Optional[str]:
-    """Where a program is, as a daemon with libvirt's usual path finds it."""
-    if program.startswith("/"):
-        return program if os.access(program, os.X_OK) else None
-    places = [*os.environ.get("PATH", "").split(":"), "/usr/local/sbin", "/usr/sbin", "/sbin"]
-    for place in places:
-        path = os.path.join(place, program)
-        if place and os.path.isfile(path) and os.access(path, os.X_OK):
+    """Where a program is that is called so, or that is there. Root runs none that others may
+    have changed."""
+    places = (program,) if program.startswith("/") else [f"{d}/{program}" for d in PROGRAMS]
+    for path in places:
+        if os.path.isfile(path) and os.access(path, os.X_OK) and _is_trusted(path):
             return path
     return None
+
+
+def _is_trusted(path: str) -> bool:
+    """Whether nobody but root may change what is at ``path``, or it is not root who asks."""
+    if os.geteuid() != 0:
+        return True
+    real = os.path.realpath(path)
+    try:
+        found = [os.stat(real), os.stat(os.path.dirname(real)), os.stat(os.path.dirname(path))]
+    except OSError:
+        return False
+    return all(each.st_uid == 0 and not each.st_mode & 0o022 for each in found)
 
 
 def _line(path: str) -> str:
@@ -717,28 +751,43 @@ def _reason(error: OSError) -> str:
 
 
 def _start(command: List[str]) -> Any:
-    """The process of a program whose output is wanted."""
+    """The process of a program whose output is wanted. It has nothing of our environment."""
     return subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
-        env=dict(os.environ, LC_ALL="C"),
+        cwd="/",
+        env={},
+        start_new_session=True,
     )
 
 
 def _output(process: Any, patience: float) -> Optional[bytes]:
-    """What a program prints; None for one that hangs. That is killed and waited for no more: not
-    for what it left behind to close its output, nor for itself where it hangs in the kernel."""
+    """What a program prints; None for one that hangs, or prints without end. That is killed, with
+    what it has started, and waited for no more: not for what holds its output open, nor for
+    itself where it hangs in the kernel."""
+    end = time.monotonic() + max(0.1, patience)
+    output = b""
     try:
-        output: bytes = process.communicate(timeout=max(0.1, patience))[0]
+        while len(output) <= MAX_OUTPUT:
+            left = end - time.monotonic()
+            if left <= 0 or not select.select([process.stdout], [], [], left)[0]:
+                break
+            piece = os.read(process.stdout.fileno(), 1 << 16)
+            if not piece:
+                process.wait(timeout=max(0.1, end - time.monotonic()))
+                return output
+            output += piece
     except subprocess.TimeoutExpired:
-        process.kill()
+        pass
+    finally:
         process.stdout.close()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(timeout=0.1)
-        return None
-    return output
+    with contextlib.suppress(OSError):
+        os.killpg(process.pid, signal.SIGKILL)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(timeout=0.1)
+    return None
 
 
 def _reap(pid: int) -> None:
@@ -760,7 +809,11 @@ def render(document: Json) -> str:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of the program, which are those of ``lockcfg collect``."""
-    parser.add_argument("--output", metavar="FILE", help="write there instead of standard output")
+    parser.add_argument(
+        "--output",
+        metavar="FILE",
+        help="write there instead of standard output; compressed if it ends in .gz, .xz or .bz2",
+    )
     parser.add_argument("--name", metavar="HOST", help="the name of the host (default: its own)")
     parser.add_argument("--etc", metavar="DIR", default="/etc/libvirt", help="libvirt's files")
     parser.add_argument("--run", metavar="DIR", default="/run/libvirt", help="libvirt's state")
@@ -774,16 +827,69 @@ def run(arguments: argparse.Namespace) -> int:
     if not arguments.output:
         sys.stdout.write(text)
         return 0
-    # Whole or not at all: a reader never sees a half of it.
-    draft = f"{arguments.output}.{os.getpid()}.new"
     try:
-        with open(draft, "w", encoding="ascii") as stream:
-            stream.write(text)
-        os.replace(draft, arguments.output)
+        _put(arguments.output, _compressed(arguments.output, text.encode("ascii")))
     except OSError as error:
         sys.stderr.write(f"{arguments.output}: {_reason(error)}\n")
         return 3
     return 0
+
+
+def _compressed(path: str, text: bytes) -> bytes:
+    """What is to be written to ``path``, by the end of its name."""
+    end = os.path.splitext(path)[1]
+    if end == ".zst":
+        raise OSError(errno.EINVAL, "cannot be compressed with zstd: use .gz or .xz")
+    if end not in COMPRESSIONS:
+        return text
+    compressed: bytes = __import__(COMPRESSIONS[end]).compress(text)
+    return compressed
+
+
+def _put(path: str, content: bytes) -> None:
+    """Write a file whole or not at all, in a directory that others may write. What is at that name
+    is neither followed nor opened: a file or a link is replaced, and nothing else is. Raises
+    OSError."""
+    stream = re.match(r"(?:/dev/(?:std(out|err)|fd/(\d+))|/proc/self/fd/(\d+))\Z", path)
+    if stream:
+        number = {"out": 1, "err": 2}.get(stream.group(1)) or int(
+            stream.group(2) or stream.group(3)
+        )
+        with os.fdopen(os.dup(number), "wb") as out:
+            out.write(content)
+        return
+    above, name = os.path.split(path)
+    draft = f".lockcfg-snapshot-{os.urandom(16).hex()}.new"
+    directory = os.open(above or ".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        _refuse_all_but_files(name, directory)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        descriptor = os.open(draft, flags, 0o644, dir_fd=directory)
+        try:
+            with os.fdopen(descriptor, "wb") as out:
+                out.write(content)
+                out.flush()
+                os.fsync(descriptor)
+                os.replace(draft, name, src_dir_fd=directory, dst_dir_fd=directory)
+                now = os.stat(name, dir_fd=directory, follow_symlinks=False)
+                if not os.path.samestat(now, os.fstat(descriptor)):
+                    raise OSError(errno.EBUSY, "somebody else has put another file there")
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(draft, dir_fd=directory)
+            raise
+    finally:
+        os.close(directory)
+
+
+def _refuse_all_but_files(name: str, directory: int) -> None:
+    """Raise OSError where what is there is neither a file nor a link: a device is not replaced."""
+    try:
+        mode = os.stat(name, dir_fd=directory, follow_symlinks=False).st_mode
+    except FileNotFoundError:
+        return
+    if not (stat.S_ISREG(mode) or stat.S_ISLNK(mode)):
+        raise OSError(errno.EEXIST, "is not a regular file")
 
 
 def main(argv: Optional[Iterable[str]] = None) -> int:

@@ -203,7 +203,7 @@ def test_a_program_that_hangs_is_left_behind(
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin/lvs").write_text("#!/bin/sh\nsleep 30 &\nwait\n")
     (tmp_path / "bin/lvs").chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}/bin:{os.environ['PATH']}")
+    monkeypatch.setattr(collector, "PROGRAMS", (f"{tmp_path}/bin",))
     monkeypatch.setattr(collector, "PATIENCE", 0.5)
     (tmp_path / "qemu-lockd.conf").write_text(f'file_lockspace_dir = "{tmp_path}"\n')
     define(
@@ -215,6 +215,73 @@ def test_a_program_that_hangs_is_left_behind(
     assert time.monotonic() - start < 8
     assert directory_of(taken, str(tmp_path))["probe"] == {"outcome": "excludes"}
     assert len([each for each in taken["collector"]["incomplete"] if "/dev/none" in each]) == 40
+
+
+@pytest.mark.parametrize("behaviour", ["exec yes", "env; exec sleep 9"])
+def test_a_program_has_no_environment_and_a_limit(
+    behaviour: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """One that prints without end is stopped, and what it is told is nothing of ours."""
+    monkeypatch.setenv("PLANTED", "1")
+    (tmp_path / "lvs").write_text(
+        f'#!/bin/sh\necho "$PLANTED$HOME" >{tmp_path}/told\n{behaviour}\n'
+    )
+    (tmp_path / "lvs").chmod(0o755)
+    monkeypatch.setattr(collector, "PROGRAMS", (str(tmp_path),))
+    monkeypatch.setattr(collector, "PATIENCE", 1.0)
+    define(tmp_path, "<disk type='block'><source dev='/dev/none'/></disk>")
+    taken = collector.Collector(str(tmp_path), str(tmp_path)).snapshot("kvm01")
+    assert "lvm_uuid" not in taken["guests"][0]["disks"][0]
+    assert [each for each in taken["collector"]["incomplete"] if "/dev/none" in each]
+    assert (tmp_path / "told").read_text() == "\n"
+
+
+@pytest.mark.parametrize("planted", ["in PATH", "in the current directory", "in what others write"])
+def test_a_planted_program_is_not_run(
+    planted: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Programs come from the system's directories, and root runs what root alone may change."""
+    places = tmp_path / "bin"
+    places.mkdir()
+    for name in ("lvs", "scsi_id", "libvirtd", "virtqemud", "virtlockd", "qemu-system-x86_64"):
+        (places / name).write_text(f"#!/bin/sh\n: >{tmp_path}/run\necho 1.2.3\n")
+        (places / name).chmod(0o755)
+    define(tmp_path, "<disk type='block'><source dev='/dev/none'/></disk>")
+    if planted == "in what others write":
+        places.chmod(0o777)
+        monkeypatch.setattr(collector, "PROGRAMS", (str(places),))
+        collector.Collector(str(tmp_path), str(tmp_path)).snapshot("kvm01")
+    else:
+        subprocess.run(
+            ["/usr/bin/python3", "-I", str(PROGRAM), "--etc", str(tmp_path)],
+            env={"PATH": str(places) if planted == "in PATH" else f".::{os.environ['PATH']}"},
+            cwd=places,
+            check=True,
+            capture_output=True,
+        )
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_pipe_among_the_guests_is_not_waited_for(tmp_path: Path) -> None:
+    """It is told, and the rest is collected."""
+    define(tmp_path, "<disk type='file'><source file='/srv/a'/></disk>")
+    os.mkfifo(tmp_path / "qemu/pipe.xml")
+    (tmp_path / "qemu/zero.xml").symlink_to("/dev/zero")
+    taken = collector.Collector(str(tmp_path), str(tmp_path)).snapshot("kvm01")
+    assert len(taken["guests"]) == 1
+    assert len([each for each in taken["collector"]["incomplete"] if "/qemu/" in each]) == 2
+
+
+@pytest.mark.parametrize("end", ["gz", "xz", "bz2"])
+def test_a_snapshot_is_compressed_as_its_name_says(lockcfg: Any, tmp_path: Path, end: str) -> None:
+    """And the audit reads it."""
+    path = tmp_path / f"kvm01.json.{end}"
+    assert lockcfg("collect", "--name", "kvm01", "--output", path).returncode == 0
+    assert path.read_bytes()[:2] in (b"\x1f\x8b", b"\xfd7", b"BZ")
+    report = json.loads(lockcfg("audit", "--json", path).stdout)
+    assert report["summary"]["hosts"] == 1
+    assert report["unreadable"] == []
+    assert lockcfg("collect", "--output", tmp_path / "kvm01.json.zst").returncode == 3
 
 
 def test_a_lockspace_is_found_wherever_its_statement_is(tmp_path: Path) -> None:
