@@ -23,7 +23,7 @@ help:
 	@echo "make test       install what the tests need and run all of them"
 	@echo "make check      ruff, ruff format --check, mypy --strict"
 	@echo "make test-slow  the long runs: more generated files and calls, a million of inputs, contests on NFS"
-	@echo "make benchmark  the table of the README"
+	@echo "make benchmark  the tables of docs/explanation/performance.md"
 	@echo "make docs       make the man page and the pages of the rules again"
 
 setup: $(VENV)/.installed

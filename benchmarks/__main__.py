@@ -1,4 +1,4 @@
-"""The tables of the README.
+"""The tables of ``docs/explanation/performance.md``.
 
     python -m benchmarks [config | lint | audit | locks] [--runs N] [--files N] [--hosts N]
 
