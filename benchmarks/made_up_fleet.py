@@ -20,7 +20,7 @@ import random
 import uuid
 from typing import Any
 
-from lockcfg.fleet.collector import FILES, FORMAT, VERSION, render
+from lockcfg.fleet.snapshots.collector import FILES, FORMAT, VERSION, render
 
 Json = dict[str, Any]
 

@@ -15,16 +15,23 @@ PACKAGE = Path(__file__).parent.parent / "lockcfg"
 LAYERS = ("main", "commands", "report", "fleet", "lint", "change", "rules", "host", "conf")
 FOUNDATION = {"errors", "findings", "frozen", "data", "filelock", "yamlschema"}
 
+#: The rooms of ``lockcfg/fleet``: each may import itself and those to the right of it. ``audit`` is
+#: the module that puts them together.
+ROOMS = ("audit", "plan", "rules", "comparison", "store", "policy", "model", "snapshots")
+
+#: What points the other way: a policy names rules, so it asks their table which names there are.
+ROOM_EXCEPTIONS = {("policy/policy.py", "rules")}
+
 #: The only modules that may import these.
 KEEPERS = {
     "augeas": {"conf/tree.py"},
     # The collector stands alone.
-    "fcntl": {"filelock.py", "fleet/collector.py"},
+    "fcntl": {"filelock.py", "fleet/snapshots/collector.py"},
     "jinja2": {"report/audit/html_.py"},
     "markupsafe": {"report/audit/html_.py"},
     "jsonschema": {"yamlschema.py"},
     "yaml": {"yamlschema.py"},
-    "sqlite3": {"fleet/store.py"},
+    "sqlite3": {"fleet/store/store.py"},
     "shtab": {"commands/completion.py"},
 }
 
@@ -65,6 +72,30 @@ def test_a_module_imports_only_what_is_below_it(path: Path) -> None:
         allowed.add("main")  # completion completes all of the command line
     used = {name.split(".")[1] for name in imports_of(path) if name.startswith("lockcfg.")}
     assert used <= allowed, f"{path.name} reaches up to {sorted(used - allowed)}"
+
+
+@pytest.mark.parametrize(
+    "path", sorted((PACKAGE / "fleet").rglob("*.py")), ids=lambda path: path.stem
+)
+def test_a_room_of_the_fleet_uses_only_those_below_it(path: Path) -> None:
+    """A snapshot is read by what knows no model, and a model by what knows no store."""
+    inside = path.relative_to(PACKAGE / "fleet")
+    room = inside.parts[0].removesuffix(".py")
+    if room == "__init__":
+        return
+    used = {
+        name.split(".")[2]
+        for name in imports_of(path)
+        if name.startswith("lockcfg.fleet.")
+        and (str(inside), name.split(".")[2]) not in ROOM_EXCEPTIONS
+    }
+    assert used <= set(ROOMS[ROOMS.index(room) :])
+
+
+def test_the_collector_stands_alone() -> None:
+    """It is copied to hosts that have nothing else."""
+    names = imports_of(PACKAGE / "fleet" / "snapshots" / "collector.py")
+    assert not [name for name in names if name.split(".")[0] == "lockcfg"]
 
 
 @pytest.mark.parametrize("library", sorted(KEEPERS))

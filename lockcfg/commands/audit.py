@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import TextIO
 
-    from lockcfg.fleet.fleet import Fleet
-    from lockcfg.fleet.policy import Policy
-    from lockcfg.fleet.result import AuditResult
-    from lockcfg.fleet.store import Store
+    from lockcfg.fleet.comparison.fleet import Fleet
+    from lockcfg.fleet.comparison.result import AuditResult
+    from lockcfg.fleet.policy.policy import Policy
+    from lockcfg.fleet.store.store import Store
 
 SUMMARY = "find out which hosts of a fleet exclude each other"
 DESCRIPTION = """\
@@ -101,7 +101,7 @@ def run(arguments: argparse.Namespace) -> int:
     policy = policy_of(arguments)
     if arguments.partial is not None:
         return _write_store(arguments)
-    with surveyed(arguments) as store:
+    with ingested(arguments) as store:
         fleet = read_fleet(
             store, now=now_of(arguments), policy=policy, max_age=max_age_of(arguments)
         )
@@ -113,7 +113,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _check_usage(arguments: argparse.Namespace) -> None:
     """Refuse what makes no sense, before anything is read. Raises UsageError."""
-    from lockcfg.fleet.store import is_store
+    from lockcfg.fleet.snapshots.sources import is_store
 
     if arguments.partial is not None and (arguments.merge or arguments.write_policy):
         raise UsageError("--partial writes a fleet store and does nothing else")
@@ -152,7 +152,7 @@ def policy_of(arguments: argparse.Namespace) -> Policy | None:
     """The policy that the arguments name."""
     if arguments.policy is None:
         return None
-    from lockcfg.fleet.policy import load_policy
+    from lockcfg.fleet.policy.policy import load_policy
 
     return load_policy(arguments.policy)
 
@@ -168,17 +168,18 @@ def max_age_of(arguments: argparse.Namespace) -> int | None:
 
 
 @contextmanager
-def surveyed(arguments: argparse.Namespace) -> Iterator[Store]:
+def ingested(arguments: argparse.Namespace) -> Iterator[Store]:
     """A store of all that the arguments name."""
-    from lockcfg.fleet.store import Store, is_store
-    from lockcfg.fleet.survey import survey
+    from lockcfg.fleet.snapshots.sources import is_store
+    from lockcfg.fleet.store.ingest import ingest
+    from lockcfg.fleet.store.store import Store
 
     paths = arguments.paths
     if len(paths) == 1 and paths[0] != "-" and os.path.isfile(paths[0]) and is_store(paths[0]):
         store = Store.open(paths[0])
     else:
         store = Store.create()
-        _with_progress(lambda progress: survey(paths, store, progress=progress))
+        _with_progress(lambda progress: ingest(paths, store, progress=progress))
     try:
         yield store
     finally:
@@ -204,14 +205,14 @@ def _with_progress(work: Callable[[Callable[[int], None] | None], None]) -> None
 
 
 def _write_store(arguments: argparse.Namespace) -> int:
-    from lockcfg.fleet.store import Store, keep
-    from lockcfg.fleet.survey import survey
+    from lockcfg.fleet.store.ingest import ingest
+    from lockcfg.fleet.store.store import Store, keep
     from lockcfg.report import terminal
 
     draft = keep(arguments.partial)
     try:
         store = Store.create(draft)
-        _with_progress(lambda progress: survey(arguments.paths, store, progress=progress))
+        _with_progress(lambda progress: ingest(arguments.paths, store, progress=progress))
         hosts, problems = store.count("host"), store.count("problem")
         store.close()
         os.replace(draft, arguments.partial)
@@ -224,7 +225,7 @@ def _write_store(arguments: argparse.Namespace) -> int:
 
 def _write_policy(fleet: Fleet, path: str) -> int:
     from lockcfg.conf.save import Write, save
-    from lockcfg.fleet.propose import proposed_policy
+    from lockcfg.fleet.plan.proposal import proposed_policy
     from lockcfg.report import terminal
 
     if os.path.lexists(path):

@@ -25,7 +25,7 @@ EXAMPLES = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """See :mod:`lockcfg.main`."""
-    from lockcfg.fleet import collector
+    from lockcfg.fleet.snapshots import collector
 
     collector.add_arguments(parser)
     parser.add_argument(
@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """See :mod:`lockcfg.main`."""
-    from lockcfg.fleet import collector
+    from lockcfg.fleet.snapshots import collector
 
     if arguments.print_collector:
         with open(collector.__file__, encoding="utf-8") as file:

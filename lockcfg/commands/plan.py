@@ -7,10 +7,10 @@ from lockcfg.commands.audit import (
     add_policy,
     check_found,
     check_paths,
+    ingested,
     max_age_of,
     now_of,
     policy_of,
-    surveyed,
 )
 from lockcfg.errors import UsageError
 
@@ -40,8 +40,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """See :mod:`lockcfg.main`."""
-    from lockcfg.fleet.fleet import load_fleet
-    from lockcfg.fleet.plan import plan_of
+    from lockcfg.fleet.comparison.fleet import load_fleet
+    from lockcfg.fleet.plan.plan import plan_of
     from lockcfg.report.audit.plan import LeftOut, write_json, write_text
 
     if arguments.policy is None:
@@ -51,7 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
         )
     check_paths(arguments)
     policy = policy_of(arguments)
-    with surveyed(arguments) as store:
+    with ingested(arguments) as store:
         fleet = load_fleet(
             store, now=now_of(arguments), policy=policy, max_age=max_age_of(arguments)
         )

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from lockcfg.findings import SEVERITIES
-from lockcfg.fleet.disks import judge_disks
-from lockcfg.fleet.fleet import load_fleet
-from lockcfg.fleet.matrix import columns_of, odd_columns
-from lockcfg.fleet.result import (
+from lockcfg.fleet.comparison.disks import judge_disks
+from lockcfg.fleet.comparison.fleet import load_fleet
+from lockcfg.fleet.comparison.matrix import columns_of, odd_columns
+from lockcfg.fleet.comparison.result import (
     AuditFinding,
     AuditResult,
     DomainRow,
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from typing import Final
 
     from lockcfg.findings import Severity
-    from lockcfg.fleet.fleet import Cell, Fleet
-    from lockcfg.fleet.policy import Policy
+    from lockcfg.fleet.comparison.fleet import Cell, Fleet
+    from lockcfg.fleet.policy.policy import Policy
     from lockcfg.fleet.rules.observation import Observation
-    from lockcfg.fleet.store import Store
+    from lockcfg.fleet.store.store import Store
     from lockcfg.rules.rule import Rule
 
     #: What hosts of one row of the matrix have in common: columns, whether known, the worst.
@@ -48,7 +48,7 @@ def read_fleet(
 ) -> Fleet:
     """The fleet in ``store``, with its disks judged. ``now`` is in seconds since the epoch,
     ``max_age`` how old facts may be in seconds, where that is not for the policy to say."""
-    from lockcfg.fleet.uses import Use
+    from lockcfg.fleet.model.uses import Use
 
     fleet = load_fleet(store, now=now, policy=policy, max_age=max_age)
     ways = {number: Use.from_json(text) for number, text in store.ways()}

@@ -6,24 +6,24 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.made_up_fleet import NOW, text_of
 from lockcfg.fleet.audit import audit_of, read_fleet
-from lockcfg.fleet.policy import policy_from
-from lockcfg.fleet.snapshot import SnapshotError
-from lockcfg.fleet.store import Store
-from lockcfg.fleet.survey import Surveyor
+from lockcfg.fleet.policy.policy import policy_from
+from lockcfg.fleet.snapshots.reading import SnapshotError
+from lockcfg.fleet.store.ingest import Ingester
+from lockcfg.fleet.store.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from lockcfg.fleet.fleet import Fleet
-    from lockcfg.fleet.policy import Policy
-    from lockcfg.fleet.result import AuditFinding, AuditResult
+    from lockcfg.fleet.comparison.fleet import Fleet
+    from lockcfg.fleet.comparison.result import AuditFinding, AuditResult
+    from lockcfg.fleet.policy.policy import Policy
 
 
 def store_of(hosts: Mapping[str, dict[str, Any]]) -> Store:
     """A store of a made-up fleet, each snapshot in a file that is called after its host."""
     store = Store.create()
-    surveyor = Surveyor(store)
+    surveyor = Ingester(store)
     problems = []
     for name, changes in hosts.items():
         try:

@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 
 from benchmarks.made_up_fleet import NOW, WRONG, demo, write
 from lockcfg.fleet.audit import audit_of, read_fleet
-from lockcfg.fleet.collector import gluster_command
-from lockcfg.fleet.names import Names, expand, fold
-from lockcfg.fleet.plan import plan_of
-from lockcfg.fleet.policy import policy_from
-from lockcfg.fleet.propose import proposed_policy
-from lockcfg.fleet.store import Store
-from lockcfg.fleet.survey import survey
+from lockcfg.fleet.plan.plan import plan_of
+from lockcfg.fleet.plan.proposal import proposed_policy
+from lockcfg.fleet.policy.host_ranges import HostPatterns, expand, fold
+from lockcfg.fleet.policy.policy import policy_from
+from lockcfg.fleet.snapshots.collector import gluster_command
+from lockcfg.fleet.store.ingest import ingest
+from lockcfg.fleet.store.store import Store
 from lockcfg.yamlschema import load_schema, violations
 from tests.fleet.fleets import audited, findings_of, fleet_of, store_of, write_fleet
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import random
     from pathlib import Path
 
-    from lockcfg.fleet.plan import Step
+    from lockcfg.fleet.plan.plan import Step
     from tests.conftest import RunLockcfg
 
 #: What the kernel calls the volume of :func:`lun`.
@@ -85,10 +85,10 @@ def test_parts_that_are_merged_are_the_whole(hosts: dict[str, dict[str, Any]], c
             paths.append(part)
         for part in dict.fromkeys(paths):
             store = Store.create(str(top / f"{part.name}.fleet"))
-            survey([str(part)], store)
+            ingest([str(part)], store)
             store.close()
-        survey([str(part) for part in dict.fromkeys(paths)], whole)
-        survey([str(top / f"{part.name}.fleet") for part in dict.fromkeys(paths)], merged)
+        ingest([str(part) for part in dict.fromkeys(paths)], whole)
+        ingest([str(top / f"{part.name}.fleet") for part in dict.fromkeys(paths)], merged)
         one, other = (audit_of(fleet_from(store)) for store in (whole, merged))
         whole.close()
         merged.close()
@@ -119,7 +119,7 @@ def test_merged_parts_give_the_same_bytes(
         parts.append(part)
     assert lockcfg("audit", *now, "--merge", *reversed(parts)).stdout == whole
     store = Store.create()
-    survey([str(tmp_path / "fleet")], store, processes=processes)
+    ingest([str(tmp_path / "fleet")], store, processes=processes)
     import io
 
     from lockcfg.report.audit import render_audit
@@ -166,7 +166,7 @@ def test_quick_and_slow_verdicts_on_disks_agree(monkeypatch: pytest.MonkeyPatch)
         for number, changes in enumerate([{}, *WRONG.values()])
     }
     fleet = fleet_of(hosts)
-    monkeypatch.setattr("lockcfg.fleet.disks._quick_of", lambda *_: None)
+    monkeypatch.setattr("lockcfg.fleet.comparison.disks._quick_of", lambda *_: None)
     slow = fleet_of(hosts)
     assert [disk.safe for disk in fleet.disks] == [disk.safe for disk in slow.disks]
 
@@ -471,7 +471,7 @@ def test_hosts_are_counted_before_the_first_dot() -> None:
 
 def test_a_glob_may_have_a_range_and_a_bracket_is_a_bracket() -> None:
     """Not a set of characters, as in a shell."""
-    of_both = Names(["kvm[01-40]-*", "a[b*"])
+    of_both = HostPatterns(["kvm[01-40]-*", "a[b*"])
     assert "kvm07-r2" in of_both
     assert "kvm41-r2" not in of_both
     assert "kvm1-r2" not in of_both

@@ -17,14 +17,14 @@ import time
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from lockcfg.fleet import collector
+from lockcfg.fleet.snapshots import collector
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
     from typing import Final, Self
 
-    from lockcfg.fleet.domains import Lock
+    from lockcfg.fleet.model.locks import Lock
 
 _PROGRAM: Final = 0xEA7BEEF
 _REGISTER, _ACQUIRE, _RELEASE, _CREATE_LOCKSPACE = 1, 6, 7, 8

@@ -10,8 +10,8 @@ import os
 import random
 from typing import TYPE_CHECKING, NamedTuple
 
-from lockcfg.fleet.domains import Disk, Locking, exclusion, lock_of
-from lockcfg.fleet.place import Place, place_of
+from lockcfg.fleet.model.locks import Disk, Locking, exclusion, lock_of
+from lockcfg.fleet.model.place import Place, place_of
 from tests.real.lock_hosts import disk_xml, grants_both, guest_xml
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
 
-    from lockcfg.fleet.domains import Lock
+    from lockcfg.fleet.model.locks import Lock
 
 #: Where a lockspace may be: shared by both hosts, under another name as well, or not shared.
 LOCKSPACES = ("/mnt/locks", "/mnt/locks-again", "/mnt/locks/below", "/mnt/own", None)

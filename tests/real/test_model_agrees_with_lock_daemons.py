@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lockcfg.fleet.domains import exclusion
+from lockcfg.fleet.model.locks import exclusion
 from tests.real.lock_hosts import LockHost, grants_both
 from tests.real.model import Side, cases, make_shared, outcomes, write_configuration
 from tests.real.shared.daemons import LOCKD, VIRTLOCKD

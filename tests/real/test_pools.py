@@ -8,7 +8,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from lockcfg.fleet import collector
+from lockcfg.fleet.snapshots import collector
 from tests.real.guest_host import DISKS, LOCKSPACE, Disk, GuestHost
 
 POOL = f"<pool type='dir'><name>p</name><target><path>{DISKS}</path></target></pool>"

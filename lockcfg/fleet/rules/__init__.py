@@ -2,7 +2,7 @@
 
 A rule is what it is for the linter (:mod:`lockcfg.rules.rule`): its docstring is its manual,
 ``RULE`` says what it is called. Its ``check`` is given hosts that are alike (a
-:class:`~lockcfg.fleet.fleet.Cell`) or the whole fleet, by its scope, and yields
+:class:`~lockcfg.fleet.comparison.fleet.Cell`) or the whole fleet, by its scope, and yields
 :class:`~lockcfg.fleet.rules.observation.Observation`. To add one, write its file and put its name
 in :data:`TABLE`.
 """

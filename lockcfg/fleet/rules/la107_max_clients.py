@@ -54,7 +54,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lockcfg.fleet.fleet import Fleet
+    from lockcfg.fleet.comparison.fleet import Fleet
 
 RULE = Rule("LA107", "max-clients", "warning", scope="fleet")
 

@@ -31,7 +31,7 @@ None: mount the file system that the others have there.
 
 from __future__ import annotations
 
-from lockcfg.fleet.facts import LEASE
+from lockcfg.fleet.model.facts import LEASE
 from lockcfg.fleet.rules.observation import Observation
 from lockcfg.fleet.rules.spaces import each_space
 from lockcfg.rules.rule import Rule
@@ -40,7 +40,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lockcfg.fleet.fleet import Cell
+    from lockcfg.fleet.comparison.fleet import Cell
 
 RULE = Rule("LA201", "lockspace-missing", "error", scope="alike")
 

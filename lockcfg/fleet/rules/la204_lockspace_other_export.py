@@ -41,7 +41,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lockcfg.fleet.fleet import Fleet
+    from lockcfg.fleet.comparison.fleet import Fleet
 
 RULE = Rule("LA204", "lockspace-other-export", "error", scope="fleet")
 

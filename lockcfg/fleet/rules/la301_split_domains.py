@@ -33,7 +33,7 @@ None: make them one domain, in the order of `lockcfg plan`.
 
 from __future__ import annotations
 
-from lockcfg.fleet.fleet import count_of
+from lockcfg.fleet.comparison.fleet import count_of
 from lockcfg.fleet.rules.observation import Observation
 from lockcfg.rules.rule import Rule
 
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Final
 
-    from lockcfg.fleet.fleet import Fleet
+    from lockcfg.fleet.comparison.fleet import Fleet
 
 RULE = Rule("LA301", "split-domains", "error", scope="fleet")
 

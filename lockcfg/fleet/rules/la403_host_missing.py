@@ -46,7 +46,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lockcfg.fleet.fleet import Fleet
+    from lockcfg.fleet.comparison.fleet import Fleet
 
 RULE = Rule("LA403", "host-missing", "warning", scope="fleet")
 

@@ -51,8 +51,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lockcfg.fleet.fleet import Cell
-    from lockcfg.fleet.policy import PolicyGroup
+    from lockcfg.fleet.comparison.fleet import Cell
+    from lockcfg.fleet.policy.policy import PolicyGroup
 
 RULE = Rule("LA501", "unlike-policy", "error", scope="alike")
 

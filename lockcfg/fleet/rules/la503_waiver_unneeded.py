@@ -39,7 +39,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lockcfg.fleet.fleet import Fleet
+    from lockcfg.fleet.comparison.fleet import Fleet
 
 RULE = Rule("LA503", "waiver-unneeded", "info", scope="fleet")
 

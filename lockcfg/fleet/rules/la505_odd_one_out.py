@@ -38,7 +38,7 @@ None: the others may be the ones that are wrong.
 
 from __future__ import annotations
 
-from lockcfg.fleet.matrix import odd_settings
+from lockcfg.fleet.comparison.matrix import odd_settings
 from lockcfg.fleet.rules.observation import Observation
 from lockcfg.rules.rule import Rule
 
@@ -46,7 +46,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lockcfg.fleet.fleet import Fleet
+    from lockcfg.fleet.comparison.fleet import Fleet
 
 RULE = Rule("LA505", "odd-one-out", "info", scope="fleet")
 

@@ -48,7 +48,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lockcfg.fleet.fleet import Fleet
+    from lockcfg.fleet.comparison.fleet import Fleet
 
 RULE = Rule("LA506", "host-in-no-group", "warning", scope="fleet")
 

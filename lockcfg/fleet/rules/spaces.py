@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from lockcfg.fleet.facts import NOT_ROOT
+from lockcfg.fleet.model.facts import NOT_ROOT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from typing import Final
 
-    from lockcfg.fleet.facts import Directory
-    from lockcfg.fleet.fleet import Cell, Group
+    from lockcfg.fleet.comparison.fleet import Cell, Group
+    from lockcfg.fleet.model.facts import Directory
 
 
 #: How the kernel refuses who may not write.

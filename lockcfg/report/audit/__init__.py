@@ -11,7 +11,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Final, Protocol, TextIO
 
-    from lockcfg.fleet.result import AuditResult
+    from lockcfg.fleet.comparison.result import AuditResult
 
     class AuditReporter(Protocol):
         """What a module of :data:`FORMATS` has."""

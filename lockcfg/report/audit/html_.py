@@ -11,7 +11,7 @@ from itertools import groupby
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from lockcfg.fleet.names import fold
+from lockcfg.fleet.policy.host_ranges import fold
 from lockcfg.report.audit.words import KINDS, LEVELS, standing_in_words, standing_of
 from lockcfg.report.terminal import escape
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from typing import Any, Final, TextIO
 
-    from lockcfg.fleet.result import AuditResult, DomainRow, GroupRow
+    from lockcfg.fleet.comparison.result import AuditResult, DomainRow, GroupRow
     from lockcfg.report.audit.words import Standing
 
 _HERE: Final = os.path.dirname(os.path.abspath(__file__))

@@ -8,7 +8,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, TextIO
 
-    from lockcfg.fleet.result import AuditFinding, AuditResult, DiskRow
+    from lockcfg.fleet.comparison.result import AuditFinding, AuditResult, DiskRow
 
 
 def write(result: AuditResult, stream: TextIO) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from itertools import groupby
 
-from lockcfg.fleet.names import fold
+from lockcfg.fleet.policy.host_ranges import fold
 from lockcfg.report.lint import clean, end, start, xml
 
 TYPE_CHECKING = False
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from typing import TextIO
     from xml.sax.saxutils import XMLGenerator
 
-    from lockcfg.fleet.result import AuditFinding, AuditResult
+    from lockcfg.fleet.comparison.result import AuditFinding, AuditResult
 
 #: How many ranges of hosts are named in a case.
 _MOST = 50

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Final
 
-    from lockcfg.fleet.plan import Step
-    from lockcfg.fleet.result import Problem
+    from lockcfg.fleet.comparison.result import Problem
+    from lockcfg.fleet.plan.plan import Step
 
 #: How many lines of details are shown.
 _MOST: Final = 20

@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 
-from lockcfg.fleet.names import fold
+from lockcfg.fleet.policy.host_ranges import fold
 from lockcfg.report.lint import clean, dump
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Final, TextIO
 
-    from lockcfg.fleet.result import AuditFinding, AuditResult, RuleInfo
+    from lockcfg.fleet.comparison.result import AuditFinding, AuditResult, RuleInfo
 
 _SCHEMA: Final = (
     "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import groupby
 
-from lockcfg.fleet.names import fold
+from lockcfg.fleet.policy.host_ranges import fold
 from lockcfg.report.audit.words import (
     COLOURS,
     KINDS,
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Final, TextIO
 
-    from lockcfg.fleet.result import AuditFinding, AuditResult, DomainRow, GroupRow
+    from lockcfg.fleet.comparison.result import AuditFinding, AuditResult, DomainRow, GroupRow
 
 #: How much of a long list is shown.
 _MOST: Final = 12

@@ -6,7 +6,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Final, Literal
 
-    from lockcfg.fleet.result import DomainRow
+    from lockcfg.fleet.comparison.result import DomainRow
 
     #: How a domain stands: apart is one whose hosts exclude each other, and not the rest.
     Standing = Literal["yes", "apart", "unknown", "no"]

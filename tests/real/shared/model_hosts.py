@@ -7,7 +7,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from lockcfg.fleet import collector
+from lockcfg.fleet.snapshots import collector
 from tests.real.model import Side, make_shared, write_configuration
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from lockcfg.yamlschema import load_schema, violations
 from tests.fleet.fleets import audited
 
 if TYPE_CHECKING:
-    from lockcfg.fleet.result import AuditResult
+    from lockcfg.fleet.comparison.result import AuditResult
 
 DATA = Path(__file__).parent.parent / "data"
 

@@ -14,7 +14,14 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
 from benchmarks.made_up_fleet import demo
-from lockcfg.fleet.result import AuditFinding, AuditResult, DomainRow, GroupRow, ProfileRow, Verdict
+from lockcfg.fleet.comparison.result import (
+    AuditFinding,
+    AuditResult,
+    DomainRow,
+    GroupRow,
+    ProfileRow,
+    Verdict,
+)
 from lockcfg.report.audit import render_audit
 from tests.fleet.fleets import audited
 

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lockcfg.fleet import collector
-from lockcfg.fleet.store import Store
-from lockcfg.fleet.survey import Surveyor
+from lockcfg.fleet.snapshots import collector
+from lockcfg.fleet.store.ingest import Ingester
+from lockcfg.fleet.store.store import Store
 from lockcfg.yamlschema import load_schema, violations
 from tests.real.lock_hosts import LockHost, disk_xml, guest_xml
 
@@ -69,7 +69,7 @@ def directory_of(snapshot: dict[str, Any], path: str) -> dict[str, Any]:
 def test_a_snapshot_is_what_the_schema_says(snapshot: dict[str, Any]) -> None:
     """And the reader takes it."""
     assert violations(snapshot, load_schema("snapshot")) == []
-    Surveyor(Store.create()).snapshot("kvm01.json", collector.render(snapshot).encode())
+    Ingester(Store.create()).snapshot("kvm01.json", collector.render(snapshot).encode())
 
 
 def test_each_member_is_on_a_line_of_its_own(snapshot: dict[str, Any]) -> None:

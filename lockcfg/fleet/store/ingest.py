@@ -16,8 +16,9 @@ from zlib import crc32
 from lockcfg.conf.document import Document, decode
 from lockcfg.conf.files import kinds_of
 from lockcfg.errors import LockcfgError
-from lockcfg.fleet.facts import NOT_LIVE, Facts, as_json, document_of, facts_of
-from lockcfg.fleet.snapshot import (
+from lockcfg.fleet.model.facts import NOT_LIVE, Facts, as_json, document_of, facts_of
+from lockcfg.fleet.model.uses import FEWEST, Use, Way, shape_of, use_of
+from lockcfg.fleet.snapshots.reading import (
     FILES,
     OWN,
     SnapshotError,
@@ -32,17 +33,16 @@ from lockcfg.fleet.snapshot import (
     pieces_of,
     rewritten,
 )
-from lockcfg.fleet.sources import files_of, sources_of, texts_of
-from lockcfg.fleet.store import Store
-from lockcfg.fleet.uses import FEWEST, Use, Way, shape_of, use_of
+from lockcfg.fleet.snapshots.sources import files_of, sources_of, texts_of
+from lockcfg.fleet.store.store import Store
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from typing import Any, Final
 
-    from lockcfg.fleet.sources import Source
-    from lockcfg.fleet.uses import Shape
+    from lockcfg.fleet.model.uses import Shape
+    from lockcfg.fleet.snapshots.sources import Source
 
 #: How many lines of one member are compared before a line is looked up by its digest.
 _RECENT: Final = 4
@@ -108,7 +108,7 @@ class _Profile:
         self.daemons = facts.settings["lock_manager"] == "lockd"
 
 
-class Surveyor:
+class Ingester:
     """Reads snapshots into ``store``. ``progress`` is told how many, now and then."""
 
     def __init__(self, store: Store, progress: Callable[[int], None] | None = None) -> None:
@@ -348,7 +348,7 @@ class Surveyor:
                 rows.clear()
 
 
-def survey(
+def ingest(
     paths: Sequence[str],
     store: Store,
     *,
@@ -364,15 +364,15 @@ def survey(
     rest = [source for source in sources if source.kind != "store"]
     workers = processes or (_cpus() if len(rest) >= _MANY else 1)
     if workers > 1 and len(rest) > 1 and all(source.path != "-" for source in rest):
-        _survey_together(rest, store, workers, progress)
+        _ingest_together(rest, store, workers, progress)
     else:
-        Surveyor(store, progress).read(rest)
+        Ingester(store, progress).read(rest)
     for path in stores:
         store.join(path)
     store.finish()
 
 
-def _survey_together(
+def _ingest_together(
     sources: Sequence[Source],
     store: Store,
     workers: int,
@@ -394,7 +394,7 @@ def _survey_together(
     try:
         for path in paths:
             pids.append(_fork(_dealt(jobs, take), path))
-        Surveyor(store, progress).read(_dealt(jobs, take))
+        Ingester(store, progress).read(_dealt(jobs, take))
         while pids:
             _, status = os.waitpid(pids.pop(0), 0)
             if status:
@@ -429,7 +429,7 @@ def _fork(sources: Iterable[Source], path: str) -> int:
     status = 1
     try:
         store = Store.create(path)
-        Surveyor(store).read(sources)
+        Ingester(store).read(sources)
         store.end()
         status = 0
     except BaseException:  # noqa: BLE001 - whatever it is, it ends here
@@ -459,7 +459,7 @@ def _dumped(value: Any) -> str:
 
 def _remote(directories: Iterable[Mapping[str, Any]]) -> list[str]:
     """The directories that are on a file system that other hosts may have as well."""
-    from lockcfg.fleet.place import place_of
+    from lockcfg.fleet.model.place import place_of
 
     found: list[str] = []
     for directory in directories:

@@ -6,23 +6,25 @@ import heapq
 import json
 from operator import itemgetter
 
-from lockcfg.fleet.domains import KINDS, domain_of
-from lockcfg.fleet.facts import facts_from
-from lockcfg.fleet.policy import MAX_AGE_HOURS
-from lockcfg.fleet.result import Problem
-from lockcfg.fleet.sharing import Sharing
-from lockcfg.fleet.uses import Use
+from lockcfg.fleet.comparison.result import Problem
+from lockcfg.fleet.model.domains import domain_of
+from lockcfg.fleet.model.facts import facts_from
+from lockcfg.fleet.model.locks import KINDS
+from lockcfg.fleet.model.sharing import Sharing
+from lockcfg.fleet.model.uses import Use
+from lockcfg.fleet.policy.policy import MAX_AGE_HOURS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Mapping, Sequence
     from typing import Final
 
-    from lockcfg.fleet.domains import Domain, Kind
-    from lockcfg.fleet.facts import Directory, Facts
-    from lockcfg.fleet.policy import Policy, PolicyGroup, PolicyWaiver
-    from lockcfg.fleet.result import DiskRow
-    from lockcfg.fleet.store import HostRow, Store
+    from lockcfg.fleet.comparison.result import DiskRow
+    from lockcfg.fleet.model.domains import Domain
+    from lockcfg.fleet.model.facts import Directory, Facts
+    from lockcfg.fleet.model.locks import Kind
+    from lockcfg.fleet.policy.policy import Policy, PolicyGroup, PolicyWaiver
+    from lockcfg.fleet.store.store import HostRow, Store
 
     #: A distinct combination: its number, the facts, the circumstances, and the uses of disks.
     _Combination = tuple[int, Facts, list[list[str]], list[Use]]
@@ -85,8 +87,8 @@ class Cell:
 
 
 class Group:
-    """Hosts that share storage; see :class:`~lockcfg.fleet.result.GroupRow`. ``cells`` are
-    theirs; ``policy`` is what the policy says of them, or None."""
+    """Hosts that share storage: a :class:`~lockcfg.fleet.comparison.result.GroupRow` with what
+    it is made of. ``cells`` are theirs; ``policy`` is what the policy says of them, or None."""
 
     __slots__ = ("cells", "inferred", "name", "policy", "storages")
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 from itertools import groupby
 from operator import itemgetter
 
-from lockcfg.fleet.domains import Exclusion, exclusion, lock_of
-from lockcfg.fleet.result import DiskRow, DiskUse
-from lockcfg.fleet.uses import Use, disk_of
+from lockcfg.fleet.comparison.result import DiskRow, DiskUse
+from lockcfg.fleet.model.locks import Exclusion, exclusion, lock_of
+from lockcfg.fleet.model.uses import Use, disk_of
 from lockcfg.frozen import Frozen
 
 TYPE_CHECKING = False
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from typing import Final
 
-    from lockcfg.fleet.domains import Answer, Lock, Locking
-    from lockcfg.fleet.facts import Directory, Facts
-    from lockcfg.fleet.store import DiskRow as StoredDisk
+    from lockcfg.fleet.model.facts import Directory, Facts
+    from lockcfg.fleet.model.locks import Answer, Lock, Locking
+    from lockcfg.fleet.store.store import DiskRow as StoredDisk
     from lockcfg.host.storage import Shared
 
 #: The most users that are named of one disk, and that are compared with each other.

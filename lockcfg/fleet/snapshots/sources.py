@@ -13,8 +13,7 @@ import sys
 from lockcfg.conf.files import KINDS
 from lockcfg.conf.load import read_bytes, read_error
 from lockcfg.errors import ReadError
-from lockcfg.fleet.snapshot import MAX_SIZE
-from lockcfg.fleet.store import is_store
+from lockcfg.fleet.snapshots.reading import MAX_SIZE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,6 +37,9 @@ def _and_compressed(*suffixes: str) -> tuple[str, ...]:
 _SNAPSHOTS: Final = _and_compressed(".json")
 _LINES: Final = _and_compressed(".jsonl", ".ndjson")
 _ARCHIVES: Final = (*_and_compressed(".tar"), ".tgz", ".zip")
+
+#: How a fleet store begins, as any SQLite file.
+MAGIC: Final = b"SQLite format 3\0"
 
 #: Directories that hold nothing of hosts.
 _PASSED_OVER: Final = frozenset((".git", ".hg", ".svn", ".venv", "node_modules", "__pycache__"))
@@ -251,3 +253,12 @@ def files_of(directory: str) -> tuple[dict[str, bytes], dict[str, str]]:
         except ReadError as error:
             errors[name] = error.reason
     return texts, errors
+
+
+def is_store(path: str) -> bool:
+    """Whether the file at ``path`` looks like a store."""
+    try:
+        with open(path, "rb") as stream:
+            return stream.read(len(MAGIC)) == MAGIC
+    except OSError:
+        return False

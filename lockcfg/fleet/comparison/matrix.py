@@ -7,7 +7,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Final
 
-    from lockcfg.fleet.fleet import Cell, Group
+    from lockcfg.fleet.comparison.fleet import Cell, Group
 
 #: Fewer hosts than these are no majority of anything.
 _FEWEST: Final = 5

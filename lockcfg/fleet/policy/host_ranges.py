@@ -105,7 +105,7 @@ def expand(pattern: str) -> list[str]:
     return found
 
 
-class Names:
+class HostPatterns:
     """A set of names, ranges and globs (``kvm*``)."""
 
     def __init__(self, patterns: Iterable[str]) -> None:

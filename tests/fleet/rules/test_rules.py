@@ -18,7 +18,7 @@ from lockcfg.fleet.rules import TABLE, audit_rule
 from tests.fleet.fleets import audited, findings_of
 
 if TYPE_CHECKING:
-    from lockcfg.fleet.result import AuditResult
+    from lockcfg.fleet.comparison.result import AuditResult
     from lockcfg.fleet.rules import AuditRule
 
 HEADINGS = ["What it does", "Why is this bad", "Example", "Use instead", "Fix"]

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lockcfg.fleet.domains import KINDS, Disk, Lock, Locking, domain_of, exclusion, lock_of
-from lockcfg.fleet.place import Place, place_of
+from lockcfg.fleet.model.domains import domain_of
+from lockcfg.fleet.model.locks import KINDS, Disk, Lock, Locking, exclusion, lock_of
+from lockcfg.fleet.model.place import Place, place_of
 
 WHY = "a file system"
 

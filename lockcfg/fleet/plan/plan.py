@@ -11,9 +11,10 @@ from __future__ import annotations
 
 from lockcfg.conf.files import kinds_of
 from lockcfg.conf.settings import settings_of
-from lockcfg.fleet.domains import KINDS, domain_of
-from lockcfg.fleet.fleet import count_of
-from lockcfg.fleet.place import Place
+from lockcfg.fleet.comparison.fleet import count_of
+from lockcfg.fleet.model.domains import domain_of
+from lockcfg.fleet.model.locks import KINDS
+from lockcfg.fleet.model.place import Place
 from lockcfg.frozen import Frozen
 
 TYPE_CHECKING = False
@@ -22,9 +23,9 @@ if TYPE_CHECKING:
     from typing import Final
 
     from lockcfg.conf.document import Value
-    from lockcfg.fleet.domains import Kind
-    from lockcfg.fleet.facts import Facts
-    from lockcfg.fleet.fleet import Cell, Fleet, Group
+    from lockcfg.fleet.comparison.fleet import Cell, Fleet, Group
+    from lockcfg.fleet.model.facts import Facts
+    from lockcfg.fleet.model.locks import Kind
 
     Guests = Mapping[str, Sequence[str]]
 

@@ -4,11 +4,11 @@ An audit always works on one. Of snapshots on disk it makes a store that it thro
 audit --partial`` keeps it, and any number of them are audited together. The only module that
 talks to SQLite. What the tables hold is described in ``docs/explanation/fleet-model.md``:
 
-- ``profile``: distinct facts of hosts, as JSON (:class:`~lockcfg.fleet.facts.Facts`);
+- ``profile``: distinct facts of hosts, as JSON (:class:`~lockcfg.fleet.model.facts.Facts`);
 - ``cell``: distinct combinations of a profile with what else is to be said of a host, and
   ``cell_way`` with the uses of its disks;
 - ``host``: a line for each snapshot, with its cell;
-- ``way``: distinct uses of disks, as JSON (:class:`~lockcfg.fleet.uses.Use`);
+- ``way``: distinct uses of disks, as JSON (:class:`~lockcfg.fleet.model.uses.Use`);
 - ``disk``: the disks that other hosts might reach as well;
 - ``problem``: what could not be read.
 """
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 #: Stands in the file's header, so that file(1) and others can tell.
 APPLICATION_ID: Final = 0x6C6B6366  # lkcf
 VERSION: Final = 1
-
-MAGIC: Final = b"SQLite format 3\0"
 
 _TABLES: Final = """
 CREATE TABLE profile (id INTEGER PRIMARY KEY, facts TEXT NOT NULL);
@@ -257,15 +255,6 @@ class Store:
             yield from self._connection.execute(query)
         except sqlite3.Error as error:
             raise ReadError(self.path, f"is no whole fleet store: {error}") from error
-
-
-def is_store(path: str) -> bool:
-    """Whether the file at ``path`` looks like a store."""
-    try:
-        with open(path, "rb") as stream:
-            return stream.read(len(MAGIC)) == MAGIC
-    except OSError:
-        return False
 
 
 def keep(path: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from lockcfg.fleet.names import fold
+from lockcfg.fleet.policy.host_ranges import fold
 from lockcfg.host.host import LOCKING_KEYS
 
 TYPE_CHECKING = False
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any
 
-    from lockcfg.fleet.fleet import Fleet, Group
+    from lockcfg.fleet.comparison.fleet import Fleet, Group
 
 _HEAD = """\
 # Who shares storage, and how these hosts are to be configured. Made from what was there: the

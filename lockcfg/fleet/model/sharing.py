@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from typing import Final
 
-    from lockcfg.fleet.facts import Facts
+    from lockcfg.fleet.model.facts import Facts
 
 #: How the names of block devices begin.
 _DEVICES: Final = ("lvm:", "scsi:")

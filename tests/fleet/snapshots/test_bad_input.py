@@ -21,13 +21,13 @@ from hypothesis import strategies as st
 
 from benchmarks.made_up_fleet import NOW, snapshot, text_of
 from lockcfg.errors import LockcfgError
-from lockcfg.fleet.collector import render
-from lockcfg.fleet.plan import plan_of
-from lockcfg.fleet.policy import policy_from
-from lockcfg.fleet.propose import proposed_policy
-from lockcfg.fleet.snapshot import MAX_SIZE, SnapshotError
-from lockcfg.fleet.store import Store
-from lockcfg.fleet.survey import Surveyor
+from lockcfg.fleet.plan.plan import plan_of
+from lockcfg.fleet.plan.proposal import proposed_policy
+from lockcfg.fleet.policy.policy import policy_from
+from lockcfg.fleet.snapshots.collector import render
+from lockcfg.fleet.snapshots.reading import MAX_SIZE, SnapshotError
+from lockcfg.fleet.store.ingest import Ingester
+from lockcfg.fleet.store.store import Store
 from lockcfg.report.audit import FORMATS, render_audit
 from lockcfg.yamlschema import load_schema, load_yaml, violations
 from tests.fleet.fleets import audited, findings_of, fleet_of, store_of, write_fleet
@@ -155,7 +155,7 @@ def test_another_layout_is_the_same_snapshot() -> None:
         render(backwards),
     ):
         store = Store.create()
-        surveyor = Surveyor(store)
+        surveyor = Ingester(store)
         surveyor.snapshot("kvm01.json", text.encode())
         surveyor.read([])
         store.finish()
@@ -284,7 +284,7 @@ def test_the_reader_takes_what_the_schema_takes(
         at[place[-1]] = value
     wrong = violations(content, load_schema("snapshot"))
     try:
-        Surveyor(Store.create()).snapshot("kvm01.json", render(content).encode())
+        Ingester(Store.create()).snapshot("kvm01.json", render(content).encode())
         refused = ""
     except SnapshotError as error:
         refused = error.message
@@ -298,7 +298,7 @@ def test_damaged_bytes_never_give_anything_but_an_error(seed: int, count: int) -
     data = bytearray(GOOD.encode())
     for _ in range(count):
         data[rng.randrange(len(data))] = rng.randrange(256)
-    surveyor = Surveyor(Store.create())
+    surveyor = Ingester(Store.create())
     with contextlib.suppress(LockcfgError):
         surveyor.snapshot("kvm02.json", bytes(data))
     surveyor.snapshot("kvm01.json", text_of("kvm01").encode())

@@ -10,8 +10,8 @@ from __future__ import annotations
 import json
 import posixpath
 
-from lockcfg.fleet.domains import Disk, lock_of
-from lockcfg.fleet.place import Place
+from lockcfg.fleet.model.locks import Disk, lock_of
+from lockcfg.fleet.model.place import Place
 from lockcfg.frozen import Frozen
 
 TYPE_CHECKING = False
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any, Final
 
-    from lockcfg.fleet.facts import Directory, Facts
+    from lockcfg.fleet.model.facts import Directory, Facts
 
     #: What makes two disks of a host one use.
     Shape = tuple[str, str, str, str, bool]

@@ -12,8 +12,8 @@ from lockcfg.conf.files import KINDS, kinds_of
 from lockcfg.conf.load import parse
 from lockcfg.conf.settings import settings_of
 from lockcfg.errors import ConfSyntaxError
-from lockcfg.fleet.domains import Locking
-from lockcfg.fleet.place import Place, place_of
+from lockcfg.fleet.model.locks import Locking
+from lockcfg.fleet.model.place import Place, place_of
 from lockcfg.frozen import Frozen
 from lockcfg.host.host import LOCKING_KEYS, LOCKSPACE_KEYS, Configuration
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import datetime
 
 from lockcfg.errors import UsageError
-from lockcfg.fleet.names import Names
+from lockcfg.fleet.policy.host_ranges import HostPatterns
 from lockcfg.frozen import Frozen
 
 TYPE_CHECKING = False
@@ -40,7 +40,7 @@ class PolicyGroup(Frozen):
         failed_hosts: int = 0,
     ) -> None:
         self.name: Final = name
-        self.hosts: Final = Names(hosts)
+        self.hosts: Final = HostPatterns(hosts)
         self.settings: Final = dict(settings or {})
         self.storage: Final = dict(storage or {})
         self.failed_hosts: Final = failed_hosts
@@ -56,7 +56,7 @@ class PolicyWaiver(Frozen):
         self, rule: str, hosts: Sequence[str], reason: str, until: datetime.date | None
     ) -> None:
         self.rule: Final = rule
-        self.hosts: Final = Names(hosts)
+        self.hosts: Final = HostPatterns(hosts)
         self.reason: Final = reason
         self.until: Final = until
 

@@ -1,0 +1,1 @@
+"""The pure model: facts of a host in, what is locked and who excludes whom out."""

@@ -1,0 +1,94 @@
+"""Lock domains: hosts that lock disks of one kind in the same way.
+
+For a kind of disk, the file system and directory of the lock follow from the host's facts alone.
+Hosts for which they are the same are a domain: they exclude each other on any disk of that kind of
+which both find the same name. The relation is an equivalence, so the order of hosts does not
+matter and domains of parts of a fleet can be joined. Pure.
+"""
+
+from __future__ import annotations
+
+from lockcfg.frozen import Frozen
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Final
+
+    from lockcfg.fleet.model.locks import Kind, Locking, Mode
+    from lockcfg.fleet.model.place import Place
+    from lockcfg.host.storage import Shared
+
+
+class Domain(Frozen):
+    """The lock domain that a host is in with disks of a ``kind``.
+
+    Two hosts are in one domain if their ``key`` is the same. ``reach`` is yes where the hosts of
+    the domain exclude each other, no where each is alone, unknown where nobody can tell.
+    ``where`` says in words what is locked and where.
+    """
+
+    __slots__ = ("key", "kind", "mode", "reach", "where")
+
+    def __init__(self, kind: Kind, mode: Mode, key: str, reach: Shared, where: str) -> None:
+        self.kind: Final = kind
+        self.mode: Final = mode
+        self.key: Final = key
+        self.reach: Final = reach
+        self.where: Final = where
+
+
+def domain_of(
+    host: Locking,
+    kind: Kind,
+    *,
+    images: Iterable[Place] = (),
+    leases: Iterable[Place] = (),
+    twofold: frozenset[tuple[str, str]] = frozenset(),
+) -> Domain | None:
+    """The lock domain of a host for disks of a kind; None where it has none of that kind.
+
+    ``images`` are where its image files are, which matters to direct locks, ``leases`` where its
+    guests have leases. ``twofold`` are names of directories (system and path) behind which
+    hosts of the fleet see different numbers: there the number is a part of the name.
+    """
+    leases = tuple(leases)
+    if kind == "lease" and not leases:
+        return None
+    if host.manager == "nop":
+        return Domain(kind, "none", "none", "no", "nothing is locked")
+    if host.manager != "lockd":
+        return Domain(kind, "other", host.manager, "unknown", f"{host.manager} is in charge")
+    if kind == "lease":
+        place = min(leases, key=lambda place: place.shown)
+        return _of_place(kind, "lease", place, "what <lease> names, in", twofold)
+    if not host.auto:
+        mode: Mode = "lease" if host.require else "none"
+        return Domain(kind, mode, mode, "no", "disks are not locked: auto_disk_leases is 0")
+    rules = (
+        ("lvm_lockspace_dir", host.lvs, "the LVM UUID, in", kind == "lvm"),
+        ("scsi_lockspace_dir", host.scsi_id, "the SCSI id, in", kind in ("lvm", "scsi")),
+        ("file_lockspace_dir", True, "the SHA-256 of the path, in", True),
+    )
+    for setting, there, words, applies in rules:
+        if applies and setting in host.spaces and there is not False:
+            return _of_place(kind, "indirect", host.spaces[setting], words, twofold)
+    if kind != "image":
+        return Domain(kind, "direct", "direct", "no", "the device node, which no other host has")
+    reach: Shared = "no"
+    shared = {place.carries for place in images if not place.local}
+    if shared:
+        reach = "no" if "no" in shared else "unknown" if "unknown" in shared else "yes"
+    return Domain(kind, "direct", "direct", reach, "the image itself, wherever it is")
+
+
+def _of_place(
+    kind: Kind, mode: Mode, place: Place, words: str, twofold: frozenset[tuple[str, str]]
+) -> Domain:
+    key = place.shown
+    if (place.system, place.path) in twofold:
+        if place.inode is None:
+            key += " (nobody knows which of several)"
+            return Domain(kind, mode, key, "unknown", f"{words} {key}, on {place.why}")
+        key += f" (inode {place.inode})"
+    return Domain(kind, mode, key, place.carries, f"{words} {key}, on {place.why}")

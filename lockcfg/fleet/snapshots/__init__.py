@@ -1,0 +1,1 @@
+"""Snapshots of hosts: the collector that makes one, where they come from, reading them."""

@@ -1,0 +1,1 @@
+"""The fleet store, and what fills it from snapshots."""
