@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from lockcfg.fleet import collector
+from lockcfg.fleet.snapshots import collector
 from tests.conftest import LOCKCFG
 
 #: Who is not root, and plants.
