@@ -53,7 +53,7 @@ test: $(VENV)/.installed-dev
 test-slow: $(VENV)/.installed-dev
 	packaging/install-packages $(TEST_PACKAGES)
 	$(BIN)/pytest --exhaustive --generated-files=500000 --plays=5000 --fuzz-inputs=1200000 \
-		--seed=$$(date +%j) tests/real tests/lockd/test_fuzz.py
+		--seed=$$(date +%j) tests/real tests/lockd/rpc/test_fuzz.py
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

@@ -1,7 +1,7 @@
 """The command line: virtlockd's, word for word, and some of our own.
 
 ``lockd`` alone is the daemon. Without a service manager it runs under a small supervisor of its
-own (:mod:`lockd.supervisor`). ``lockd status`` and ``lockd locks`` ask a running one.
+own (:mod:`lockd.survival.supervisor`). ``lockd status`` and ``lockd locks`` ask a running one.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Final
 
-    from lockd.background import PidFile
+    from lockd.daemon.settings import Reading, Settings
+    from lockd.kernel.background import PidFile
     from lockd.log import Logging
-    from lockd.settings import Reading, Settings
 
 # Exit statuses: virtlockd's where it has one, else sysexits.h's for a bad configuration.
 OK: Final = 0
@@ -144,7 +144,7 @@ class Paths:
                 "/run/libvirt/libxl",
                 "/etc/libvirt/libxl",
             ]
-        from lockd.settings import configuration_directory
+        from lockd.daemon.settings import configuration_directory
 
         return [
             os.path.join(self.run, "qemu", "run"),
@@ -235,7 +235,7 @@ def _number(option: str, value: str, *, whole: bool = False) -> float:
 
 def _takes_over(options: Options) -> int:
     """Whether this version can go on from a journal of that format, with this configuration."""
-    from lockd.journal import READABLE
+    from lockd.survival.journal import READABLE
 
     if options.takes_over not in READABLE:
         _complain(f"this version knows no journal of format {options.takes_over}")
@@ -249,13 +249,13 @@ def _read_settings(options: Options) -> Settings | None:
 
 
 def _begin_reading(options: Options) -> Reading:
-    from lockd.settings import Reading
+    from lockd.daemon.settings import Reading
 
     return Reading(session=os.geteuid() != 0, file=options.config)
 
 
 def _result(reading: Reading) -> Settings | None:
-    from lockd.settings import SettingsError
+    from lockd.daemon.settings import SettingsError
 
     try:
         return reading.result()
@@ -266,7 +266,7 @@ def _result(reading: Reading) -> Settings | None:
 
 
 def _run(options: Options) -> int:
-    from lockd import handover
+    from lockd.survival import handover
 
     if options.check_config:
         settings = _read_settings(options)
@@ -289,9 +289,9 @@ def _run(options: Options) -> int:
 
 def _supervise(settings: Settings, options: Options, paths: Paths) -> int:
     """Run the daemon as a child, and start it again when it dies."""
-    from lockd import background
-    from lockd.keeper import passed
+    from lockd.kernel import background
     from lockd.log import LogError
+    from lockd.survival.keeper import passed
 
     logging = _logging(options, paths)
     try:
@@ -315,8 +315,8 @@ def _supervise(settings: Settings, options: Options, paths: Paths) -> int:
 
 def _supervise_again(options: Options, paths: Paths, kept: dict[str, int]) -> int:
     """Go on as the supervisor of the next daemon, having been one that had lost its own."""
-    from lockd.background import PidFile
-    from lockd.keeper import PID_FILE
+    from lockd.kernel.background import PidFile
+    from lockd.survival.keeper import PID_FILE
 
     logging = _logging(options, paths)
     _configure_at_all(logging, _read_settings(options), options)
@@ -335,9 +335,9 @@ def _keep_running(
     ready: Callable[[], object] | None,
 ) -> int:
     """Be the supervisor, and clear away when that is over; returns the exit status."""
-    from lockd import handover, supervisor
-    from lockd.background import take_name
-    from lockd.keeper import LISTENING, PID_FILE
+    from lockd.kernel.background import take_name
+    from lockd.survival import handover, supervisor
+    from lockd.survival.keeper import LISTENING, PID_FILE
 
     take_name("lockd")  # by which the init script knows it
     log = logging.part("locking.lock_daemon")
@@ -359,16 +359,16 @@ def _keep_running(
 
 def _serve(options: Options, paths: Paths) -> int:
     """Be the daemon."""
-    from lockd import handover
-    from lockd.background import raise_descriptor_limit, take_name
-    from lockd.daemon import Daemon
-    from lockd.journal import JournalError
-    from lockd.keeper import LISTENING, PID_FILE, Keeper
+    from lockd.daemon.daemon import Daemon
+    from lockd.daemon.settings import Settings
+    from lockd.kernel.background import raise_descriptor_limit, take_name
+    from lockd.kernel.loop import hold_signals
+    from lockd.locks.names import Names
     from lockd.log import LogError
-    from lockd.loop import hold_signals
-    from lockd.names import Names
-    from lockd.service import bind
-    from lockd.settings import Settings
+    from lockd.rpc.service import bind
+    from lockd.survival import handover
+    from lockd.survival.journal import JournalError
+    from lockd.survival.keeper import LISTENING, PID_FILE, Keeper
 
     hold_signals()
     os.umask(0o077)
@@ -511,7 +511,7 @@ def _complain(message: str) -> None:
 
 def _usage() -> str:
     paths = Paths()
-    from lockd.settings import configuration_directory
+    from lockd.daemon.settings import configuration_directory
 
     return _USAGE.format(
         program=_program(),

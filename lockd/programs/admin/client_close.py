@@ -6,13 +6,13 @@ to end.
 
 from __future__ import annotations
 
-from lockd.programs import HangUpError
 from lockd.programs.admin.subjects import check_flags, find_client, find_service, read_client
+from lockd.rpc.dispatch import HangUpError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from lockd.daemon import Daemon
-    from lockd.session import Session
+    from lockd.daemon.daemon import Daemon
+    from lockd.rpc.session import Session
     from lockd.wire.xdr import Reader
 
 

@@ -8,8 +8,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Final
 
-    from lockd.daemon import Daemon
-    from lockd.session import Session
+    from lockd.daemon.daemon import Daemon
+    from lockd.rpc.session import Session
     from lockd.wire.xdr import Reader
 
 #: 9.0.0: a million for the major version, a thousand for the minor one.

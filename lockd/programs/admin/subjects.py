@@ -25,10 +25,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Final
 
-    from lockd.daemon import Daemon
+    from lockd.daemon.daemon import Daemon
     from lockd.log import LogError
-    from lockd.service import Service
-    from lockd.session import Session
+    from lockd.rpc.service import Service
+    from lockd.rpc.session import Session
     from lockd.wire.xdr import Reader
 
 #: How a client is connected: by a socket of this host.

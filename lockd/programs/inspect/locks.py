@@ -17,9 +17,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Final
 
-    from lockd.daemon import Daemon
-    from lockd.session import Session
-    from lockd.space import Resource
+    from lockd.daemon.daemon import Daemon
+    from lockd.locks.space import Resource
+    from lockd.rpc.session import Session
     from lockd.wire.xdr import Reader
 
 #: How many locks are in an answer.

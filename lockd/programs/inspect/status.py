@@ -6,13 +6,13 @@ import json
 import os
 
 from lockd import __version__
-from lockd.journal import FORMAT
+from lockd.survival.journal import FORMAT
 from lockd.wire.xdr import pack_string
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from lockd.daemon import Daemon
-    from lockd.session import Session
+    from lockd.daemon.daemon import Daemon
+    from lockd.rpc.session import Session
     from lockd.wire.xdr import Reader
 
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from lockd.daemon import Daemon
-    from lockd.session import Session
+    from lockd.daemon.daemon import Daemon
+    from lockd.rpc.session import Session
     from lockd.wire.xdr import Reader
 
 

@@ -5,14 +5,14 @@ Once more is fine, and then counts. The id 0 is no guest's.
 
 from __future__ import annotations
 
-from lockd.process import start_time
-from lockd.session import not_registered
-from lockd.space import Owner
+from lockd.kernel.process import start_time
+from lockd.locks.space import Owner
+from lockd.rpc.session import not_registered
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from lockd.daemon import Daemon
-    from lockd.session import Session
+    from lockd.daemon.daemon import Daemon
+    from lockd.rpc.session import Session
     from lockd.wire.xdr import Reader
 
 

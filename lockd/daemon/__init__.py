@@ -1,0 +1,1 @@
+"""The daemon: the parts put together, and what it is told by its settings."""

@@ -1,0 +1,127 @@
+"""What a process does to be a daemon: going into the background, its PID file, its limits."""
+
+from __future__ import annotations
+
+import os
+import resource
+import sys
+
+from lockd.kernel.filelock import hold_whole_life
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
+
+_UMASK: Final = 0o022
+_READY: Final = b"+"
+
+
+class Foreground:
+    """A daemon that stays where it was started."""
+
+    def ready(self) -> None:
+        """It is up: whoever started it sees that by its sockets."""
+
+    def failed(self, why: str, status: int) -> int:  # noqa: ARG002 - it has been told
+        """It does not come up; ``status`` is returned."""
+        return status
+
+
+class Background(Foreground):
+    """A daemon that went into the background; ``pipe`` leads to the process that started it and
+    waits for it to be up."""
+
+    def __init__(self, pipe: int) -> None:
+        self._pipe = pipe
+
+    def ready(self) -> None:
+        """Let the process that started it end well."""
+        self._tell(_READY)
+
+    def failed(self, why: str, status: int) -> int:
+        """Let the process that started it say why, and end as virtlockd does, with 1."""
+        self._tell(why.encode())
+        return status
+
+    def _tell(self, message: bytes) -> None:
+        if self._pipe >= 0:
+            os.write(self._pipe, message)
+            os.close(self._pipe)
+            self._pipe = -1
+
+
+def detach(program: str, log: str) -> Background:
+    """Go into the background: returns in the process that does; the one that was started waits
+    for it to be up, or says why it does not come up, and ends."""
+    read, write = os.pipe2(os.O_CLOEXEC)
+    if os.fork():
+        os.close(write)
+        with open(read, "rb") as pipe:
+            message = pipe.read()
+        if message == _READY:
+            os._exit(0)
+        why = message.decode("utf-8", "replace") or "The daemon has ended"
+        sys.stderr.write(
+            f"{program}: error: {why}. Check {log} or run without --daemon for more info.\n"
+        )
+        sys.stderr.flush()
+        os._exit(1)
+    os.close(read)
+    os.setsid()
+    if os.fork():
+        os._exit(0)
+    os.chdir("/")
+    os.umask(_UMASK)
+    null = os.open("/dev/null", os.O_RDWR)
+    for fd in range(3):
+        os.dup2(null, fd)
+    os.close(null)
+    return Background(write)
+
+
+class PidFile:
+    """The file that has the daemon's pid, locked for as long as ``fd`` or a copy of it is open;
+    where that is given, it is and has been. Raises OSError, with the file's name, where another
+    daemon has it."""
+
+    def __init__(self, path: str, fd: int = -1) -> None:
+        self._path: Final = path
+        if fd >= 0:
+            self.fd = fd
+            return
+        self.fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            hold_whole_life(self.fd)
+        except OSError as error:
+            os.close(self.fd)
+            error.filename = path
+            raise
+        os.fchmod(self.fd, 0o644)
+        write_pid(self.fd)
+
+    def remove(self) -> None:
+        """The daemon ends."""
+        try:
+            os.unlink(self._path)
+        except FileNotFoundError:
+            pass
+        os.close(self.fd)
+
+
+def write_pid(fd: int) -> None:
+    """Have an open PID file name this process."""
+    os.ftruncate(fd, 0)
+    os.pwrite(fd, str(os.getpid()).encode("ascii"), 0)
+
+
+def raise_descriptor_limit() -> None:
+    """Take as many descriptors as the process may have: four for every guest with three disks."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def take_name(name: str) -> None:
+    """Be called ``name`` where processes are listed, and in ``lslocks``."""
+    with open("/proc/self/comm", "w", encoding="ascii") as file:
+        file.write(name)

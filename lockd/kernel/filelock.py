@@ -1,0 +1,409 @@
+"""Locks on files. The only caller of :mod:`fcntl` here, and the only one that opens a resource.
+
+A lock is on byte 0, one byte long, as virtlockd's are, so that the two exclude each other. It is
+an *open-file-description* lock (fcntl(2)): it belongs to the descriptor and its copies, not to
+the process. So it outlives this process wherever a copy is kept, and no close of another
+descriptor of the same file can drop it, as it would a POSIX lock.
+
+``lslocks`` of util-linux before 2.39 can name neither the process nor the file of such a lock. So
+each lock file also gets a POSIX lock on byte 1, which excludes nobody (virtlockd uses byte 0,
+QEMU 100 to 203) and is listed with command, pid and path.
+
+**Removed files.** Whoever opens a lock file by its name and then locks it may have got one that was
+removed in between. So it is looked at again with the lock held. Where a file system is shared
+between hosts, what this host remembers of it may be old: there the server is asked
+(:mod:`lockd.kernel.statx`), and no lock file is ever removed at a release; the figures are in
+``docs/explanation/lockd.md``.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import stat
+from struct import Struct
+
+from lockd.kernel import statx
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Final, Literal
+
+    #: Whether the file system with that device number, which the path is on, may be shared with
+    #: other hosts.
+    MayBeShared = Callable[[int, str], bool]
+
+    #: What a file is known by, whatever its name: device and inode, or (-1, number of the device)
+    #: for a block device, which may have several nodes.
+    Identity = tuple[int, int]
+
+    #: What became of a lock: it is held. The file of that name is another one, or none. The file
+    #: system had lost the lock, and it is held again. Another one has it.
+    State = Literal["held", "moved", "regained", "taken"]
+
+_FLOCK: Final = Struct("hhqqi4x")
+_EXCLUSIVE: Final = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 1, 0)
+_SHARED: Final = _FLOCK.pack(fcntl.F_RDLCK, os.SEEK_SET, 0, 1, 0)
+_NONE: Final = _FLOCK.pack(fcntl.F_UNLCK, os.SEEK_SET, 0, 1, 0)
+_IS_FREE: Final = _NONE[:2]
+
+_SET_LOCK: Final = fcntl.F_OFD_SETLK
+
+#: What the kernel or the file system answers where it has no open-file-description locks.
+_NO_SUCH_LOCKS: Final = (errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS)
+
+#: What a shared file system may answer for a file that another host has just removed or made.
+_RETRIED: Final = (errno.ESTALE, errno.EEXIST)
+_GONE: Final = (errno.ESTALE, errno.ENOENT)
+
+#: How often one call tries again when the file it locked turns out not to be the one of that name.
+_TRIES: Final = 50
+
+#: The byte of the POSIX lock that is for people to look at.
+_VISIBLE: Final = 1
+
+#: Where a note is, and what says that it cannot be there.
+_ATTRIBUTE: Final = "user.lockd"
+_NO_ATTRIBUTES: Final = (errno.EOPNOTSUPP, errno.ENOSYS, errno.ENOSPC, errno.EPERM)
+
+#: What a note begins with, and how long one may be, in bytes.
+_NOTE: Final = b'{"lockd": 1, '
+_MAX_NOTE: Final = 4096
+
+_PAGE: Final = 4096
+
+
+class HeldError(Exception):
+    """Somebody else holds the lock. ``identity`` is the file's; ``note`` is what the holder left
+    in it, or empty: anybody can have written it. ``pid`` is that of the process that holds it, 0
+    where it cannot be told; on a file system that hosts share it may be another host's."""
+
+    def __init__(self, identity: Identity, note: bytes, pid: int) -> None:
+        super().__init__()
+        self.identity: Final = identity
+        self.note: Final = note
+        self.pid: Final = pid
+
+
+class VanishedError(Exception):
+    """The file at the name was another one each time it was looked at."""
+
+
+class FileLock:
+    """A lock that is held. ``posix`` tells that the file system has no better one; ``fd`` is the
+    descriptor that it belongs to. While ``busy``, another thread uses that, and it stays open.
+    ``remote`` is whether its file system has other hosts, None until somebody has looked."""
+
+    __slots__ = ("busy", "fd", "identity", "is_over", "posix", "remote")
+
+    def __init__(self, fd: int, identity: Identity, posix: bool) -> None:
+        self.fd: Final = fd
+        self.identity: Final = identity
+        self.posix: Final = posix
+        self.busy = False
+        self.is_over = False
+        self.remote: bool | None = None
+
+
+def identity_of(status: os.stat_result) -> Identity:
+    """What the file with that status is known by."""
+    if stat.S_ISBLK(status.st_mode):
+        return -1, status.st_rdev
+    return status.st_dev, status.st_ino
+
+
+def identity_at(path: str) -> Identity | None:
+    """What the file at ``path`` is known by; None where that cannot be told."""
+    try:
+        return identity_of(os.stat(path))
+    except OSError:
+        return None
+
+
+def take(path: str, *, shared: bool, create: bool, may_be_shared: MayBeShared) -> FileLock:
+    """Lock the file at ``path``, shared or exclusive; ``create`` it (0600) where it is missing.
+
+    Raises :class:`HeldError`, :class:`VanishedError`, and OSError with ``filename`` set where the
+    file cannot be opened, unset where it cannot be locked.
+    """
+    # A FIFO or a terminal must not keep everybody waiting.
+    flags = os.O_RDWR | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK | (os.O_CREAT if create else 0)
+    for attempt in range(_TRIES):
+        if attempt:
+            statx.look_up(path)
+        try:
+            fd = os.open(path, flags, 0o600)
+        except OSError as error:
+            # A file that another host removed while it was looked up, or a link to nowhere.
+            again = error.errno in _RETRIED or (
+                create and error.errno == errno.ENOENT and os.path.isdir(os.path.dirname(path))
+            )
+            if again and attempt < _TRIES - 1:
+                continue
+            raise
+        try:
+            posix = _lock(fd, _SHARED if shared else _EXCLUSIVE)
+            status = _status_if_there(fd, path, may_be_shared)
+            if status is not None:
+                return FileLock(fd, identity_of(status), posix)
+        except HeldError:
+            _close(fd)
+            raise
+        except OSError as error:
+            _close(fd)
+            # A file that was opened from a cache turns out to be gone only when it is locked.
+            if error.errno not in _GONE:
+                raise
+            continue
+        _close(fd)
+    raise VanishedError
+
+
+def _lock(fd: int, how: bytes) -> bool:
+    """Lock the open file; whether it is a POSIX lock. Raises :class:`HeldError`, OSError."""
+    command, posix = _SET_LOCK, False
+    while True:
+        try:
+            fcntl.fcntl(fd, command, how)
+        except OSError as error:
+            if error.errno in _NO_SUCH_LOCKS and not posix:
+                command, posix = fcntl.F_SETLK, True
+                continue
+            if error.errno in (errno.EAGAIN, errno.EACCES):
+                raise HeldError(
+                    identity_of(os.fstat(fd)), read_note(fd), _holder(fd, posix=posix)
+                ) from None
+            raise
+        return posix
+
+
+def _holder(fd: int, *, posix: bool) -> int:
+    """The pid of the process that keeps us from locking a file; 0 for a lock that is no
+    process's."""
+    try:
+        found = fcntl.fcntl(fd, fcntl.F_GETLK if posix else fcntl.F_OFD_GETLK, _EXCLUSIVE)
+    except OSError:
+        return 0
+    return max(0, int(_FLOCK.unpack(found)[4]))
+
+
+def _status_if_there(fd: int, path: str, may_be_shared: MayBeShared) -> os.stat_result | None:
+    """The status of the file that was just locked, if it is the one at ``path``, else None."""
+    try:
+        mine = os.fstat(fd)
+        if not may_be_shared(mine.st_dev, path):
+            # Whoever removes a lock file has locked it, so it has been removed by now or stays.
+            return mine if mine.st_nlink else None
+        # A disk may have much to write out, and is no file that anybody removes at a release.
+        if not statx.refresh(fd, path, flush=mine.st_size <= _MAX_NOTE):
+            return None
+        named = os.stat(path)
+    except OSError as error:
+        if error.errno in _GONE:
+            return None
+        raise
+    same = mine.st_ino == named.st_ino and mine.st_dev == named.st_dev
+    return mine if same else None
+
+
+def is_at(fd: int, path: str, may_be_shared: MayBeShared) -> bool:
+    """Whether the open file is the one at ``path``. Raises OSError where that cannot be told."""
+    status = _status_if_there(fd, path, may_be_shared)
+    if status is None:
+        return False
+    try:
+        return os.path.samestat(status, os.stat(path))
+    except FileNotFoundError:
+        return False
+
+
+def lock_again(lock: FileLock, *, shared: bool) -> bool:
+    """Lock the file of a lock that was unlocked, on a file system that is not shared: False where
+    it has been removed meanwhile, or somebody else has locked it."""
+    try:
+        fcntl.fcntl(lock.fd, _SET_LOCK, _SHARED if shared else _EXCLUSIVE)
+        if os.fstat(lock.fd).st_nlink:
+            return True
+    except OSError:
+        pass  # locked by another, or gone with its file system
+    unlock(lock)
+    return False
+
+
+def unlock(lock: FileLock) -> None:
+    """Unlock, for all copies of the descriptor, and leave it open."""
+    try:
+        fcntl.fcntl(lock.fd, fcntl.F_SETLK if lock.posix else _SET_LOCK, _NONE)
+    except OSError:
+        pass  # a file system that went away: the close is what is left to do
+
+
+def renew(lock: FileLock, *, shared: bool) -> bool:
+    """Ask for a lock that should be held already: False where another one has it now.
+
+    A lock that the file system has lost meanwhile is taken again, and a POSIX lock of the process
+    before this one. Raises OSError.
+    """
+    command = fcntl.F_SETLK if lock.posix else _SET_LOCK
+    try:
+        fcntl.fcntl(lock.fd, command, _SHARED if shared else _EXCLUSIVE)
+    except OSError as error:
+        if error.errno in (errno.EAGAIN, errno.EACCES):
+            return False
+        raise
+    return True
+
+
+def look_at(lock: FileLock, path: str, *, shared: bool) -> State:
+    """What has become of a lock on the file at ``path``, on a file system that other hosts share.
+
+    One that the file system has lost, and nobody else has taken, is taken again. Raises OSError
+    where the file system does not answer, which may take as long as it likes.
+    """
+    fd = lock.fd
+    if not is_at(fd, path, _may_be_shared):
+        return "moved"
+    lost = _is_forgotten(fd)
+    if _is_refused(fd):
+        # The kernel takes it for a lock that it has.
+        unlock(lock)
+        lost = True
+    if not renew(lock, shared=shared):
+        return "taken"
+    return "regained" if lost else "held"
+
+
+def _may_be_shared(_: int, __: str) -> bool:
+    return True
+
+
+def _is_forgotten(fd: int) -> bool:
+    """Whether the file system knows of no lock on the open file, which should have one.
+
+    A POSIX lock has another owner than ours, so ours is in its way. FUSE file systems ask their
+    server, where GlusterFS forgets locks when a brick is restarted. NFS asks its own kernel.
+    """
+    return fcntl.fcntl(fd, fcntl.F_GETLK, _EXCLUSIVE)[:2] == _IS_FREE
+
+
+def _is_refused(fd: int) -> bool:
+    """Whether the open file cannot be read for want of its lock.
+
+    NFSv4 reads in the name of the lock, and answers EIO once that has gone with the lease; but not
+    what is in the cache, nor an empty file.
+    """
+    try:
+        if os.fstat(fd).st_size > _MAX_NOTE:
+            # A disk: O_DIRECT would have all of it written out.
+            os.posix_fadvise(fd, 0, _PAGE, os.POSIX_FADV_DONTNEED)
+            os.pread(fd, 1, 0)
+        else:
+            _read_directly(fd)
+    except OSError as error:
+        return error.errno == errno.EIO
+    return False
+
+
+def _read_directly(fd: int) -> None:
+    flags = fcntl.fcntl(fd, fcntl.F_GETFL)
+    fcntl.fcntl(fd, fcntl.F_SETFL, flags | os.O_DIRECT)
+    try:
+        os.pread(fd, 1, 0)
+    finally:
+        fcntl.fcntl(fd, fcntl.F_SETFL, flags)
+
+
+def let_go(lock: FileLock) -> None:
+    """Unlock, for all copies of the descriptor, and close this one, now or when it is not busy."""
+    unlock(lock)
+    lock.is_over = True
+    if not lock.busy:
+        _close(lock.fd)
+
+
+def set_free(lock: FileLock) -> None:
+    """No other thread uses a lock any more."""
+    lock.busy = False
+    if lock.is_over:
+        _close(lock.fd)
+
+
+def _close(fd: int) -> None:
+    try:
+        os.close(fd)
+    except OSError:
+        pass  # the descriptor is closed all the same
+
+
+def hold_whole_life(fd: int) -> None:
+    """Lock a PID file, against virtlockd's own lock of it too, for as long as anybody has this
+    descriptor open. Raises OSError where another daemon has done so."""
+    try:
+        fcntl.fcntl(fd, _SET_LOCK, _EXCLUSIVE)
+    except OSError as error:
+        if error.errno not in _NO_SUCH_LOCKS:
+            raise
+        fcntl.fcntl(fd, fcntl.F_SETLK, _EXCLUSIVE)
+
+
+def show(fd: int, *, shared: bool) -> None:
+    """Make the lock visible to ``lslocks``. It costs nothing if that fails."""
+    try:
+        fcntl.lockf(fd, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB, 1, _VISIBLE)
+    except OSError:
+        pass
+
+
+def hide(fd: int) -> None:
+    """Take back what :func:`show` did."""
+    try:
+        fcntl.lockf(fd, fcntl.LOCK_UN, 1, _VISIBLE)
+    except OSError:
+        pass
+
+
+def write_note(fd: int, note: bytes) -> None:
+    """Leave a note on the holder with a lock file.
+
+    ``note`` is JSON that begins with the key ``lockd``. It goes into an extended attribute, which
+    other hosts see at once; where there are none, into the file itself, if that is empty or holds
+    a note. Raises OSError.
+    """
+    assert note.startswith(_NOTE)
+    if len(note) > _MAX_NOTE:
+        return
+    try:
+        os.setxattr(fd, _ATTRIBUTE, note)
+    except OSError as error:
+        if error.errno not in _NO_ATTRIBUTES:
+            raise
+        if os.pread(fd, len(_NOTE), 0) in (b"", _NOTE):
+            os.pwrite(fd, note, 0)
+            os.ftruncate(fd, len(note))
+
+
+def wipe_note(fd: int) -> None:
+    """Take the note away: nobody holds the lock."""
+    try:
+        os.removexattr(fd, _ATTRIBUTE)
+    except OSError:
+        pass  # there is none; one that stays misleads nobody, it counts where the lock is held
+    try:
+        if os.pread(fd, len(_NOTE), 0) == _NOTE:
+            os.ftruncate(fd, 0)
+    except OSError:
+        pass
+
+
+def read_note(fd: int) -> bytes:
+    """The note with an open lock file, or nothing."""
+    try:
+        note = os.getxattr(fd, _ATTRIBUTE)
+    except OSError:
+        try:
+            note = os.pread(fd, _MAX_NOTE, 0)
+        except OSError:
+            return b""
+    return note if note.startswith(_NOTE) else b""

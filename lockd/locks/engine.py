@@ -1,0 +1,589 @@
+"""The lock engine: what the calls of the protocol do to lockspaces and resources.
+
+Every change is made in an order that loses no lock, wherever this process is killed: a lock is
+taken, its descriptor given to the keeper, the change written to the journal, and then the call
+answered; a lock is first taken off the journal and then let go.
+
+What needs a file system whose server has not been heard of raises SilentError before it has done
+anything, and is to be called once more.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import time
+from collections import deque
+from functools import partial
+
+from lockd.kernel import filelock
+from lockd.locks.remote import SilentError
+from lockd.locks.space import (
+    Lockspace,
+    Resource,
+    check_directory,
+    is_locked,
+    is_not_locked,
+    no_such_lockspace,
+    not_the_owner,
+)
+from lockd.log import INFO
+from lockd.survival.journal import record
+from lockd.survival.keeper import Numbers, lock_name
+from lockd.wire.fault import (
+    FROM_LOCKSPACE,
+    FROM_NONE,
+    FROM_RPC,
+    INTERNAL_ERROR,
+    OPERATION_INVALID,
+    fault,
+    system_fault,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator, Sequence
+    from typing import Any, Final
+
+    from lockd.kernel.filelock import FileLock, Identity
+    from lockd.locks.names import Names
+    from lockd.locks.remote import Remotes
+    from lockd.locks.space import Owner
+    from lockd.locks.storage import Storages
+    from lockd.log import Log
+    from lockd.survival.journal import Journal
+    from lockd.survival.keeper import Keeper
+
+    #: One time that a resource was acquired, and by whom.
+    Acquisition = tuple[Resource, Owner]
+
+#: How long a lock has been held, in seconds, before it is made visible to people: what is let go
+#: sooner, nobody has the time to look at.
+VISIBLE_AFTER: Final = 0.02
+
+#: How long the file of a lock that was let go stays open, in seconds, before it is removed, and how
+#: many do, in a lockspace: what libvirt pauses, moves or takes a snapshot of, it soon wants again.
+IDLE_FOR: Final = 0.25
+_MOST_IDLE: Final = 1024
+
+_CREATE: Final = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
+
+#: How many locks are made visible before clients have their turn again, and how long that lasts.
+_SHOWN_AT_ONCE: Final = 50
+_SHOW_PAUSE: Final = 0.001
+
+
+class Engine:
+    """The lockspaces and what is held in them."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        keeper: Keeper,
+        names: Names,
+        storages: Storages,
+        remotes: Remotes,
+        log: Log,
+    ) -> None:
+        self.journal = journal
+        self._keeper: Final = keeper
+        self._names: Final = names
+        self._may_be_shared: Final = storages.may_be_shared
+        self._check_remote: Final = remotes.check
+        self._log: Final = log
+        self.spaces: Final[dict[str, Lockspace]] = {"": Lockspace("")}
+        self._by_identity: Final[dict[Identity, list[Resource]]] = {}
+        self._by_owner: Final[dict[int, list[Resource]]] = {}
+        self._numbers: Final = Numbers()
+        self._has_posix = False
+        self._fresh: Final[deque[tuple[float, Resource]]] = deque()
+
+    # --- lockspaces
+
+    def new_lockspace(self, directory: str) -> None:
+        """NEW: a lockspace that must not be known yet. Raises Fault, SilentError."""
+        if not directory:
+            raise fault(OPERATION_INVALID, FROM_RPC, "the default lockspace already exists")
+        if directory in self.spaces:
+            raise fault(INTERNAL_ERROR, FROM_RPC, f"Lockspace for path {directory} already exists")
+        self._check_remote(directory)
+        self._add_lockspace(directory)
+
+    def create_lockspace(self, directory: str) -> None:
+        """CREATE_LOCKSPACE: a lockspace that may be known already. Raises Fault, SilentError."""
+        self._check_remote(directory)
+        if directory not in self.spaces or (directory and not os.path.isdir(directory)):
+            self._add_lockspace(directory)
+
+    def _add_lockspace(self, directory: str) -> None:
+        check_directory(directory)
+        try:
+            os.makedirs(directory, 0o700, exist_ok=True)
+        except OSError as error:
+            if os.path.exists(directory):
+                raise fault(
+                    INTERNAL_ERROR,
+                    FROM_LOCKSPACE,
+                    f"Lockspace location {directory} exists, but is not a directory",
+                ) from error
+            if isinstance(error, FileExistsError):  # a symbolic link to nothing
+                error = NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+            raise system_fault(
+                FROM_LOCKSPACE, f"Unable to create lockspace {directory}", error
+            ) from error
+        self.know_lockspace(directory)
+
+    def know_lockspace(self, directory: str) -> None:
+        """Take up a lockspace whose directory need not be there (yet): the configuration's."""
+        if directory not in self.spaces:
+            self.spaces[directory] = Lockspace(directory)
+            self.journal.write("space", directory)
+
+    def _space(self, directory: str) -> Lockspace:
+        space = self.spaces.get(directory)
+        if space is None:
+            raise no_such_lockspace(directory)
+        return space
+
+    # --- resources
+
+    def create_resource(self, directory: str, name: str) -> None:
+        """CREATE_RESOURCE: make an empty file to lock. Raises Fault, SilentError."""
+        space = self._space(directory)
+        if name in space.resources:
+            raise is_locked(name)
+        space.check_name(name)
+        self._check_remote(space.directory_of(name))
+        self._close_idle_named(space, name)
+        path = space.path(name)
+        try:
+            # Of a FIFO that nobody reads, the opening would last for ever.
+            os.close(os.open(path, _CREATE, 0o600))
+        except OSError as error:
+            raise system_fault(FROM_NONE, f"cannot create file '{path}'", error) from error
+
+    def delete_resource(self, directory: str, name: str) -> None:
+        """DELETE_RESOURCE: remove a file that nobody here holds. Raises Fault, SilentError."""
+        space = self._space(directory)
+        if name in space.resources:
+            raise is_locked(name)
+        space.check_name(name)
+        self._check_remote(space.directory_of(name))
+        self._close_idle_named(space, name)
+        path = space.path(name)
+        try:
+            os.unlink(path)
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            raise system_fault(
+                FROM_LOCKSPACE, f"Unable to delete lockspace resource {path}", error
+            ) from error
+
+    def acquire(
+        self, directory: str, name: str, owner: Owner, *, shared: bool, create: bool
+    ) -> None:
+        """ACQUIRE_RESOURCE. Raises Fault, SilentError."""
+        space = self._space(directory)
+        held = space.resources.get(name)
+        if held is not None:
+            if not (held.shared and shared):
+                raise is_locked(name, self._names.held_by(held))
+            held.owners.append(owner)
+            self._by_owner.setdefault(owner.pid, []).append(held)
+            self.journal.append(f'["also",{held.number},{owner.text}]')
+            self._say(held, "granted to", owner)
+            return
+        self._check_remote(space.directory_of(name))
+        disk, identity = self._disk(space, name, owner, shared=shared)
+        resource = space.idle.pop(name, None)
+        if resource is not None and not (
+            create and filelock.lock_again(resource.lock, shared=shared)
+        ):
+            self._close_idle(resource)
+            resource = None
+        if resource is None:
+            space.check_name(name)
+            lock = self._take(space, name, shared=shared, create=create)
+            number = self._numbers.take()
+            resource = Resource(space, name, lock, number=number, create=create)
+            self._keeper.keep(lock.fd, lock_name(number))
+        resource.shared = shared
+        resource.disk, resource.disk_identity = disk, identity
+        resource.since = int(time.time())
+        resource.taken = time.monotonic()
+        resource.owners.append(owner)
+        self.journal.append(f'["lock",{resource.record()}]')
+        self._add(resource)
+        self._fresh.append((resource.taken + VISIBLE_AFTER, resource))
+        self._say(resource, "granted to", owner)
+
+    def _say(self, resource: Resource, what: str, owner: Owner) -> None:
+        """What happens to a lock, for whoever wants to know."""
+        if self._log.threshold <= INFO:
+            mode = "shared" if resource.shared else "exclusive"
+            disk = f", for the disk {resource.disk}" if resource.disk else ""
+            self._log.info(f"{resource.path}: {mode} lock {what} {owner}{disk}")
+
+    def _disk(
+        self, space: Lockspace, name: str, owner: Owner, *, shared: bool
+    ) -> tuple[str, Identity | None]:
+        """The disk behind a name that is a hash, and what it is known by; empty and None where
+        that cannot be known. Raises Fault where it is locked by another name, SilentError."""
+        disk = self._names.disk(owner, name) if space.directory else ""
+        if disk:
+            self._check_remote(os.path.dirname(disk))
+        identity = filelock.identity_at(disk) if disk else None
+        if identity is not None:
+            other = self._blocking(identity, shared=shared)
+            if other is not None:
+                raise is_locked(name, self._under_another_name(other))
+        return disk, identity
+
+    def _take(self, space: Lockspace, name: str, *, shared: bool, create: bool) -> FileLock:
+        path = space.path(name)
+        if self._has_posix:
+            self._check_posix(name, path)
+        try:
+            lock = filelock.take(
+                path, shared=shared, create=create, may_be_shared=self._may_be_shared
+            )
+        except filelock.HeldError as error:
+            other = self._blocking(error.identity, shared=shared)
+            if other is not None:
+                # The file was opened and closed once more, which takes POSIX locks off it.
+                filelock.show(other.lock.fd, shared=other.shared)
+                raise is_locked(name, self._under_another_name(other)) from None
+            shared_with_others = self._may_be_shared(error.identity[0], path)
+            pid = 0 if shared_with_others else error.pid
+            raise is_locked(name, self._names.held_elsewhere(error.note, pid)) from None
+        except filelock.VanishedError:
+            raise fault(
+                INTERNAL_ERROR,
+                FROM_LOCKSPACE,
+                f"{path} was removed each time it had been locked",
+            ) from None
+        except OSError as error:
+            if error.filename is None:
+                raise system_fault(
+                    FROM_LOCKSPACE, f"Unable to acquire lock on '{path}'", error
+                ) from error
+            what = "open/create" if create else "open"
+            raise system_fault(
+                FROM_LOCKSPACE, f"Unable to {what} resource {path}", error
+            ) from error
+        # Two nodes of one block device are two files, which lock apart from each other.
+        other = self._blocking(lock.identity, shared=shared)
+        if other is not None:
+            filelock.let_go(lock)
+            raise is_locked(name, self._under_another_name(other))
+        if lock.posix:
+            self._has_posix = True
+            self._log.warning(
+                f"{path}: its file system has no open-file-description locks: should the daemon"
+                " die, this lock is free until the next one has taken it again"
+            )
+        return lock
+
+    def _check_posix(self, name: str, path: str) -> None:
+        """Refuse another name of a file with a POSIX lock: to open and close it once more would
+        take the lock off it."""
+        identity = filelock.identity_at(path)
+        for held in self._by_identity.get(identity, ()) if identity is not None else ():
+            if held.lock.posix:
+                raise is_locked(name, self._under_another_name(held))
+
+    def _blocking(self, identity: Identity, *, shared: bool) -> Resource | None:
+        for held in self._by_identity.get(identity, ()):
+            if not (held.shared and shared):
+                return held
+        return None
+
+    def _under_another_name(self, held: Resource) -> str:
+        return f"{self._names.held_by(held)}, under its other name '{held.disk or held.path}'"
+
+    def release(self, directory: str, name: str, owner: Owner) -> None:
+        """RELEASE_RESOURCE. Raises Fault, SilentError."""
+        resource = self._space(directory).resources.get(name)
+        if resource is None:
+            raise is_not_locked(name)
+        for each in resource.owners:
+            if each.pid == owner.pid:
+                break
+        else:
+            raise not_the_owner(owner.pid)
+        self._check_remote(resource.directory)
+        self._release(resource, each)
+
+    def _release(self, resource: Resource, owner: Owner) -> None:
+        """One acquisition less, and the lock let go with the last."""
+        of_owner = self._by_owner[owner.pid]
+        of_owner.remove(resource)
+        if not of_owner:
+            del self._by_owner[owner.pid]
+        resource.owners.remove(owner)
+        self._say(resource, "let go by", owner)
+        if resource.owners:
+            self.journal.append(f'["less",{resource.number},{owner.text}]')
+            return
+        del resource.space.resources[resource.name]
+        self._drop_identities(resource)
+        self.journal.append(f'["unlock",{resource.number}]')
+        if resource.noted:
+            filelock.wipe_note(resource.lock.fd)
+            resource.noted = False
+        if resource.shown:
+            filelock.hide(resource.lock.fd)
+            resource.shown = False
+        if self._may_idle(resource):
+            filelock.unlock(resource.lock)
+            resource.released = time.monotonic()
+            resource.space.idle[resource.name] = resource
+        else:
+            self._close(resource)
+
+    def _may_idle(self, resource: Resource) -> bool:
+        """Whether the file of a lock that is let go stays open for a while: one that would be
+        removed, on a file system of this host alone."""
+        return (
+            resource.create
+            and not resource.lock.posix
+            and len(resource.space.idle) < _MOST_IDLE
+            and not self._may_be_shared(resource.lock.identity[0], resource.path)
+        )
+
+    def close_idle(self, before: float) -> None:
+        """Remove the files of locks that were let go before that time, and not wanted since."""
+        for space in self.spaces.values():
+            for resource in [each for each in space.idle.values() if each.released < before]:
+                del space.idle[resource.name]
+                self._close_idle(resource)
+
+    @property
+    def has_idle(self) -> bool:
+        """Whether files of locks that were let go are still open."""
+        return any(space.idle for space in self.spaces.values())
+
+    def _close_idle_named(self, space: Lockspace, name: str) -> None:
+        resource = space.idle.pop(name, None)
+        if resource is not None:
+            self._close_idle(resource)
+
+    def _close_idle(self, resource: Resource) -> None:
+        # Only who has locked a lock file may remove it.
+        if filelock.lock_again(resource.lock, shared=False):
+            self._close(resource)
+        else:
+            self._close(resource, remove=False)
+
+    def _close(self, resource: Resource, *, remove: bool = True) -> None:
+        lock, path = resource.lock, resource.path
+        local = not self._may_be_shared(lock.identity[0], path)
+        try:
+            removable = remove and resource.create and local
+            if removable and filelock.is_at(lock.fd, path, self._may_be_shared):
+                os.unlink(path)
+        except OSError as error:
+            self._log.warning(f"{path}: cannot be removed: {error.strerror}")
+        self.journal.append(f'["closed",{resource.number}]')
+        filelock.let_go(lock)
+        self._forget(resource.number)
+
+    def _forget(self, number: int) -> None:
+        """What had that number is unlocked: it need not be kept."""
+        self._keeper.forget()
+        self._numbers.give_back(number)
+
+    def held_by(self, pid: int) -> deque[Acquisition]:
+        """All that an owner holds, each as often as it has acquired it."""
+        resources = dict.fromkeys(self._by_owner.get(pid, ()))
+        return deque(
+            (resource, owner)
+            for resource in resources
+            for owner in resource.owners
+            if owner.pid == pid
+        )
+
+    def acquisitions(self, known: Iterable[tuple[str, str, Owner]]) -> deque[Acquisition]:
+        """Those of a lockspace, a name and an owner that are there."""
+        return deque(
+            (self.spaces[directory].resources[name], owner)
+            for directory, name, owner in known
+            if directory in self.spaces and name in self.spaces[directory].resources
+        )
+
+    def release_all(self, held: deque[Acquisition]) -> None:
+        """Let go what is still held of some acquisitions. Raises SilentError where some are left
+        in ``held``."""
+        while held:
+            resource, owner = held[0]
+            if owner in resource.owners:
+                self._check_remote(resource.directory)
+                self._release(resource, owner)
+            held.popleft()
+
+    def release_everything(self) -> None:
+        """Let go all that anybody holds. Raises SilentError where some of it is left."""
+        for pid in [*self._by_owner]:
+            self.release_all(self.held_by(pid))
+        self.close_idle(time.monotonic())
+
+    def holds(self, pid: int) -> bool:
+        """Whether an owner holds anything."""
+        return pid in self._by_owner
+
+    def resources(self) -> Iterator[Resource]:
+        """All that is held."""
+        for space in self.spaces.values():
+            yield from space.resources.values()
+
+    def open_resources(self) -> Iterator[Resource]:
+        """All that is held, and what was a moment ago."""
+        yield from self.resources()
+        for space in self.spaces.values():
+            yield from space.idle.values()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nobody holds anything."""
+        return not self._by_owner
+
+    # --- afterwards
+
+    @property
+    def has_fresh(self) -> bool:
+        """Whether there are locks that are not visible yet."""
+        return bool(self._fresh)
+
+    def show_fresh(self) -> float | None:
+        """Make the locks visible that have been held for a while, some of them; returns in how
+        many seconds to call this again, or None."""
+        now = time.monotonic()
+        for _ in range(_SHOWN_AT_ONCE):
+            if not self._fresh:
+                return None
+            due, resource = self._fresh[0]
+            if due > now:
+                return due - now
+            self._fresh.popleft()
+            # Not one that has been let go, and taken again, since it was put here.
+            if resource.owners and resource.taken + VISIBLE_AFTER <= now:
+                try:
+                    self._check_remote(resource.directory)
+                except SilentError as error:
+                    error.remote.wait(partial(self._fresh.append, (0.0, resource)))
+                else:
+                    self._show(resource)
+        return _SHOW_PAUSE
+
+    def _show(self, resource: Resource) -> None:
+        """Make a lock visible: to ``lslocks``, and to other hosts by a note."""
+        filelock.show(resource.lock.fd, shared=resource.shared)
+        resource.shown = True
+        if resource.may_have_note:
+            try:
+                filelock.write_note(resource.lock.fd, self._names.note(resource))
+                resource.noted = True
+            except OSError as error:
+                self._log.warning(f"{resource.path}: cannot be written: {error.strerror}")
+
+    # --- whether all is well
+
+    def is_in_place(self, resource: Resource) -> bool:
+        """Whether the locked file is still the one of that name. Raises OSError."""
+        return filelock.is_at(resource.lock.fd, resource.path, self._may_be_shared)
+
+    def renew(self, resource: Resource) -> bool:
+        """Ask for a lock that can be lost with the process, a POSIX lock, once more. False where it
+        is lost to another. Raises OSError."""
+        return not resource.lock.posix or filelock.renew(resource.lock, shared=resource.shared)
+
+    def may_be_lost(self, resource: Resource) -> bool:
+        """Whether the lock is on a file system that can lose it: one of other hosts, too."""
+        lock = resource.lock
+        if lock.remote is None:
+            # Once: the file system may not answer the next time.
+            lock.remote = self._may_be_shared(lock.identity[0], resource.path)
+        return lock.remote and not lock.posix
+
+    def retake(self, resource: Resource) -> None:
+        """Lock the file that has a resource's name now, in place of the one that had it.
+
+        Raises HeldError, VanishedError and OSError; then the lock is what it was.
+        """
+        lock = filelock.take(
+            resource.path,
+            shared=resource.shared,
+            create=True,
+            may_be_shared=self._may_be_shared,
+        )
+        number = self._numbers.take()
+        self._keeper.keep(lock.fd, lock_name(number))
+        old, old_number = resource.lock, resource.number
+        self._drop_identities(resource)
+        resource.lock, resource.number = lock, number
+        self._add_identities(resource)
+        self.journal.append(f'["relock",{old_number},{resource.record()}]')
+        filelock.let_go(old)
+        self._forget(old_number)
+        self._fresh.append((0.0, resource))
+
+    # --- being handed over
+
+    def records(self) -> Iterator[str]:
+        """The state, for a new journal."""
+        for directory in self.spaces:
+            if directory:
+                yield record("space", directory)
+        for resource in self.open_resources():
+            yield f'["lock",{resource.record()}]'
+            if not resource.owners:
+                yield record("unlock", resource.number)
+
+    def restore(
+        self, fields: Sequence[Any], owners: list[Owner], fds: dict[str, int], *, held: bool
+    ) -> None:
+        """Take over a resource from the fields of its record and the descriptors that were kept;
+        one that is not ``held`` any more has left its file open."""
+        number, directory, name, identity, posix, shared, create, since, disk, known_by = fields
+        fd = fds.pop(lock_name(number), None)
+        if fd is None and not held:
+            return
+        if fd is None:
+            self._log.error(f"the lock on '{directory}' '{name}' was not kept")
+            return
+        space = self.spaces[directory]
+        lock = filelock.FileLock(fd, (identity[0], identity[1]), bool(posix))
+        resource = Resource(space, name, lock, number=number, create=bool(create))
+        resource.shared, resource.since = bool(shared), since
+        resource.disk, resource.disk_identity = disk, (tuple(known_by) if known_by else None)
+        resource.noted, resource.shown = resource.may_have_note, True  # they may be
+        if not held:
+            space.idle[name] = resource
+            return
+        resource.owners.extend(owners)
+        self._has_posix |= lock.posix
+        self._add(resource)
+        for owner in resource.owners[1:]:
+            self._by_owner.setdefault(owner.pid, []).append(resource)
+        self._fresh.append((0.0, resource))
+
+    def go_on_from(self, numbers: Collection[int]) -> None:
+        """Know the numbers of all resources that were taken over."""
+        self._numbers.go_on_from(numbers)
+
+    def _add(self, resource: Resource) -> None:
+        resource.space.resources[resource.name] = resource
+        self._add_identities(resource)
+        self._by_owner.setdefault(resource.owners[0].pid, []).append(resource)
+
+    def _add_identities(self, resource: Resource) -> None:
+        for identity in resource.identities:
+            self._by_identity.setdefault(identity, []).append(resource)
+
+    def _drop_identities(self, resource: Resource) -> None:
+        for identity in resource.identities:
+            same = self._by_identity[identity]
+            same.remove(resource)
+            if not same:
+                del self._by_identity[identity]

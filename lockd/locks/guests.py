@@ -1,0 +1,128 @@
+"""What happens to a guest whose own connection has closed.
+
+The connection lives as long as the guest's process. If it closes while the guest holds locks, the
+guest has ended or is about to; it must not write any more. So it is made to end, and its locks are
+let go when it has: not before, or another host could be writing while it still does.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import partial
+from select import EPOLLIN
+
+from lockd.kernel import process
+from lockd.locks.remote import SilentError
+from lockd.locks.space import Owner
+from lockd.survival.journal import record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections import deque
+    from collections.abc import Callable, Iterable, Sequence
+    from typing import Any, Final
+
+    from lockd.daemon.daemon import Daemon
+    from lockd.kernel.loop import Timer
+    from lockd.locks.engine import Acquisition
+    from lockd.log import Log
+
+    #: A process, whatever becomes of its pid: that, and when it was started.
+    Process = tuple[int, int]
+
+#: How long a guest may take to end when it is asked to, in seconds, before it is killed.
+TERM_SECONDS: Final = 1.6
+
+#: How long after that it is worth an error that it is still there, in seconds.
+KILL_SECONDS: Final = 5.0
+
+
+class Guests:
+    """Those that are made to end, by pid and start time, until their locks have been let go."""
+
+    def __init__(self, daemon: Daemon, log: Log) -> None:
+        self._daemon: Final = daemon
+        self._log: Final = log
+        #: Those that may still be there have a timer.
+        self._dying: Final[dict[Process, Timer | None]] = {}
+        #: What is left to be let go of those that have ended.
+        self._left: Final[dict[Process, deque[Acquisition]]] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._dying)
+
+    def end(self, pid: int, started: int) -> None:
+        """Make a guest end, and let its locks go then."""
+        guest = pid, started
+        if guest in self._dying:
+            return
+        self._dying[guest] = None
+        self._daemon.journal.append(_dying(guest, ()))
+        fd = process.open_process(pid, started)
+        if fd >= 0 and not process.has_ended(fd):
+            process.terminate(fd)
+            self._daemon.loop.watch(fd, EPOLLIN, partial(self._ended, guest, fd))
+            self._look_again(TERM_SECONDS, guest, partial(self._kill, guest, fd))
+            return
+        if fd >= 0:
+            os.close(fd)
+        self._let_go(guest, self._daemon.engine.held_by(pid))
+
+    def _look_again(self, seconds: float, guest: Process, then: Callable[[], object]) -> None:
+        self._dying[guest] = self._daemon.loop.after(seconds, then)
+
+    def _kill(self, guest: Process, fd: int) -> None:
+        self._log.warning(f"guest with pid {guest[0]} does not end when asked to: killing it")
+        process.kill(fd)
+        self._look_again(KILL_SECONDS, guest, partial(self._complain, guest))
+
+    def _complain(self, guest: Process) -> None:
+        self._log.error(f"guest with pid {guest[0]} cannot be killed: its locks stay")
+
+    def _ended(self, guest: Process, fd: int, _: int) -> None:
+        timer = self._dying[guest]
+        assert timer is not None
+        timer.cancel()
+        self._daemon.loop.unwatch(fd)
+        os.close(fd)
+        self._let_go(guest, self._daemon.engine.held_by(guest[0]))
+        self._daemon.after_call()
+
+    def _let_go(self, guest: Process, held: deque[Acquisition]) -> None:
+        """It has ended. What is on a file system that is silent has to wait; by then another
+        process may have the pid, and locks of its own."""
+        try:
+            self._daemon.engine.release_all(held)
+        except SilentError as error:
+            if guest not in self._left:
+                self._left[guest] = held
+                self._daemon.journal.append(_dying(guest, held))
+            error.remote.wait(partial(self._let_go, guest, held))
+            return
+        self._left.pop(guest, None)
+        del self._dying[guest]
+        self._daemon.journal.write("dead", *guest)
+        self._daemon.check_idle()
+
+    def records(self) -> list[str]:
+        """Those that are made to end, for a new journal."""
+        return [_dying(guest, self._left.get(guest, ())) for guest in self._dying]
+
+    def restore(
+        self, pid: int, started: int, left: Sequence[tuple[str, str, Sequence[Any]]]
+    ) -> None:
+        """Take over one that is made to end, or has, and what is left to be let go of it."""
+        if not left:
+            self.end(pid, started)
+            return
+        guest = pid, started
+        held = self._daemon.engine.acquisitions(
+            (directory, name, Owner.from_record(*owner)) for directory, name, owner in left
+        )
+        self._dying[guest], self._left[guest] = None, held
+        self._let_go(guest, held)
+
+
+def _dying(guest: Process, left: Iterable[Acquisition]) -> str:
+    held = [(each.space.directory, each.name, owner.record()) for each, owner in left]
+    return record("dying", *guest, held)

@@ -1,0 +1,261 @@
+"""Looks at every lock again and again: is it still on the file of that name, and still ours?
+
+A lock file that somebody removes takes its lock with it, and a file system between hosts can lose
+a lock and tell nobody. Either is found here, said, and mended if nobody else was faster.
+
+Such a file system may also keep whoever asks it waiting until a server is back. So it is asked in a
+thread, one for each file system that has not answered yet, and silence is told like a loss: it
+is how a loss begins.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from functools import partial
+from select import EPOLLIN
+
+from lockd.kernel import filelock
+from lockd.locks.remote import PATIENCE
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Final
+
+    from lockd.daemon.daemon import Daemon
+    from lockd.kernel.filelock import FileLock, State
+    from lockd.locks.space import Resource
+    from lockd.log import Log
+
+#: How often every lock is looked at, in seconds, where nothing else is said.
+INTERVAL: Final = 10.0
+
+#: How long looking may take at a time, in seconds, before clients have their turn again.
+_SLICE: Final = 0.002
+_REST: Final = 0.005
+
+#: How many locks are asked for by one thread.
+_BATCH: Final = 64
+
+
+class Question:
+    """What is asked about a lock. ``answer`` is there, or ``error``, when it has been answered."""
+
+    __slots__ = ("answer", "error", "lock", "path", "resource", "shared")
+
+    def __init__(self, resource: Resource) -> None:
+        self.resource: Final = resource
+        self.lock: Final[FileLock] = resource.lock
+        self.path: Final = resource.path
+        self.shared: Final = resource.shared
+        # It may be let go at any time, and the number of its descriptor would be another's.
+        self.lock.busy = True
+        self.answer: State | None = None
+        self.error = ""
+
+    def matters(self) -> bool:
+        """Whether the lock is still held."""
+        return bool(self.resource.owners) and self.resource.lock is self.lock
+
+    def ask(self) -> None:
+        """Ask the file system."""
+        if not self.matters():
+            return
+        try:
+            self.answer = filelock.look_at(self.lock, self.path, shared=self.shared)
+        except OSError as error:
+            self.error = error.strerror or str(error)
+        if not self.matters():
+            # It was let go meanwhile, and then taken again by the asking.
+            filelock.unlock(self.lock)
+
+
+class Inquiry:
+    """What one file system is asked in a round: some locks at a time, in a thread, which writes to
+    the descriptor ``bell`` when these are answered."""
+
+    def __init__(self, resources: list[Resource], bell: int) -> None:
+        self._left: Final = iter(resources)
+        self._bell: Final = bell
+        self._since = time.monotonic()
+        self.questions: list[Question] = []
+        self.is_answered = False
+
+    def go_on(self) -> bool:
+        """Ask about the next locks; False if there are no more."""
+        import threading
+
+        self.questions = []
+        for resource in self._left:
+            if resource.owners:
+                self.questions.append(Question(resource))
+            if len(self.questions) == _BATCH:
+                break
+        if not self.questions:
+            return False
+        self.is_answered = False
+        self._since = time.monotonic()
+        try:
+            threading.Thread(target=self._run, daemon=True).start()
+        except RuntimeError as error:  # there are too many
+            for question in self.questions:
+                question.error = str(error)
+            self._are_answered()
+        return True
+
+    def _run(self) -> None:
+        # Signals are for the loop.
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        for question in self.questions:
+            self._since = time.monotonic()
+            question.ask()
+        self._are_answered()
+
+    def _are_answered(self) -> None:
+        self.is_answered = True
+        os.eventfd_write(self._bell, 1)
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether the file system is silent."""
+        return not self.is_answered and time.monotonic() - self._since > PATIENCE
+
+
+class Health:
+    """The rounds through all locks, one every ``interval`` seconds; none where that is 0."""
+
+    def __init__(self, daemon: Daemon, interval: float, log: Log) -> None:
+        self._daemon: Final = daemon
+        self._interval: Final = interval
+        self._log: Final = log
+        self._bell: Final = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        #: By the number of the device, those that are not through.
+        self._inquiries: Final[dict[int, Inquiry]] = {}
+        if interval > 0:
+            daemon.loop.watch(self._bell, EPOLLIN, self._on_answers)
+            daemon.loop.after(interval, self._begin)
+
+    # --- a round
+
+    def _begin(self) -> None:
+        resources = [*self._daemon.engine.resources()]
+        self._go_on(iter(resources), {}, time.monotonic())
+
+    def _go_on(
+        self, left: Iterator[Resource], shared: dict[int, list[Resource]], begun: float
+    ) -> None:
+        until = time.monotonic() + _SLICE
+        for resource in left:
+            if resource.owners:
+                if self._daemon.engine.may_be_lost(resource):
+                    shared.setdefault(resource.lock.identity[0], []).append(resource)
+                else:
+                    self.check(resource)
+            if time.monotonic() > until:
+                self._daemon.loop.after(_REST, partial(self._go_on, left, shared, begun))
+                return
+        for device, resources in shared.items():
+            self._inquire(device, resources)
+        wait = begun + self._interval - time.monotonic()
+        self._daemon.loop.after(max(wait, _REST), self._begin)
+        self._daemon.after_call()
+
+    def check(self, resource: Resource) -> None:
+        """Look at a lock on a file system of this host alone, which answers at once."""
+        engine = self._daemon.engine
+        try:
+            there = engine.is_in_place(resource)
+            problem = "" if there else self._mend(resource)
+            if there and not engine.renew(resource):
+                problem = (
+                    "it was lost with the daemon before this one, and somebody else has it now"
+                )
+        except OSError as error:
+            problem = _no_answer(error.strerror or str(error))
+        self._judge(resource, problem)
+
+    def _inquire(self, device: int, resources: list[Resource]) -> None:
+        inquiry = self._inquiries.get(device)
+        if inquiry is None:
+            inquiry = self._inquiries[device] = Inquiry(resources, self._bell)
+            self._next(device, inquiry)
+        elif inquiry.is_stuck:
+            for resource in resources:
+                self._judge(resource, _no_answer("another host may have the lock by now"))
+
+    def _next(self, device: int, inquiry: Inquiry) -> None:
+        if not inquiry.go_on():
+            del self._inquiries[device]
+
+    def _on_answers(self, _: int) -> None:
+        os.eventfd_read(self._bell)
+        for device, inquiry in [*self._inquiries.items()]:
+            if inquiry.is_answered:
+                for question in inquiry.questions:
+                    self._on_answer(question)
+                self._next(device, inquiry)
+        self._daemon.after_call()
+
+    def _on_answer(self, question: Question) -> None:
+        filelock.set_free(question.lock)
+        if question.matters():
+            self._judge(question.resource, self._problem(question))
+
+    def _problem(self, question: Question) -> str:
+        """What is wrong with a lock that was asked about, once what can be mended is."""
+        resource = question.resource
+        if question.answer is None:
+            return _no_answer(question.error)
+        if question.answer == "moved":
+            try:
+                return self._mend(resource)
+            except OSError as error:
+                return _no_answer(error.strerror or str(error))
+        if question.answer == "taken":
+            return "the file system has lost the lock, and another host has it now"
+        if question.answer == "regained":
+            self._log.error(
+                f"DISK IN DANGER: the file system had lost the lock {resource.path} of"
+                f" {_owners(resource)}: locked again; another host may have had it meanwhile"
+            )
+        return ""
+
+    # --- what is found
+
+    def _judge(self, resource: Resource, problem: str) -> None:
+        """Say what is wrong with a lock, or that nothing is any more."""
+        if problem and problem != resource.problem:
+            self._log.error(
+                f"DISK IN DANGER: the lock {resource.path} of {_owners(resource)} is not safe:"
+                f" {problem}"
+            )
+        elif resource.problem and not problem:
+            self._log.warning(f"the lock {resource.path} is safe again")
+        resource.problem = problem
+
+    def _mend(self, resource: Resource) -> str:
+        """What is wrong with a lock whose file is not at its name, if it cannot be mended."""
+        gone = "replaced" if os.path.lexists(resource.path) else "removed"
+        if not resource.create:
+            return f"its file was {gone}; another guest can lock the one that has that name"
+        try:
+            self._daemon.engine.retake(resource)
+        except filelock.HeldError:
+            return f"its file was {gone}, and somebody else has locked the new one"
+        except filelock.VanishedError:
+            return f"its file was {gone}, and is again and again"
+        except FileNotFoundError:
+            # Not made again: what was there may have been a mounted file system.
+            return f"its file was {gone}, and with it {os.path.dirname(resource.path)}"
+        self._log.error(f"the lock file {resource.path} was {gone} while it was held: locked anew")
+        return ""
+
+
+def _owners(resource: Resource) -> str:
+    return " and ".join(map(str, resource.owners))
+
+
+def _no_answer(why: str) -> str:
+    return f"the file system does not answer for it: {why}"

@@ -1,0 +1,149 @@
+"""Who and what is behind a name: the guest that holds a lock, and the disk behind a hash.
+
+In an indirect lockspace a disk is known by the SHA-256 of its path alone. The path is to be had
+where guests are described: libvirt keeps a file of every guest, by its name, and the owner of a
+lock is known by that name. A host's own name and what it found go into the lock file, as a note
+for the hosts that it keeps out.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+import uuid
+
+from lockd.kernel import process
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any, Final
+
+    from lockd.locks.space import Owner, Resource
+
+#: The largest description of a guest that is read, in bytes, and the longest text that is taken
+#: from a note, in characters.
+_MAX_DESCRIPTION: Final = 4 * 1024 * 1024
+_MAX_TEXT: Final = 1024
+
+#: How many of the holders of a resource are named.
+_MOST_NAMED: Final = 4
+
+
+class Names:
+    """``directories`` are those of the descriptions: of running guests first, they tell what is
+    so now."""
+
+    def __init__(self, host: str, directories: Sequence[str]) -> None:
+        self._host: Final = host
+        self._directories: Final = directories
+
+    def held_by(self, resource: Resource) -> str:
+        """Who holds a resource here, as the end of the sentence that says that it is held."""
+        # Each once, however often it has acquired it; there may be thousands.
+        owners = [*dict(zip(map(id, resource.owners), resource.owners, strict=True)).values()]
+        named = [*dict.fromkeys(map(str, owners[:_MOST_NAMED]))]
+        if len(owners) > _MOST_NAMED:
+            named.append("others")
+        who = " and ".join(named)
+        return f" by {who} on this host since {_when(resource.since)}{_of_disk(resource.disk)}"
+
+    def held_elsewhere(self, note: bytes, pid: int) -> str:
+        """Who holds a resource elsewhere, by the note in its file, which is text of nobody knows
+        whom, or else by the ``pid`` of the process, where that is not 0."""
+        fields = _fields(note)
+        guest, host = fields.get("guest"), fields.get("host")
+        if not guest or not host:
+            program = process.name(pid) if pid else ""
+            if not program:
+                return " by another process or host"
+            return f" by '{_printable(program)}' (pid {pid}) on this host"
+        known = ", ".join(f"{key} {fields[key]}" for key in ("uuid", "pid") if fields.get(key))
+        where = "on this host" if host == self._host else f"on host '{host}'"
+        since = f" since {fields['since']}" if fields.get("since") else ""
+        return f" by guest '{guest}' ({known}) {where}{since}{_of_disk(fields.get('disk', ''))}"
+
+    def note(self, resource: Resource) -> bytes:
+        """The note on the holder of a resource that goes into its lock file."""
+        owner = resource.owners[0]
+        fields = {
+            "lockd": 1,
+            "host": self._host,
+            "guest": owner.name,
+            "uuid": str(uuid.UUID(bytes=owner.uuid)),
+            "pid": owner.pid,
+            "since": _when(resource.since),
+            "disk": resource.disk,
+        }
+        return json.dumps(fields).encode("ascii") + b"\n"
+
+    def disk(self, owner: Owner, name: str) -> str:
+        """The path of the disk of a guest that a hash stands for; empty where nobody tells."""
+        if owner.disks is None:
+            # Once for each connection: libvirt makes one for everything that it does with a guest.
+            owner.disks = {_hash(path): path for path in self._disks(owner)}
+        return owner.disks.get(name, "")
+
+    def _disks(self, owner: Owner) -> list[str]:
+        """The disks of a guest, by its descriptions."""
+        if not owner.name or "/" in owner.name or "\0" in owner.name:
+            return []
+        found: list[str] = []
+        for directory in self._directories:
+            found += _disks_in(os.path.join(directory, f"{owner.name}.xml"))
+        return found
+
+
+def _hash(path: str) -> str:
+    """What libvirt calls a disk in an indirect lockspace."""
+    return hashlib.sha256(path.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def _disks_in(path: str) -> list[str]:
+    """The sources of the disks in a description of a guest."""
+    try:
+        with open(path, "rb") as file:
+            text = file.read(_MAX_DESCRIPTION)
+    except OSError:
+        return []
+    from xml.etree import ElementTree
+
+    try:
+        root = ElementTree.fromstring(text)  # noqa: S314 - libvirt wrote it, where only root may
+    except ElementTree.ParseError:
+        return []
+    return [
+        source.get(kind, "")
+        for source in root.iterfind(".//disk/source")
+        for kind in ("file", "dev", "dir")
+        if source.get(kind)
+    ]
+
+
+def _fields(note: bytes) -> dict[str, str]:
+    """What a note says, as text that can be shown."""
+    try:
+        fields: Any = json.loads(note or b"{}")
+    except (ValueError, RecursionError):
+        return {}
+    if not isinstance(fields, dict):
+        return {}
+    return {
+        key: _printable(str(value)[:_MAX_TEXT])
+        for key, value in fields.items()
+        if isinstance(value, (str, int))
+    }
+
+
+def _printable(text: str) -> str:
+    return "".join(c if c.isprintable() else "?" for c in text)
+
+
+def _when(seconds: float) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
+
+
+def _of_disk(path: str) -> str:
+    return f", for the disk {path}" if path else ""

@@ -1,0 +1,237 @@
+"""Lockspaces, resources and owners: who holds what, and who may. Pure: nothing here does I/O.
+
+A lockspace is a directory; the default one, ``""``, has no directory, and its resources are named
+by their whole paths. A resource is a name in a lockspace that is locked at the moment: one that
+nobody holds is nothing but a file. An owner is a guest, known by the pid of its process.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from json.encoder import encode_basestring_ascii as quoted
+
+from lockd.wire.fault import (
+    FROM_LOCKSPACE,
+    FROM_RPC,
+    INTERNAL_ERROR,
+    INVALID_ARG,
+    RESOURCE_BUSY,
+    Fault,
+    fault,
+)
+from lockd.wire.xdr import signed
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Final
+
+    from lockd.kernel.filelock import FileLock, Identity
+
+
+class Owner:
+    """A guest, as it registered: ``id`` is libvirt's number of it, ``uuid`` 16 bytes. ``disks`` are
+    its disks by the hash of their paths, once somebody has looked."""
+
+    __slots__ = ("_text", "disks", "id", "name", "pid", "uuid")
+
+    def __init__(self, name: str, uuid: bytes, id: int, pid: int) -> None:
+        self.name: Final = name
+        self.uuid: Final = uuid
+        self.id: Final = id
+        self.pid: Final = pid
+        self._text = ""
+        self.disks: Mapping[str, str] | None = None
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Owner) and self.record() == other.record()
+
+    def __hash__(self) -> int:
+        return hash(self.pid)
+
+    @property
+    def text(self) -> str:
+        """The record as JSON. It is needed often, and made once."""
+        if not self._text:
+            self._text = json.dumps(self.record())
+        return self._text
+
+    def __str__(self) -> str:
+        return f"guest '{self.name}' (uuid {uuid.UUID(bytes=self.uuid)}, pid {self.pid})"
+
+    def record(self) -> tuple[str, str, int, int]:
+        """The owner as JSON can have it; the arguments of :meth:`from_record`."""
+        return self.name, self.uuid.hex(), self.id, self.pid
+
+    @classmethod
+    def from_record(cls, name: str, uuid: str, id: int, pid: int) -> Owner:
+        """The owner that :meth:`record` tells of."""
+        return cls(name, bytes.fromhex(uuid), id, pid)
+
+
+class Resource:
+    """A resource that is held.
+
+    ``owners`` has one entry for every acquisition: an owner may hold a shared resource several
+    times. ``create`` tells that the first of them asked for the file to be made, so that it goes
+    with the last; ``since`` is when that was (seconds since the epoch), ``taken`` the same and
+    ``released`` when the last owner let it go (in the time of :func:`time.monotonic`). ``disk`` is
+    the path of the disk behind a name that is a hash, where it is known, and ``disk_identity``
+    what that file is known by. ``number`` is the name of the descriptor where it is kept for us.
+    ``shown`` and ``noted`` tell that the lock has been made visible, and that there is a note with
+    the file. ``problem`` says in words what is wrong with the lock, and is empty while nothing is.
+    """
+
+    __slots__ = (
+        "_file",
+        "_file_of",
+        "create",
+        "disk",
+        "disk_identity",
+        "lock",
+        "name",
+        "noted",
+        "number",
+        "owners",
+        "problem",
+        "released",
+        "shared",
+        "shown",
+        "since",
+        "space",
+        "taken",
+    )
+
+    def __init__(
+        self,
+        space: Lockspace,
+        name: str,
+        lock: FileLock,
+        *,
+        number: int,
+        create: bool,
+    ) -> None:
+        self.space: Final = space
+        self.name: Final = name
+        self.lock = lock
+        self.number = number
+        self.shared = False
+        self.create: Final = create
+        self.since = 0
+        self.taken = 0.0
+        self.owners: Final[list[Owner]] = []
+        self.disk = ""
+        self.disk_identity: Identity | None = None
+        self.noted = False
+        self.shown = False
+        self.problem = ""
+        self.released = 0.0
+        self._file = ""
+        self._file_of: FileLock | None = None
+
+    @property
+    def may_have_note(self) -> bool:
+        """Whether the file may get a note on its holder: only one that is there to be locked, and
+        nothing else. In the default lockspace the files are the disks themselves."""
+        return self.create and bool(self.space.directory) and not self.shared
+
+    @property
+    def identities(self) -> list[Identity]:
+        """What the locked file and the disk are known by: whoever wants either wants this."""
+        if self.disk_identity is None:
+            return [self.lock.identity]
+        return [self.lock.identity, self.disk_identity]
+
+    @property
+    def path(self) -> str:
+        """The file that is locked."""
+        return self.space.path(self.name)
+
+    @property
+    def directory(self) -> str:
+        """What that file is in."""
+        return self.space.directory_of(self.name)
+
+    def record(self) -> str:
+        """The resource as the fields of a JSON list."""
+        # Not json.dumps, which takes as long as all of the rest of an acquisition; and what is
+        # the same as long as the file stays open, once.
+        lock = self.lock
+        if self._file_of is not lock:
+            self._file_of = lock
+            self._file = (
+                f"{quoted(self.space.directory)},{quoted(self.name)},"
+                f"[{lock.identity[0]},{lock.identity[1]}],{lock.posix:d}"
+            )
+        disk = quoted(self.disk) if self.disk else '""'
+        owners = self.owners
+        who = owners[0].text if len(owners) == 1 else ",".join([owner.text for owner in owners])
+        return (
+            f"{self.number},{self._file},{self.shared:d},{self.create:d},{self.since},"
+            f"{disk},{list(self.disk_identity or ())},[{who}]"
+        )
+
+
+class Lockspace:
+    """A lockspace, its resources that are held, and those that were until a moment ago, whose
+    files are still open, by name."""
+
+    __slots__ = ("directory", "idle", "resources")
+
+    def __init__(self, directory: str) -> None:
+        self.directory: Final = directory
+        self.idle: Final[dict[str, Resource]] = {}
+        self.resources: Final[dict[str, Resource]] = {}
+
+    def path(self, name: str) -> str:
+        """The file of a resource."""
+        return f"{self.directory}/{name}" if self.directory else name
+
+    def directory_of(self, name: str) -> str:
+        """What the file of a resource is in."""
+        return self.directory or name.rpartition("/")[0] or "/"
+
+    def check_name(self, name: str) -> None:
+        """Refuse, with a :class:`Fault`, a name that is no file of this lockspace."""
+        if not self.directory:
+            if not name.startswith("/"):
+                raise fault(
+                    INVALID_ARG, FROM_LOCKSPACE, f"resource '{name}' must be an absolute path"
+                )
+        elif "/" in name or name in ("", ".", ".."):
+            raise fault(
+                INVALID_ARG,
+                FROM_LOCKSPACE,
+                f"resource '{name}' must be the name of a file in {self.directory}",
+            )
+
+
+def check_directory(path: str) -> None:
+    """Refuse, with a :class:`Fault`, a lockspace that is no absolute path without detours."""
+    if not path.startswith("/") or ".." in path.split("/"):
+        raise fault(
+            INVALID_ARG, FROM_LOCKSPACE, f"lockspace '{path}' must be an absolute path without '..'"
+        )
+
+
+def no_such_lockspace(path: str) -> Fault:
+    """Nobody made that lockspace."""
+    return fault(INTERNAL_ERROR, FROM_RPC, f"Lockspace for path {path} does not exist")
+
+
+def is_locked(name: str, why: str = "") -> Fault:
+    """The resource is held, in a way that keeps the caller out; ``why`` says by whom."""
+    return fault(RESOURCE_BUSY, FROM_LOCKSPACE, f"Lockspace resource '{name}' is locked{why}")
+
+
+def is_not_locked(name: str) -> Fault:
+    """The resource, which was to be released, is held by nobody."""
+    return fault(RESOURCE_BUSY, FROM_LOCKSPACE, f"Lockspace resource '{name}' is not locked")
+
+
+def not_the_owner(pid: int) -> Fault:
+    """The resource, which was to be released, is held by others."""
+    return fault(
+        INTERNAL_ERROR, FROM_LOCKSPACE, f"owner {signed(pid)} does not hold the resource lock"
+    )

@@ -1,0 +1,101 @@
+"""From a message to its reply: which procedure it is for, and what a client is told otherwise.
+
+Nothing here reads or writes a socket.
+"""
+
+from __future__ import annotations
+
+import traceback
+
+from lockd.locks.remote import SilentError
+from lockd.wire.fault import FROM_RPC, INTERNAL_ERROR, RPC, Fault, fault
+from lockd.wire.message import (
+    CALL,
+    CALL_WITH_FDS,
+    ERROR,
+    HEADER_SIZE,
+    MESSAGE,
+    STREAM,
+    Header,
+    pack_message,
+    pack_reply,
+    read_header,
+    unpack_header,
+)
+from lockd.wire.xdr import DecodeError, Reader, signed
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Any, Final
+
+    from lockd.log import Log
+    from lockd.rpc.session import Session
+
+    #: What answers a call: the daemon, whose call it is, the arguments; it returns the payload of
+    #: the reply and raises Fault, or DecodeError or SilentError before it has done anything.
+    Procedure = Callable[[Any, Session, Reader], bytes]
+
+    #: The procedures of the programs that a service has, by program and version, by number.
+    Programs = Mapping[tuple[int, int], Mapping[int, Procedure]]
+
+# The keepalive program: a ping is answered whoever sends it.
+_KEEPALIVE: Final = 0x6B656570
+_PING: Final = 1
+_PONG: Final = Header(0, _KEEPALIVE, 1, 2, MESSAGE, 0, 0)
+
+
+_UNSIGNED: Final = 0xFFFFFFFF
+
+
+class HangUpError(Exception):
+    """The connection is to be closed without an answer; the text says why. A procedure raises it
+    before it has done anything."""
+
+
+def answer(message: bytes, programs: Programs, daemon: object, session: Session, log: Log) -> bytes:
+    """The reply to a message; empty where none is due. Raises :class:`HangUpError`, and
+    SilentError where it is to be called once more."""
+    _, program, version, number, kind, serial, status = unpack_header(message)
+    if kind != CALL:
+        return _answer_other(read_header(message), programs, log)
+    try:
+        procedures = programs.get((program, version))
+        if procedures is None:
+            raise fault(
+                RPC,
+                FROM_RPC,
+                f"Cannot find program {signed(program)} version {signed(version)}",
+            )
+        if status:
+            raise fault(RPC, FROM_RPC, f"Unexpected message status {status & _UNSIGNED}")
+        procedure = procedures.get(number)
+        if procedure is None:
+            raise fault(RPC, FROM_RPC, f"unknown procedure: {number}")
+        try:
+            payload = procedure(daemon, session, Reader(message, HEADER_SIZE))
+        except DecodeError as error:
+            log.error(f"{session}: {error}")
+            raise fault(RPC, FROM_RPC, "Unable to decode message payload") from None
+    except Fault as error:
+        log.error(f"{session}: {error.message}")
+        return pack_reply(program, version, number, serial, error.pack(), ERROR)
+    except (HangUpError, SilentError):
+        raise
+    except Exception:  # noqa: BLE001 - one call must not end the service of all the others
+        log.error(f"{session}: {traceback.format_exc()}")
+        internal = fault(INTERNAL_ERROR, FROM_RPC, "the lock daemon has logged an error of its own")
+        return pack_reply(program, version, number, serial, internal.pack(), ERROR)
+    return pack_reply(program, version, number, serial, payload)
+
+
+def _answer_other(header: Header, programs: Programs, log: Log) -> bytes:
+    """The reply to a message that is no call."""
+    if (header.program, header.version, header.type) == (_KEEPALIVE, 1, MESSAGE):
+        return pack_message(_PONG) if header.procedure == _PING else b""
+    if (header.program, header.version) in programs:
+        if header.type == CALL_WITH_FDS:
+            raise HangUpError("a call with descriptors, which no procedure takes")
+        if header.type != STREAM:
+            log.error(f"Unexpected message type {header.type & _UNSIGNED}")
+    return b""

@@ -1,0 +1,416 @@
+"""A socket that clients connect to: who may, how many, and their messages in and out."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from functools import partial
+from select import EPOLLIN, EPOLLOUT
+from struct import Struct
+
+from lockd.locks.remote import SilentError
+from lockd.log import DEBUG
+from lockd.rpc.dispatch import HangUpError, answer
+from lockd.rpc.session import Session
+from lockd.survival.journal import record
+from lockd.survival.keeper import client_name
+from lockd.wire.fault import FROM_RPC, RPC, fault
+from lockd.wire.inbox import Inbox, is_message
+from lockd.wire.message import ERROR, pack_reply, read_header
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Final
+
+    from lockd.daemon.daemon import Daemon
+    from lockd.kernel.loop import Timer
+    from lockd.locks.remote import Remote
+    from lockd.rpc.dispatch import Programs
+
+#: How much is read from a client at once, in bytes: some thirty calls.
+_READ: Final = 4096
+
+#: How many clients beyond the limit may wait to be told so, and for how long, in seconds. If there
+#: are more, those that have said nothing for the longest are hung up.
+_REFUSED: Final = 256
+_REFUSED_FOR: Final = 5.0
+
+#: How long to wait before connections are taken again when a descriptor was not to be had.
+_PAUSE: Final = 0.1
+
+_BACKLOG: Final = 30
+_CREDENTIALS: Final = Struct("iII")
+
+
+class Service:
+    """A socket, its clients and the programs they may call.
+
+    ``name`` is libvirt's: ``virtlockd`` or ``admin``. ``limits`` has libvirt's names too; they may
+    change at any time, and who is connected stays. Of them only the number of clients limits
+    anything: nobody authenticates himself here, and there are no workers. ``next_id`` is the id of
+    the client that comes next.
+    """
+
+    def __init__(self, name: str, programs: Programs, max_clients: int, daemon: Daemon) -> None:
+        self.name: Final = name
+        self.limits: Final = {
+            "nclients_max": max_clients,
+            "nclients_unauth_max": max_clients,
+            "prioWorkers": 0,
+        }
+        self.next_id = 1
+        self.clients: Final[dict[int, Session]] = {}
+        self._refused: Final[dict[Session, Timer]] = {}
+        self._programs: Final = programs
+        self._daemon: Final = daemon
+        self._loop: Final = daemon.loop
+        self._keeper: Final = daemon.keeper
+        self._log: Final = daemon.logging.part("rpc.netserver")
+        self._uid: Final = os.geteuid()
+        self._listening: socket.socket | None = None
+
+    def listen(self, fd: int) -> None:
+        """Take connections from the listening socket ``fd``."""
+        self._listening = socket.socket(fileno=fd)
+        self._listening.setblocking(False)
+        self._loop.watch(fd, EPOLLIN, self._on_connection)
+
+    @property
+    def max_clients(self) -> int:
+        """How many clients there may be."""
+        return self.limits["nclients_max"]
+
+    def client(self, id: int) -> Session | None:
+        """The client with an id; None where it is not there."""
+        return next((each for each in self.clients.values() if each.id == id), None)
+
+    @property
+    def fd(self) -> int:
+        """The listening socket; -1 where there is none."""
+        return -1 if self._listening is None else self._listening.fileno()
+
+    # --- connections
+
+    def _on_connection(self, _: int) -> None:
+        assert self._listening is not None
+        try:
+            connection, _ = self._listening.accept()
+        except BlockingIOError:
+            return
+        except OSError as error:
+            if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
+                self._log.error(f"no more connections can be taken: {error.strerror}")
+                self._pause(_PAUSE)
+            return
+        credentials = connection.getsockopt(
+            socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size
+        )
+        pid, uid, gid = _CREDENTIALS.unpack(credentials)
+        client_id = self._take_id()
+        if uid != self._uid:
+            self._log.error(f"operation forbidden: Disallowing client {pid} with uid {uid}")
+            connection.close()
+            return
+        connection.setblocking(False)
+        number = self._daemon.numbers.take()
+        session = Session(number, self, connection, uid=uid, gid=gid, pid=pid, id=client_id)
+        if len(self.clients) >= self.max_clients:
+            self._refuse(session)
+        else:
+            self._welcome(session)
+
+    def _take_id(self) -> int:
+        self.next_id += 1
+        return self.next_id - 1
+
+    def _welcome(self, session: Session) -> None:
+        fd = session.socket.fileno()
+        self._keeper.keep(fd, client_name(session.number))
+        self._daemon.journal.write("client", *self.record(session))
+        self.clients[session.number] = session
+        self._loop.watch(fd, EPOLLIN, partial(self._on_client, session))
+        if self._log.threshold <= DEBUG:
+            self._log.debug(f"{session}: connected")
+        self._daemon.check_idle()
+
+    def _refuse(self, session: Session) -> None:
+        """Wait for the client's first call, to answer it with the reason."""
+        if not self._refused:
+            self._log.warning(
+                f"{self._too_many()}: refusing the client with pid {session.pid} and others"
+            )
+        if len(self._refused) >= _REFUSED:
+            self._dismiss(next(iter(self._refused)))
+        self._loop.watch(session.socket.fileno(), EPOLLIN, partial(self._on_refused, session))
+        self._refused[session] = self._loop.after(_REFUSED_FOR, partial(self._dismiss, session))
+
+    def _on_refused(self, session: Session, _: int) -> None:
+        try:
+            messages = session.inbox.feed(session.socket.recv(_READ))
+            if messages:
+                error = fault(RPC, FROM_RPC, self._too_many())
+                _, program, version, procedure, _, serial, _ = read_header(messages[0])
+                session.socket.send(
+                    pack_reply(program, version, procedure, serial, error.pack(), ERROR)
+                )
+        except BlockingIOError:
+            return
+        except OSError:
+            pass
+        self._dismiss(session)
+
+    def _dismiss(self, session: Session) -> None:
+        self._refused.pop(session).cancel()
+        self._loop.unwatch(session.socket.fileno())
+        session.socket.close()
+        self._daemon.numbers.give_back(session.number)
+
+    def _too_many(self) -> str:
+        key = "admin_max_clients" if self.name == "admin" else "max_clients"
+        return f"Too many active clients: {key} is {self.max_clients}"
+
+    def _pause(self, seconds: float) -> None:
+        assert self._listening is not None
+        self._loop.unwatch(self._listening.fileno())
+        self._loop.after(seconds, self._resume)
+
+    def _resume(self) -> None:
+        if self._listening is not None:
+            self._loop.unwatch(self._listening.fileno())
+            self._loop.watch(self._listening.fileno(), EPOLLIN, self._on_connection)
+
+    def close(self) -> None:
+        """Take no more connections, and close all there are."""
+        if self._listening is not None:
+            self._loop.unwatch(self._listening.fileno())
+        for session in [*self._refused]:
+            self._dismiss(session)
+        for session in [*self.clients.values()]:
+            self.hang_up(session)
+
+    # --- messages
+
+    def _on_client(self, session: Session, events: int) -> None:
+        daemon = self._daemon
+        daemon.journal.serve(session.number)
+        if events & EPOLLIN and not session.unsent and not session.waiting:
+            self._read(session)
+        elif session.unsent:
+            self._send(session, session.unsent)
+        else:
+            self.hang_up(session)
+        daemon.journal.serve(0)
+        daemon.after_call()
+
+    def _read(self, session: Session) -> None:
+        try:
+            data = session.socket.recv(_READ)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self.hang_up(session)
+        elif is_message(data) and not session.inbox.partial:
+            # By far the most common: one whole call, and nothing left over.
+            self._answer_one(session, data)
+        else:
+            self._answer_all(session, data)
+
+    def _answer_one(self, session: Session, message: bytes) -> None:
+        try:
+            reply = answer(message, self._programs, self._daemon, session, self._log)
+        except HangUpError as error:
+            self._hang_up_for(session, str(error))
+            return
+        except SilentError as error:
+            self._wait(session, [message], error.remote)
+            return
+        self._send(session, reply)
+        if session.leaving and not session.unsent:
+            self.hang_up(session)
+
+    def _answer_all(self, session: Session, data: bytes) -> None:
+        inbox = session.inbox
+        was_partial = inbox.partial
+        before = len(inbox.state[0])
+        messages = inbox.feed(data)
+        replies, why = self._replies(session, messages)
+        if inbox.partial or was_partial:
+            rest, skip = inbox.state
+            if messages or not was_partial:
+                self._daemon.journal.write("received", session.number, rest.hex(), skip)
+            else:
+                self._daemon.journal.write("more", session.number, rest[before:].hex(), skip)
+        self._send(session, replies)
+        if why or inbox.broken:
+            self._hang_up_for(session, why or inbox.broken)
+        elif session.leaving and not session.unsent:
+            self.hang_up(session)
+
+    def _replies(self, session: Session, messages: list[bytes]) -> tuple[bytes, str]:
+        """The replies to some messages, up to one that has to wait; and why the client is to be
+        hung up after them, empty where it is not."""
+        replies = b""
+        for at, message in enumerate(messages):
+            try:
+                replies += answer(message, self._programs, self._daemon, session, self._log)
+            except HangUpError as error:
+                return replies, str(error)
+            except SilentError as error:
+                self._wait(session, messages[at:], error.remote)
+                break
+            if session.leaving:
+                break
+        return replies, ""
+
+    def _wait(self, session: Session, messages: list[bytes], remote: Remote) -> None:
+        """Begin some calls once a file system has answered, and read no others until then."""
+        session.waiting = messages
+        self._daemon.journal.write("waiting", session.number, [each.hex() for each in messages])
+        self._attend(session)
+        remote.wait(partial(self._go_on, session))
+
+    def _go_on(self, session: Session) -> None:
+        """Begin the calls that have waited; when the client has got its replies to those before."""
+        if session.unsent or not session.waiting:
+            return
+        daemon = self._daemon
+        daemon.journal.serve(session.number)
+        messages, session.waiting = session.waiting, []
+        daemon.journal.write("waiting", session.number, [])
+        replies, why = self._replies(session, messages)
+        self._attend(session)
+        self._send(session, replies)
+        if why:
+            self._hang_up_for(session, why)
+        elif session.leaving and not session.unsent:
+            self.hang_up(session)
+        daemon.journal.serve(0)
+        daemon.after_call()
+
+    def _attend(self, session: Session) -> None:
+        """Look for what can be done with a client next; that it hangs up is seen in any case."""
+        events = EPOLLOUT if session.unsent else 0 if session.waiting else EPOLLIN
+        self._loop.change(session.socket.fileno(), events)
+
+    def _hang_up_for(self, session: Session, why: str) -> None:
+        self._log.error(f"{session} is hung up: {why}")
+        self.hang_up(session)
+
+    def _send(self, session: Session, data: bytes) -> None:
+        if not data or session.number not in self.clients:
+            return  # nothing is due, or one of its own calls closed it
+        if len(data) <= _READ and not session.unsent:
+            # From here on the answer counts as given: a client that has it may be woken, and go
+            # on, before this process does. A long one is sent in parts; until it is written down
+            # which of them are there, only hanging up is right.
+            self._daemon.journal.serve(0)
+        try:
+            sent = session.socket.send(data)
+        except BlockingIOError:
+            sent = 0
+        except OSError:
+            self.hang_up(session)
+            return
+        if sent == len(data) and not session.unsent:
+            return
+        # Nothing more is read from a client that does not read what it is told.
+        if session.unsent:
+            self._daemon.journal.write("sent", session.number, sent)
+            session.unsent = data[sent:]
+        else:
+            session.unsent = data[sent:]
+            self._daemon.journal.write("unsent", session.number, session.unsent.hex())
+        self._attend(session)
+        if session.leaving and not session.unsent:
+            self.hang_up(session)
+        elif session.waiting and not session.unsent:
+            self._loop.after(0, partial(self._go_on, session))
+
+    def hang_up(self, session: Session) -> None:
+        """Close a client's connection, with what that means for a guest and its locks."""
+        if self.clients.pop(session.number, None) is None:
+            return
+        if self._log.threshold <= DEBUG:
+            self._log.debug(f"{session}: gone")
+        session.waiting = []
+        connection = session.socket
+        self._loop.unwatch(connection.fileno())
+        try:
+            connection.shutdown(socket.SHUT_RDWR)  # the copy that is kept must not keep it open
+        except OSError:
+            pass  # the peer has done it
+        connection.close()
+        self._keeper.forget()
+        self._daemon.journal.write("gone", session.number)
+        self._daemon.numbers.give_back(session.number)
+        self._daemon.on_hang_up(session)
+
+    # --- being handed over
+
+    def record(self, session: Session) -> tuple[object, ...]:
+        """A client as JSON can have it."""
+        return (
+            session.number,
+            self.name,
+            session.uid,
+            session.gid,
+            session.pid,
+            session.since,
+            session.id,
+        )
+
+    def records(self) -> Iterator[str]:
+        """The clients and what they have got to, for a new journal."""
+        yield record("ids", self.name, self.next_id)
+        for number, session in self.clients.items():
+            yield record("client", *self.record(session))
+            if session.owner is not None:
+                yield record("owner", number, session.owner.record(), session.started)
+            if session.restricted:
+                yield record("restricted", number)
+            if session.inbox.partial:
+                rest, skip = session.inbox.state
+                yield record("received", number, rest.hex(), skip)
+            if session.unsent:
+                yield record("unsent", number, session.unsent.hex())
+            if session.waiting:
+                yield record("waiting", number, [each.hex() for each in session.waiting])
+
+    def restore(self, session: Session) -> None:
+        """Go on with a client that was taken over."""
+        session.socket.setblocking(False)
+        self.clients[session.number] = session
+        self._loop.watch(session.socket.fileno(), 0, partial(self._on_client, session))
+        self._attend(session)
+        if session.waiting:
+            self._loop.after(0, partial(self._go_on, session))
+
+
+def inbox_of(rest: str, skip: int) -> Inbox:
+    """The inbox of a client, from the record of it."""
+    return Inbox(bytes.fromhex(rest), skip)
+
+
+def bind(path: str) -> int:
+    """A listening socket at ``path``, for this user alone, in place of one that was left there.
+    Raises OSError, also where somebody still listens."""
+    listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+            if not probe.connect_ex(path):
+                raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
+        try:
+            os.unlink(path)
+        except FileNotFoundError:
+            pass
+        listening.bind(path)
+        os.chmod(path, 0o700)
+        listening.listen(_BACKLOG)
+    except BaseException:
+        listening.close()
+        raise
+    return listening.detach()

@@ -1,0 +1,124 @@
+"""One client: who it is, what it has registered as, and what it may still do.
+
+==============  ==========================  ========================================
+state           gets there by               may call
+==============  ==========================  ========================================
+new             connecting                  REGISTER, CREATE_LOCKSPACE
+registered      REGISTER, also once more    everything
+restricted      RESTRICT                    nothing: every call is refused
+==============  ==========================  ========================================
+
+What is checked, in libvirt's order: the flags, the restriction, the registration.
+"""
+
+from __future__ import annotations
+
+import time
+
+from lockd.wire.fault import (
+    FROM_RPC,
+    OPERATION_DENIED,
+    OPERATION_INVALID,
+    fault,
+    unsupported_flags,
+)
+from lockd.wire.inbox import Inbox
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import socket
+    from typing import Final
+
+    from lockd.locks.space import Owner
+    from lockd.rpc.service import Service
+
+
+class Session:
+    """A connection and its state.
+
+    ``pid``, ``uid`` and ``gid`` are what the kernel says of the peer. ``started`` is when the
+    process that registered as itself started, in clock ticks since the system did, so that
+    another one that gets its pid is not taken for it; 0 for one that acts for another.
+    ``unsent`` is the part of a reply that the client has not read yet. ``number`` is the smallest
+    that no other connection has; ``id``, which people see, counts the clients of a service and is
+    never given again. ``waiting`` are calls that cannot be begun yet: nothing of them has been
+    done. ``leaving`` is set when the client is to be hung up once it has its reply.
+    """
+
+    __slots__ = (
+        "gid",
+        "id",
+        "inbox",
+        "leaving",
+        "number",
+        "owner",
+        "pid",
+        "restricted",
+        "service",
+        "since",
+        "socket",
+        "started",
+        "uid",
+        "unsent",
+        "waiting",
+    )
+
+    def __init__(
+        self,
+        number: int,
+        service: Service,
+        socket: socket.socket,
+        *,
+        uid: int,
+        gid: int,
+        pid: int,
+        id: int,
+        since: float | None = None,
+    ) -> None:
+        self.number: Final = number
+        self.service: Final = service
+        self.socket: Final = socket
+        self.uid: Final = uid
+        self.gid: Final = gid
+        self.pid: Final = pid
+        self.id: Final = id
+        self.since: Final = time.time() if since is None else since
+        self.inbox = Inbox()
+        self.unsent = b""
+        self.waiting: list[bytes] = []
+        self.owner: Owner | None = None
+        self.started = 0
+        self.restricted = False
+        self.leaving = False
+
+    def __str__(self) -> str:
+        return f"client {self.id} of {self.service.name} (pid {self.pid})"
+
+    @property
+    def is_guest(self) -> bool:
+        """Whether the peer is the guest that it registered as, not one that acts for it."""
+        return self.owner is not None and self.owner.pid == self.pid
+
+    def check_flags(self, flags: int, known: int, function: str) -> None:
+        """Refuse flags that are not ``known``; ``function`` is libvirt's name of the procedure.
+        Raises Fault."""
+        if flags & ~known:
+            raise unsupported_flags(flags & ~known, f"virLockSpaceProtocolDispatch{function}")
+
+    def check_unrestricted(self) -> None:
+        """Refuse a client that may do nothing more. Raises Fault."""
+        if self.restricted:
+            raise fault(OPERATION_DENIED, FROM_RPC, "lock manager connection has been restricted")
+
+    def check_registered(self) -> Owner:
+        """The owner that the client has registered as, and may still act as. Raises Fault."""
+        owner = self.owner
+        if self.restricted or owner is None:
+            self.check_unrestricted()
+            raise not_registered()
+        return owner
+
+
+def not_registered() -> Exception:
+    """Nobody knows whose locks these are."""
+    return fault(OPERATION_INVALID, FROM_RPC, "lock owner details have not been registered")

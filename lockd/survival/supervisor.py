@@ -1,0 +1,220 @@
+"""Starts the daemon again when it dies, and keeps its descriptors meanwhile.
+
+What systemd does for its services, where there is no systemd: the daemon runs as a child and sends
+its descriptors to our ``NOTIFY_SOCKET`` (sd_notify(3)); when it ends without having said that it
+would, it is started again and gets them back (sd_listen_fds(3)). This process does nothing else,
+so that there is little it can die of.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import time
+from select import POLLIN, poll
+
+from lockd.kernel.loop import hold_signals, take_signals
+from lockd.survival.handover import SUPERVISED
+from lockd.survival.keeper import received
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Final
+
+    from lockd.log import Log
+
+#: A daemon that ran for less than this, in seconds, is started again only after a pause, which
+#: doubles each time, from the first to the last of these.
+_SOON: Final = 1.0
+_PAUSES: Final = (0.05, 5.0)
+
+_MAX_MESSAGE: Final = 4096
+_ANCILLARY: Final = socket.CMSG_SPACE(16 * 4)
+_TO_STOP: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
+_FORWARDED: Final = (*_TO_STOP, signal.SIGUSR1, signal.SIGUSR2)
+
+#: How likely the kernel takes this process and its child, where memory runs out: -1000 to 1000.
+_OOM_SCORE: Final = "-900"
+
+
+class Supervisor:
+    """Runs ``command``. ``address`` is the path of its notify socket; ``ready`` is called once,
+    when the daemon is up, and is None where there has been one that was; ``kept`` are descriptors
+    that it gets besides its own. Raises OSError where there can be no such socket."""
+
+    def __init__(
+        self,
+        command: list[str],
+        address: str,
+        log: Log,
+        ready: Callable[[], object] | None,
+        kept: Mapping[str, int],
+    ) -> None:
+        self._command: Final = command
+        self._log: Final = log
+        self._address: Final = address
+        self._ready = ready
+        self._kept: Final = dict(kept)
+        self._child = 0
+        self._stopping = False
+        self._ending = False
+        self._socket: Final = _listen(address)
+        self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+
+    def run(self) -> int:
+        """Run the daemon until it ends as it was asked to, or does not come up the first time;
+        returns its exit status."""
+        signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
+        for number in (*_FORWARDED, signal.SIGCHLD):
+            signal.signal(number, lambda *_: None)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        take_signals()
+        _set_oom_score()
+        pause, last = _PAUSES
+        try:
+            while True:
+                started = time.monotonic()
+                status = self._run_child()
+                if self._ending or self._stopping or self._ready is not None:
+                    return _exit_status(status)
+                self._log.error(f"the daemon ended ({_how(status)}): starting it again")
+                if time.monotonic() - started < _SOON:
+                    time.sleep(pause)
+                    pause = min(2 * pause, last)
+                else:
+                    pause = _PAUSES[0]
+        finally:
+            os.unlink(self._address)
+
+    def _run_child(self) -> int:
+        """Start the daemon and wait for its end; returns what waitpid gives."""
+        self._child = os.fork()
+        if not self._child:
+            self._become_daemon()
+        poller = poll()
+        poller.register(self._socket, POLLIN)
+        poller.register(self._wake_read, POLLIN)
+        while True:
+            for fd, _ in poller.poll():
+                if fd == self._wake_read:
+                    ended = self._on_signals()
+                    if ended is not None:
+                        # What it sent before its end is still in the socket.
+                        while self._receive():
+                            pass
+                        return ended
+                else:
+                    self._receive()
+
+    def _become_daemon(self) -> None:
+        """In the child: pass on what is kept, and run the daemon."""
+        try:
+            signal.set_wakeup_fd(-1)
+            hold_signals()
+            for number in (*_FORWARDED, signal.SIGCHLD, signal.SIGHUP):
+                signal.signal(number, signal.SIG_DFL)
+            _number_from_three([*self._kept.values()])
+            environment = {
+                **os.environ,
+                SUPERVISED: str(os.getppid()),
+                "NOTIFY_SOCKET": self._address,
+                "LISTEN_PID": str(os.getpid()),
+                "LISTEN_FDS": str(len(self._kept)),
+                "LISTEN_FDNAMES": ":".join(self._kept),
+            }
+            os.execve(self._command[0], self._command, environment)
+        except OSError as error:
+            self._log.error(f"the daemon cannot be started: {error.strerror}")
+        os._exit(3)
+
+    def _on_signals(self) -> int | None:
+        """Pass signals on; the child's status, if it has ended."""
+        try:
+            numbers = os.read(self._wake_read, 256)
+        except BlockingIOError:
+            return None
+        for number in dict.fromkeys(numbers):
+            if number in _FORWARDED:
+                self._stopping |= number in _TO_STOP
+                os.kill(self._child, number)
+        pid, status = os.waitpid(self._child, os.WNOHANG)
+        return status if pid else None
+
+    def _receive(self) -> bool:
+        """Look at one message; False where there is none."""
+        try:
+            data, ancillary, _, _ = self._socket.recvmsg(
+                _MAX_MESSAGE, _ANCILLARY, socket.MSG_CMSG_CLOEXEC
+            )
+        except BlockingIOError:
+            return False
+        fds = received(ancillary)
+        lines = data.split(b"\n")
+        fields = dict(line.split(b"=", 1) for line in lines if b"=" in line)
+        name = fields.get(b"FDNAME", b"").decode("ascii", "replace")
+        if fields.get(b"FDSTORE") == b"1" and len(fds) == 1 and name not in self._kept:
+            self._kept[name] = fds.pop()
+        elif fields.get(b"FDSTOREREMOVE") == b"1" and name in self._kept:
+            os.close(self._kept.pop(name))
+        for fd in fds:
+            os.close(fd)
+        self._ending |= fields.get(b"STOPPING") == b"1"
+        if fields.get(b"READY") == b"1" and self._ready is not None:
+            self._ready()
+            self._ready = None
+        return True
+
+
+def _listen(address: str) -> socket.socket:
+    """The notify socket, for this user alone. Raises OSError."""
+    listening = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    listening.setblocking(False)
+    try:
+        os.unlink(address)
+    except FileNotFoundError:
+        pass
+    before = os.umask(0o077)
+    try:
+        listening.bind(address)
+    finally:
+        os.umask(before)
+    return listening
+
+
+def _number_from_three(fds: list[int]) -> None:
+    """Give the descriptors the numbers from 3 on, in their order, to pass them on."""
+    place = {fd: index for index, fd in enumerate(fds)}
+    for index, fd in enumerate(fds):
+        target = 3 + index
+        if fd != target:
+            if target in place and place[target] > index:
+                # One that comes later is in the way: move it.
+                moved = os.dup(target)
+                later = place.pop(target)
+                fds[later] = moved
+                place[moved] = later
+            os.dup2(fds[index], target)
+        else:
+            os.set_inheritable(target, True)
+
+
+def _set_oom_score() -> None:
+    try:
+        with open("/proc/self/oom_score_adj", "w") as file:
+            file.write(_OOM_SCORE)
+    except OSError:
+        pass  # only root may
+
+
+def _exit_status(status: int) -> int:
+    """The exit status that tells how the child ended, as a shell would."""
+    code = os.waitstatus_to_exitcode(status)
+    return code if code >= 0 else 128 - code
+
+
+def _how(status: int) -> str:
+    if os.WIFSIGNALED(status):
+        return signal.Signals(os.WTERMSIG(status)).name
+    return f"exit status {os.WEXITSTATUS(status)}"

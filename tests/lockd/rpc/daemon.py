@@ -1,0 +1,98 @@
+"""A daemon without sockets, to be given messages: all of its parts are the real ones, only nobody
+runs its loop."""
+
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING
+
+from lockd.daemon.daemon import Daemon
+from lockd.daemon.settings import Settings
+from lockd.locks.names import Names
+from lockd.log import Logging
+from lockd.programs import admin, inspect, lock
+from lockd.rpc.dispatch import answer
+from lockd.rpc.session import Session
+from lockd.survival.handover import Inheritance
+from lockd.survival.keeper import Keeper
+from lockd.wire.inbox import Inbox
+from lockd.wire.message import ERROR, HEADER_SIZE, MESSAGE, OK, REPLY, read_header
+from tests.lockd.client import read_refused
+
+if TYPE_CHECKING:
+    from typing import Final
+
+    from lockd.rpc.dispatch import Programs
+    from lockd.rpc.service import Service
+
+#: A pid that no process has: the kernel gives out none as large.
+NOBODY: Final = 1 << 23
+
+LOCK: Final[Programs] = {(lock.PROGRAM, lock.VERSION): lock.PROCEDURES}
+ADMIN: Final[Programs] = {
+    (admin.PROGRAM, admin.VERSION): admin.PROCEDURES,
+    (inspect.PROGRAM, inspect.VERSION): inspect.PROCEDURES,
+}
+
+#: What a client is told when the daemon has come upon an error of its own.
+OWN_ERROR: Final = "internal error: the lock daemon has logged an error of its own"
+
+
+def make_daemon(log_output: str) -> Daemon:
+    """A daemon with nothing in it, and a lock that nobody keeps."""
+    logging = Logging()
+    logging.set_outputs(log_output)
+    settings = Settings(
+        max_clients=10,
+        admin_max_clients=5,
+        log_level=3,
+        log_filters="",
+        log_outputs=log_output,
+        lockspaces=[],
+        warnings=[],
+    )
+    return Daemon(
+        settings,
+        Inheritance({}, None),
+        Keeper("", logging.part("locking.lock_daemon"), {}, {}),
+        logging,
+        Names("host", []),
+        timeout=0,
+        interval=0,
+    )
+
+
+def connect(service: Service, daemon: Daemon, number: int) -> tuple[Session, socket.socket]:
+    """A client of the service, and its end of the connection."""
+    ours, theirs = socket.socketpair()
+    session = Session(number, service, ours, uid=0, gid=0, pid=NOBODY, id=number)
+    service.clients[number] = session
+    daemon.journal.write("client", *service.record(session))
+    return session, theirs
+
+
+def check_answer(message: bytes, programs: Programs, daemon: Daemon, session: Session) -> bytes:
+    """Have a message answered: the reply, of which it is made sure that a client can read it, or
+    nothing. Raises HangUpError, and AssertionError for an error of the daemon's own."""
+    call = read_header(message)
+    reply = answer(message, programs, daemon, session, daemon.logging.part("rpc.netserver"))
+    if not reply:
+        return reply
+    inbox = Inbox(kept=64 * 1024 * 1024)
+    assert inbox.feed(reply) == [reply]
+    assert inbox.state == (b"", 0)
+    header = read_header(reply)
+    assert header.length == len(reply)
+    assert header[1:3] == call[1:3]
+    if header.type == MESSAGE:
+        assert (header.procedure, len(reply)) == (2, HEADER_SIZE)
+        return reply
+    assert header.type == REPLY
+    assert (header.procedure, header.serial) == (call.procedure, call.serial)
+    assert header.status in (OK, ERROR)
+    if header.status == ERROR:
+        refused = read_refused(reply)
+        assert refused.code > 0
+        assert refused.message
+        assert refused.message != OWN_ERROR
+    return reply

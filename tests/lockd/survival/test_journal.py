@@ -1,0 +1,83 @@
+"""A journal that is damaged is refused, and one that is not is read."""
+
+from __future__ import annotations
+
+import json
+import mmap
+import os
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from lockd.locks.space import Owner
+from lockd.survival.journal import Journal, JournalError
+from tests.lockd.rpc.daemon import make_daemon
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_what_is_written_is_read() -> None:
+    """Also when it has grown beyond its room."""
+    journal = Journal.create(1)
+    records = [["space", f"/{index}" * 50] for index in range(20000)]
+    for each in records:
+        journal.write(*each)
+    again = Journal(os.dup(journal.fd))
+    assert [json.loads(line) for line in again.read()] == records
+    again.close()
+    journal.close()
+
+
+@pytest.mark.parametrize(
+    ("content", "length", "why"),
+    [
+        (b"", 1, "shorter than it says"),
+        (b'["format",1]\n', 1 << 63, "shorter than it says"),
+        (b'["format",2]\n', 13, "has format 2, which this version does not know"),
+        (b'["format",[]]\n', 14, "which this version does not know"),
+        (b'["space","/"]\n', 14, "which this version does not know"),
+        (b'["format",1', 11, "cannot be read"),
+        (b"7\n", 2, "cannot be read"),
+        (b"[1]\n", 4, "cannot be read"),
+        (b"[" * 100000, 100000, "cannot be read"),
+        (b"\xff\xfe\xfd\n", 4, "cannot be read"),
+        (b"", 0, "cannot be read"),
+    ],
+)
+def test_damaged(content: bytes, length: int, why: str) -> None:
+    """Each says what is wrong."""
+    fd = os.memfd_create("journal")
+    head = bytes(8) + length.to_bytes(8, sys.byteorder)
+    os.pwrite(fd, head.ljust(mmap.PAGESIZE, b"\0") + content, 0)
+    with pytest.raises(JournalError, match=why):
+        list(Journal(fd).read())
+    os.close(fd)
+
+
+def test_what_an_acquisition_adds(tmp_path: Path) -> None:
+    """Is as much as it was for the one before it, however many there are of one resource."""
+    daemon = make_daemon("1:file:/dev/null")
+    daemon.engine.create_lockspace(str(tmp_path))
+    guest = Owner("guest", bytes(16), 1, 4242)
+    sizes = []
+    for _ in range(100):
+        before = size_of(daemon.journal)
+        daemon.engine.acquire(str(tmp_path), "disk", guest, shared=True, create=True)
+        sizes.append(size_of(daemon.journal) - before)
+    assert len(set(sizes[1:])) == 1
+    daemon.engine.release_everything()
+
+
+def size_of(journal: Journal) -> int:
+    """How much is in a journal, in bytes."""
+    return sum(map(len, journal.read()))
+
+
+def test_no_beginning() -> None:
+    """A file that never was a journal."""
+    fd = os.memfd_create("journal")
+    with pytest.raises(JournalError, match="no beginning"):
+        Journal(fd)
+    os.close(fd)
