@@ -16,7 +16,12 @@ TEST_PACKAGES := augeas-tools augeas-lenses libvirt0 libvirt-daemon libvirt-daem
 	systemd libvirt-daemon-system-systemd libvirt-clients procps mandoc \
 	chromium chromium-driver
 
-.PHONY: help setup demo test test-slow check format docs benchmark clean
+# What draws the pictures of the documentation and its man pages.
+SITE_PACKAGES := graphviz mandoc
+# Where the documentation is built.
+SITE ?= .site
+
+.PHONY: help setup demo test test-slow check format docs site benchmark clean
 
 help:
 	@echo "make demo       install what is missing and see lockcfg work on real files"
@@ -25,6 +30,7 @@ help:
 	@echo "make test-slow  the long runs: more generated files and calls, a million of inputs, contests on NFS"
 	@echo "make benchmark  the tables of docs/explanation/performance.md"
 	@echo "make docs       make the man page and the pages of the rules again"
+	@echo "make site       build the documentation as a web site, in $(SITE)"
 
 setup: $(VENV)/.installed
 
@@ -47,7 +53,7 @@ demo: setup
 	packaging/demo
 
 test: $(VENV)/.installed-dev
-	packaging/install-packages $(TEST_PACKAGES)
+	packaging/install-packages $(TEST_PACKAGES) $(SITE_PACKAGES)
 	$(BIN)/pytest
 
 test-slow: $(VENV)/.installed-dev
@@ -68,6 +74,10 @@ docs: $(VENV)/.installed-dev
 	packaging/manual > docs/man/lockcfg.8
 	$(BIN)/python packaging/rule-pages docs/rules
 
+site: $(VENV)/.installed-dev
+	packaging/install-packages $(SITE_PACKAGES)
+	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet docs $(SITE)
+
 benchmark: $(VENV)/.installed-dev
 	packaging/install-packages $(TEST_PACKAGES)
 	# As an installation leaves it: compiled.
@@ -75,4 +85,4 @@ benchmark: $(VENV)/.installed-dev
 	$(BIN)/python -m benchmarks
 
 clean:
-	rm -rf $(VENV) .demo .vm .mypy_cache .pytest_cache .ruff_cache .hypothesis dist
+	rm -rf $(VENV) .demo .site .vm .mypy_cache .pytest_cache .ruff_cache .hypothesis dist

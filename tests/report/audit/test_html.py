@@ -8,8 +8,6 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from selenium.webdriver import Chrome, ChromeOptions
-from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
@@ -23,12 +21,14 @@ from lockcfg.fleet.comparison.result import (
     Verdict,
 )
 from lockcfg.report.audit import render_audit
+from tests.chromium import brightness, chromium, emulate
 from tests.fleet.fleets import audited
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from selenium.webdriver import Chrome
     from selenium.webdriver.remote.webelement import WebElement
 
 #: What would run or load something, were it taken for markup.
@@ -133,10 +133,7 @@ class Browser:
 
     def emulate(self, media: str, scheme: str) -> None:
         """Have the page shown on another medium, or in dark."""
-        features = [{"name": "prefers-color-scheme", "value": scheme}]
-        self.driver.execute_cdp_cmd(
-            "Emulation.setEmulatedMedia", {"media": media, "features": features}
-        )
+        emulate(self.driver, media, scheme)
 
     def shown(self, selector: str) -> list[WebElement]:
         """The elements that can be seen."""
@@ -153,8 +150,7 @@ class Browser:
 
     def brightness(self) -> int:
         """Of the page's background, from 0 to 255."""
-        script = "return getComputedStyle(document.body).backgroundColor.match(/\\d+/g)"
-        return max(int(part) for part in self.driver.execute_script(script)[:3])
+        return brightness(self.driver)
 
     def requests(self) -> list[str]:
         """What was asked for since the page was opened."""
@@ -179,25 +175,8 @@ class Browser:
 @pytest.fixture(scope="module")
 def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
     """One Chromium for all tests, with a profile of its own."""
-    options = ChromeOptions()
-    options.binary_location = "/usr/bin/chromium"
-    for flag in (
-        "headless=new",
-        "no-sandbox",
-        "disable-gpu",
-        "disable-quic",
-        "no-first-run",
-        "disable-background-networking",
-        "disable-component-update",
-        "disable-sync",
-        "window-size=1280,900",
-        f"user-data-dir={tmp_path_factory.mktemp('chromium')}",
-    ):
-        options.add_argument(f"--{flag}")
-    options.set_capability("goog:loggingPrefs", {"performance": "ALL", "browser": "ALL"})
-    driver = Chrome(options=options, service=Service("/usr/bin/chromedriver"))
-    yield driver
-    driver.quit()
+    with chromium(tmp_path_factory.mktemp("chromium")) as driver:
+        yield driver
 
 
 @pytest.fixture
