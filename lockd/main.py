@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Final
 
-    from lockd.daemon.settings import Reading, Settings
+    from lockd.daemon.settings import DaemonSettings, Reading
     from lockd.kernel.background import PidFile
     from lockd.log import Logging
 
@@ -243,7 +243,7 @@ def _takes_over(options: Options) -> int:
     return 0 if _read_settings(options) is not None else 1
 
 
-def _read_settings(options: Options) -> Settings | None:
+def _read_settings(options: Options) -> DaemonSettings | None:
     """The settings; None where the configuration has errors, which have been told."""
     return _result(_begin_reading(options))
 
@@ -254,7 +254,7 @@ def _begin_reading(options: Options) -> Reading:
     return Reading(session=os.geteuid() != 0, file=options.config)
 
 
-def _result(reading: Reading) -> Settings | None:
+def _result(reading: Reading) -> DaemonSettings | None:
     from lockd.daemon.settings import SettingsError
 
     try:
@@ -287,7 +287,7 @@ def _run(options: Options) -> int:
     return _supervise(settings, options, paths)
 
 
-def _supervise(settings: Settings, options: Options, paths: Paths) -> int:
+def _supervise(settings: DaemonSettings, options: Options, paths: Paths) -> int:
     """Run the daemon as a child, and start it again when it dies."""
     from lockd.kernel import background
     from lockd.log import LogError
@@ -360,10 +360,10 @@ def _keep_running(
 def _serve(options: Options, paths: Paths) -> int:
     """Be the daemon."""
     from lockd.daemon.daemon import Daemon
-    from lockd.daemon.settings import Settings
+    from lockd.daemon.settings import DaemonSettings
     from lockd.kernel.background import raise_descriptor_limit, take_name
     from lockd.kernel.loop import hold_signals
-    from lockd.locks.names import Names
+    from lockd.locks.holders import Holders
     from lockd.log import LogError
     from lockd.rpc.service import bind
     from lockd.survival import handover
@@ -386,10 +386,10 @@ def _serve(options: Options, paths: Paths) -> int:
     settings = _result(reading)
     before = None
     if settings is None:
-        before = inheritance.settings()
+        before = inheritance.state().settings.in_force
         if before is None:
             return BAD_CONFIGURATION
-        settings = Settings.from_record(before)
+        settings = DaemonSettings.from_record(before)
     if inheritance.journal is None:
         try:
             _configure(logging, settings, options)
@@ -413,7 +413,7 @@ def _serve(options: Options, paths: Paths) -> int:
         inheritance,
         keeper,
         logging,
-        Names(os.uname().nodename, paths.descriptions()),
+        Holders(os.uname().nodename, paths.descriptions()),
         timeout=options.timeout,
         interval=options.check_interval,
     )
@@ -436,7 +436,7 @@ def _serve(options: Options, paths: Paths) -> int:
                 return BAD_SOCKET
             keeper.keep(listening[service], LISTENING[service])
     if handover.SUPERVISED in os.environ:
-        daemon.watch_supervisor(int(os.environ[handover.SUPERVISED]))
+        daemon.succession.watch_supervisor(int(os.environ[handover.SUPERVISED]))
     daemon.start(listening)
     # What is there now stays: it need not be looked through again for what nobody uses any more.
     gc.freeze()
@@ -452,7 +452,7 @@ def _logging(options: Options, paths: Paths) -> Logging:
     return Logging(default_place(daemon=options.daemon, file=paths.log))
 
 
-def _configure(logging: Logging, settings: Settings | None, options: Options) -> None:
+def _configure(logging: Logging, settings: DaemonSettings | None, options: Options) -> None:
     """Log as the command line, the environment or else the configuration says. Raises LogError,
     whose text begins with the setting that is to blame."""
     from lockd.log import INFO, LogError, parse_level
@@ -479,7 +479,7 @@ def _configure(logging: Logging, settings: Settings | None, options: Options) ->
         raise LogError(f"{name}: {error}", error.number) from error
 
 
-def _configure_at_all(logging: Logging, settings: Settings | None, options: Options) -> None:
+def _configure_at_all(logging: Logging, settings: DaemonSettings | None, options: Options) -> None:
     """Log as :func:`_configure` says, and as nearly as can be where something is wrong with it:
     for a daemon that has locks to take over."""
     from lockd.log import LogError

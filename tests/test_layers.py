@@ -5,9 +5,14 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 PACKAGE = Path(__file__).parent.parent / "lockcfg"
 
@@ -51,6 +56,44 @@ def imports_of(path: Path, *, typing: bool = True) -> set[str]:
         elif isinstance(node, ast.ImportFrom) and node.module:
             found.add(node.module)
             found.update(f"{node.module}.{alias.name}" for alias in node.names)
+    return found
+
+
+@cache
+def names_of(package: Path) -> dict[Path, str]:
+    """The modules of a package, by their files."""
+    found = {}
+    for path in sorted(package.rglob("*.py")):
+        parts = path.relative_to(package.parent).with_suffix("").parts
+        found[path] = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+    return found
+
+
+def imported_modules(path: Path, package: Path) -> set[str]:
+    """The modules of a package that one of them imports: not the packages that these are in."""
+    modules = set(names_of(package).values())
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            for alias in node.names:
+                name = f"{node.module}.{alias.name}"
+                found.add(name if name in modules else node.module)
+    return (found & modules) - {names_of(package)[path]}
+
+
+def circles(imports: Mapping[str, set[str]]) -> list[set[str]]:
+    """The modules that import each other, those of one circle together."""
+    reached = {module: set(direct) for module, direct in imports.items()}
+    for via in imports:
+        for module in imports:
+            if via in reached[module]:
+                reached[module] |= reached[via]
+    found: list[set[str]] = []
+    for module in sorted(imports):
+        if module in reached[module] and not any(module in each for each in found):
+            found.append({each for each in reached[module] if module in reached[each]})
     return found
 
 
@@ -113,8 +156,20 @@ def test_one_module_talks_to_a_library(library: str) -> None:
 ENGINE = PACKAGE.parent / "lockd"
 ENGINE_MODULES = sorted(ENGINE.rglob("*.py"))
 
-#: Its modules that do no I/O: they import nothing of the engine but the codec, and none of these.
-PURE = [*sorted((ENGINE / "wire").glob("*.py")), ENGINE / "locks/space.py"]
+#: Its rooms and the modules beside them: each may import itself and what is to the right of it.
+ENGINE_LAYERS = (
+    *("__main__", "main", "query", "daemon", "programs", "rpc", "locks", "survival", "kernel"),
+    *("wire", "log", "__init__"),
+)
+
+#: Its modules that do no I/O: they import nothing of the engine but the codec and each other, and
+#: none of these.
+PURE = [
+    *sorted((ENGINE / "wire").glob("*.py")),
+    *sorted((ENGINE / "survival/records").glob("*.py")),
+    ENGINE / "locks/space.py",
+]
+PURE_ROOMS = ("lockd.wire", "lockd.survival.records")
 INPUT_OUTPUT = {"asyncio", "fcntl", "io", "mmap", "os", "select", "signal", "socket", "subprocess"}
 
 
@@ -145,7 +200,37 @@ def test_what_does_no_input_or_output(path: Path) -> None:
     if "os.strerror" in used:  # which is no more than a table of texts
         used -= {"os", "os.strerror"}
     assert not {name.split(".")[0] for name in used} & INPUT_OUTPUT
-    assert {name.split(".")[1] for name in used if name.startswith("lockd.")} <= {"wire"}
+    assert all(name.startswith(PURE_ROOMS) for name in used if name.startswith("lockd."))
+
+
+@pytest.mark.parametrize("path", ENGINE_MODULES, ids=lambda path: str(path.relative_to(ENGINE)))
+def test_a_module_of_the_engine_imports_only_what_is_below_it(path: Path) -> None:
+    """Also for the type checker alone: what a part is given, it has from below."""
+    layer = path.relative_to(ENGINE).parts[0].removesuffix(".py")
+    allowed = ENGINE_LAYERS[ENGINE_LAYERS.index(layer) :]
+    used = {
+        name.split(".")[1] if len(name.split(".")) > 1 else "__init__"
+        for name in imported_modules(path, ENGINE)
+    }
+    assert used <= set(allowed), f"{path.name} reaches up to {sorted(used - set(allowed))}"
+
+
+#: Those that import each other, and are to be taken apart.
+CIRCLES = {"lockcfg": [{"lockcfg.report.lint", "lockcfg.report.lint.text"}], "lockd": []}
+
+
+@pytest.mark.parametrize("package", [PACKAGE, ENGINE], ids=lambda path: path.name)
+def test_no_modules_import_each_other_in_a_circle(package: Path) -> None:
+    """Also for the type checker alone: each can be understood, and built, with what is below it."""
+    imports = {name: imported_modules(path, package) for path, name in names_of(package).items()}
+    assert circles(imports) == CIRCLES[package.name]
+
+
+def test_a_circle_is_found() -> None:
+    """Of two, of three, and none where there is none."""
+    imports = {"a": {"b"}, "b": {"c", "d"}, "c": {"a"}, "d": {"e"}, "e": {"d"}, "f": {"a"}}
+    assert sorted(map(sorted, circles(imports))) == [["a", "b", "c"], ["d", "e"]]
+    assert circles({"a": {"b", "c"}, "b": {"c"}, "c": set()}) == []
 
 
 def test_lockcfg_never_imports_lockd() -> None:

@@ -13,37 +13,37 @@ import os
 import signal
 import time
 from functools import partial
-from select import EPOLLERR, EPOLLIN, EPOLLPRI
+from select import EPOLLERR, EPOLLPRI
 
-from lockd.daemon.changes import Changes
-from lockd.kernel.background import write_pid
+from lockd.daemon.descriptors import Descriptors
+from lockd.daemon.idleness import Idleness
+from lockd.daemon.succession import Succession
+from lockd.daemon.upkeep import Upkeep
 from lockd.kernel.loop import Loop, take_signals
-from lockd.locks.engine import IDLE_FOR, VISIBLE_AFTER, Engine
+from lockd.locks.engine import Engine
 from lockd.locks.guests import Guests
 from lockd.locks.health import Health
 from lockd.locks.remote import Remotes, SilentError
 from lockd.locks.storage import Storages
 from lockd.programs import admin, inspect, lock
+from lockd.programs.admin.changes import Changes
+from lockd.programs.admin.changes.changeable import Changeable
+from lockd.programs.admin.context import AdminContext
+from lockd.programs.inspect.context import InspectContext
+from lockd.programs.lock.context import LockContext
+from lockd.rpc.dispatch import in_context
 from lockd.rpc.service import Service
-from lockd.survival import handover
-from lockd.survival.journal import FORMAT, Journal, record
-from lockd.survival.keeper import (
-    LISTENING,
-    PID_FILE,
-    Numbers,
-    client_name,
-    journal_name,
-    lock_name,
-)
+from lockd.survival.journal import Journal
+from lockd.survival.keeper import PID_FILE, Numbers
+from lockd.survival.records import settings as records
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from typing import Final
 
-    from lockd.daemon.settings import Settings
-    from lockd.kernel.loop import Timer
-    from lockd.locks.names import Names
+    from lockd.daemon.settings import DaemonSettings
+    from lockd.locks.holders import Holders
     from lockd.log import Logging
     from lockd.rpc.session import Session
     from lockd.survival.handover import Inheritance
@@ -53,10 +53,6 @@ if TYPE_CHECKING:
 _PARTING: Final = 10.0
 _LOOK: Final = 0.02
 
-#: How long what need not be kept any more stays open, in seconds. As long as it does, the file
-#: system that it is on cannot be unmounted.
-_RENEW_AFTER: Final = 1.0
-
 
 class Daemon:
     """Everything there is one of. ``timeout`` is after how many seconds without clients and locks
@@ -64,64 +60,78 @@ class Daemon:
 
     def __init__(
         self,
-        settings: Settings,
+        settings: DaemonSettings,
         inheritance: Inheritance,
         keeper: Keeper,
         logging: Logging,
-        names: Names,
+        holders: Holders,
         *,
         timeout: int,
         interval: float,
     ) -> None:
-        self.settings: Final = settings
-        self.keeper: Final = keeper
-        keeper.everything = self._everything
-        self.since: Final = time.time()
+        log = logging.part("locking.lock_daemon")
+        self._log: Final = log
         self.logging: Final = logging
-        self.timeout = timeout
-        self.numbers: Final = Numbers()
+        self._settings: Final = settings
+        self._inheritance: Final = inheritance
+        self._keeper: Final = keeper
         self.loop: Final = Loop()
-        self._log: Final = logging.part("locking.lock_daemon")
+        self.journal: Final = inheritance.journal or Journal.create(1)
         self._storages: Final = Storages()
-        self.remotes: Final = Remotes(self.loop, self._log, self.after_call)
-        self._journal_fresh = inheritance.journal is None
-        self.journal = inheritance.journal or Journal.create(1)
+        self._remotes: Final = Remotes(self.loop, log)
         self.engine: Final = Engine(
             self.journal,
             keeper,
-            names,
+            holders,
             self._storages,
-            self.remotes,
+            self._remotes,
             logging.part("util.virlockspace"),
         )
-        self.guests: Final = Guests(self, self._log)
-        self.services: Final[dict[str, Service]] = {
-            "virtlockd": Service(
+        self._guests: Final = Guests(self.engine, self.loop, self.journal, log)
+        self._health: Final = Health(self.engine, self.loop, interval, log)
+        self._numbers: Final = Numbers()
+        self.services: Final[dict[str, Service]] = {}
+        self._idleness: Final = Idleness(self.loop, timeout, self._is_idle, self.stop)
+        self._changes: Final = Changes(
+            Changeable(logging, self.services, self._idleness.set_timeout), self.journal, log
+        )
+        descriptors = Descriptors(self.journal, self.engine, self.services, inheritance.fds)
+        keeper.everything = descriptors.everything
+        self.upkeep: Final = Upkeep(self.loop, self.engine, keeper, self.journal, self._records)
+        self.succession: Final = Succession(
+            self.loop, self.engine, self.journal, keeper, descriptors, inheritance.fds, log
+        )
+        locks = LockContext(self.engine, self.journal)
+        administration = AdminContext(self.services, logging, self._changes)
+        inspection = InspectContext(
+            self.engine, self._remotes, self.services, keeper, time.time(), settings.warnings
+        )
+        for name, limit, programs in (
+            (
                 "virtlockd",
-                {(lock.PROGRAM, lock.VERSION): lock.PROCEDURES},
                 settings.max_clients,
-                self,
+                {(lock.PROGRAM, lock.VERSION): in_context(lock.PROCEDURES, locks)},
             ),
-            "admin": Service(
+            (
                 "admin",
-                {
-                    (admin.PROGRAM, admin.VERSION): admin.PROCEDURES,
-                    (inspect.PROGRAM, inspect.VERSION): inspect.PROCEDURES,
-                },
                 settings.admin_max_clients,
-                self,
+                {
+                    (admin.PROGRAM, admin.VERSION): in_context(admin.PROCEDURES, administration),
+                    (inspect.PROGRAM, inspect.VERSION): in_context(inspect.PROCEDURES, inspection),
+                },
             ),
-        }
-        self.changes: Final = Changes(self, self._log)
-        self._health: Final = Health(self, interval, self._log)
-        self._show_timer: Timer | None = None
-        self._renew_timer: Timer | None = None
-        self._idle_timer: Timer | None = None
-        self._idle_since: float | None = None
-        self._idle_files_timer: Timer | None = None
-        self._probe = -1
-        self._stopping = False
-        self._inheritance: Final = inheritance
+        ):
+            self.services[name] = Service(
+                name,
+                programs,
+                limit,
+                loop=self.loop,
+                journal=self.journal,
+                keeper=keeper,
+                numbers=self._numbers,
+                log=logging.part("rpc.netserver"),
+                on_gone=self._on_gone,
+            )
 
     # --- the start
 
@@ -130,146 +140,101 @@ class Daemon:
         self.loop.watch(self._storages.mounts, EPOLLPRI | EPOLLERR, self._on_mounts)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
             self.loop.on_signal(number, self.stop)
-        self.loop.on_signal(signal.SIGUSR1, self.upgrade)
-        self.loop.on_signal(signal.SIGUSR2, self.leave)
+        self.loop.on_signal(signal.SIGUSR1, self.succession.upgrade)
+        self.loop.on_signal(signal.SIGUSR2, self.succession.leave)
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         take_signals()
-        if self._journal_fresh:
-            self.keeper.keep(self.journal.fd, journal_name(self.journal.number))
+        if self._inheritance.journal is None:
+            self.upkeep.keep_journal()
         else:
             self._take_over()
         self.journal.serve(0)
-        self.journal.write("settings", self.settings.record())
-        for directory in self.settings.lockspaces:
+        self.journal.append(records.in_force(self._settings.record()))
+        for directory in self._settings.lockspaces:
             self.engine.know_lockspace(directory)
         for name, fd in listening.items():
             self.services[name].listen(fd)
-        self.after_call()
-        self.check_idle()
-        self.keeper.ready(f"{sum(1 for _ in self.engine.resources())} locks")
+        self.look()
+        self.loop.afterwards = self.look
+        self._keeper.ready(f"{sum(1 for _ in self.engine.resources())} locks")
 
     def _take_over(self) -> None:
-        handover.restore(self._inheritance, self)
+        """Go on from what the journal tells of, with the descriptors that are there."""
+        state, fds = self._inheritance.state(), self._inheritance.fds
+        for name, value in state.settings.changed.items():
+            self._changes.restore(name, value)
+        self.engine.restore(state.locks, fds)
+        self._numbers.go_on_from(state.clients.clients.keys())
+        for name, service in self.services.items():
+            service.next_id = state.clients.next_ids.get(name, service.next_id)
+        for client in state.clients.clients.values():
+            if client.service in self.services:  # else it is left over, as of another version
+                self.services[client.service].restore(client, fds, self.journal.served)
+        for (pid, started), left in state.guests.dying.items():
+            self._guests.restore(pid, started, left)
         for resource in self.engine.resources():
             if resource.lock.posix:
                 # It ended with the process that had it, unless that is this one.
                 self._health.check(resource)
-        left = self._inheritance.fds
-        for name in [*left]:
+        for name in [*fds]:
             if name != PID_FILE:
                 # Taken and kept, but not written down: nobody was told that it is his.
-                os.close(left.pop(name))
-                self.keeper.forget()
+                os.close(fds.pop(name))
+                self._keeper.forget()
         self._log.warning(
             f"took over {sum(1 for _ in self.engine.resources())} locks"
             f" and {sum(len(each.clients) for each in self.services.values())} clients"
         )
 
-    # --- what follows from calls
+    # --- while it runs
 
-    def after_call(self) -> None:
-        """What need not be done before a call is answered."""
-        engine = self.engine
-        if self._show_timer is None and engine.has_fresh:
-            self._show_timer = self.loop.after(VISIBLE_AFTER, self._show)
-        if self._idle_files_timer is None and engine.has_idle:
-            self._idle_files_timer = self.loop.after(IDLE_FOR, self._close_idle)
-        if self._renew_timer is None and self.keeper.has_forgotten:
-            self._renew_timer = self.loop.after(_RENEW_AFTER, self._renew)
-        if self.journal.is_long:
-            self._new_journal()
-
-    def _show(self) -> None:
-        due = self.engine.show_fresh()
-        self._show_timer = None if due is None else self.loop.after(due, self._show)
-
-    def _close_idle(self) -> None:
-        self._idle_files_timer = None
-        self.engine.close_idle(time.monotonic() - IDLE_FOR)
-        self.after_call()
-
-    def _renew(self) -> None:
-        self._renew_timer = None
-        if self.keeper.has_forgotten:
-            self.keeper.renew()
-
-    def _new_journal(self) -> None:
-        """Write the journal anew, without all that is over."""
-        old = self.journal
-        self.journal = self.engine.journal = Journal.create(old.number + 1, self._records())
-        self.keeper.keep(self.journal.fd, journal_name(self.journal.number))
-        self.keeper.forget()
-        old.close()
+    def look(self) -> None:
+        """What is done after each turn of the loop."""
+        self.upkeep.look()
+        self._idleness.look()
 
     def _records(self) -> Iterator[str]:
-        yield record("settings", self.settings.record())
-        yield from self.changes.records()
+        """The state, for a new journal."""
+        yield records.in_force(self._settings.record())
+        yield from self._changes.records()
         yield from self.engine.records()
         for service in self.services.values():
             yield from service.records()
-        yield from self.guests.records()
+        yield from self._guests.records()
 
-    def on_hang_up(self, session: Session) -> None:
-        """A client is gone. If it was a guest itself, it must not outlive its locks."""
-        if session.is_guest and self.engine.holds(session.pid):
-            self._log.warning(f"{session.owner} has closed its connection while it holds locks")
-            self.guests.end(session.pid, session.started)
-        self.check_idle()
+    def _on_gone(self, session: Session) -> None:
+        """A client is gone, which may have been a guest itself."""
+        if session.owner is not None and session.is_guest:
+            self._guests.on_gone(session.owner, session.started)
 
-    def check_idle(self) -> None:
-        """End by itself, after a while, if there is nobody to serve and nothing to hold."""
-        idle = (
-            self.timeout
-            and self.engine.is_idle
-            and not self.guests
+    def _is_idle(self) -> bool:
+        """Whether there is nobody to serve and nothing to hold."""
+        return (
+            self.engine.is_idle
+            and not self._guests
             and not any(service.clients for service in self.services.values())
         )
-        if not idle:
-            self._idle_since = None
-        elif self._idle_since is None:
-            self._idle_since = time.monotonic()
-            # Clients come and go: a timer that is there already will see that it was too early.
-            if self._idle_timer is None:
-                self._idle_timer = self.loop.after(self.timeout, self._on_idle)
-
-    def set_timeout(self, seconds: int) -> None:
-        """End after another time without clients and locks, which begins now; 0 for never."""
-        self.timeout = seconds
-        self._idle_since = None
-        if self._idle_timer is not None:
-            self._idle_timer.cancel()
-            self._idle_timer = None
-        self.check_idle()
-
-    def _on_idle(self) -> None:
-        self._idle_timer = None
-        if self._idle_since is not None:
-            left = self._idle_since + self.timeout - time.monotonic()
-            if left > 0:
-                self._idle_timer = self.loop.after(left, self._on_idle)
-            else:
-                self.stop()
 
     def _on_mounts(self, _: int) -> None:
         self._storages.forget()
-        self.remotes.forget()
+        self._remotes.forget()
 
     # --- the end
 
     def stop(self) -> None:
         """End: close every connection, and when the guests that this concerns have ended, let go
         what is left, the locks of owners that have no connection of their own."""
-        self._stopping = True
-        self.keeper.stopping()
+        self.succession.give_up()
+        self._keeper.stopping()
         for service in self.services.values():
             service.close()
         self._stop_when_alone(_PARTING)
 
     def _stop_when_alone(self, patience: float) -> None:
-        if self.guests and patience > 0:
+        if self._guests and patience > 0:
             self.loop.after(_LOOK, partial(self._stop_when_alone, patience - _LOOK))
             return
-        if not self.guests:
+        if not self._guests:
             try:
                 self.engine.release_everything()
             except SilentError as error:
@@ -278,108 +243,3 @@ class Daemon:
                     " process, as the file system does not answer"
                 )
         self.loop.stop()
-
-    def leave(self) -> None:
-        """End, and leave everything to the next process: the service manager is restarting us."""
-        if not self.keeper or self.keeper.lost:
-            self._log.error(
-                "not ending for a restart: there is no service manager that has kept the locks"
-            )
-            return
-        self.loop.stop()
-
-    # --- the supervisor
-
-    def watch_supervisor(self, pid: int) -> None:
-        """See to it that there is another when our own supervisor ends before us."""
-        try:
-            fd = os.pidfd_open(pid) if pid == os.getppid() else -1
-        except ProcessLookupError:
-            fd = -1
-        if fd < 0:
-            self.loop.after(0, self._on_orphaned)
-        else:
-            self.loop.watch(fd, EPOLLIN, partial(self._on_supervisor, fd))
-
-    def _on_supervisor(self, fd: int, _: int) -> None:
-        self.loop.unwatch(fd)
-        os.close(fd)
-        self._on_orphaned()
-
-    def _on_orphaned(self) -> None:
-        """Nobody keeps anything now. Have a supervisor again: this process becomes it."""
-        self.keeper.give_up("the supervisor has ended")
-        if PID_FILE in self._inheritance.fds:
-            # Its pid is nobody's any more; signals go to this process.
-            write_pid(self._inheritance.fds[PID_FILE])
-        self._if_it_can_take_over(self._become_supervisor)
-
-    def _become_supervisor(self) -> None:
-        if any(resource.lock.posix for resource in self.engine.resources()):
-            self._log.error("no other supervisor: the POSIX locks would go with this process")
-            return
-        name, queue = self.keeper.packed()
-        with queue:
-            fds = {name: queue.fileno(), PID_FILE: self._inheritance.fds[PID_FILE]}
-            handover.to_supervisor(fds, handover.command_line())
-
-    # --- another version
-
-    def upgrade(self) -> None:
-        """Go on as the program that is installed now, if it can go on from here."""
-        self._if_it_can_take_over(self._go_on_in_place)
-
-    def _go_on_in_place(self) -> None:
-        descriptors = {**dict(self._descriptors()), **self.keeper.descriptors()}
-        handover.in_place(self.journal, descriptors, handover.command_line())
-
-    def _if_it_can_take_over(self, replace: Callable[[], object]) -> None:
-        """Ask the program that is installed now whether it can go on from here, and if so, have
-        ``replace`` put it in our place; it may raise OSError.
-
-        It is asked in a process of its own, so that a version that does not know the format of
-        the journal, or does not even start, does no harm.
-        """
-        if self._probe >= 0:
-            return
-        command = [*handover.command_line(), f"--takes-over={FORMAT}"]
-        try:
-            pid = os.posix_spawn(command[0], command, os.environ)
-        except OSError as error:
-            self._log.error(f"the program cannot be started again: {error.strerror}")
-            return
-        self._probe = os.pidfd_open(pid)
-        self.loop.watch(self._probe, EPOLLIN, partial(self._probed, pid, replace))
-
-    def _probed(self, pid: int, replace: Callable[[], object], _: int) -> None:
-        self.loop.unwatch(self._probe)
-        os.close(self._probe)
-        self._probe = -1
-        _, status = os.waitpid(pid, 0)
-        if self._stopping:
-            return  # the next one would not know of it
-        if status:
-            self._log.error(
-                f"the program that is installed cannot take over a journal of format {FORMAT},"
-                " or refuses the configuration: going on as before"
-            )
-            return
-        try:
-            replace()
-        except OSError as error:
-            self._log.error(f"the program cannot be started again: {error.strerror}")
-
-    def _everything(self) -> Iterator[tuple[str, int]]:
-        yield journal_name(self.journal.number), self.journal.fd
-        yield from self._descriptors()
-
-    def _descriptors(self) -> Iterator[tuple[str, int]]:
-        """What another process needs of this one, besides the journal, by name."""
-        yield from self._inheritance.fds.items()
-        for resource in self.engine.open_resources():
-            yield lock_name(resource.number), resource.lock.fd
-        for name, service in self.services.items():
-            if service.fd >= 0:
-                yield LISTENING[name], service.fd
-            for number, session in service.clients.items():
-                yield client_name(number), session.socket.fileno()

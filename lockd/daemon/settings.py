@@ -9,7 +9,7 @@ import lockcfg
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from typing import Any, Final, Self
 
     from lockcfg import Configuration, Document, Driver, Finding
@@ -28,11 +28,12 @@ class SettingsError(Exception):
     """The configuration has errors; each of the lines of the text is one, with its place."""
 
 
-class Settings:
+class DaemonSettings:
     """What is in force: libvirt's settings of the daemon, and the lockspaces of the host.
 
     ``lockspaces`` are directories; ``warnings`` are sentences about a configuration that is fine
-    and protects nothing, or in which something has no effect.
+    and protects nothing, or in which something has no effect. What is not given is as where
+    nothing is configured.
     """
 
     __slots__ = (
@@ -48,13 +49,13 @@ class Settings:
     def __init__(
         self,
         *,
-        max_clients: int,
-        admin_max_clients: int,
-        log_level: int,
-        log_filters: str,
-        log_outputs: str,
-        lockspaces: list[str],
-        warnings: list[str],
+        max_clients: int = 1024,
+        admin_max_clients: int = 5000,
+        log_level: int = 3,
+        log_filters: str = "",
+        log_outputs: str = "",
+        lockspaces: Sequence[str] = (),
+        warnings: Sequence[str] = (),
     ) -> None:
         self.max_clients: Final = max_clients
         self.admin_max_clients: Final = admin_max_clients
@@ -69,9 +70,10 @@ class Settings:
         return {name: getattr(self, name) for name in self.__slots__}
 
     @classmethod
-    def from_record(cls, record: dict[str, Any]) -> Self:
-        """The settings that :meth:`record` tells of."""
-        return cls(**record)
+    def from_record(cls, record: Mapping[str, Any]) -> Self:
+        """The settings that :meth:`record` tells of. It may be another version's: what is not
+        known here is passed over, and what is missing has its default."""
+        return cls(**{name: record[name] for name in cls.__slots__ if name in record})
 
 
 class Reading:
@@ -88,7 +90,7 @@ class Reading:
             _read_and_exit(write, session, file)
         os.close(write)
 
-    def result(self) -> Settings:
+    def result(self) -> DaemonSettings:
         """The settings. Raises :class:`SettingsError`."""
         with open(self._pipe, encoding="utf-8", errors="surrogateescape") as pipe:
             text = pipe.read()
@@ -98,7 +100,7 @@ class Reading:
         found = json.loads(text)
         if "errors" in found:
             raise SettingsError(found["errors"])
-        return Settings.from_record(found)
+        return DaemonSettings.from_record(found)
 
 
 def _read_and_exit(pipe: int, session: bool, file: str | None) -> None:
@@ -112,7 +114,7 @@ def _read_and_exit(pipe: int, session: bool, file: str | None) -> None:
     os._exit(0)
 
 
-def read_settings(*, session: bool, file: str | None = None) -> Settings:
+def read_settings(*, session: bool, file: str | None = None) -> DaemonSettings:
     """The settings of this host, or of this user's ``session``; the daemon's own from ``file``
     instead of where libvirt has them. Raises :class:`SettingsError`."""
     kind = lockcfg.KINDS["virtlockd.conf"]
@@ -139,7 +141,7 @@ def read_settings(*, session: bool, file: str | None = None) -> Settings:
         raise SettingsError("\n".join(errors))
     # The drivers' files are about much more than locks.
     warnings = [_line(finding) for kind, finding in findings if kind.role != "driver"]
-    return Settings(
+    return DaemonSettings(
         max_clients=_integer(own, "max_clients"),
         admin_max_clients=_integer(own, "admin_max_clients"),
         log_level=_integer(own, "log_level"),

@@ -67,10 +67,16 @@ class Timer:
         self.callback = None
 
 
+def _nothing() -> None:
+    """What is done where there is nothing to do."""
+
+
 class Loop:
-    """Calls functions when something happens, until :meth:`stop` is called."""
+    """Calls functions when something happens, until :meth:`stop` is called. ``afterwards`` is
+    called each time that some of it has been done, before the next is looked for."""
 
     def __init__(self) -> None:
+        self.afterwards: Callable[[], object] = _nothing
         self._epoll: Final = select.epoll()
         self._handlers: Final[dict[int, Handler]] = {}
         self._timers: Final[list[tuple[float, int, Timer]]] = []
@@ -128,6 +134,7 @@ class Loop:
                     handler(events)
             if timers and timers[0][0] <= monotonic():
                 self._run_due()
+            self.afterwards()
 
     def _look(self) -> list[tuple[int, int]]:
         """What happens at once or in a moment, without a sleep."""

@@ -20,6 +20,7 @@ from lockd.kernel import filelock
 from lockd.locks.remote import SilentError
 from lockd.locks.space import (
     Lockspace,
+    Owner,
     Resource,
     check_directory,
     is_locked,
@@ -28,8 +29,8 @@ from lockd.locks.space import (
     not_the_owner,
 )
 from lockd.log import INFO
-from lockd.survival.journal import record
 from lockd.survival.keeper import Numbers, lock_name
+from lockd.survival.records import locks as records
 from lockd.wire.fault import (
     FROM_LOCKSPACE,
     FROM_NONE,
@@ -42,17 +43,17 @@ from lockd.wire.fault import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Sequence
-    from typing import Any, Final
+    from collections.abc import Iterable, Iterator
+    from typing import Final
 
     from lockd.kernel.filelock import FileLock, Identity
-    from lockd.locks.names import Names
+    from lockd.locks.holders import Holders
     from lockd.locks.remote import Remotes
-    from lockd.locks.space import Owner
     from lockd.locks.storage import Storages
     from lockd.log import Log
     from lockd.survival.journal import Journal
     from lockd.survival.keeper import Keeper
+    from lockd.survival.records.locks import Held, LockRecords
 
     #: One time that a resource was acquired, and by whom.
     Acquisition = tuple[Resource, Owner]
@@ -80,14 +81,14 @@ class Engine:
         self,
         journal: Journal,
         keeper: Keeper,
-        names: Names,
+        holders: Holders,
         storages: Storages,
         remotes: Remotes,
         log: Log,
     ) -> None:
-        self.journal = journal
+        self._journal: Final = journal
         self._keeper: Final = keeper
-        self._names: Final = names
+        self._holders: Final = holders
         self._may_be_shared: Final = storages.may_be_shared
         self._check_remote: Final = remotes.check
         self._log: Final = log
@@ -137,7 +138,7 @@ class Engine:
         """Take up a lockspace whose directory need not be there (yet): the configuration's."""
         if directory not in self.spaces:
             self.spaces[directory] = Lockspace(directory)
-            self.journal.write("space", directory)
+            self._journal.append(records.space(directory))
 
     def _space(self, directory: str) -> Lockspace:
         space = self.spaces.get(directory)
@@ -188,10 +189,10 @@ class Engine:
         held = space.resources.get(name)
         if held is not None:
             if not (held.shared and shared):
-                raise is_locked(name, self._names.held_by(held))
+                raise is_locked(name, self._holders.held_by(held))
             held.owners.append(owner)
             self._by_owner.setdefault(owner.pid, []).append(held)
-            self.journal.append(f'["also",{held.number},{owner.text}]')
+            self._journal.append(records.also(held.number, owner.text))
             self._say(held, "granted to", owner)
             return
         self._check_remote(space.directory_of(name))
@@ -213,7 +214,7 @@ class Engine:
         resource.since = int(time.time())
         resource.taken = time.monotonic()
         resource.owners.append(owner)
-        self.journal.append(f'["lock",{resource.record()}]')
+        self._journal.append(records.lock(resource.record()))
         self._add(resource)
         self._fresh.append((resource.taken + VISIBLE_AFTER, resource))
         self._say(resource, "granted to", owner)
@@ -230,7 +231,7 @@ class Engine:
     ) -> tuple[str, Identity | None]:
         """The disk behind a name that is a hash, and what it is known by; empty and None where
         that cannot be known. Raises Fault where it is locked by another name, SilentError."""
-        disk = self._names.disk(owner, name) if space.directory else ""
+        disk = self._holders.disk(owner, name) if space.directory else ""
         if disk:
             self._check_remote(os.path.dirname(disk))
         identity = filelock.identity_at(disk) if disk else None
@@ -256,7 +257,7 @@ class Engine:
                 raise is_locked(name, self._under_another_name(other)) from None
             shared_with_others = self._may_be_shared(error.identity[0], path)
             pid = 0 if shared_with_others else error.pid
-            raise is_locked(name, self._names.held_elsewhere(error.note, pid)) from None
+            raise is_locked(name, self._holders.held_elsewhere(error.note, pid)) from None
         except filelock.VanishedError:
             raise fault(
                 INTERNAL_ERROR,
@@ -300,7 +301,7 @@ class Engine:
         return None
 
     def _under_another_name(self, held: Resource) -> str:
-        return f"{self._names.held_by(held)}, under its other name '{held.disk or held.path}'"
+        return f"{self._holders.held_by(held)}, under its other name '{held.disk or held.path}'"
 
     def release(self, directory: str, name: str, owner: Owner) -> None:
         """RELEASE_RESOURCE. Raises Fault, SilentError."""
@@ -324,11 +325,11 @@ class Engine:
         resource.owners.remove(owner)
         self._say(resource, "let go by", owner)
         if resource.owners:
-            self.journal.append(f'["less",{resource.number},{owner.text}]')
+            self._journal.append(records.less(resource.number, owner.text))
             return
         del resource.space.resources[resource.name]
         self._drop_identities(resource)
-        self.journal.append(f'["unlock",{resource.number}]')
+        self._journal.append(records.unlock(resource.number))
         if resource.noted:
             filelock.wipe_note(resource.lock.fd)
             resource.noted = False
@@ -385,7 +386,7 @@ class Engine:
                 os.unlink(path)
         except OSError as error:
             self._log.warning(f"{path}: cannot be removed: {error.strerror}")
-        self.journal.append(f'["closed",{resource.number}]')
+        self._journal.append(records.closed(resource.number))
         filelock.let_go(lock)
         self._forget(resource.number)
 
@@ -482,7 +483,7 @@ class Engine:
         resource.shown = True
         if resource.may_have_note:
             try:
-                filelock.write_note(resource.lock.fd, self._names.note(resource))
+                filelock.write_note(resource.lock.fd, self._holders.note(resource))
                 resource.noted = True
             except OSError as error:
                 self._log.warning(f"{resource.path}: cannot be written: {error.strerror}")
@@ -523,7 +524,7 @@ class Engine:
         self._drop_identities(resource)
         resource.lock, resource.number = lock, number
         self._add_identities(resource)
-        self.journal.append(f'["relock",{old_number},{resource.record()}]')
+        self._journal.append(records.relock(old_number, resource.record()))
         filelock.let_go(old)
         self._forget(old_number)
         self._fresh.append((0.0, resource))
@@ -534,32 +535,39 @@ class Engine:
         """The state, for a new journal."""
         for directory in self.spaces:
             if directory:
-                yield record("space", directory)
+                yield records.space(directory)
         for resource in self.open_resources():
-            yield f'["lock",{resource.record()}]'
+            yield records.lock(resource.record())
             if not resource.owners:
-                yield record("unlock", resource.number)
+                yield records.unlock(resource.number)
 
-    def restore(
-        self, fields: Sequence[Any], owners: list[Owner], fds: dict[str, int], *, held: bool
-    ) -> None:
-        """Take over a resource from the fields of its record and the descriptors that were kept;
-        one that is not ``held`` any more has left its file open."""
-        number, directory, name, identity, posix, shared, create, since, disk, known_by = fields
-        fd = fds.pop(lock_name(number), None)
-        if fd is None and not held:
-            return
+    def restore(self, state: LockRecords, fds: dict[str, int]) -> None:
+        """Take over the lockspaces and the resources that a journal tells of, with the descriptors
+        that were kept, which are taken out of ``fds``."""
+        for directory in state.spaces:
+            self.know_lockspace(directory)
+        self._numbers.go_on_from(state.numbers)
+        guests: dict[str, Owner] = {}  # the same one for all that is the same guest's
+        for held in state.resources():
+            owners = [Owner.from_record(each) for each in held.owners]
+            self._restore(held, [guests.setdefault(each.text, each) for each in owners], fds)
+
+    def _restore(self, held: Held, owners: list[Owner], fds: dict[str, int]) -> None:
+        fd = fds.pop(lock_name(held.number), None)
         if fd is None:
-            self._log.error(f"the lock on '{directory}' '{name}' was not kept")
+            if held.is_held:
+                self._log.error(f"the lock on '{held.directory}' '{held.name}' was not kept")
             return
-        space = self.spaces[directory]
-        lock = filelock.FileLock(fd, (identity[0], identity[1]), bool(posix))
-        resource = Resource(space, name, lock, number=number, create=bool(create))
-        resource.shared, resource.since = bool(shared), since
-        resource.disk, resource.disk_identity = disk, (tuple(known_by) if known_by else None)
+        space = self.spaces[held.directory]
+        lock = filelock.FileLock(fd, (held.identity[0], held.identity[1]), held.posix)
+        resource = Resource(space, held.name, lock, number=held.number, create=held.create)
+        resource.shared, resource.since = held.shared, held.since
+        resource.disk = held.disk
+        if held.disk_identity:
+            resource.disk_identity = held.disk_identity[0], held.disk_identity[1]
         resource.noted, resource.shown = resource.may_have_note, True  # they may be
-        if not held:
-            space.idle[name] = resource
+        if not held.is_held:
+            space.idle[held.name] = resource
             return
         resource.owners.extend(owners)
         self._has_posix |= lock.posix
@@ -567,10 +575,6 @@ class Engine:
         for owner in resource.owners[1:]:
             self._by_owner.setdefault(owner.pid, []).append(resource)
         self._fresh.append((0.0, resource))
-
-    def go_on_from(self, numbers: Collection[int]) -> None:
-        """Know the numbers of all resources that were taken over."""
-        self._numbers.go_on_from(numbers)
 
     def _add(self, resource: Resource) -> None:
         resource.space.resources[resource.name] = resource

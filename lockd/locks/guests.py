@@ -14,18 +14,19 @@ from select import EPOLLIN
 from lockd.kernel import process
 from lockd.locks.remote import SilentError
 from lockd.locks.space import Owner
-from lockd.survival.journal import record
+from lockd.survival.records import guests as records
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections import deque
     from collections.abc import Callable, Iterable, Sequence
-    from typing import Any, Final
+    from typing import Final
 
-    from lockd.daemon.daemon import Daemon
-    from lockd.kernel.loop import Timer
-    from lockd.locks.engine import Acquisition
+    from lockd.kernel.loop import Loop, Timer
+    from lockd.locks.engine import Acquisition, Engine
     from lockd.log import Log
+    from lockd.survival.journal import Journal
+    from lockd.survival.records.guests import Left
 
     #: A process, whatever becomes of its pid: that, and when it was started.
     Process = tuple[int, int]
@@ -40,8 +41,10 @@ KILL_SECONDS: Final = 5.0
 class Guests:
     """Those that are made to end, by pid and start time, until their locks have been let go."""
 
-    def __init__(self, daemon: Daemon, log: Log) -> None:
-        self._daemon: Final = daemon
+    def __init__(self, engine: Engine, loop: Loop, journal: Journal, log: Log) -> None:
+        self._engine: Final = engine
+        self._loop: Final = loop
+        self._journal: Final = journal
         self._log: Final = log
         #: Those that may still be there have a timer.
         self._dying: Final[dict[Process, Timer | None]] = {}
@@ -51,25 +54,31 @@ class Guests:
     def __bool__(self) -> bool:
         return bool(self._dying)
 
+    def on_gone(self, guest: Owner, started: int) -> None:
+        """The connection of a guest is closed: it must not outlive its locks."""
+        if self._engine.holds(guest.pid):
+            self._log.warning(f"{guest} has closed its connection while it holds locks")
+            self.end(guest.pid, started)
+
     def end(self, pid: int, started: int) -> None:
         """Make a guest end, and let its locks go then."""
         guest = pid, started
         if guest in self._dying:
             return
         self._dying[guest] = None
-        self._daemon.journal.append(_dying(guest, ()))
+        self._journal.append(_dying(guest, ()))
         fd = process.open_process(pid, started)
         if fd >= 0 and not process.has_ended(fd):
             process.terminate(fd)
-            self._daemon.loop.watch(fd, EPOLLIN, partial(self._ended, guest, fd))
+            self._loop.watch(fd, EPOLLIN, partial(self._ended, guest, fd))
             self._look_again(TERM_SECONDS, guest, partial(self._kill, guest, fd))
             return
         if fd >= 0:
             os.close(fd)
-        self._let_go(guest, self._daemon.engine.held_by(pid))
+        self._let_go(guest, self._engine.held_by(pid))
 
     def _look_again(self, seconds: float, guest: Process, then: Callable[[], object]) -> None:
-        self._dying[guest] = self._daemon.loop.after(seconds, then)
+        self._dying[guest] = self._loop.after(seconds, then)
 
     def _kill(self, guest: Process, fd: int) -> None:
         self._log.warning(f"guest with pid {guest[0]} does not end when asked to: killing it")
@@ -83,41 +92,37 @@ class Guests:
         timer = self._dying[guest]
         assert timer is not None
         timer.cancel()
-        self._daemon.loop.unwatch(fd)
+        self._loop.unwatch(fd)
         os.close(fd)
-        self._let_go(guest, self._daemon.engine.held_by(guest[0]))
-        self._daemon.after_call()
+        self._let_go(guest, self._engine.held_by(guest[0]))
 
     def _let_go(self, guest: Process, held: deque[Acquisition]) -> None:
         """It has ended. What is on a file system that is silent has to wait; by then another
         process may have the pid, and locks of its own."""
         try:
-            self._daemon.engine.release_all(held)
+            self._engine.release_all(held)
         except SilentError as error:
             if guest not in self._left:
                 self._left[guest] = held
-                self._daemon.journal.append(_dying(guest, held))
+                self._journal.append(_dying(guest, held))
             error.remote.wait(partial(self._let_go, guest, held))
             return
         self._left.pop(guest, None)
         del self._dying[guest]
-        self._daemon.journal.write("dead", *guest)
-        self._daemon.check_idle()
+        self._journal.append(records.dead(*guest))
 
     def records(self) -> list[str]:
         """Those that are made to end, for a new journal."""
         return [_dying(guest, self._left.get(guest, ())) for guest in self._dying]
 
-    def restore(
-        self, pid: int, started: int, left: Sequence[tuple[str, str, Sequence[Any]]]
-    ) -> None:
+    def restore(self, pid: int, started: int, left: Sequence[Left]) -> None:
         """Take over one that is made to end, or has, and what is left to be let go of it."""
         if not left:
             self.end(pid, started)
             return
         guest = pid, started
-        held = self._daemon.engine.acquisitions(
-            (directory, name, Owner.from_record(*owner)) for directory, name, owner in left
+        held = self._engine.acquisitions(
+            (directory, name, Owner.from_record(owner)) for directory, name, owner, *_ in left
         )
         self._dying[guest], self._left[guest] = None, held
         self._let_go(guest, held)
@@ -125,4 +130,4 @@ class Guests:
 
 def _dying(guest: Process, left: Iterable[Acquisition]) -> str:
     held = [(each.space.directory, each.name, owner.record()) for each, owner in left]
-    return record("dying", *guest, held)
+    return records.dying(*guest, held)

@@ -24,8 +24,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Final
 
-    from lockd.daemon.daemon import Daemon
     from lockd.kernel.filelock import FileLock, State
+    from lockd.kernel.loop import Loop
+    from lockd.locks.engine import Engine
     from lockd.locks.space import Resource
     from lockd.log import Log
 
@@ -126,21 +127,22 @@ class Inquiry:
 class Health:
     """The rounds through all locks, one every ``interval`` seconds; none where that is 0."""
 
-    def __init__(self, daemon: Daemon, interval: float, log: Log) -> None:
-        self._daemon: Final = daemon
+    def __init__(self, engine: Engine, loop: Loop, interval: float, log: Log) -> None:
+        self._engine: Final = engine
+        self._loop: Final = loop
         self._interval: Final = interval
         self._log: Final = log
         self._bell: Final = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         #: By the number of the device, those that are not through.
         self._inquiries: Final[dict[int, Inquiry]] = {}
         if interval > 0:
-            daemon.loop.watch(self._bell, EPOLLIN, self._on_answers)
-            daemon.loop.after(interval, self._begin)
+            loop.watch(self._bell, EPOLLIN, self._on_answers)
+            loop.after(interval, self._begin)
 
     # --- a round
 
     def _begin(self) -> None:
-        resources = [*self._daemon.engine.resources()]
+        resources = [*self._engine.resources()]
         self._go_on(iter(resources), {}, time.monotonic())
 
     def _go_on(
@@ -149,22 +151,21 @@ class Health:
         until = time.monotonic() + _SLICE
         for resource in left:
             if resource.owners:
-                if self._daemon.engine.may_be_lost(resource):
+                if self._engine.may_be_lost(resource):
                     shared.setdefault(resource.lock.identity[0], []).append(resource)
                 else:
                     self.check(resource)
             if time.monotonic() > until:
-                self._daemon.loop.after(_REST, partial(self._go_on, left, shared, begun))
+                self._loop.after(_REST, partial(self._go_on, left, shared, begun))
                 return
         for device, resources in shared.items():
             self._inquire(device, resources)
         wait = begun + self._interval - time.monotonic()
-        self._daemon.loop.after(max(wait, _REST), self._begin)
-        self._daemon.after_call()
+        self._loop.after(max(wait, _REST), self._begin)
 
     def check(self, resource: Resource) -> None:
         """Look at a lock on a file system of this host alone, which answers at once."""
-        engine = self._daemon.engine
+        engine = self._engine
         try:
             there = engine.is_in_place(resource)
             problem = "" if there else self._mend(resource)
@@ -196,7 +197,6 @@ class Health:
                 for question in inquiry.questions:
                     self._on_answer(question)
                 self._next(device, inquiry)
-        self._daemon.after_call()
 
     def _on_answer(self, question: Question) -> None:
         filelock.set_free(question.lock)
@@ -241,7 +241,7 @@ class Health:
         if not resource.create:
             return f"its file was {gone}; another guest can lock the one that has that name"
         try:
-            self._daemon.engine.retake(resource)
+            self._engine.retake(resource)
         except filelock.HeldError:
             return f"its file was {gone}, and somebody else has locked the new one"
         except filelock.VanishedError:

@@ -80,12 +80,11 @@ class Remote:
 
 
 class Remotes:
-    """All of them. ``afterwards`` is called when something that has waited has been done."""
+    """All of them."""
 
-    def __init__(self, loop: Loop, log: Log, afterwards: Callable[[], object]) -> None:
+    def __init__(self, loop: Loop, log: Log) -> None:
         self._loop: Final = loop
         self._log: Final = log
-        self._afterwards: Final = afterwards
         self._remotes: Final[dict[str, Remote]] = {}
         #: By directory; None for one on a file system of this host alone.
         self._known: Final[dict[str, Remote | None]] = {}
@@ -176,7 +175,6 @@ class Remotes:
                 if remote.problem:
                     self._log.warning(f"{remote.mount.point}: the file system answers again")
                 self._go_on(remote)
-        self._afterwards()
 
     def _go_on(self, remote: Remote) -> None:
         """Do what has waited, in its order."""

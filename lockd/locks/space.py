@@ -24,8 +24,8 @@ from lockd.wire.xdr import signed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from typing import Final
+    from collections.abc import Mapping, Sequence
+    from typing import Any, Final
 
     from lockd.kernel.filelock import FileLock, Identity
 
@@ -61,13 +61,15 @@ class Owner:
         return f"guest '{self.name}' (uuid {uuid.UUID(bytes=self.uuid)}, pid {self.pid})"
 
     def record(self) -> tuple[str, str, int, int]:
-        """The owner as JSON can have it; the arguments of :meth:`from_record`."""
+        """The owner as JSON can have it; the argument of :meth:`from_record`."""
         return self.name, self.uuid.hex(), self.id, self.pid
 
     @classmethod
-    def from_record(cls, name: str, uuid: str, id: int, pid: int) -> Owner:
-        """The owner that :meth:`record` tells of."""
-        return cls(name, bytes.fromhex(uuid), id, pid)
+    def from_record(cls, fields: Sequence[Any]) -> Owner:
+        """The owner that :meth:`record` tells of; what another version may have added behind that
+        is passed over."""
+        name, uuid, number, pid = fields[:4]
+        return cls(name, bytes.fromhex(uuid), number, pid)
 
 
 class Resource:

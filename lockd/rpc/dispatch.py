@@ -6,6 +6,7 @@ Nothing here reads or writes a socket.
 from __future__ import annotations
 
 import traceback
+from functools import partial
 
 from lockd.locks.remote import SilentError
 from lockd.wire.fault import FROM_RPC, INTERNAL_ERROR, RPC, Fault, fault
@@ -27,17 +28,24 @@ from lockd.wire.xdr import DecodeError, Reader, signed
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from typing import Any, Final
+    from typing import Final, TypeVar
 
     from lockd.log import Log
     from lockd.rpc.session import Session
 
-    #: What answers a call: the daemon, whose call it is, the arguments; it returns the payload of
-    #: the reply and raises Fault, or DecodeError or SilentError before it has done anything.
-    Procedure = Callable[[Any, Session, Reader], bytes]
+    #: What a program is about: the few things that its procedures work on.
+    Context = TypeVar("Context")
 
-    #: The procedures of the programs that a service has, by program and version, by number.
-    Programs = Mapping[tuple[int, int], Mapping[int, Procedure]]
+    #: What answers a call: the context of its program, whose call it is, the arguments; it returns
+    #: the payload of the reply and raises Fault, or DecodeError or SilentError before it has done
+    #: anything.
+    Procedure = Callable[[Context, Session, Reader], bytes]
+
+    #: The procedures of a program that have their context, by number.
+    Program = Mapping[int, Callable[[Session, Reader], bytes]]
+
+    #: The programs that a service has, by program and version.
+    Programs = Mapping[tuple[int, int], Program]
 
 # The keepalive program: a ping is answered whoever sends it.
 _KEEPALIVE: Final = 0x6B656570
@@ -53,7 +61,12 @@ class HangUpError(Exception):
     before it has done anything."""
 
 
-def answer(message: bytes, programs: Programs, daemon: object, session: Session, log: Log) -> bytes:
+def in_context(procedures: Mapping[int, Procedure[Context]], context: Context) -> Program:
+    """The procedures of a program, to be called on ``context``."""
+    return {number: partial(procedure, context) for number, procedure in procedures.items()}
+
+
+def answer(message: bytes, programs: Programs, session: Session, log: Log) -> bytes:
     """The reply to a message; empty where none is due. Raises :class:`HangUpError`, and
     SilentError where it is to be called once more."""
     _, program, version, number, kind, serial, status = unpack_header(message)
@@ -73,7 +86,7 @@ def answer(message: bytes, programs: Programs, daemon: object, session: Session,
         if procedure is None:
             raise fault(RPC, FROM_RPC, f"unknown procedure: {number}")
         try:
-            payload = procedure(daemon, session, Reader(message, HEADER_SIZE))
+            payload = procedure(session, Reader(message, HEADER_SIZE))
         except DecodeError as error:
             log.error(f"{session}: {error}")
             raise fault(RPC, FROM_RPC, "Unable to decode message payload") from None

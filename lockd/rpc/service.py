@@ -12,22 +12,25 @@ from struct import Struct
 from lockd.locks.remote import SilentError
 from lockd.log import DEBUG
 from lockd.rpc.dispatch import HangUpError, answer
-from lockd.rpc.session import Session
-from lockd.survival.journal import record
+from lockd.rpc.session import Session, session_of
 from lockd.survival.keeper import client_name
+from lockd.survival.records import clients as records
 from lockd.wire.fault import FROM_RPC, RPC, fault
-from lockd.wire.inbox import Inbox, is_message
+from lockd.wire.inbox import is_message
 from lockd.wire.message import ERROR, pack_reply, read_header
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from typing import Final
 
-    from lockd.daemon.daemon import Daemon
-    from lockd.kernel.loop import Timer
+    from lockd.kernel.loop import Loop, Timer
     from lockd.locks.remote import Remote
+    from lockd.log import Log
     from lockd.rpc.dispatch import Programs
+    from lockd.survival.journal import Journal
+    from lockd.survival.keeper import Keeper, Numbers
+    from lockd.survival.records.clients import Client
 
 #: How much is read from a client at once, in bytes: some thirty calls.
 _READ: Final = 4096
@@ -50,10 +53,22 @@ class Service:
     ``name`` is libvirt's: ``virtlockd`` or ``admin``. ``limits`` has libvirt's names too; they may
     change at any time, and who is connected stays. Of them only the number of clients limits
     anything: nobody authenticates himself here, and there are no workers. ``next_id`` is the id of
-    the client that comes next.
+    the client that comes next. ``on_gone`` is called with each client that is gone.
     """
 
-    def __init__(self, name: str, programs: Programs, max_clients: int, daemon: Daemon) -> None:
+    def __init__(
+        self,
+        name: str,
+        programs: Programs,
+        max_clients: int,
+        *,
+        loop: Loop,
+        journal: Journal,
+        keeper: Keeper,
+        numbers: Numbers,
+        log: Log,
+        on_gone: Callable[[Session], object],
+    ) -> None:
         self.name: Final = name
         self.limits: Final = {
             "nclients_max": max_clients,
@@ -63,11 +78,13 @@ class Service:
         self.next_id = 1
         self.clients: Final[dict[int, Session]] = {}
         self._refused: Final[dict[Session, Timer]] = {}
-        self._programs: Final = programs
-        self._daemon: Final = daemon
-        self._loop: Final = daemon.loop
-        self._keeper: Final = daemon.keeper
-        self._log: Final = daemon.logging.part("rpc.netserver")
+        self.programs: Final = programs
+        self._loop: Final = loop
+        self._journal: Final = journal
+        self._keeper: Final = keeper
+        self._numbers: Final = numbers
+        self._log: Final = log
+        self._on_gone: Final = on_gone
         self._uid: Final = os.geteuid()
         self._listening: socket.socket | None = None
 
@@ -114,8 +131,8 @@ class Service:
             connection.close()
             return
         connection.setblocking(False)
-        number = self._daemon.numbers.take()
-        session = Session(number, self, connection, uid=uid, gid=gid, pid=pid, id=client_id)
+        number = self._numbers.take()
+        session = Session(number, self.name, connection, uid=uid, gid=gid, pid=pid, id=client_id)
         if len(self.clients) >= self.max_clients:
             self._refuse(session)
         else:
@@ -128,12 +145,11 @@ class Service:
     def _welcome(self, session: Session) -> None:
         fd = session.socket.fileno()
         self._keeper.keep(fd, client_name(session.number))
-        self._daemon.journal.write("client", *self.record(session))
+        self._journal.append(_record(session))
         self.clients[session.number] = session
         self._loop.watch(fd, EPOLLIN, partial(self._on_client, session))
         if self._log.threshold <= DEBUG:
             self._log.debug(f"{session}: connected")
-        self._daemon.check_idle()
 
     def _refuse(self, session: Session) -> None:
         """Wait for the client's first call, to answer it with the reason."""
@@ -165,7 +181,7 @@ class Service:
         self._refused.pop(session).cancel()
         self._loop.unwatch(session.socket.fileno())
         session.socket.close()
-        self._daemon.numbers.give_back(session.number)
+        self._numbers.give_back(session.number)
 
     def _too_many(self) -> str:
         key = "admin_max_clients" if self.name == "admin" else "max_clients"
@@ -193,16 +209,14 @@ class Service:
     # --- messages
 
     def _on_client(self, session: Session, events: int) -> None:
-        daemon = self._daemon
-        daemon.journal.serve(session.number)
+        self._journal.serve(session.number)
         if events & EPOLLIN and not session.unsent and not session.waiting:
             self._read(session)
         elif session.unsent:
             self._send(session, session.unsent)
         else:
             self.hang_up(session)
-        daemon.journal.serve(0)
-        daemon.after_call()
+        self._journal.serve(0)
 
     def _read(self, session: Session) -> None:
         try:
@@ -221,7 +235,7 @@ class Service:
 
     def _answer_one(self, session: Session, message: bytes) -> None:
         try:
-            reply = answer(message, self._programs, self._daemon, session, self._log)
+            reply = answer(message, self.programs, session, self._log)
         except HangUpError as error:
             self._hang_up_for(session, str(error))
             return
@@ -241,9 +255,9 @@ class Service:
         if inbox.partial or was_partial:
             rest, skip = inbox.state
             if messages or not was_partial:
-                self._daemon.journal.write("received", session.number, rest.hex(), skip)
+                self._journal.append(records.received(session.number, rest, skip))
             else:
-                self._daemon.journal.write("more", session.number, rest[before:].hex(), skip)
+                self._journal.append(records.more(session.number, rest[before:], skip))
         self._send(session, replies)
         if why or inbox.broken:
             self._hang_up_for(session, why or inbox.broken)
@@ -256,7 +270,7 @@ class Service:
         replies = b""
         for at, message in enumerate(messages):
             try:
-                replies += answer(message, self._programs, self._daemon, session, self._log)
+                replies += answer(message, self.programs, session, self._log)
             except HangUpError as error:
                 return replies, str(error)
             except SilentError as error:
@@ -269,7 +283,7 @@ class Service:
     def _wait(self, session: Session, messages: list[bytes], remote: Remote) -> None:
         """Begin some calls once a file system has answered, and read no others until then."""
         session.waiting = messages
-        self._daemon.journal.write("waiting", session.number, [each.hex() for each in messages])
+        self._journal.append(records.waiting(session.number, messages))
         self._attend(session)
         remote.wait(partial(self._go_on, session))
 
@@ -277,10 +291,9 @@ class Service:
         """Begin the calls that have waited; when the client has got its replies to those before."""
         if session.unsent or not session.waiting:
             return
-        daemon = self._daemon
-        daemon.journal.serve(session.number)
+        self._journal.serve(session.number)
         messages, session.waiting = session.waiting, []
-        daemon.journal.write("waiting", session.number, [])
+        self._journal.append(records.waiting(session.number, ()))
         replies, why = self._replies(session, messages)
         self._attend(session)
         self._send(session, replies)
@@ -288,8 +301,7 @@ class Service:
             self._hang_up_for(session, why)
         elif session.leaving and not session.unsent:
             self.hang_up(session)
-        daemon.journal.serve(0)
-        daemon.after_call()
+        self._journal.serve(0)
 
     def _attend(self, session: Session) -> None:
         """Look for what can be done with a client next; that it hangs up is seen in any case."""
@@ -307,7 +319,7 @@ class Service:
             # From here on the answer counts as given: a client that has it may be woken, and go
             # on, before this process does. A long one is sent in parts; until it is written down
             # which of them are there, only hanging up is right.
-            self._daemon.journal.serve(0)
+            self._journal.serve(0)
         try:
             sent = session.socket.send(data)
         except BlockingIOError:
@@ -319,11 +331,11 @@ class Service:
             return
         # Nothing more is read from a client that does not read what it is told.
         if session.unsent:
-            self._daemon.journal.write("sent", session.number, sent)
+            self._journal.append(records.sent(session.number, sent))
             session.unsent = data[sent:]
         else:
             session.unsent = data[sent:]
-            self._daemon.journal.write("unsent", session.number, session.unsent.hex())
+            self._journal.append(records.unsent(session.number, session.unsent))
         self._attend(session)
         if session.leaving and not session.unsent:
             self.hang_up(session)
@@ -345,54 +357,58 @@ class Service:
             pass  # the peer has done it
         connection.close()
         self._keeper.forget()
-        self._daemon.journal.write("gone", session.number)
-        self._daemon.numbers.give_back(session.number)
-        self._daemon.on_hang_up(session)
+        self._journal.append(records.gone(session.number))
+        self._numbers.give_back(session.number)
+        self._on_gone(session)
 
     # --- being handed over
 
-    def record(self, session: Session) -> tuple[object, ...]:
-        """A client as JSON can have it."""
-        return (
-            session.number,
-            self.name,
-            session.uid,
-            session.gid,
-            session.pid,
-            session.since,
-            session.id,
-        )
-
     def records(self) -> Iterator[str]:
         """The clients and what they have got to, for a new journal."""
-        yield record("ids", self.name, self.next_id)
+        yield records.ids(self.name, self.next_id)
         for number, session in self.clients.items():
-            yield record("client", *self.record(session))
+            yield _record(session)
             if session.owner is not None:
-                yield record("owner", number, session.owner.record(), session.started)
+                yield records.owner(number, session.owner.record(), session.started)
             if session.restricted:
-                yield record("restricted", number)
+                yield records.restricted(number)
             if session.inbox.partial:
-                rest, skip = session.inbox.state
-                yield record("received", number, rest.hex(), skip)
+                yield records.received(number, *session.inbox.state)
             if session.unsent:
-                yield record("unsent", number, session.unsent.hex())
+                yield records.unsent(number, session.unsent)
             if session.waiting:
-                yield record("waiting", number, [each.hex() for each in session.waiting])
+                yield records.waiting(number, session.waiting)
 
-    def restore(self, session: Session) -> None:
-        """Go on with a client that was taken over."""
+    def restore(self, client: Client, fds: dict[str, int], served: int) -> None:
+        """Go on with a client that was taken over, with its descriptor, which is taken out of
+        ``fds``. One whose connection was not kept, or which was being served when the process
+        before this one ended, is hung up, as if it had closed its connection."""
+        fd = fds.pop(client_name(client.number), -1)
+        # All is said, so that it need not be asked of the kernel; a new one is nobody's.
+        connection = socket.socket(
+            socket.AF_UNIX, socket.SOCK_STREAM, 0, fileno=fd if fd >= 0 else None
+        )
+        session = session_of(client, connection)
         session.socket.setblocking(False)
         self.clients[session.number] = session
         self._loop.watch(session.socket.fileno(), 0, partial(self._on_client, session))
         self._attend(session)
         if session.waiting:
             self._loop.after(0, partial(self._go_on, session))
+        if fd < 0 or session.number == served:
+            self.hang_up(session)
 
 
-def inbox_of(rest: str, skip: int) -> Inbox:
-    """The inbox of a client, from the record of it."""
-    return Inbox(bytes.fromhex(rest), skip)
+def _record(session: Session) -> str:
+    return records.client(
+        session.number,
+        session.service,
+        session.uid,
+        session.gid,
+        session.pid,
+        session.since,
+        session.id,
+    )
 
 
 def bind(path: str) -> int:

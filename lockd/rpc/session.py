@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import time
 
+from lockd.locks.space import Owner
 from lockd.wire.fault import (
     FROM_RPC,
     OPERATION_DENIED,
@@ -29,20 +30,20 @@ if TYPE_CHECKING:
     import socket
     from typing import Final
 
-    from lockd.locks.space import Owner
-    from lockd.rpc.service import Service
+    from lockd.survival.records.clients import Client
 
 
 class Session:
     """A connection and its state.
 
-    ``pid``, ``uid`` and ``gid`` are what the kernel says of the peer. ``started`` is when the
-    process that registered as itself started, in clock ticks since the system did, so that
-    another one that gets its pid is not taken for it; 0 for one that acts for another.
-    ``unsent`` is the part of a reply that the client has not read yet. ``number`` is the smallest
-    that no other connection has; ``id``, which people see, counts the clients of a service and is
-    never given again. ``waiting`` are calls that cannot be begun yet: nothing of them has been
-    done. ``leaving`` is set when the client is to be hung up once it has its reply.
+    ``service`` is the name of the service that it is connected to; ``pid``, ``uid`` and ``gid`` are
+    what the kernel says of the peer. ``started`` is when the process that registered as itself
+    started, in clock ticks since the system did, so that another one that gets its pid is not taken
+    for it; 0 for one that acts for another. ``unsent`` is the part of a reply that the client has
+    not read yet. ``number`` is the smallest that no other connection has; ``id``, which people see,
+    counts the clients of a service and is never given again. ``waiting`` are calls that cannot be
+    begun yet: nothing of them has been done. ``leaving`` is set when the client is to be hung up
+    once it has its reply.
     """
 
     __slots__ = (
@@ -66,7 +67,7 @@ class Session:
     def __init__(
         self,
         number: int,
-        service: Service,
+        service: str,
         socket: socket.socket,
         *,
         uid: int,
@@ -92,7 +93,7 @@ class Session:
         self.leaving = False
 
     def __str__(self) -> str:
-        return f"client {self.id} of {self.service.name} (pid {self.pid})"
+        return f"client {self.id} of {self.service} (pid {self.pid})"
 
     @property
     def is_guest(self) -> bool:
@@ -117,6 +118,28 @@ class Session:
             self.check_unrestricted()
             raise not_registered()
         return owner
+
+
+def session_of(client: Client, socket: socket.socket) -> Session:
+    """The session that the records of a client tell of."""
+    session = Session(
+        client.number,
+        client.service,
+        socket,
+        uid=client.uid,
+        gid=client.gid,
+        pid=client.pid,
+        id=client.id,
+        since=client.since,
+    )
+    if client.owner is not None:
+        session.owner = Owner.from_record(client.owner)
+        session.started = client.started
+    session.restricted = client.restricted
+    session.inbox = Inbox(client.rest, client.skip)
+    session.unsent = client.unsent
+    session.waiting = client.waiting
+    return session
 
 
 def not_registered() -> Exception:

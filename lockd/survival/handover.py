@@ -9,22 +9,18 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import sys
 
 from lockd.kernel.loop import hold_signals, take_signals
-from lockd.locks.space import Owner
-from lockd.rpc.service import inbox_of
-from lockd.rpc.session import Session
 from lockd.survival.journal import Journal, JournalError
-from lockd.survival.keeper import client_name, inherited, is_queue, journal_name
+from lockd.survival.keeper import inherited, is_queue, journal_name
+from lockd.survival.records import State
+from lockd.survival.records.encoding import record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, MutableMapping
-    from typing import Any, Final
-
-    from lockd.daemon.daemon import Daemon
+    from typing import Final
 
 #: The variable that tells a process after an exec which descriptor is the journal's.
 _VARIABLE: Final = "LOCKD_JOURNAL"
@@ -52,13 +48,9 @@ class Inheritance:
             return self.fds
         return {**self.fds, journal_name(journal.number): journal.fd}
 
-    def settings(self) -> dict[str, Any] | None:
-        """The settings that were in force."""
-        found: dict[str, Any] | None = None
-        for line in self.journal.read() if self.journal is not None else ():
-            if line.startswith(b'["settings"'):
-                found = json.loads(line)[1]
-        return found
+    def state(self) -> State:
+        """What the journal tells of that process. Raises :class:`JournalError`."""
+        return State(self.journal.read() if self.journal is not None else ())
 
 
 def receive(environment: MutableMapping[str, str]) -> Inheritance:
@@ -91,7 +83,7 @@ def _is_journal(name: str) -> bool:
 
 def in_place(journal: Journal, fds: Mapping[str, int], command: list[str]) -> None:
     """Replace this process by ``command``, which takes over; returns only by raising OSError."""
-    journal.write("descriptors", journal.number, dict(fds))
+    journal.append(record("descriptors", journal.number, dict(fds)))
     environment = {**os.environ, _VARIABLE: f"{os.getpid()}:{journal.fd}"}
     _become(command, environment, (*fds.values(), journal.fd))
 
@@ -137,118 +129,3 @@ def command_line() -> list[str]:
         os.path.abspath(each) if each == sys.argv[0] and os.path.exists(each) else each
         for each in arguments
     ]
-
-
-def restore(inheritance: Inheritance, daemon: Daemon) -> None:
-    """Take over the state that the journal tells of, with the descriptors that are there.
-
-    A client whose connection was not kept, or that was being served when the process ended, is
-    hung up, as if it had closed its connection.
-    """
-    journal = inheritance.journal
-    assert journal is not None
-    spaces: dict[str, None] = {}
-    locks: dict[int, bytes] = {}  # the records as they are, which take the least room
-    owners: dict[int, list[tuple[str, Any]]] = {}  # what has changed since then
-    idle: set[int] = set()
-    clients: dict[int, dict[str, Any]] = {}
-    dying: dict[tuple[int, int], Any] = {}
-    changes: dict[str, Any] = {}
-    for line in journal.read():
-        kind, *fields = json.loads(line)
-        first = fields[0]
-        if kind == "lock":
-            locks[first] = line
-            idle.discard(first)
-            owners.pop(first, None)
-        elif kind in ("also", "less"):
-            owners.setdefault(first, []).append((kind, fields[1]))
-        elif kind == "unlock":
-            idle.add(first)
-        elif kind == "relock":
-            del locks[first]
-            owners.pop(first, None)
-            locks[fields[1]] = line.replace(b'"relock",%d,' % first, b'"lock",')
-        elif kind == "closed":
-            del locks[first]
-        elif kind == "client":
-            clients[first] = {"client": fields}
-            daemon.services[fields[1]].next_id = fields[-1] + 1
-        elif kind == "ids":
-            daemon.services[first].next_id = fields[1]
-        elif kind == "changed":
-            changes[first] = fields[1]
-        elif kind in ("owner", "restricted", "received", "unsent", "waiting"):
-            clients[first][kind] = fields
-        elif kind == "more":
-            received = clients[first]["received"]
-            received[1:] = received[1] + fields[1], fields[2]
-        elif kind == "sent":
-            unsent = clients[first]["unsent"]
-            unsent[1] = unsent[1][2 * fields[1] :]
-        elif kind == "gone":
-            del clients[first]
-        elif kind == "space":
-            spaces[first] = None
-        elif kind == "dying":
-            dying[first, fields[1]] = fields[2]
-        elif kind == "dead":
-            dying.pop((first, fields[1]), None)
-    for name, value in changes.items():
-        daemon.changes.restore(name, value)
-    for directory in spaces:
-        daemon.engine.know_lockspace(directory)
-    daemon.engine.go_on_from(locks)
-    daemon.numbers.go_on_from(clients)
-    guests: dict[str, Owner] = {}
-    for number, line in locks.items():
-        _, *fields, holders = json.loads(line)
-        for kind, owner in owners.get(number, ()):
-            if kind == "also":
-                holders.append(owner)
-            else:
-                holders.remove(owner)
-        daemon.engine.restore(
-            fields,
-            [_owner(guests, holder) for holder in holders],
-            inheritance.fds,
-            held=number not in idle,
-        )
-    for client in clients.values():
-        _restore_client(client, inheritance.fds, daemon, journal.served)
-    for (pid, started), left in dying.items():
-        daemon.guests.restore(pid, started, left)
-
-
-def _owner(guests: dict[str, Owner], fields: list[Any]) -> Owner:
-    """The owner that a record tells of: the same one for all that is the same guest's."""
-    owner = Owner.from_record(*fields)
-    return guests.setdefault(owner.text, owner)
-
-
-def _restore_client(
-    record: dict[str, Any], fds: dict[str, int], daemon: Daemon, served: int
-) -> None:
-    number, name, uid, gid, pid, since, client_id = record["client"]
-    service = daemon.services[name]
-    fd = fds.pop(client_name(number), -1)
-    # All is said, so that it need not be asked of the kernel; a new one is nobody's.
-    connection = socket.socket(
-        socket.AF_UNIX, socket.SOCK_STREAM, 0, fileno=fd if fd >= 0 else None
-    )
-    session = Session(
-        number, service, connection, uid=uid, gid=gid, pid=pid, id=client_id, since=since
-    )
-    if "owner" in record:
-        _, owner, session.started = record["owner"]
-        session.owner = Owner.from_record(*owner)
-    session.restricted = "restricted" in record
-    if "received" in record:
-        session.inbox = inbox_of(*record["received"][1:])
-    if "unsent" in record:
-        session.unsent = bytes.fromhex(record["unsent"][1])
-    if "waiting" in record:
-        session.waiting = [bytes.fromhex(each) for each in record["waiting"][1]]
-    service.restore(session)
-    if fd < 0 or number == served:
-        service.hang_up(session)

@@ -4,35 +4,8 @@ The journal is memory (memfd_create(2)) that the service manager holds a descrip
 appended before a call is answered, so whoever comes next, after a crash or after an exec, reads
 where this process was; there is no other way of handing over, and so none that is seldom used.
 
-A record is one line of JSON, a list that begins with what it is:
-
-===============  ========================================================================
-``format``       the version of this format; always the first record
-``settings``     the settings in force
-``changed``      a setting that was changed at run time: its name, the value
-``space``        a lockspace: its directory
-``ids``          the id of the client that comes next: service, id
-``client``       a connection: number, service, uid, gid, pid, since, id
-``owner``        a client registered: number, name, uuid, id, pid, start time of the process
-``restricted``   a client that may do nothing more: number
-``received``     the beginning of a message, in hex, with what is to be passed over: number, …
-``more``         what came of the same message since, in hex, with what is to be passed over now:
-                 number, …
-``unsent``       the rest of a reply, in hex: number, …
-``sent``         the client has got more of it: number, how many bytes
-``waiting``      calls that wait for a file system, each in hex: number, the list of them
-``gone``         a connection that is closed: number
-``lock``         a resource that is held: see :meth:`lockd.locks.space.Resource.record`
-``also``         another acquisition of a resource that is shared: its number, the owner
-``less``         one acquisition less: its number, the owner
-``relock``       a resource that is locked anew, on another file: its old number, then as ``lock``
-``unlock``       a resource that is let go, whose file is still open: its number
-``closed``       a file that is not open any more: its number
-``dying``        a process that is made to end before its locks are let go: pid, start time, and
-                 once it has ended, what could not be let go yet: lockspace, name, owner of each
-``dead``         they have been let go: pid, start time
-``descriptors``  for an exec: the open descriptors, number by name
-===============  ========================================================================
+A record is one line of JSON, a list that begins with its kind: :mod:`lockd.survival.records` has
+them all. The first record of every journal is ``format``, the version of the format.
 
 In front of the records there are two numbers. One is how far they go: it grows when a record is
 there whole. The other is the client whose call is being looked at, until the answer is sent: if the
@@ -46,9 +19,11 @@ import mmap
 import os
 import sys
 
+from lockd.survival.records.encoding import record
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from typing import Final
 
 #: The version of the format that this code writes, and the versions that it can take over.
@@ -65,13 +40,6 @@ _GROWTH: Final = 1024 * 1024
 _SERVING: Final = 0
 _LENGTH: Final = 1
 
-_encode: Final = json.JSONEncoder(separators=(",", ":")).encode
-
-
-def record(*fields: object) -> str:
-    """A record."""
-    return _encode(fields)
-
 
 class JournalError(Exception):
     """The journal is not one that this code can take over; the text says why."""
@@ -82,34 +50,38 @@ class Journal:
     :class:`JournalError` where that is none."""
 
     def __init__(self, fd: int, number: int = 0) -> None:
+        self._open(fd, number)
+
+    def _open(self, fd: int, number: int) -> None:
         if os.fstat(fd).st_size < _START:
             raise JournalError("the journal has no beginning")
-        self.fd: Final = fd
+        self.fd = fd
         self.number = number
-        self._head_page: Final = mmap.mmap(fd, _START)
-        self._head: Final = memoryview(self._head_page).cast("Q")
+        self._head_page = mmap.mmap(fd, _START)
+        self._head = memoryview(self._head_page).cast("Q")
         self._end = self._head[_LENGTH]
         if self._end > os.fstat(fd).st_size - _START:
             raise JournalError("the journal is shorter than it says")
-        self._limit: Final = 2 * self._end + _GROWTH
+        self._limit = 2 * self._end + _GROWTH
         # What is written goes straight into the memory: a write(2) takes ten times as long.
         self._room = max(self._limit + _GROWTH, os.fstat(fd).st_size - _START)
         os.ftruncate(fd, _START + self._room)
-        self._records: Final = mmap.mmap(fd, self._room, offset=_START)
+        self._records = mmap.mmap(fd, self._room, offset=_START)
 
     @classmethod
-    def create(cls, number: int, records: Iterable[str] = ()) -> Journal:
-        """A new journal that begins with ``records``."""
-        data = "\n".join((record("format", FORMAT), *records, "")).encode("ascii")
-        fd = os.memfd_create(f"lockd-journal-{number}", os.MFD_CLOEXEC)
-        os.ftruncate(fd, _START + len(data))
-        os.pwrite(fd, data, _START)
-        os.pwrite(fd, len(data).to_bytes(8, sys.byteorder), 8 * _LENGTH)
-        return cls(fd, number)
+    def create(cls, number: int) -> Journal:
+        """A new journal."""
+        return cls(_new_memory(number, ()), number)
 
-    def write(self, *fields: object) -> None:
-        """Append a record."""
-        self.append(_encode(fields))
+    def rewrite(self, records: Iterable[str], keep: Callable[[], object]) -> None:
+        """Go on in new memory, with a new number, that begins with ``records`` and so has nothing
+        of what is over. ``keep`` is called before the old memory is let go, which until then is
+        what the next process would find."""
+        old = self._head, self._head_page, self._records, self.fd
+        number = self.number + 1
+        self._open(_new_memory(number, records), number)
+        keep()
+        _let_go(*old)
 
     def append(self, text: str) -> None:
         """Append a record that is JSON already, in ASCII."""
@@ -156,7 +128,21 @@ class Journal:
 
     def close(self) -> None:
         """Let it go."""
-        self._head.release()
-        self._head_page.close()
-        self._records.close()
-        os.close(self.fd)
+        _let_go(self._head, self._head_page, self._records, self.fd)
+
+
+def _new_memory(number: int, records: Iterable[str]) -> int:
+    """The memory of a new journal."""
+    data = "\n".join((record("format", FORMAT), *records, "")).encode("ascii")
+    fd = os.memfd_create(f"lockd-journal-{number}", os.MFD_CLOEXEC)
+    os.ftruncate(fd, _START + len(data))
+    os.pwrite(fd, data, _START)
+    os.pwrite(fd, len(data).to_bytes(8, sys.byteorder), 8 * _LENGTH)
+    return fd
+
+
+def _let_go(head: memoryview, head_page: mmap.mmap, records: mmap.mmap, fd: int) -> None:
+    head.release()
+    head_page.close()
+    records.close()
+    os.close(fd)

@@ -26,13 +26,17 @@ from lockd.programs.admin import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Final
+
+    from lockd.programs.admin.context import AdminContext
+    from lockd.rpc.dispatch import Procedure
 
 PROGRAM: Final = 0x06900690
 VERSION: Final = 1
 
 #: The procedures, by number.
-PROCEDURES: Final = {
+PROCEDURES: Final[Mapping[int, Procedure[AdminContext]]] = {
     1: connect_open.call,
     2: connect_close.call,
     3: get_lib_version.call,

@@ -11,15 +11,15 @@ from lockd.rpc.dispatch import HangUpError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from lockd.daemon.daemon import Daemon
+    from lockd.programs.admin.context import AdminContext
     from lockd.rpc.session import Session
     from lockd.wire.xdr import Reader
 
 
-def call(daemon: Daemon, session: Session, arguments: Reader) -> bytes:
+def call(context: AdminContext, session: Session, arguments: Reader) -> bytes:
     """Close its connection; one that asks it of itself gets no reply."""
     (name, number), flags = read_client(arguments), arguments.uint()
-    service = find_service(daemon, name)
+    service = find_service(context, name)
     client = find_client(service, number)
     check_flags(flags, "adminClientClose")
     if client is session:

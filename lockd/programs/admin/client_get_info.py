@@ -13,15 +13,15 @@ from lockd.wire.parameters import BOOLEAN, INT, STRING, Parameter, pack_paramete
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from lockd.daemon.daemon import Daemon
+    from lockd.programs.admin.context import AdminContext
     from lockd.rpc.session import Session
     from lockd.wire.xdr import Reader
 
 
-def call(daemon: Daemon, session: Session, arguments: Reader) -> bytes:
+def call(context: AdminContext, session: Session, arguments: Reader) -> bytes:
     """The process at the other end, and its user and group."""
     (name, number), flags = read_client(arguments), arguments.uint()
-    client = find_client(find_service(daemon, name, own_words=True), number, own_words=True)
+    client = find_client(find_service(context, name, own_words=True), number, own_words=True)
     check_flags(flags, "adminClientGetInfo")
     user, group = _names(client.uid, client.gid)
     return pack_parameters(

@@ -7,14 +7,14 @@ from lockd.wire.xdr import pack_optional, pack_uint
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from lockd.daemon.daemon import Daemon
+    from lockd.programs.admin.context import AdminContext
     from lockd.rpc.session import Session
     from lockd.wire.xdr import Reader
 
 
-def call(daemon: Daemon, session: Session, arguments: Reader) -> bytes:
+def call(context: AdminContext, session: Session, arguments: Reader) -> bytes:
     """The filters, as libvirt shows them, and their number."""
     check_flags(arguments.uint(), "adminConnectGetLoggingFilters")
-    filters = daemon.logging.filters
+    filters = context.logging.filters
     text = "".join(f"{level}:*{part}* " for level, part in filters)
     return pack_optional(text or None) + pack_uint(len(filters))

@@ -7,13 +7,13 @@ from lockd.wire.xdr import pack_string, pack_uint
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from lockd.daemon.daemon import Daemon
+    from lockd.programs.admin.context import AdminContext
     from lockd.rpc.session import Session
     from lockd.wire.xdr import Reader
 
 
-def call(daemon: Daemon, session: Session, arguments: Reader) -> bytes:
+def call(context: AdminContext, session: Session, arguments: Reader) -> bytes:
     """The outputs, as they are set, and their number."""
     check_flags(arguments.uint(), "adminConnectGetLoggingOutputs")
-    outputs = daemon.logging.outputs
+    outputs = context.logging.outputs
     return pack_string(" ".join(outputs)) + pack_uint(len(outputs))

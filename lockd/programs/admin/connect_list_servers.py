@@ -10,15 +10,15 @@ from lockd.wire.xdr import pack_string, pack_uint
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from lockd.daemon.daemon import Daemon
+    from lockd.programs.admin.context import AdminContext
     from lockd.rpc.session import Session
     from lockd.wire.xdr import Reader
 
 
-def call(daemon: Daemon, session: Session, arguments: Reader) -> bytes:
+def call(context: AdminContext, session: Session, arguments: Reader) -> bytes:
     """The names of all services."""
     wanted, flags = arguments.uint(), arguments.uint()
     check_flags(flags, "adminConnectListServers")
-    names = sorted(daemon.services)
+    names = sorted(context.services)
     listed = names if wanted else []
     return b"".join((pack_uint(len(listed)), *map(pack_string, listed), pack_uint(len(names))))

@@ -8,13 +8,13 @@ from lockd.wire.xdr import pack_string
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from lockd.daemon.daemon import Daemon
+    from lockd.programs.admin.context import AdminContext
     from lockd.rpc.session import Session
     from lockd.wire.xdr import Reader
 
 
-def call(daemon: Daemon, session: Session, arguments: Reader) -> bytes:
+def call(context: AdminContext, session: Session, arguments: Reader) -> bytes:
     """The name of the service."""
     name = arguments.string(MAX_STRING)
     arguments.uint()
-    return pack_string(find_service(daemon, name).name)
+    return pack_string(find_service(context, name).name)

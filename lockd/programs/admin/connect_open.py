@@ -9,12 +9,12 @@ from lockd.programs.admin.subjects import check_flags
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from lockd.daemon.daemon import Daemon
+    from lockd.programs.admin.context import AdminContext
     from lockd.rpc.session import Session
     from lockd.wire.xdr import Reader
 
 
-def call(daemon: Daemon, session: Session, arguments: Reader) -> bytes:
+def call(context: AdminContext, session: Session, arguments: Reader) -> bytes:
     """Refuse flags."""
     check_flags(arguments.uint(), "adminDispatchConnectOpen")
     return b""

@@ -6,14 +6,14 @@ from lockd.programs.admin.subjects import check_flags
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from lockd.daemon.daemon import Daemon
+    from lockd.programs.admin.context import AdminContext
     from lockd.rpc.session import Session
     from lockd.wire.xdr import Reader
 
 
-def call(daemon: Daemon, session: Session, arguments: Reader) -> bytes:
+def call(context: AdminContext, session: Session, arguments: Reader) -> bytes:
     """End by itself after so many seconds without clients and locks; 0 for never."""
     seconds, flags = arguments.uint(), arguments.uint()
     check_flags(flags, "adminConnectSetDaemonTimeout")
-    daemon.changes.set_timeout(seconds)
+    context.changes.make("timeout", seconds)
     return b""

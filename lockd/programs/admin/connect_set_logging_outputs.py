@@ -8,17 +8,17 @@ from lockd.wire.parameters import MAX_STRING
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from lockd.daemon.daemon import Daemon
+    from lockd.programs.admin.context import AdminContext
     from lockd.rpc.session import Session
     from lockd.wire.xdr import Reader
 
 
-def call(daemon: Daemon, session: Session, arguments: Reader) -> bytes:
+def call(context: AdminContext, session: Session, arguments: Reader) -> bytes:
     """Use other outputs: the default one where there are none in the arguments."""
     text = arguments.optional(lambda: arguments.string(MAX_STRING))
     check_flags(arguments.uint(), "adminConnectSetLoggingOutputs")
     try:
-        daemon.changes.set_log_outputs(text or "")
+        context.changes.make("log_outputs", text or "")
     except LogError as error:
         raise bad_log_setting(error) from error
     return b""

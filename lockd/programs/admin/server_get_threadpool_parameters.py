@@ -10,15 +10,15 @@ from lockd.wire.parameters import MAX_STRING, UINT, Parameter, pack_parameters
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from lockd.daemon.daemon import Daemon
+    from lockd.programs.admin.context import AdminContext
     from lockd.rpc.session import Session
     from lockd.wire.xdr import Reader
 
 
-def call(daemon: Daemon, session: Session, arguments: Reader) -> bytes:
+def call(context: AdminContext, session: Session, arguments: Reader) -> bytes:
     """No workers of any kind."""
     name, flags = arguments.string(MAX_STRING), arguments.uint()
-    service = find_service(daemon, name)
+    service = find_service(context, name)
     check_flags(flags, "adminServerGetThreadPoolParameters")
     workers = {
         "minWorkers": 0,

@@ -13,15 +13,15 @@ from lockd.wire.xdr import pack_uint
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from lockd.daemon.daemon import Daemon
+    from lockd.programs.admin.context import AdminContext
     from lockd.rpc.session import Session
     from lockd.wire.xdr import Reader
 
 
-def call(daemon: Daemon, session: Session, arguments: Reader) -> bytes:
+def call(context: AdminContext, session: Session, arguments: Reader) -> bytes:
     """All clients, the one that asks among them if it is one of this service."""
     name, wanted, flags = arguments.string(MAX_STRING), arguments.uint(), arguments.uint()
-    service = find_service(daemon, name)
+    service = find_service(context, name)
     check_flags(flags, "adminServerListClients")
     clients = [*service.clients.values()]
     listed = clients if wanted else []

@@ -7,14 +7,14 @@ from lockd.wire.parameters import MAX_STRING
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from lockd.daemon.daemon import Daemon
+    from lockd.programs.admin.context import AdminContext
     from lockd.rpc.session import Session
     from lockd.wire.xdr import Reader
 
 
-def call(daemon: Daemon, session: Session, arguments: Reader) -> bytes:
+def call(context: AdminContext, session: Session, arguments: Reader) -> bytes:
     """Since when the client has been there."""
     name, number, flags = arguments.string(MAX_STRING), arguments.uhyper(), arguments.uint()
-    service = find_service(daemon, name)
+    service = find_service(context, name)
     check_flags(flags, "adminServerLookupClient")
     return pack_client(find_client(service, number))

@@ -16,17 +16,17 @@ from lockd.wire.parameters import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from lockd.daemon.daemon import Daemon
+    from lockd.programs.admin.context import AdminContext
     from lockd.rpc.session import Session
     from lockd.wire.xdr import Reader
 
 
-def call(daemon: Daemon, session: Session, arguments: Reader) -> bytes:
+def call(context: AdminContext, session: Session, arguments: Reader) -> bytes:
     """Use other limits, both or none."""
     name = arguments.string(MAX_STRING)
     parameters = read_parameters(arguments)
     flags = arguments.uint()
-    service = find_service(daemon, name, own_words=True)
+    service = find_service(context, name, own_words=True)
     check_names(parameters)
     check_flags(flags, "adminServerSetClientLimits")
     limits = unsigned_values(parameters, ("nclients_max", "nclients_unauth_max"))
@@ -39,5 +39,5 @@ def call(daemon: Daemon, session: Session, arguments: Reader) -> bytes:
             " than the overall maximum number of clients",
         )
     for limit, value in limits.items():
-        daemon.changes.set_limit(service.name, limit, value)
+        context.changes.make(f"{service.name}.{limit}", value)
     return b""

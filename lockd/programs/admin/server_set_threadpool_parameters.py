@@ -17,17 +17,17 @@ from lockd.wire.parameters import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from lockd.daemon.daemon import Daemon
+    from lockd.programs.admin.context import AdminContext
     from lockd.rpc.session import Session
     from lockd.wire.xdr import Reader
 
 
-def call(daemon: Daemon, session: Session, arguments: Reader) -> bytes:
+def call(context: AdminContext, session: Session, arguments: Reader) -> bytes:
     """Remember the number of workers for calls of priority."""
     name = arguments.string(MAX_STRING)
     parameters = read_parameters(arguments)
     flags = arguments.uint()
-    service = find_service(daemon, name, own_words=True)
+    service = find_service(context, name, own_words=True)
     check_names(parameters)
     check_flags(flags, "adminServerSetThreadPoolParameters")
     workers = unsigned_values(parameters, ("minWorkers", "maxWorkers", "prioWorkers"))
@@ -41,5 +41,5 @@ def call(daemon: Daemon, session: Session, arguments: Reader) -> bytes:
             "maxWorkers must not be switched from zero to non-zero and vice versa",
         )
     if "prioWorkers" in workers:
-        daemon.changes.set_limit(service.name, "prioWorkers", workers["prioWorkers"])
+        context.changes.make(f"{service.name}.prioWorkers", workers["prioWorkers"])
     return b""

@@ -8,14 +8,14 @@ from lockd.wire.parameters import MAX_STRING
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from lockd.daemon.daemon import Daemon
+    from lockd.programs.admin.context import AdminContext
     from lockd.rpc.session import Session
     from lockd.wire.xdr import Reader
 
 
-def call(daemon: Daemon, session: Session, arguments: Reader) -> bytes:
+def call(context: AdminContext, session: Session, arguments: Reader) -> bytes:
     """Refuse it: no service has any."""
     name, flags = arguments.string(MAX_STRING), arguments.uint()
-    find_service(daemon, name)
+    find_service(context, name)
     check_flags(flags, "adminServerUpdateTlsFiles")
     raise fault(INTERNAL_ERROR, FROM_RPC, "no tls service found, unable to update tls files")

@@ -25,8 +25,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Final
 
-    from lockd.daemon.daemon import Daemon
     from lockd.log import LogError
+    from lockd.programs.admin.context import AdminContext
     from lockd.rpc.service import Service
     from lockd.rpc.session import Session
     from lockd.wire.xdr import Reader
@@ -41,9 +41,9 @@ def check_flags(flags: int, function: str) -> None:
         raise unsupported_flags(flags, function, FROM_ADMIN)
 
 
-def find_service(daemon: Daemon, name: str, *, own_words: bool = False) -> Service:
+def find_service(context: AdminContext, name: str, *, own_words: bool = False) -> Service:
     """A service. Raises Fault."""
-    service = daemon.services.get(name)
+    service = context.services.get(name)
     if service is not None:
         return service
     if own_words:
@@ -74,7 +74,7 @@ def pack_client(client: Session) -> bytes:
     """A client: its service, its id, since when it is there, and how."""
     return b"".join(
         (
-            pack_string(client.service.name),
+            pack_string(client.service),
             pack_uhyper(client.id),
             pack_hyper(int(client.since)),
             pack_uint(_UNIX),

@@ -6,7 +6,11 @@ from lockd.programs.inspect import locks, status
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Final
+
+    from lockd.programs.inspect.context import InspectContext
+    from lockd.rpc.dispatch import Procedure
 
 PROGRAM: Final = 0x10CCD
 VERSION: Final = 1
@@ -15,4 +19,7 @@ STATUS: Final = 1
 LOCKS: Final = 2
 
 #: The procedures, by number. Each answers with JSON, in a string.
-PROCEDURES: Final = {STATUS: status.call, LOCKS: locks.call}
+PROCEDURES: Final[Mapping[int, Procedure[InspectContext]]] = {
+    STATUS: status.call,
+    LOCKS: locks.call,
+}

@@ -17,8 +17,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Final
 
-    from lockd.daemon.daemon import Daemon
     from lockd.locks.space import Resource
+    from lockd.programs.inspect.context import InspectContext
     from lockd.rpc.session import Session
     from lockd.wire.xdr import Reader
 
@@ -26,17 +26,17 @@ if TYPE_CHECKING:
 _AT_ONCE: Final = 100
 
 
-def call(daemon: Daemon, session: Session, arguments: Reader) -> bytes:
+def call(context: InspectContext, session: Session, arguments: Reader) -> bytes:
     """The next locks."""
     after = arguments.uint()
-    left = (resource for resource in daemon.engine.resources() if resource.number > after)
+    left = (resource for resource in context.engine.resources() if resource.number > after)
     found = nsmallest(_AT_ONCE, left, key=attrgetter("number"))
     last = found[-1].number if len(found) == _AT_ONCE else None
-    answer = {"locks": [_lock(daemon, resource) for resource in found], "last": last}
+    answer = {"locks": [_lock(context, resource) for resource in found], "last": last}
     return pack_string(json.dumps(answer))
 
 
-def _lock(daemon: Daemon, resource: Resource) -> dict[str, Any]:
+def _lock(context: InspectContext, resource: Resource) -> dict[str, Any]:
     return {
         "lockspace": resource.space.directory,
         "resource": resource.name,

@@ -11,30 +11,30 @@ from lockd.wire.xdr import pack_string
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from lockd.daemon.daemon import Daemon
+    from lockd.programs.inspect.context import InspectContext
     from lockd.rpc.session import Session
     from lockd.wire.xdr import Reader
 
 
-def call(daemon: Daemon, session: Session, arguments: Reader) -> bytes:
+def call(context: InspectContext, session: Session, arguments: Reader) -> bytes:
     """What it is, who keeps its locks, how many there are, and what is wrong with them."""
-    resources = [*daemon.engine.resources()]
+    resources = [*context.engine.resources()]
     status = {
         "version": __version__,
         "pid": os.getpid(),
         "journal_format": FORMAT,
-        "since": daemon.since,
-        "keeper": "none" if not daemon.keeper else daemon.keeper.lost or "ok",
-        "lockspaces": [directory for directory in daemon.engine.spaces if directory],
+        "since": context.since,
+        "keeper": "none" if not context.keeper else context.keeper.lost or "ok",
+        "lockspaces": [directory for directory in context.engine.spaces if directory],
         "clients": {
             name: {"connected": len(service.clients), "max": service.max_clients}
-            for name, service in daemon.services.items()
+            for name, service in context.services.items()
         },
         "locks": len(resources),
         "problems": [
-            *({"path": path, "problem": problem} for path, problem in daemon.remotes.silent()),
+            *({"path": path, "problem": problem} for path, problem in context.remotes.silent()),
             *({"path": each.path, "problem": each.problem} for each in resources if each.problem),
         ],
-        "warnings": daemon.settings.warnings,
+        "warnings": context.warnings,
     }
     return pack_string(json.dumps(status))

@@ -15,13 +15,17 @@ from lockd.programs.lock import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Final
+
+    from lockd.programs.lock.context import LockContext
+    from lockd.rpc.dispatch import Procedure
 
 PROGRAM: Final = 0xEA7BEEF
 VERSION: Final = 1
 
 #: The procedures, by number.
-PROCEDURES: Final = {
+PROCEDURES: Final[Mapping[int, Procedure[LockContext]]] = {
     1: register.call,
     2: restrict.call,
     3: new.call,

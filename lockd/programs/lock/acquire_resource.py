@@ -7,7 +7,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from lockd.daemon.daemon import Daemon
+    from lockd.programs.lock.context import LockContext
     from lockd.rpc.session import Session
     from lockd.wire.xdr import Reader
 
@@ -15,12 +15,12 @@ SHARED = 1
 AUTOCREATE = 2
 
 
-def call(daemon: Daemon, session: Session, arguments: Reader) -> bytes:
+def call(context: LockContext, session: Session, arguments: Reader) -> bytes:
     """Lock the file of the resource for the owner that the client has registered as."""
     path, name, flags = arguments.string(), arguments.string(), arguments.uint()
     session.check_flags(flags, SHARED | AUTOCREATE, "AcquireResource")
     owner = session.check_registered()
-    daemon.engine.acquire(
+    context.engine.acquire(
         path, name, owner, shared=bool(flags & SHARED), create=bool(flags & AUTOCREATE)
     )
     return b""

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from lockd.daemon.daemon import Daemon
+    from lockd.programs.lock.context import LockContext
     from lockd.rpc.session import Session
     from lockd.wire.xdr import Reader
 
 
-def call(daemon: Daemon, session: Session, arguments: Reader) -> bytes:
+def call(context: LockContext, session: Session, arguments: Reader) -> bytes:
     """Make the directory, if need be, and know it as a lockspace."""
     path = arguments.string()
     session.check_unrestricted()
-    daemon.engine.create_lockspace(path)
+    context.engine.create_lockspace(path)
     return b""

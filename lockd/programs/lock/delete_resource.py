@@ -4,15 +4,15 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from lockd.daemon.daemon import Daemon
+    from lockd.programs.lock.context import LockContext
     from lockd.rpc.session import Session
     from lockd.wire.xdr import Reader
 
 
-def call(daemon: Daemon, session: Session, arguments: Reader) -> bytes:
+def call(context: LockContext, session: Session, arguments: Reader) -> bytes:
     """Remove the file, unless a guest of this host holds the resource."""
     path, name = arguments.string(), arguments.string()
     session.check_flags(arguments.uint(), 0, "DeleteResource")
     session.check_registered()
-    daemon.engine.delete_resource(path, name)
+    context.engine.delete_resource(path, name)
     return b""

@@ -8,15 +8,16 @@ from __future__ import annotations
 from lockd.kernel.process import start_time
 from lockd.locks.space import Owner
 from lockd.rpc.session import not_registered
+from lockd.survival.records import clients as records
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from lockd.daemon.daemon import Daemon
+    from lockd.programs.lock.context import LockContext
     from lockd.rpc.session import Session
     from lockd.wire.xdr import Reader
 
 
-def call(daemon: Daemon, session: Session, arguments: Reader) -> bytes:
+def call(context: LockContext, session: Session, arguments: Reader) -> bytes:
     """Remember the owner that the client acts for."""
     uuid = arguments.opaque(16)
     name = arguments.string()
@@ -29,5 +30,5 @@ def call(daemon: Daemon, session: Session, arguments: Reader) -> bytes:
         raise not_registered()
     session.owner = Owner(name, uuid, number, pid)
     session.started = start_time(pid) if session.is_guest else 0
-    daemon.journal.write("owner", session.number, session.owner.record(), session.started)
+    context.journal.append(records.owner(session.number, session.owner.record(), session.started))
     return b""

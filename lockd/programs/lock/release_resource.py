@@ -4,15 +4,15 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from lockd.daemon.daemon import Daemon
+    from lockd.programs.lock.context import LockContext
     from lockd.rpc.session import Session
     from lockd.wire.xdr import Reader
 
 
-def call(daemon: Daemon, session: Session, arguments: Reader) -> bytes:
+def call(context: LockContext, session: Session, arguments: Reader) -> bytes:
     """Let go what the owner holds that the client has registered as."""
     path, name = arguments.string(), arguments.string()
     session.check_flags(arguments.uint(), 0, "ReleaseResource")
     owner = session.check_registered()
-    daemon.engine.release(path, name, owner)
+    context.engine.release(path, name, owner)
     return b""

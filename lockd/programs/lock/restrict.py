@@ -6,17 +6,19 @@ guest lives, and nothing that the guest could break into gets at locks through i
 
 from __future__ import annotations
 
+from lockd.survival.records import clients as records
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from lockd.daemon.daemon import Daemon
+    from lockd.programs.lock.context import LockContext
     from lockd.rpc.session import Session
     from lockd.wire.xdr import Reader
 
 
-def call(daemon: Daemon, session: Session, arguments: Reader) -> bytes:
+def call(context: LockContext, session: Session, arguments: Reader) -> bytes:
     """Refuse all that the client calls from now on."""
     session.check_flags(arguments.uint(), 0, "Restrict")
     session.check_registered()
     session.restricted = True
-    daemon.journal.write("restricted", session.number)
+    context.journal.append(records.restricted(session.number))
     return b""

@@ -7,14 +7,14 @@ import socket
 from typing import TYPE_CHECKING
 
 from lockd.daemon.daemon import Daemon
-from lockd.daemon.settings import Settings
-from lockd.locks.names import Names
+from lockd.daemon.settings import DaemonSettings
+from lockd.locks.holders import Holders
 from lockd.log import Logging
-from lockd.programs import admin, inspect, lock
 from lockd.rpc.dispatch import answer
 from lockd.rpc.session import Session
 from lockd.survival.handover import Inheritance
 from lockd.survival.keeper import Keeper
+from lockd.survival.records import clients as records
 from lockd.wire.inbox import Inbox
 from lockd.wire.message import ERROR, HEADER_SIZE, MESSAGE, OK, REPLY, read_header
 from tests.lockd.client import read_refused
@@ -28,12 +28,6 @@ if TYPE_CHECKING:
 #: A pid that no process has: the kernel gives out none as large.
 NOBODY: Final = 1 << 23
 
-LOCK: Final[Programs] = {(lock.PROGRAM, lock.VERSION): lock.PROCEDURES}
-ADMIN: Final[Programs] = {
-    (admin.PROGRAM, admin.VERSION): admin.PROCEDURES,
-    (inspect.PROGRAM, inspect.VERSION): inspect.PROCEDURES,
-}
-
 #: What a client is told when the daemon has come upon an error of its own.
 OWN_ERROR: Final = "internal error: the lock daemon has logged an error of its own"
 
@@ -42,7 +36,7 @@ def make_daemon(log_output: str) -> Daemon:
     """A daemon with nothing in it, and a lock that nobody keeps."""
     logging = Logging()
     logging.set_outputs(log_output)
-    settings = Settings(
+    settings = DaemonSettings(
         max_clients=10,
         admin_max_clients=5,
         log_level=3,
@@ -56,7 +50,7 @@ def make_daemon(log_output: str) -> Daemon:
         Inheritance({}, None),
         Keeper("", logging.part("locking.lock_daemon"), {}, {}),
         logging,
-        Names("host", []),
+        Holders("host", []),
         timeout=0,
         interval=0,
     )
@@ -65,17 +59,21 @@ def make_daemon(log_output: str) -> Daemon:
 def connect(service: Service, daemon: Daemon, number: int) -> tuple[Session, socket.socket]:
     """A client of the service, and its end of the connection."""
     ours, theirs = socket.socketpair()
-    session = Session(number, service, ours, uid=0, gid=0, pid=NOBODY, id=number)
+    session = Session(number, service.name, ours, uid=0, gid=0, pid=NOBODY, id=number)
     service.clients[number] = session
-    daemon.journal.write("client", *service.record(session))
+    daemon.journal.append(records.client(number, service.name, 0, 0, NOBODY, 0.0, number))
     return session, theirs
 
 
-def check_answer(message: bytes, programs: Programs, daemon: Daemon, session: Session) -> bytes:
+def check_answer(
+    message: bytes, daemon: Daemon, session: Session, programs: Programs | None = None
+) -> bytes:
     """Have a message answered: the reply, of which it is made sure that a client can read it, or
     nothing. Raises HangUpError, and AssertionError for an error of the daemon's own."""
     call = read_header(message)
-    reply = answer(message, programs, daemon, session, daemon.logging.part("rpc.netserver"))
+    if programs is None:
+        programs = daemon.services[session.service].programs
+    reply = answer(message, programs, session, daemon.logging.part("rpc.netserver"))
     if not reply:
         return reply
     inbox = Inbox(kept=64 * 1024 * 1024)

@@ -46,7 +46,7 @@ with atheris.instrument_imports(include=["lockd"]):
     from lockd.wire.message import CALL, Header, pack_message
     from lockd.wire.xdr import pack_string, pack_uint
     from tests.lockd.client import ACQUIRE, registration, resource
-    from tests.lockd.rpc.daemon import ADMIN, LOCK, check_answer, connect, make_daemon
+    from tests.lockd.rpc.daemon import check_answer, connect, make_daemon
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -144,7 +144,7 @@ def fuzz_messages() -> Callable[[bytes], None]:
         try:
             for piece in (sent[:cut], sent[cut:]):
                 for message in inbox.feed(piece):
-                    check_answer(message, ADMIN if to_admin else LOCK, daemon, session)
+                    check_answer(message, daemon, session)
                 assert len(inbox.state[0]) <= KEPT
                 if inbox.broken:
                     break
@@ -153,7 +153,7 @@ def fuzz_messages() -> Callable[[bytes], None]:
         service.hang_up(session)
         theirs.close()
         daemon.engine.release_everything()
-        daemon.after_call()
+        daemon.look()
         assert daemon.engine.is_idle
         assert not any(daemon.engine.open_resources())
         # Or each would take longer than the one before it, until there is no room for a file.

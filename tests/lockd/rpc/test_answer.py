@@ -20,14 +20,13 @@ from tests.lockd.client import (
     registration,
     resource,
 )
-from tests.lockd.rpc.daemon import ADMIN, LOCK, check_answer, connect, make_daemon
+from tests.lockd.rpc.daemon import check_answer, connect, make_daemon
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from lockd.daemon.daemon import Daemon
-    from lockd.rpc.dispatch import Programs
     from lockd.rpc.session import Session
 
 #: Any number, and more often one that is at an edge.
@@ -56,11 +55,9 @@ def call(procedure: int, arguments: bytes = b"", **other: int) -> bytes:
     return pack_message(header._replace(**other), arguments)
 
 
-def answered(
-    message: bytes, daemon: Daemon, session: Session, programs: Programs = LOCK
-) -> tuple[int, int, str]:
+def answered(message: bytes, daemon: Daemon, session: Session) -> tuple[int, int, str]:
     """Code, domain and text of the error that answers a message."""
-    reply = check_answer(message, programs, daemon, session)
+    reply = check_answer(message, daemon, session)
     assert reply
     return read_refused(reply)[:3]
 
@@ -93,7 +90,7 @@ def test_anything(
     session, theirs = connect(service, made, 9)
     with theirs:
         try:
-            check_answer(message, ADMIN if name == "admin" else LOCK, made, session)
+            check_answer(message, made, session)
         except HangUpError as error:
             assert str(error)
         finally:
@@ -120,7 +117,7 @@ def test_every_call_cut_off_at_every_byte(daemon: Daemon, tmp_path: Path) -> Non
     with theirs:
         for registered in (False, True):
             if registered:
-                check_answer(call(1, calls[1]), LOCK, daemon, session)
+                check_answer(call(1, calls[1]), daemon, session)
             for procedure, arguments in calls.items():
                 for at in range(len(arguments)):
                     error = answered(call(procedure, arguments[:at]), daemon, session)
@@ -139,7 +136,7 @@ def test_bytes_behind_the_arguments_decide_nothing(daemon: Daemon, tmp_path: Pat
             (ACQUIRE, resource(space, "disk", 2)),
             (RELEASE, resource(space, "disk", 0)),
         ):
-            reply = check_answer(call(procedure, arguments + b"\xff" * 9), LOCK, daemon, session)
+            reply = check_answer(call(procedure, arguments + b"\xff" * 9), daemon, session)
             assert read_header(reply).status == OK
 
 
@@ -160,12 +157,12 @@ def test_headers_that_are_wrong(daemon: Daemon) -> None:
         assert told(call(1, status=1)) == (39, 7, "Unexpected message status 1")
         assert told(call(1, status=-1)) == (39, 7, "Unexpected message status 4294967295")
         for kind in (1, 2, 3, 5, 6, 7, -1):
-            assert check_answer(call(1, type=kind), LOCK, daemon, session) == b""
+            assert check_answer(call(1, type=kind), daemon, session) == b""
         with pytest.raises(HangUpError, match="a call with descriptors"):
-            check_answer(call(1, type=4), LOCK, daemon, session)
+            check_answer(call(1, type=4), daemon, session)
         ping = call(1, program=0x6B656570, type=2)
-        assert read_header(check_answer(ping, LOCK, daemon, session)).procedure == 2
-        assert check_answer(call(2, program=0x6B656570, type=2), LOCK, daemon, session) == b""
+        assert read_header(check_answer(ping, daemon, session)).procedure == 2
+        assert check_answer(call(2, program=0x6B656570, type=2), daemon, session) == b""
 
 
 def test_an_error_of_the_daemons_own(daemon: Daemon) -> None:
@@ -176,4 +173,4 @@ def test_an_error_of_the_daemons_own(daemon: Daemon) -> None:
 
     session, theirs = connect(daemon.services["virtlockd"], daemon, 1)
     with theirs, pytest.raises(AssertionError):
-        check_answer(call(1), {(lock.PROGRAM, lock.VERSION): {1: broken}}, daemon, session)
+        check_answer(call(1), daemon, session, {(lock.PROGRAM, lock.VERSION): {1: broken}})

@@ -12,6 +12,7 @@ import pytest
 
 from lockd.locks.space import Owner
 from lockd.survival.journal import Journal, JournalError
+from lockd.survival.records.encoding import record
 from tests.lockd.rpc.daemon import make_daemon
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ def test_what_is_written_is_read() -> None:
     journal = Journal.create(1)
     records = [["space", f"/{index}" * 50] for index in range(20000)]
     for each in records:
-        journal.write(*each)
+        journal.append(record(each[0], *each[1:]))
     again = Journal(os.dup(journal.fd))
     assert [json.loads(line) for line in again.read()] == records
     again.close()

@@ -32,7 +32,7 @@ _MAX_TEXT: Final = 1024
 _MOST_NAMED: Final = 4
 
 
-class Names:
+class Holders:
     """``directories`` are those of the descriptions: of running guests first, they tell what is
     so now."""
 

@@ -1,0 +1,144 @@
+"""The process after this one: another version in our place, or the child of a supervisor that this
+process becomes.
+
+Either is asked first whether it can go on from here, in a process of its own, so that a version
+that does not know the format of the journal, or does not even start, does no harm.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import partial
+from select import EPOLLIN
+
+from lockd.kernel.background import write_pid
+from lockd.survival import handover
+from lockd.survival.journal import FORMAT
+from lockd.survival.keeper import PID_FILE
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Final
+
+    from lockd.daemon.descriptors import Descriptors
+    from lockd.kernel.loop import Loop
+    from lockd.locks.engine import Engine
+    from lockd.log import Log
+    from lockd.survival.journal import Journal
+    from lockd.survival.keeper import Keeper
+
+
+class Succession:
+    """Replaces this process. ``inherited`` are the descriptors that have no other owner here, the
+    PID file's among them where a supervisor of ours has one."""
+
+    def __init__(
+        self,
+        loop: Loop,
+        engine: Engine,
+        journal: Journal,
+        keeper: Keeper,
+        descriptors: Descriptors,
+        inherited: Mapping[str, int],
+        log: Log,
+    ) -> None:
+        self._loop: Final = loop
+        self._engine: Final = engine
+        self._journal: Final = journal
+        self._keeper: Final = keeper
+        self._descriptors: Final = descriptors
+        self._inherited: Final = inherited
+        self._log: Final = log
+        self._probe = -1
+        self._is_over = False
+
+    def give_up(self) -> None:
+        """There is to be no other process: the daemon ends."""
+        self._is_over = True
+
+    def leave(self) -> None:
+        """End, and leave everything to the next process: the service manager is restarting us."""
+        if not self._keeper or self._keeper.lost:
+            self._log.error(
+                "not ending for a restart: there is no service manager that has kept the locks"
+            )
+            return
+        self._loop.stop()
+
+    # --- the supervisor
+
+    def watch_supervisor(self, pid: int) -> None:
+        """See to it that there is another when our own supervisor ends before us."""
+        try:
+            fd = os.pidfd_open(pid) if pid == os.getppid() else -1
+        except ProcessLookupError:
+            fd = -1
+        if fd < 0:
+            self._loop.after(0, self._on_orphaned)
+        else:
+            self._loop.watch(fd, EPOLLIN, partial(self._on_supervisor, fd))
+
+    def _on_supervisor(self, fd: int, _: int) -> None:
+        self._loop.unwatch(fd)
+        os.close(fd)
+        self._on_orphaned()
+
+    def _on_orphaned(self) -> None:
+        """Nobody keeps anything now. Have a supervisor again: this process becomes it."""
+        self._keeper.give_up("the supervisor has ended")
+        if PID_FILE in self._inherited:
+            # Its pid is nobody's any more; signals go to this process.
+            write_pid(self._inherited[PID_FILE])
+        self._if_it_can_take_over(self._become_supervisor)
+
+    def _become_supervisor(self) -> None:
+        if any(resource.lock.posix for resource in self._engine.resources()):
+            self._log.error("no other supervisor: the POSIX locks would go with this process")
+            return
+        name, queue = self._keeper.packed()
+        with queue:
+            fds = {name: queue.fileno(), PID_FILE: self._inherited[PID_FILE]}
+            handover.to_supervisor(fds, handover.command_line())
+
+    # --- another version
+
+    def upgrade(self) -> None:
+        """Go on as the program that is installed now, if it can go on from here."""
+        self._if_it_can_take_over(self._go_on_in_place)
+
+    def _go_on_in_place(self) -> None:
+        fds = {**dict(self._descriptors.besides_journal()), **self._keeper.descriptors()}
+        handover.in_place(self._journal, fds, handover.command_line())
+
+    def _if_it_can_take_over(self, replace: Callable[[], object]) -> None:
+        """Ask the program that is installed now whether it can go on from here, and if so, have
+        ``replace`` put it in our place; it may raise OSError."""
+        if self._probe >= 0:
+            return
+        command = [*handover.command_line(), f"--takes-over={FORMAT}"]
+        try:
+            pid = os.posix_spawn(command[0], command, os.environ)
+        except OSError as error:
+            self._log.error(f"the program cannot be started again: {error.strerror}")
+            return
+        self._probe = os.pidfd_open(pid)
+        self._loop.watch(self._probe, EPOLLIN, partial(self._probed, pid, replace))
+
+    def _probed(self, pid: int, replace: Callable[[], object], _: int) -> None:
+        self._loop.unwatch(self._probe)
+        os.close(self._probe)
+        self._probe = -1
+        _, status = os.waitpid(pid, 0)
+        if self._is_over:
+            return  # the next one would not know of it
+        if status:
+            self._log.error(
+                f"the program that is installed cannot take over a journal of format {FORMAT},"
+                " or refuses the configuration: going on as before"
+            )
+            return
+        try:
+            replace()
+        except OSError as error:
+            self._log.error(f"the program cannot be started again: {error.strerror}")

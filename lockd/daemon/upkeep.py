@@ -1,0 +1,74 @@
+"""What need not be done before a call is answered: it is looked for after each turn of the loop."""
+
+from __future__ import annotations
+
+import time
+
+from lockd.locks.engine import IDLE_FOR, VISIBLE_AFTER
+from lockd.survival.keeper import journal_name
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from typing import Final
+
+    from lockd.kernel.loop import Loop, Timer
+    from lockd.locks.engine import Engine
+    from lockd.survival.journal import Journal
+    from lockd.survival.keeper import Keeper
+
+#: How long what need not be kept any more stays open, in seconds. As long as it does, the file
+#: system that it is on cannot be unmounted.
+_RENEW_AFTER: Final = 1.0
+
+
+class Upkeep:
+    """Makes locks visible, removes the files of those that are over, and clears away what the
+    keeper and the journal have of them. ``records`` are what a new journal begins with."""
+
+    def __init__(
+        self,
+        loop: Loop,
+        engine: Engine,
+        keeper: Keeper,
+        journal: Journal,
+        records: Callable[[], Iterable[str]],
+    ) -> None:
+        self._loop: Final = loop
+        self._engine: Final = engine
+        self._keeper: Final = keeper
+        self._journal: Final = journal
+        self._records: Final = records
+        self._show_timer: Timer | None = None
+        self._close_timer: Timer | None = None
+        self._renew_timer: Timer | None = None
+
+    def look(self) -> None:
+        """See what is to be done, now or soon."""
+        engine = self._engine
+        if self._show_timer is None and engine.has_fresh:
+            self._show_timer = self._loop.after(VISIBLE_AFTER, self._show)
+        if self._close_timer is None and engine.has_idle:
+            self._close_timer = self._loop.after(IDLE_FOR, self._close_idle)
+        if self._renew_timer is None and self._keeper.has_forgotten:
+            self._renew_timer = self._loop.after(_RENEW_AFTER, self._renew)
+        if self._journal.is_long:
+            self._journal.rewrite(self._records(), self.keep_journal)
+            self._keeper.forget()
+
+    def keep_journal(self) -> None:
+        """Have the journal kept."""
+        self._keeper.keep(self._journal.fd, journal_name(self._journal.number))
+
+    def _show(self) -> None:
+        due = self._engine.show_fresh()
+        self._show_timer = None if due is None else self._loop.after(due, self._show)
+
+    def _close_idle(self) -> None:
+        self._close_timer = None
+        self._engine.close_idle(time.monotonic() - IDLE_FOR)
+
+    def _renew(self) -> None:
+        self._renew_timer = None
+        if self._keeper.has_forgotten:
+            self._keeper.renew()

@@ -1,0 +1,73 @@
+"""Settings that are changed while the daemon runs, as ``virt-admin`` does.
+
+A change holds until the daemon ends, whatever the configuration says, also for the process that
+takes over after a crash or an upgrade. A setting is known by a name, one of a service by
+``SERVICE.SETTING``.
+
+To add one, write its file with a function ``apply``, and put it in the table here, by its name.
+"""
+
+from __future__ import annotations
+
+from lockd.log import LogError
+from lockd.programs.admin.changes import limits, log_filters, log_outputs, timeout
+from lockd.survival.records import settings as records
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from typing import Any, Final
+
+    from lockd.log import Log
+    from lockd.programs.admin.changes.changeable import Changeable
+    from lockd.survival.journal import Journal
+
+    #: Puts a setting into force: what can be changed, the whole name, the value.
+    Apply = Callable[[Changeable, str, Any], object]
+
+#: The settings, by name.
+SETTINGS: Final[Mapping[str, Apply]] = {
+    "timeout": timeout.apply,
+    "log_filters": log_filters.apply,
+    "log_outputs": log_outputs.apply,
+    "nclients_max": limits.apply,
+    "nclients_unauth_max": limits.apply,
+    "prioWorkers": limits.apply,
+}
+
+
+class Changes:
+    """What has been changed of ``changeable``, by name."""
+
+    def __init__(self, changeable: Changeable, journal: Journal, log: Log) -> None:
+        self._changeable: Final = changeable
+        self._journal: Final = journal
+        self._log: Final = log
+        self._made: Final[dict[str, int | str]] = {}
+
+    def make(self, name: str, value: int | str) -> None:
+        """Change a setting. Raises LogError for one of the log that makes no sense or cannot be
+        had, and then nothing has changed."""
+        self._apply(name, value)
+        self._made[name] = value
+        self._journal.append(records.changed(name, value))
+
+    def restore(self, name: str, value: int | str) -> None:
+        """Take over a change from the process before this one. One that cannot be made any more,
+        because a file of the log cannot be opened or another version of lockd made it, is told
+        and kept: it may be possible the next time."""
+        self._made[name] = value
+        try:
+            self._apply(name, value)
+        except LogError as error:
+            self._log.error(f"{name}, as it was changed at run time: {error}")
+        except (LookupError, TypeError, ValueError, AttributeError):
+            self._log.error(f"{name}, as it was changed at run time: this version cannot use it")
+
+    def records(self) -> Iterator[str]:
+        """The changes, for a new journal."""
+        for name, value in self._made.items():
+            yield records.changed(name, value)
+
+    def _apply(self, name: str, value: int | str) -> None:
+        SETTINGS[name.rpartition(".")[2]](self._changeable, name, value)

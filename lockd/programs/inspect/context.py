@@ -1,0 +1,37 @@
+"""What the procedures of the inspect program look at; they change nothing."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Final
+
+    from lockd.locks.engine import Engine
+    from lockd.locks.remote import Remotes
+    from lockd.rpc.service import Service
+    from lockd.survival.keeper import Keeper
+
+
+class InspectContext:
+    """The locks, the file systems that they are on, the services by name, who keeps the locks,
+    ``since`` when the daemon runs (seconds since the epoch), and what is to be said of its
+    configuration."""
+
+    __slots__ = ("engine", "keeper", "remotes", "services", "since", "warnings")
+
+    def __init__(
+        self,
+        engine: Engine,
+        remotes: Remotes,
+        services: Mapping[str, Service],
+        keeper: Keeper,
+        since: float,
+        warnings: Sequence[str],
+    ) -> None:
+        self.engine: Final = engine
+        self.remotes: Final = remotes
+        self.services: Final = services
+        self.keeper: Final = keeper
+        self.since: Final = since
+        self.warnings: Final = warnings

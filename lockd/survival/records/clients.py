@@ -1,0 +1,162 @@
+"""The records of the clients: who is connected, what each has registered as, what it has sent that
+is not answered yet, and what it is sent that it has not read yet.
+
+A client has a number for as long as it is connected; then another one may get it. Bytes are in hex.
+"""
+
+from __future__ import annotations
+
+from lockd.survival.records.encoding import record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from typing import Any, Final
+
+    from lockd.survival.records.encoding import Replay
+
+
+def ids(service: str, next_id: int) -> str:
+    """``ids``: the id of the client that comes next: service, id."""
+    return record("ids", service, next_id)
+
+
+def client(number: int, service: str, uid: int, gid: int, pid: int, since: float, id: int) -> str:
+    """``client``: a connection: number, service, uid, gid, pid, since, id."""
+    return record("client", number, service, uid, gid, pid, since, id)
+
+
+def owner(number: int, owner: Sequence[object], started: int) -> str:
+    """``owner``: a client registered: number, the owner, start time of the process."""
+    return record("owner", number, owner, started)
+
+
+def restricted(number: int) -> str:
+    """``restricted``: a client that may do nothing more: number."""
+    return record("restricted", number)
+
+
+def received(number: int, rest: bytes, skip: int) -> str:
+    """``received``: the beginning of a message, with how many bytes are to be passed over: number,
+    bytes, that."""
+    return record("received", number, rest.hex(), skip)
+
+
+def more(number: int, rest: bytes, skip: int) -> str:
+    """``more``: what came of the same message since, with what is to be passed over now: number,
+    bytes, that."""
+    return record("more", number, rest.hex(), skip)
+
+
+def unsent(number: int, data: bytes) -> str:
+    """``unsent``: the rest of a reply: number, bytes."""
+    return record("unsent", number, data.hex())
+
+
+def sent(number: int, count: int) -> str:
+    """``sent``: the client has got more of it: number, how many bytes."""
+    return record("sent", number, count)
+
+
+def waiting(number: int, messages: Iterable[bytes]) -> str:
+    """``waiting``: calls that wait for a file system: number, the list of them."""
+    return record("waiting", number, [each.hex() for each in messages])
+
+
+def gone(number: int) -> str:
+    """``gone``: a connection that is closed: number."""
+    return record("gone", number)
+
+
+class Client:
+    """A client as its records tell of it. ``owner`` are the fields of the owner that it registered
+    as, None where it has not; ``rest`` and ``skip`` are the state of its inbox."""
+
+    __slots__ = (
+        *("gid", "id", "number", "owner", "pid", "rest", "restricted", "service", "since"),
+        *("skip", "started", "uid", "unsent", "waiting"),
+    )
+
+    def __init__(
+        self, number: int, service: str, uid: int, gid: int, pid: int, since: float, id: int
+    ) -> None:
+        self.number: Final = number
+        self.service: Final = service
+        self.uid: Final = uid
+        self.gid: Final = gid
+        self.pid: Final = pid
+        self.since: Final = since
+        self.id: Final = id
+        self.owner: list[Any] | None = None
+        self.started = 0
+        self.restricted = False
+        self.rest = b""
+        self.skip = 0
+        self.unsent = b""
+        self.waiting: list[bytes] = []
+
+
+#: How many fields of a connection this version knows.
+_FIELDS: Final = 7
+
+
+class ClientRecords:
+    """The clients, by number, and the id of the one that comes next, by service."""
+
+    def __init__(self) -> None:
+        self.clients: Final[dict[int, Client]] = {}
+        self.next_ids: Final[dict[str, int]] = {}
+        self.replays: Final[dict[str, Replay]] = {
+            "ids": self._ids,
+            "client": self._client,
+            "owner": self._owner,
+            "restricted": self._restricted,
+            "received": self._received,
+            "more": self._more,
+            "unsent": self._unsent,
+            "sent": self._sent,
+            "waiting": self._waiting,
+            "gone": self._gone,
+        }
+
+    def _ids(self, fields: list[Any], _: bytes) -> None:
+        service, next_id = fields[:2]
+        self.next_ids[service] = next_id
+
+    def _client(self, fields: list[Any], _: bytes) -> None:
+        connected = Client(*fields[:_FIELDS])
+        self.clients[connected.number] = connected
+        self.next_ids[connected.service] = connected.id + 1
+
+    def _owner(self, fields: list[Any], _: bytes) -> None:
+        number, owner, started = fields[:3]
+        self.clients[number].owner = owner
+        self.clients[number].started = started
+
+    def _restricted(self, fields: list[Any], _: bytes) -> None:
+        self.clients[fields[0]].restricted = True
+
+    def _received(self, fields: list[Any], _: bytes) -> None:
+        number, rest, skip = fields[:3]
+        self.clients[number].rest = bytes.fromhex(rest)
+        self.clients[number].skip = skip
+
+    def _more(self, fields: list[Any], _: bytes) -> None:
+        number, rest, skip = fields[:3]
+        self.clients[number].rest += bytes.fromhex(rest)
+        self.clients[number].skip = skip
+
+    def _unsent(self, fields: list[Any], _: bytes) -> None:
+        number, data = fields[:2]
+        self.clients[number].unsent = bytes.fromhex(data)
+
+    def _sent(self, fields: list[Any], _: bytes) -> None:
+        number, count = fields[:2]
+        self.clients[number].unsent = self.clients[number].unsent[count:]
+
+    def _waiting(self, fields: list[Any], _: bytes) -> None:
+        number, messages = fields[:2]
+        self.clients[number].waiting = [bytes.fromhex(each) for each in messages]
+
+    def _gone(self, fields: list[Any], _: bytes) -> None:
+        del self.clients[fields[0]]

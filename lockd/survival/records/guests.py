@@ -1,0 +1,42 @@
+"""The records of the guests that are made to end before their locks are let go."""
+
+from __future__ import annotations
+
+from lockd.survival.records.encoding import record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any, Final
+
+    from lockd.survival.records.encoding import Replay
+
+    #: Something that is left to be let go: lockspace, name, the fields of the owner.
+    Left = tuple[str, str, Sequence[Any]]
+
+
+def dying(pid: int, started: int, left: Sequence[Left]) -> str:
+    """``dying``: a process that is made to end: pid, start time, and once it has ended, what could
+    not be let go yet."""
+    return record("dying", pid, started, left)
+
+
+def dead(pid: int, started: int) -> str:
+    """``dead``: its locks have been let go: pid, start time."""
+    return record("dead", pid, started)
+
+
+class GuestRecords:
+    """What is left to be let go of each, by pid and start time."""
+
+    def __init__(self) -> None:
+        self.dying: Final[dict[tuple[int, int], Sequence[Left]]] = {}
+        self.replays: Final[dict[str, Replay]] = {"dying": self._dying, "dead": self._dead}
+
+    def _dying(self, fields: list[Any], _: bytes) -> None:
+        pid, started, left = fields[:3]
+        self.dying[pid, started] = left
+
+    def _dead(self, fields: list[Any], _: bytes) -> None:
+        pid, started = fields[:2]
+        self.dying.pop((pid, started), None)

@@ -1,0 +1,172 @@
+"""What the records of a journal come to, those of other versions of lockd too."""
+
+from __future__ import annotations
+
+import pytest
+
+import lockcfg
+from lockd.daemon.settings import DaemonSettings
+from lockd.survival.records import State, clients, guests, locks, settings
+from lockd.survival.records.encoding import record
+
+OWNER = ("guest", "00" * 16, 1, 4242)
+OTHER = ("other", "11" * 16, 2, 4343)
+OWNER_TEXT = '["guest","00000000000000000000000000000000",1,4242]'
+OTHER_TEXT = '["other","11111111111111111111111111111111",2,4343]'
+
+
+def replay(*records: str) -> State:
+    """The state that some records come to."""
+    return State(f"{each}\n".encode("ascii") for each in records)
+
+
+def lock_fields(number: int, name: str = "disk", owner: str = OWNER_TEXT, more: str = "") -> str:
+    """A resource as a record has it."""
+    return f'{number},"/space","{name}",[1,2],0,1,1,1700000000,"/disk",[3,4],[{owner}]{more}'
+
+
+def held(state: State) -> dict[int, tuple[str, bool, list[str]]]:
+    """The resources by number: name, whether they are held, the names of their owners."""
+    return {
+        each.number: (each.name, each.is_held, [owner[0] for owner in each.owners])
+        for each in state.locks.resources()
+    }
+
+
+def test_a_resource() -> None:
+    """Has all that its record tells of."""
+    state = replay(locks.space("/space"), locks.lock(lock_fields(5)))
+    (found,) = state.locks.resources()
+    assert [*state.locks.spaces] == ["/space"]
+    assert (found.number, found.directory, found.name) == (5, "/space", "disk")
+    assert (found.identity, found.posix, found.shared, found.create) == ([1, 2], False, True, True)
+    assert (found.since, found.disk, found.disk_identity) == (1700000000, "/disk", [3, 4])
+    assert found.owners == [[*OWNER]]
+    assert found.is_held
+    assert [*state.locks.numbers] == [5]
+
+
+def test_what_becomes_of_a_resource() -> None:
+    """More owners, fewer, none, and the same number for another one."""
+    records = [
+        locks.lock(lock_fields(1)),
+        locks.also(1, OTHER_TEXT),
+        locks.less(1, OWNER_TEXT),
+        locks.unlock(1),
+    ]
+    assert held(replay(*records[:2])) == {1: ("disk", True, ["guest", "other"])}
+    assert held(replay(*records[:3])) == {1: ("disk", True, ["other"])}
+    assert held(replay(*records)) == {1: ("disk", False, ["other"])}
+    again = locks.lock(lock_fields(1))
+    assert held(replay(*records, again)) == {1: ("disk", True, ["guest"])}
+    assert held(replay(*records, locks.closed(1))) == {}
+    other = locks.lock(lock_fields(1, "other"))
+    assert held(replay(*records, locks.closed(1), other)) == {1: ("other", True, ["guest"])}
+
+
+def test_a_number_that_is_used_again_for_a_file_that_is_locked_anew() -> None:
+    """Is that of a lock that is held, with the owners that it has, whatever had it before."""
+    state = replay(
+        locks.lock(lock_fields(1, "before")),
+        locks.also(1, OTHER_TEXT),
+        locks.less(1, OWNER_TEXT),
+        locks.unlock(1),
+        locks.closed(1),
+        locks.lock(lock_fields(2)),
+        locks.relock(2, lock_fields(1)),
+    )
+    assert held(state) == {1: ("disk", True, ["guest"])}
+
+
+def test_a_client() -> None:
+    """Who it is, what it has sent, and what it is sent."""
+    records = [
+        clients.client(3, "virtlockd", 0, 0, 4242, 1.5, 17),
+        clients.owner(3, OWNER, 99),
+        clients.restricted(3),
+        clients.received(3, b"\0\1", 7),
+        clients.more(3, b"\2", 6),
+        clients.unsent(3, b"abcdef"),
+        clients.sent(3, 2),
+        clients.waiting(3, [b"one", b"two"]),
+    ]
+    state = replay(*records)
+    (found,) = state.clients.clients.values()
+    assert (found.number, found.service, found.pid, found.id) == (3, "virtlockd", 4242, 17)
+    assert (found.uid, found.gid, found.since) == (0, 0, 1.5)
+    assert (found.owner, found.started, found.restricted) == ([*OWNER], 99, True)
+    assert (found.rest, found.skip) == (b"\0\1\2", 6)
+    assert found.unsent == b"cdef"
+    assert found.waiting == [b"one", b"two"]
+    assert state.clients.next_ids == {"virtlockd": 18}
+    state = replay(*records, clients.gone(3), clients.ids("admin", 5))
+    assert state.clients.clients == {}
+    assert state.clients.next_ids == {"virtlockd": 18, "admin": 5}
+
+
+def test_guests_that_are_made_to_end() -> None:
+    """And what is left of them."""
+    left: tuple[str, str, tuple[object, ...]] = ("/space", "disk", OWNER)
+    state = replay(
+        guests.dying(1, 2, ()),
+        guests.dying(1, 2, [left]),
+        guests.dying(3, 4, ()),
+        guests.dead(3, 4),
+    )
+    ((guest, found),) = state.guests.dying.items()
+    assert guest == (1, 2)
+    assert [*map(list, found)] == [["/space", "disk", [*OWNER]]]
+
+
+def test_settings() -> None:
+    """The last of each counts."""
+    state = replay(
+        settings.in_force({"max_clients": 1}),
+        settings.in_force({"max_clients": 2}),
+        settings.changed("timeout", 5),
+        settings.changed("timeout", 6),
+    )
+    assert state.settings.in_force == {"max_clients": 2}
+    assert state.settings.changed == {"timeout": 6}
+
+
+@pytest.mark.parametrize(
+    "later",
+    [
+        record("of a later version"),
+        record("of a later version", 1, [2], {"three": 4}),
+        locks.lock(lock_fields(1, more=',"new",[]')),
+        locks.relock(1, lock_fields(1, more=',"new",[]')),
+        '["client",3,"virtlockd",0,0,4242,1.5,17,"new"]',
+        '["received",3,"00",1,"new"]',
+        '["owner",3,["guest","00000000000000000000000000000000",1,4242],99,"new"]',
+        '["dying",1,2,[],"new"]',
+        '["changed","timeout",5,"new"]',
+        '["settings",{"max_clients":1},"new"]',
+    ],
+)
+def test_what_a_later_version_adds(later: str) -> None:
+    """Is passed over: a kind, and fields at the end of one."""
+    state = replay(
+        locks.lock(lock_fields(1)),
+        clients.client(3, "virtlockd", 0, 0, 4242, 1.5, 17),
+        later,
+    )
+    assert held(state) == {1: ("disk", True, ["guest"])}
+    assert [*state.clients.clients] == [3]
+
+
+def test_settings_of_another_version() -> None:
+    """What is not known is passed over, what is missing is as where nothing is configured."""
+    known = {"max_clients": 7, "log_filters": "1:rpc", "of a later version": [1, 2]}
+    found = DaemonSettings.from_record(known)
+    assert (found.max_clients, found.log_filters) == (7, "1:rpc")
+    assert found.record() == {**DaemonSettings().record(), "max_clients": 7, "log_filters": "1:rpc"}
+
+
+def test_defaults_of_the_settings() -> None:
+    """Are those of libvirt."""
+    schema = lockcfg.settings_of(lockcfg.KINDS["virtlockd.conf"])
+    for name, value in DaemonSettings().record().items():
+        if name in schema:
+            assert value == (schema[name].default or "")
