@@ -21,31 +21,39 @@ SITE_PACKAGES := graphviz mandoc
 # Where the documentation is built.
 SITE ?= .site
 
-.PHONY: help setup demo test test-slow check format docs site benchmark clean
+# Every requirement is pinned with its hashes; pip takes no other, and builds with nothing else.
+PIP := $(BIN)/pip install --quiet --disable-pip-version-check
+# Makes the files with the pins, for every Python and machine: UPGRADE=--upgrade for newer ones.
+PIN := UV_CUSTOM_COMPILE_COMMAND="make requirements" $(BIN)/uv pip compile --quiet --universal \
+	--python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate $(UPGRADE)
+
+.PHONY: help setup demo test test-slow check format docs site requirements benchmark clean
 
 help:
 	@echo "make demo       install what is missing and see lockcfg work on real files"
 	@echo "make test       install what the tests need and run all of them"
-	@echo "make check      ruff, ruff format --check, mypy --strict"
+	@echo "make check      ruff, ruff format --check, mypy --strict, pip-audit"
 	@echo "make test-slow  the long runs: more generated files and calls, a million of inputs, contests on NFS"
 	@echo "make benchmark  the tables of docs/explanation/performance.md"
 	@echo "make docs       make the man page and the pages of the rules again"
 	@echo "make site       build the documentation as a web site, in $(SITE)"
+	@echo "make requirements  pin again what the bounds of pyproject.toml allow, with hashes"
 
 setup: $(VENV)/.installed
 
 # A stamp, so that a second run installs nothing.
-$(VENV)/.installed: requirements.txt pyproject.toml
+$(VENV)/.installed: requirements-build.txt requirements.txt pyproject.toml
 	packaging/install-packages $(RUN_PACKAGES)
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check --use-pep517 -r requirements.txt
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	$(PIP) --require-hashes -r requirements-build.txt
+	$(PIP) --require-hashes --no-build-isolation --use-pep517 -r requirements.txt
+	$(PIP) --no-deps --no-build-isolation -e .
 	# A start-up hook of setuptools, which nothing here uses, costs every command 1 ms.
 	$(BIN)/pip uninstall --quiet --yes setuptools
 	touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.txt
-	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	$(PIP) --require-hashes -r requirements-dev.txt
 	touch $@
 
 demo: setup
@@ -65,6 +73,7 @@ check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/python packaging/audit-requirements
 
 format: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix .
@@ -77,6 +86,12 @@ docs: $(VENV)/.installed-dev
 site: $(VENV)/.installed-dev
 	packaging/install-packages $(SITE_PACKAGES)
 	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet docs $(SITE)
+
+# From the bounds in pyproject.toml; what is pinned already stays, as long as it fits.
+requirements: $(VENV)/.installed-dev
+	$(PIN) --group build -o requirements-build.txt
+	$(PIN) pyproject.toml -c requirements-build.txt -o requirements.txt
+	$(PIN) --group dev -c requirements-build.txt -c requirements.txt -o requirements-dev.txt
 
 benchmark: $(VENV)/.installed-dev
 	packaging/install-packages $(TEST_PACKAGES)

@@ -64,10 +64,13 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Of a user who has nothing set, with the pinned versions of what lockcfg needs."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     home = tmp_path_factory.mktemp("home")
+    # pip would ask for the hash of the checkout as well.
+    pins = re.findall(r"^[\w.-]+==[^ ]+", (PROJECT / "requirements.txt").read_text(), re.MULTILINE)
+    (home / "pins.txt").write_text("\n".join(pins))
     return kept | {
         "HOME": str(home),
         "PRE_COMMIT_HOME": str(home / "pre-commit"),
-        "PIP_CONSTRAINT": str(PROJECT / "requirements.txt"),
+        "PIP_CONSTRAINT": str(home / "pins.txt"),
         "PATH": f"{PRE_COMMIT.parent}:{os.environ['PATH']}",
         "GIT_CONFIG_NOSYSTEM": "1",
         "GIT_AUTHOR_NAME": "A",

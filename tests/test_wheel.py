@@ -25,8 +25,12 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (wheel,) = directory.glob("lockcfg-*.whl")
     venv.create(directory / "env", with_pip=True)
     pip = directory / "env/bin/pip"
-    constraints = PROJECT / "requirements.txt"
-    subprocess.run([pip, "install", "-q", "-c", constraints, wheel], check=True, cwd="/")
+    for arguments in (
+        f"--require-hashes -r {PROJECT}/requirements-build.txt",
+        f"--require-hashes --no-build-isolation --use-pep517 -r {PROJECT}/requirements.txt",
+        f"--no-deps {wheel}",
+    ):
+        subprocess.run([pip, "install", "-q", *arguments.split()], check=True, cwd="/")
     return directory / "env/bin"
 
 
