@@ -35,7 +35,8 @@ from lockd.rpc.dispatch import in_context
 from lockd.rpc.service import Service
 from lockd.survival.journal import Journal
 from lockd.survival.keeper import PID_FILE, Numbers
-from lockd.survival.records import settings as records
+from lockd.survival.records import clients, guests, locks
+from lockd.survival.records import settings as settings_records
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ class Daemon:
         self.succession: Final = Succession(
             self.loop, self.engine, self.journal, keeper, descriptors, inheritance.fds, log
         )
-        locks = LockContext(self.engine, self.journal)
+        locking = LockContext(self.engine, self.journal)
         administration = AdminContext(self.services, logging, self._changes)
         inspection = InspectContext(
             self.engine, self._remotes, self.services, keeper, time.time(), settings.warnings
@@ -110,7 +111,7 @@ class Daemon:
             (
                 "virtlockd",
                 settings.max_clients,
-                {(lock.PROGRAM, lock.VERSION): in_context(lock.PROCEDURES, locks)},
+                {(lock.PROGRAM, lock.VERSION): in_context(lock.PROCEDURES, locking)},
             ),
             (
                 "admin",
@@ -149,7 +150,7 @@ class Daemon:
         else:
             self._take_over()
         self.journal.serve(0)
-        self.journal.append(records.in_force(self._settings.record()))
+        self.journal.append(settings_records.in_force(self._settings.record()))
         for directory in self._settings.lockspaces:
             self.engine.know_lockspace(directory)
         for name, fd in listening.items():
@@ -161,16 +162,17 @@ class Daemon:
     def _take_over(self) -> None:
         """Go on from what the journal tells of, with the descriptors that are there."""
         state, fds = self._inheritance.state(), self._inheritance.fds
-        for name, value in state.settings.changed.items():
+        for name, value in state.of(settings_records.Records).changed.items():
             self._changes.restore(name, value)
-        self.engine.restore(state.locks, fds)
-        self._numbers.go_on_from(state.clients.clients.keys())
+        self.engine.restore(state.of(locks.Records), fds)
+        connected = state.of(clients.Records)
+        self._numbers.go_on_from(connected.clients.keys())
         for name, service in self.services.items():
-            service.next_id = state.clients.next_ids.get(name, service.next_id)
-        for client in state.clients.clients.values():
+            service.next_id = connected.next_ids.get(name, service.next_id)
+        for client in connected.clients.values():
             if client.service in self.services:  # else it is left over, as of another version
                 self.services[client.service].restore(client, fds, self.journal.served)
-        for (pid, started), left in state.guests.dying.items():
+        for (pid, started), left in state.of(guests.Records).dying.items():
             self._guests.restore(pid, started, left)
         for resource in self.engine.resources():
             if resource.lock.posix:
@@ -195,7 +197,7 @@ class Daemon:
 
     def _records(self) -> Iterator[str]:
         """The state, for a new journal."""
-        yield records.in_force(self._settings.record())
+        yield settings_records.in_force(self._settings.record())
         yield from self._changes.records()
         yield from self.engine.records()
         for service in self.services.values():

@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from lockd.log import Log
     from lockd.survival.journal import Journal
     from lockd.survival.keeper import Keeper
-    from lockd.survival.records.locks import Held, LockRecords
+    from lockd.survival.records.locks import Held, Records
 
     #: One time that a resource was acquired, and by whom.
     Acquisition = tuple[Resource, Owner]
@@ -541,7 +541,7 @@ class Engine:
             if not resource.owners:
                 yield records.unlock(resource.number)
 
-    def restore(self, state: LockRecords, fds: dict[str, int]) -> None:
+    def restore(self, state: Records, fds: dict[str, int]) -> None:
         """Take over the lockspaces and the resources that a journal tells of, with the descriptors
         that were kept, which are taken out of ``fds``."""
         for directory in state.spaces:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lockd.programs.inspect import locks, status
+from lockd.programs import procedures
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,7 +19,10 @@ STATUS: Final = 1
 LOCKS: Final = 2
 
 #: The procedures, by number. Each answers with JSON, in a string.
-PROCEDURES: Final[Mapping[int, Procedure[InspectContext]]] = {
-    STATUS: status.call,
-    LOCKS: locks.call,
-}
+PROCEDURES: Final[Mapping[int, Procedure[InspectContext]]] = procedures(
+    __name__,
+    {
+        STATUS: "status",
+        LOCKS: "locks",
+    },
+)

@@ -2,16 +2,7 @@
 
 from __future__ import annotations
 
-from lockd.programs.lock import (
-    acquire_resource,
-    create_lockspace,
-    create_resource,
-    delete_resource,
-    new,
-    register,
-    release_resource,
-    restrict,
-)
+from lockd.programs import procedures
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,13 +16,16 @@ PROGRAM: Final = 0xEA7BEEF
 VERSION: Final = 1
 
 #: The procedures, by number.
-PROCEDURES: Final[Mapping[int, Procedure[LockContext]]] = {
-    1: register.call,
-    2: restrict.call,
-    3: new.call,
-    4: create_resource.call,
-    5: delete_resource.call,
-    6: acquire_resource.call,
-    7: release_resource.call,
-    8: create_lockspace.call,
-}
+PROCEDURES: Final[Mapping[int, Procedure[LockContext]]] = procedures(
+    __name__,
+    {
+        1: "register",
+        2: "restrict",
+        3: "new",
+        4: "create_resource",
+        5: "delete_resource",
+        6: "acquire_resource",
+        7: "release_resource",
+        8: "create_lockspace",
+    },
+)

@@ -21,40 +21,45 @@ and over what follows the fields that it knows. So a later version may add kinds
 end of a record; one that reads what an earlier version has left takes the default for a field that
 is missing. Whatever else changes is another format (:data:`lockd.survival.journal.FORMAT`).
 
-To add a kind, write its function and its method. A subject of its own is a new module, and a line
-in :class:`State`.
+To add a kind, write its function and its method. A subject of its own is a new module with a class
+``Records``, and its name in :data:`SUBJECTS`.
 """
 
 from __future__ import annotations
 
 import json
-
-from lockd.survival.records.clients import ClientRecords
-from lockd.survival.records.guests import GuestRecords
-from lockd.survival.records.locks import LockRecords
-from lockd.survival.records.settings import SettingsRecords
+from importlib import import_module
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from typing import Final
+    from typing import Final, TypeVar
+
+    Subject = TypeVar("Subject")
+
+#: The modules of the subjects.
+SUBJECTS: Final = (
+    "settings",
+    "locks",
+    "clients",
+    "guests",
+)
 
 
 class State:
     """What the records ``lines`` come to: the state of the process that wrote them. Pure."""
 
     def __init__(self, lines: Iterable[bytes]) -> None:
-        self.settings: Final = SettingsRecords()
-        self.locks: Final = LockRecords()
-        self.clients: Final = ClientRecords()
-        self.guests: Final = GuestRecords()
-        replays = {
-            kind: replay
-            for subject in vars(self).values()
-            for kind, replay in subject.replays.items()
-        }
+        subjects = [import_module(f"{__name__}.{name}").Records() for name in SUBJECTS]
+        self._subjects: Final = {type(each): each for each in subjects}
+        replays = {kind: replay for subject in subjects for kind, replay in subject.replays.items()}
         for line in lines:
             kind, *fields = json.loads(line)
             replay = replays.get(kind)
             if replay is not None:
                 replay(fields, line)
+
+    def of(self, subject: type[Subject]) -> Subject:
+        """What the records of a subject come to, by its class."""
+        found: Subject = self._subjects[subject]
+        return found

@@ -100,7 +100,7 @@ class Client:
 _FIELDS: Final = 7
 
 
-class ClientRecords:
+class Records:
     """The clients, by number, and the id of the one that comes next, by service."""
 
     def __init__(self) -> None:

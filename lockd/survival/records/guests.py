@@ -26,7 +26,7 @@ def dead(pid: int, started: int) -> str:
     return record("dead", pid, started)
 
 
-class GuestRecords:
+class Records:
     """What is left to be let go of each, by pid and start time."""
 
     def __init__(self) -> None:

@@ -108,7 +108,7 @@ class Held:
 _FIELDS: Final = 11
 
 
-class LockRecords:
+class Records:
     """The lockspaces, and all resources whose files are open."""
 
     def __init__(self) -> None:

@@ -22,7 +22,7 @@ def changed(name: str, value: int | str) -> str:
     return record("changed", name, value)
 
 
-class SettingsRecords:
+class Records:
     """The settings in force, None where no record tells of them, and those that were changed."""
 
     def __init__(self) -> None:

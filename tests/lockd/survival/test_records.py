@@ -29,21 +29,21 @@ def held(state: State) -> dict[int, tuple[str, bool, list[str]]]:
     """The resources by number: name, whether they are held, the names of their owners."""
     return {
         each.number: (each.name, each.is_held, [owner[0] for owner in each.owners])
-        for each in state.locks.resources()
+        for each in state.of(locks.Records).resources()
     }
 
 
 def test_a_resource() -> None:
     """Has all that its record tells of."""
     state = replay(locks.space("/space"), locks.lock(lock_fields(5)))
-    (found,) = state.locks.resources()
-    assert [*state.locks.spaces] == ["/space"]
+    (found,) = state.of(locks.Records).resources()
+    assert [*state.of(locks.Records).spaces] == ["/space"]
     assert (found.number, found.directory, found.name) == (5, "/space", "disk")
     assert (found.identity, found.posix, found.shared, found.create) == ([1, 2], False, True, True)
     assert (found.since, found.disk, found.disk_identity) == (1700000000, "/disk", [3, 4])
     assert found.owners == [[*OWNER]]
     assert found.is_held
-    assert [*state.locks.numbers] == [5]
+    assert [*state.of(locks.Records).numbers] == [5]
 
 
 def test_what_becomes_of_a_resource() -> None:
@@ -91,17 +91,17 @@ def test_a_client() -> None:
         clients.waiting(3, [b"one", b"two"]),
     ]
     state = replay(*records)
-    (found,) = state.clients.clients.values()
+    (found,) = state.of(clients.Records).clients.values()
     assert (found.number, found.service, found.pid, found.id) == (3, "virtlockd", 4242, 17)
     assert (found.uid, found.gid, found.since) == (0, 0, 1.5)
     assert (found.owner, found.started, found.restricted) == ([*OWNER], 99, True)
     assert (found.rest, found.skip) == (b"\0\1\2", 6)
     assert found.unsent == b"cdef"
     assert found.waiting == [b"one", b"two"]
-    assert state.clients.next_ids == {"virtlockd": 18}
+    assert state.of(clients.Records).next_ids == {"virtlockd": 18}
     state = replay(*records, clients.gone(3), clients.ids("admin", 5))
-    assert state.clients.clients == {}
-    assert state.clients.next_ids == {"virtlockd": 18, "admin": 5}
+    assert state.of(clients.Records).clients == {}
+    assert state.of(clients.Records).next_ids == {"virtlockd": 18, "admin": 5}
 
 
 def test_guests_that_are_made_to_end() -> None:
@@ -113,7 +113,7 @@ def test_guests_that_are_made_to_end() -> None:
         guests.dying(3, 4, ()),
         guests.dead(3, 4),
     )
-    ((guest, found),) = state.guests.dying.items()
+    ((guest, found),) = state.of(guests.Records).dying.items()
     assert guest == (1, 2)
     assert [*map(list, found)] == [["/space", "disk", [*OWNER]]]
 
@@ -126,8 +126,8 @@ def test_settings() -> None:
         settings.changed("timeout", 5),
         settings.changed("timeout", 6),
     )
-    assert state.settings.in_force == {"max_clients": 2}
-    assert state.settings.changed == {"timeout": 6}
+    assert state.of(settings.Records).in_force == {"max_clients": 2}
+    assert state.of(settings.Records).changed == {"timeout": 6}
 
 
 @pytest.mark.parametrize(
@@ -153,7 +153,7 @@ def test_what_a_later_version_adds(later: str) -> None:
         later,
     )
     assert held(state) == {1: ("disk", True, ["guest"])}
-    assert [*state.clients.clients] == [3]
+    assert [*state.of(clients.Records).clients] == [3]
 
 
 def test_settings_of_another_version() -> None:

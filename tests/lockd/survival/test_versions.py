@@ -41,7 +41,7 @@ LATER: Final = (
         'return record("restricted", number)',
         'return record("later", 1) + "\\n" + record("restricted", number, "later")',
     ),
-    ("programs/admin/changes/__init__.py", '"prioWorkers": limits', '"later": limits'),
+    ("programs/admin/changes/__init__.py", '"prioWorkers": "limits"', '"later": "limits"'),
     ("programs/admin/server_set_threadpool_parameters.py", ".prioWorkers", ".later"),
 )
 

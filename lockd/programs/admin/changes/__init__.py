@@ -4,18 +4,20 @@ A change holds until the daemon ends, whatever the configuration says, also for 
 takes over after a crash or an upgrade. A setting is known by a name, one of a service by
 ``SERVICE.SETTING``.
 
-To add one, write its file with a function ``apply``, and put it in the table here, by its name.
+To add one, write its file with a function ``apply``, and put the name of the file in the table
+here, by that of the setting.
 """
 
 from __future__ import annotations
 
+from importlib import import_module
+
 from lockd.log import LogError
-from lockd.programs.admin.changes import limits, log_filters, log_outputs, timeout
 from lockd.survival.records import settings as records
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
     from typing import Any, Final
 
     from lockd.log import Log
@@ -25,14 +27,14 @@ if TYPE_CHECKING:
     #: Puts a setting into force: what can be changed, the whole name, the value.
     Apply = Callable[[Changeable, str, Any], object]
 
-#: The settings, by name.
-SETTINGS: Final[Mapping[str, Apply]] = {
-    "timeout": timeout.apply,
-    "log_filters": log_filters.apply,
-    "log_outputs": log_outputs.apply,
-    "nclients_max": limits.apply,
-    "nclients_unauth_max": limits.apply,
-    "prioWorkers": limits.apply,
+#: The files of the settings, by the names of these.
+SETTINGS: Final = {
+    "timeout": "timeout",
+    "log_filters": "log_filters",
+    "log_outputs": "log_outputs",
+    "nclients_max": "limits",
+    "nclients_unauth_max": "limits",
+    "prioWorkers": "limits",
 }
 
 
@@ -70,4 +72,6 @@ class Changes:
             yield records.changed(name, value)
 
     def _apply(self, name: str, value: int | str) -> None:
-        SETTINGS[name.rpartition(".")[2]](self._changeable, name, value)
+        file = SETTINGS[name.rpartition(".")[2]]
+        apply: Apply = import_module(f"{__name__}.{file}").apply
+        apply(self._changeable, name, value)

@@ -1,0 +1,44 @@
+"""What the program is asked for, and how it tells that it cannot: its options, exit statuses and
+messages."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
+
+# Exit statuses: virtlockd's where it has one, else sysexits.h's for a bad configuration.
+OK: Final = 0
+BAD_USAGE: Final = 1
+BAD_LOG: Final = 1
+BAD_PID_FILE: Final = 1
+BAD_RUN_DIRECTORY: Final = 2
+BAD_SOCKET: Final = 6
+BAD_CONFIGURATION: Final = 78
+
+
+class Options:
+    """What the command line asks for."""
+
+    def __init__(self) -> None:
+        self.verbose = False
+        self.daemon = False
+        self.timeout = 0
+        self.config: str | None = None
+        self.pid_file = ""
+        self.check_config = False
+        self.check_interval = 10.0
+        self.takes_over: int | None = None
+
+
+def program() -> str:
+    """What this program was called as."""
+    return os.path.basename(sys.argv[0]) if sys.argv[0] else "lockd"
+
+
+def complain(message: str) -> None:
+    """Tell whoever started it."""
+    sys.stderr.write(f"{program()}: {message}\n")

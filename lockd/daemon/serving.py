@@ -1,0 +1,114 @@
+"""Being the daemon: what it is built of, where it is found, and its run."""
+
+from __future__ import annotations
+
+import gc
+import os
+
+from lockd.daemon.configuration import (
+    begin_reading,
+    configure,
+    configure_at_all,
+    new_logging,
+    result_of,
+)
+from lockd.daemon.daemon import Daemon
+from lockd.daemon.options import BAD_CONFIGURATION, BAD_LOG, BAD_SOCKET, OK, complain
+from lockd.daemon.paths import make_run_directory
+from lockd.daemon.settings import DaemonSettings
+from lockd.kernel.background import raise_descriptor_limit, take_name
+from lockd.kernel.loop import hold_signals
+from lockd.locks.holders import Holders
+from lockd.log import LogError
+from lockd.rpc.service import bind
+from lockd.survival import handover
+from lockd.survival.journal import JournalError
+from lockd.survival.keeper import LISTENING, PID_FILE, Keeper
+from lockd.survival.records import settings as settings_records
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
+
+    from lockd.daemon.options import Options
+    from lockd.daemon.paths import Paths
+
+#: How seldom garbage is collected: calls leave none behind, and it takes milliseconds.
+_GARBAGE: Final = (50_000, 20, 100)
+
+
+def serve(options: Options, paths: Paths) -> int:
+    """Be the daemon."""
+    hold_signals()
+    os.umask(0o077)
+    take_name("lockd")
+    raise_descriptor_limit()
+    reading = begin_reading(options)
+    logging = new_logging(options, paths)
+    log = logging.part("locking.lock_daemon")
+    try:
+        inheritance = handover.receive(os.environ)
+    except JournalError as error:
+        configure_at_all(logging, None, options)
+        log.error(f"the locks of the daemon before this one cannot be taken over: {error}")
+        return 1
+    settings = result_of(reading)
+    before = None
+    if settings is None:
+        before = inheritance.state().of(settings_records.Records).in_force
+        if before is None:
+            return BAD_CONFIGURATION
+        settings = DaemonSettings.from_record(before)
+    if inheritance.journal is None:
+        try:
+            configure(logging, settings, options)
+        except LogError as error:
+            complain(str(error))
+            return BAD_LOG
+    else:
+        configure_at_all(logging, settings, options)
+    if before is not None:
+        log.error("the configuration has errors: going on with the settings as they were")
+    for warning in settings.warnings:
+        log.warning(warning)
+    status = make_run_directory(paths)
+    if status:
+        return status
+    keeper = Keeper(
+        os.environ.get("NOTIFY_SOCKET", ""), log, inheritance.kept(), inheritance.queues
+    )
+    daemon = Daemon(
+        settings,
+        inheritance,
+        keeper,
+        logging,
+        Holders(os.uname().nodename, paths.descriptions()),
+        timeout=options.timeout,
+        interval=options.check_interval,
+    )
+    listening = {
+        service: inheritance.fds.pop(name)
+        for service, name in LISTENING.items()
+        if name in inheritance.fds
+    }
+    unknown = sorted(inheritance.fds.keys() - {PID_FILE})
+    if inheritance.journal is None and unknown:
+        log.error(f"sockets that nobody asked for: {', '.join(unknown)}")
+        return BAD_SOCKET
+    if not listening:
+        for service in LISTENING:
+            path = paths.socket(service)
+            try:
+                listening[service] = bind(path)
+            except OSError as error:
+                log.error(f"Failed to bind socket to '{path}': {error.strerror}")
+                return BAD_SOCKET
+            keeper.keep(listening[service], LISTENING[service])
+    if handover.SUPERVISED in os.environ:
+        daemon.succession.watch_supervisor(int(os.environ[handover.SUPERVISED]))
+    daemon.start(listening)
+    # What is there now stays: it need not be looked through again for what nobody uses any more.
+    gc.freeze()
+    gc.set_threshold(*_GARBAGE)
+    daemon.loop.run()
+    return OK
