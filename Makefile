@@ -32,7 +32,7 @@ PIN := UV_CUSTOM_COMPILE_COMMAND="make requirements" $(BIN)/uv pip compile --qui
 help:
 	@echo "make demo       install what is missing and see lockcfg work on real files"
 	@echo "make test       install what the tests need and run all of them"
-	@echo "make check      ruff, ruff format --check, mypy --strict, pip-audit"
+	@echo "make check      ruff, ruff format --check, mypy --strict, proselint, pip-audit"
 	@echo "make test-slow  the long runs: more generated files and calls, a million of inputs, contests on NFS"
 	@echo "make benchmark  the tables of docs/explanation/performance.md"
 	@echo "make docs       make the man page and the pages of the rules again"
@@ -73,6 +73,7 @@ check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/python packaging/prose
 	$(BIN)/python packaging/audit-requirements
 
 format: $(VENV)/.installed-dev

@@ -219,7 +219,8 @@ def _write_store(arguments: argparse.Namespace) -> int:
     finally:
         if os.path.exists(draft):
             os.unlink(draft)
-    terminal.stderr().line(f"{hosts} snapshots read, {problems} could not be")
+    read = "1 snapshot" if hosts == 1 else f"{hosts} snapshots"
+    terminal.stderr().line(f"{read} read, {problems} failed")
     return 0
 
 

@@ -36,7 +36,7 @@ or settings, 3 where a file could not be read; it does not depend on the format.
 """
 EXAMPLES = (
     ("lockcfg lint", "everything below this directory"),
-    ("lockcfg lint --fix hosts", "mend what can be mended without harm"),
+    ("lockcfg lint --fix hosts", "apply safe fixes"),
     ("lockcfg lint --format sarif --output-file lint.sarif hosts", "for a code scanning service"),
     ("lockcfg lint --write-baseline known.json hosts", "begin with what is there"),
 )

@@ -46,7 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     if arguments.policy is None:
         raise UsageError(
-            "--policy is missing: there is no plan without an aim",
+            "--policy is required: it defines what the plan is to reach",
             help="'lockcfg audit --write-policy fleet.yaml' makes a first one",
         )
     check_paths(arguments)

@@ -120,7 +120,7 @@ def read_error(path: str, error: OSError) -> ReadError:
     advice = _HELP.get(error.errno or 0, "")
     if isinstance(error, FileNotFoundError) and os.path.islink(path):
         reason = f"is a symbolic link to {os.readlink(path)}, which is not there"
-        advice = "mend or remove the link"
+        advice = "repair or remove the link"
     elif error.errno == errno.ENXIO:
         # The open of a socket, or of a device without a driver.
         reason = "is a socket or a device, not a regular file"

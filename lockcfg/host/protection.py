@@ -148,7 +148,7 @@ def _reach(locking: Locking, storages: Mapping[str, Storage]) -> tuple[Level, st
         text += f"{missing}, on {storage.reason}"
         text += ": other hosts do not see the locks." if level == "this-host" else "."
     if locking.fallback is not None:
-        text += f" Where that is not to be had, {_fallback(locking.fallback)}, silently."
+        text += f" If it is unavailable, {_fallback(locking.fallback)}, without a warning."
     return level, text
 
 

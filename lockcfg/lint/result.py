@@ -33,7 +33,7 @@ class Replacement(Frozen):
 
 
 class Fix(Frozen):
-    """How a finding can be mended: ``description`` says it in words.
+    """How a finding can be fixed: ``description`` says it in words.
 
     ``made_for`` is a checksum of the text that the replacements are for, or None. What a
     ``secret`` fix replaces may be a password, and no report shows it.

@@ -57,8 +57,8 @@ def check(subject: FileSubject, options: Options) -> Iterator[Found]:
                 document,
                 entry,
                 f"'{entry.key}' is set before, in line {line}, and the first one wins:"
-                " this one is dead",
+                " this line has no effect",
                 help="delete one of the two",
             ),
-            Fix("safe", "delete the dead one", whole_line(document, entry)),
+            Fix("safe", "delete the line that has no effect", whole_line(document, entry)),
         )

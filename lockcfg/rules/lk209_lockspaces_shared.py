@@ -8,8 +8,8 @@ and LK204).
 
 ## Why is this bad
 
-Disks are locked all the same, as the names in the three differ. But nobody can tell any more
-what a lock file belongs to, the hash of a path, a logical volume or a SCSI volume; and a lockspace
+Disks are locked all the same, as the names in the three differ. But nobody can tell what a
+lock file belongs to, the hash of a path, a logical volume or a SCSI volume; and a lockspace
 inside another looks like one of its lock files, to be cleaned up with them.
 
 ## Example

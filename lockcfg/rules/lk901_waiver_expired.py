@@ -7,7 +7,7 @@ again.
 
 ## Why is this bad
 
-Somebody promised to mend this by that day, and it was not mended.
+Somebody promised to correct this by that day, and did not.
 
 ## Example
 
@@ -23,7 +23,7 @@ max_files = 5
 
 ## Fix
 
-None: mend what is waived, or decide about it again.
+None: correct what is waived, or decide about it again.
 """
 
 from __future__ import annotations
@@ -64,5 +64,5 @@ def finding(path: str, place: Place | None, rules: Sequence[str], until: datetim
         message,
         path=path,
         place=place,
-        help="mend what it waived, or decide about it again and write a new date",
+        help="correct what it waived, or decide about it again and write a new date",
     )

@@ -1,4 +1,4 @@
-"""An entry of the baseline that is not found any more.
+"""An entry of the baseline that is no longer found.
 
 ## What it does
 
@@ -6,7 +6,7 @@ Reports the entries of the baseline that no finding of this run met.
 
 ## Why is this bad
 
-It is not: something was mended. But the entry would hide the same finding if it came back.
+It is not: something was corrected. But the entry would hide the same finding if it came back.
 
 ## Example
 
@@ -77,7 +77,7 @@ def finding(path: str, entry: Mapping[str, str]) -> Finding:
         RULE.name,
         RULE.severity,
         f"the baseline has {shown(entry['code'])} in {shown(entry['path'], 200)},"
-        " which is not found any more",
+        " which is no longer found",
         path=path,
         help="write the baseline again with 'lockcfg lint --write-baseline'",
     )

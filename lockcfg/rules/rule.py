@@ -201,7 +201,7 @@ class Replacement(Frozen):
 
 
 class Fix(Frozen):
-    """How to mend a finding: what it does in words, and the replacements, in order."""
+    """How to fix a finding: what it does in words, and the replacements, in order."""
 
     __slots__ = ("description", "replacements", "safety")
 
@@ -212,7 +212,7 @@ class Fix(Frozen):
 
 
 class Found(Frozen):
-    """What a rule found, and how it could be mended, or None."""
+    """What a rule found, and how it could be fixed, or None."""
 
     __slots__ = ("finding", "fix")
 

@@ -34,10 +34,10 @@ _SPACES: Final = ("file_lockspace_dir", "lvm_lockspace_dir", "scsi_lockspace_dir
 
 
 class Step(Frozen):
-    """A step of the plan for a ``group``: an ``action`` (mend, mount, write, hold, empty, install,
-    start, restart, limit, guests, release, check), the ``hosts`` it is for, what to do in ``text``,
-    and the ``details``, such as commands. ``gap`` is whether hosts are mixed when it is done, so
-    that two of them would let two guests write one disk."""
+    """A step of the plan for a ``group``: an ``action`` (``mend``, mount, write, hold, empty,
+    install, start, restart, limit, guests, release, check), the ``hosts`` it is for, what to do in
+    ``text``, and the ``details``, such as commands. ``gap`` is whether hosts are mixed when it is
+    done, so that two of them would let two guests write one disk."""
 
     __slots__ = ("action", "details", "gap", "group", "hosts", "text")
 
@@ -180,13 +180,13 @@ def _mend(group: Group) -> Iterator[Step]:
             group.name,
             "mend",
             refused,
-            "libvirt does not start with the files there: mend them first, as it is not known"
+            "libvirt does not start with the files there: correct them first, as it is not known"
             " what is in force",
         )
 
 
 def _empty(name: str, changes: Sequence[_Change], guests: Guests) -> Iterator[Step]:
-    """A lock daemon removes a lock's file by its path when it lets go: if something else is
+    """A lock daemon removes a lock's file by its path when it releases it: if something else is
     mounted there by then, it is the file of the host that the guest was moved to."""
     running = _running(changes)
     if running:
@@ -196,7 +196,7 @@ def _empty(name: str, changes: Sequence[_Change], guests: Guests) -> Iterator[St
             running,
             "stop the guests that run there, or move them away, before anything else is mounted"
             " where their locks are: their lock daemon would remove the lock files of other hosts"
-            " when it lets go",
+            " when it releases the locks",
             details=_named(running, guests),
         )
 

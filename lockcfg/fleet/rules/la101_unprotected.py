@@ -7,8 +7,8 @@ is, and neither locks disks by itself nor refuses guests without leases.
 
 ## Why is this bad
 
-A guest of such a host writes its disks whoever else does. The protection of a disk is that of the
-least protected host that can reach it.
+A guest of such a host writes its disks even if another guest does. The protection of a disk is that
+of the least protected host that can reach it.
 
 ## Example
 
@@ -51,7 +51,7 @@ def check(cell: Cell) -> Iterator[Observation]:
     if cell.facts.refused:
         return  # LA102: nothing starts there, and nobody knows what is meant
     if locking.manager == "nop":
-        message = "no lock manager is in use: guests write their disks whoever else does"
+        message = "no lock manager is in use: disks are not protected"
     elif locking.manager == "lockd" and not locking.auto and not locking.require:
         message = "lockd locks only what <lease> names, and starts guests without any"
     else:

@@ -50,6 +50,6 @@ def check(cell: Cell) -> Iterator[Observation]:
     for file, reason in cell.facts.refused:
         yield Observation(
             f"libvirt does not start with {file}: {reason}",
-            help="what is in force there is not known until it is mended: see 'lockcfg validate'",
+            help="what is in force there is unknown until it is corrected: see 'lockcfg validate'",
             unknown=True,
         )

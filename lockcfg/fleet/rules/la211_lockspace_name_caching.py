@@ -7,8 +7,8 @@ whose client was not started with `--entry-timeout=0 --attribute-timeout=0`.
 
 ## Why is this bad
 
-virtlockd removes a lock file when it is let go and makes a new one for the next. A client that
-remembers the old name locks a file that is not there any more, while another host locks the new
+virtlockd removes a lock file at the release and makes a new one for the next. A client that
+remembers the old name locks a file that is no longer there, while another host locks the new
 one: with default options two real lock daemons were both granted one lock, in 1 to 8 of 100
 hand-overs under load.
 

@@ -26,7 +26,7 @@ kvm02: {}
 
 ## Fix
 
-None: mend the clock, there or here.
+None: set the clock, there or here.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ again.
 
 ## Why is this bad
 
-Somebody promised to mend it by then.
+Somebody promised to correct it by then.
 
 ## Example
 
@@ -35,7 +35,7 @@ waivers:
 
 ## Fix
 
-None: mend it, or decide anew.
+None: correct it, or decide anew.
 """
 
 from __future__ import annotations

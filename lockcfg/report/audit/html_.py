@@ -1,4 +1,4 @@
-"""One page that needs nothing else: for those who decide about a fleet, and those who mend it."""
+"""One page that needs nothing else: for those who decide about a fleet, and those who repair it."""
 
 from __future__ import annotations
 
