@@ -8,13 +8,18 @@ BIN    := $(VENV)/bin
 RUN_PACKAGES  := libaugeas0 libaugeas-dev pkg-config gcc libc6-dev python3-dev python3-venv
 # What the demo shows besides: the stock tool, two hosts and, to unpack, libvirt's own files.
 DEMO_PACKAGES := augeas-tools mount util-linux hostname
-# What the tests hold it against: the real thing.
-TEST_PACKAGES := augeas-tools augeas-lenses libvirt0 libvirt-daemon libvirt-daemon-system \
-	libvirt-daemon-driver-qemu qemu-system-x86 strace acl attr man-db bash-completion \
-	e2fsprogs mount util-linux libxml2-utils \
+# What the tests hold it against: the real thing. With "?", where the release has such a package.
+TEST_PACKAGES := augeas-tools augeas-lenses libvirt0 libvirt-clients qemu-system-x86 virtiofsd? \
+	strace acl attr man-db bash-completion e2fsprogs mount util-linux libxml2-utils \
 	glusterfs-server glusterfs-client iproute2 nfs-common rpcbind \
-	systemd libvirt-daemon-system-systemd libvirt-clients procps mandoc \
-	chromium chromium-driver
+	systemd procps chromium chromium-driver
+# Files of libvirt's that the tests use, for the packages that hold them on this release.
+LIBVIRT_FILES := /usr/sbin/libvirtd /usr/sbin/virtlockd \
+	$(addprefix /etc/libvirt/,libvirtd.conf libxl.conf libxl-lockd.conf qemu.conf \
+		qemu-lockd.conf virtlockd.conf) \
+	$(addprefix /usr/lib/$(shell uname -m)-linux-gnu/libvirt/,lock-driver/lockd.so \
+		connection-driver/libvirt_driver_qemu.so connection-driver/libvirt_driver_storage.so) \
+	$(addprefix /lib/systemd/system/,libvirtd.service virtlockd.service virtlockd.socket)
 
 # What draws the pictures of the documentation and its man pages.
 SITE_PACKAGES := graphviz mandoc
@@ -49,23 +54,28 @@ $(VENV)/.installed: requirements-build.txt requirements.txt pyproject.toml
 	$(PIP) --require-hashes --no-build-isolation --use-pep517 -r requirements.txt
 	$(PIP) --no-deps --no-build-isolation -e .
 	# A start-up hook of setuptools, which nothing here uses, costs every command 1 ms.
-	$(BIN)/pip uninstall --quiet --yes setuptools
+	! $(BIN)/python -c 'import setuptools' 2>&- || $(BIN)/pip uninstall --quiet --yes setuptools
 	touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.txt
 	$(PIP) --require-hashes -r requirements-dev.txt
 	touch $@
 
+# No stamp: a package may have been removed.
+.PHONY: $(VENV)/.installed-tests
+$(VENV)/.installed-tests: $(VENV)/.installed-dev
+	packaging/install-packages $(TEST_PACKAGES) $(SITE_PACKAGES)
+	packages=$$(packaging/libvirt-packages missing $(LIBVIRT_FILES)) && \
+		packaging/install-packages $$packages
+
 demo: setup
 	packaging/install-packages $(DEMO_PACKAGES)
 	packaging/demo
 
-test: $(VENV)/.installed-dev
-	packaging/install-packages $(TEST_PACKAGES) $(SITE_PACKAGES)
+test: $(VENV)/.installed-tests
 	$(BIN)/pytest
 
-test-slow: $(VENV)/.installed-dev
-	packaging/install-packages $(TEST_PACKAGES)
+test-slow: $(VENV)/.installed-tests
 	$(BIN)/pytest --exhaustive --generated-files=500000 --plays=5000 --fuzz-inputs=1200000 \
 		--seed=$$(date +%j) tests/real tests/lockd/rpc/test_fuzz.py
 
@@ -94,8 +104,7 @@ requirements: $(VENV)/.installed-dev
 	$(PIN) pyproject.toml -c requirements-build.txt -o requirements.txt
 	$(PIN) --group dev -c requirements-build.txt -c requirements.txt -o requirements-dev.txt
 
-benchmark: $(VENV)/.installed-dev
-	packaging/install-packages $(TEST_PACKAGES)
+benchmark: $(VENV)/.installed-tests
 	# As an installation leaves it: compiled.
 	$(BIN)/python -m compileall -q lockcfg lockd
 	$(BIN)/python -m benchmarks

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 _KERNEL: Final = "linux-image-cloud-amd64"
 _PACKAGES: Final = ("busybox-static", "nfs-kernel-server")
 
-_VIRTIOFSD: Final = "/usr/lib/qemu/virtiofsd"
+#: Once a part of QEMU, now a program of its own that takes the options of the other.
+_VIRTIOFSD: Final = ("/usr/libexec/virtiofsd", "/usr/lib/qemu/virtiofsd")
 
 #: What the first process needs before it sees this machine's files, and what it names itself.
 _MODULES: Final = ("virtio_pci", "virtio_console", "virtiofs", "overlay")
@@ -120,7 +121,7 @@ class Machine:
         socket = directory / "files.sock"
         daemon = subprocess.Popen(
             [
-                *(_VIRTIOFSD, "-f", f"--socket-path={socket}", "-o", "source=/,sandbox=chroot"),
+                *(next(filter(os.path.exists, _VIRTIOFSD)), "-f", f"--socket-path={socket}", "-o", "source=/,sandbox=chroot"),
                 *("-o", "cache=always,log_level=err"),
             ],
             stdin=subprocess.DEVNULL,
@@ -203,6 +204,15 @@ def _unpack(directory: Path) -> Path:
     for package in packages.glob("*.deb"):
         subprocess.run(["dpkg-deb", "--extract", package, unpacked], check=True)
     shutil.rmtree(packages)
+    # As on a system whose /usr is merged, whichever way a release's packages are.
+    for name in ("bin", "lib", "sbin"):
+        (unpacked / "usr" / name).mkdir(exist_ok=True)
+        if (unpacked / name).exists():
+            shutil.copytree(
+                unpacked / name, unpacked / "usr" / name, symlinks=True, dirs_exist_ok=True
+            )
+            shutil.rmtree(unpacked / name)
+        (unpacked / name).symlink_to(f"usr/{name}")
     subprocess.run([unpacked / "bin/busybox", "depmod", "-b", unpacked, modules.name], check=True)
     return unpacked
 
