@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     )
     from lockcfg.findings import Finding, Place, Severity
     from lockcfg.host.host import Configuration, Effective, Host, Locking, load_host
+    from lockcfg.host.installed import libvirt_release
     from lockcfg.host.protection import Protection, Reach, protection_of
     from lockcfg.host.storage import Mount, Storage, read_mounts, storage_of
     from lockcfg.rules import check, syntax_finding
@@ -68,6 +69,7 @@ __all__ = [
     "Value",
     "WriteError",
     "check",
+    "libvirt_release",
     "load_directory",
     "load_file",
     "load_host",
@@ -99,6 +101,7 @@ _HOMES = {
     ),
     "lockcfg.findings": ("Finding", "Place"),
     "lockcfg.host.host": ("Configuration", "Effective", "Host", "Locking", "load_host"),
+    "lockcfg.host.installed": ("libvirt_release",),
     "lockcfg.change.lockspaces": ("storages_of",),
     "lockcfg.host.protection": ("Protection", "Reach", "protection_of"),
     "lockcfg.host.storage": ("Mount", "Storage", "read_mounts", "storage_of"),

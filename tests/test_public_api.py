@@ -8,8 +8,8 @@ PROMISED = """
     BusyError Change ChangedError ConfSyntaxError Configuration Document Driver Effective Entry
     FileKind Finding Host KINDS LockcfgError Locking Mount Place Protection Reach ReadError
     RefusedError Setting Severity Span Storage Transaction UnknownKeyError UsageError Value
-    WriteError check load_directory load_file load_host parse protection_of read_mounts settings_of
-    storage_of storages_of syntax_finding
+    WriteError check libvirt_release load_directory load_file load_host parse protection_of
+    read_mounts settings_of storage_of storages_of syntax_finding
 """
 
 #: Names of types that exist for the type checker only.

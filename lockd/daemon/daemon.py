@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from lockd.rpc.session import Session
     from lockd.survival.handover import Inheritance
     from lockd.survival.keeper import Keeper
+    from lockd.wire.dialect import Dialect
 
 #: How long the guests may take to end when the daemon does, in seconds.
 _PARTING: Final = 10.0
@@ -56,8 +57,9 @@ _LOOK: Final = 0.02
 
 
 class Daemon:
-    """Everything there is one of. ``timeout`` is after how many seconds without clients and locks
-    it ends by itself, 0 for never; ``interval`` how often every lock is looked at, in seconds."""
+    """Everything there is one of. ``dialect`` is how it speaks; ``timeout`` after how many seconds
+    without clients and locks it ends by itself, 0 for never; ``interval`` how often every lock is
+    looked at, in seconds."""
 
     def __init__(
         self,
@@ -66,6 +68,7 @@ class Daemon:
         keeper: Keeper,
         logging: Logging,
         holders: Holders,
+        dialect: Dialect,
         *,
         timeout: int,
         interval: float,
@@ -103,7 +106,13 @@ class Daemon:
             self.loop, self.engine, self.journal, keeper, descriptors, inheritance.fds, log
         )
         locking = LockContext(self.engine, self.journal)
-        administration = AdminContext(self.services, logging, self._changes)
+        administration = AdminContext(
+            self.services,
+            logging,
+            self._changes,
+            dialect,
+            end=lambda: self.loop.after(0, self.stop),
+        )
         inspection = InspectContext(
             self.engine, self._remotes, self.services, keeper, time.time(), settings.warnings
         )
@@ -117,7 +126,9 @@ class Daemon:
                 "admin",
                 settings.admin_max_clients,
                 {
-                    (admin.PROGRAM, admin.VERSION): in_context(admin.PROCEDURES, administration),
+                    (admin.PROGRAM, admin.VERSION): in_context(
+                        admin.procedures_of(dialect), administration
+                    ),
                     (inspect.PROGRAM, inspect.VERSION): in_context(inspect.PROCEDURES, inspection),
                 },
             ),
@@ -126,6 +137,7 @@ class Daemon:
                 name,
                 programs,
                 limit,
+                dialect=dialect,
                 loop=self.loop,
                 journal=self.journal,
                 keeper=keeper,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 
+from lockcfg import libvirt_release
 from lockd.daemon.configuration import (
     begin_reading,
     configure,
@@ -25,6 +26,7 @@ from lockd.survival import handover
 from lockd.survival.journal import JournalError
 from lockd.survival.keeper import LISTENING, PID_FILE, Keeper
 from lockd.survival.records import settings as settings_records
+from lockd.wire.dialect import dialect_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -83,6 +85,7 @@ def serve(options: Options, paths: Paths) -> int:
         keeper,
         logging,
         Holders(os.uname().nodename, paths.descriptions()),
+        dialect_of(libvirt_release()),
         timeout=options.timeout,
         interval=options.check_interval,
     )

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from lockd.log import Log
     from lockd.rpc.session import Session
+    from lockd.wire.dialect import Dialect
 
     #: What a program is about: the few things that its procedures work on.
     Context = TypeVar("Context")
@@ -66,7 +67,9 @@ def in_context(procedures: Mapping[int, Procedure[Context]], context: Context) -
     return {number: partial(procedure, context) for number, procedure in procedures.items()}
 
 
-def answer(message: bytes, programs: Programs, session: Session, log: Log) -> bytes:
+def answer(
+    message: bytes, programs: Programs, dialect: Dialect, session: Session, log: Log
+) -> bytes:
     """The reply to a message; empty where none is due. Raises :class:`HangUpError`, and
     SilentError where it is to be called once more."""
     _, program, version, number, kind, serial, status = unpack_header(message)
@@ -92,13 +95,14 @@ def answer(message: bytes, programs: Programs, session: Session, log: Log) -> by
             raise fault(RPC, FROM_RPC, "Unable to decode message payload") from None
     except Fault as error:
         log.error(f"{session}: {error.message}")
-        return pack_reply(program, version, number, serial, error.pack(), ERROR)
+        return pack_reply(program, version, number, serial, error.pack(dialect), ERROR)
     except (HangUpError, SilentError):
         raise
     except Exception:  # noqa: BLE001 - one call must not end the service of all the others
         log.error(f"{session}: {traceback.format_exc()}")
         internal = fault(INTERNAL_ERROR, FROM_RPC, "the lock daemon has logged an error of its own")
-        return pack_reply(program, version, number, serial, internal.pack(), ERROR)
+        payload = internal.pack(dialect)
+        return pack_reply(program, version, number, serial, payload, ERROR)
     return pack_reply(program, version, number, serial, payload)
 
 

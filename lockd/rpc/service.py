@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from lockd.survival.journal import Journal
     from lockd.survival.keeper import Keeper, Numbers
     from lockd.survival.records.clients import Client
+    from lockd.wire.dialect import Dialect
 
 #: How much is read from a client at once, in bytes: some thirty calls.
 _READ: Final = 4096
@@ -62,6 +63,7 @@ class Service:
         programs: Programs,
         max_clients: int,
         *,
+        dialect: Dialect,
         loop: Loop,
         journal: Journal,
         keeper: Keeper,
@@ -79,6 +81,7 @@ class Service:
         self.clients: Final[dict[int, Session]] = {}
         self._refused: Final[dict[Session, Timer]] = {}
         self.programs: Final = programs
+        self._dialect: Final = dialect
         self._loop: Final = loop
         self._journal: Final = journal
         self._keeper: Final = keeper
@@ -168,9 +171,8 @@ class Service:
             if messages:
                 error = fault(RPC, FROM_RPC, self._too_many())
                 _, program, version, procedure, _, serial, _ = read_header(messages[0])
-                session.socket.send(
-                    pack_reply(program, version, procedure, serial, error.pack(), ERROR)
-                )
+                payload = error.pack(self._dialect)
+                session.socket.send(pack_reply(program, version, procedure, serial, payload, ERROR))
         except BlockingIOError:
             return
         except OSError:
@@ -235,7 +237,7 @@ class Service:
 
     def _answer_one(self, session: Session, message: bytes) -> None:
         try:
-            reply = answer(message, self.programs, session, self._log)
+            reply = answer(message, self.programs, self._dialect, session, self._log)
         except HangUpError as error:
             self._hang_up_for(session, str(error))
             return
@@ -270,7 +272,7 @@ class Service:
         replies = b""
         for at, message in enumerate(messages):
             try:
-                replies += answer(message, self.programs, session, self._log)
+                replies += answer(message, self.programs, self._dialect, session, self._log)
             except HangUpError as error:
                 return replies, str(error)
             except SilentError as error:

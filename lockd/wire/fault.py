@@ -15,6 +15,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Final
 
+    from lockd.wire.dialect import Dialect
+
 # virErrorNumber, as far as the daemon gives them out.
 INTERNAL_ERROR: Final = 1
 INVALID_ARG: Final = 8
@@ -50,6 +52,9 @@ FROM_LOCKSPACE: Final = 51
 FROM_ADMIN: Final = 62
 
 _LEVEL_ERROR: Final = 2
+
+#: How a format ends that has a beginning of its own.
+_FORMAT: Final = ": %s"
 _NOTHING: Final = b"\0\0\0\0"
 
 
@@ -73,8 +78,11 @@ class Fault(Exception):  # noqa: N818 - it is the answer, not an error of ours
         self.strings: Final = strings
         self.numbers: Final = numbers
 
-    def pack(self) -> bytes:
+    def pack(self, dialect: Dialect) -> bytes:
         """The payload of the reply: ``remote_error`` of libvirt's protocol."""
+        pattern, detail = self.strings
+        if pattern.endswith(_FORMAT):
+            pattern = pattern.removesuffix(_FORMAT) + dialect.format
         return b"".join(
             (
                 pack_int(self.code),
@@ -82,8 +90,8 @@ class Fault(Exception):  # noqa: N818 - it is the answer, not an error of ours
                 pack_optional(self.message),
                 pack_int(_LEVEL_ERROR),
                 _NOTHING,  # the guest that it is about
-                pack_optional(self.strings[0]),
-                pack_optional(self.strings[1]),
+                pack_optional(pattern),
+                pack_optional(detail),
                 pack_optional(None),
                 pack_int(self.numbers[0]),
                 pack_int(self.numbers[1]),

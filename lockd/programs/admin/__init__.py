@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from lockd.programs.admin.context import AdminContext
     from lockd.rpc.dispatch import Procedure
+    from lockd.wire.dialect import Dialect
 
 PROGRAM: Final = 0x06900690
 VERSION: Final = 1
@@ -38,5 +39,11 @@ PROCEDURES: Final[Mapping[int, Procedure[AdminContext]]] = procedures(
         17: "connect_set_logging_filters",
         18: "server_update_tls_files",
         19: "connect_set_daemon_timeout",
+        20: "connect_daemon_shutdown",
     },
 )
+
+
+def procedures_of(dialect: Dialect) -> Mapping[int, Procedure[AdminContext]]:
+    """Those that the libvirt of a dialect has."""
+    return {number: PROCEDURES[number] for number in PROCEDURES if number <= dialect.procedures}

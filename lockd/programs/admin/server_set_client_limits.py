@@ -32,12 +32,7 @@ def call(context: AdminContext, session: Session, arguments: Reader) -> bytes:
     limits = unsigned_values(parameters, ("nclients_max", "nclients_unauth_max"))
     result = {**service.limits, **limits}
     if result["nclients_unauth_max"] > result["nclients_max"]:
-        raise fault(
-            INVALID_ARG,
-            FROM_RPC,
-            "The overall maximum number of clients waiting for authentication must not be less"
-            " than the overall maximum number of clients",
-        )
+        raise fault(INVALID_ARG, FROM_RPC, context.dialect.too_many_waiting)
     for limit, value in limits.items():
         context.changes.make(f"{service.name}.{limit}", value)
     return b""

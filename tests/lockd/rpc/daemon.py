@@ -15,6 +15,7 @@ from lockd.rpc.session import Session
 from lockd.survival.handover import Inheritance
 from lockd.survival.keeper import Keeper
 from lockd.survival.records import clients as records
+from lockd.wire.dialect import dialect_of
 from lockd.wire.inbox import Inbox
 from lockd.wire.message import ERROR, HEADER_SIZE, MESSAGE, OK, REPLY, read_header
 from tests.lockd.client import read_refused
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 
 #: A pid that no process has: the kernel gives out none as large.
 NOBODY: Final = 1 << 23
+
+#: It speaks as the virtlockd of the newest libvirt.
+DIALECT: Final = dialect_of((12, 8, 0))
 
 #: What a client is told when the daemon has come upon an error of its own.
 OWN_ERROR: Final = "internal error: the lock daemon has logged an error of its own"
@@ -51,6 +55,7 @@ def make_daemon(log_output: str) -> Daemon:
         Keeper("", logging.part("locking.lock_daemon"), {}, {}),
         logging,
         Holders("host", []),
+        DIALECT,
         timeout=0,
         interval=0,
     )
@@ -73,7 +78,7 @@ def check_answer(
     call = read_header(message)
     if programs is None:
         programs = daemon.services[session.service].programs
-    reply = answer(message, programs, session, daemon.logging.part("rpc.netserver"))
+    reply = answer(message, programs, DIALECT, session, daemon.logging.part("rpc.netserver"))
     if not reply:
         return reply
     inbox = Inbox(kept=64 * 1024 * 1024)

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lockd.wire import fault as faults
+from lockd.wire.dialect import Dialect, dialect_of
 from lockd.wire.fault import Fault, fault, system_fault, unsupported_flags
 from lockd.wire.message import ERROR, OK, pack_reply, read_header
 from tests.lockd.client import Refused, read_refused
@@ -22,14 +23,17 @@ TEXTS = st.binary(max_size=80).map(
 NUMBERS = st.integers(-(1 << 31), (1 << 31) - 1)
 
 
-def read(error: Fault) -> Refused:
+OLD, NEW = dialect_of((9, 0, 0)), dialect_of((11, 3, 0))
+
+
+def read(error: Fault, dialect: Dialect = OLD) -> Refused:
     """What a client finds."""
-    return read_refused(pack_reply(*CALLED, error.pack(), ERROR))
+    return read_refused(pack_reply(*CALLED, error.pack(dialect), ERROR))
 
 
 def test_bytes() -> None:
     """Written by hand, from libvirt's description of the protocol."""
-    assert Fault(87, 51, "busy", ("%s", "b"), (5, -1)).pack() == b"".join(
+    assert Fault(87, 51, "busy", ("%s", "b"), (5, -1)).pack(OLD) == b"".join(
         (
             b"\0\0\0\x57\0\0\0\x33",
             b"\0\0\0\1\0\0\0\4busy",
@@ -61,6 +65,14 @@ def test_the_usual_kind(code: int) -> None:
     assert format_ is not None
     assert format_.replace("%s", detail or "") == refused.message
     assert (detail, nothing, refused.numbers) == ("detail 100%", None, (-1, -1))
+
+
+def test_newer_libvirt_numbers_what_is_cut_in() -> None:
+    """But where the format is nothing else, as for the system's errors."""
+    refused = read(fault(faults.INVALID_ARG, faults.FROM_RPC, "100%s"), NEW)
+    assert refused.strings == ("invalid argument: %1$s", "100%s", None)
+    assert read(fault(faults.RPC, faults.FROM_RPC, "x"), NEW).strings == ("%s", "x", None)
+    assert read(unsupported_flags(1, "fun"), NEW).strings == ("fun", "flags", None)
 
 
 def test_a_system_call_that_failed() -> None:

@@ -121,7 +121,13 @@ class Machine:
         socket = directory / "files.sock"
         daemon = subprocess.Popen(
             [
-                *(next(filter(os.path.exists, _VIRTIOFSD)), "-f", f"--socket-path={socket}", "-o", "source=/,sandbox=chroot"),
+                *(
+                    next(filter(os.path.exists, _VIRTIOFSD)),
+                    "-f",
+                    f"--socket-path={socket}",
+                    "-o",
+                    "source=/,sandbox=chroot",
+                ),
                 *("-o", "cache=always,log_level=err"),
             ],
             stdin=subprocess.DEVNULL,

@@ -1,0 +1,27 @@
+"""CONNECT_DAEMON_SHUTDOWN: end, as for SIGTERM. Arguments: flags.
+
+Guests that hold locks are made to end first, also where the flag asks for the state of the daemon
+to be kept: virtlockd has none to keep, and ends just the same.
+"""
+
+from __future__ import annotations
+
+from lockd.programs.admin.subjects import check_flags
+from lockd.rpc.dispatch import HangUpError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
+
+    from lockd.programs.admin.context import AdminContext
+    from lockd.rpc.session import Session
+    from lockd.wire.xdr import Reader
+
+_PRESERVE: Final = 1
+
+
+def call(context: AdminContext, session: Session, arguments: Reader) -> bytes:
+    """End the daemon; nobody gets a reply any more."""
+    check_flags(arguments.uint() & ~_PRESERVE, "adminConnectDaemonShutdown")
+    context.end()
+    raise HangUpError("it has asked the daemon to end")

@@ -1,0 +1,60 @@
+"""What the releases of libvirt say differently on the wire, in one table.
+
+A client of libvirt's is of the same release as the virtlockd that it was installed with, and may
+take its words. So lockd speaks as the virtlockd of the libvirt that is installed: the table was
+seen on 7.0, 9.0, 11.3 and 12.8 (``tests/real/protocol`` compares, byte by byte), and the release
+that a line names is the one that libvirt's history has the change in.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Final
+
+    Release = tuple[int, int, int]
+
+
+class Dialect(NamedTuple):
+    """How the virtlockd of a release speaks.
+
+    ``release`` is libvirt's. ``format`` ends the format of an error, where its detail is cut in.
+    ``procedures`` is the highest number of the admin program. ``too_many_waiting`` is said of
+    limits of which that for clients that wait for authentication is above that for all.
+    """
+
+    release: Release
+    format: str = ": %s"
+    procedures: int = 18
+    too_many_waiting: str = (
+        "The overall maximum number of clients waiting for authentication must not be less"
+        " than the overall maximum number of clients"
+    )
+
+
+#: What changed, by the first release that has it.
+_CHANGES: Final[tuple[tuple[Release, dict[str, Any]], ...]] = (
+    ((8, 6, 0), {"procedures": 19}),
+    ((9, 3, 0), {"format": ": %1$s"}),
+    (
+        (10, 0, 0),
+        {
+            "too_many_waiting": (
+                "The overall maximum number of clients must not be less than the number of"
+                " clients waiting for authentication"
+            ),
+        },
+    ),
+    ((11, 2, 0), {"procedures": 20}),
+)
+
+
+def dialect_of(release: Release) -> Dialect:
+    """How the virtlockd of a release of libvirt speaks."""
+    dialect = Dialect(release)
+    for since, changes in _CHANGES:
+        if since <= release:
+            dialect = dialect._replace(**changes)
+    return dialect
