@@ -25,8 +25,11 @@ if TYPE_CHECKING:
 _KERNEL: Final = "linux-image-cloud-amd64"
 _PACKAGES: Final = ("busybox-static", "nfs-kernel-server")
 
-#: Once a part of QEMU, now a program of its own that takes the options of the other.
-_VIRTIOFSD: Final = ("/usr/libexec/virtiofsd", "/usr/lib/qemu/virtiofsd")
+#: Shares files with the guest: a program of its own, or what QEMU had before there was one.
+_VIRTIOFSD: Final = {
+    "/usr/libexec/virtiofsd": ("--shared-dir=/", "--sandbox=chroot", "--cache=always"),
+    "/usr/lib/qemu/virtiofsd": ("-f", "-o", "source=/,sandbox=chroot,cache=always"),
+}
 
 #: What the first process needs before it sees this machine's files, and what it names itself.
 _MODULES: Final = ("virtio_pci", "virtio_console", "virtiofs", "overlay")
@@ -119,17 +122,9 @@ class Machine:
     def _files(self, directory: Path) -> Iterator[Path]:
         """The socket at which this machine's root is offered."""
         socket = directory / "files.sock"
+        program = next(filter(os.path.exists, _VIRTIOFSD))
         daemon = subprocess.Popen(
-            [
-                *(
-                    next(filter(os.path.exists, _VIRTIOFSD)),
-                    "-f",
-                    f"--socket-path={socket}",
-                    "-o",
-                    "source=/,sandbox=chroot",
-                ),
-                *("-o", "cache=always,log_level=err"),
-            ],
+            [program, f"--socket-path={socket}", *_VIRTIOFSD[program]],
             stdin=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
