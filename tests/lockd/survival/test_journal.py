@@ -82,3 +82,30 @@ def test_no_beginning() -> None:
     with pytest.raises(JournalError, match="no beginning"):
         Journal(fd)
     os.close(fd)
+
+
+def test_written_anew() -> None:
+    """It goes on in other memory, with what is true now; the old is there until that is kept."""
+    journal = Journal.create(1)
+    for index in range(1000):
+        journal.append(record("space", f"/{index}"))
+    journal.serve(7)
+    before = os.dup(journal.fd)
+    seen: list[tuple[int, int]] = []
+
+    def keep() -> None:
+        old = Journal(os.dup(before))
+        seen.append((journal.number, len(list(old.read()))))
+        old.close()
+
+    journal.rewrite([record("space", "/left")], keep)
+    journal.append(record("space", "/new"))
+    assert seen == [(2, 1000)]
+    assert journal.served == 0
+    assert [json.loads(line)[1] for line in journal.read()] == ["/left", "/new"]
+    again = Journal(os.dup(journal.fd), 2)
+    assert [*again.read()] == [*journal.read()]
+    assert os.fstat(before).st_ino != os.fstat(journal.fd).st_ino
+    again.close()
+    journal.close()
+    os.close(before)
