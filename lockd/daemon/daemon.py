@@ -19,12 +19,13 @@ from lockd.daemon.descriptors import Descriptors
 from lockd.daemon.idleness import Idleness
 from lockd.daemon.succession import Succession
 from lockd.daemon.upkeep import Upkeep
+from lockd.kernel.aside import Aside
 from lockd.kernel.loop import Loop, take_signals
 from lockd.locks.engine import Engine
 from lockd.locks.guests import Guests
 from lockd.locks.health import Health
 from lockd.locks.remote import Remotes, SilentError
-from lockd.locks.storage import Storages
+from lockd.locks.sharing import Sharing
 from lockd.programs import admin, inspect, lock
 from lockd.programs.admin.changes import Changes
 from lockd.programs.admin.changes.changeable import Changeable
@@ -80,19 +81,20 @@ class Daemon:
         self._inheritance: Final = inheritance
         self._keeper: Final = keeper
         self.loop: Final = Loop()
+        aside = Aside(self.loop)
         self.journal: Final = inheritance.journal or Journal.create(1)
-        self._storages: Final = Storages()
-        self._remotes: Final = Remotes(self.loop, log)
+        self._sharing: Final = Sharing()
+        self._remotes: Final = Remotes(self.loop, aside, log)
         self.engine: Final = Engine(
             self.journal,
             keeper,
             holders,
-            self._storages,
-            self._remotes,
+            self._sharing.may_be_shared,
+            self._remotes.check,
             logging.part("util.virlockspace"),
         )
         self._guests: Final = Guests(self.engine, self.loop, self.journal, log)
-        self._health: Final = Health(self.engine, self.loop, interval, log)
+        self._health: Final = Health(self.engine, self.loop, aside, interval, log)
         self._numbers: Final = Numbers()
         self.services: Final[dict[str, Service]] = {}
         self._idleness: Final = Idleness(self.loop, timeout, self._is_idle, self.stop)
@@ -150,7 +152,7 @@ class Daemon:
 
     def start(self, listening: dict[str, int]) -> None:
         """Take over what there is to take over, and serve ``listening``, by service."""
-        self.loop.watch(self._storages.mounts, EPOLLPRI | EPOLLERR, self._on_mounts)
+        self.loop.watch(self._sharing.mounts, EPOLLPRI | EPOLLERR, self._on_mounts)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
             self.loop.on_signal(number, self.stop)
         self.loop.on_signal(signal.SIGUSR1, self.succession.upgrade)
@@ -230,7 +232,7 @@ class Daemon:
         )
 
     def _on_mounts(self, _: int) -> None:
-        self._storages.forget()
+        self._sharing.forget()
         self._remotes.forget()
 
     # --- the end

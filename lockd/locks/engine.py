@@ -43,13 +43,11 @@ from lockd.wire.fault import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from typing import Final
 
-    from lockd.kernel.filelock import FileLock, Identity
+    from lockd.kernel.filelock import FileLock, Identity, MayBeShared
     from lockd.locks.holders import Holders
-    from lockd.locks.remote import Remotes
-    from lockd.locks.storage import Storages
     from lockd.log import Log
     from lockd.survival.journal import Journal
     from lockd.survival.keeper import Keeper
@@ -75,22 +73,23 @@ _SHOW_PAUSE: Final = 0.001
 
 
 class Engine:
-    """The lockspaces and what is held in them."""
+    """The lockspaces and what is held in them. ``check_remote`` raises SilentError for a directory
+    whose file system has a server that has not been heard of."""
 
     def __init__(
         self,
         journal: Journal,
         keeper: Keeper,
         holders: Holders,
-        storages: Storages,
-        remotes: Remotes,
+        may_be_shared: MayBeShared,
+        check_remote: Callable[[str], object],
         log: Log,
     ) -> None:
         self._journal: Final = journal
         self._keeper: Final = keeper
         self._holders: Final = holders
-        self._may_be_shared: Final = storages.may_be_shared
-        self._check_remote: Final = remotes.check
+        self._may_be_shared: Final = may_be_shared
+        self._check_remote: Final = check_remote
         self._log: Final = log
         self.spaces: Final[dict[str, Lockspace]] = {"": Lockspace("")}
         self._by_identity: Final[dict[Identity, list[Resource]]] = {}

@@ -11,19 +11,18 @@ is how a loss begins.
 from __future__ import annotations
 
 import os
-import signal
 import time
 from functools import partial
-from select import EPOLLIN
 
 from lockd.kernel import filelock
 from lockd.locks.remote import PATIENCE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from typing import Final
 
+    from lockd.kernel.aside import Aside
     from lockd.kernel.filelock import FileLock, State
     from lockd.kernel.loop import Loop
     from lockd.locks.engine import Engine
@@ -74,20 +73,18 @@ class Question:
 
 
 class Inquiry:
-    """What one file system is asked in a round: some locks at a time, in a thread, which writes to
-    the descriptor ``bell`` when these are answered."""
+    """What one file system is asked in a round: some locks at a time, ``aside`` from the loop."""
 
-    def __init__(self, resources: list[Resource], bell: int) -> None:
+    def __init__(self, resources: list[Resource], aside: Aside) -> None:
         self._left: Final = iter(resources)
-        self._bell: Final = bell
+        self._aside: Final = aside
         self._since = time.monotonic()
         self.questions: list[Question] = []
         self.is_answered = False
 
-    def go_on(self) -> bool:
-        """Ask about the next locks; False if there are no more."""
-        import threading
-
+    def go_on(self, then: Callable[[], object]) -> bool:
+        """Ask about the next locks, and call ``then`` when these are answered; False if there are
+        no more."""
         self.questions = []
         for resource in self._left:
             if resource.owners:
@@ -98,25 +95,18 @@ class Inquiry:
             return False
         self.is_answered = False
         self._since = time.monotonic()
-        try:
-            threading.Thread(target=self._run, daemon=True).start()
-        except RuntimeError as error:  # there are too many
+        error = self._aside.run(self._ask, then)
+        if error:
             for question in self.questions:
-                question.error = str(error)
-            self._are_answered()
+                question.error = error
+            self.is_answered = True
         return True
 
-    def _run(self) -> None:
-        # Signals are for the loop.
-        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    def _ask(self) -> None:
         for question in self.questions:
             self._since = time.monotonic()
             question.ask()
-        self._are_answered()
-
-    def _are_answered(self) -> None:
         self.is_answered = True
-        os.eventfd_write(self._bell, 1)
 
     @property
     def is_stuck(self) -> bool:
@@ -127,16 +117,15 @@ class Inquiry:
 class Health:
     """The rounds through all locks, one every ``interval`` seconds; none where that is 0."""
 
-    def __init__(self, engine: Engine, loop: Loop, interval: float, log: Log) -> None:
+    def __init__(self, engine: Engine, loop: Loop, aside: Aside, interval: float, log: Log) -> None:
         self._engine: Final = engine
         self._loop: Final = loop
         self._interval: Final = interval
         self._log: Final = log
-        self._bell: Final = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._aside: Final = aside
         #: By the number of the device, those that are not through.
         self._inquiries: Final[dict[int, Inquiry]] = {}
         if interval > 0:
-            loop.watch(self._bell, EPOLLIN, self._on_answers)
             loop.after(interval, self._begin)
 
     # --- a round
@@ -180,23 +169,20 @@ class Health:
     def _inquire(self, device: int, resources: list[Resource]) -> None:
         inquiry = self._inquiries.get(device)
         if inquiry is None:
-            inquiry = self._inquiries[device] = Inquiry(resources, self._bell)
+            inquiry = self._inquiries[device] = Inquiry(resources, self._aside)
             self._next(device, inquiry)
         elif inquiry.is_stuck:
             for resource in resources:
                 self._judge(resource, _no_answer("another host may have the lock by now"))
 
     def _next(self, device: int, inquiry: Inquiry) -> None:
-        if not inquiry.go_on():
+        if not inquiry.go_on(partial(self._on_answers, device, inquiry)):
             del self._inquiries[device]
 
-    def _on_answers(self, _: int) -> None:
-        os.eventfd_read(self._bell)
-        for device, inquiry in [*self._inquiries.items()]:
-            if inquiry.is_answered:
-                for question in inquiry.questions:
-                    self._on_answer(question)
-                self._next(device, inquiry)
+    def _on_answers(self, device: int, inquiry: Inquiry) -> None:
+        for question in inquiry.questions:
+            self._on_answer(question)
+        self._next(device, inquiry)
 
     def _on_answer(self, question: Question) -> None:
         filelock.set_free(question.lock)

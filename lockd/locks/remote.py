@@ -9,10 +9,8 @@ something that the server alone knows, and what was to be done is begun when tha
 from __future__ import annotations
 
 import os
-import signal
 import time
 from functools import partial
-from select import EPOLLIN
 
 from lockcfg import ReadError, read_mounts
 
@@ -22,6 +20,7 @@ if TYPE_CHECKING:
     from typing import Final
 
     from lockcfg import Mount
+    from lockd.kernel.aside import Aside
     from lockd.kernel.loop import Loop
     from lockd.log import Log
 
@@ -80,17 +79,16 @@ class Remote:
 
 
 class Remotes:
-    """All of them."""
+    """All of them. They are asked ``aside`` from the loop."""
 
-    def __init__(self, loop: Loop, log: Log) -> None:
+    def __init__(self, loop: Loop, aside: Aside, log: Log) -> None:
         self._loop: Final = loop
+        self._aside: Final = aside
         self._log: Final = log
         self._remotes: Final[dict[str, Remote]] = {}
         #: By directory; None for one on a file system of this host alone.
         self._known: Final[dict[str, Remote | None]] = {}
         self._mounts = self._read_mounts()
-        self._bell: Final = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        loop.watch(self._bell, EPOLLIN, self._on_answers)
 
     def check(self, directory: str) -> None:
         """Raise :class:`SilentError` where a file in ``directory``, which need not be there,
@@ -143,38 +141,19 @@ class Remotes:
     # --- question and answer
 
     def _ask(self, remote: Remote) -> None:
-        import threading
-
         remote.asked = time.monotonic()
-        try:
-            threading.Thread(target=self._run, args=(remote,), daemon=True).start()
-        except RuntimeError:
-            # There are too many. What waits has to take its chance.
-            self._answer(remote)
+        then = partial(self._on_answer, remote, remote.asked)
+        if self._aside.run(partial(_wait_for, remote), then):
+            # There are too many threads. What waits has to take its chance.
+            remote.answered = time.monotonic()
             return
         self._loop.after(PATIENCE, partial(self._complain, remote, remote.asked))
 
-    def _run(self, remote: Remote) -> None:
-        # Signals are for the loop.
-        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
-        try:
-            # No client caches how much room is left.
-            os.statvfs(remote.mount.point)
-        except OSError:
-            pass  # an answer as well: the call that waits gets the same error
-        self._answer(remote)
-
-    def _answer(self, remote: Remote) -> None:
-        remote.answered = time.monotonic()
-        os.eventfd_write(self._bell, 1)
-
-    def _on_answers(self, _: int) -> None:
-        os.eventfd_read(self._bell)
-        for remote in [*self._remotes.values()]:
-            if remote.asked and remote.answered >= remote.asked:
-                if remote.problem:
-                    self._log.warning(f"{remote.mount.point}: the file system answers again")
-                self._go_on(remote)
+    def _on_answer(self, remote: Remote, asked: float) -> None:
+        if remote.asked == asked and self._remotes.get(remote.mount.point) is remote:
+            if remote.problem:
+                self._log.warning(f"{remote.mount.point}: the file system answers again")
+            self._go_on(remote)
 
     def _go_on(self, remote: Remote) -> None:
         """Do what has waited, in its order."""
@@ -188,6 +167,16 @@ class Remotes:
                 f"{remote.mount.point}: the file system does not answer: what needs it waits,"
                 " and nothing else does"
             )
+
+
+def _wait_for(remote: Remote) -> None:
+    """Wait until a file system answers."""
+    try:
+        # No client caches how much room is left.
+        os.statvfs(remote.mount.point)
+    except OSError:
+        pass  # an answer as well: the call that waits gets the same error
+    remote.answered = time.monotonic()
 
 
 def remote_mount(path: str, mounts: dict[str, Mount]) -> Mount | None:

@@ -14,7 +14,7 @@ import sys
 from lockd.kernel.loop import hold_signals, take_signals
 from lockd.survival.journal import Journal, JournalError
 from lockd.survival.keeper import inherited, is_queue, journal_name
-from lockd.survival.records import State
+from lockd.survival.records import JournalState
 from lockd.survival.records.encoding import record
 
 TYPE_CHECKING = False
@@ -48,9 +48,9 @@ class Inheritance:
             return self.fds
         return {**self.fds, journal_name(journal.number): journal.fd}
 
-    def state(self) -> State:
+    def state(self) -> JournalState:
         """What the journal tells of that process. Raises :class:`JournalError`."""
-        return State(self.journal.read() if self.journal is not None else ())
+        return JournalState(self.journal.read() if self.journal is not None else ())
 
 
 def receive(environment: MutableMapping[str, str]) -> Inheritance:

@@ -141,9 +141,9 @@ def test_a_record_of_the_journal(tmp_path: Path) -> None:
     table = "survival/records/__init__.py"
     add(copy, "survival/records/disks.py", RECORDS, table, '    "settings",', '    "disks",')
     program = (
-        "from lockd.survival.records import State, disks, locks\n"
+        "from lockd.survival.records import JournalState, disks, locks\n"
         "lines = [disks.seen('/one'), locks.space('/space'), disks.seen('/two')]\n"
-        "state = State(f'{each}\\n'.encode() for each in lines)\n"
+        "state = JournalState(f'{each}\\n'.encode() for each in lines)\n"
         "print(*state.of(disks.Records).disks, *state.of(locks.Records).spaces)\n"
     )
     done = subprocess.run(

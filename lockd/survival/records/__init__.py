@@ -46,7 +46,7 @@ SUBJECTS: Final = (
 )
 
 
-class State:
+class JournalState:
     """What the records ``lines`` come to: the state of the process that wrote them. Pure."""
 
     def __init__(self, lines: Iterable[bytes]) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 import lockcfg
 from lockd.daemon.settings import DaemonSettings
-from lockd.survival.records import State, clients, guests, locks, settings
+from lockd.survival.records import JournalState, clients, guests, locks, settings
 from lockd.survival.records.encoding import record
 
 OWNER = ("guest", "00" * 16, 1, 4242)
@@ -15,9 +15,9 @@ OWNER_TEXT = '["guest","00000000000000000000000000000000",1,4242]'
 OTHER_TEXT = '["other","11111111111111111111111111111111",2,4343]'
 
 
-def replay(*records: str) -> State:
+def replay(*records: str) -> JournalState:
     """The state that some records come to."""
-    return State(f"{each}\n".encode("ascii") for each in records)
+    return JournalState(f"{each}\n".encode("ascii") for each in records)
 
 
 def lock_fields(number: int, name: str = "disk", owner: str = OWNER_TEXT, more: str = "") -> str:
@@ -25,7 +25,7 @@ def lock_fields(number: int, name: str = "disk", owner: str = OWNER_TEXT, more: 
     return f'{number},"/space","{name}",[1,2],0,1,1,1700000000,"/disk",[3,4],[{owner}]{more}'
 
 
-def held(state: State) -> dict[int, tuple[str, bool, list[str]]]:
+def held(state: JournalState) -> dict[int, tuple[str, bool, list[str]]]:
     """The resources by number: name, whether they are held, the names of their owners."""
     return {
         each.number: (each.name, each.is_held, [owner[0] for owner in each.owners])

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _NETWORK: Final = ("nfs", "cifs", "smb3", "ocfs2")
 
 
-class Storages:
+class Sharing:
     """What is known of the file systems that lock files are on."""
 
     def __init__(self) -> None:

@@ -1,0 +1,53 @@
+"""What may take as long as it likes is done in threads, aside from the loop, which goes on."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections import deque
+from select import EPOLLIN
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Final
+
+    from lockd.kernel.loop import Loop
+
+
+class Aside:
+    """Runs functions aside from ``loop``."""
+
+    def __init__(self, loop: Loop) -> None:
+        self._bell: Final = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._over: Final[deque[Callable[[], object]]] = deque()
+        loop.watch(self._bell, EPOLLIN, self._on_over)
+
+    def run(self, work: Callable[[], object], then: Callable[[], object]) -> str:
+        """Have ``work`` done in a thread of its own, and ``then`` in the loop once that is over.
+        Where there are too many threads only ``then`` is done; returns the words for that."""
+        import threading
+
+        try:
+            threading.Thread(target=self._work, args=(work, then), daemon=True).start()
+        except RuntimeError as error:
+            self._is_over(then)
+            return str(error)
+        return ""
+
+    def _work(self, work: Callable[[], object], then: Callable[[], object]) -> None:
+        # Signals are for the loop.
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        try:
+            work()
+        finally:
+            self._is_over(then)
+
+    def _is_over(self, then: Callable[[], object]) -> None:
+        self._over.append(then)
+        os.eventfd_write(self._bell, 1)
+
+    def _on_over(self, _: int) -> None:
+        os.eventfd_read(self._bell)
+        while self._over:
+            self._over.popleft()()
