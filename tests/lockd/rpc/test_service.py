@@ -13,6 +13,7 @@ from lockd.rpc.service import Service
 from lockd.survival.journal import Journal
 from lockd.survival.keeper import Keeper, Numbers, client_name
 from lockd.survival.records.clients import Client
+from lockd.wire.dialect import Dialect
 from lockd.wire.inbox import Inbox
 from lockd.wire.message import CALL, HEADER_SIZE, OK, Header, pack_message
 from lockd.wire.xdr import pack_uint
@@ -50,6 +51,7 @@ def test_a_program_of_its_own() -> None:
         {(PROGRAM, 1): in_context({1: add}, numbers)},
         1,
         loop=loop,
+        dialect=Dialect((9, 0, 0)),
         journal=journal,
         keeper=Keeper("", log, {}, {}),
         numbers=Numbers(),
