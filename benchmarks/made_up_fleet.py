@@ -107,7 +107,7 @@ def _disk(told: str | Json) -> Json:
 
 
 def snapshot(name: str, changes: Json | None = None) -> Json:
-    """The snapshot of a host that is fine but for ``changes``:
+    """The snapshot of a host that is fine but for ``changes``.
 
     - ``qemu.conf`` and the other files: the text, or null for no such file;
     - ``lockspace``: members of the directories of the lockspaces, ``mount`` being added to;

@@ -26,9 +26,12 @@ if TYPE_CHECKING:
         """Where lines go. ``level`` is the least that goes there, ``place`` how it is called."""
 
         @property
-        def level(self) -> int: ...
+        def level(self) -> int:
+            """The least level that goes there."""
+
         @property
-        def place(self) -> str: ...
+        def place(self) -> str:
+            """What it is called."""
 
         def write(self, level: int, part: str, message: str) -> None:
             """Write one message. Raises OSError."""

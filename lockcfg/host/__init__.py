@@ -1,0 +1,1 @@
+"""One host: its files together, what is in force, and what that protects."""

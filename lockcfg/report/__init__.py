@@ -1,0 +1,1 @@
+"""What people and programs see: the terminal, JSON, and a module for each format."""

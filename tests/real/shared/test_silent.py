@@ -168,8 +168,9 @@ def test_a_guest_that_ends(host: Host) -> None:
 
 @pytest.mark.parametrize("version", MOUNTS)
 def test_a_guest_that_ends_on_nfs(nfs_silent: dict[str, Any], version: str) -> None:
-    """The same, and meanwhile the daemon is upgraded: the next process knows what is to be let
-    go. (On GlusterFS the upgrade itself waits, for files that are closed.)"""
+    """The same, and meanwhile the daemon is upgraded: the next process knows what to release.
+
+    (On GlusterFS the upgrade itself waits, for files that are closed.)"""
     assert_it_lets_go(nfs_silent[version]["ended"])
 
 
