@@ -8,12 +8,13 @@ one lens when it is first asked for it and nothing else, which takes about 2 ms 
 from __future__ import annotations
 
 import os
+import re
 from _thread import get_ident
 
 from augeas import Augeas
 
 from lockcfg.conf.document import Entry, Span, decode, place
-from lockcfg.conf.syntax import condense
+from lockcfg.conf.syntax import Condensed, condense, list_parts
 from lockcfg.data import LENSES
 from lockcfg.errors import ConfSyntaxError, LockcfgError
 
@@ -23,11 +24,13 @@ if TYPE_CHECKING:
 
     from lockcfg.conf.document import Value
     from lockcfg.conf.files import FileKind
-    from lockcfg.conf.syntax import Condensed
 
-_FLAGS: Final = Augeas.NO_LOAD | Augeas.NO_MODL_AUTOLOAD | Augeas.NO_STDINC | Augeas.ENABLE_SPAN
+_FLAGS: Final = Augeas.NO_LOAD | Augeas.NO_MODL_AUTOLOAD | Augeas.NO_STDINC
 _TEXT: Final = "/text"
 _TREE: Final = "/tree"
+
+#: What comes between two settings, and how one begins.
+_NEXT: Final = re.compile(r"(?:[ \t\r\n;]|#[^\r\n]*)*([A-Za-z][A-Za-z0-9_]*)[ \t]*=[ \t]*")
 
 #: By thread.
 _handles: Final[dict[int, Augeas]] = {}
@@ -51,23 +54,49 @@ def read_entries(text: bytes, kind: FileKind, path: str) -> list[Entry]:
     if condensed.text.isspace():
         # libvirt refuses it; the lens takes a line feed for an empty file.
         raise _syntax_error(text, path)
-    # Augeas binding takes and gives str as UTF-8: one character for a byte keeps every byte.
-    characters = condensed.text.decode("latin-1")
     augeas = _augeas()
-    augeas.set(_TEXT, characters)
-    augeas.remove(_TREE)
+    entries: list[Entry] = []
     try:
-        augeas.text_store(kind.lens, _TEXT, _TREE)
+        for part in condensed.parts():
+            entries += _read_part(augeas, part, text, kind)
     except ValueError:
         raise _refused(augeas, text, kind, path) from None
-    offsets = _Offsets(characters, condensed)
-    nodes = _Nodes(augeas, characters, offsets)
-    entries = [nodes.entry(node) for node in nodes.entries()]
     last = entries[-1] if entries else None
     if last and last.literal == '""""""' and last.value_span.end == len(text):
         # libvirt looks for a triple quote only where seven bytes are left.
         raise _syntax_error(text, path)
     return entries
+
+
+def _read_part(augeas: Augeas, part: Condensed, text: bytes, kind: FileKind) -> list[Entry]:
+    """The settings of ``part`` of ``text``. Raises ValueError where the lens refuses it."""
+    pieces = list_parts(part.text)
+    if pieces is None:
+        return _Nodes(augeas, part, kind).entries()
+    # A long list: the statement with the last elements alone, and the others part by part.
+    start, spans = pieces
+    end = spans[-1][1]
+    rest = Condensed(
+        part.text[:start] + part.text[end:], [(0, part.offset(0)), (start, part.offset(end))]
+    )
+    entry, *others = _Nodes(augeas, rest, kind).entries()
+    elements: list[str | int] = []
+    for span in spans:
+        only = b"list = [ %b]\n" % part.text[slice(*span)]
+        (found,) = _Nodes(augeas, Condensed(only, [(0, 0)]), kind).entries()
+        assert isinstance(found.value, tuple)
+        elements += found.value
+    assert isinstance(entry.value, tuple)
+    value_span = Span(entry.value_span.start, entry.value_span.end)
+    whole = Entry(
+        entry.key,
+        (*elements, *entry.value),
+        decode(text[value_span.start : value_span.end]),
+        entry.comment,
+        entry.key_span,
+        value_span,
+    )
+    return [whole, *others]
 
 
 def lens_version() -> str:
@@ -109,91 +138,92 @@ def _string(value: object) -> str:
     return value if isinstance(value, str) else ""
 
 
-class _Offsets:
-    """From Augeas's byte offsets in the UTF-8 it was given to byte offsets in the file."""
-
-    def __init__(self, characters: str, condensed: Condensed) -> None:
-        self._condensed = condensed
-        # In ASCII a character is a byte there too, and that is nearly every file.
-        self._utf8 = None if characters.isascii() else characters.encode("utf-8")
-
-    def character(self, at: int) -> int:
-        """The offset in the characters given to Augeas."""
-        if self._utf8 is None:
-            return at
-        return len(self._utf8[:at].decode("utf-8"))
-
-    def original(self, character: int) -> int:
-        """The offset in the file."""
-        return self._condensed.offset(character)
-
-
 class _Nodes:
-    """The tree of one text, as entries. Lockcfg_conf says how a setting looks in it."""
+    """The tree of one text, as entries. Lockcfg_conf says how a setting looks in it.
 
-    def __init__(self, augeas: Augeas, characters: str, offsets: _Offsets) -> None:
-        self._augeas = augeas
-        self._characters = characters
-        self._offsets = offsets
+    Augeas tells what is there, in order; where that is, is followed along in the text. It could
+    tell that as well, and takes longer for it than for all the rest.
+    """
 
-    def entries(self) -> list[str]:
-        """The paths of the nodes that are settings."""
-        nodes: list[str] = self._augeas.match(
-            f"{_TREE}/*[label() != '#comment'][label() != '#empty']"
-        )
-        return nodes
+    def __init__(self, augeas: Augeas, part: Condensed, kind: FileKind) -> None:
+        # The binding takes and gives str as UTF-8: one character for a byte keeps every byte.
+        self._characters: Final = part.text.decode("latin-1")
+        self._part: Final = part
+        self._augeas: Final = augeas
+        augeas.set(_TEXT, self._characters)
+        augeas.remove(_TREE)
+        augeas.text_store(kind.lens, _TEXT, _TREE)
 
-    def entry(self, node: str) -> Entry:
-        """The entry that ``node`` stands for."""
-        _, key_start, key_end, value_start, value_end, _, _ = self._augeas.span(node)
-        character = self._offsets.character
-        key_start, key_end = character(key_start), character(key_end)
-        comment: str | None = None
+    def entries(self) -> list[Entry]:
+        """The settings, in order."""
+        augeas = self._augeas
+        augeas.defvar("nodes", f"{_TREE}/*[label() != '#comment'][label() != '#empty']")
+        entries: list[Entry] = []
+        at = 0
+        for number in range(augeas.ns_count("nodes")):
+            entry, at = self._entry(number, at)
+            entries.append(entry)
+        return entries
+
+    def _entry(self, number: int, at: int) -> tuple[Entry, int]:
+        """The entry of the node with this number, which comes at or after ``at``, and its end."""
+        node, key, _ = self._augeas.ns_attr("nodes", number)
+        name = _NEXT.match(self._characters, at)
+        assert name is not None
+        assert name[1] == key
+        start = name.end()
         value: Value
-        if value_end > value_start:
-            start, end = character(value_start), character(value_end)
-            if self._characters[start - 1] == '"':  # the lens leaves plain quotes out
-                start, end = start - 1, end + 1
-            value = _scalar(self._characters[start:end])
-            hash_at = end
+        if node is None:
+            value, end = self._list(number, start)
         else:
-            start = self._after_equals(key_end)
-            value, end = self._list(node, start)
-            hash_at = end
-        if self._augeas.match(f"{node}/#comment"):
-            comment = self._comment(hash_at)
-        original = self._offsets.original
-        return Entry(
-            self._characters[key_start:key_end],
+            value, length = _element(_string(node))
+            end = start + length
+        literal = self._characters[start:end]
+        original = self._part.offset
+        key_start, value_start = original(name.start(1)), original(start)
+        entry = Entry(
+            key,
             value,
-            _text(self._characters[start:end]),
-            comment,
-            Span(original(key_start), original(key_end)),
-            Span(original(start), original(end - 1) + 1),
+            _text(literal),
+            self._comment(end),
+            Span(key_start, key_start + len(key)),
+            Span(value_start, original(end - 1) + 1),
         )
+        return entry, end
 
-    def _after_equals(self, at: int) -> int:
-        at = self._characters.index("=", at) + 1
-        while self._characters[at] in " \t":
-            at += 1
-        return at
-
-    def _list(self, node: str, start: int) -> tuple[tuple[str | int, ...], int]:
+    def _list(self, number: int, start: int) -> tuple[tuple[str | int, ...], int]:
         """The elements of a list that opens at ``start``, and where it ends."""
+        augeas = self._augeas
+        augeas.defvar("elements", f"$nodes[{number + 1}]/*[label() != '#comment']")
         elements: list[str | int] = []
-        end = start + 1
-        for child in self._augeas.match(f"{node}/*[label() != '#comment']"):
-            *_, begin, end = map(self._offsets.character, self._augeas.span(child)[1:])
-            elements.append(_scalar(self._characters[begin:end]))
-        return tuple(elements), self._characters.index("]", end) + 1
+        at = start + 1
+        for each in range(augeas.ns_count("elements")):
+            element, length = _element(_string(augeas.ns_value("elements", each)))
+            elements.append(element)
+            while self._characters[at] in " \t\r\n,":
+                at += 1
+            at += length
+        return tuple(elements), self._characters.index("]", at) + 1
 
-    def _comment(self, at: int) -> str:
-        """The comment of the statement whose value ends at ``at``."""
-        start = self._characters.index("#", at) + 1
-        end = start
+    def _comment(self, at: int) -> str | None:
+        """The comment of the statement whose value ends at ``at``; None where it has none."""
+        start = at
+        while self._characters[start] in " \t":
+            start += 1
+        if self._characters[start] != "#":
+            return None
+        end = start = start + 1
         while self._characters[end] not in "\r\n":
             end += 1
         return _text(self._characters[start:end]).strip(" \t")
+
+
+def _element(value: str) -> tuple[str | int, int]:
+    """What a node's value says, and how many characters it is spelled with."""
+    digits = value[1:] if value[:1] in ("+", "-") else value
+    if value[:1] in ('"', "'") or (digits.isascii() and digits.isdigit()):
+        return _scalar(value), len(value)
+    return _text(value), len(value) + 2  # the lens leaves plain quotes out
 
 
 def _scalar(literal: str) -> str | int:
