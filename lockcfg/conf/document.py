@@ -7,6 +7,8 @@ characters. Text that is not UTF-8, which libvirt does not mind, is decoded with
 
 from __future__ import annotations
 
+from bisect import bisect_right
+
 from lockcfg.findings import Place
 from lockcfg.frozen import Frozen
 
@@ -19,6 +21,10 @@ if TYPE_CHECKING:
 
     #: A value as libvirt's parser gives it: a string, an integer, or a list of them.
     Value: TypeAlias = "str | int | tuple[str | int, ...]"
+
+
+#: The longest line that a place has the text of, in bytes.
+_LINE: Final = 4096
 
 
 def decode(text: bytes) -> str:
@@ -68,7 +74,54 @@ class Entry(Frozen):
         self.value_span: Final = value_span
 
 
-class Document(Frozen):
+class _Positions:
+    """Lines and columns of offsets in a text, counted on from the nearest that is known.
+
+    So any number of them takes time that grows with the text, not with its square.
+    """
+
+    __slots__ = ("_at", "_known", "_line", "_text")
+
+    def __init__(self, text: bytes) -> None:
+        self._text: Final = text
+        self._at: Final = [0]
+        #: By number in ``_at``: the line, where it starts, and the column.
+        self._known: Final = [(1, 0, 1)]
+        self._line = -1, ""
+
+    def find(self, at: int) -> tuple[int, int, str]:
+        """The line and column at ``at``, and the text of the line: empty where it is very long."""
+        text = self._text
+        number = bisect_right(self._at, at) - 1
+        before = self._at[number]
+        line, start, column = self._known[number]
+        if before < at:
+            lines = text.count(b"\n", before, at)
+            if lines:
+                line, start = line + lines, text.rfind(b"\n", before, at) + 1
+                column, before = 1, start
+            column += len(decode(text[before:at]))
+            self._at.insert(number + 1, at)
+            self._known.insert(number + 1, (line, start, column))
+        if self._line[0] != start:
+            end = text.find(b"\n", start, start + _LINE + 1)
+            if end < 0:
+                end = len(text)
+            self._line = start, decode(text[start:end]) if end - start <= _LINE else ""
+        return line, column, self._line[1]
+
+
+class _Remembering(Frozen):
+    """What a document has worked out: no field of it, so it counts in no comparison."""
+
+    __slots__ = ("_index", "_positions")
+
+    def __init__(self) -> None:
+        self._index: Final[dict[str, Entry]] = {}
+        self._positions: Final[list[_Positions]] = []
+
+
+class Document(_Remembering):
     """A configuration file: what it says and every byte of it.
 
     ``path`` is where it was read from or will be written to; ``text`` its bytes, or None where
@@ -81,6 +134,7 @@ class Document(Frozen):
     def __init__(
         self, kind: FileKind, path: str, text: bytes | None, entries: Iterable[Entry]
     ) -> None:
+        super().__init__()
         self.kind: Final = kind
         self.path: Final = path
         self.text: Final = text
@@ -93,10 +147,9 @@ class Document(Frozen):
 
     def get(self, key: str) -> Entry | None:
         """The entry of ``key`` that libvirt uses, the first one; None where there is none."""
-        for entry in self.entries:
-            if entry.key == key:
-                return entry
-        return None
+        if not self._index:
+            self._index.update((entry.key, entry) for entry in reversed(self.entries))
+        return self._index.get(key)
 
     def all(self, key: str) -> Iterator[Entry]:
         """Every entry of ``key``: the one in force, then the dead ones."""
@@ -104,7 +157,10 @@ class Document(Frozen):
 
     def place(self, span: Span) -> Place:
         """Where ``span`` is, for a message."""
-        return place(self.path, self.text or b"", span)
+        text = self.text or b""
+        if not self._positions:
+            self._positions.append(_Positions(text))
+        return _place(self.path, text, span, self._positions[0])
 
     def place_of(self, entry: Entry) -> Place:
         """Where the value of ``entry`` is."""
@@ -114,16 +170,14 @@ class Document(Frozen):
 def place(path: str, text: bytes, span: Span) -> Place:
     """Where ``span`` of ``text`` is; of a span over several lines, its part on the first.
 
-    Lines end at a line feed, as an editor counts them (libvirt does the same).
+    Lines end at a line feed, as an editor counts them (libvirt does the same). Of a line that is
+    longer than anyone reads, the text is left out.
     """
-    start = text.rfind(b"\n", 0, span.start) + 1
-    end = text.find(b"\n", span.start)
-    if end < 0:
-        end = len(text)
-    return Place(
-        path,
-        text.count(b"\n", 0, span.start) + 1,
-        len(decode(text[start : span.start])) + 1,
-        decode(text[start:end]).rstrip("\r"),
-        len(decode(text[span.start : min(span.end, end)])),
-    )
+    return _place(path, text, span, _Positions(text))
+
+
+def _place(path: str, text: bytes, span: Span, positions: _Positions) -> Place:
+    line, column, shown = positions.find(span.start)
+    end = text.find(b"\n", span.start, span.end)
+    length = len(decode(text[span.start : end if end >= 0 else span.end]))
+    return Place(path, line, column, shown.rstrip("\r"), length)

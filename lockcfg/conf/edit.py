@@ -60,10 +60,11 @@ def unset(document: Document, key: str) -> Document:
     entries = list(document.all(key))
     if not entries:
         return document
-    text = document.text or b""
-    for entry in reversed(entries):
-        span = statement_span(text, entry)
-        text = text[: span.start] + text[span.end :]
+    whole = document.text or b""
+    spans = [statement_span(whole, entry) for entry in entries]
+    ends = [0, *(span.end for span in spans)]
+    starts = [*(span.start for span in spans), len(whole)]
+    text = b"".join(whole[end:start] for end, start in zip(ends, starts, strict=True))
     if not text.strip(b" \t\r\n"):
         text = b""  # a file of nothing but blanks is an error to libvirt
     return _reread(document, text, key, None)

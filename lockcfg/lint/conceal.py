@@ -47,6 +47,7 @@ class Veil:
 
     def __init__(self, text: bytes, document: Document | None) -> None:
         self._parsed = document is not None
+        self._lines: list[bytes] = []
         self._last = 0, "", ""
         #: Lines that hold nothing but the rest of a password.
         self._rest: list[range] = []
@@ -87,10 +88,11 @@ class Veil:
     def covers(self, fix: Fix, text: bytes) -> bool:
         """Whether ``fix``, made for the text, touches a line with a password: what it writes
         there may be that password, spelled another way."""
-        lines = text.split(b"\n")
+        if not self._lines:
+            self._lines = text.split(b"\n")
         for each in fix.replacements:
-            for number in range(each.line, min(each.end_line, len(lines)) + 1):
-                line = decode(lines[number - 1]).removesuffix("\r")
+            for number in range(each.line, min(each.end_line, len(self._lines)) + 1):
+                line = decode(self._lines[number - 1]).removesuffix("\r")
                 if self.line(number, line) != line:
                     return True
         return False

@@ -18,7 +18,7 @@ from fnmatch import fnmatch
 from itertools import pairwise
 from zlib import crc32
 
-from lockcfg.conf.document import Document
+from lockcfg.conf.document import Document, Span
 from lockcfg.conf.files import DRIVERS, KINDS, FileKind, kind_named, kinds_of
 from lockcfg.conf.load import parse, read_bytes
 from lockcfg.errors import ConfSyntaxError, LockcfgError, ReadError
@@ -36,7 +36,7 @@ from lockcfg.rules.rule import FileSubject, Found, HostFiles, HostSubject, Repos
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from typing import Any, Final, NoReturn
 
     from lockcfg.findings import Severity
@@ -70,6 +70,7 @@ class _Content:
     """
 
     __slots__ = (
+        "checksum",
         "document",
         "found",
         "name",
@@ -77,7 +78,9 @@ class _Content:
         "syntax",
         "template",
         "text",
+        "veil",
         "waivers",
+        "waivers_by_line",
     )
 
     def __init__(self, name: str, text: bytes) -> None:
@@ -85,7 +88,9 @@ class _Content:
         self.text = text
         self.document: Document | None = None
         self.syntax: Finding | None = None
+        self.checksum = crc32(text)
         self.waivers: list[Waiver] = []
+        self.waivers_by_line: dict[int | None, list[Waiver]] = {}
         self.found: dict[tuple[int | None, bool | None], list[_Ready]] = {}
         self.secret = False
         self.template = is_template(text)
@@ -96,6 +101,16 @@ class _Content:
             self.waivers = waivers_in(self.document)
         except ConfSyntaxError as error:
             self.syntax = syntax_finding(error)
+        for waiver in self.waivers:
+            line = None if waiver.whole_file else waiver.line
+            self.waivers_by_line.setdefault(line, []).append(waiver)
+        self.veil = Veil(text, self.document)
+
+    def waivers_of(self, line: int | None) -> Iterator[Waiver]:
+        """The waivers that may be about a finding in ``line``; None is the whole file."""
+        yield from self.waivers_by_line.get(None, ())
+        if line is not None:
+            yield from self.waivers_by_line.get(line, ())
 
 
 class _Combination:
@@ -476,16 +491,14 @@ class Linter:
         line = finding.place.line if finding.place else None
         waiver = None
         if content is not None:
-            for each in content.waivers:
-                if each.covers(line) and any(
-                    means(name, rule.code, rule.name) for name in each.rules
-                ):
+            for each in content.waivers_of(line):
+                if any(means(name, rule.code, rule.name) for name in each.rules):
                     waiver = each
                     break
-        veil = Veil(content.text, content.document) if content else Veil(b"", None)
+        veil = content.veil if content else Veil(b"", None)
         fix = None
         if found.fix is not None and content is not None:
-            fix = _in_lines(found.fix, content.text)
+            fix = _in_lines(found.fix, content)
             if veil.covers(fix, content.text):
                 fix = fix.replace(secret=True)
         finding = veil.finding(finding)
@@ -574,7 +587,7 @@ class Linter:
         for path, (content, needed) in list(self._inline.items()):
             document = content.document
             assert document is not None
-            veil = Veil(content.text, document)
+            veil = content.veil
             for waiver in content.waivers:
                 place = document.place(waiver.span)
                 text = veil.line(place.line, place.text)
@@ -760,25 +773,24 @@ def _with(
     )
 
 
-def _in_lines(fix: RuleFix, text: bytes) -> Fix:
+def _in_lines(fix: RuleFix, content: _Content) -> Fix:
     """A rule's fix, by bytes, as one by lines and columns."""
+    document = content.document
+    assert document is not None
+
+    def position(offset: int) -> tuple[int, int]:
+        place = document.place(Span(offset, offset))
+        return place.line, place.column
+
     return Fix(
         fix.safety,
         fix.description,
         [
-            Replacement(
-                *_position(text, each.span.start), *_position(text, each.span.end), each.text
-            )
+            Replacement(*position(each.span.start), *position(each.span.end), each.text)
             for each in fix.replacements
         ],
-        crc32(text),
+        content.checksum,
     )
-
-
-def _position(text: bytes, offset: int) -> tuple[int, int]:
-    start = text.rfind(b"\n", 0, offset) + 1
-    column = len(text[start:offset].decode("utf-8", "surrogateescape")) + 1
-    return text.count(b"\n", 0, offset) + 1, column
 
 
 def _mode(path: str) -> int | None:

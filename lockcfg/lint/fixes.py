@@ -6,6 +6,7 @@ again, until there is nothing left to apply. So a second ``--fix`` changes nothi
 
 from __future__ import annotations
 
+from bisect import bisect_left, insort
 from zlib import crc32
 
 from lockcfg.conf.document import decode, encode
@@ -51,13 +52,23 @@ def applied(text: bytes, fixes: Iterable[Fix]) -> bytes:
             (offset(r.line, r.column), offset(r.end_line, r.end_column), encode(r.text))
             for r in fix.replacements
         ]
-        if not any(_touch(edit, other) for edit in edits for other in taken):
-            taken.extend(edits)
-    for start, end, new in sorted(taken, reverse=True):
-        text = text[:start] + new + text[end:]
+        if not any(_touches(edit, taken) for edit in edits):
+            for edit in edits:
+                insort(taken, edit)
+    pieces: list[bytes] = []
+    at = 0
+    for start, end, new in taken:
+        pieces += text[at:start], new
+        at = end
+    text = b"".join((*pieces, text[at:]))
     # A file of nothing but blanks is an error to libvirt, and an empty one is none.
     return text if text.strip(b" \t\r\n") else b""
 
 
-def _touch(one: tuple[int, int, bytes], other: tuple[int, int, bytes]) -> bool:
-    return one[0] <= other[1] and other[0] <= one[1]
+def _touches(edit: tuple[int, int, bytes], taken: list[tuple[int, int, bytes]]) -> bool:
+    """Whether ``edit`` touches one of ``taken``, which are in order and do not touch."""
+    number = bisect_left(taken, edit)
+    return any(
+        edit[0] <= other[1] and other[0] <= edit[1]
+        for other in taken[max(0, number - 1) : number + 1]
+    )

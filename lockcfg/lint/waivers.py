@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import datetime
 import re
+from bisect import bisect_right
 
 from lockcfg.conf.document import Span, decode
 from lockcfg.frozen import Frozen
@@ -73,12 +74,12 @@ def waivers_in(document: Document) -> list[Waiver]:
     if b"lockcfg:" not in text:
         return []
     veil = Veil(b"", document)
+    starts = [entry.value_span.start for entry in document.entries]
     found: list[Waiver] = []
     for match in _WAIVER.finditer(text):
-        if any(
-            entry.value_span.start <= match.start() < entry.value_span.end
-            for entry in document.entries
-        ):
+        number = bisect_right(starts, match.start()) - 1
+        setting = document.entries[number] if number >= 0 else None
+        if setting is not None and match.start() < setting.value_span.end:
             continue
         reason = veil.line(0, decode(match.group(3)).strip())
         until = None
@@ -90,13 +91,15 @@ def waivers_in(document: Document) -> list[Waiver]:
                 until = datetime.date.min
         names = (name.strip() for name in decode(match.group(2)).split(","))
         rules = tuple(_NO_NAME.sub("…", name) for name in names if name)
-        line = text.count(b"\n", 0, match.start()) + 1
+        line = document.place(Span(match.start(), match.start())).line
         start = text.rfind(b"\n", 0, match.start()) + 1
         before = text[start : match.start()].strip(b" \t\r")
         if not before or before.startswith(b"#"):
             line += 1  # on a line of its own it is about the next
         else:
-            line = _first_line(document, start, match.start()) or line
+            if setting is not None and start < setting.value_span.end:
+                # On the line on which the setting begins.
+                line = document.place(setting.key_span).line
         found.append(
             Waiver(
                 rules,
@@ -108,11 +111,3 @@ def waivers_in(document: Document) -> list[Waiver]:
             )
         )
     return found
-
-
-def _first_line(document: Document, start: int, end: int) -> int | None:
-    """The line on which the last setting begins that ends between two offsets."""
-    for entry in reversed(document.entries):
-        if start < entry.value_span.end <= end:
-            return document.place(entry.key_span).line
-    return None
