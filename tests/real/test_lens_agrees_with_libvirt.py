@@ -11,7 +11,7 @@ from augeas import Augeas
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lockcfg.conf import tree
+from lockcfg.conf import syntax, tree
 from lockcfg.conf.document import Document, decode, encode
 from lockcfg.conf.files import KINDS, QEMU, QEMU_LOCKD
 from lockcfg.conf.syntax import Condensed, condense
@@ -253,6 +253,48 @@ def test_condensing_changes_nothing(generator: Generator, monkeypatch: pytest.Mo
             assert condensed == uncondensed, text
         else:
             assert list(map(fields, condensed)) == list(map(fields, uncondensed)), text
+
+
+def test_reading_in_parts_changes_nothing(
+    generator: Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Parts of a few bytes and elements, and everything at once."""
+    for _ in range(3000):
+        text = generator.text()
+        if not text or len(text) > 40_000:
+            continue
+        with monkeypatch.context() as patch:
+            patch.setattr(syntax, "_PART", 1 << 30)
+            at_once = ours(text)
+        with monkeypatch.context() as patch:
+            patch.setattr(syntax, "_PART", 16)
+            patch.setattr(syntax, "_ELEMENTS_IN_PART", 1)
+            in_parts = ours(text)
+        if isinstance(in_parts, Refused) or isinstance(at_once, Refused):
+            assert in_parts == at_once, text
+        else:
+            assert list(map(fields, in_parts)) == list(map(fields, at_once)), text
+
+
+@pytest.mark.parametrize(
+    "element", [b'"a"', b"'a'", b'""', b'"5"', b"5", b'"""a\n"b"""', b'"\xc3\xa4"', b'"\xe4"']
+)
+@pytest.mark.parametrize("separator", [b",", b" ,\n  ", b"\r,"])
+@pytest.mark.parametrize("last", [b"", b",", b", ,", b" 5", b"#", b"x"])
+def test_a_long_list_is_read_as_libvirt_reads_it(
+    libvirt: LibvirtParser, element: bytes, separator: bytes, last: bytes
+) -> None:
+    elements = separator.join([element] * 1000)
+    text = b"before = 1\nkey = [ %b%b ] # why\nafter = 2\n" % (elements, last)
+    assert_agreement(text, libvirt)
+
+
+@pytest.mark.parametrize("separator", [b";", b" ; ", b"\r", b"\n", b"\r\n", b" # \xe4\n"])
+@pytest.mark.parametrize("last", [b"", b"x", b"key = [", b'key = """'])
+def test_many_settings_are_read_as_libvirt_reads_them(
+    libvirt: LibvirtParser, separator: bytes, last: bytes
+) -> None:
+    assert_agreement(b'key = "a"%b' % separator * 1000 + last, libvirt)
 
 
 def fields(entry: Entry) -> tuple[object, ...]:
