@@ -7,6 +7,8 @@ Reading: :func:`load_file`, :func:`load_directory`, :func:`parse` give :class:`D
 :func:`load_host` gives the :class:`Configuration` in force on a :class:`Host`.
 Checking: :func:`check` gives :class:`Finding`; :func:`protection_of` a verdict.
 Changing: :class:`Transaction`.
+What runs: :func:`running_guests` gives :class:`RunningGuest`; :func:`locks_meant` what is to be
+locked for one by the configuration.
 """
 
 from __future__ import annotations
@@ -36,6 +38,8 @@ if TYPE_CHECKING:
     from lockcfg.host.protection import Protection, Reach, protection_of
     from lockcfg.host.storage import Mount, Storage, read_mounts, storage_of
     from lockcfg.rules import check, syntax_finding
+    from lockcfg.running.guests import GuestDisk, GuestLease, RunningGuest, running_guests
+    from lockcfg.running.meant import Meant, MeantLock, locks_meant
 
 __all__ = [
     "KINDS",
@@ -50,15 +54,20 @@ __all__ = [
     "Entry",
     "FileKind",
     "Finding",
+    "GuestDisk",
+    "GuestLease",
     "Host",
     "LockcfgError",
     "Locking",
+    "Meant",
+    "MeantLock",
     "Mount",
     "Place",
     "Protection",
     "Reach",
     "ReadError",
     "RefusedError",
+    "RunningGuest",
     "Setting",
     "Severity",
     "Span",
@@ -73,9 +82,11 @@ __all__ = [
     "load_directory",
     "load_file",
     "load_host",
+    "locks_meant",
     "parse",
     "protection_of",
     "read_mounts",
+    "running_guests",
     "settings_of",
     "storage_of",
     "storages_of",
@@ -106,6 +117,8 @@ _HOMES = {
     "lockcfg.host.protection": ("Protection", "Reach", "protection_of"),
     "lockcfg.host.storage": ("Mount", "Storage", "read_mounts", "storage_of"),
     "lockcfg.change.transaction": ("Change", "Transaction"),
+    "lockcfg.running.guests": ("GuestDisk", "GuestLease", "RunningGuest", "running_guests"),
+    "lockcfg.running.meant": ("Meant", "MeantLock", "locks_meant"),
 }
 
 

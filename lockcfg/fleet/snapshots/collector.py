@@ -202,6 +202,30 @@ class Collector:
                         found[guest["uuid"] or guest["name"]] = guest
         return sorted(found.values(), key=lambda guest: (guest["name"], guest["uuid"]))
 
+    def running(self, directory: str) -> List[Json]:
+        """The guests of QEMU that run, by the live descriptions in a directory, by name: as in a
+        snapshot, and with what is of use on this host alone: ``pid``, ``id`` and ``state``."""
+        found: List[Json] = []
+        for path in self._descriptions(directory):
+            guest = self._guest(path, "qemu", True)
+            try:
+                root = _description(path)
+            except (OSError, ValueError, ElementTree.ParseError):
+                continue  # it has been noted
+            domain = root.find("domain")
+            if guest is None or root.tag != "domstatus" or domain is None:
+                continue
+            for key, text in (("pid", root.get("pid")), ("id", domain.get("id"))):
+                guest[key] = int(text) if text and text.isdigit() and len(text) < 11 else 0
+            guest["state"] = root.get("state") or ""
+            found.append(guest)
+        return sorted(found, key=lambda guest: (guest["name"], guest["uuid"]))
+
+    @staticmethod
+    def has(tool: str) -> bool:
+        """Whether a program is there that libvirt asks for the names of block devices."""
+        return _which("lvs") is not None if tool == "lvs" else os.access(SCSI_ID, os.X_OK)
+
     def _descriptions(self, directory: str) -> List[str]:
         try:
             names = sorted(name for name in os.listdir(directory) if name.endswith(".xml"))

@@ -1,0 +1,1 @@
+"""The guests that run on this host, and the locks that the configuration means for them."""
