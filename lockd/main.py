@@ -19,11 +19,16 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Final
 
+    from lockd.survival.restart_file import State
+
 _USAGE: Final = """\
 Usage:
   {program} [options]
   {program} status [--json] [--socket <path>]
   {program} locks [--json] [--socket <path>]
+  {program} adopt [--dry-run] [--json] [--socket <path>] {{--all|<guest>...}}
+  {program} takeover [--dry-run] [--pid <pid>]
+  {program} handback [--dry-run] [--program <path>]
 
 Options:
   -h | --help            Display program help
@@ -36,11 +41,16 @@ Options:
        --check-config    Check the configuration, and do no more
        --check-interval <secs>
                          Look at every lock that often (10; 0: never)
+       --adopt           Take the locks of guests that run without them, at the
+                         start of lockd and of libvirtd
        --takes-over <n>  Whether it can take over from a daemon whose journal
                          has that format (exit status 0 or 1), for SIGUSR1
 
 lockd holds the locks of running guests, in virtlockd's place. 'status' and
-'locks' ask a running lockd how it does and what it holds.
+'locks' ask a running lockd how it does and what it holds; 'adopt' has it take
+the locks that guests run without; 'takeover' puts lockd in the place of a
+running virtlockd, and 'handback' virtlockd in the place of a running lockd,
+with all locks held and all guests running.
 
     Configuration file (unless overridden by -f):
       {configuration}/virtlockd.conf
@@ -69,6 +79,7 @@ _LONG: Final = [
     "help",
     "check-config",
     "check-interval=",
+    "adopt",
     "takes-over=",
 ]
 
@@ -84,6 +95,15 @@ def main(arguments: Sequence[str]) -> int:
         from lockd.query import main as query
 
         return query(arguments, Paths().socket("admin"))
+    if arguments and arguments[0] == "adopt":
+        from lockd.adopt import main as adopt
+
+        return adopt(arguments, Paths().socket("admin"))
+    if arguments and arguments[0] in ("takeover", "handback"):
+        from lockd.move import main as move
+
+        paths = Paths()
+        return move(arguments, paths.socket("admin"), paths.virtlockd)
     try:
         options = _parse(arguments)
     except getopt.GetoptError as error:
@@ -127,6 +147,8 @@ def _parse(arguments: Sequence[str]) -> Options | None:
             options.check_config = True
         elif option == "--check-interval":
             options.check_interval = _number(option, value)
+        elif option == "--adopt":
+            options.adopt = True
         elif option == "--takes-over":
             options.takes_over = int(_number(option, value, whole=True))
     if wrong is not None:
@@ -162,6 +184,10 @@ def _takes_over(options: Options) -> int:
     if options.takes_over not in READABLE:
         complain(f"this version knows no journal of format {options.takes_over}")
         return 1
+    # All that it takes to start, so that what is missing is missed here.
+    import lockd.daemon.serving
+    import lockd.daemon.virtlockd  # noqa: F401
+
     return 0 if read_settings(options) is not None else 1
 
 
@@ -175,11 +201,12 @@ def _run(options: Options) -> int:
             complain(f"warning: {warning}")
         return OK if settings is not None else BAD_CONFIGURATION
     paths = Paths()
+    was_virtlockd = _was_virtlockd(options, paths)
     managed = bool(os.environ.get("NOTIFY_SOCKET")) or handover.SUPERVISED in os.environ
-    if managed:
+    if managed or handover.HANDS_BACK in os.environ or was_virtlockd is not None:
         from lockd.daemon.serving import serve
 
-        return serve(options, paths)
+        return serve(options, paths, was_virtlockd)
     from lockd.daemon.supervising import supervise, supervise_again
 
     kept = handover.kept_for_supervisor(os.environ)
@@ -190,6 +217,36 @@ def _run(options: Options) -> int:
     if settings is None:
         return BAD_CONFIGURATION
     return supervise(settings, options, paths)
+
+
+def _was_virtlockd(options: Options, paths: Paths) -> State | None:
+    """What virtlockd has left for this process, which was its own; None where that was not.
+
+    Where it cannot be taken over, virtlockd goes on in this process, if it can be found.
+    """
+    from lockd.survival import handover
+
+    # The file may still be there when this process has taken over from it, and goes on as something
+    # else.
+    if handover.is_from_lockd(os.environ) or not os.path.exists(paths.restart_file):
+        return None
+    from lockd.daemon import virtlockd
+    from lockd.daemon.configuration import read_settings
+    from lockd.survival.restart_file import RestartFileError
+
+    try:
+        state = virtlockd.left_for_us(paths.restart_file)
+        if state is None or read_settings(options) is not None:
+            return state
+        why = "the configuration has errors"
+    except RestartFileError as error:
+        why = f"{paths.restart_file}: {error}"
+    complain(f"this virtlockd cannot be taken over: {why}: going back to it")
+    try:
+        virtlockd.go_on(paths.virtlockd, [sys.argv[0], *sys.argv[1:]])
+    except OSError as error:
+        complain(f"{paths.virtlockd}: {error.strerror}")
+    sys.exit(BAD_CONFIGURATION)
 
 
 def _usage() -> str:

@@ -28,6 +28,10 @@ class QueryError(Exception):
     """The daemon cannot be asked, or is not ours; the text says why."""
 
 
+class OtherDaemonError(QueryError):
+    """What answers is another lock daemon: virtlockd."""
+
+
 class CallRefusedError(Exception):
     """The daemon has answered with an error."""
 
@@ -76,13 +80,13 @@ def ask(address: str, question: Callable[[socket.socket], Any]) -> Any:
     except (DecodeError, ValueError, KeyError, TypeError) as error:
         raise QueryError(f"what answers at {address} makes no sense: {error}") from error
     except CallRefusedError as error:
-        raise QueryError(
+        raise OtherDaemonError(
             f"what answers at {address} is no lockd, but another lock daemon"
         ) from error
 
 
 def _status(connection: socket.socket) -> Any:
-    return _call(connection, STATUS)
+    return call(connection, STATUS)
 
 
 def _locks(connection: socket.socket) -> list[dict[str, Any]]:
@@ -90,14 +94,15 @@ def _locks(connection: socket.socket) -> list[dict[str, Any]]:
     found: dict[tuple[str, str], dict[str, Any]] = {}
     last: int | None = 0
     while last is not None:
-        answer = _call(connection, LOCKS, pack_uint(last))
+        answer = call(connection, LOCKS, pack_uint(last))
         last = answer["last"]
         found.update(((lock["lockspace"], lock["resource"]), lock) for lock in answer["locks"])
     return [lock for _, lock in sorted(found.items())]
 
 
-def _call(connection: socket.socket, procedure: int, arguments: bytes = b"") -> Any:
-    """The answer to a call. Raises CallRefusedError, DecodeError, ValueError and OSError."""
+def call(connection: socket.socket, procedure: int, arguments: bytes = b"") -> Any:
+    """The answer to a call, in what :func:`ask` is given. Raises CallRefusedError, DecodeError,
+    ValueError and OSError."""
     header = Header(0, PROGRAM, VERSION, procedure, CALL, 1, OK)
     connection.sendall(pack_message(header, arguments))
     reply = _receive(connection)
@@ -126,7 +131,7 @@ def _show_status(status: dict[str, Any]) -> None:
         ("lockspaces", ", ".join(status["lockspaces"]) or "none: disks are locked themselves"),
         ("after a crash", _KEEPERS.get(status["keeper"], f"in danger: {status['keeper']}")),
     ]
-    _table(rows)
+    show_table(rows)
     for warning in status["warnings"]:
         _line(f"warning: {warning}")
     for problem in status["problems"]:
@@ -155,10 +160,11 @@ def _show_locks(locks: list[dict[str, Any]]) -> None:
                     lock["problem"] or "healthy",
                 )
             )
-    _table(rows)
+    show_table(rows)
 
 
-def _table(rows: Sequence[Sequence[str]]) -> None:
+def show_table(rows: Sequence[Sequence[str]]) -> None:
+    """Print rows in columns, the first of them their heads."""
     shown = [[_escaped(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*shown, strict=True)]
     for row in shown:

@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 PACKAGE = Path(__file__).parent.parent / "lockcfg"
 
 #: Each layer may import itself, those to the right of it, and :data:`FOUNDATION`.
-LAYERS = ("main", "commands", "report", "fleet", "lint", "change", "rules", "host", "conf")
+LAYERS = (
+    *("main", "commands", "report", "doctor", "running", "fleet", "lint", "change", "rules"),
+    *("host", "conf"),
+)
 FOUNDATION = {"errors", "findings", "frozen", "data", "filelock", "yamlschema"}
 
 #: The rooms of ``lockcfg/fleet``: each may import itself and those to the right of it. ``audit`` is
@@ -158,7 +161,19 @@ ENGINE_MODULES = sorted(ENGINE.rglob("*.py"))
 
 #: Its rooms and the modules beside them: each may import itself and what is to the right of it.
 ENGINE_LAYERS = (
-    *("__main__", "main", "query", "daemon", "programs", "rpc", "locks", "survival", "kernel"),
+    *(
+        "__main__",
+        "main",
+        "adopt",
+        "move",
+        "query",
+        "daemon",
+        "programs",
+        "rpc",
+        "locks",
+        "survival",
+        "kernel",
+    ),
     *("wire", "log", "__init__"),
 )
 
@@ -167,6 +182,7 @@ ENGINE_LAYERS = (
 PURE = [
     *sorted((ENGINE / "wire").glob("*.py")),
     *sorted((ENGINE / "survival/records").glob("*.py")),
+    ENGINE / "survival/restart_file.py",
     ENGINE / "locks/space.py",
 ]
 PURE_ROOMS = ("lockd.wire", "lockd.survival.records")

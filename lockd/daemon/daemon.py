@@ -15,7 +15,9 @@ import time
 from functools import partial
 from select import EPOLLERR, EPOLLPRI
 
+from lockd.daemon.adoption import Adoption
 from lockd.daemon.descriptors import Descriptors
+from lockd.daemon.handback import HandBack
 from lockd.daemon.idleness import Idleness
 from lockd.daemon.succession import Succession
 from lockd.daemon.upkeep import Upkeep
@@ -41,9 +43,10 @@ from lockd.survival.records import settings as settings_records
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from typing import Final
 
+    from lockd.daemon.handback import Virtlockd
     from lockd.daemon.settings import DaemonSettings
     from lockd.locks.holders import Holders
     from lockd.log import Logging
@@ -60,7 +63,7 @@ _LOOK: Final = 0.02
 class Daemon:
     """Everything there is one of. ``dialect`` is how it speaks; ``timeout`` after how many seconds
     without clients and locks it ends by itself, 0 for never; ``interval`` how often every lock is
-    looked at, in seconds."""
+    looked at, in seconds. ``command`` is how the program is started again."""
 
     def __init__(
         self,
@@ -73,6 +76,8 @@ class Daemon:
         *,
         timeout: int,
         interval: float,
+        command: Sequence[str],
+        virtlockd: Virtlockd,
     ) -> None:
         log = logging.part("locking.lock_daemon")
         self._log: Final = log
@@ -105,7 +110,20 @@ class Daemon:
         keeper.everything = descriptors.everything
         self.upkeep: Final = Upkeep(self.loop, self.engine, keeper, self.journal, self._records)
         self.succession: Final = Succession(
-            self.loop, self.engine, self.journal, keeper, descriptors, inheritance.fds, log
+            self.loop, self.engine, self.journal, keeper, descriptors, inheritance.fds, command, log
+        )
+        self._hand_back: Final = HandBack(
+            virtlockd,
+            loop=self.loop,
+            engine=self.engine,
+            guests=self._guests,
+            health=self._health,
+            services=self.services,
+            keeper=keeper,
+            succession=self.succession,
+            inherited=inheritance.fds,
+            timeout=lambda: self._idleness.timeout,
+            log=log,
         )
         locking = LockContext(self.engine, self.journal)
         administration = AdminContext(
@@ -116,7 +134,14 @@ class Daemon:
             end=lambda: self.loop.after(0, self.stop),
         )
         inspection = InspectContext(
-            self.engine, self._remotes, self.services, keeper, time.time(), settings.warnings
+            self.engine,
+            self._remotes,
+            self.services,
+            keeper,
+            time.time(),
+            settings.warnings,
+            self._hand_back.ask,
+            log,
         )
         for name, limit, programs in (
             (
@@ -160,6 +185,7 @@ class Daemon:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         take_signals()
         if self._inheritance.journal is None:
+            self._hand_back.tell_what_was_lost()
             self.upkeep.keep_journal()
         else:
             self._take_over()
@@ -172,6 +198,7 @@ class Daemon:
         self.look()
         self.loop.afterwards = self.look
         self._keeper.ready(f"{sum(1 for _ in self.engine.resources())} locks")
+        self._hand_back.begin()
 
     def _take_over(self) -> None:
         """Go on from what the journal tells of, with the descriptors that are there."""
@@ -201,6 +228,13 @@ class Daemon:
             f"took over {sum(1 for _ in self.engine.resources())} locks"
             f" and {sum(len(each.clients) for each in self.services.values())} clients"
         )
+
+    def adopt_by_itself(self, address: str) -> None:
+        """Take the locks of guests that run without them, now and whenever libvirtd starts;
+        ``address`` is our admin socket."""
+        adoption = Adoption(self.loop, address, self._log)
+        self.engine.on_lockspaces = adoption.soon
+        adoption.soon()
 
     # --- while it runs
 
@@ -241,6 +275,7 @@ class Daemon:
         """End: close every connection, and when the guests that this concerns have ended, let go
         what is left, the locks of owners that have no connection of their own."""
         self.succession.give_up()
+        self._hand_back.end()
         self._keeper.stopping()
         for service in self.services.values():
             service.close()

@@ -30,6 +30,11 @@ class Idleness:
         self._timer: Timer | None = None
         self._since: float | None = None
 
+    @property
+    def timeout(self) -> int:
+        """The time that is in force."""
+        return self._timeout
+
     def set_timeout(self, seconds: int) -> None:
         """Wait for another time, which begins now; 0 for never."""
         self._timeout = seconds

@@ -31,7 +31,17 @@ class Options:
         self.pid_file = ""
         self.check_config = False
         self.check_interval = 10.0
+        self.adopt = False
         self.takes_over: int | None = None
+
+    def of_virtlockd(self) -> list[str]:
+        """Those that virtlockd has too, as its arguments; but for the timeout, which may change."""
+        return [
+            *(["--verbose"] if self.verbose else []),
+            *(["--daemon"] if self.daemon else []),
+            *(["--config", self.config] if self.config is not None else []),
+            *(["--pid-file", self.pid_file] if self.pid_file else []),
+        ]
 
 
 def program() -> str:

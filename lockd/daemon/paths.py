@@ -36,6 +36,17 @@ class Paths:
         )
 
     @property
+    def restart_file(self) -> str:
+        """The file in which virtlockd and we hand over to each other."""
+        directory = "/run" if self.privileged else self.run
+        return os.path.join(directory, "virtlockd-restart-exec.json")
+
+    @property
+    def virtlockd(self) -> str:
+        """Where virtlockd itself is while we are in its place, to go back to it."""
+        return os.path.join(self.run, "virtlockd-before-lockd")
+
+    @property
     def notify(self) -> str:
         """The notify socket of our own supervisor."""
         return os.path.join(self.run, "virtlockd-notify")

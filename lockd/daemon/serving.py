@@ -14,10 +14,11 @@ from lockd.daemon.configuration import (
     result_of,
 )
 from lockd.daemon.daemon import Daemon
+from lockd.daemon.handback import Virtlockd
 from lockd.daemon.options import BAD_CONFIGURATION, BAD_LOG, BAD_SOCKET, OK, complain
 from lockd.daemon.paths import make_run_directory
 from lockd.daemon.settings import DaemonSettings
-from lockd.kernel.background import raise_descriptor_limit, take_name
+from lockd.kernel.background import PidFile, raise_descriptor_limit, take_name
 from lockd.kernel.loop import hold_signals
 from lockd.locks.holders import Holders
 from lockd.log import LogError
@@ -34,13 +35,14 @@ if TYPE_CHECKING:
 
     from lockd.daemon.options import Options
     from lockd.daemon.paths import Paths
+    from lockd.survival.restart_file import State
 
 #: How seldom garbage is collected: calls leave none behind, and it takes milliseconds.
 _GARBAGE: Final = (50_000, 20, 100)
 
 
-def serve(options: Options, paths: Paths) -> int:
-    """Be the daemon."""
+def serve(options: Options, paths: Paths, was_virtlockd: State | None = None) -> int:
+    """Be the daemon; in the place of the virtlockd that this process was, where it was one."""
     hold_signals()
     os.umask(0o077)
     take_name("lockd")
@@ -48,8 +50,21 @@ def serve(options: Options, paths: Paths) -> int:
     reading = begin_reading(options)
     logging = new_logging(options, paths)
     log = logging.part("locking.lock_daemon")
+    holders = Holders(os.uname().nodename, paths.descriptions())
+    address = os.environ.get("NOTIFY_SOCKET", "")
+    command = handover.command_line()
     try:
-        inheritance = handover.receive(os.environ)
+        if was_virtlockd is None:
+            inheritance = handover.receive(os.environ)
+        else:
+            from lockd.daemon import virtlockd
+
+            inheritance = virtlockd.inheritance_of(was_virtlockd, holders)
+            address = virtlockd.service_manager(address)
+            command = virtlockd.command_line()
+            if not address:
+                pid_file = PidFile(options.pid_file or paths.pid_file)
+                inheritance.fds[PID_FILE] = pid_file.fd
     except JournalError as error:
         configure_at_all(logging, None, options)
         log.error(f"the locks of the daemon before this one cannot be taken over: {error}")
@@ -76,19 +91,26 @@ def serve(options: Options, paths: Paths) -> int:
     status = make_run_directory(paths)
     if status:
         return status
-    keeper = Keeper(
-        os.environ.get("NOTIFY_SOCKET", ""), log, inheritance.kept(), inheritance.queues
-    )
+    keeper = Keeper(address, log, inheritance.kept(), inheritance.queues)
     daemon = Daemon(
         settings,
         inheritance,
         keeper,
         logging,
-        Holders(os.uname().nodename, paths.descriptions()),
+        holders,
         dialect_of(libvirt_release()),
         timeout=options.timeout,
         interval=options.check_interval,
+        command=command,
+        virtlockd=Virtlockd(
+            paths.restart_file,
+            options.of_virtlockd(),
+            was_here=was_virtlockd is not None,
+            next=os.environ.pop(handover.HANDS_BACK, ""),
+        ),
     )
+    if options.adopt:
+        daemon.adopt_by_itself(paths.socket("admin"))
     listening = {
         service: inheritance.fds.pop(name)
         for service, name in LISTENING.items()

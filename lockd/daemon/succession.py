@@ -18,7 +18,7 @@ from lockd.survival.keeper import PID_FILE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from typing import Final
 
     from lockd.daemon.descriptors import Descriptors
@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 
 class Succession:
     """Replaces this process. ``inherited`` are the descriptors that have no other owner here, the
-    PID file's among them where a supervisor of ours has one."""
+    PID file's among them where a supervisor of ours has one; ``command`` is how this program is
+    started again."""
 
     def __init__(
         self,
@@ -41,6 +42,7 @@ class Succession:
         keeper: Keeper,
         descriptors: Descriptors,
         inherited: Mapping[str, int],
+        command: Sequence[str],
         log: Log,
     ) -> None:
         self._loop: Final = loop
@@ -52,6 +54,7 @@ class Succession:
         self._log: Final = log
         self._probe = -1
         self._is_over = False
+        self._command: Final = [*command]
 
     def give_up(self) -> None:
         """There is to be no other process: the daemon ends."""
@@ -92,6 +95,18 @@ class Succession:
             write_pid(self._inherited[PID_FILE])
         self._if_it_can_take_over(self._become_supervisor)
 
+    def have_supervisor(self) -> None:
+        """There was none before us: this process becomes it."""
+        self._if_it_can_take_over(self._become_supervisor)
+
+    def leave_to_supervisor(self, program: str) -> None:
+        """End, and have the supervisor become the daemon, and then another ``program``."""
+        self._if_it_can_take_over(partial(self._leave_to_supervisor, program))
+
+    def _leave_to_supervisor(self, program: str) -> None:
+        self._keeper.hand_back(program)
+        self._loop.stop()
+
     def _become_supervisor(self) -> None:
         if any(resource.lock.posix for resource in self._engine.resources()):
             self._log.error("no other supervisor: the POSIX locks would go with this process")
@@ -99,7 +114,7 @@ class Succession:
         name, queue = self._keeper.packed()
         with queue:
             fds = {name: queue.fileno(), PID_FILE: self._inherited[PID_FILE]}
-            handover.to_supervisor(fds, handover.command_line())
+            handover.to_supervisor(fds, self._command)
 
     # --- another version
 
@@ -109,14 +124,14 @@ class Succession:
 
     def _go_on_in_place(self) -> None:
         fds = {**dict(self._descriptors.besides_journal()), **self._keeper.descriptors()}
-        handover.in_place(self._journal, fds, handover.command_line())
+        handover.in_place(self._journal, fds, self._command)
 
     def _if_it_can_take_over(self, replace: Callable[[], object]) -> None:
         """Ask the program that is installed now whether it can go on from here, and if so, have
         ``replace`` put it in our place; it may raise OSError."""
         if self._probe >= 0:
             return
-        command = [*handover.command_line(), f"--takes-over={FORMAT}"]
+        command = [*self._command, f"--takes-over={FORMAT}"]
         try:
             pid = os.posix_spawn(command[0], command, os.environ)
         except OSError as error:

@@ -12,7 +12,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Final
 
-_UMASK: Final = 0o022
+#: What a daemon in the background has.
+UMASK: Final = 0o022
 _READY: Final = b"+"
 
 
@@ -71,7 +72,7 @@ def detach(program: str, log: str) -> Background:
     if os.fork():
         os._exit(0)
     os.chdir("/")
-    os.umask(_UMASK)
+    os.umask(UMASK)
     null = os.open("/dev/null", os.O_RDWR)
     for fd in range(3):
         os.dup2(null, fd)

@@ -22,6 +22,7 @@ import errno
 import fcntl
 import os
 import stat
+from contextlib import suppress
 from struct import Struct
 
 from lockd.kernel import statx
@@ -42,6 +43,12 @@ if TYPE_CHECKING:
     #: What became of a lock: it is held. The file of that name is another one, or none. The file
     #: system had lost the lock, and it is held again. Another one has it.
     State = Literal["held", "moved", "regained", "taken"]
+
+    #: What became of a lock that was to be of the other kind: it is, and was held all the time. It
+    #: is, but had not been held at all. Another one has a lock that this one cannot be beside; what
+    #: is held now is a shared lock, or none. The file system has no locks of that kind, and nothing
+    #: has changed.
+    Turned = Literal["held", "regained", "taken", "impossible"]
 
 _FLOCK: Final = Struct("hhqqi4x")
 _EXCLUSIVE: Final = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 1, 0)
@@ -256,6 +263,67 @@ def renew(lock: FileLock, *, shared: bool) -> bool:
     return True
 
 
+def turn_into_own(fd: int, *, shared: bool) -> Turned:
+    """Turn the POSIX lock that this process has on an open file into an open-file-description lock
+    of the descriptor, without a gap; one that is that already is left as it is.
+
+    The two kinds exclude each other, also in one process, but shared ones do not: so the lock is
+    shared for a moment, in which nobody else can lock the file but shared.
+    """
+    try:
+        if _nobody_has(fd):
+            _set(fd, _SET_LOCK, shared=shared)
+            return "regained"
+        return _turn(fd, fcntl.F_SETLK, _SET_LOCK, shared=shared)
+    except OSError as error:
+        if error.errno in _NO_SUCH_LOCKS:
+            return "impossible"
+        if error.errno in (errno.EAGAIN, errno.EACCES):
+            return "taken"
+        raise
+
+
+def turn_into_posix(fd: int, *, shared: bool) -> Turned:
+    """The way back from :func:`turn_into_own`: the lock is this process's afterwards, and ends
+    when that closes any descriptor of the file."""
+    try:
+        return _turn(fd, _SET_LOCK, fcntl.F_SETLK, shared=shared)
+    except OSError as error:
+        if error.errno in (errno.EAGAIN, errno.EACCES):
+            return "taken"
+        raise
+
+
+def _turn(fd: int, old: int, new: int, *, shared: bool) -> Turned:
+    """Have a lock of the kind ``new`` in place of one of the kind ``old``. Raises OSError."""
+    try:
+        # There already, or both are shared.
+        _set(fd, new, shared=shared)
+    except OSError as error:
+        if error.errno not in (errno.EAGAIN, errno.EACCES):
+            raise
+        _set(fd, old, shared=True)
+        _set(fd, new, shared=True)
+        fcntl.fcntl(fd, old, _NONE)
+        _set(fd, new, shared=shared)
+        return "held"
+    fcntl.fcntl(fd, old, _NONE)
+    return "held"
+
+
+def _set(fd: int, command: int, *, shared: bool) -> None:
+    fcntl.fcntl(fd, command, _SHARED if shared else _EXCLUSIVE)
+
+
+def _nobody_has(fd: int) -> bool:
+    """Whether nobody has a lock on the open file, this process and the descriptor included: each
+    question passes over the locks of who asks. Raises OSError."""
+    return all(
+        fcntl.fcntl(fd, question, _EXCLUSIVE)[:2] == _IS_FREE
+        for question in (fcntl.F_OFD_GETLK, fcntl.F_GETLK)
+    )
+
+
 def look_at(lock: FileLock, path: str, *, shared: bool) -> State:
     """What has become of a lock on the file at ``path``, on a file system that other hosts share.
 
@@ -346,6 +414,13 @@ def hold_whole_life(fd: int) -> None:
         if error.errno not in _NO_SUCH_LOCKS:
             raise
         fcntl.fcntl(fd, fcntl.F_SETLK, _EXCLUSIVE)
+
+
+def end_whole_life(fd: int) -> None:
+    """Unlock a PID file, for all copies of the descriptor: another program has it from now on."""
+    for command in (_SET_LOCK, fcntl.F_SETLK):
+        with suppress(OSError):
+            fcntl.fcntl(fd, command, _NONE)
 
 
 def show(fd: int, *, shared: bool) -> None:

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from typing import Final
 
-    from lockd.kernel.filelock import FileLock, Identity, MayBeShared
+    from lockd.kernel.filelock import FileLock, Identity, MayBeShared, Turned
     from lockd.locks.holders import Holders
     from lockd.log import Log
     from lockd.survival.journal import Journal
@@ -74,7 +74,8 @@ _SHOW_PAUSE: Final = 0.001
 
 class Engine:
     """The lockspaces and what is held in them. ``check_remote`` raises SilentError for a directory
-    whose file system has a server that has not been heard of."""
+    whose file system has a server that has not been heard of. ``on_lockspaces`` is called when
+    somebody makes a lockspace, as libvirtd does when it starts."""
 
     def __init__(
         self,
@@ -96,6 +97,7 @@ class Engine:
         self._by_owner: Final[dict[int, list[Resource]]] = {}
         self._numbers: Final = Numbers()
         self._has_posix = False
+        self.on_lockspaces: Callable[[], object] = _nothing
         self._fresh: Final[deque[tuple[float, Resource]]] = deque()
 
     # --- lockspaces
@@ -217,6 +219,37 @@ class Engine:
         self._add(resource)
         self._fresh.append((resource.taken + VISIBLE_AFTER, resource))
         self._say(resource, "granted to", owner)
+
+    def is_held_by(self, directory: str, name: str, owner: Owner, *, shared: bool) -> bool:
+        """Whether an owner has a resource already, whoever has acquired it for him. Raises Fault
+        where he has it in another way than that."""
+        held = self._space(directory).resources.get(name) if directory in self.spaces else None
+        if held is None or all(each.pid != owner.pid for each in held.owners):
+            return False
+        if held.shared != shared:
+            raise is_locked(
+                name, f" for it {'shared' if held.shared else 'exclusive'}, and not as it is meant"
+            )
+        return True
+
+    def would_acquire(
+        self, directory: str, name: str, owner: Owner, *, shared: bool, create: bool
+    ) -> None:
+        """Whether a resource could be acquired now; nothing is changed, no file made. Raises Fault
+        where it could not, SilentError."""
+        space = self.spaces.get(directory, Lockspace(directory))
+        held = space.resources.get(name)
+        if held is not None:
+            if not (held.shared and shared):
+                raise is_locked(name, self._holders.held_by(held))
+            return
+        space.check_name(name)
+        self._check_remote(space.directory_of(name))
+        self._disk(space, name, owner, shared=shared)
+        path = space.path(name)
+        if name in space.idle or (create and not os.path.lexists(path)):
+            return
+        filelock.let_go(self._take(space, name, shared=shared, create=False))
 
     def _say(self, resource: Resource, what: str, owner: Owner) -> None:
         """What happens to a lock, for whoever wants to know."""
@@ -493,10 +526,46 @@ class Engine:
         """Whether the locked file is still the one of that name. Raises OSError."""
         return filelock.is_at(resource.lock.fd, resource.path, self._may_be_shared)
 
-    def renew(self, resource: Resource) -> bool:
-        """Ask for a lock that can be lost with the process, a POSIX lock, once more. False where it
-        is lost to another. Raises OSError."""
-        return not resource.lock.posix or filelock.renew(resource.lock, shared=resource.shared)
+    def renew(self, resource: Resource) -> Turned:
+        """Ask once more for a POSIX lock, which can be lost with the process, and turn it, without
+        a gap, into one that cannot where its file system has these; others are left alone. Raises
+        OSError, SilentError."""
+        lock = resource.lock
+        if not lock.posix:
+            return "held"
+        self._check_remote(resource.directory)
+        found = filelock.turn_into_own(lock.fd, shared=resource.shared)
+        if found == "impossible":
+            return "held" if filelock.renew(lock, shared=resource.shared) else "taken"
+        if found != "taken":
+            self._turn(resource, posix=False)
+        return found
+
+    def beside(self, resource: Resource) -> str:
+        """Who else holds the file of a resource here, under another name; empty where nobody
+        does."""
+        for other in self._by_identity.get(resource.lock.identity, ()):
+            if other is not resource and not (other.shared and resource.shared):
+                return self._under_another_name(other)
+        return ""
+
+    def make_posix(self, resource: Resource) -> Turned:
+        """Turn a lock into a POSIX lock of this process, without a gap: the way back from
+        :meth:`renew`. Raises OSError, SilentError."""
+        self._check_remote(resource.directory)
+        if resource.shown:
+            filelock.hide(resource.lock.fd)
+            resource.shown = False
+        # First in the journal: a process that finds it there makes it its own, whatever it is.
+        self._turn(resource, posix=True)
+        return filelock.turn_into_posix(resource.lock.fd, shared=resource.shared)
+
+    def _turn(self, resource: Resource, *, posix: bool) -> None:
+        old = resource.lock
+        resource.lock = filelock.FileLock(old.fd, old.identity, posix)
+        self._has_posix |= posix
+        self._journal.append(records.relock(resource.number, resource.record()))
+        self._fresh.append((0.0, resource))
 
     def may_be_lost(self, resource: Resource) -> bool:
         """Whether the lock is on a file system that can lose it: one of other hosts, too."""
@@ -590,3 +659,7 @@ class Engine:
             same.remove(resource)
             if not same:
                 del self._by_identity[identity]
+
+
+def _nothing() -> None:
+    """Nobody wants to know."""

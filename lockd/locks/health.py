@@ -15,7 +15,7 @@ import time
 from functools import partial
 
 from lockd.kernel import filelock
-from lockd.locks.remote import PATIENCE
+from lockd.locks.remote import PATIENCE, SilentError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -125,8 +125,19 @@ class Health:
         self._aside: Final = aside
         #: By the number of the device, those that are not through.
         self._inquiries: Final[dict[int, Inquiry]] = {}
+        self._waiting = 0
         if interval > 0:
             loop.after(interval, self._begin)
+
+    @property
+    def is_asking(self) -> bool:
+        """Whether a thread is asking a file system about its locks."""
+        return bool(self._inquiries)
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether there are locks that are looked at when their file system answers."""
+        return self._waiting > 0
 
     # --- a round
 
@@ -153,18 +164,39 @@ class Health:
         self._loop.after(max(wait, _REST), self._begin)
 
     def check(self, resource: Resource) -> None:
-        """Look at a lock on a file system of this host alone, which answers at once."""
+        """Look at a lock on a file system of this host alone, which answers at once, or at a POSIX
+        lock. One that its file system may still keep waiting is looked at when that answers."""
         engine = self._engine
         try:
-            there = engine.is_in_place(resource)
-            problem = "" if there else self._mend(resource)
-            if there and not engine.renew(resource):
-                problem = (
-                    "it was lost with the daemon before this one, and somebody else has it now"
-                )
+            found = engine.renew(resource)
+            problem = "" if engine.is_in_place(resource) else self._mend(resource)
+        except SilentError as error:
+            self._waiting += 1
+            error.remote.wait(partial(self._check_if_held, resource))
+            return
         except OSError as error:
             problem = _no_answer(error.strerror or str(error))
+        else:
+            if found == "taken" and not problem:
+                problem = self._taken(resource)
+            elif found == "regained":
+                self._log.error(
+                    f"DISK IN DANGER: the lock {resource.path} of {_owners(resource)} had been"
+                    " lost by the daemon before this one: locked again; another may have had it"
+                    " meanwhile"
+                )
         self._judge(resource, problem)
+
+    def _check_if_held(self, resource: Resource) -> None:
+        self._waiting -= 1
+        if resource.owners:
+            self.check(resource)
+
+    def _taken(self, resource: Resource) -> str:
+        other = self._engine.beside(resource)
+        if other:
+            return f"its file is locked{other}: two guests write one disk"
+        return "it was lost with the daemon before this one, and somebody else has it now"
 
     def _inquire(self, device: int, resources: list[Resource]) -> None:
         inquiry = self._inquiries.get(device)

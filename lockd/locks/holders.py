@@ -15,13 +15,15 @@ import time
 import uuid
 
 from lockd.kernel import process
+from lockd.locks.space import Owner
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any, Final
+    from xml.etree.ElementTree import Element
 
-    from lockd.locks.space import Owner, Resource
+    from lockd.locks.space import Resource
 
 #: The largest description of a guest that is read, in bytes, and the longest text that is taken
 #: from a note, in characters.
@@ -79,6 +81,31 @@ class Holders:
         }
         return json.dumps(fields).encode("ascii") + b"\n"
 
+    def owner(self, pid: int) -> Owner:
+        """The guest with that pid, of whom nothing else is known: as libvirt describes it, or else
+        by the name of its program."""
+        for path in self._running():
+            root = _description(path)
+            domain = None if root is None else root.find("domain")
+            if root is not None and domain is not None and root.get("pid") == str(pid):
+                number = domain.get("id") or ""
+                try:
+                    who = uuid.UUID(domain.findtext("uuid") or "").bytes
+                except ValueError:
+                    who = bytes(16)
+                known = int(number) if number.isdigit() and len(number) < 10 else 0
+                return Owner(domain.findtext("name") or "", who, known, pid)
+        return Owner(process.name(pid) or "unknown", bytes(16), 0, pid)
+
+    def _running(self) -> list[str]:
+        """The descriptions of guests that run."""
+        directory = self._directories[0] if self._directories else "/nowhere"
+        try:
+            names = os.listdir(directory)
+        except OSError:
+            return []
+        return [os.path.join(directory, name) for name in names if name.endswith(".xml")]
+
     def disk(self, owner: Owner, name: str) -> str:
         """The path of the disk of a guest that a hash stands for; empty where nobody tells."""
         if owner.disks is None:
@@ -101,18 +128,25 @@ def _hash(path: str) -> str:
     return hashlib.sha256(path.encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def _disks_in(path: str) -> list[str]:
-    """The sources of the disks in a description of a guest."""
+def _description(path: str) -> Element | None:
+    """A description of a guest; None where it cannot be read."""
     try:
         with open(path, "rb") as file:
             text = file.read(_MAX_DESCRIPTION)
     except OSError:
-        return []
+        return None
     from xml.etree import ElementTree
 
     try:
-        root = ElementTree.fromstring(text)  # noqa: S314 - libvirt wrote it, where only root may
+        return ElementTree.fromstring(text)  # noqa: S314 - libvirt wrote it, where only root may
     except ElementTree.ParseError:
+        return None
+
+
+def _disks_in(path: str) -> list[str]:
+    """The sources of the disks in a description of a guest."""
+    root = _description(path)
+    if root is None:
         return []
     return [
         source.get(kind, "")

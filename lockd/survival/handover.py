@@ -32,6 +32,11 @@ _KEPT: Final = "LOCKD_KEPT"
 SUPERVISED: Final = "LOCKD_SUPERVISED"
 
 
+#: The variable that tells a process that had been the supervisor that it is the daemon now, and
+#: which virtlockd is to go on in its place.
+HANDS_BACK: Final = "LOCKD_HANDS_BACK"
+
+
 class Inheritance:
     """What a process has from the one before it: descriptors by name, the queues that they are
     kept in, and the journal, or None where there was none before."""
@@ -51,6 +56,11 @@ class Inheritance:
     def state(self) -> JournalState:
         """What the journal tells of that process. Raises :class:`JournalError`."""
         return JournalState(self.journal.read() if self.journal is not None else ())
+
+
+def is_from_lockd(environment: Mapping[str, str]) -> bool:
+    """Whether another lockd has started this process, or has been it."""
+    return not environment.keys().isdisjoint({_VARIABLE, _KEPT, SUPERVISED, HANDS_BACK})
 
 
 def receive(environment: MutableMapping[str, str]) -> Inheritance:

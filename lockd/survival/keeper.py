@@ -36,6 +36,9 @@ LISTENING: Final = {"virtlockd": "virtlockd.socket", "admin": "virtlockd-admin.s
 #: What the PID file is called there.
 PID_FILE: Final = "pid-file"
 
+#: What our own supervisor is told to become, in a message of the daemon to it.
+BECOME: Final = "LOCKD_BECOME"
+
 #: How long a message may wait for a manager that is busy: a struct timeval.
 _PATIENCE: Final = Struct("ll").pack(2, 0)
 
@@ -144,6 +147,19 @@ class Keeper:
                 each.close()
         self._queue = ahead, behind
         self._number += 1
+
+    def keep_nothing(self) -> None:
+        """Have the manager keep nothing more, until :meth:`renew`: another program goes on."""
+        if self._queue is None:
+            return
+        self._send(f"FDSTOREREMOVE=1\nFDNAME={_queue_name(self._number)}")
+        for each in self._queue:
+            each.close()
+        self._queue = None
+
+    def hand_back(self, program: str) -> None:
+        """Have our supervisor become ``program`` when this process has ended: see there."""
+        self._send(f"{BECOME}={program}")
 
     def descriptors(self) -> dict[str, int]:
         """What another process in our place needs, besides what is kept."""

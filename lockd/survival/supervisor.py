@@ -15,8 +15,8 @@ import time
 from select import POLLIN, poll
 
 from lockd.kernel.loop import hold_signals, take_signals
-from lockd.survival.handover import SUPERVISED
-from lockd.survival.keeper import received
+from lockd.survival.handover import HANDS_BACK, SUPERVISED
+from lockd.survival.keeper import BECOME, received
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -60,6 +60,7 @@ class Supervisor:
         self._child = 0
         self._stopping = False
         self._ending = False
+        self._becomes = ""
         self._socket: Final = _listen(address)
         self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
 
@@ -77,6 +78,8 @@ class Supervisor:
             while True:
                 started = time.monotonic()
                 status = self._run_child()
+                if self._becomes:
+                    self._become_daemon(alone=True)
                 if self._ending or self._stopping or self._ready is not None:
                     return _exit_status(status)
                 self._log.error(f"the daemon ended ({_how(status)}): starting it again")
@@ -108,18 +111,23 @@ class Supervisor:
                 else:
                     self._receive()
 
-    def _become_daemon(self) -> None:
-        """In the child: pass on what is kept, and run the daemon."""
+    def _become_daemon(self, *, alone: bool = False) -> None:
+        """Pass on what is kept, and run the daemon: in the child, or ``alone`` in this process,
+        where it puts virtlockd in its own place as soon as it has taken over."""
         try:
             signal.set_wakeup_fd(-1)
             hold_signals()
             for number in (*_FORWARDED, signal.SIGCHLD, signal.SIGHUP):
                 signal.signal(number, signal.SIG_DFL)
             _number_from_three([*self._kept.values()])
+            if alone:
+                os.unlink(self._address)
+                manager = {HANDS_BACK: self._becomes}
+            else:
+                manager = {SUPERVISED: str(os.getppid()), "NOTIFY_SOCKET": self._address}
             environment = {
                 **os.environ,
-                SUPERVISED: str(os.getppid()),
-                "NOTIFY_SOCKET": self._address,
+                **manager,
                 "LISTEN_PID": str(os.getpid()),
                 "LISTEN_FDS": str(len(self._kept)),
                 "LISTEN_FDNAMES": ":".join(self._kept),
@@ -161,6 +169,7 @@ class Supervisor:
         for fd in fds:
             os.close(fd)
         self._ending |= fields.get(b"STOPPING") == b"1"
+        self._becomes = fields.get(BECOME.encode(), b"").decode("utf-8") or self._becomes
         if fields.get(b"READY") == b"1" and self._ready is not None:
             self._ready()
             self._ready = None

@@ -17,6 +17,8 @@ VERSION: Final = 1
 
 STATUS: Final = 1
 LOCKS: Final = 2
+HAND_BACK: Final = 3
+ADOPT: Final = 4
 
 #: The procedures, by number. Each answers with JSON, in a string.
 PROCEDURES: Final[Mapping[int, Procedure[InspectContext]]] = procedures(
@@ -24,5 +26,7 @@ PROCEDURES: Final[Mapping[int, Procedure[InspectContext]]] = procedures(
     {
         STATUS: "status",
         LOCKS: "locks",
+        HAND_BACK: "hand_back",
+        ADOPT: "adopt",
     },
 )

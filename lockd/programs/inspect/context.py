@@ -1,14 +1,15 @@
-"""What the procedures of the inspect program look at; they change nothing."""
+"""What the procedures of the inspect program look at, and the few that they change."""
 
 from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from typing import Final
 
     from lockd.locks.engine import Engine
     from lockd.locks.remote import Remotes
+    from lockd.log import Log
     from lockd.rpc.service import Service
     from lockd.survival.keeper import Keeper
 
@@ -16,9 +17,11 @@ if TYPE_CHECKING:
 class InspectContext:
     """The locks, the file systems that they are on, the services by name, who keeps the locks,
     ``since`` when the daemon runs (seconds since the epoch), and what is to be said of its
-    configuration."""
+    configuration. ``hand_back`` has virtlockd go on in its place, or returns why not."""
 
-    __slots__ = ("engine", "keeper", "remotes", "services", "since", "warnings")
+    __slots__ = (
+        *("engine", "hand_back", "keeper", "log", "remotes", "services", "since", "warnings"),
+    )
 
     def __init__(
         self,
@@ -28,6 +31,8 @@ class InspectContext:
         keeper: Keeper,
         since: float,
         warnings: Sequence[str],
+        hand_back: Callable[[str], str],
+        log: Log,
     ) -> None:
         self.engine: Final = engine
         self.remotes: Final = remotes
@@ -35,3 +40,5 @@ class InspectContext:
         self.keeper: Final = keeper
         self.since: Final = since
         self.warnings: Final = warnings
+        self.hand_back: Final = hand_back
+        self.log: Final = log

@@ -17,4 +17,5 @@ def call(context: LockContext, session: Session, arguments: Reader) -> bytes:
     path = arguments.string()
     session.check_unrestricted()
     context.engine.create_lockspace(path)
+    context.engine.on_lockspaces()
     return b""

@@ -7,6 +7,7 @@ import socket
 from typing import TYPE_CHECKING
 
 from lockd.daemon.daemon import Daemon
+from lockd.daemon.handback import Virtlockd
 from lockd.daemon.settings import DaemonSettings
 from lockd.locks.holders import Holders
 from lockd.log import Logging
@@ -58,6 +59,8 @@ def make_daemon(log_output: str) -> Daemon:
         DIALECT,
         timeout=0,
         interval=0,
+        command=[],
+        virtlockd=Virtlockd("/nowhere", [], was_here=False, next=""),
     )
 
 

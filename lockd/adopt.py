@@ -1,0 +1,184 @@
+"""``lockd adopt``: take the locks that are meant for guests that run without them.
+
+A guest that was started before the lock manager was switched on holds no locks, and nothing says
+so. Here libvirt's own description of it and the configuration say which locks it should hold, and
+the running lockd takes them for it: owner is the guest's process. What is held by somebody else is
+refused, with who holds it: that is two guests on one disk, now.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+
+import lockcfg
+from lockd.kernel.process import start_time
+from lockd.programs.inspect import ADOPT
+from lockd.query import OtherDaemonError, QueryError, ask, call, show_table
+from lockd.wire.xdr import pack_string
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any, Final
+
+#: The outcomes that are negative answers.
+_BAD: Final = ("refused", "unknown", "failed")
+
+
+def main(arguments: Sequence[str], address: str) -> int:
+    """Run the command; returns its exit status."""
+    parser = argparse.ArgumentParser(
+        prog="lockd adopt",
+        description="Take the locks that the configuration means for guests that run, and that they"
+        " do not hold: those of guests that were started while nothing was locked. What is held"
+        " already is left alone. Exit status: 0 all are held now (with --dry-run: or could be), 1"
+        " some are not: another holds one, and two guests may be writing one disk now, 2 wrong"
+        " usage, 3 it cannot be done.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("guest", nargs="*", help="the guests, by name or UUID")
+    parser.add_argument("--all", action="store_true", help="all guests that run")
+    parser.add_argument("--dry-run", action="store_true", help="only say what would be done")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    parser.add_argument("--socket", default=address, help=f"the admin socket ({address})")
+    options = parser.parse_args(arguments[1:])
+    if bool(options.guest) == options.all:
+        parser.error("name guests, or say --all")
+    try:
+        rows = _adopt(options)
+    except OtherDaemonError:
+        return _failed(f"{options.socket} is virtlockd's; 'lockd takeover' puts lockd in its place")
+    except QueryError as error:
+        return _failed(str(error))
+    except lockcfg.LockcfgError as error:
+        return _failed(f"{error.message}{f' ({error.help})' if error.help else ''}")
+    if options.json:
+        sys.stdout.write(json.dumps(rows, indent=2) + "\n")
+    else:
+        _show(rows)
+    return int(any(row["outcome"] in _BAD for row in rows))
+
+
+def _failed(why: str) -> int:
+    sys.stderr.write(f"lockd adopt: {why}\n")
+    return 3
+
+
+def _adopt(options: argparse.Namespace) -> list[dict[str, Any]]:
+    """What has become of each lock of each guest. Raises QueryError, LockcfgError."""
+    session = os.geteuid() != 0
+    configuration = lockcfg.load_host(lockcfg.Host(session=session))
+    if configuration.lock_manager != "lockd":
+        raise lockcfg.UsageError(
+            f"lock_manager is {configuration.lock_manager}: no locks are meant for any guest",
+            help="say 'lockcfg enable', and restart libvirtd or virtqemud",
+        )
+    guests = lockcfg.running_guests(session=session)
+    rows: list[dict[str, Any]] = []
+    for guest in _chosen(guests, options.guest):
+        rows += _of_guest(configuration, guest, options)
+    return rows
+
+
+def _chosen(
+    guests: Sequence[lockcfg.RunningGuest], names: Sequence[str]
+) -> list[lockcfg.RunningGuest]:
+    known = {guest.uuid: guest for guest in guests} | {guest.name: guest for guest in guests}
+    missing = [name for name in names if name not in known]
+    if missing:
+        raise lockcfg.UsageError(f"no guest '{missing[0]}' runs on this host")
+    return [known[name] for name in dict.fromkeys(names)] if names else [*guests]
+
+
+def _of_guest(
+    configuration: lockcfg.Configuration, guest: lockcfg.RunningGuest, options: argparse.Namespace
+) -> list[dict[str, Any]]:
+    meant = lockcfg.locks_meant(configuration, guest)
+    rows = [_row(guest, each) for each in meant]
+    asked = [row for row in rows if row["outcome"] == ""]
+    if guest.is_paused:
+        for row in asked:
+            row["outcome"], row["reason"] = "paused", "libvirt takes it when the guest goes on"
+        return rows
+    started = start_time(guest.pid) if guest.pid else 0
+    if not started:
+        for row in asked:
+            row["outcome"], row["reason"] = "ended", "the guest has ended"
+        return rows
+    question = {
+        "guest": {
+            "name": guest.name,
+            "uuid": guest.uuid,
+            "id": guest.id,
+            "pid": guest.pid,
+            "started": started,
+        },
+        "locks": [
+            {
+                "space": each.lock.space,
+                "name": each.lock.name,
+                "shared": each.lock.shared,
+                "create": each.lock.create,
+            }
+            for each in meant
+            if each.lock is not None
+        ],
+        # Those that libvirt makes when it starts.
+        "spaces": sorted({*configuration.lockspaces.values()}),
+        "dry": options.dry_run,
+    }
+    payload = pack_string(json.dumps(question))
+    answer = ask(options.socket, lambda connection: call(connection, ADOPT, payload))
+    for row, outcome in zip(asked, answer["outcomes"], strict=True):
+        row.update(outcome)
+    return rows
+
+
+def _row(guest: lockcfg.RunningGuest, meant: lockcfg.Meant) -> dict[str, Any]:
+    lock = meant.lock
+    row: dict[str, Any] = {
+        "guest": guest.name,
+        "uuid": guest.uuid,
+        "pid": guest.pid,
+        "disk": meant.what,
+        "lockspace": lock.space if lock is not None else "",
+        "resource": lock.name if lock is not None else "",
+        "mode": ("shared" if lock.shared else "exclusive") if lock is not None else "",
+        "outcome": "",
+        "reason": "",
+    }
+    if lock is None:
+        row["outcome"], row["reason"] = ("unknown" if meant.unknown else "none"), meant.why
+    return row
+
+
+_WORDS: Final = {
+    "held": "is held",
+    "taken": "taken",
+    "would": "would be taken",
+    "none": "none is meant",
+    "paused": "the guest is paused",
+    "ended": "the guest has ended",
+    "refused": "REFUSED",
+    "unknown": "UNKNOWN",
+}
+
+
+def _show(rows: Sequence[dict[str, Any]]) -> None:
+    show_table(
+        [
+            ("GUEST", "DISK", "LOCK", ""),
+            *(
+                (
+                    row["guest"],
+                    row["disk"],
+                    _WORDS.get(row["outcome"], row["outcome"]),
+                    row["reason"],
+                )
+                for row in rows
+            ),
+        ]
+    )

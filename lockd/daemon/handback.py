@@ -1,0 +1,197 @@
+"""The daemon where virtlockd was before it, or is to be after it: what was taken over is made to
+outlive this process, and virtlockd is put in its place again.
+
+How state is handed over, :mod:`lockd.daemon.virtlockd` tells.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from functools import partial
+
+from lockd.daemon import virtlockd
+from lockd.kernel.filelock import end_whole_life, hold_whole_life
+from lockd.locks.remote import SilentError
+from lockd.survival import handover
+from lockd.survival.keeper import PID_FILE
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import Final
+
+    from lockd.daemon.succession import Succession
+    from lockd.kernel.loop import Loop
+    from lockd.locks.engine import Engine
+    from lockd.locks.guests import Guests
+    from lockd.locks.health import Health
+    from lockd.locks.space import Resource
+    from lockd.log import Log
+    from lockd.rpc.service import Service
+    from lockd.survival.keeper import Keeper
+
+#: How long to wait before looking again whether it can be gone back, and for how long in all, in
+#: seconds.
+_LOOK: Final = 0.02
+_BACK_WITHIN: Final = 5.0
+
+
+class Virtlockd:
+    """What is to be known of the virtlockd that may have been this process, or may be: the ``file``
+    in which state is handed over, whether it ``was_here``, the program that is ``next``, or empty,
+    and the options that both have."""
+
+    def __init__(self, file: str, options: Sequence[str], *, was_here: bool, next: str) -> None:
+        self.file: Final = file
+        self.was_here: Final = was_here
+        self.next: Final = next
+        self._options: Final = options
+
+    def arguments(self, timeout: int) -> list[str]:
+        """The arguments of virtlockd."""
+        return [*self._options, *(["--timeout", str(timeout)] if timeout else [])]
+
+
+class HandBack:
+    """Goes back to virtlockd. ``inherited`` are the descriptors that have no other owner here;
+    ``timeout`` tells the one that is in force."""
+
+    def __init__(
+        self,
+        virtlockd: Virtlockd,
+        *,
+        loop: Loop,
+        engine: Engine,
+        guests: Guests,
+        health: Health,
+        services: Mapping[str, Service],
+        keeper: Keeper,
+        succession: Succession,
+        inherited: Mapping[str, int],
+        timeout: Callable[[], int],
+        log: Log,
+    ) -> None:
+        self._virtlockd: Final = virtlockd
+        self._loop: Final = loop
+        self._engine: Final = engine
+        self._guests: Final = guests
+        self._health: Final = health
+        self._services: Final = services
+        self._keeper: Final = keeper
+        self._succession: Final = succession
+        self._inherited: Final = inherited
+        self._timeout: Final = timeout
+        self._log: Final = log
+
+    # --- from virtlockd
+
+    def tell_what_was_lost(self) -> None:
+        """Say which locks went with a process that had them from virtlockd, or for it."""
+        for sentence in virtlockd.lost(self._virtlockd.file):
+            self._log.error(sentence)
+
+    def begin(self) -> None:
+        """The daemon has started: go on to virtlockd if that is what it was started for, else see
+        to it that what it has outlives this process."""
+        if self._virtlockd.next:
+            self._loop.after(0, partial(self._go, self._virtlockd.next, time.monotonic()))
+        else:
+            self._settle(alone=self._virtlockd.was_here)
+
+    def _settle(self, *, alone: bool) -> None:
+        """Nothing is to depend on the file any more, nor, where this process is ``alone``, on
+        this process; once all locks are our own."""
+        if self._health.is_waiting:
+            self._loop.after(_LOOK, partial(self._settle, alone=alone))
+        elif self._keeper:
+            if not self._keeper.lost:
+                virtlockd.clear(self._virtlockd.file)
+        elif alone:
+            self._succession.have_supervisor()
+
+    def end(self) -> None:
+        """The daemon ends, and all guests with it."""
+        virtlockd.clear(self._virtlockd.file)
+
+    # --- back to it
+
+    def ask(self, program: str) -> str:
+        """Have virtlockd, which is ``program``, go on in our place. Returns why that cannot be now,
+        and then nothing has changed; empty where it is on its way, of which the log tells."""
+        why = self._against()
+        if why:
+            return why
+        if handover.SUPERVISED not in os.environ:
+            # The one who asks gets his answer first.
+            self._loop.after(_LOOK, partial(self._go, program, time.monotonic()))
+        elif self._keeper.lost:
+            return f"nobody keeps the locks meanwhile: {self._keeper.lost}"
+        else:
+            # Our supervisor has the pid that everybody knows: it becomes the daemon, and then
+            # virtlockd.
+            self._succession.leave_to_supervisor(program)
+        self._log.warning(f"handing all locks and clients to {program}")
+        return ""
+
+    def _against(self) -> str:
+        """Why virtlockd could not go on from here, as a sentence; empty where it could."""
+        if self._guests:
+            return "guests are being ended, and their locks are not let go yet"
+        if self._health.is_asking or self._health.is_waiting:
+            return "a file system is being asked about its locks"
+        for service in self._services.values():
+            for session in service.clients.values():
+                if session.waiting or session.unsent or session.inbox.partial:
+                    return f"{session} is in the middle of a call"
+        for resource in self._engine.resources():
+            if resource.problem:
+                return f"the lock {resource.path} is in danger: {resource.problem}"
+        return ""
+
+    def _go(self, program: str, begun: float) -> None:
+        """Replace this process by virtlockd; or say why not, and go on."""
+        why = self._against()
+        try:
+            if not why:
+                why = self._become(program)
+        except SilentError as error:
+            error.remote.wait(partial(self._go, program, begun))
+            return
+        except OSError as error:
+            why = f"{error.filename or program}: {error.strerror}"
+        if time.monotonic() - begun < _BACK_WITHIN:
+            self._loop.after(_LOOK, partial(self._go, program, begun))
+            return
+        self._log.error(f"{program} does not go on from here: {why}: nothing has changed")
+        self._settle(alone=True)
+
+    def _become(self, program: str) -> str:
+        """Replace this process by virtlockd; returns why that is not possible, and then all is as
+        it was. Raises OSError, SilentError, and then it is, too."""
+        engine = self._engine
+        engine.close_idle(time.monotonic())
+        turned: list[Resource] = []
+        pid_file = self._inherited.get(PID_FILE, -1)
+        try:
+            for resource in engine.resources():
+                if not resource.lock.posix:
+                    turned.append(resource)
+                    if engine.make_posix(resource) == "taken":
+                        return f"somebody else has locked {resource.path}, shared"
+            state = virtlockd.state_of(self._services, engine.spaces, os.getpid())
+            virtlockd.write(self._virtlockd.file, state)
+            self._keeper.keep_nothing()
+            end_whole_life(pid_file)
+            virtlockd.become(
+                program, self._virtlockd.arguments(self._timeout()), state.descriptors()
+            )
+            raise AssertionError
+        finally:
+            virtlockd.clear(self._virtlockd.file)
+            for resource in turned:
+                self._health.check(resource)
+            if self._keeper:
+                self._keeper.renew()
+            if pid_file >= 0:
+                hold_whole_life(pid_file)

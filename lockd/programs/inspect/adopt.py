@@ -1,0 +1,80 @@
+"""ADOPT: take the locks that are meant for a guest that runs. Arguments: an object, as JSON.
+
+It has the guest (``name``, ``uuid``, ``id``, ``pid``, and ``started``, when its process did, so
+that no other is taken for it), the ``locks`` (``space``, ``name``, ``shared``, ``create``), the
+``spaces`` that libvirt would make for them, and ``dry``: whether only to say what would be done.
+
+It answers with an object: ``outcomes``, one for each lock: ``held`` (it was), ``taken``, ``would``
+be taken, or ``refused``, and the reason then.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+
+from lockd.kernel.process import start_time
+from lockd.locks.space import Owner
+from lockd.wire.fault import FROM_RPC, INVALID_ARG, Fault, fault
+from lockd.wire.xdr import pack_string
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from lockd.programs.inspect.context import InspectContext
+    from lockd.rpc.session import Session
+    from lockd.wire.xdr import Reader
+
+
+def call(context: InspectContext, session: Session, arguments: Reader) -> bytes:
+    """Take each of the locks that is not held, or say why not; each by itself."""
+    try:
+        asked = json.loads(arguments.string())
+        guest = asked["guest"]
+        owner = Owner(
+            str(guest["name"]), uuid.UUID(guest["uuid"]).bytes, int(guest["id"]), int(guest["pid"])
+        )
+        wanted = [
+            (str(lock["space"]), str(lock["name"]), bool(lock["shared"]), bool(lock["create"]))
+            for lock in asked["locks"]
+        ]
+        spaces, dry, started = [*map(str, asked["spaces"])], bool(asked["dry"]), guest["started"]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise fault(
+            INVALID_ARG, FROM_RPC, f"what is to be adopted makes no sense: {error}"
+        ) from error
+    if not started or start_time(owner.pid) != started:
+        raise fault(INVALID_ARG, FROM_RPC, f"{owner} has ended")
+    if not dry:
+        for space in spaces:
+            context.engine.create_lockspace(space)
+    outcomes = [_adopt(context, owner, *lock, dry=dry) for lock in wanted]
+    return pack_string(json.dumps({"outcomes": outcomes}))
+
+
+def _adopt(
+    context: InspectContext,
+    owner: Owner,
+    space: str,
+    name: str,
+    shared: bool,
+    create: bool,
+    *,
+    dry: bool,
+) -> dict[str, Any]:
+    engine = context.engine
+    try:
+        if engine.is_held_by(space, name, owner, shared=shared):
+            return {"outcome": "held"}
+        if dry:
+            engine.would_acquire(space, name, owner, shared=shared, create=create)
+            return {"outcome": "would"}
+        engine.acquire(space, name, owner, shared=shared, create=create)
+    except Fault as error:
+        context.log.error(
+            f"DISK IN DANGER: {owner} runs without a lock that is meant: {error.message}"
+        )
+        return {"outcome": "refused", "reason": error.message}
+    context.log.warning(f"adopted: {owner} holds '{name}' in '{space}' from now on")
+    return {"outcome": "taken"}

@@ -1,0 +1,22 @@
+"""HAND_BACK: have virtlockd go on in our place. Arguments: its program.
+
+It answers with an object: ``refused``, why that cannot be, and then nothing has changed; empty
+where it is on its way.
+"""
+
+from __future__ import annotations
+
+import json
+
+from lockd.wire.xdr import pack_string
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from lockd.programs.inspect.context import InspectContext
+    from lockd.rpc.session import Session
+    from lockd.wire.xdr import Reader
+
+
+def call(context: InspectContext, session: Session, arguments: Reader) -> bytes:
+    """Begin, or say why not."""
+    return pack_string(json.dumps({"refused": context.hand_back(arguments.string())}))

@@ -1,0 +1,226 @@
+"""Guests that were started while nothing was locked get their locks, and libvirt's own calls do to
+them what they do to any other; and hosts with real guests move from virtlockd to lockd and back."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import jsonschema
+import pytest
+
+from tests.lockd.engine import PROGRAM
+from tests.real.guest_host import DISKS, LOCKSPACE, Disk, GuestHost, Lease
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from typing import Any, Final
+
+VIRTLOCKD: Final = Path("/usr/sbin/virtlockd")
+INDIRECT: Final[Mapping[str, int | str]] = {"file_lockspace_dir": LOCKSPACE}
+DIRECT: Final[Mapping[str, int | str]] = {}
+CONFIGURATION: Final = "/etc/libvirt/qemu.conf"
+SCHEMA: Final = json.loads(
+    (Path(__file__).parent.parent.parent / "schemas/lockd-output.schema.json").read_text()
+)
+
+
+def hashed(path: str) -> str:
+    """The lock file of a disk in an indirect lockspace."""
+    return f"{LOCKSPACE}/{hashlib.sha256(path.encode()).hexdigest()}"
+
+
+def start(host: GuestHost, *daemons: str) -> None:
+    """Start the lock daemon and libvirtd, or one of them."""
+    if "lock daemon" in daemons:
+        result = host.start_lock_daemon()
+        assert result.status == 0, result.said
+    if "libvirtd" in daemons:
+        result = host.start_libvirtd()
+        assert result.status == 0, result.said
+
+
+def virsh(host: GuestHost, command: str) -> str:
+    """Run a command of virsh, which has to do."""
+    result = host.virsh(command)
+    assert result.status == 0, f"{command}: {result.said}"
+    return result.said
+
+
+def switch_on(host: GuestHost, configuration: str) -> None:
+    """Configure the lock manager, and restart libvirtd; the guests go on."""
+    host.path(CONFIGURATION).write_text(configuration)
+    host.end_libvirtd(signal.SIGTERM)
+    start(host, "lock daemon", "libvirtd")
+
+
+@pytest.fixture(params=["indirect", "direct"])
+def unlocked(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[GuestHost]:
+    """A host on which guests run that were started while nothing was locked, and lockd is
+    configured since: ``one`` (two disks, of which one is read-only), ``two`` and ``three``, which
+    share a disk, and ``four``, which is paused."""
+    settings = INDIRECT if request.param == "indirect" else DIRECT
+    with GuestHost(tmp_path / "host", Path(PROGRAM), settings) as host:
+        configuration = host.path(CONFIGURATION).read_text()
+        host.path(CONFIGURATION).write_text(configuration.replace('lock_manager = "lockd"\n', ""))
+        start(host, "libvirtd")
+        disk = {name: host.make_disk(name) for name in "abcd"}
+        host.define("one", (Disk(disk["a"]), Disk(disk["b"], "readonly")))
+        host.define("two", (Disk(disk["c"], "shareable"),))
+        host.define("three", (Disk(disk["c"], "shareable"),))
+        host.define("four", (Disk(disk["d"]),))
+        for guest in ("one", "two", "three", "four"):
+            virsh(host, f"start {guest}")
+        virsh(host, "suspend four")
+        switch_on(host, configuration)
+        assert not host.state().locks
+        yield host
+
+
+def locked(host: GuestHost) -> dict[str, str]:
+    """The disks that are locked, and how."""
+    names = {hashed(f"{DISKS}/{each}"): f"{DISKS}/{each}" for each in "abcd"}
+    return {
+        names.get(lock.file, lock.file).rpartition("/")[2]: lock.mode for lock in host.state().locks
+    }
+
+
+def adopt(host: GuestHost, *arguments: str) -> tuple[int, list[dict[str, Any]]]:
+    """The exit status of ``lockd adopt``, and what it says of each disk."""
+    result = host.run(str(PROGRAM), "adopt", "--json", *arguments)
+    assert result.status in (0, 1), result.said
+    rows = json.loads(result.said)
+    jsonschema.validate(rows, {**SCHEMA, "$ref": "#/$defs/adopt"})
+    return result.status, rows
+
+
+def test_all_are_locked_afterwards(unlocked: GuestHost) -> None:
+    status, rows = adopt(unlocked, "--all", "--dry-run")
+    assert status == 0
+    assert {row["outcome"] for row in rows} == {"would", "none", "paused"}
+    assert not locked(unlocked)
+    status, rows = adopt(unlocked, "--all")
+    assert status == 0
+    assert {(row["guest"], row["disk"][-1]): row["outcome"] for row in rows} == {
+        ("one", "a"): "taken",
+        ("one", "b"): "none",
+        ("two", "c"): "taken",
+        ("three", "c"): "taken",
+        ("four", "d"): "paused",
+    }
+    assert locked(unlocked) == {"a": "exclusive", "c": "shared"}
+    status, rows = adopt(unlocked, "one", "two", "three")
+    assert status == 0
+    assert {row["outcome"] for row in rows} == {"held", "none"}
+    assert locked(unlocked) == {"a": "exclusive", "c": "shared"}
+
+
+def test_libvirt_does_what_it_does_for_any_other(unlocked: GuestHost) -> None:
+    """Suspend and resume, attach and detach, save and destroy."""
+    assert adopt(unlocked, "--all")[0] == 0
+    virsh(unlocked, "suspend one")
+    assert locked(unlocked) == {"c": "shared"}
+    virsh(unlocked, "resume one")
+    assert locked(unlocked) == {"a": "exclusive", "c": "shared"}
+    new = unlocked.make_disk("d")
+    virsh(unlocked, "destroy four")
+    virsh(unlocked, f"attach-disk one {new} sdc --targetbus scsi")
+    assert locked(unlocked) == {"a": "exclusive", "c": "shared", "d": "exclusive"}
+    virsh(unlocked, "detach-disk one sdc")
+    unlocked.wait(lambda: "d" not in locked(unlocked))
+    assert locked(unlocked) == {"a": "exclusive", "c": "shared"}
+    virsh(unlocked, "save two /srv/saved")
+    assert locked(unlocked) == {"a": "exclusive", "c": "shared"}
+    virsh(unlocked, "restore /srv/saved")
+    virsh(unlocked, "destroy two")
+    virsh(unlocked, "destroy three")
+    unlocked.wait(lambda: "c" not in locked(unlocked))
+    assert locked(unlocked) == {"a": "exclusive"}
+    virsh(unlocked, "destroy one")
+    unlocked.wait(lambda: not locked(unlocked))
+    assert not locked(unlocked)
+    virsh(unlocked, "start one")
+    assert locked(unlocked) == {"a": "exclusive"}
+
+
+def test_two_guests_write_one_disk(unlocked: GuestHost) -> None:
+    """The alarm: the second one is refused, with who has the disk, and nothing else is changed."""
+    unlocked.define("five", (Disk(f"{DISKS}/a"),))
+    unlocked.signal_lock_daemon(signal.SIGTERM)
+    without = unlocked.path(CONFIGURATION).read_text()
+    unlocked.path(CONFIGURATION).write_text(without.replace('lock_manager = "lockd"\n', ""))
+    unlocked.end_libvirtd(signal.SIGTERM)
+    start(unlocked, "libvirtd")
+    virsh(unlocked, "start five")
+    switch_on(unlocked, without)
+    assert adopt(unlocked, "one")[0] == 0
+    status, rows = adopt(unlocked, "five", "--dry-run")
+    assert (status, rows[0]["outcome"]) == (1, "refused")
+    before = unlocked.state()
+    status, rows = adopt(unlocked, "five")
+    assert status == 1
+    assert re.search(r"locked by guest 'one' \(uuid .*, pid \d+\) on this host", rows[0]["reason"])
+    assert unlocked.state() == before
+
+
+def test_a_lease_and_a_name_that_is_nobodys(tmp_path: Path) -> None:
+    settings = {**INDIRECT, "auto_disk_leases": 0}
+    with GuestHost(tmp_path / "host", Path(PROGRAM), settings) as host:
+        configuration = host.path(CONFIGURATION).read_text()
+        host.path(CONFIGURATION).write_text(configuration.replace('lock_manager = "lockd"\n', ""))
+        start(host, "libvirtd")
+        host.run("mkdir", "-p", f"{LOCKSPACE}/space")
+        host.path(f"{LOCKSPACE}/space/key").touch()
+        lease = Lease("space", "key", LOCKSPACE)
+        host.define("one", (Disk(host.make_disk("a")),), (lease,))
+        virsh(host, "start one")
+        switch_on(host, configuration)
+        status, rows = adopt(host, "--all")
+        assert {row["disk"]: row["outcome"] for row in rows} == {
+            f"{DISKS}/a": "none",
+            "lease key": "refused",
+        }
+        assert (status, "does not exist" in rows[1]["reason"]) == (1, True)
+        result = host.run(str(PROGRAM), "adopt", "nobody")
+        assert result.status == 3
+        assert result.said == "lockd adopt: no guest 'nobody' runs on this host"
+
+
+@pytest.mark.parametrize("settings", [INDIRECT, DIRECT], ids=["indirect", "direct"])
+def test_a_host_moves(
+    tmp_path: Path, settings: Mapping[str, int | str], request: pytest.FixtureRequest
+) -> None:
+    """From nothing to virtlockd, to lockd, back, and to lockd again, with guests that run all the
+    time, and that libvirt goes on with."""
+    guests = [f"guest{n}" for n in range(12 if request.config.getoption("--exhaustive") else 3)]
+    with GuestHost(tmp_path / "host", VIRTLOCKD, settings) as host:
+        start(host, "lock daemon", "libvirtd")
+        common = Disk(host.make_disk("common"), "shareable")
+        for name in guests:
+            host.define(name, (Disk(host.make_disk(name)), common))
+            virsh(host, f"start {name}")
+        before = host.state()
+        assert len(before.locks) == len(guests) + 1
+        pid = host.path("/run/lock-daemon.pid").read_text()
+        for command in ("takeover", "handback", "takeover"):
+            result = host.run(str(PROGRAM), command)
+            assert result.status == 0, result.said
+            assert host.state().locks == before.locks
+            assert host.state().guests == before.guests
+            assert host.path("/run/lock-daemon.pid").read_text() == pid
+            virsh(host, "suspend guest0")
+            assert len(host.state().locks) == len(guests)
+            virsh(host, "resume guest0")
+            assert host.state().locks == before.locks
+        virsh(host, "destroy guest1")
+        host.wait(lambda: len(host.state().locks) == len(guests))
+        virsh(host, "start guest1")
+        assert host.state().locks == before.locks
+        result = host.run(str(PROGRAM), "locks", "--json")
+        assert {owner["guest"] for lock in json.loads(result.said) for owner in lock["owners"]} == {
+            *guests
+        }

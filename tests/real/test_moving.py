@@ -1,0 +1,186 @@
+"""virtlockd is replaced by lockd, and lockd by virtlockd, in the same process, and nobody who holds
+a lock notices: not a guest, not another process that wants one of the locks."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+from lockd.survival import restart_file
+from lockd.wire.message import CALL, OK, Header, pack_message
+from tests.lockd.client import ACQUIRE, AUTOCREATE, SHARED, CallRefusedError, Client, resource
+from tests.lockd.engine import wait_for
+from tests.real.moving_host import MovingHost, Thief
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+#: How many clients there are, and how often the host moves there and back.
+CLIENTS = (200, 1000)
+TIMES = (1, 10)
+
+
+def test_there_and_back(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    """With many clients, of which each holds locks, shared ones too, while another process tries
+    all the time to lock any of the files."""
+    exhaustive = request.config.getoption("--exhaustive")
+    number, times = CLIENTS[exhaustive], TIMES[exhaustive]
+    with MovingHost(tmp_path, files={"virtlockd.conf": "max_clients = 2000\n"}) as host:
+        clients = []
+        for index in range(number):
+            client = host.client()
+            client.register(f"guest-{index}", 1_000_000 + index, id=index + 1)
+            client.acquire(host.lockspace, f"disk-{index}")
+            client.acquire(host.lockspace, "shared", AUTOCREATE | SHARED)
+            clients.append(client)
+        with Thief(host.lockspace) as thief:
+            assert thief.files == number + 1
+            for _ in range(times):
+                host.move("takeover")
+                host.move("handback")
+            got, tries = thief.end()
+        assert not got
+        assert tries > number
+        for index, client in enumerate(clients):
+            with pytest.raises(CallRefusedError, match=r"is locked$"):
+                client.acquire(host.lockspace, f"disk-{index}")
+            client.release(host.lockspace, f"disk-{index}")
+            client.release(host.lockspace, "shared")
+        assert host.held() == set()
+
+
+def test_calls_under_way(tmp_path: Path) -> None:
+    """On the way back every call is answered, also one of which half had come; on the way there
+    every one that virtlockd itself would have answered, and nobody waits for ever."""
+    stop = threading.Event()
+    lost: list[str] = []
+    count = [0]
+
+    def call_on(client: Client, index: int) -> None:
+        client.register("guest", 1_000_000 + index)
+        try:
+            while not stop.is_set():
+                client.acquire(host.lockspace, f"disk-{index}")
+                client.release(host.lockspace, f"disk-{index}")
+                count[0] += 1
+        except (EOFError, OSError, CallRefusedError) as error:
+            lost.append(repr(error))
+
+    with MovingHost(tmp_path) as host:
+        host.move("takeover")
+        threads = [
+            threading.Thread(target=call_on, args=(host.client(), index)) for index in range(4)
+        ]
+        half = host.client()
+        half.register("half", 1_000_100)
+        message = pack_message(
+            Header(0, 0xEA7BEEF, 1, ACQUIRE, CALL, 7, OK),
+            resource(host.lockspace, "half", AUTOCREATE),
+        )
+        half.socket.sendall(message[:30])
+        for thread in threads:
+            thread.start()
+        rest = threading.Timer(2.0, lambda: half.socket.sendall(message[30:]))
+        rest.start()
+        host.move("handback")
+        half.reply()
+        stop.set()
+        for thread in threads:
+            thread.join(30)
+        assert not lost
+        assert count[0] > 10
+        assert host.held() == {"half"}
+
+
+def test_half_a_call_that_does_not_end(tmp_path: Path) -> None:
+    """Is a reason not to go back, and nothing has changed."""
+    with MovingHost(tmp_path) as host:
+        host.move("takeover")
+        client = host.client()
+        client.register("guest", 1_000_000)
+        client.acquire(host.lockspace, "disk")
+        client.socket.sendall(b"\0\0\0")
+        done = host.lockd("handback")
+        assert done.returncode == 1
+        assert "is in the middle of a call" in done.stderr
+        assert "nothing has changed" in done.stderr
+        assert host.runs == "lockd"
+        assert host.held() == {"disk"}
+
+
+def test_nothing_to_do(tmp_path: Path) -> None:
+    """A second time is fine, and does nothing."""
+    with MovingHost(tmp_path) as host:
+        assert "virtlockd holds the locks already" in host.lockd("handback").stdout
+        assert "would take over 0 locks" in host.lockd("takeover", "--dry-run").stdout
+        assert host.runs == "virtlockd"
+        host.move("takeover")
+        assert "no virtlockd runs" in host.lockd("takeover").stdout
+        assert "would hand back 0 locks" in host.lockd("handback", "--dry-run").stdout
+        assert host.runs == "lockd"
+
+
+def test_a_configuration_with_errors(tmp_path: Path) -> None:
+    """Either way it is refused before anything is done."""
+    with MovingHost(tmp_path) as host:
+        (host.etc / "virtlockd.conf").write_text("max_clients = x\n")
+        done = host.lockd("takeover")
+        assert done.returncode == 1
+        assert "virtlockd.conf:1:15" in done.stderr
+        assert host.runs == "virtlockd"
+        (host.etc / "virtlockd.conf").unlink()
+        host.move("takeover")
+        (host.etc / "virtlockd.conf").write_text("max_clients = x\n")
+        done = host.lockd("handback")
+        assert done.returncode == 1
+        assert "virtlockd does not start with this configuration" in done.stderr
+        assert host.runs == "lockd"
+
+
+def test_two_guests_on_one_disk(tmp_path: Path) -> None:
+    """virtlockd grants a disk twice, under two names. That is no state to move in."""
+    with MovingHost(tmp_path) as host, host.client() as one, host.client() as two:
+        one.register("one", 1_000_001)
+        two.register("two", 1_000_002)
+        disk = tmp_path / "disk"
+        disk.touch()
+        (tmp_path / "link").symlink_to("disk")
+        one.acquire("", disk, 0)
+        two.acquire("", tmp_path / "link", 0)
+        done = host.lockd("takeover")
+        assert done.returncode == 1
+        assert "two guests write one disk" in done.stderr
+        assert host.runs == "virtlockd"
+
+
+def test_the_file_is_virtlockds_own(tmp_path: Path) -> None:
+    """What lockd writes is what virtlockd writes, member for member."""
+    with MovingHost(tmp_path) as host:
+        client = host.client()
+        client.register("guest", 1_000_000)
+        client.acquire(host.lockspace, "disk")
+        program = tmp_path / "keep"
+        program.write_text(
+            f"#!/bin/bash\ncp /run/virtlockd-restart-exec.json {tmp_path}/left\n"
+            'exec -a /usr/sbin/virtlockd /usr/sbin/.virtlockd "$@"\n'
+        )
+        program.chmod(0o755)
+        left = tmp_path / "left"
+        script = (
+            f"mount -t tmpfs tmpfs /mnt && cp /usr/sbin/virtlockd /mnt/.virtlockd &&"
+            f" sed -i s,/usr/sbin/.virtlockd,/mnt/.virtlockd, {program} &&"
+            f" mount --bind {program} /usr/sbin/virtlockd && kill -USR1 {host.process.pid}"
+        )
+        assert host.inside("sh", "-c", script).returncode == 0
+        wait_for(
+            lambda: left.exists() and os.stat(left).st_size > 0, "virtlockd has left its state"
+        )
+        client.call(8, b"\0\0\0\x04/run")
+        data = left.read_bytes()
+        state = restart_file.read(data)
+        assert json.loads(restart_file.write(state)) == json.loads(data)
+        assert [each.name for each in state.spaces[str(host.lockspace)]] == ["disk"]
