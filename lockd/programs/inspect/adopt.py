@@ -72,9 +72,8 @@ def _adopt(
             return {"outcome": "would"}
         engine.acquire(space, name, owner, shared=shared, create=create)
     except Fault as error:
-        context.log.error(
-            f"DISK IN DANGER: {owner} runs without a lock that is meant: {error.message}"
-        )
+        if not dry:
+            context.log.error(f"DISK IN DANGER: {owner} runs without its lock: {error.message}")
         return {"outcome": "refused", "reason": error.message}
     context.log.warning(f"adopted: {owner} holds '{name}' in '{space}' from now on")
     return {"outcome": "taken"}
