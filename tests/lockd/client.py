@@ -47,7 +47,11 @@ class Client:
     def __init__(self, path: Path | str, *, timeout: float = 20) -> None:
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         # First without a timeout: with one, a queue that is full is an error.
-        self.socket.connect(str(path))
+        try:
+            self.socket.connect(str(path))
+        except OSError:
+            self.socket.close()
+            raise
         self.socket.settimeout(timeout)
         self._serials = itertools.count(1)
         self._inbox = Inbox()
