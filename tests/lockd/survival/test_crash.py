@@ -238,3 +238,21 @@ def test_a_configuration_that_has_gone_bad(tmp_path: Path) -> None:
         engine.crash()
         assert engine.ask("status")["clients"]["virtlockd"]["max"] == 7
         assert "virtlockd.conf:1:15: expecting a value" in engine.log
+
+
+def test_after_a_lock_that_was_taken_anew(tmp_path: Path) -> None:
+    """Because its file was removed: it is held, whatever had its number in the journal before."""
+    with Engine(tmp_path, "--check-interval", "0.1") as engine:
+        client = engine.client()
+        client.register("guest", 4242)
+        client.acquire(engine.lockspace, "before")
+        client.acquire(engine.lockspace, "disk")
+        client.release(engine.lockspace, "before")
+        wait_for(lambda: not (engine.lockspace / "before").exists(), "its file is closed")
+        (engine.lockspace / "disk").unlink()
+        wait_for(lambda: "locked anew" in engine.log, "the lock is taken anew")
+        engine.crash()
+        assert [each["resource"] for each in engine.ask("locks")] == ["disk"]
+        time.sleep(0.5)  # in which the file of a lock that is let go goes
+        assert (engine.lockspace / "disk").exists()
+        client.release(engine.lockspace, "disk")
