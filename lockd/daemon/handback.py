@@ -182,7 +182,8 @@ class HandBack:
             state = virtlockd.state_of(self._services, engine.spaces, os.getpid())
             virtlockd.write(self._virtlockd.file, state)
             self._keeper.keep_nothing()
-            end_whole_life(pid_file)
+            if pid_file >= 0:
+                end_whole_life(pid_file)
             virtlockd.become(
                 program, self._virtlockd.arguments(self._timeout()), state.descriptors()
             )
