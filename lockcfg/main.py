@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 #: Every command, in the order of the help.
 COMMANDS: Final = (
     "show",
+    "doctor",
     "get",
     "set",
     "unset",

@@ -222,6 +222,11 @@ class Collector:
         return sorted(found, key=lambda guest: (guest["name"], guest["uuid"]))
 
     @staticmethod
+    def daemons_running() -> List[Json]:
+        """The daemons that run, as in a snapshot."""
+        return _daemons()
+
+    @staticmethod
     def has(tool: str) -> bool:
         """Whether a program is there that libvirt asks for the names of block devices."""
         return _which("lvs") is not None if tool == "lvs" else os.access(SCSI_ID, os.X_OK)

@@ -1,0 +1,176 @@
+"""What is to be seen of this host: which lock daemon runs, what is locked, and by whom."""
+
+from __future__ import annotations
+
+import os
+import re
+
+from lockcfg.doctor.lockd_answers import Answers, NoLockdError
+from lockcfg.frozen import Frozen
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from typing import Final
+
+    #: What a file is known by: device (major and minor, in hex) and inode, as the kernel lists
+    #: locks.
+    File = tuple[str, int]
+
+#: A lock in /proc/PID/fdinfo: how, on which file, from which byte.
+_LOCK: Final = re.compile(
+    r"^lock:\s+\d+: (?:OFDLCK|POSIX) +ADVISORY +(READ|WRITE) +-?\d+ +([0-9a-f]+:[0-9a-f]+):(\d+)"
+    r" (\d+) ",
+    re.M,
+)
+
+#: The bytes of an image that QEMU locks for itself.
+_QEMU_BYTES: Final = range(100, 204)
+
+
+class Holding(Frozen):
+    """A lock that is held: for which guest (name and pid; empty and 0 where the daemon does not
+    say), ``since`` when (seconds since the epoch, 0 where nobody says), and what is wrong with it,
+    or nothing."""
+
+    __slots__ = ("guest", "pid", "problem", "shared", "since")
+
+    def __init__(self, guest: str, pid: int, since: float, problem: str, *, shared: bool) -> None:
+        self.guest: Final = guest
+        self.pid: Final = pid
+        self.since: Final = since
+        self.problem: Final = problem
+        self.shared: Final = shared
+
+
+class Daemon(Frozen):
+    """A lock daemon that runs: ``lockd`` or ``virtlockd``; when it ``started`` (seconds since the
+    epoch, None where nobody knows), how many descriptors it has and may have (0: not to be
+    seen)."""
+
+    __slots__ = ("descriptors", "limit", "name", "pid", "started")
+
+    def __init__(
+        self, name: str, pid: int, started: float | None, descriptors: int, limit: int
+    ) -> None:
+        self.name: Final = name
+        self.pid: Final = pid
+        self.started: Final = started
+        self.descriptors: Final = descriptors
+        self.limit: Final = limit
+
+
+class Held:
+    """All that is held. ``by_name`` is lockd's account, by lockspace and resource; ``by_file`` and
+    ``by_path`` the kernel's of what virtlockd has locked. ``blind`` says why neither can be known,
+    or is empty."""
+
+    def __init__(self) -> None:
+        self.by_name: Final[dict[tuple[str, str], list[Holding]]] = {}
+        self.by_file: Final[dict[File, Holding]] = {}
+        self.by_path: Final[dict[str, Holding]] = {}
+        self.blind = ""
+
+
+class Evidence:
+    """``daemons`` are the lock daemons that run, ``answers`` is lockd's own account, None where
+    virtlockd is in charge or nobody; ``unreachable`` says why nobody answers at the socket."""
+
+    def __init__(self, address: str, daemons: Sequence[Daemon]) -> None:
+        self.daemons: Final = daemons
+        self.answers: Answers | None = None
+        self.unreachable = ""
+        self.held: Final = Held()
+        try:
+            self.answers = Answers(address)
+        except NoLockdError as error:
+            if not error.other:
+                self.unreachable = str(error)
+        if self.answers is not None:
+            self._from_lockd(self.answers)
+        else:
+            self._from_kernel()
+
+    @property
+    def in_charge(self) -> str:
+        """``lockd``, ``virtlockd`` or empty: who holds the locks."""
+        if self.answers is not None:
+            return "lockd"
+        return "virtlockd" if any(each.name == "virtlockd" for each in self.daemons) else ""
+
+    def _from_lockd(self, answers: Answers) -> None:
+        for lock in answers.locks:
+            holdings = self.held.by_name.setdefault((lock["lockspace"], lock["resource"]), [])
+            for owner in lock["owners"]:
+                holdings.append(
+                    Holding(
+                        owner["guest"],
+                        owner["pid"],
+                        lock["since"],
+                        lock["problem"],
+                        shared=lock["mode"] == "shared",
+                    )
+                )
+
+    def _from_kernel(self) -> None:
+        for daemon in self.daemons:
+            try:
+                for file, path, first, shared in locks_of(daemon.pid):
+                    if first == 0:
+                        holding = Holding("", 0, 0, "", shared=shared)
+                        self.held.by_file[file] = self.held.by_path[path] = holding
+            except OSError as error:
+                self.held.blind = f"what {daemon.name} has locked: {error.strerror}"
+
+
+def locks_of(pid: int) -> Iterator[tuple[File, str, int, bool]]:
+    """The locks that a process has: on which file and path, from which byte, and whether shared.
+    Raises OSError."""
+    for fd in os.listdir(f"/proc/{pid}/fdinfo"):
+        try:
+            with open(f"/proc/{pid}/fdinfo/{fd}", encoding="ascii", errors="replace") as file:
+                text = file.read()
+            path = os.readlink(f"/proc/{pid}/fd/{fd}")
+        except FileNotFoundError:
+            continue
+        for lock in _LOCK.finditer(text):
+            yield (lock[2], int(lock[3])), path, int(lock[4]), lock[1] == "READ"
+
+
+def image_locks(pid: int) -> set[File]:
+    """The files that a guest's QEMU has locked for itself; nothing where that cannot be seen."""
+    try:
+        return {file for file, _, first, _ in locks_of(pid) if first in _QEMU_BYTES}
+    except OSError:
+        return set()
+
+
+def file_at(path: str) -> File | None:
+    """What the file at a path is known by; None where there is none, or it cannot be seen."""
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    return f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}", status.st_ino
+
+
+def daemons_of(found: Sequence[Mapping[str, object]]) -> list[Daemon]:
+    """The lock daemons among those that the collector has found."""
+    daemons = []
+    for each in found:
+        name, pid, started = each["name"], each["pid"], each["started"]
+        if name in ("lockd", "virtlockd") and isinstance(pid, int):
+            descriptors, limit = _descriptors(pid)
+            when = started if isinstance(started, (int, float)) else None
+            daemons.append(Daemon(str(name), pid, when, descriptors, limit))
+    return daemons
+
+
+def _descriptors(pid: int) -> tuple[int, int]:
+    import resource
+
+    try:
+        count = len(os.listdir(f"/proc/{pid}/fd"))
+        return count, resource.prlimit(pid, resource.RLIMIT_NOFILE)[0]
+    except OSError:
+        return 0, 0

@@ -1,0 +1,40 @@
+"""A diagnosis for Nagios and its kin: a line, figures behind a bar, and a plugin's status."""
+
+from __future__ import annotations
+
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
+
+    from lockcfg.doctor.diagnosis import Diagnosis
+
+#: The exit statuses that a plugin has.
+_STATUSES: Final = {"ok": 0, "warning": 1, "critical": 2, "unknown": 3}
+
+
+def write(diagnosis: Diagnosis, *, quiet: bool) -> int:  # noqa: ARG001 - it is one line anyhow
+    """See :mod:`lockcfg.report.doctor`."""
+    bad = [disk for disk in diagnosis.disks if not disk.is_fine]
+    texts = [f"{disk.guest.name}: {disk.disk}: {disk.why}" for disk in bad]
+    texts += [each.message for each in diagnosis.problems if each.severity != "info"]
+    locked = diagnosis.count("locked")
+    first = texts[0] if texts else f"{locked} disks of {diagnosis.guests} guests are locked"
+    figures = (
+        f"guests={diagnosis.guests} disks={len(diagnosis.disks)} locked={locked} bad={len(bad)}"
+    )
+    _line(f"LOCKING {diagnosis.worst.upper()} - {_plain(first)} | {figures}")
+    for text in texts[1:]:
+        _line(_plain(text))
+    return _STATUSES[diagnosis.worst]
+
+
+def _plain(text: str) -> str:
+    """A bar begins the figures."""
+    shown = "".join(c if c.isprintable() else "?" for c in text)
+    return shown.replace("|", "/")
+
+
+def _line(text: str) -> None:
+    sys.stdout.write(text + "\n")
