@@ -16,6 +16,7 @@ import sys
 import time
 
 from lockd import __version__
+from lockd.escape import escaped
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -52,6 +53,9 @@ _LEVEL: Final = re.compile(r"[ \t\n\v\f\r]*\+?0*([1-4])", re.ASCII)
 
 #: The part of what an output begins with.
 _OWN: Final = "util.log"
+
+#: The longest message, in characters; of a longer one the beginning and the end are written.
+_LONGEST: Final = 4096
 
 #: The priorities of syslog(3) and of the journal.
 _PRIORITIES: Final = (7, 7, 6, 4, 3)
@@ -168,7 +172,9 @@ class Logging:
         self._begun.clear()
 
     def write(self, level: int, part: str, message: str) -> None:
-        """Write a message to every output that takes its level."""
+        """Write a message to every output that takes its level: as one line of text, whatever the
+        names in it are, and not more than so much of it."""
+        message = escaped(message, _LONGEST)
         for output in self._outputs:
             if level >= output.level:
                 try:
@@ -246,10 +252,7 @@ def default_place(*, daemon: bool, file: str) -> str:
 
 
 def _text(level: int, part: str, message: str) -> str:
-    text = message
-    if not text.isprintable():
-        text = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
-    return f"{os.getpid()}: {_NAMES[level]} : {part} : {text}\n"
+    return f"{os.getpid()}: {_NAMES[level]} : {part} : {message}\n"
 
 
 def _line(level: int, part: str, message: str) -> bytes:

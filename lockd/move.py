@@ -27,7 +27,7 @@ from contextlib import contextmanager, suppress
 from struct import Struct
 
 from lockcfg import LockcfgError, read_mounts
-from lockd.locks.remote import remote_mount
+from lockd.locks.remote import remote_mounts
 from lockd.programs.inspect import HAND_BACK, STATUS
 from lockd.query import OtherDaemonError, QueryError, ask, call
 from lockd.survival.journal import FORMAT
@@ -310,18 +310,22 @@ def _silent(paths: Sequence[str]) -> Iterator[str]:
     except LockcfgError as error:
         yield error.message
         return
-    points = {mount.point for path in paths if (mount := remote_mount(path, mounts)) is not None}
-    for point in sorted(points):
-        thread = threading.Thread(target=_ask_file_system, args=(point,), daemon=True)
-        thread.start()
-        thread.join(_ANSWER)
-        if thread.is_alive():
-            yield f"{point}: the file system does not answer"
+    silent: set[str] = set()
+    for path in paths:
+        for _, asked in remote_mounts(path, mounts):
+            thread = threading.Thread(target=_ask_file_system, args=(asked,), daemon=True)
+            thread.start()
+            thread.join(_ANSWER)
+            if thread.is_alive():
+                silent.add(asked)
+                break  # no further: what is behind it would be waited for
+    for asked in sorted(silent):
+        yield f"{asked}: the file system does not answer"
 
 
-def _ask_file_system(point: str) -> None:
+def _ask_file_system(path: str) -> None:
     with suppress(OSError):
-        os.statvfs(point)
+        os.statvfs(path)
 
 
 @contextmanager

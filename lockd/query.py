@@ -8,6 +8,7 @@ import socket
 import sys
 import time
 
+from lockd.escape import escaped
 from lockd.programs.inspect import LOCKS, PROGRAM, STATUS, VERSION
 from lockd.wire.inbox import Inbox
 from lockd.wire.message import CALL, ERROR, HEADER_SIZE, OK, Header, pack_message, read_header
@@ -15,11 +16,16 @@ from lockd.wire.xdr import DecodeError, Reader, pack_uint
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
     from typing import Any, Final
 
 #: How long an answer may take, in seconds.
 _PATIENCE: Final = 30.0
+
+#: The longest cell of a table and the longest line, in characters: of a longer one the beginning
+#: and the end are shown. With --json there is all of it.
+_WIDEST: Final = 200
+_LONGEST: Final = 4096
 
 _MAX_ANSWER: Final = 32 * 1024 * 1024
 
@@ -134,6 +140,8 @@ def _show_status(status: dict[str, Any]) -> None:
     show_table(rows)
     for warning in status["warnings"]:
         _line(f"warning: {warning}")
+    for lack in status.get("lacks", ()):
+        _line(f"lacks: {lack}")
     for problem in status["problems"]:
         _line(f"DANGER: {problem['path']}: {problem['problem']}")
 
@@ -165,7 +173,7 @@ def _show_locks(locks: list[dict[str, Any]]) -> None:
 
 def show_table(rows: Sequence[Sequence[str]]) -> None:
     """Print rows in columns, the first of them their heads."""
-    shown = [[_escaped(cell) for cell in row] for row in rows]
+    shown = [[escaped(cell, _WIDEST) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*shown, strict=True)]
     for row in shown:
         cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
@@ -173,17 +181,7 @@ def show_table(rows: Sequence[Sequence[str]]) -> None:
 
 
 def _line(text: str) -> None:
-    sys.stdout.write(_escaped(text) + "\n")
-
-
-def _escaped(text: str) -> str:
-    """Names are whatever somebody made of them: none may drive the terminal."""
-    return "".join(_printable(text))
-
-
-def _printable(text: str) -> Iterable[str]:
-    for character in text:
-        yield character if character.isprintable() else f"\\x{ord(character):02x}"
+    sys.stdout.write(escaped(text, _LONGEST) + "\n")
 
 
 def _when(seconds: float) -> str:

@@ -174,7 +174,7 @@ ENGINE_LAYERS = (
         "survival",
         "kernel",
     ),
-    *("wire", "log", "__init__"),
+    *("wire", "log", "escape", "__init__"),
 )
 
 #: Its modules that do no I/O: they import nothing of the engine but the codec and each other, and
@@ -184,8 +184,9 @@ PURE = [
     *sorted((ENGINE / "survival/records").glob("*.py")),
     ENGINE / "survival/restart_file.py",
     ENGINE / "locks/space.py",
+    ENGINE / "escape.py",
 ]
-PURE_ROOMS = ("lockd.wire", "lockd.survival.records")
+PURE_ROOMS = ("lockd.wire", "lockd.survival.records", "lockd.escape")
 INPUT_OUTPUT = {"asyncio", "fcntl", "io", "mmap", "os", "select", "signal", "socket", "subprocess"}
 
 

@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import time
+from contextlib import suppress
 from functools import partial
 from select import EPOLLERR, EPOLLPRI
 
@@ -21,11 +23,14 @@ from lockd.daemon.handback import HandBack
 from lockd.daemon.idleness import Idleness
 from lockd.daemon.succession import Succession
 from lockd.daemon.upkeep import Upkeep
+from lockd.kernel import filelock
 from lockd.kernel.aside import Aside
 from lockd.kernel.loop import Loop, take_signals
+from lockd.kernel.needs import lacks
 from lockd.locks.engine import Engine
 from lockd.locks.guests import Guests
 from lockd.locks.health import Health
+from lockd.locks.owners import Owners
 from lockd.locks.remote import Remotes, SilentError
 from lockd.locks.sharing import Sharing
 from lockd.programs import admin, inspect, lock
@@ -37,8 +42,8 @@ from lockd.programs.lock.context import LockContext
 from lockd.rpc.dispatch import in_context
 from lockd.rpc.service import Service
 from lockd.survival.journal import Journal
-from lockd.survival.keeper import PID_FILE, Numbers
-from lockd.survival.records import clients, guests, locks
+from lockd.survival.keeper import PID_FILE, Numbers, is_client, is_lock
+from lockd.survival.records import clients, guests, locks, processes
 from lockd.survival.records import settings as settings_records
 
 TYPE_CHECKING = False
@@ -95,10 +100,17 @@ class Daemon:
             keeper,
             holders,
             self._sharing.may_be_shared,
-            self._remotes.check,
+            self._remotes,
             logging.part("util.virlockspace"),
         )
         self._guests: Final = Guests(self.engine, self.loop, self.journal, log)
+        self._owners: Final = Owners(
+            self.engine,
+            self._guests,
+            self.loop,
+            lambda pid: self.services["virtlockd"].has_guest(pid),
+            log,
+        )
         self._health: Final = Health(self.engine, self.loop, aside, interval, log)
         self._numbers: Final = Numbers()
         self.services: Final[dict[str, Service]] = {}
@@ -108,7 +120,9 @@ class Daemon:
         )
         descriptors = Descriptors(self.journal, self.engine, self.services, inheritance.fds)
         keeper.everything = descriptors.everything
-        self.upkeep: Final = Upkeep(self.loop, self.engine, keeper, self.journal, self._records)
+        self.upkeep: Final = Upkeep(
+            self.loop, self.engine, keeper, self.journal, self._records, log
+        )
         self.succession: Final = Succession(
             self.loop, self.engine, self.journal, keeper, descriptors, inheritance.fds, command, log
         )
@@ -135,6 +149,7 @@ class Daemon:
         )
         inspection = InspectContext(
             self.engine,
+            self._guests,
             self._remotes,
             self.services,
             keeper,
@@ -171,6 +186,7 @@ class Daemon:
                 numbers=self._numbers,
                 log=logging.part("rpc.netserver"),
                 on_gone=self._on_gone,
+                on_doubt=self.succession.doubt,
             )
 
     # --- the start
@@ -195,8 +211,12 @@ class Daemon:
             self.engine.know_lockspace(directory)
         for name, fd in listening.items():
             self.services[name].listen(fd)
+        for lack in lacks(self._settings.max_clients):
+            self._log.warning(lack)
+        self.upkeep.begin()
         self.look()
         self.loop.afterwards = self.look
+        self.loop.on_error = self._on_error
         self._keeper.ready(f"{sum(1 for _ in self.engine.resources())} locks")
         self._hand_back.begin()
 
@@ -205,7 +225,7 @@ class Daemon:
         state, fds = self._inheritance.state(), self._inheritance.fds
         for name, value in state.of(settings_records.Records).changed.items():
             self._changes.restore(name, value)
-        self.engine.restore(state.of(locks.Records), fds)
+        self.engine.restore(state.of(locks.Records), state.of(processes.Records).started, fds)
         connected = state.of(clients.Records)
         self._numbers.go_on_from(connected.clients.keys())
         for name, service in self.services.items():
@@ -222,7 +242,7 @@ class Daemon:
         for name in [*fds]:
             if name != PID_FILE:
                 # Taken and kept, but not written down: nobody was told that it is his.
-                os.close(fds.pop(name))
+                _end(name, fds.pop(name))
                 self._keeper.forget()
         self._log.warning(
             f"took over {sum(1 for _ in self.engine.resources())} locks"
@@ -241,6 +261,7 @@ class Daemon:
     def look(self) -> None:
         """What is done after each turn of the loop."""
         self.upkeep.look()
+        self._owners.look()
         self._idleness.look()
 
     def _records(self) -> Iterator[str]:
@@ -256,6 +277,13 @@ class Daemon:
         """A client is gone, which may have been a guest itself."""
         if session.owner is not None and session.is_guest:
             self._guests.on_gone(session.owner, session.started)
+
+    def _on_error(self, error: Exception) -> None:
+        """Something raised an exception that nothing else takes."""
+        import traceback
+
+        self._log.error("".join(traceback.format_exception(error)))
+        self.succession.doubt()
 
     def _is_idle(self) -> bool:
         """Whether there is nobody to serve and nothing to hold."""
@@ -294,3 +322,17 @@ class Daemon:
                     " process, as the file system does not answer"
                 )
         self.loop.stop()
+
+
+def _end(name: str, fd: int) -> None:
+    """Close a descriptor that is nobody's, and end what it is, of which there are copies."""
+    if is_lock(name):
+        import threading
+
+        # Its file system may be silent.
+        threading.Thread(target=filelock.end, args=(fd,), daemon=True).start()
+        return
+    if is_client(name):
+        with suppress(OSError), socket.socket(fileno=os.dup(fd)) as connection:
+            connection.shutdown(socket.SHUT_RDWR)
+    os.close(fd)

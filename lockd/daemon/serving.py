@@ -136,4 +136,5 @@ def serve(options: Options, paths: Paths, was_virtlockd: State | None = None) ->
     gc.freeze()
     gc.set_threshold(*_GARBAGE)
     daemon.loop.run()
+    keeper.finish()
     return OK

@@ -8,10 +8,12 @@ that does not know the format of the journal, or does not even start, does no ha
 from __future__ import annotations
 
 import os
+import signal
 from functools import partial
 from select import EPOLLIN
 
 from lockd.kernel.background import write_pid
+from lockd.kernel.reserve import insist
 from lockd.survival import handover
 from lockd.survival.journal import FORMAT
 from lockd.survival.keeper import PID_FILE
@@ -27,6 +29,13 @@ if TYPE_CHECKING:
     from lockd.log import Log
     from lockd.survival.journal import Journal
     from lockd.survival.keeper import Keeper
+
+
+#: How long until something is tried again for which there was no descriptor, in seconds.
+_AGAIN: Final = 1.0
+
+#: The exit status of a process that does not trust what it has in memory (EX_SOFTWARE).
+_IN_DOUBT: Final = 70
 
 
 class Succession:
@@ -55,6 +64,7 @@ class Succession:
         self._probe = -1
         self._is_over = False
         self._command: Final = [*command]
+        self._is_in_doubt = False
 
     def give_up(self) -> None:
         """There is to be no other process: the daemon ends."""
@@ -74,9 +84,12 @@ class Succession:
     def watch_supervisor(self, pid: int) -> None:
         """See to it that there is another when our own supervisor ends before us."""
         try:
-            fd = os.pidfd_open(pid) if pid == os.getppid() else -1
+            fd = insist(lambda: os.pidfd_open(pid)) if pid == os.getppid() else -1
         except ProcessLookupError:
             fd = -1
+        except OSError:
+            self._loop.after(_AGAIN, partial(self.watch_supervisor, pid))
+            return
         if fd < 0:
             self._loop.after(0, self._on_orphaned)
         else:
@@ -111,7 +124,7 @@ class Succession:
         if any(resource.lock.posix for resource in self._engine.resources()):
             self._log.error("no other supervisor: the POSIX locks would go with this process")
             return
-        name, queue = self._keeper.packed()
+        name, queue = insist(self._keeper.packed)
         with queue:
             fds = {name: queue.fileno(), PID_FILE: self._inherited[PID_FILE]}
             handover.to_supervisor(fds, self._command)
@@ -132,13 +145,47 @@ class Succession:
         if self._probe >= 0:
             return
         command = [*self._command, f"--takes-over={FORMAT}"]
+        pid = 0
         try:
             pid = os.posix_spawn(command[0], command, os.environ)
+            self._probe = insist(lambda: os.pidfd_open(pid))
+            self._loop.watch(self._probe, EPOLLIN, partial(self._probed, pid, replace))
         except OSError as error:
-            self._log.error(f"the program cannot be started again: {error.strerror}")
-            return
-        self._probe = os.pidfd_open(pid)
-        self._loop.watch(self._probe, EPOLLIN, partial(self._probed, pid, replace))
+            self._complain(error)
+            if self._probe >= 0:
+                os.close(self._probe)
+                self._probe = -1
+            if pid:
+                os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
+
+    def _complain(self, error: OSError) -> None:
+        self._log.error(f"the program cannot be started again: {error.strerror}")
+
+    # --- what nobody foresaw
+
+    def doubt(self) -> None:
+        """What is in memory may be otherwise than what is written down: once what is under way is
+        over, go on with that, in another process.
+
+        It is started by whoever keeps the descriptors, as after a crash. Where nobody does, or
+        where a POSIX lock would be lost, this process starts the program anew; and where that is
+        not possible, it goes on as it is.
+        """
+        if not self._is_in_doubt:
+            self._is_in_doubt = True
+            self._loop.after(0, self._begin_again)
+
+    def _begin_again(self) -> None:
+        self._is_in_doubt = False
+        self._log.error("going on with what is written down, as after a crash")
+        kept = self._keeper and not self._keeper.lost
+        if kept and not any(each.lock.posix for each in self._engine.resources()):
+            os._exit(_IN_DOUBT)
+        try:
+            self._go_on_in_place()
+        except OSError as error:
+            self._complain(error)
 
     def _probed(self, pid: int, replace: Callable[[], object], _: int) -> None:
         self._loop.unwatch(self._probe)
@@ -156,4 +203,4 @@ class Succession:
         try:
             replace()
         except OSError as error:
-            self._log.error(f"the program cannot be started again: {error.strerror}")
+            self._complain(error)

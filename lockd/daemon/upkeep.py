@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from lockd.kernel.reserve import fill, insist
 from lockd.locks.engine import IDLE_FOR, VISIBLE_AFTER
 from lockd.survival.keeper import journal_name
 
@@ -14,12 +15,19 @@ if TYPE_CHECKING:
 
     from lockd.kernel.loop import Loop, Timer
     from lockd.locks.engine import Engine
+    from lockd.log import Log
     from lockd.survival.journal import Journal
     from lockd.survival.keeper import Keeper
 
 #: How long what need not be kept any more stays open, in seconds. As long as it does, the file
 #: system that it is on cannot be unmounted.
-_RENEW_AFTER: Final = 1.0
+_TEND_AFTER: Final = 1.0
+
+#: How often whoever keeps the descriptors is asked whether it is awake, in seconds.
+_ASK_EVERY: Final = 5.0
+
+#: How long until a journal is written anew once more where that failed, in seconds.
+_REWRITE_AFTER: Final = 1.0
 
 
 class Upkeep:
@@ -33,6 +41,7 @@ class Upkeep:
         keeper: Keeper,
         journal: Journal,
         records: Callable[[], Iterable[str]],
+        log: Log,
     ) -> None:
         self._loop: Final = loop
         self._engine: Final = engine
@@ -41,7 +50,9 @@ class Upkeep:
         self._records: Final = records
         self._show_timer: Timer | None = None
         self._close_timer: Timer | None = None
-        self._renew_timer: Timer | None = None
+        self._tend_timer: Timer | None = None
+        self._rewrite_at = 0.0
+        self._log: Final = log
 
     def look(self) -> None:
         """See what is to be done, now or soon."""
@@ -50,10 +61,28 @@ class Upkeep:
             self._show_timer = self._loop.after(VISIBLE_AFTER, self._show)
         if self._close_timer is None and engine.has_idle:
             self._close_timer = self._loop.after(IDLE_FOR, self._close_idle)
-        if self._renew_timer is None and self._keeper.has_forgotten:
-            self._renew_timer = self._loop.after(_RENEW_AFTER, self._renew)
+        if self._tend_timer is None and self._keeper.is_busy:
+            self._tend_timer = self._loop.after(_TEND_AFTER, self._tend)
         if self._journal.is_long:
-            self._journal.rewrite(self._records(), self.keep_journal)
+            self._rewrite()
+
+    def begin(self) -> None:
+        """What is looked for by itself, from now on."""
+        fill()
+        self._keeper.ask()
+        self._loop.after(_ASK_EVERY, self.begin)
+
+    def _rewrite(self) -> None:
+        """Write the journal anew; where that fails it grows on, and it is tried again."""
+        now = time.monotonic()
+        if now < self._rewrite_at:
+            return
+        try:
+            insist(lambda: self._journal.rewrite(self._records(), self.keep_journal))
+        except OSError as error:
+            self._rewrite_at = now + _REWRITE_AFTER
+            self._log.error(f"the journal cannot be written anew and grows on: {error.strerror}")
+        else:
             self._keeper.forget()
 
     def keep_journal(self) -> None:
@@ -68,7 +97,6 @@ class Upkeep:
         self._close_timer = None
         self._engine.close_idle(time.monotonic() - IDLE_FOR)
 
-    def _renew(self) -> None:
-        self._renew_timer = None
-        if self._keeper.has_forgotten:
-            self._keeper.renew()
+    def _tend(self) -> None:
+        self._tend_timer = None
+        self._keeper.tend()

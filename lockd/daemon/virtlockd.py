@@ -20,6 +20,7 @@ import socket
 import stat
 import sys
 import time
+from contextlib import suppress
 from struct import Struct
 
 from lockd.kernel import process
@@ -244,7 +245,8 @@ def _resource(
         default=int(time.time()),
     )
     if space.directory and resource.owners:
-        resource.disk = holders.disk(resource.owners[0], held.name)
+        with suppress(OSError):
+            resource.disk = holders.disk(resource.owners[0], held.name)
     return resource
 
 

@@ -116,10 +116,13 @@ def write_pid(fd: int) -> None:
 
 
 def raise_descriptor_limit() -> None:
-    """Take as many descriptors as the process may have: four for every guest with three disks."""
+    """Take as many descriptors as the process may have: the soft limit becomes the hard one."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        except (OSError, ValueError):
+            pass  # it stays as it is, and what that means is said
 
 
 def take_name(name: str) -> None:

@@ -14,6 +14,11 @@ removed in between. So it is looked at again with the lock held. Where a file sy
 between hosts, what this host remembers of it may be old: there the server is asked
 (:mod:`lockd.kernel.statx`), and no lock file is ever removed at a release; the figures are in
 ``docs/explanation/lockd.md``.
+
+**Planted files.** A lock file in a lockspace directory is *plain*: a regular file, and no link that
+leads to one. What else is planted there is left alone: opening a device can do something to it, and
+a link leads wherever somebody likes. In the default lockspace the files are the disks themselves,
+which may be devices, and links may lead to them.
 """
 
 from __future__ import annotations
@@ -98,6 +103,45 @@ class VanishedError(Exception):
     """The file at the name was another one each time it was looked at."""
 
 
+class PlantedError(Exception):
+    """What has the name of a lock file is none; the text says what it is."""
+
+
+_KINDS: Final = {
+    stat.S_IFLNK: "a symbolic link",
+    stat.S_IFIFO: "a FIFO",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFBLK: "a block device",
+    stat.S_IFCHR: "a character device",
+}
+
+
+def check_plain(path: str) -> None:
+    """Raise :class:`PlantedError` where something is at ``path`` that is no regular file, and
+    OSError where that cannot be told. Of a directory the system says by itself what it is."""
+    try:
+        _check_kind(path, os.lstat(path))
+    except FileNotFoundError:
+        pass
+
+
+def _check_kind(path: str, status: os.stat_result) -> None:
+    kind = _KINDS.get(stat.S_IFMT(status.st_mode))
+    if kind is not None:
+        raise PlantedError(f"{path} is {kind}, no lock file")
+
+
+def create(path: str, *, plain: bool) -> None:
+    """Make an empty file, if there is none yet; where it is to be ``plain``, not by way of a link.
+    Raises :class:`PlantedError`, OSError."""
+    # Of a FIFO that nobody reads, the opening would last for ever.
+    flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
+    if plain:
+        check_plain(path)
+        flags |= os.O_NOFOLLOW
+    _close(os.open(path, flags, 0o600))
+
+
 class FileLock:
     """A lock that is held. ``posix`` tells that the file system has no better one; ``fd`` is the
     descriptor that it belongs to. While ``busy``, another thread uses that, and it stays open.
@@ -121,26 +165,44 @@ def identity_of(status: os.stat_result) -> Identity:
     return status.st_dev, status.st_ino
 
 
+#: What says of a path that there is no file that anybody could lock.
+_NO_FILE: Final = (
+    *(errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG),
+    *(errno.EACCES, errno.EPERM, errno.EINVAL),
+)
+
+
 def identity_at(path: str) -> Identity | None:
-    """What the file at ``path`` is known by; None where that cannot be told."""
+    """What the file at ``path`` is known by; None where there is none. Raises OSError where that
+    cannot be told."""
     try:
         return identity_of(os.stat(path))
-    except OSError:
+    except ValueError:  # no path at all
         return None
+    except OSError as error:
+        if error.errno in _NO_FILE:
+            return None
+        raise
 
 
-def take(path: str, *, shared: bool, create: bool, may_be_shared: MayBeShared) -> FileLock:
-    """Lock the file at ``path``, shared or exclusive; ``create`` it (0600) where it is missing.
+def take(
+    path: str, *, shared: bool, create: bool, plain: bool, may_be_shared: MayBeShared
+) -> FileLock:
+    """Lock the file at ``path``, shared or exclusive; ``create`` it (0600) where it is missing,
+    and refuse it where it is to be ``plain`` and is not.
 
-    Raises :class:`HeldError`, :class:`VanishedError`, and OSError with ``filename`` set where the
-    file cannot be opened, unset where it cannot be locked.
+    Raises :class:`HeldError`, :class:`VanishedError`, :class:`PlantedError`, and OSError with
+    ``filename`` set where the file cannot be opened, unset where it cannot be locked.
     """
     # A FIFO or a terminal must not keep everybody waiting.
-    flags = os.O_RDWR | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK | (os.O_CREAT if create else 0)
+    flags = os.O_RDWR | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
+    flags |= (os.O_CREAT if create else 0) | (os.O_NOFOLLOW if plain else 0)
     for attempt in range(_TRIES):
         if attempt:
             statx.look_up(path)
         try:
+            if plain:
+                check_plain(path)
             fd = os.open(path, flags, 0o600)
         except OSError as error:
             # A file that another host removed while it was looked up, or a link to nowhere.
@@ -154,8 +216,10 @@ def take(path: str, *, shared: bool, create: bool, may_be_shared: MayBeShared) -
             posix = _lock(fd, _SHARED if shared else _EXCLUSIVE)
             status = _status_if_there(fd, path, may_be_shared)
             if status is not None:
+                if plain:
+                    _check_kind(path, status)
                 return FileLock(fd, identity_of(status), posix)
-        except HeldError:
+        except (HeldError, PlantedError):
             _close(fd)
             raise
         except OSError as error:
@@ -215,20 +279,22 @@ def _status_if_there(fd: int, path: str, may_be_shared: MayBeShared) -> os.stat_
     return mine if same else None
 
 
-def is_at(fd: int, path: str, may_be_shared: MayBeShared) -> bool:
-    """Whether the open file is the one at ``path``. Raises OSError where that cannot be told."""
+def is_at(fd: int, path: str, may_be_shared: MayBeShared, *, plain: bool) -> bool:
+    """Whether the open file is the one at ``path``; where it is to be ``plain``, not by a link.
+    Raises OSError where that cannot be told."""
     status = _status_if_there(fd, path, may_be_shared)
     if status is None:
         return False
     try:
-        return os.path.samestat(status, os.stat(path))
+        return os.path.samestat(status, os.lstat(path) if plain else os.stat(path))
     except FileNotFoundError:
         return False
 
 
 def lock_again(lock: FileLock, *, shared: bool) -> bool:
     """Lock the file of a lock that was unlocked, on a file system that is not shared: False where
-    it has been removed meanwhile, or somebody else has locked it."""
+    it has been removed meanwhile, or somebody else has locked it. Raises OSError where it is
+    neither, and may be locked."""
     try:
         fcntl.fcntl(lock.fd, _SET_LOCK, _SHARED if shared else _EXCLUSIVE)
         if os.fstat(lock.fd).st_nlink:
@@ -240,11 +306,18 @@ def lock_again(lock: FileLock, *, shared: bool) -> bool:
 
 
 def unlock(lock: FileLock) -> None:
-    """Unlock, for all copies of the descriptor, and leave it open."""
+    """Unlock, for all copies of the descriptor, and leave it open. Raises OSError where that
+    fails: then it is still locked as long as a copy is open."""
+    fcntl.fcntl(lock.fd, fcntl.F_SETLK if lock.posix else _SET_LOCK, _NONE)
+
+
+def end(fd: int) -> None:
+    """Unlock the file behind a descriptor that nothing else is known of, and close it."""
     try:
-        fcntl.fcntl(lock.fd, fcntl.F_SETLK if lock.posix else _SET_LOCK, _NONE)
+        fcntl.fcntl(fd, _SET_LOCK, _NONE)
     except OSError:
-        pass  # a file system that went away: the close is what is left to do
+        pass  # with the last copy of the descriptor it ends all the same
+    _close(fd)
 
 
 def renew(lock: FileLock, *, shared: bool) -> bool:
@@ -324,14 +397,14 @@ def _nobody_has(fd: int) -> bool:
     )
 
 
-def look_at(lock: FileLock, path: str, *, shared: bool) -> State:
+def look_at(lock: FileLock, path: str, *, shared: bool, plain: bool) -> State:
     """What has become of a lock on the file at ``path``, on a file system that other hosts share.
 
     One that the file system has lost, and nobody else has taken, is taken again. Raises OSError
     where the file system does not answer, which may take as long as it likes.
     """
     fd = lock.fd
-    if not is_at(fd, path, _may_be_shared):
+    if not is_at(fd, path, _may_be_shared, plain=plain):
         return "moved"
     lost = _is_forgotten(fd)
     if _is_refused(fd):
@@ -384,8 +457,14 @@ def _read_directly(fd: int) -> None:
 
 
 def let_go(lock: FileLock) -> None:
-    """Unlock, for all copies of the descriptor, and close this one, now or when it is not busy."""
+    """Unlock, for all copies of the descriptor, and close this one, now or when it is not busy.
+    Raises OSError where that fails: nothing has changed then."""
     unlock(lock)
+    drop(lock)
+
+
+def drop(lock: FileLock) -> None:
+    """Close the descriptor, now or when it is not busy, whether it is locked or not."""
     lock.is_over = True
     if not lock.busy:
         _close(lock.fd)

@@ -29,6 +29,9 @@ _BATCH: Final = 64
 #: than to answer (``python -m benchmarks locks``: about twice as many calls a second).
 _MOMENT: Final = 0.00005
 
+#: How long to wait where the system cannot say what happens, in seconds.
+_REST: Final = 0.01
+
 #: The longest wait, in seconds: epoll(7) counts milliseconds in 31 bits.
 _DAY: Final = 86400.0
 
@@ -73,7 +76,8 @@ def _nothing() -> None:
 
 class Loop:
     """Calls functions when something happens, until :meth:`stop` is called. ``afterwards`` is
-    called each time that some of it has been done, before the next is looked for."""
+    called each time that some of it has been done, before the next is looked for. What one of them
+    raises is for ``on_error``, if that is set, and ends the loop if not."""
 
     def __init__(self) -> None:
         self.afterwards: Callable[[], object] = _nothing
@@ -83,6 +87,8 @@ class Loop:
         self._count: Final = itertools.count()
         self._running = False
         self._signals: Final[dict[int, Callable[[], object]]] = {}
+        #: What is called when something that was called here raises an exception.
+        self.on_error: Callable[[Exception], object] | None = None
         self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self.watch(self._wake_read, select.EPOLLIN, self._on_signals)
 
@@ -98,7 +104,10 @@ class Loop:
     def unwatch(self, fd: int) -> None:
         """Look no more at ``fd``, which is still open."""
         if self._handlers.pop(fd, None) is not None:
-            self._epoll.unregister(fd)
+            try:
+                self._epoll.unregister(fd)
+            except OSError:
+                pass  # whatever comes of it, nobody is called
 
     def after(self, seconds: float, callback: Callable[[], object]) -> Timer:
         """Call ``callback`` once, in so many seconds."""
@@ -120,14 +129,23 @@ class Loop:
     def run(self) -> None:
         """Look after everything until :meth:`stop`."""
         self._running = True
-        poll, handlers, timers = self._epoll.poll, self._handlers, self._timers
+        while self._running:
+            try:
+                self._run()
+            except Exception as error:
+                if self.on_error is None:
+                    raise
+                self.on_error(error)
+
+    def _run(self) -> None:
+        handlers, timers = self._handlers, self._timers
         monotonic = time.monotonic
         while self._running:
             wait = None
             if timers:
                 # A little more than the time left: epoll would wake us a millisecond early.
                 wait = min(_DAY, max(0.0, timers[0][0] - monotonic() + 0.001))
-            for fd, events in self._look() or poll(wait, _BATCH):
+            for fd, events in self._next(wait):
                 # One that was closed by what happened to another just now.
                 handler = handlers.get(fd)
                 if handler is not None:
@@ -135,6 +153,14 @@ class Loop:
             if timers and timers[0][0] <= monotonic():
                 self._run_due()
             self.afterwards()
+
+    def _next(self, wait: float | None) -> list[tuple[int, int]]:
+        """What happens next, within so many seconds."""
+        try:
+            return self._look() or self._epoll.poll(wait, _BATCH)
+        except OSError:
+            time.sleep(_REST)  # out of memory, say: nothing is lost by asking once more
+            return []
 
     def _look(self) -> list[tuple[int, int]]:
         """What happens at once or in a moment, without a sleep."""
@@ -157,8 +183,8 @@ class Loop:
     def _on_signals(self, _: int) -> None:
         try:
             numbers = os.read(self._wake_read, 256)
-        except BlockingIOError:
-            return
+        except OSError:
+            return  # what is there is read when it can be
         for number in dict.fromkeys(numbers):
             if number in self._signals:
                 self._signals[number]()

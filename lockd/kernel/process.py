@@ -18,16 +18,17 @@ _START_TIME: Final = 19
 
 
 def start_time(pid: int) -> int:
-    """When a process started, in clock ticks since the system did (proc(5)); 0 where it is gone."""
+    """When a process started, in clock ticks since the system did (proc(5)); 0 where it is gone.
+    Raises OSError where that cannot be told."""
     try:
         fd = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
+    except (FileNotFoundError, ProcessLookupError):
         return 0
     try:
         # The name, in parentheses, may have anything in it.
         fields = os.read(fd, 4096).rpartition(b")")[2].split()
         return int(fields[_START_TIME])
-    except (OSError, IndexError):
+    except ProcessLookupError:
         return 0
     finally:
         os.close(fd)
@@ -43,19 +44,25 @@ def name(pid: int) -> str:
 
 
 def open_process(pid: int, started: int) -> int:
-    """A descriptor of the process ``pid`` that started at that time; -1 where it has ended."""
+    """A descriptor of the process ``pid`` that started at that time; -1 where it has ended. Raises
+    OSError where that cannot be told: it may be there."""
     try:
         fd = os.pidfd_open(pid)
-    except OSError:
+    except ProcessLookupError:
         return -1
-    if start_time(pid) != started:
+    try:
+        if start_time(pid) == started:
+            return fd
+    except BaseException:
         os.close(fd)
-        return -1
-    return fd
+        raise
+    os.close(fd)
+    return -1
 
 
 def has_ended(fd: int) -> bool:
-    """Whether a process has ended: also when nobody has asked for its status yet."""
+    """Whether a process has ended: also when nobody has asked for its status yet. Raises OSError
+    where that cannot be told."""
     import select
 
     poll = select.poll()
@@ -64,17 +71,17 @@ def has_ended(fd: int) -> bool:
 
 
 def terminate(fd: int) -> None:
-    """Ask a process to end."""
+    """Ask a process to end. Raises OSError where that is not allowed."""
     _send(fd, signal.SIGTERM)
 
 
 def kill(fd: int) -> None:
-    """End a process."""
+    """End a process. Raises OSError where that is not allowed."""
     _send(fd, signal.SIGKILL)
 
 
 def _send(fd: int, number: signal.Signals) -> None:
     try:
         signal.pidfd_send_signal(fd, number)
-    except OSError:
+    except ProcessLookupError:
         pass  # it has ended meanwhile

@@ -4,6 +4,10 @@ Every change is made in an order that loses no lock, wherever this process is ki
 taken, its descriptor given to the keeper, the change written to the journal, and then the call
 answered; a lock is first taken off the journal and then let go.
 
+So what fails half way is undone where it takes a lock, and gone on with where it lets one go: the
+file of a lock that is off the journal is *idle*, and as long as it cannot be unlocked it is tried
+again and again, and said.
+
 What needs a file system whose server has not been heard of raises SilentError before it has done
 anything, and is to be called once more.
 """
@@ -16,7 +20,8 @@ import time
 from collections import deque
 from functools import partial
 
-from lockd.kernel import filelock
+from lockd.escape import escaped
+from lockd.kernel import filelock, process
 from lockd.locks.remote import SilentError
 from lockd.locks.space import (
     Lockspace,
@@ -27,10 +32,12 @@ from lockd.locks.space import (
     is_not_locked,
     no_such_lockspace,
     not_the_owner,
+    planted,
 )
 from lockd.log import INFO
 from lockd.survival.keeper import Numbers, lock_name
 from lockd.survival.records import locks as records
+from lockd.survival.records import processes
 from lockd.wire.fault import (
     FROM_LOCKSPACE,
     FROM_NONE,
@@ -43,11 +50,12 @@ from lockd.wire.fault import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from typing import Final
 
     from lockd.kernel.filelock import FileLock, Identity, MayBeShared, Turned
     from lockd.locks.holders import Holders
+    from lockd.locks.remote import Remotes
     from lockd.log import Log
     from lockd.survival.journal import Journal
     from lockd.survival.keeper import Keeper
@@ -65,7 +73,11 @@ VISIBLE_AFTER: Final = 0.02
 IDLE_FOR: Final = 0.25
 _MOST_IDLE: Final = 1024
 
-_CREATE: Final = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
+#: How often a lock that cannot be unlocked is tried again before its file is closed all the same.
+_UNLOCKS: Final = 20
+
+#: How much of a path is shown in an error, in characters.
+_LONGEST_PATH: Final = 1024
 
 #: How many locks are made visible before clients have their turn again, and how long that lasts.
 _SHOWN_AT_ONCE: Final = 50
@@ -73,9 +85,8 @@ _SHOW_PAUSE: Final = 0.001
 
 
 class Engine:
-    """The lockspaces and what is held in them. ``check_remote`` raises SilentError for a directory
-    whose file system has a server that has not been heard of. ``on_lockspaces`` is called when
-    somebody makes a lockspace, as libvirtd does when it starts."""
+    """The lockspaces and what is held in them. ``on_lockspaces`` is called when somebody makes a
+    lockspace, as libvirtd does when it starts."""
 
     def __init__(
         self,
@@ -83,18 +94,22 @@ class Engine:
         keeper: Keeper,
         holders: Holders,
         may_be_shared: MayBeShared,
-        check_remote: Callable[[str], object],
+        remotes: Remotes,
         log: Log,
     ) -> None:
         self._journal: Final = journal
         self._keeper: Final = keeper
         self._holders: Final = holders
         self._may_be_shared: Final = may_be_shared
-        self._check_remote: Final = check_remote
+        self._remotes: Final = remotes
         self._log: Final = log
         self.spaces: Final[dict[str, Lockspace]] = {"": Lockspace("")}
         self._by_identity: Final[dict[Identity, list[Resource]]] = {}
         self._by_owner: Final[dict[int, list[Resource]]] = {}
+        #: When the process of each owner started, as it is written down, by pid.
+        self._processes: Final[dict[int, int]] = {}
+        #: Those that have taken something, by pid and start time, until somebody takes them out.
+        self.new_owners: Final[dict[tuple[int, int], None]] = {}
         self._numbers: Final = Numbers()
         self._has_posix = False
         self.on_lockspaces: Callable[[], object] = _nothing
@@ -108,12 +123,12 @@ class Engine:
             raise fault(OPERATION_INVALID, FROM_RPC, "the default lockspace already exists")
         if directory in self.spaces:
             raise fault(INTERNAL_ERROR, FROM_RPC, f"Lockspace for path {directory} already exists")
-        self._check_remote(directory)
+        self._remotes.check(directory)
         self._add_lockspace(directory)
 
     def create_lockspace(self, directory: str) -> None:
         """CREATE_LOCKSPACE: a lockspace that may be known already. Raises Fault, SilentError."""
-        self._check_remote(directory)
+        self._remotes.check(directory)
         if directory not in self.spaces or (directory and not os.path.isdir(directory)):
             self._add_lockspace(directory)
 
@@ -141,6 +156,16 @@ class Engine:
             self.spaces[directory] = Lockspace(directory)
             self._journal.append(records.space(directory))
 
+    def check_remote(self, resource: Resource) -> None:
+        """Raise SilentError where the file of a resource may have to be waited for."""
+        self._check_remote(resource.space, resource.name)
+
+    def _check_remote(self, space: Lockspace, name: str) -> None:
+        if space.directory:
+            self._remotes.check_file(space.directory, space.path(name))
+        else:
+            self._remotes.check_path(name)  # a disk, to which a link may lead
+
     def _space(self, directory: str) -> Lockspace:
         space = self.spaces.get(directory)
         if space is None:
@@ -155,12 +180,13 @@ class Engine:
         if name in space.resources:
             raise is_locked(name)
         space.check_name(name)
-        self._check_remote(space.directory_of(name))
-        self._close_idle_named(space, name)
+        self._check_remote(space, name)
         path = space.path(name)
         try:
-            # Of a FIFO that nobody reads, the opening would last for ever.
-            os.close(os.open(path, _CREATE, 0o600))
+            self._close_idle_named(space, name)
+            filelock.create(path, plain=bool(directory))
+        except filelock.PlantedError as error:
+            raise planted(str(error)) from None
         except OSError as error:
             raise system_fault(FROM_NONE, f"cannot create file '{path}'", error) from error
 
@@ -170,13 +196,17 @@ class Engine:
         if name in space.resources:
             raise is_locked(name)
         space.check_name(name)
-        self._check_remote(space.directory_of(name))
-        self._close_idle_named(space, name)
+        self._check_remote(space, name)
         path = space.path(name)
         try:
+            self._close_idle_named(space, name)
+            if directory:
+                filelock.check_plain(path)
             os.unlink(path)
         except FileNotFoundError:
             pass
+        except filelock.PlantedError as error:
+            raise planted(str(error)) from None
         except OSError as error:
             raise system_fault(
                 FROM_LOCKSPACE, f"Unable to delete lockspace resource {path}", error
@@ -191,31 +221,34 @@ class Engine:
         if held is not None:
             if not (held.shared and shared):
                 raise is_locked(name, self._holders.held_by(held))
+            self._note_process(owner)
+            self._journal.append(records.also(held.number, owner.text))
             held.owners.append(owner)
             self._by_owner.setdefault(owner.pid, []).append(held)
-            self._journal.append(records.also(held.number, owner.text))
             self._say(held, "granted to", owner)
             return
-        self._check_remote(space.directory_of(name))
+        self._check_remote(space, name)
         disk, identity = self._disk(space, name, owner, shared=shared)
-        resource = space.idle.pop(name, None)
-        if resource is not None and not (
-            create and filelock.lock_again(resource.lock, shared=shared)
-        ):
-            self._close_idle(resource)
-            resource = None
+        resource = self._take_again(space, name, shared=shared, create=create)
         if resource is None:
             space.check_name(name)
             lock = self._take(space, name, shared=shared, create=create)
-            number = self._numbers.take()
-            resource = Resource(space, name, lock, number=number, create=create)
-            self._keeper.keep(lock.fd, lock_name(number))
-        resource.shared = shared
-        resource.disk, resource.disk_identity = disk, identity
-        resource.since = int(time.time())
-        resource.taken = time.monotonic()
-        resource.owners.append(owner)
-        self._journal.append(records.lock(resource.record()))
+            resource = Resource(space, name, lock, number=self._numbers.take(), create=create)
+        try:
+            if resource.name not in space.idle:
+                self._keeper.keep(resource.lock.fd, lock_name(resource.number))
+            resource.shared = shared
+            resource.disk, resource.disk_identity = disk, identity
+            resource.since = int(time.time())
+            resource.taken = time.monotonic()
+            resource.owners.append(owner)
+            self._note_process(owner)
+            self._journal.append(records.lock(resource.record()))
+        except BaseException:
+            resource.owners.clear()
+            self._make_idle(resource)
+            raise
+        space.idle.pop(name, None)
         self._add(resource)
         self._fresh.append((resource.taken + VISIBLE_AFTER, resource))
         self._say(resource, "granted to", owner)
@@ -244,12 +277,40 @@ class Engine:
                 raise is_locked(name, self._holders.held_by(held))
             return
         space.check_name(name)
-        self._check_remote(space.directory_of(name))
+        self._check_remote(space, name)
         self._disk(space, name, owner, shared=shared)
         path = space.path(name)
         if name in space.idle or (create and not os.path.lexists(path)):
             return
-        filelock.let_go(self._take(space, name, shared=shared, create=False))
+        self._undo(self._take(space, name, shared=shared, create=False))
+
+    def _note_process(self, owner: Owner) -> None:
+        """Write down which process the owner is, before what it holds."""
+        pid, started = owner.pid, owner.started
+        if started:
+            self.new_owners[pid, started] = None
+            if self._processes.get(pid) != started:
+                self._journal.append(processes.process(pid, started))
+                self._processes[pid] = started
+
+    def _take_again(
+        self, space: Lockspace, name: str, *, shared: bool, create: bool
+    ) -> Resource | None:
+        """The resource whose file is still open, locked once more; it counts as idle until it is
+        written down. None where the file has to be opened anew. Raises Fault."""
+        resource = space.idle.get(name)
+        if resource is None:
+            return None
+        try:
+            if create and filelock.lock_again(resource.lock, shared=shared):
+                resource.problem = ""
+                return resource
+            self._close_idle(resource)
+        except OSError as error:
+            raise system_fault(
+                FROM_LOCKSPACE, f"Unable to acquire lock on '{resource.path}'", error
+            ) from error
+        return None
 
     def _say(self, resource: Resource, what: str, owner: Owner) -> None:
         """What happens to a lock, for whoever wants to know."""
@@ -263,10 +324,17 @@ class Engine:
     ) -> tuple[str, Identity | None]:
         """The disk behind a name that is a hash, and what it is known by; empty and None where
         that cannot be known. Raises Fault where it is locked by another name, SilentError."""
-        disk = self._holders.disk(owner, name) if space.directory else ""
-        if disk:
-            self._check_remote(os.path.dirname(disk))
-        identity = filelock.identity_at(disk) if disk else None
+        disk, identity = "", None
+        try:
+            if space.directory:
+                disk = self._holders.disk(owner, name, self._remotes.check_path)
+            if disk:
+                self._remotes.check_path(disk)
+                identity = filelock.identity_at(disk)
+        except OSError as error:
+            raise system_fault(
+                FROM_LOCKSPACE, f"Unable to tell which disk '{name}' is", error
+            ) from error
         if identity is not None:
             other = self._blocking(identity, shared=shared)
             if other is not None:
@@ -275,12 +343,18 @@ class Engine:
 
     def _take(self, space: Lockspace, name: str, *, shared: bool, create: bool) -> FileLock:
         path = space.path(name)
-        if self._has_posix:
-            self._check_posix(name, path)
         try:
+            if self._has_posix:
+                self._check_posix(name, path)
             lock = filelock.take(
-                path, shared=shared, create=create, may_be_shared=self._may_be_shared
+                path,
+                shared=shared,
+                create=create,
+                plain=bool(space.directory),
+                may_be_shared=self._may_be_shared,
             )
+        except filelock.PlantedError as error:
+            raise planted(str(error)) from None
         except filelock.HeldError as error:
             other = self._blocking(error.identity, shared=shared)
             if other is not None:
@@ -308,7 +382,7 @@ class Engine:
         # Two nodes of one block device are two files, which lock apart from each other.
         other = self._blocking(lock.identity, shared=shared)
         if other is not None:
-            filelock.let_go(lock)
+            self._undo(lock)
             raise is_locked(name, self._under_another_name(other))
         if lock.posix:
             self._has_posix = True
@@ -317,6 +391,13 @@ class Engine:
                 " die, this lock is free until the next one has taken it again"
             )
         return lock
+
+    def _undo(self, lock: FileLock) -> None:
+        """Let a lock go that nobody knows of yet: no copy of it is kept."""
+        try:
+            filelock.let_go(lock)
+        except OSError:
+            filelock.drop(lock)
 
     def _check_posix(self, name: str, path: str) -> None:
         """Refuse another name of a file with a POSIX lock: to open and close it once more would
@@ -333,7 +414,8 @@ class Engine:
         return None
 
     def _under_another_name(self, held: Resource) -> str:
-        return f"{self._holders.held_by(held)}, under its other name '{held.disk or held.path}'"
+        name = escaped(held.disk or held.path, _LONGEST_PATH)
+        return f"{self._holders.held_by(held)}, under its other name '{name}'"
 
     def release(self, directory: str, name: str, owner: Owner) -> None:
         """RELEASE_RESOURCE. Raises Fault, SilentError."""
@@ -345,11 +427,15 @@ class Engine:
                 break
         else:
             raise not_the_owner(owner.pid)
-        self._check_remote(resource.directory)
+        self.check_remote(resource)
         self._release(resource, each)
 
     def _release(self, resource: Resource, owner: Owner) -> None:
         """One acquisition less, and the lock let go with the last."""
+        if len(resource.owners) > 1:
+            self._journal.append(records.less(resource.number, owner.text))
+        else:
+            self._journal.append(records.unlock(resource.number))
         of_owner = self._by_owner[owner.pid]
         of_owner.remove(resource)
         if not of_owner:
@@ -357,23 +443,45 @@ class Engine:
         resource.owners.remove(owner)
         self._say(resource, "let go by", owner)
         if resource.owners:
-            self._journal.append(records.less(resource.number, owner.text))
             return
         del resource.space.resources[resource.name]
         self._drop_identities(resource)
-        self._journal.append(records.unlock(resource.number))
         if resource.noted:
             filelock.wipe_note(resource.lock.fd)
             resource.noted = False
         if resource.shown:
             filelock.hide(resource.lock.fd)
             resource.shown = False
-        if self._may_idle(resource):
-            filelock.unlock(resource.lock)
-            resource.released = time.monotonic()
-            resource.space.idle[resource.name] = resource
-        else:
-            self._close(resource)
+        self._make_idle(resource)
+
+    def _make_idle(self, resource: Resource) -> None:
+        """Unlock what nobody holds by the journal, and close its file, now or in a while."""
+        resource.released = time.monotonic()
+        resource.problem, resource.unlocks = "", 0
+        resource.space.idle[resource.name] = resource
+        try:
+            if self._may_idle(resource):
+                filelock.unlock(resource.lock)
+            else:
+                self._close(resource)
+        except OSError as error:
+            self._complain(resource, error)
+
+    def _complain(self, resource: Resource, error: OSError) -> None:
+        """A lock that was let go cannot be unlocked: it is tried again when idle files are looked
+        at, some times, and then the file is closed, with which the lock ends."""
+        why = error.strerror or str(error)
+        resource.released = time.monotonic()
+        resource.unlocks += 1
+        if not resource.problem:
+            self._log.error(
+                f"{resource.path}: it was let go and cannot be unlocked ({why}): nobody can have it"
+                " until that is done; it is tried again"
+            )
+        resource.problem = f"it was let go and cannot be unlocked: {why}"
+        if resource.unlocks > _UNLOCKS:
+            self._forget(resource)
+            filelock.drop(resource.lock)
 
     def _may_idle(self, resource: Resource) -> bool:
         """Whether the file of a lock that is let go stays open for a while: one that would be
@@ -381,7 +489,7 @@ class Engine:
         return (
             resource.create
             and not resource.lock.posix
-            and len(resource.space.idle) < _MOST_IDLE
+            and len(resource.space.idle) <= _MOST_IDLE
             and not self._may_be_shared(resource.lock.identity[0], resource.path)
         )
 
@@ -389,8 +497,13 @@ class Engine:
         """Remove the files of locks that were let go before that time, and not wanted since."""
         for space in self.spaces.values():
             for resource in [each for each in space.idle.values() if each.released < before]:
-                del space.idle[resource.name]
-                self._close_idle(resource)
+                try:
+                    self.check_remote(resource)
+                    self._close_idle(resource)
+                except SilentError as error:
+                    error.remote.wait(partial(self.close_idle, before))
+                except OSError as error:
+                    self._complain(resource, error)
 
     @property
     def has_idle(self) -> bool:
@@ -398,43 +511,50 @@ class Engine:
         return any(space.idle for space in self.spaces.values())
 
     def _close_idle_named(self, space: Lockspace, name: str) -> None:
-        resource = space.idle.pop(name, None)
+        resource = space.idle.get(name)
         if resource is not None:
             self._close_idle(resource)
 
     def _close_idle(self, resource: Resource) -> None:
+        """Raises OSError where it cannot be unlocked: then it stays idle."""
         # Only who has locked a lock file may remove it.
-        if filelock.lock_again(resource.lock, shared=False):
-            self._close(resource)
-        else:
-            self._close(resource, remove=False)
+        self._close(
+            resource,
+            remove=resource.create and filelock.lock_again(resource.lock, shared=False),
+        )
 
     def _close(self, resource: Resource, *, remove: bool = True) -> None:
+        """Raises OSError where it cannot be unlocked: then it stays idle."""
         lock, path = resource.lock, resource.path
         local = not self._may_be_shared(lock.identity[0], path)
         try:
-            removable = remove and resource.create and local
-            if removable and filelock.is_at(lock.fd, path, self._may_be_shared):
+            if remove and resource.create and local and self.is_in_place(resource):
                 os.unlink(path)
         except OSError as error:
             self._log.warning(f"{path}: cannot be removed: {error.strerror}")
-        self._journal.append(records.closed(resource.number))
         filelock.let_go(lock)
-        self._forget(resource.number)
+        self._forget(resource)
 
-    def _forget(self, number: int) -> None:
-        """What had that number is unlocked: it need not be kept."""
+    def _forget(self, resource: Resource) -> None:
+        """An idle resource is unlocked, and its file closed."""
+        del resource.space.idle[resource.name]
+        self._journal.append(records.closed(resource.number))
+        self._forget_number(resource.number)
+
+    def _forget_number(self, number: int) -> None:
+        """What had that number need not be kept any more."""
         self._keeper.forget()
         self._numbers.give_back(number)
 
-    def held_by(self, pid: int) -> deque[Acquisition]:
-        """All that an owner holds, each as often as it has acquired it."""
+    def held_by(self, pid: int, started: int = 0) -> deque[Acquisition]:
+        """All that an owner holds, each as often as it has acquired it; where ``started`` is given,
+        without what another process of the same pid holds."""
         resources = dict.fromkeys(self._by_owner.get(pid, ()))
         return deque(
             (resource, owner)
             for resource in resources
             for owner in resource.owners
-            if owner.pid == pid
+            if owner.pid == pid and (not started or owner.started in (0, started))
         )
 
     def acquisitions(self, known: Iterable[tuple[str, str, Owner]]) -> deque[Acquisition]:
@@ -451,7 +571,7 @@ class Engine:
         while held:
             resource, owner = held[0]
             if owner in resource.owners:
-                self._check_remote(resource.directory)
+                self.check_remote(resource)
                 self._release(resource, owner)
             held.popleft()
 
@@ -475,6 +595,11 @@ class Engine:
         yield from self.resources()
         for space in self.spaces.values():
             yield from space.idle.values()
+
+    def stuck(self) -> Iterator[Resource]:
+        """What was let go and cannot be unlocked."""
+        for space in self.spaces.values():
+            yield from (each for each in space.idle.values() if each.problem)
 
     @property
     def is_idle(self) -> bool:
@@ -502,7 +627,7 @@ class Engine:
             # Not one that has been let go, and taken again, since it was put here.
             if resource.owners and resource.taken + VISIBLE_AFTER <= now:
                 try:
-                    self._check_remote(resource.directory)
+                    self.check_remote(resource)
                 except SilentError as error:
                     error.remote.wait(partial(self._fresh.append, (0.0, resource)))
                 else:
@@ -524,7 +649,9 @@ class Engine:
 
     def is_in_place(self, resource: Resource) -> bool:
         """Whether the locked file is still the one of that name. Raises OSError."""
-        return filelock.is_at(resource.lock.fd, resource.path, self._may_be_shared)
+        return filelock.is_at(
+            resource.lock.fd, resource.path, self._may_be_shared, plain=resource.is_plain
+        )
 
     def renew(self, resource: Resource) -> Turned:
         """Ask once more for a POSIX lock, which can be lost with the process, and turn it, without
@@ -533,7 +660,7 @@ class Engine:
         lock = resource.lock
         if not lock.posix:
             return "held"
-        self._check_remote(resource.directory)
+        self.check_remote(resource)
         found = filelock.turn_into_own(lock.fd, shared=resource.shared)
         if found == "impossible":
             return "held" if filelock.renew(lock, shared=resource.shared) else "taken"
@@ -552,7 +679,7 @@ class Engine:
     def make_posix(self, resource: Resource) -> Turned:
         """Turn a lock into a POSIX lock of this process, without a gap: the way back from
         :meth:`renew`. Raises OSError, SilentError."""
-        self._check_remote(resource.directory)
+        self.check_remote(resource)
         if resource.shown:
             filelock.hide(resource.lock.fd)
             resource.shown = False
@@ -578,23 +705,24 @@ class Engine:
     def retake(self, resource: Resource) -> None:
         """Lock the file that has a resource's name now, in place of the one that had it.
 
-        Raises HeldError, VanishedError and OSError; then the lock is what it was.
+        Raises HeldError, VanishedError, PlantedError and OSError; then the lock is what it was.
         """
         lock = filelock.take(
             resource.path,
             shared=resource.shared,
             create=True,
+            plain=resource.is_plain,
             may_be_shared=self._may_be_shared,
         )
-        number = self._numbers.take()
-        self._keeper.keep(lock.fd, lock_name(number))
         old, old_number = resource.lock, resource.number
         self._drop_identities(resource)
-        resource.lock, resource.number = lock, number
+        resource.lock, resource.number = lock, self._numbers.take()
         self._add_identities(resource)
+        self._keeper.keep(lock.fd, lock_name(resource.number))
         self._journal.append(records.relock(old_number, resource.record()))
-        filelock.let_go(old)
-        self._forget(old_number)
+        # The file has no name any more: whether it is locked or not, nobody asks for it.
+        self._undo(old)
+        self._forget_number(old_number)
         self._fresh.append((0.0, resource))
 
     # --- being handed over
@@ -604,21 +732,31 @@ class Engine:
         for directory in self.spaces:
             if directory:
                 yield records.space(directory)
+        for pid in [*self._processes]:
+            if pid in self._by_owner:
+                yield processes.process(pid, self._processes[pid])
+            else:
+                del self._processes[pid]
         for resource in self.open_resources():
             yield records.lock(resource.record())
             if not resource.owners:
                 yield records.unlock(resource.number)
 
-    def restore(self, state: Records, fds: dict[str, int]) -> None:
-        """Take over the lockspaces and the resources that a journal tells of, with the descriptors
-        that were kept, which are taken out of ``fds``."""
+    def restore(self, state: Records, started: Mapping[int, int], fds: dict[str, int]) -> None:
+        """Take over the lockspaces and the resources that a journal tells of, with when the process
+        of each owner ``started``, by pid, and with the descriptors that were kept, which are taken
+        out of ``fds``."""
         for directory in state.spaces:
             self.know_lockspace(directory)
         self._numbers.go_on_from(state.numbers)
         guests: dict[str, Owner] = {}  # the same one for all that is the same guest's
         for held in state.resources():
             owners = [Owner.from_record(each) for each in held.owners]
-            self._restore(held, [guests.setdefault(each.text, each) for each in owners], fds)
+            for each in owners:
+                if each.text not in guests:
+                    guests[each.text] = each
+                    each.started = started.get(each.pid) or _start_time(each.pid)
+            self._restore(held, [guests[each.text] for each in owners], fds)
 
     def _restore(self, held: Held, owners: list[Owner], fds: dict[str, int]) -> None:
         fd = fds.pop(lock_name(held.number), None)
@@ -636,9 +774,18 @@ class Engine:
         resource.noted, resource.shown = resource.may_have_note, True  # they may be
         if not held.is_held:
             space.idle[held.name] = resource
+            try:
+                self.check_remote(resource)
+                filelock.unlock(lock)  # the process before may have been killed before it did
+            except SilentError:
+                pass  # it is closed when the file system has answered
+            except OSError as error:
+                self._complain(resource, error)
             return
         resource.owners.extend(owners)
         self._has_posix |= lock.posix
+        for owner in owners:
+            self._note_process(owner)
         self._add(resource)
         for owner in resource.owners[1:]:
             self._by_owner.setdefault(owner.pid, []).append(resource)
@@ -659,6 +806,15 @@ class Engine:
             same.remove(resource)
             if not same:
                 del self._by_identity[identity]
+
+
+def _start_time(pid: int) -> int:
+    """When the process of an owner started of which the journal does not tell, as that of another
+    lock daemon; 0 where there is none."""
+    try:
+        return process.start_time(pid)
+    except OSError:
+        return 0
 
 
 def _nothing() -> None:

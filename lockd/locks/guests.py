@@ -12,6 +12,7 @@ from functools import partial
 from select import EPOLLIN
 
 from lockd.kernel import process
+from lockd.kernel.reserve import insist
 from lockd.locks.remote import SilentError
 from lockd.locks.space import Owner
 from lockd.survival.records import guests as records
@@ -19,7 +20,7 @@ from lockd.survival.records import guests as records
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections import deque
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from typing import Final
 
     from lockd.kernel.loop import Loop, Timer
@@ -34,8 +35,12 @@ if TYPE_CHECKING:
 #: How long a guest may take to end when it is asked to, in seconds, before it is killed.
 TERM_SECONDS: Final = 1.6
 
-#: How long after that it is worth an error that it is still there, in seconds.
+#: How long after that it is worth an error that it is still there, in seconds, and it is tried
+#: again.
 KILL_SECONDS: Final = 5.0
+
+#: How long until one is looked for again that could not be looked for, in seconds.
+_AGAIN: Final = 0.2
 
 
 class Guests:
@@ -50,6 +55,8 @@ class Guests:
         self._dying: Final[dict[Process, Timer | None]] = {}
         #: What is left to be let go of those that have ended.
         self._left: Final[dict[Process, deque[Acquisition]]] = {}
+        #: What is wrong with those that cannot be made to end.
+        self._problems: Final[dict[Process, str]] = {}
 
     def __bool__(self) -> bool:
         return bool(self._dying)
@@ -67,34 +74,75 @@ class Guests:
             return
         self._dying[guest] = None
         self._journal.append(_dying(guest, ()))
-        fd = process.open_process(pid, started)
-        if fd >= 0 and not process.has_ended(fd):
-            process.terminate(fd)
-            self._loop.watch(fd, EPOLLIN, partial(self._ended, guest, fd))
-            self._look_again(TERM_SECONDS, guest, partial(self._kill, guest, fd))
+        self._make_end(guest)
+
+    def _make_end(self, guest: Process) -> None:
+        """Look for one, and ask it to end. As long as it is not known to have ended, its locks
+        stay."""
+        fd = -1
+        try:
+            fd = insist(partial(process.open_process, *guest))
+            if fd >= 0:
+                # If it has ended already, that is what is seen first.
+                self._loop.watch(fd, EPOLLIN, partial(self._ended, guest, fd))
+        except OSError as error:
+            if fd >= 0:
+                os.close(fd)
+            self._say(guest, f"cannot be looked for ({error.strerror}): its locks stay")
+            self._look_again(_AGAIN, guest, partial(self._make_end, guest))
             return
-        if fd >= 0:
-            os.close(fd)
-        self._let_go(guest, self._engine.held_by(pid))
+        if fd < 0 or self._has_ended(fd):
+            if fd >= 0:
+                self._loop.unwatch(fd)
+                os.close(fd)
+            self._let_go(guest, self._engine.held_by(*guest))
+            return
+        self._send(guest, fd, process.terminate)
+        self._look_again(TERM_SECONDS, guest, partial(self._kill, guest, fd))
+
+    def _has_ended(self, fd: int) -> bool:
+        try:
+            return process.has_ended(fd)
+        except OSError:
+            return False  # its end is watched for
 
     def _look_again(self, seconds: float, guest: Process, then: Callable[[], object]) -> None:
         self._dying[guest] = self._loop.after(seconds, then)
 
     def _kill(self, guest: Process, fd: int) -> None:
-        self._log.warning(f"guest with pid {guest[0]} does not end when asked to: killing it")
-        process.kill(fd)
-        self._look_again(KILL_SECONDS, guest, partial(self._complain, guest))
+        if guest not in self._problems:
+            self._log.warning(f"guest with pid {guest[0]} does not end when asked to: killing it")
+        self._send(guest, fd, process.kill)
+        self._look_again(KILL_SECONDS, guest, partial(self._complain, guest, fd))
 
-    def _complain(self, guest: Process) -> None:
-        self._log.error(f"guest with pid {guest[0]} cannot be killed: its locks stay")
+    def _send(self, guest: Process, fd: int, signal: Callable[[int], object]) -> None:
+        try:
+            signal(fd)
+        except OSError as error:
+            self._say(guest, f"cannot be made to end ({error.strerror}): its locks stay")
+
+    def _complain(self, guest: Process, fd: int) -> None:
+        self._say(guest, "cannot be killed: its locks stay")
+        self._kill(guest, fd)
+
+    def _say(self, guest: Process, problem: str) -> None:
+        """Say what is wrong with one, once."""
+        if self._problems.get(guest) != problem:
+            self._log.error(f"guest with pid {guest[0]} {problem}")
+        self._problems[guest] = problem
+
+    def problems(self) -> Iterator[tuple[str, str]]:
+        """Those that cannot be made to end: which, and what is wrong with it."""
+        for guest, problem in self._problems.items():
+            yield f"guest with pid {guest[0]}", problem
 
     def _ended(self, guest: Process, fd: int, _: int) -> None:
         timer = self._dying[guest]
-        assert timer is not None
-        timer.cancel()
+        if timer is not None:
+            timer.cancel()
         self._loop.unwatch(fd)
         os.close(fd)
-        self._let_go(guest, self._engine.held_by(guest[0]))
+        self._let_go(guest, self._engine.held_by(*guest))
 
     def _let_go(self, guest: Process, held: deque[Acquisition]) -> None:
         """It has ended. What is on a file system that is silent has to wait; by then another
@@ -108,6 +156,7 @@ class Guests:
             error.remote.wait(partial(self._let_go, guest, held))
             return
         self._left.pop(guest, None)
+        self._problems.pop(guest, None)
         del self._dying[guest]
         self._journal.append(records.dead(*guest))
 

@@ -43,13 +43,14 @@ _BATCH: Final = 64
 class Question:
     """What is asked about a lock. ``answer`` is there, or ``error``, when it has been answered."""
 
-    __slots__ = ("answer", "error", "lock", "path", "resource", "shared")
+    __slots__ = ("answer", "error", "lock", "path", "plain", "resource", "shared")
 
     def __init__(self, resource: Resource) -> None:
         self.resource: Final = resource
         self.lock: Final[FileLock] = resource.lock
         self.path: Final = resource.path
         self.shared: Final = resource.shared
+        self.plain: Final = resource.is_plain
         # It may be let go at any time, and the number of its descriptor would be another's.
         self.lock.busy = True
         self.answer: State | None = None
@@ -64,12 +65,17 @@ class Question:
         if not self.matters():
             return
         try:
-            self.answer = filelock.look_at(self.lock, self.path, shared=self.shared)
+            self.answer = filelock.look_at(
+                self.lock, self.path, shared=self.shared, plain=self.plain
+            )
         except OSError as error:
             self.error = error.strerror or str(error)
         if not self.matters():
             # It was let go meanwhile, and then taken again by the asking.
-            filelock.unlock(self.lock)
+            try:
+                filelock.unlock(self.lock)
+            except OSError as error:
+                self.error = error.strerror or str(error)
 
 
 class Inquiry:
@@ -125,7 +131,8 @@ class Health:
         self._aside: Final = aside
         #: By the number of the device, those that are not through.
         self._inquiries: Final[dict[int, Inquiry]] = {}
-        self._waiting = 0
+        #: Those that wait for what their names lead to now.
+        self._postponed: Final[set[Resource]] = set()
         if interval > 0:
             loop.after(interval, self._begin)
 
@@ -137,7 +144,7 @@ class Health:
     @property
     def is_waiting(self) -> bool:
         """Whether there are locks that are looked at when their file system answers."""
-        return self._waiting > 0
+        return bool(self._postponed)
 
     # --- a round
 
@@ -168,11 +175,16 @@ class Health:
         lock. One that its file system may still keep waiting is looked at when that answers."""
         engine = self._engine
         try:
+            # By its name it may be on another file system by now.
+            engine.check_remote(resource)
             found = engine.renew(resource)
             problem = "" if engine.is_in_place(resource) else self._mend(resource)
         except SilentError as error:
-            self._waiting += 1
-            error.remote.wait(partial(self._check_if_held, resource))
+            if resource not in self._postponed:
+                self._postponed.add(resource)
+                error.remote.wait(partial(self._check_if_held, resource))
+            if error.remote.problem:
+                self._judge(resource, _no_answer("what its name leads to now is silent"))
             return
         except OSError as error:
             problem = _no_answer(error.strerror or str(error))
@@ -188,7 +200,8 @@ class Health:
         self._judge(resource, problem)
 
     def _check_if_held(self, resource: Resource) -> None:
-        self._waiting -= 1
+        """What was to be waited for has answered."""
+        self._postponed.discard(resource)
         if resource.owners:
             self.check(resource)
 
@@ -218,15 +231,24 @@ class Health:
 
     def _on_answer(self, question: Question) -> None:
         filelock.set_free(question.lock)
-        if question.matters():
+        self._act_on(question)
+
+    def _act_on(self, question: Question) -> None:
+        if not question.matters():
+            return
+        try:
             self._judge(question.resource, self._problem(question))
+        except SilentError as error:
+            error.remote.wait(partial(self._act_on, question))
 
     def _problem(self, question: Question) -> str:
-        """What is wrong with a lock that was asked about, once what can be mended is."""
+        """What is wrong with a lock that was asked about, once what can be mended is. Raises
+        SilentError."""
         resource = question.resource
         if question.answer is None:
             return _no_answer(question.error)
         if question.answer == "moved":
+            self._engine.check_remote(resource)
             try:
                 return self._mend(resource)
             except OSError as error:
@@ -264,6 +286,8 @@ class Health:
             return f"its file was {gone}, and somebody else has locked the new one"
         except filelock.VanishedError:
             return f"its file was {gone}, and is again and again"
+        except filelock.PlantedError as error:
+            return f"its file was {gone}: {error}"
         except FileNotFoundError:
             # Not made again: what was there may have been a mounted file system.
             return f"its file was {gone}, and with it {os.path.dirname(resource.path)}"

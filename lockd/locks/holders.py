@@ -8,18 +8,20 @@ for the hosts that it keeps out.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
 import time
 import uuid
 
+from lockd.escape import escaped
 from lockd.kernel import process
 from lockd.locks.space import Owner
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from typing import Any, Final
     from xml.etree.ElementTree import Element
 
@@ -61,7 +63,7 @@ class Holders:
             program = process.name(pid) if pid else ""
             if not program:
                 return " by another process or host"
-            return f" by '{_printable(program)}' (pid {pid}) on this host"
+            return f" by '{escaped(program, _MAX_TEXT)}' (pid {pid}) on this host"
         known = ", ".join(f"{key} {fields[key]}" for key in ("uuid", "pid") if fields.get(key))
         where = "on this host" if host == self._host else f"on host '{host}'"
         since = f" since {fields['since']}" if fields.get("since") else ""
@@ -73,7 +75,7 @@ class Holders:
         fields = {
             "lockd": 1,
             "host": self._host,
-            "guest": owner.name,
+            "guest": owner.shown_name,
             "uuid": str(uuid.UUID(bytes=owner.uuid)),
             "pid": owner.pid,
             "since": _when(resource.since),
@@ -85,7 +87,10 @@ class Holders:
         """The guest with that pid, of whom nothing else is known: as libvirt describes it, or else
         by the name of its program."""
         for path in self._running():
-            root = _description(path)
+            try:
+                root = _description(path)
+            except OSError:
+                continue
             domain = None if root is None else root.find("domain")
             if root is not None and domain is not None and root.get("pid") == str(pid):
                 number = domain.get("id") or ""
@@ -106,20 +111,24 @@ class Holders:
             return []
         return [os.path.join(directory, name) for name in names if name.endswith(".xml")]
 
-    def disk(self, owner: Owner, name: str) -> str:
-        """The path of the disk of a guest that a hash stands for; empty where nobody tells."""
+    def disk(self, owner: Owner, name: str, check: Callable[[str], object] = lambda _: None) -> str:
+        """The path of the disk of a guest that a hash stands for; empty where nobody tells. Raises
+        OSError where the description of the guest cannot be read, and what ``check`` raises for the
+        path of one."""
         if owner.disks is None:
             # Once for each connection: libvirt makes one for everything that it does with a guest.
-            owner.disks = {_hash(path): path for path in self._disks(owner)}
+            owner.disks = {_hash(path): path for path in self._disks(owner, check)}
         return owner.disks.get(name, "")
 
-    def _disks(self, owner: Owner) -> list[str]:
+    def _disks(self, owner: Owner, check: Callable[[str], object]) -> list[str]:
         """The disks of a guest, by its descriptions."""
         if not owner.name or "/" in owner.name or "\0" in owner.name:
             return []
         found: list[str] = []
         for directory in self._directories:
-            found += _disks_in(os.path.join(directory, f"{owner.name}.xml"))
+            path = os.path.join(directory, f"{owner.name}.xml")
+            check(path)
+            found += _disks_in(path)
         return found
 
 
@@ -129,12 +138,17 @@ def _hash(path: str) -> str:
 
 
 def _description(path: str) -> Element | None:
-    """A description of a guest; None where it cannot be read."""
+    """A description of a guest; None where there is none, or none that makes sense. Raises OSError
+    where there is one that cannot be read."""
     try:
         with open(path, "rb") as file:
             text = file.read(_MAX_DESCRIPTION)
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
         return None
+    except OSError as error:
+        if error.errno in (errno.ENAMETOOLONG, errno.ELOOP):
+            return None
+        raise
     from xml.etree import ElementTree
 
     try:
@@ -165,14 +179,10 @@ def _fields(note: bytes) -> dict[str, str]:
     if not isinstance(fields, dict):
         return {}
     return {
-        key: _printable(str(value)[:_MAX_TEXT])
+        key: escaped(str(value), _MAX_TEXT)
         for key, value in fields.items()
         if isinstance(value, (str, int))
     }
-
-
-def _printable(text: str) -> str:
-    return "".join(c if c.isprintable() else "?" for c in text)
 
 
 def _when(seconds: float) -> str:
@@ -180,4 +190,4 @@ def _when(seconds: float) -> str:
 
 
 def _of_disk(path: str) -> str:
-    return f", for the disk {path}" if path else ""
+    return f", for the disk {escaped(path, _MAX_TEXT)}" if path else ""

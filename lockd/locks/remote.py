@@ -4,6 +4,10 @@ A call of the system on a file of such a file system ends when the server has an
 long that takes, and cannot be called off. This process has one thread for all clients. So before
 it makes such a call it wants to have heard of the server a moment ago; if not, a thread asks, for
 something that the server alone knows, and what was to be done is begun when that is answered.
+
+What counts is what a path leads to: a link, in whichever of its directories, may lead to such a
+file system, one may be mounted below another, or on a single file, or be mounted by being looked
+at. So a path is followed as the kernel does it, but no further than servers have answered for.
 """
 
 from __future__ import annotations
@@ -13,10 +17,11 @@ import time
 from functools import partial
 
 from lockcfg import ReadError, read_mounts
+from lockd.kernel.reserve import insist
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from typing import Final
 
     from lockcfg import Mount
@@ -37,11 +42,21 @@ _FRESH: Final = 0.1
 #: After how many seconds without an answer a file system is said to be silent.
 PATIENCE: Final = 5.0
 
+#: For how long it is remembered which file systems a directory leads to, in seconds: a link can be
+#: replaced at any time.
+_KNOWN_FOR: Final = 1.0
+
 #: How many directories are remembered, and how many links to follow, and how long a path is looked
 #: at: the kernel's own limits.
 _MOST_KNOWN: Final = 4096
 _MOST_LINKS: Final = 40
 _LONGEST: Final = 4096
+
+#: How many file systems may stand on one another.
+_DEEPEST: Final = 8
+
+#: The options of an overlay that say which directories it is made of.
+_LAYERS: Final = ("lowerdir=", "upperdir=", "workdir=")
 
 
 class SilentError(Exception):
@@ -53,11 +68,14 @@ class SilentError(Exception):
 
 
 class Remote:
-    """A mounted file system that has a server. ``answered`` is when that last answered, ``asked``
-    since when it is being asked, 0 where it is not (in the time of :func:`time.monotonic`)."""
+    """A mounted file system that has a server. ``path`` is what that is asked about: where it is
+    mounted or, where that is done by looking at something in it, what is looked at. ``answered`` is
+    when it last answered, ``asked`` since when it is being asked, 0 where it is not (in the time of
+    :func:`time.monotonic`)."""
 
-    def __init__(self, mount: Mount, ask: Callable[[Remote], None]) -> None:
+    def __init__(self, mount: Mount, path: str, ask: Callable[[Remote], None]) -> None:
         self.mount: Final = mount
+        self.path: Final = path
         self.answered = 0.0
         self.asked = 0.0
         self.waiting: list[Callable[[], object]] = []
@@ -86,56 +104,74 @@ class Remotes:
         self._aside: Final = aside
         self._log: Final = log
         self._remotes: Final[dict[str, Remote]] = {}
-        #: By directory; None for one on a file system of this host alone.
-        self._known: Final[dict[str, Remote | None]] = {}
-        self._mounts = self._read_mounts()
+        #: Until when it is remembered, and which file systems they are, by directory.
+        self._known: Final[dict[str, tuple[float, tuple[Remote, ...]]]] = {}
+        self._mounts: dict[str, Mount] = {}
+        self._read_mounts()
 
     def check(self, directory: str) -> None:
-        """Raise :class:`SilentError` where a file in ``directory``, which need not be there,
-        may have to be waited for."""
-        try:
-            remote = self._known[directory]
-        except KeyError:
-            remote = self._find(directory)
-        if remote is not None and time.monotonic() - remote.answered > _FRESH:
-            raise SilentError(remote)
+        """Raise :class:`SilentError` where a directory, which need not be there, may have to be
+        waited for."""
+        now = time.monotonic()
+        until, remotes = self._known.get(directory, _UNKNOWN)
+        if until < now:
+            remotes = self._follow(directory)
+            if len(self._known) >= _MOST_KNOWN:
+                self._known.clear()
+            self._known[directory] = now + _KNOWN_FOR, remotes
+        for remote in remotes:
+            if now - remote.answered > _FRESH:
+                raise SilentError(remote)
+
+    def check_file(self, directory: str, path: str) -> None:
+        """The same for a file in a directory, at that path, that is no link."""
+        self.check(directory)
+        if path in self._mounts:
+            self._follow(path)
+
+    def check_path(self, path: str) -> None:
+        """The same for a path that may be a link, or lead over some; it is not remembered."""
+        self._follow(path)
+
+    def _follow(self, path: str) -> tuple[Remote, ...]:
+        """The file systems that a path leads to or over. Raises :class:`SilentError`."""
+        found = []
+        for mount, asked in remote_mounts(path, self._mounts):
+            remote = self._remotes.get(asked)
+            if remote is None:
+                remote = self._remotes[asked] = Remote(mount, asked, self._ask)
+            if time.monotonic() - remote.answered > _FRESH:
+                raise SilentError(remote)
+            found.append(remote)
+        return tuple(found)
 
     def silent(self) -> Iterator[tuple[str, str]]:
         """The file systems that do not answer, where they are mounted, and the words for it."""
-        for point, remote in self._remotes.items():
+        for remote in self._remotes.values():
             if remote.problem:
-                yield point, remote.problem
+                yield remote.path, remote.problem
 
     # --- which it is
 
-    def _read_mounts(self) -> dict[str, Mount]:
+    def _read_mounts(self) -> None:
         try:
-            return {each.point: each for each in read_mounts()}
+            self._mounts = {each.point: each for each in insist(read_mounts)}
         except ReadError as error:
-            self._log.error(f"{error.message}: it is not known which file systems have a server")
-            return {}
-
-    def _find(self, directory: str) -> Remote | None:
-        if len(self._known) >= _MOST_KNOWN:
-            self._known.clear()
-        mount = remote_mount(directory, self._mounts)
-        remote = None
-        if mount is not None:
-            remote = self._remotes.get(mount.point)
-            if remote is None:
-                remote = self._remotes[mount.point] = Remote(mount, self._ask)
-        self._known[directory] = remote
-        return remote
+            self._log.error(
+                f"{error.message}: it is not known which file systems have a server; it is tried"
+                " again"
+            )
+            self._loop.after(_KNOWN_FOR, self.forget)
 
     def forget(self) -> None:
         """Something was mounted or unmounted."""
         self._known.clear()
-        self._mounts = self._read_mounts()
-        for point, remote in [*self._remotes.items()]:
-            if self._mounts.get(point) != remote.mount:
+        self._read_mounts()
+        for path, remote in [*self._remotes.items()]:
+            if self._mounts.get(remote.mount.point) != remote.mount:
                 # What has waited for it is for another one now, or for none. Nobody listens to
                 # the thread any more, which may last for ever.
-                del self._remotes[point]
+                del self._remotes[path]
                 self._go_on(remote)
 
     # --- question and answer
@@ -150,9 +186,9 @@ class Remotes:
         self._loop.after(PATIENCE, partial(self._complain, remote, remote.asked))
 
     def _on_answer(self, remote: Remote, asked: float) -> None:
-        if remote.asked == asked and self._remotes.get(remote.mount.point) is remote:
+        if remote.asked == asked and self._remotes.get(remote.path) is remote:
             if remote.problem:
-                self._log.warning(f"{remote.mount.point}: the file system answers again")
+                self._log.warning(f"{remote.path}: the file system answers again")
             self._go_on(remote)
 
     def _go_on(self, remote: Remote) -> None:
@@ -162,9 +198,9 @@ class Remotes:
             callback()
 
     def _complain(self, remote: Remote, asked: float) -> None:
-        if remote.asked == asked and self._remotes.get(remote.mount.point) is remote:
+        if remote.asked == asked and self._remotes.get(remote.path) is remote:
             self._log.error(
-                f"{remote.mount.point}: the file system does not answer: what needs it waits,"
+                f"{remote.path}: the file system does not answer: what needs it waits,"
                 " and nothing else does"
             )
 
@@ -173,18 +209,25 @@ def _wait_for(remote: Remote) -> None:
     """Wait until a file system answers."""
     try:
         # No client caches how much room is left.
-        os.statvfs(remote.mount.point)
+        os.statvfs(remote.path)
     except OSError:
         pass  # an answer as well: the call that waits gets the same error
     remote.answered = time.monotonic()
 
 
-def remote_mount(path: str, mounts: dict[str, Mount]) -> Mount | None:
-    """The file system with a server that ``path`` leads to, by ``mounts``, which are by their
-    points; None for a path that ends on this host. No server is asked: the path is followed, link
-    by link, only as far as the first of them."""
-    if len(path) > _LONGEST or not path.startswith("/"):
-        return None
+#: Of a directory that nothing is remembered of.
+_UNKNOWN: Final[tuple[float, tuple[Remote, ...]]] = (0.0, ())
+
+
+def remote_mounts(
+    path: str, mounts: Mapping[str, Mount], depth: int = 0
+) -> Iterator[tuple[Mount, str]]:
+    """The file systems with a server that ``path`` leads to or over, by ``mounts``, which are by
+    their points, each with the path that its server is to be asked about. Nothing of one of them is
+    looked at before the next is asked for; nothing is yielded for a path that stays on this host.
+    """
+    if len(path) > _LONGEST or not path.startswith("/") or depth > _DEEPEST:
+        return
     seen, left, links = "", [*reversed(path.split("/"))], 0
     while left:
         part = left.pop()
@@ -195,15 +238,45 @@ def remote_mount(path: str, mounts: dict[str, Mount]) -> Mount | None:
             continue
         seen = f"{seen}/{part}"
         mount = mounts.get(seen)
-        if mount is not None and (mount.type in _TYPES or mount.type.startswith("fuse.")):
-            return mount
+        if mount is not None:
+            if mount.type == "autofs":
+                yield mount, _looked_at(seen, left)
+            elif mount.type in _TYPES or mount.type.startswith("fuse."):
+                yield mount, seen
+            else:
+                for below in _stands_on(mount):
+                    yield from remote_mounts(below, mounts, depth + 1)
         try:
             target = os.readlink(seen)
         except (OSError, ValueError):
             continue  # no link, or nothing at all
         links += 1
         if links > _MOST_LINKS:
-            return None
+            return
         left += reversed(target.split("/"))
         seen = "" if target.startswith("/") else os.path.dirname(seen).rstrip("/")
-    return None
+
+
+def _looked_at(point: str, left: Sequence[str]) -> str:
+    """What is looked at in a directory where things are mounted by that: the next of the parts that
+    are left of a path, which come in reverse."""
+    for part in reversed(left):
+        if part not in ("", "."):
+            return point if part == ".." else f"{point}/{part}"
+    return point
+
+
+def _stands_on(mount: Mount) -> Iterator[str]:
+    """The directories and files of other file systems that a mounted one is made of."""
+    if mount.type == "overlay":
+        for option in mount.options:
+            for name in _LAYERS:
+                if option.startswith(name):
+                    yield from option.removeprefix(name).split(":")
+    device = os.path.basename(mount.source)
+    if mount.source.startswith("/dev/loop"):
+        try:
+            with open(f"/sys/block/{device}/loop/backing_file", encoding="utf-8") as file:
+                yield file.read().rstrip("\n")
+        except (OSError, ValueError):
+            pass  # it is gone, and so is what it was for

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 
-from lockcfg import storage_of
+from lockcfg import ReadError, storage_of
+from lockd.kernel.reserve import insist
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,7 +34,12 @@ class Sharing:
         """Whether another host may use the file system ``device``, which ``path`` is on."""
         shared = self._shared.get(device)
         if shared is None:
-            shared = self._shared[device] = _has_other_hosts(storage_of(os.path.dirname(path)))
+            try:
+                # Of the file itself: a disk may be a link that leads to another file system.
+                storage = insist(lambda: storage_of(os.path.dirname(os.path.realpath(path))))
+            except (ReadError, OSError):
+                return True  # for all that is known now; it is asked again
+            shared = self._shared[device] = _has_other_hosts(storage)
         return shared
 
     def forget(self) -> None:

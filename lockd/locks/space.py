@@ -11,6 +11,7 @@ import json
 import uuid
 from json.encoder import encode_basestring_ascii as quoted
 
+from lockd.escape import escaped
 from lockd.wire.fault import (
     FROM_LOCKSPACE,
     FROM_RPC,
@@ -30,11 +31,16 @@ if TYPE_CHECKING:
     from lockd.kernel.filelock import FileLock, Identity
 
 
+#: How much of a guest's name is shown, in characters.
+_LONGEST_NAME: Final = 200
+
+
 class Owner:
     """A guest, as it registered: ``id`` is libvirt's number of it, ``uuid`` 16 bytes. ``disks`` are
-    its disks by the hash of their paths, once somebody has looked."""
+    its disks by the hash of their paths, once somebody has looked; ``started`` is when its process
+    started, in clock ticks since the system did, 0 where it was not there."""
 
-    __slots__ = ("_text", "disks", "id", "name", "pid", "uuid")
+    __slots__ = ("_text", "disks", "id", "name", "pid", "started", "uuid")
 
     def __init__(self, name: str, uuid: bytes, id: int, pid: int) -> None:
         self.name: Final = name
@@ -43,6 +49,7 @@ class Owner:
         self.pid: Final = pid
         self._text = ""
         self.disks: Mapping[str, str] | None = None
+        self.started = 0
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Owner) and self.record() == other.record()
@@ -58,7 +65,12 @@ class Owner:
         return self._text
 
     def __str__(self) -> str:
-        return f"guest '{self.name}' (uuid {uuid.UUID(bytes=self.uuid)}, pid {self.pid})"
+        return f"guest '{self.shown_name}' (uuid {uuid.UUID(bytes=self.uuid)}, pid {self.pid})"
+
+    @property
+    def shown_name(self) -> str:
+        """The name as people may see it."""
+        return escaped(self.name, _LONGEST_NAME)
 
     def record(self) -> tuple[str, str, int, int]:
         """The owner as JSON can have it; the argument of :meth:`from_record`."""
@@ -83,6 +95,7 @@ class Resource:
     what that file is known by. ``number`` is the name of the descriptor where it is kept for us.
     ``shown`` and ``noted`` tell that the lock has been made visible, and that there is a note with
     the file. ``problem`` says in words what is wrong with the lock, and is empty while nothing is.
+    ``unlocks`` is how often it could not be unlocked since it was let go.
     """
 
     __slots__ = (
@@ -103,6 +116,7 @@ class Resource:
         "since",
         "space",
         "taken",
+        "unlocks",
     )
 
     def __init__(
@@ -129,6 +143,7 @@ class Resource:
         self.shown = False
         self.problem = ""
         self.released = 0.0
+        self.unlocks = 0
         self._file = ""
         self._file_of: FileLock | None = None
 
@@ -137,6 +152,11 @@ class Resource:
         """Whether the file may get a note on its holder: only one that is there to be locked, and
         nothing else. In the default lockspace the files are the disks themselves."""
         return self.create and bool(self.space.directory) and not self.shared
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether its file has to be a regular one, and no link to one: not where it is a disk."""
+        return bool(self.space.directory)
 
     @property
     def identities(self) -> list[Identity]:
@@ -149,11 +169,6 @@ class Resource:
     def path(self) -> str:
         """The file that is locked."""
         return self.space.path(self.name)
-
-    @property
-    def directory(self) -> str:
-        """What that file is in."""
-        return self.space.directory_of(self.name)
 
     def record(self) -> str:
         """The resource as the fields of a JSON list."""
@@ -190,10 +205,6 @@ class Lockspace:
         """The file of a resource."""
         return f"{self.directory}/{name}" if self.directory else name
 
-    def directory_of(self, name: str) -> str:
-        """What the file of a resource is in."""
-        return self.directory or name.rpartition("/")[0] or "/"
-
     def check_name(self, name: str) -> None:
         """Refuse, with a :class:`Fault`, a name that is no file of this lockspace."""
         if not self.directory:
@@ -225,6 +236,11 @@ def no_such_lockspace(path: str) -> Fault:
 def is_locked(name: str, why: str = "") -> Fault:
     """The resource is held, in a way that keeps the caller out; ``why`` says by whom."""
     return fault(RESOURCE_BUSY, FROM_LOCKSPACE, f"Lockspace resource '{name}' is locked{why}")
+
+
+def planted(what: str) -> Fault:
+    """What has the name of the resource's file is no lock file; ``what`` says what it is."""
+    return fault(INVALID_ARG, FROM_LOCKSPACE, what)
 
 
 def is_not_locked(name: str) -> Fault:

@@ -9,7 +9,7 @@ import traceback
 from functools import partial
 
 from lockd.locks.remote import SilentError
-from lockd.wire.fault import FROM_RPC, INTERNAL_ERROR, RPC, Fault, fault
+from lockd.wire.fault import FROM_RPC, INTERNAL_ERROR, RESOURCE_BUSY, RPC, Fault, fault
 from lockd.wire.message import (
     CALL,
     CALL_WITH_FDS,
@@ -28,11 +28,21 @@ from lockd.wire.xdr import DecodeError, Reader, signed
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from typing import Final, TypeVar
+    from typing import Final, Protocol, TypeVar
 
-    from lockd.log import Log
     from lockd.rpc.session import Session
     from lockd.wire.dialect import Dialect
+
+    class Critic(Protocol):
+        """Who is told of what is wrong."""
+
+        def complain(self, session: Session, text: str, *, is_expected: bool) -> object:
+            """A client was refused; ``is_expected`` where that is how locks are, and not because
+            it has called what it may not."""
+
+        def doubt(self) -> object:
+            """Something went wrong in a way that nobody foresaw: what is in memory may be otherwise
+            than what is written down."""
 
     #: What a program is about: the few things that its procedures work on.
     Context = TypeVar("Context")
@@ -68,13 +78,14 @@ def in_context(procedures: Mapping[int, Procedure[Context]], context: Context) -
 
 
 def answer(
-    message: bytes, programs: Programs, dialect: Dialect, session: Session, log: Log
+    message: bytes, programs: Programs, dialect: Dialect, session: Session, critic: Critic
 ) -> bytes:
-    """The reply to a message; empty where none is due. Raises :class:`HangUpError`, and
-    SilentError where it is to be called once more."""
+    """The reply to a message; empty where none is due. ``critic`` is told what is wrong. Raises
+    :class:`HangUpError`, and SilentError where it is to be called once more."""
     _, program, version, number, kind, serial, status = unpack_header(message)
     if kind != CALL:
-        return _answer_other(read_header(message), programs, log)
+        return _answer_other(read_header(message), programs, session, critic)
+    why = ""
     try:
         procedures = programs.get((program, version))
         if procedures is None:
@@ -91,22 +102,23 @@ def answer(
         try:
             payload = procedure(session, Reader(message, HEADER_SIZE))
         except DecodeError as error:
-            log.error(f"{session}: {error}")
+            why = f": {error}"
             raise fault(RPC, FROM_RPC, "Unable to decode message payload") from None
     except Fault as error:
-        log.error(f"{session}: {error.message}")
+        critic.complain(session, f"{error.message}{why}", is_expected=error.code == RESOURCE_BUSY)
         return pack_reply(program, version, number, serial, error.pack(dialect), ERROR)
     except (HangUpError, SilentError):
         raise
     except Exception:  # noqa: BLE001 - one call must not end the service of all the others
-        log.error(f"{session}: {traceback.format_exc()}")
+        critic.complain(session, traceback.format_exc(), is_expected=False)
+        critic.doubt()
         internal = fault(INTERNAL_ERROR, FROM_RPC, "the lock daemon has logged an error of its own")
         payload = internal.pack(dialect)
         return pack_reply(program, version, number, serial, payload, ERROR)
     return pack_reply(program, version, number, serial, payload)
 
 
-def _answer_other(header: Header, programs: Programs, log: Log) -> bytes:
+def _answer_other(header: Header, programs: Programs, session: Session, critic: Critic) -> bytes:
     """The reply to a message that is no call."""
     if (header.program, header.version, header.type) == (_KEEPALIVE, 1, MESSAGE):
         return pack_message(_PONG) if header.procedure == _PING else b""
@@ -114,5 +126,9 @@ def _answer_other(header: Header, programs: Programs, log: Log) -> bytes:
         if header.type == CALL_WITH_FDS:
             raise HangUpError("a call with descriptors, which no procedure takes")
         if header.type != STREAM:
-            log.error(f"Unexpected message type {header.type & _UNSIGNED}")
+            critic.complain(
+                session,
+                f"Unexpected message type {header.type & _UNSIGNED}",
+                is_expected=False,
+            )
     return b""

@@ -11,6 +11,7 @@ from struct import Struct
 
 from lockd.locks.remote import SilentError
 from lockd.log import DEBUG
+from lockd.rpc.complaints import Complaints
 from lockd.rpc.dispatch import HangUpError, answer
 from lockd.rpc.session import Session, session_of
 from lockd.survival.keeper import client_name
@@ -45,6 +46,9 @@ _REFUSED_FOR: Final = 5.0
 _PAUSE: Final = 0.1
 
 _BACKLOG: Final = 30
+
+#: What says of a connection that the other end has closed it. Any other error passes.
+_GONE: Final = (errno.ECONNRESET, errno.EPIPE, errno.ENOTCONN, errno.ESHUTDOWN, errno.EBADF)
 _CREDENTIALS: Final = Struct("iII")
 
 
@@ -54,7 +58,8 @@ class Service:
     ``name`` is libvirt's: ``virtlockd`` or ``admin``. ``limits`` has libvirt's names too; they may
     change at any time, and who is connected stays. Of them only the number of clients limits
     anything: nobody authenticates himself here, and there are no workers. ``next_id`` is the id of
-    the client that comes next. ``on_gone`` is called with each client that is gone.
+    the client that comes next. ``on_gone`` is called with each client that is gone, ``on_doubt``
+    where a call has gone wrong in a way that nobody foresaw.
     """
 
     def __init__(
@@ -70,6 +75,7 @@ class Service:
         numbers: Numbers,
         log: Log,
         on_gone: Callable[[Session], object],
+        on_doubt: Callable[[], object],
     ) -> None:
         self.name: Final = name
         self.limits: Final = {
@@ -79,6 +85,7 @@ class Service:
         }
         self.next_id = 1
         self.clients: Final[dict[int, Session]] = {}
+        self._by_pid: Final[dict[int, list[Session]]] = {}
         self._refused: Final[dict[Session, Timer]] = {}
         self.programs: Final = programs
         self._dialect: Final = dialect
@@ -88,8 +95,11 @@ class Service:
         self._numbers: Final = numbers
         self._log: Final = log
         self._on_gone: Final = on_gone
+        self.doubt: Final = on_doubt
         self._uid: Final = os.geteuid()
         self._listening: socket.socket | None = None
+        #: About those that do not become clients.
+        self._strangers: Final = Complaints(f"service {name}", log, loop)
 
     def listen(self, fd: int) -> None:
         """Take connections from the listening socket ``fd``."""
@@ -124,16 +134,22 @@ class Service:
                 self._log.error(f"no more connections can be taken: {error.strerror}")
                 self._pause(_PAUSE)
             return
-        credentials = connection.getsockopt(
-            socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size
-        )
+        try:
+            credentials = connection.getsockopt(
+                socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size
+            )
+            connection.setblocking(False)
+        except OSError as error:
+            self._log.error(f"a connection cannot be taken: {error.strerror}")
+            _close(connection)
+            return
         pid, uid, gid = _CREDENTIALS.unpack(credentials)
         client_id = self._take_id()
         if uid != self._uid:
-            self._log.error(f"operation forbidden: Disallowing client {pid} with uid {uid}")
-            connection.close()
+            if self._strangers.add(f"operation forbidden: Disallowing client {pid} with uid {uid}"):
+                self._pause(_PAUSE)
+            _close(connection)
             return
-        connection.setblocking(False)
         number = self._numbers.take()
         session = Session(number, self.name, connection, uid=uid, gid=gid, pid=pid, id=client_id)
         if len(self.clients) >= self.max_clients:
@@ -147,22 +163,49 @@ class Service:
 
     def _welcome(self, session: Session) -> None:
         fd = session.socket.fileno()
+        try:
+            self._loop.watch(fd, EPOLLIN, partial(self._on_client, session))
+        except OSError as error:
+            self._log.error(f"{session} cannot be looked after: {error.strerror}")
+            _close(session.socket)
+            self._numbers.give_back(session.number)
+            return
         self._keeper.keep(fd, client_name(session.number))
         self._journal.append(_record(session))
-        self.clients[session.number] = session
-        self._loop.watch(fd, EPOLLIN, partial(self._on_client, session))
+        self.add(session)
         if self._log.threshold <= DEBUG:
             self._log.debug(f"{session}: connected")
+
+    def add(self, session: Session) -> None:
+        """Have one client more."""
+        self.clients[session.number] = session
+        self._by_pid.setdefault(session.pid, []).append(session)
+
+    def _remove(self, session: Session) -> None:
+        del self.clients[session.number]
+        same = self._by_pid[session.pid]
+        same.remove(session)
+        if not same:
+            del self._by_pid[session.pid]
+
+    def has_guest(self, pid: int) -> bool:
+        """Whether the guest with a pid is connected itself."""
+        return any(each.is_guest for each in self._by_pid.get(pid, ()))
 
     def _refuse(self, session: Session) -> None:
         """Wait for the client's first call, to answer it with the reason."""
         if not self._refused:
-            self._log.warning(
+            self._strangers.add(
                 f"{self._too_many()}: refusing the client with pid {session.pid} and others"
             )
         if len(self._refused) >= _REFUSED:
             self._dismiss(next(iter(self._refused)))
-        self._loop.watch(session.socket.fileno(), EPOLLIN, partial(self._on_refused, session))
+        try:
+            self._loop.watch(session.socket.fileno(), EPOLLIN, partial(self._on_refused, session))
+        except OSError:
+            _close(session.socket)
+            self._numbers.give_back(session.number)
+            return
         self._refused[session] = self._loop.after(_REFUSED_FOR, partial(self._dismiss, session))
 
     def _on_refused(self, session: Session, _: int) -> None:
@@ -182,7 +225,7 @@ class Service:
     def _dismiss(self, session: Session) -> None:
         self._refused.pop(session).cancel()
         self._loop.unwatch(session.socket.fileno())
-        session.socket.close()
+        _close(session.socket)
         self._numbers.give_back(session.number)
 
     def _too_many(self) -> str:
@@ -223,9 +266,9 @@ class Service:
     def _read(self, session: Session) -> None:
         try:
             data = session.socket.recv(_READ)
-        except BlockingIOError:
-            return
-        except OSError:
+        except OSError as error:
+            if error.errno not in _GONE:
+                return  # it is read when it can be
             data = b""
         if not data:
             self.hang_up(session)
@@ -237,7 +280,7 @@ class Service:
 
     def _answer_one(self, session: Session, message: bytes) -> None:
         try:
-            reply = answer(message, self.programs, self._dialect, session, self._log)
+            reply = answer(message, self.programs, self._dialect, session, self)
         except HangUpError as error:
             self._hang_up_for(session, str(error))
             return
@@ -246,7 +289,7 @@ class Service:
             return
         self._send(session, reply)
         if session.leaving and not session.unsent:
-            self.hang_up(session)
+            self._leave(session)
 
     def _answer_all(self, session: Session, data: bytes) -> None:
         inbox = session.inbox
@@ -264,7 +307,7 @@ class Service:
         if why or inbox.broken:
             self._hang_up_for(session, why or inbox.broken)
         elif session.leaving and not session.unsent:
-            self.hang_up(session)
+            self._leave(session)
 
     def _replies(self, session: Session, messages: list[bytes]) -> tuple[bytes, str]:
         """The replies to some messages, up to one that has to wait; and why the client is to be
@@ -272,7 +315,7 @@ class Service:
         replies = b""
         for at, message in enumerate(messages):
             try:
-                replies += answer(message, self.programs, self._dialect, session, self._log)
+                replies += answer(message, self.programs, self._dialect, session, self)
             except HangUpError as error:
                 return replies, str(error)
             except SilentError as error:
@@ -302,13 +345,27 @@ class Service:
         if why:
             self._hang_up_for(session, why)
         elif session.leaving and not session.unsent:
-            self.hang_up(session)
+            self._leave(session)
         self._journal.serve(0)
 
     def _attend(self, session: Session) -> None:
         """Look for what can be done with a client next; that it hangs up is seen in any case."""
         events = EPOLLOUT if session.unsent else 0 if session.waiting else EPOLLIN
         self._loop.change(session.socket.fileno(), events)
+
+    def complain(self, session: Session, text: str, *, is_expected: bool) -> None:
+        """A client was refused: say so, and hang it up where that is too often. Who asks for a lock
+        that another has may ask as often as he likes."""
+        if session.complaints is None:
+            session.complaints = Complaints(str(session), self._log, self._loop)
+        if session.complaints.add(text, counts=not is_expected):
+            session.leaving, session.why = True, "it was refused a hundred times within a second"
+
+    def _leave(self, session: Session) -> None:
+        if session.why:
+            self._hang_up_for(session, session.why)
+        else:
+            self.hang_up(session)
 
     def _hang_up_for(self, session: Session, why: str) -> None:
         self._log.error(f"{session} is hung up: {why}")
@@ -324,11 +381,11 @@ class Service:
             self._journal.serve(0)
         try:
             sent = session.socket.send(data)
-        except BlockingIOError:
-            sent = 0
-        except OSError:
-            self.hang_up(session)
-            return
+        except OSError as error:
+            if error.errno in _GONE:
+                self.hang_up(session)
+                return
+            sent = 0  # it is sent when it can be
         if sent == len(data) and not session.unsent:
             return
         # Nothing more is read from a client that does not read what it is told.
@@ -340,16 +397,19 @@ class Service:
             self._journal.append(records.unsent(session.number, session.unsent))
         self._attend(session)
         if session.leaving and not session.unsent:
-            self.hang_up(session)
+            self._leave(session)
         elif session.waiting and not session.unsent:
             self._loop.after(0, partial(self._go_on, session))
 
     def hang_up(self, session: Session) -> None:
         """Close a client's connection, with what that means for a guest and its locks."""
-        if self.clients.pop(session.number, None) is None:
+        if session.number not in self.clients:
             return
+        self._remove(session)
         if self._log.threshold <= DEBUG:
             self._log.debug(f"{session}: gone")
+        if session.complaints is not None:
+            session.complaints.end()
         session.waiting = []
         connection = session.socket
         self._loop.unwatch(connection.fileno())
@@ -357,11 +417,13 @@ class Service:
             connection.shutdown(socket.SHUT_RDWR)  # the copy that is kept must not keep it open
         except OSError:
             pass  # the peer has done it
-        connection.close()
+        _close(connection)
         self._keeper.forget()
+        # First what follows for the guest, then that it is gone: if this process ends in between,
+        # the next one finds the connection closed, and that the guest is made to end already.
+        self._on_gone(session)
         self._journal.append(records.gone(session.number))
         self._numbers.give_back(session.number)
-        self._on_gone(session)
 
     # --- being handed over
 
@@ -392,7 +454,7 @@ class Service:
         )
         session = session_of(client, connection)
         session.socket.setblocking(False)
-        self.clients[session.number] = session
+        self.add(session)
         self._loop.watch(session.socket.fileno(), 0, partial(self._on_client, session))
         self._attend(session)
         if session.waiting:
@@ -411,6 +473,13 @@ def _record(session: Session) -> str:
         session.since,
         session.id,
     )
+
+
+def _close(connection: socket.socket) -> None:
+    try:
+        connection.close()
+    except OSError:
+        pass  # it is closed all the same
 
 
 def bind(path: str) -> int:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     import socket
     from typing import Final
 
+    from lockd.rpc.complaints import Complaints
     from lockd.survival.records.clients import Client
 
 
@@ -37,16 +38,18 @@ class Session:
     """A connection and its state.
 
     ``service`` is the name of the service that it is connected to; ``pid``, ``uid`` and ``gid`` are
-    what the kernel says of the peer. ``started`` is when the process that registered as itself
+    what the kernel says of the peer. ``started`` is when the process of the owner
     started, in clock ticks since the system did, so that another one that gets its pid is not taken
-    for it; 0 for one that acts for another. ``unsent`` is the part of a reply that the client has
+    for it; 0 where it is not known. ``unsent`` is the part of a reply that the client has
     not read yet. ``number`` is the smallest that no other connection has; ``id``, which people see,
     counts the clients of a service and is never given again. ``waiting`` are calls that cannot be
     begun yet: nothing of them has been done. ``leaving`` is set when the client is to be hung up
-    once it has its reply.
+    once it has its reply, and ``why`` says for what, where it has not asked for it. ``complaints``
+    are there once it has been refused.
     """
 
     __slots__ = (
+        "complaints",
         "gid",
         "id",
         "inbox",
@@ -62,6 +65,7 @@ class Session:
         "uid",
         "unsent",
         "waiting",
+        "why",
     )
 
     def __init__(
@@ -91,6 +95,8 @@ class Session:
         self.started = 0
         self.restricted = False
         self.leaving = False
+        self.why = ""
+        self.complaints: Complaints | None = None
 
     def __str__(self) -> str:
         return f"client {self.id} of {self.service} (pid {self.pid})"
@@ -134,7 +140,7 @@ def session_of(client: Client, socket: socket.socket) -> Session:
     )
     if client.owner is not None:
         session.owner = Owner.from_record(client.owner)
-        session.started = client.started
+        session.started = session.owner.started = client.started
     session.restricted = client.restricted
     session.inbox = Inbox(client.rest, client.skip)
     session.unsent = client.unsent

@@ -53,20 +53,23 @@ class Journal:
         self._open(fd, number)
 
     def _open(self, fd: int, number: int) -> None:
-        if os.fstat(fd).st_size < _START:
+        """Raises JournalError and OSError, and then nothing has changed."""
+        size = os.fstat(fd).st_size - _START
+        if size < 0:
             raise JournalError("the journal has no beginning")
-        self.fd = fd
-        self.number = number
-        self._head_page = mmap.mmap(fd, _START)
-        self._head = memoryview(self._head_page).cast("Q")
-        self._end = self._head[_LENGTH]
-        if self._end > os.fstat(fd).st_size - _START:
+        head_page = mmap.mmap(fd, _START)
+        head = memoryview(head_page).cast("Q")
+        end = head[_LENGTH]
+        if end > size:
             raise JournalError("the journal is shorter than it says")
-        self._limit = 2 * self._end + _GROWTH
+        limit = 2 * end + _GROWTH
         # What is written goes straight into the memory: a write(2) takes ten times as long.
-        self._room = max(self._limit + _GROWTH, os.fstat(fd).st_size - _START)
-        os.ftruncate(fd, _START + self._room)
-        self._records = mmap.mmap(fd, self._room, offset=_START)
+        room = max(limit + _GROWTH, size)
+        os.ftruncate(fd, _START + room)
+        self._records = mmap.mmap(fd, room, offset=_START)
+        self.fd, self.number = fd, number
+        self._head_page, self._head = head_page, head
+        self._end, self._limit, self._room = end, limit, room
 
     @classmethod
     def create(cls, number: int) -> Journal:
@@ -76,10 +79,15 @@ class Journal:
     def rewrite(self, records: Iterable[str], keep: Callable[[], object]) -> None:
         """Go on in new memory, with a new number, that begins with ``records`` and so has nothing
         of what is over. ``keep`` is called before the old memory is let go, which until then is
-        what the next process would find."""
+        what the next process would find. Raises OSError, and then nothing has changed."""
         old = self._head, self._head_page, self._records, self.fd
         number = self.number + 1
-        self._open(_new_memory(number, records), number)
+        fd = _new_memory(number, records)
+        try:
+            self._open(fd, number)
+        except BaseException:
+            os.close(fd)
+            raise
         keep()
         _let_go(*old)
 
@@ -88,11 +96,14 @@ class Journal:
         line = text.encode("ascii") + b"\n"
         start, end = self._end, self._end + len(line)
         if end > self._room:
-            self._room = 2 * end
-            os.ftruncate(self.fd, _START + self._room)
-            self._records.resize(self._room)
+            self._make_room(2 * end)
         self._records[start:end] = line
         self._head[_LENGTH] = self._end = end
+
+    def _make_room(self, room: int) -> None:
+        os.ftruncate(self.fd, _START + room)
+        self._records.resize(room)
+        self._room = room
 
     @property
     def is_long(self) -> bool:
@@ -132,13 +143,24 @@ class Journal:
 
 
 def _new_memory(number: int, records: Iterable[str]) -> int:
-    """The memory of a new journal."""
+    """The memory of a new journal. Raises OSError."""
     data = "\n".join((record("format", FORMAT), *records, "")).encode("ascii")
     fd = os.memfd_create(f"lockd-journal-{number}", os.MFD_CLOEXEC)
-    os.ftruncate(fd, _START + len(data))
-    os.pwrite(fd, data, _START)
-    os.pwrite(fd, len(data).to_bytes(8, sys.byteorder), 8 * _LENGTH)
+    try:
+        os.ftruncate(fd, _START + len(data))
+        _write(fd, data, _START)
+        _write(fd, len(data).to_bytes(8, sys.byteorder), 8 * _LENGTH)
+    except BaseException:
+        os.close(fd)
+        raise
     return fd
+
+
+def _write(fd: int, data: bytes, at: int) -> None:
+    """Write all of it: where memory is short, the system may write a part."""
+    while data:
+        written = os.pwrite(fd, data, at)
+        data, at = data[written:], at + written
 
 
 def _let_go(head: memoryview, head_page: mmap.mmap, records: mmap.mmap, fd: int) -> None:

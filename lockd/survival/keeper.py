@@ -18,9 +18,12 @@ from __future__ import annotations
 import errno
 import os
 import socket
+import time
 from array import array
+from collections import deque
 from itertools import chain, islice
-from struct import Struct
+
+from lockd.kernel.reserve import insist
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,8 +42,13 @@ PID_FILE: Final = "pid-file"
 #: What our own supervisor is told to become, in a message of the daemon to it.
 BECOME: Final = "LOCKD_BECOME"
 
-#: How long a message may wait for a manager that is busy: a struct timeval.
-_PATIENCE: Final = Struct("ll").pack(2, 0)
+#: For how many seconds the manager may be silent before it is said, and how many pass before what
+#: it did not take is tried again.
+_PATIENCE: Final = 2.0
+_PAUSE: Final = 0.5
+
+#: What says that the manager cannot take anything just now.
+_BUSY: Final = (errno.EAGAIN, errno.ENOBUFS, errno.ENOMEM)
 
 #: socket(7); Python has no name for these.
 _SO_SNDBUFFORCE: Final = 32
@@ -65,8 +73,11 @@ class Keeper:
     it has kept for the process before this one, by name; ``queues`` are those that it has it in.
 
     ``everything`` has to be set before anything more is kept: it tells what is to be kept in all.
-    ``lost`` says, where something could not be kept, why. ``has_forgotten`` tells that something
-    is still open that need not be, or that it is worth another try: :meth:`renew`.
+    ``lost`` says, where something is not kept or not known to be, why.
+
+    Nobody waits for the manager. It may be stopped, or its socket full: then what is to be kept
+    goes into the queue that it has already, and what it is to be told waits. Whether it is awake
+    tells a *barrier* (sd_notify(3)): a pipe whose other end it closes when it gets to it.
     """
 
     def __init__(
@@ -79,17 +90,16 @@ class Keeper:
         self._number = max(map(_queue_number, self._old), default=0)
         self._queue: tuple[socket.socket, socket.socket] | None = None
         self._singles = 0
-        self.has_forgotten = False
+        self._has_forgotten = False
+        self._untold: Final[deque[str]] = deque()
+        self._barrier = -1
+        self._asked = 0.0
+        self._failed = 0.0
+        self._address: Final = f"\0{address[1:]}" if address.startswith("@") else address
         self._manager: socket.socket | None = None
         if not address:
             return
         self._manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        # Not settimeout: it would cost a poll(2) for every message.
-        self._manager.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _PATIENCE)
-        try:
-            self._manager.connect(f"\0{address[1:]}" if address.startswith("@") else address)
-        except OSError as error:
-            self.give_up(error.strerror or str(error))
         self._replace_queue(kept.items())
 
     def __bool__(self) -> bool:
@@ -97,69 +107,149 @@ class Keeper:
 
     def keep(self, fd: int, name: str) -> None:
         """Have ``fd`` kept under ``name``, which no other has at the time."""
-        if self._queue is None:
-            return
-        if self._singles < _SINGLES:
-            self._singles += 1
-            try:
-                _put(self._queue[0], [(name, fd)])
-                return
-            except OSError:
-                pass  # the queue is full
-        # It is not among everything before it is kept.
-        self._replace_queue(chain(self.everything(), ((name, fd),)))
-
-    def forget(self) -> None:
-        """Something need not be kept any longer. It stays open until :meth:`renew`: a lock must be
-        unlocked and a connection shut down, not only closed."""
-        self.has_forgotten = True
-
-    def renew(self) -> None:
-        """Keep nothing but what is to be kept."""
-        self._replace_queue(self.everything())
-
-    def _replace_queue(self, kept: Iterable[tuple[str, int]]) -> None:
-        self._singles = 0
-        self.has_forgotten = False
         if self._manager is None:
             return
-        ahead, behind = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+        is_short = self._singles < _SINGLES or self._is_silent
+        if is_short and self._put(fd, name):
+            return
+        self._has_forgotten = True
+        # It is not among everything before it is kept.
+        if time.monotonic() - self._failed < _PAUSE or not self._replace_queue(
+            chain(self.everything(), ((name, fd),))
+        ):
+            self._put(fd, name)  # into a queue that is longer than it should be
+
+    def _put(self, fd: int, name: str) -> bool:
+        """Put a descriptor into the queue that the manager has; False where that is full."""
+        if self._queue is None:
+            return False
+        self._singles += 1
+        try:
+            _put(self._queue[0], [(name, fd)])
+        except OSError:
+            return False
+        return True
+
+    def forget(self) -> None:
+        """Something need not be kept any longer. It stays open until :meth:`tend`: a lock must be
+        unlocked and a connection shut down, not only closed."""
+        self._has_forgotten = True
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether :meth:`tend` is to be called, in a moment."""
+        return self._manager is not None and (
+            self._has_forgotten or self._barrier >= 0 or bool(self._untold or self.lost)
+        )
+
+    @property
+    def _is_silent(self) -> bool:
+        return bool(self._untold or self.lost)
+
+    def tend(self) -> None:
+        """Keep nothing but what is to be kept, tell what could not be told, and see whether the
+        manager is awake."""
+        self._flush()
+        if self._barrier >= 0:
+            if not self._is_answered():
+                since = time.monotonic() - self._asked
+                if since > _PATIENCE:
+                    self.give_up(f"it has not answered for {since:.0f} s")
+                return
+            if self.lost or self._has_forgotten:
+                self._replace_queue(self.everything())
+        elif self.lost:
+            self.ask()  # first whether it is there: what is to be kept may be thousands
+        elif self._has_forgotten:
+            self._replace_queue(self.everything())
+
+    def ask(self) -> None:
+        """See whether the manager is awake: :meth:`tend` will tell."""
+        if self._manager is None or self._barrier >= 0 or not self._flush():
+            return
+        try:
+            read, write = insist(lambda: os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK))
+        except OSError:
+            return  # the next time
+        try:
+            self._tell(b"BARRIER=1", write)
+        except OSError as error:
+            os.close(read)
+            self.give_up(_reason(error))
+        else:
+            self._barrier, self._asked = read, time.monotonic()
+        finally:
+            os.close(write)
+
+    def _is_answered(self) -> bool:
+        try:
+            os.read(self._barrier, 1)
+        except BlockingIOError:
+            return False
+        except OSError:
+            pass  # nothing can be learned from this one
+        os.close(self._barrier)
+        self._barrier = -1
+        return True
+
+    def _replace_queue(self, kept: Iterable[tuple[str, int]]) -> bool:
+        """Have the manager keep these, and nothing else; False where it is as it was."""
+        try:
+            ahead, behind = insist(lambda: socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM))
+        except OSError as error:
+            self._fail(error)
+            return False
         try:
             _fill(ahead, kept)
-            self._store(behind.fileno(), _queue_name(self._number + 1))
+            if not self._flush():
+                raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+            name = _queue_name(self._number + 1)
+            self._tell(f"FDSTORE=1\nFDPOLL=0\nFDNAME={name}".encode("ascii"), behind.fileno())
         except OSError as error:
             ahead.close()
             behind.close()
-            self.give_up(error.strerror or str(error))
-            # A manager that is busy may have more time soon.
-            self.has_forgotten = error.errno == errno.EAGAIN
-            return
+            self._fail(error)
+            return False
+        self._singles = 0
+        self._has_forgotten = False
         if self.lost:
             self._log.warning("the service manager keeps all descriptors again")
             self.lost = ""
         for name, fd in self._old.items():
-            self._send(f"FDSTOREREMOVE=1\nFDNAME={name}")
+            self._post(f"FDSTOREREMOVE=1\nFDNAME={name}")
             os.close(fd)
         self._old.clear()
         if self._queue is not None:
-            self._send(f"FDSTOREREMOVE=1\nFDNAME={_queue_name(self._number)}")
+            self._post(f"FDSTOREREMOVE=1\nFDNAME={_queue_name(self._number)}")
             for each in self._queue:
                 each.close()
         self._queue = ahead, behind
         self._number += 1
+        self.ask()
+        return True
+
+    def _fail(self, error: OSError) -> None:
+        """What is kept could not be changed: it is tried again."""
+        self._failed = time.monotonic()
+        self._has_forgotten = True
+        self.give_up(_reason(error))
+
+    def renew(self) -> None:
+        """Have the manager keep what is to be kept, and nothing else, at once."""
+        self._replace_queue(self.everything())
 
     def keep_nothing(self) -> None:
         """Have the manager keep nothing more, until :meth:`renew`: another program goes on."""
         if self._queue is None:
             return
-        self._send(f"FDSTOREREMOVE=1\nFDNAME={_queue_name(self._number)}")
+        self._post(f"FDSTOREREMOVE=1\nFDNAME={_queue_name(self._number)}")
         for each in self._queue:
             each.close()
         self._queue = None
 
     def hand_back(self, program: str) -> None:
         """Have our supervisor become ``program`` when this process has ended: see there."""
-        self._send(f"{BECOME}={program}")
+        self._post(f"{BECOME}={program}")
 
     def descriptors(self) -> dict[str, int]:
         """What another process in our place needs, besides what is kept."""
@@ -179,25 +269,42 @@ class Keeper:
 
     def ready(self, status: str) -> None:
         """Tell that the service has started, or has started again in place."""
-        self._send(f"READY=1\nSTATUS={status}\nMAINPID={os.getpid()}")
+        self._post(f"READY=1\nSTATUS={status}\nMAINPID={os.getpid()}")
 
     def stopping(self) -> None:
         """Tell that the service ends because it was asked to."""
-        self._send("STOPPING=1")
+        self._post("STOPPING=1")
 
-    def _store(self, fd: int, name: str) -> None:
+    def finish(self) -> None:
+        """This process ends: tell what is untold, and give it a moment."""
+        until = time.monotonic() + _PATIENCE
+        while not self._flush() and time.monotonic() < until:
+            time.sleep(_PAUSE / 10)
+
+    def _post(self, text: str) -> None:
+        """Tell the manager something, as soon as it can be told."""
+        if self._manager is not None:
+            self._untold.append(text)
+            self._flush()
+
+    def _flush(self) -> bool:
+        """Tell what is untold; False where the manager takes no more for now."""
+        while self._untold:
+            try:
+                self._tell(self._untold[0].encode("utf-8", "replace"))
+            except OSError as error:
+                self.give_up(_reason(error))
+                if error.errno in _BUSY:
+                    return False
+            self._untold.popleft()
+        return True
+
+    def _tell(self, message: bytes, *fds: int) -> None:
+        """Raises OSError, at once, where the manager cannot take it."""
         assert self._manager is not None
-        self._manager.sendmsg(
-            (b"FDSTORE=1\nFDPOLL=0\nFDNAME=%b" % name.encode("ascii"),), (_rights([fd]),)
-        )
-
-    def _send(self, text: str) -> None:
-        if self._manager is None:
-            return
-        try:
-            self._manager.send(text.encode("utf-8", "replace"))
-        except OSError as error:
-            self.give_up(error.strerror or str(error))
+        rights = (_rights([*fds]),) if fds else ()
+        # Not connected: a manager that starts anew may make its socket anew.
+        self._manager.sendmsg((message,), rights, socket.MSG_DONTWAIT, self._address)
 
     def give_up(self, why: str) -> None:
         """Say that what is kept is not all of it, or not for long."""
@@ -207,6 +314,12 @@ class Keeper:
                 " the locks would not outlive a crash"
             )
         self.lost = why
+
+
+def _reason(error: OSError) -> str:
+    if error.errno == errno.EAGAIN:
+        return "it does not take what it is told"
+    return error.strerror or str(error)
 
 
 def _rights(fds: list[int]) -> tuple[int, int, array[int]]:
@@ -339,6 +452,16 @@ def lock_name(number: int) -> str:
 def client_name(number: int) -> str:
     """What the descriptor of a connection is called where it is kept."""
     return f"c{number:x}"
+
+
+def is_lock(name: str) -> bool:
+    """Whether a name is that of a lock."""
+    return name[:1] == "l" and name[1:].isalnum()
+
+
+def is_client(name: str) -> bool:
+    """Whether a name is that of a connection."""
+    return name[:1] == "c" and name[1:].isalnum()
 
 
 def journal_name(number: int) -> str:

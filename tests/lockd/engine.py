@@ -135,6 +135,7 @@ class Engine:
     def crash(self) -> None:
         """Kill the daemon, and wait for the next one to have taken over."""
         before = self.log.count("took over")
+        wait_for(lambda: bool(self.pid), "there is one")
         os.kill(self.pid, signal.SIGKILL)
         wait_for(lambda: self.log.count("took over") > before, "the daemon has been taken over")
 

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from typing import Final
 
     from lockd.locks.engine import Engine
+    from lockd.locks.guests import Guests
     from lockd.locks.remote import Remotes
     from lockd.log import Log
     from lockd.rpc.service import Service
@@ -15,17 +16,19 @@ if TYPE_CHECKING:
 
 
 class InspectContext:
-    """The locks, the file systems that they are on, the services by name, who keeps the locks,
-    ``since`` when the daemon runs (seconds since the epoch), and what is to be said of its
-    configuration. ``hand_back`` has virtlockd go on in its place, or returns why not."""
+    """The locks, the guests that are made to end, the file systems, the services by name, who keeps
+    the locks, ``since`` when the daemon runs (seconds since the epoch), and what is to be said of
+    its configuration. ``hand_back`` has virtlockd go on in its place, or returns why not."""
 
     __slots__ = (
-        *("engine", "hand_back", "keeper", "log", "remotes", "services", "since", "warnings"),
+        *("engine", "guests", "hand_back", "keeper", "log"),
+        *("remotes", "services", "since", "warnings"),
     )
 
     def __init__(
         self,
         engine: Engine,
+        guests: Guests,
         remotes: Remotes,
         services: Mapping[str, Service],
         keeper: Keeper,
@@ -35,6 +38,7 @@ class InspectContext:
         log: Log,
     ) -> None:
         self.engine: Final = engine
+        self.guests: Final = guests
         self.remotes: Final = remotes
         self.services: Final = services
         self.keeper: Final = keeper

@@ -6,6 +6,7 @@ import json
 import os
 
 from lockd import __version__
+from lockd.kernel.needs import lacks
 from lockd.survival.journal import FORMAT
 from lockd.wire.xdr import pack_string
 
@@ -34,7 +35,10 @@ def call(context: InspectContext, session: Session, arguments: Reader) -> bytes:
         "problems": [
             *({"path": path, "problem": problem} for path, problem in context.remotes.silent()),
             *({"path": each.path, "problem": each.problem} for each in resources if each.problem),
+            *({"path": each.path, "problem": each.problem} for each in context.engine.stuck()),
+            *({"path": which, "problem": problem} for which, problem in context.guests.problems()),
         ],
         "warnings": context.warnings,
+        "lacks": lacks(context.services["virtlockd"].max_clients),
     }
     return pack_string(json.dumps(status))

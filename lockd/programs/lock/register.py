@@ -6,9 +6,11 @@ Once more is fine, and then counts. The id 0 is no guest's.
 from __future__ import annotations
 
 from lockd.kernel.process import start_time
+from lockd.kernel.reserve import insist
 from lockd.locks.space import Owner
 from lockd.rpc.session import not_registered
 from lockd.survival.records import clients as records
+from lockd.wire.fault import FROM_RPC, system_fault
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,7 +30,11 @@ def call(context: LockContext, session: Session, arguments: Reader) -> bytes:
     session.check_unrestricted()
     if not number:
         raise not_registered()
+    try:
+        started = insist(lambda: start_time(pid))
+    except OSError as error:
+        raise system_fault(FROM_RPC, f"Unable to look for the process {pid}", error) from error
     session.owner = Owner(name, uuid, number, pid)
-    session.started = start_time(pid) if session.is_guest else 0
+    session.started = session.owner.started = started
     context.journal.append(records.owner(session.number, session.owner.record(), session.started))
     return b""

@@ -11,6 +11,7 @@ module         kinds
 ``clients``    ``ids``, ``client``, ``owner``, ``restricted``, ``received``, ``more``, ``unsent``,
                ``sent``, ``waiting``, ``gone``
 ``guests``     ``dying``, ``dead``
+``processes``  ``process``
 =============  =====================================================
 
 Besides there are ``format``, with which every journal begins (:mod:`lockd.survival.journal`), and
@@ -43,6 +44,7 @@ SUBJECTS: Final = (
     "locks",
     "clients",
     "guests",
+    "processes",
 )
 
 

@@ -346,7 +346,11 @@ def test_a_file_that_went_with_its_file_system(
     """An unlocked file that is still open can turn out to be stale: then it is another that counts,
     and the daemon goes on."""
     lock = filelock.take(
-        str(tmp_path / "disk"), shared=False, create=True, may_be_shared=lambda *_: False
+        str(tmp_path / "disk"),
+        shared=False,
+        create=True,
+        plain=True,
+        may_be_shared=lambda *_: False,
     )
     filelock.unlock(lock)
     with monkeypatch.context() as patch:

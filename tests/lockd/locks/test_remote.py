@@ -7,10 +7,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lockcfg import Mount
-from lockd.locks.remote import remote_mount
+from lockd.locks.remote import remote_mounts
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+def asked(path: str, among: dict[str, Mount]) -> list[str]:
+    """What servers are asked about for a path, each of which answers."""
+    return [path for _, path in remote_mounts(path, among)]
 
 
 def mounts(**types: str) -> dict[str, Mount]:
@@ -33,7 +38,10 @@ MOUNTS = mounts(srv_nfs="nfs4", srv_gluster="fuse.glusterfs", srv="ext4", srv_au
         ("/srv/other/../nfs/x", "/srv/nfs"),
         ("/../srv/nfs", "/srv/nfs"),
         ("/srv/gluster/x", "/srv/gluster"),
-        ("/srv/auto/x", "/srv/auto"),
+        ("/srv/auto/x", "/srv/auto/x"),
+        ("/srv/auto//./x/y", "/srv/auto/x"),
+        ("/srv/auto/", "/srv/auto"),
+        ("/srv/auto/../nfs", "/srv/auto /srv/nfs"),
         ("/srv/nfsx", ""),
         ("/srv", ""),
         ("/", ""),
@@ -45,8 +53,7 @@ MOUNTS = mounts(srv_nfs="nfs4", srv_gluster="fuse.glusterfs", srv="ext4", srv_au
 )
 def test_by_the_path_alone(path: str, point: str) -> None:
     """The names of directories, as far as they go."""
-    found = remote_mount(path, MOUNTS)
-    assert (found.point if found else "") == point
+    assert asked(path, MOUNTS) == point.split()
 
 
 def test_by_links(tmp_path: Path) -> None:
@@ -66,6 +73,34 @@ def test_by_links(tmp_path: Path) -> None:
     for name, target in links.items():
         (tmp_path / name).symlink_to(target)
     for name in ("absolute", "deep/er/relative", "deep/er/over/x", "here/er/relative"):
-        assert remote_mount(f"{tmp_path}/{name}", away), name
+        assert asked(f"{tmp_path}/{name}", away) == [f"{tmp_path}/away"], name
     for name in ("loop", "nothing", "here", "deep/er", "missing"):
-        assert remote_mount(f"{tmp_path}/{name}", away) is None, name
+        assert asked(f"{tmp_path}/{name}", away) == [], name
+
+
+def test_one_below_another(tmp_path: Path) -> None:
+    """Each is asked, in the order in which the path comes to it: what is mounted below another, on
+    a single file, and where a link leads that is on one."""
+    points = [f"{tmp_path}/{name}" for name in ("auto", "auto/deep", "auto/deep/file", "other")]
+    away = {
+        point: Mount(point, kind, "server:/export", frozenset())
+        for point, kind in zip(points, ("autofs", "nfs", "cifs", "fuse.sshfs"), strict=True)
+    }
+    (tmp_path / "auto/deep").mkdir(parents=True)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "auto/deep/link").symlink_to("../../other/disk")
+    auto, deep, file, other = points
+    assert asked(f"{deep}/x", away) == [deep, deep]
+    assert asked(file, away) == [deep, deep, file]
+    assert asked(f"{deep}/link", away) == [deep, deep, other]
+    assert asked(auto, away) == [auto]
+
+
+def test_what_another_stands_on(tmp_path: Path) -> None:
+    """The directories of an overlay count as well."""
+    layers = frozenset({f"lowerdir={tmp_path}/here:{tmp_path}/away/x", "rw"})
+    among = {
+        f"{tmp_path}/over": Mount(f"{tmp_path}/over", "overlay", "overlay", layers),
+        f"{tmp_path}/away": Mount(f"{tmp_path}/away", "nfs", "server:/export", frozenset()),
+    }
+    assert asked(f"{tmp_path}/over/disk", among) == [f"{tmp_path}/away"]

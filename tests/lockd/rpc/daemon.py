@@ -68,7 +68,7 @@ def connect(service: Service, daemon: Daemon, number: int) -> tuple[Session, soc
     """A client of the service, and its end of the connection."""
     ours, theirs = socket.socketpair()
     session = Session(number, service.name, ours, uid=0, gid=0, pid=NOBODY, id=number)
-    service.clients[number] = session
+    service.add(session)
     daemon.journal.append(records.client(number, service.name, 0, 0, NOBODY, 0.0, number))
     return session, theirs
 
@@ -81,7 +81,7 @@ def check_answer(
     call = read_header(message)
     if programs is None:
         programs = daemon.services[session.service].programs
-    reply = answer(message, programs, DIALECT, session, daemon.logging.part("rpc.netserver"))
+    reply = answer(message, programs, DIALECT, session, daemon.services[session.service])
     if not reply:
         return reply
     inbox = Inbox(kept=64 * 1024 * 1024)

@@ -57,6 +57,7 @@ def test_a_program_of_its_own() -> None:
         numbers=Numbers(),
         log=log,
         on_gone=on_gone,
+        on_doubt=loop.stop,
     )
     ours, theirs = socket.socketpair()
     fds = {client_name(3): ours.detach(), "another's": -1}

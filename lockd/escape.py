@@ -1,0 +1,33 @@
+"""Text that others have made, where people read it: in a log, an error, a table.
+
+The name of a guest is whatever somebody has called it. In it there may be sequences that drive a
+terminal, line feeds that forge lines, marks that turn the order of writing, and 64 KiB of anything.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
+
+_CUT: Final = "…"
+
+
+def escaped(text: str, limit: int) -> str:
+    """The text with what cannot be printed as ``\\x1b``, ``\\u202e`` or ``\\U000e0001``, and bytes
+    that are no UTF-8, which come as surrogates, as ``\\xff``; of one that is longer than ``limit``
+    characters the beginning and the end."""
+    if len(text) > limit:
+        half = limit // 2
+        text = f"{text[: limit - half]}{_CUT}{text[-half:]}"
+    if text.isprintable():
+        return text
+    return "".join(each if each.isprintable() else _escape(ord(each)) for each in text)
+
+
+def _escape(number: int) -> str:
+    if 0xDC80 <= number <= 0xDCFF:
+        number -= 0xDC00
+    if number < 0x100:
+        return f"\\x{number:02x}"
+    return f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"

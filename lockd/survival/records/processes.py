@@ -1,0 +1,29 @@
+"""The records of the processes of owners: which one a pid was when it took its locks."""
+
+from __future__ import annotations
+
+from lockd.survival.records.encoding import record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Final
+
+    from lockd.survival.records.encoding import Replay
+
+
+def process(pid: int, started: int) -> str:
+    """``process``: the owner with that pid is the process that started then, in clock ticks since
+    the system did: pid, start time."""
+    return record("process", pid, started)
+
+
+class Records:
+    """When the process of each owner started, by pid."""
+
+    def __init__(self) -> None:
+        self.started: Final[dict[int, int]] = {}
+        self.replays: Final[dict[str, Replay]] = {"process": self._process}
+
+    def _process(self, fields: list[Any], _: bytes) -> None:
+        pid, started = fields[:2]
+        self.started[pid] = started
