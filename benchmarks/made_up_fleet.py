@@ -17,6 +17,7 @@ import copy
 import hashlib
 import os
 import random
+import re
 import uuid
 from typing import Any
 
@@ -85,8 +86,10 @@ def _guest(told: Json) -> Json:
     guest: Json = {
         "name": told["name"],
         "uuid": str(uuid.UUID(bytes=hashlib.sha256(told["name"].encode()).digest()[:16])),
-        "driver": "qemu",
+        "driver": told.get("driver", "qemu"),
     }
+    if "instance" in told:
+        guest["instance"] = told["instance"]
     if told.get("running", True):
         guest["running"] = True
         guest["started"] = told.get("started", TAKEN - 10 * _DAY)
@@ -140,6 +143,7 @@ def snapshot(name: str, changes: Json | None = None) -> Json:
         for directory in directories
         if not directory.get("missing") and "error" not in directory
     }
+    tools = {"lvs": True, "scsi_id": True, **changes.get("tools", {})}
     days = {"libvirtd": 30, "virtlockd": 30, **changes.get("daemons", {})}
     edited = {file: 60 for file in FILES if texts[file] is not None} | changes.get("edited", {})
     return {
@@ -152,7 +156,7 @@ def snapshot(name: str, changes: Json | None = None) -> Json:
             **changes.get("collector", {}),
         },
         **{file: _file(file, text) for file, text in texts.items()},
-        "tools": {"lvs": True, "scsi_id": True, **changes.get("tools", {})},
+        "tools": tools,
         "versions": {"libvirt": "9.0.0", "qemu": "7.2.22", **changes.get("versions", {})},
         "directories": directories,
         "host": {
@@ -169,8 +173,38 @@ def snapshot(name: str, changes: Json | None = None) -> Json:
         ],
         "changed": {file: TAKEN - round(ago * _DAY) for file, ago in edited.items()},
         "identities": identities,
-        "guests": [_guest(guest) for guest in guests],
+        "guests": _locked([_guest(guest) for guest in guests], texts, tools, days),
     }
+
+
+def _locked(
+    guests: list[Json], texts: dict[str, str | None], tools: Json, days: dict[str, float | None]
+) -> list[Json]:
+    """The guests, with the lock that is held for each disk of those that run: the one that the
+    configuration means, where the lock daemon is older than the guest. A disk that says what is
+    held is left alone; ``lock: null`` is one of which nobody knows."""
+    manager = re.search(r'^lock_manager = "lockd', texts["qemu.conf"] or "", re.MULTILINE)
+    lockd = texts["qemu-lockd.conf"] or ""
+    spaces = dict(re.findall(r'^(\w+)_lockspace_dir = "([^"]*)"', lockd, re.MULTILINE))
+    auto = "auto_disk_leases = 0" not in lockd
+    age = max((days[name] or 0 for name in ("virtlockd", "lockd") if name in days), default=0)
+    for guest in guests:
+        for disk in guest["disks"]:
+            if not guest.get("running") or disk["type"] not in ("file", "block"):
+                continue
+            disk.setdefault("lock", "")
+            if disk["lock"] is None:
+                del disk["lock"]
+            elif not disk["lock"] and manager and auto and TAKEN - age * _DAY <= guest["started"]:
+                disk["lock"] = _lock(disk, spaces, tools)
+    return guests
+
+
+def _lock(disk: Json, spaces: dict[str, str], tools: Json) -> str:
+    for kind, name, program in (("lvm", "lvm_uuid", "lvs"), ("scsi", "scsi_id", "scsi_id")):
+        if disk["path"].startswith("/dev") and kind in spaces and disk.get(name) and tools[program]:
+            return spaces[kind]
+    return spaces.get("file", ".")
 
 
 def _changed(directory: Json, changes: Json, key: str) -> Json:

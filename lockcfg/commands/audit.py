@@ -172,11 +172,16 @@ def ingested(arguments: argparse.Namespace) -> Iterator[Store]:
     """A store of all that the arguments name."""
     from lockcfg.fleet.snapshots.sources import is_store
     from lockcfg.fleet.store.ingest import ingest
-    from lockcfg.fleet.store.store import Store
+    from lockcfg.fleet.store.store import VERSION, Store
 
     paths = arguments.paths
     if len(paths) == 1 and paths[0] != "-" and os.path.isfile(paths[0]) and is_store(paths[0]):
         store = Store.open(paths[0])
+        if store.version != VERSION:
+            store.close()
+            store = Store.create()
+            store.join(paths[0])
+            store.finish()
     else:
         store = Store.create()
         _with_progress(lambda progress: ingest(paths, store, progress=progress))

@@ -52,7 +52,15 @@ def read_fleet(
 
     fleet = load_fleet(store, now=now, policy=policy, max_age=max_age)
     ways = {number: Use.from_json(text) for number, text in store.ways()}
-    fleet.disks = list(judge_disks(store.shared_disks(), fleet.places, ways))
+    fleet.disks = list(
+        judge_disks(
+            store.shared_disks(),
+            fleet.places,
+            ways,
+            store.names_of_one_disk(),
+            policy.words if policy else None,
+        )
+    )
     return fleet
 
 

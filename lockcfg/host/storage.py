@@ -116,6 +116,11 @@ def carries_locks(mount: Mount) -> tuple[Shared, str]:
         return "unknown", "CIFS, which carries some locks between hosts and not others"
     if kind == "ocfs2" and "cluster_stack=o2cb" in options:
         return "no", "OCFS2 on the o2cb stack, which does not carry these locks"
+    for option in _LOCKS_STAY.get(kind, ()):
+        if option in options:
+            return "no", f"{_NAMES.get(kind, kind)} with {option}, which keeps locks on this host"
+    if kind == "lustre" and "flock" in options:
+        return "yes", f"Lustre with flock ({mount.source})"
     if kind in _SHARED:
         return "yes", f"{_SHARED[kind]} ({mount.source})"
     if kind in _UNKNOWN:
@@ -124,6 +129,17 @@ def carries_locks(mount: Mount) -> tuple[Shared, str]:
         return "unknown", f"{kind}, of which one host cannot tell"
     return "no", f"{kind}, which no other host shares"
 
+
+#: Options by which a file system that hosts share keeps locks to each of them, or takes none.
+_LOCKS_STAY: Final = {
+    "gfs2": ("lockproto=lock_nolock", "localflocks"),
+    "ocfs2": ("localflocks", "heartbeat=none"),
+    "lustre": ("localflock", "noflock"),
+    "fuse.mfs": ("mfsnoposixlocks",),
+    "fuse.glusterfs": ("no-posix-locks",),
+}
+
+_NAMES: Final = {"gfs2": "GFS2", "ocfs2": "OCFS2", "lustre": "Lustre", "fuse.mfs": "MooseFS"}
 
 _SHARED: Final = {
     "fuse.glusterfs": "GlusterFS",

@@ -2,6 +2,10 @@
 
 Of a hundred thousand such disks nearly all are locked in the same way by all their users, which a
 comparison of a few values shows; the model is asked about the rest.
+
+Two questions are asked of two users: are their disks one, and if they are, do their locks exclude
+each other? Only both answers together make a verdict: where it is not shown that the disks are one
+and the locks would exclude each other if they were, all is well.
 """
 
 from __future__ import annotations
@@ -10,8 +14,9 @@ from itertools import groupby
 from operator import itemgetter
 
 from lockcfg.fleet.comparison.result import DiskRow, DiskUse
-from lockcfg.fleet.model.locks import Exclusion, exclusion, lock_of
-from lockcfg.fleet.model.uses import Use, disk_of
+from lockcfg.fleet.model.locks import Exclusion, exclusion, exclusion_of, lock_of
+from lockcfg.fleet.model.place import relation
+from lockcfg.fleet.model.uses import PART, Use, disk_of, is_device
 from lockcfg.frozen import Frozen
 
 TYPE_CHECKING = False
@@ -20,9 +25,14 @@ if TYPE_CHECKING:
     from typing import Final
 
     from lockcfg.fleet.model.facts import Directory, Facts
-    from lockcfg.fleet.model.locks import Answer, Lock, Locking
+    from lockcfg.fleet.model.locks import Answer, Disk, Lock, Locking
+    from lockcfg.fleet.model.place import Relation
+    from lockcfg.fleet.model.words import Words
     from lockcfg.fleet.store.store import DiskRow as StoredDisk
     from lockcfg.host.storage import Shared
+
+    #: A host that counts: its name, its facts, and its group if that is one of the policy.
+    Host = tuple[str, Facts, str]
 
 #: The most users that are named of one disk, and that are compared with each other.
 _NAMED: Final = 20
@@ -40,7 +50,7 @@ class _Way:
 
     def __init__(self, facts: Facts, use: Use) -> None:
         self.use: Final = use
-        self.locking: Final[Locking] = facts.locking
+        self.locking: Final[Locking] = facts.locking_of(use.driver)
         self.storage: Final[Directory | None] = next(
             (each for each in facts.storages if each.path == use.storage), None
         )
@@ -48,46 +58,82 @@ class _Way:
 
     def _quick(self) -> tuple[str, str] | None:
         use = self.use
-        if use.shareable or use.rule == "none":
+        if use.shareable or use.rule == "none" or use.backing:
             return None
+        inode: int | None = None
+        if use.kind == "image":
+            # One name may be two directories: the number tells.
+            if self.storage is None or not self.storage.place.system:
+                return None
+            inode = self.storage.place.inode
+            if inode is None:
+                return None
         if use.rule == "direct":
             # An image on a file system that carries locks: the lock is on the disk itself.
             if use.kind != "image" or self.storage is None:
                 return None
             place = self.storage.place
-            return ("direct", place.system) if place.carries == "yes" and place.system else None
+            return ("direct", f"{place.system} {inode}") if place.carries == "yes" else None
         setting = {"lvm": "lvm", "scsi": "scsi", "path": "file"}[use.rule] + "_lockspace_dir"
         place = self.locking.spaces[setting]
         if place.carries != "yes" or not place.system or place.inode is None:
             return None
-        return use.rule, f"{place.shown} {place.inode}"
+        return use.rule, f"{place.shown} {place.inode} {' '.join(place.ids)} {inode}"
 
 
 class _User(Frozen):
-    """A user of a disk: a guest on a host, and how the host locks it for the guest."""
+    """A user of a disk: a guest on a host, and how the host locks it for the guest. ``number``
+    stands for the number and the name of the file, 0 where they are not known."""
 
-    __slots__ = ("answer", "guest", "host", "path", "running", "uuid", "way")
+    __slots__ = (
+        "answer",
+        "disk",
+        "group",
+        "guest",
+        "host",
+        "name",
+        "number",
+        "path",
+        "running",
+        "uuid",
+        "way",
+    )
 
     def __init__(
-        self, host: str, guest: str, uuid: str, path: str, way: _Way, answer: Answer
+        self,
+        host: str,
+        group: str,
+        row: StoredDisk,
+        way: _Way,
     ) -> None:
+        _, _, _, name, path, lvm_uuid, scsi_id, guest, uuid, number = row
+        disk = disk_of(way.use, path, name, way.storage, lvm_uuid, scsi_id)
         self.host: Final = host
+        self.group: Final = group
         self.guest: Final = guest
         self.uuid: Final = uuid
+        self.name: Final = name
         self.path: Final = path
+        self.number: Final = number
         self.way: Final = way
         self.running: Final = way.use.running
-        self.answer: Final = answer
+        self.disk: Final[Disk] = disk
+        self.answer: Final[Answer] = lock_of(way.locking, disk)
 
 
 def judge_disks(
     rows: Iterable[StoredDisk],
-    hosts: Mapping[int, tuple[str, Facts]],
+    hosts: Mapping[int, Host],
     ways: Mapping[int, Use],
+    aliases: Iterable[tuple[str, str]] = (),
+    words: Words | None = None,
 ) -> Iterator[DiskRow]:
     """The verdict on each disk with several users. ``rows`` come with those of one name together;
-    ``hosts`` are those that count, by their ids, with names and facts."""
+    ``hosts`` are those that count, by their ids. ``aliases`` are pairs of names that may mean one
+    disk, ``words`` what somebody says of the fleet's storage."""
+    roots = _roots(aliases)
     known: dict[tuple[int, int], _Way] = {}
+    waiting: dict[str, list[tuple[StoredDisk, _Way]]] = {}
     for name, of_disk in groupby(rows, key=itemgetter(3)):
         users: list[tuple[StoredDisk, _Way]] = []
         quick: set[_Quick | None] = set()
@@ -101,13 +147,37 @@ def judge_disks(
                 way = known[key] = _Way(host[1], ways[row[2]])
             users.append((row, way))
             quick.add(_quick_of(row, way))
+        root = roots.get(name)
+        if root is not None:
+            waiting.setdefault(root, []).extend(users)
+            continue
         if len(users) < 2:
             continue
-        users.sort(key=lambda user: (hosts[user[0][1]][0], user[0][7], user[0][4]))
         if len(quick) == 1 and None not in quick:
+            users.sort(key=lambda user: (hosts[user[0][1]][0], user[0][7], user[0][4]))
             yield _safe(name, users, hosts)
         else:
-            yield _judged(name, [_user(row, way, hosts) for row, way in users])
+            yield from _judged(users, hosts, words)
+    for users in waiting.values():
+        if len(users) > 1:
+            yield from _judged(users, hosts, words)
+
+
+def _roots(aliases: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """The name that stands for each name that may have another."""
+    parents: dict[str, str] = {}
+
+    def top(name: str) -> str:
+        parents.setdefault(name, name)
+        while parents[name] != name:
+            parents[name] = parents[parents[name]]
+            name = parents[name]
+        return name
+
+    for one, other in aliases:
+        first, second = sorted((top(one), top(other)))
+        parents[second] = first
+    return {name: top(name) for name in list(parents)}
 
 
 def _quick_of(row: StoredDisk, way: _Way) -> _Quick | None:
@@ -119,7 +189,7 @@ def _quick_of(row: StoredDisk, way: _Way) -> _Quick | None:
 
 
 def _safe(
-    name: str, users: Sequence[tuple[StoredDisk, _Way]], hosts: Mapping[int, tuple[str, Facts]]
+    name: str, users: Sequence[tuple[StoredDisk, _Way]], hosts: Mapping[int, Host]
 ) -> DiskRow:
     named = [
         DiskUse(hosts[row[1]][0], row[7], row[4], running=way.use.running)
@@ -135,51 +205,133 @@ def _safe(
     )
 
 
-def _user(row: StoredDisk, way: _Way, hosts: Mapping[int, tuple[str, Facts]]) -> _User:
-    _, host, _, name, path, lvm_uuid, scsi_id, guest, uuid = row
-    disk = disk_of(way.use, path, name, way.storage, lvm_uuid, scsi_id)
-    return _User(hosts[host][0], guest, uuid, path, way, lock_of(way.locking, disk))
-
-
-def _judged(name: str, users: Sequence[_User]) -> DiskRow:
+def _judged(
+    rows: Sequence[tuple[StoredDisk, _Way]], hosts: Mapping[int, Host], words: Words | None
+) -> Iterator[DiskRow]:
     """The verdict that the model gives: that on the worst two of the users."""
+    users = sorted(
+        (_User(hosts[row[1]][0], hosts[row[1]][2], row, way) for row, way in rows),
+        key=lambda user: (user.host, user.guest, user.path, user.name),
+    )
     verdict: Shared = "yes"
     worst: tuple[_User, _User, str] | None = None
     rank = -1
+    apart: set[str] = set()
+    together: set[int] = set()
+    written = False
     compared = users[:_COMPARED]
     for number, one in enumerate(compared):
         for other in compared[number + 1 :]:
+            if one.way.use.backing and other.way.use.backing:
+                continue  # neither writes it
+            disks = _one_disk(one, other, words)
+            if disks == "different":
+                continue
+            together.update((id(one), id(other)))
             if one.way.use.shareable and other.way.use.shareable:
                 continue  # it is meant to be written by both
-            found = _by_leases(one, other) or exclusion(
-                one.answer.lock, other.answer.lock, one_daemon=one.host == other.host
-            )
+            both = one.running and other.running
+            if both and disks != "unknown" and not (one.way.use.backing or other.way.use.backing):
+                written = True
+            found = _exclusion(one, other, disks, words)
+            if found.verdict != "yes":
+                apart.update((one.host, other.host))
             # Two that run now are worse than two that could.
-            badness = _BADNESS[found.verdict] * 2 + (one.running and other.running)
+            badness = _BADNESS[found.verdict] * 2 + both
             if badness > rank:
                 verdict, worst, rank = found.verdict, (one, other, found.why), badness
-    exclusive = [user for user in users if not user.way.use.shareable]
+    if not together:
+        return  # one number, and two disks
+    seen = [user for user in users if id(user) in together]
     named = [
-        DiskUse(user.host, user.guest, user.path, running=user.running) for user in users[:_NAMED]
+        DiskUse(user.host, user.guest, user.path, running=user.running) for user in seen[:_NAMED]
     ]
-    hosts = sorted({user.host for user in users})
-    written = sum(user.running for user in exclusive) > 1
-    kind = users[0].way.use.kind
+    names = sorted({user.host for user in seen})
+    name = min(user.name for user in seen)
+    kind = seen[0].way.use.kind
     if worst is None or verdict == "yes":
-        return DiskRow(name, kind, "yes", hosts, named, written=written)
+        yield DiskRow(name, kind, "yes", names, named, written=written)
+        return
     one, other, why = worst
     reasons = [f"{user.host}: {'; '.join(user.answer.reasons)}" for user in (one, other)]
-    return DiskRow(
+    yield DiskRow(
         name,
         kind,
         verdict,
-        hosts,
+        names,
         named,
         pair=(one.host, other.host),
+        apart=sorted(apart),
         reasons=[*dict.fromkeys(reasons), why],
         cause=_cause(one, other),
         written=written,
     )
+
+
+def _one_disk(one: _User, other: _User, words: Words | None) -> Relation:
+    """Whether the disks of two users are one: by the names that all hosts have for them, by the
+    places that they are in, and by the numbers of the files."""
+    mine, yours = one.disk.place, other.disk.place
+    if is_device(one.name) or is_device(other.name):
+        return _one_device(one.name, other.name)
+    if mine is None or yours is None or "image" not in (one.way.use.kind, other.way.use.kind):
+        return "same" if one.name == other.name else "different"
+    if one.host == other.host and one.name == other.name:
+        return "same"
+    found = relation(mine, yours, words=words)
+    if found in ("same", "different"):
+        return found
+    if one.number and other.number:
+        if one.number != other.number:
+            return "different" if mine.kind and yours.kind else "unknown"
+        if found == "likely" or (one.uuid == other.uuid and one.uuid):
+            return "likely"
+        return "unknown"
+    return found
+
+
+def _one_device(one: str, other: str) -> Relation:
+    """Whether two block devices overlap: a whole one is what its parts are on."""
+    mine, part, number = one.partition(PART)
+    yours, other_part, other_number = other.partition(PART)
+    if mine != yours:
+        return "different"
+    return "different" if part and other_part and number != other_number else "same"
+
+
+def _exclusion(one: _User, other: _User, disks: Relation, words: Words | None) -> Exclusion:
+    """Whether two users of what may be one disk keep each other out."""
+    if one.way.use.kind == "network":
+        found = Exclusion("no", "libvirt takes no lock for a network disk")
+    elif one.way.use.backing or other.way.use.backing:
+        found = Exclusion(
+            "no",
+            "one of them writes what is below the image of the other: of a chain of images only"
+            " the top one is locked",
+        )
+    else:
+        mine, yours = one.disk.place, other.disk.place
+        supposed = (
+            {frozenset((mine.system, yours.system))}
+            if mine and yours and mine.system != yours.system
+            else ()
+        )
+        found = (
+            _by_leases(one, other)
+            or exclusion_of(one.answer, other.answer)
+            or exclusion(
+                one.answer.lock,
+                other.answer.lock,
+                one_daemon=one.host == other.host,
+                one_disk=True,
+                likely_is_same=disks == "likely" or bool(one.group and one.group == other.group),
+                taken_for_one=supposed,
+                words=words,
+            )
+        )
+    if disks == "unknown" and found.verdict == "no":
+        return Exclusion("unknown", f"whether it is one disk is not known; if it is: {found.why}")
+    return found
 
 
 def _by_leases(one: _User, other: _User) -> Exclusion | None:
@@ -197,6 +349,10 @@ _BADNESS: Final = {"yes": 0, "unknown": 1, "no": 2}
 
 def _cause(one: _User, other: _User) -> str:
     """What keeps two users from excluding each other, in a word; see :class:`DiskRow`."""
+    if one.way.use.kind == "network":
+        return "network"
+    if one.way.use.backing or other.way.use.backing:
+        return "chain"
     locks: tuple[Lock | None, Lock | None] = (one.answer.lock, other.answer.lock)
     first, second = locks
     if first is None or second is None:

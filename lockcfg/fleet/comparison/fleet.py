@@ -10,19 +10,22 @@ from lockcfg.fleet.comparison.result import Problem
 from lockcfg.fleet.model.domains import domain_of
 from lockcfg.fleet.model.facts import facts_from
 from lockcfg.fleet.model.locks import KINDS
+from lockcfg.fleet.model.place import relation
 from lockcfg.fleet.model.sharing import Sharing
 from lockcfg.fleet.model.uses import Use
 from lockcfg.fleet.policy.policy import MAX_AGE_HOURS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Container, Iterable, Mapping, Sequence
     from typing import Final
 
     from lockcfg.fleet.comparison.result import DiskRow
     from lockcfg.fleet.model.domains import Domain
     from lockcfg.fleet.model.facts import Directory, Facts
     from lockcfg.fleet.model.locks import Kind
+    from lockcfg.fleet.model.place import Place, Relation
+    from lockcfg.fleet.model.words import Words
     from lockcfg.fleet.policy.policy import Policy, PolicyGroup, PolicyWaiver
     from lockcfg.fleet.store.store import HostRow, Store
 
@@ -31,6 +34,12 @@ if TYPE_CHECKING:
 
     #: Several snapshots of one name: the name, the sources, whether they are of two machines.
     _Twice = tuple[str, tuple[str, ...], bool]
+
+#: Kinds of file systems that the nodes of one cluster mount, each by a device name of its own.
+_OF_CLUSTERS: Final = frozenset(("gfs2", "ocfs2"))
+
+#: The most lock domains of a group that are compared with each other.
+_COMPARED: Final = 100
 
 #: How far ahead of the audit's a clock may be before it is wrong, in seconds.
 _AHEAD: Final = 300
@@ -90,9 +99,19 @@ class Group:
     """Hosts that share storage: a :class:`~lockcfg.fleet.comparison.result.GroupRow` with what
     it is made of. ``cells`` are theirs; ``policy`` is what the policy says of them, or None."""
 
-    __slots__ = ("cells", "inferred", "name", "policy", "storages")
+    __slots__ = ("aliases", "cells", "inferred", "name", "policy", "storages", "words")
 
-    def __init__(self, name: str, *, inferred: bool, policy: PolicyGroup | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        *,
+        inferred: bool,
+        policy: PolicyGroup | None = None,
+        aliases: Collection[frozenset[str]] = (),
+        words: Words | None = None,
+    ) -> None:
+        self.aliases: Final = aliases
+        self.words: Final = words
         self.name: Final = name
         self.inferred: Final = inferred
         self.policy: Final = policy
@@ -115,7 +134,7 @@ class Group:
     ) -> list[tuple[Domain, list[Cell]]]:
         """The lock domains for a kind of disk, with their hosts, the largest first; of two as
         large, in the order of their names. Hosts without disks of that kind are in them too:
-        a guest may come."""
+        a guest may come. What is one directory by several names is one domain."""
         by_key: dict[tuple[str, str, str], tuple[Domain, list[Cell]]] = {}
         for cell in self.cells:
             domain = cell.domain(kind, twofold)
@@ -123,9 +142,46 @@ class Group:
                 key = (domain.mode, domain.key, domain.reach)
                 by_key.setdefault(key, (domain, []))[1].append(cell)
         return sorted(
-            by_key.values(),
+            self._merged(list(by_key.values())),
             key=lambda each: (-count_of(each[1]), each[0].mode, each[0].key, each[0].reach),
         )
+
+    def _merged(self, domains: list[tuple[Domain, list[Cell]]]) -> list[tuple[Domain, list[Cell]]]:
+        """Domains, those that lock in one directory together."""
+        merged: list[tuple[Domain, list[Cell]]] = []
+        for domain, cells in sorted(domains, key=lambda each: (each[0].mode, each[0].key)):
+            for number, (other, of_other) in enumerate(merged[:_COMPARED]):
+                if self.relation(domain, other) == "same":
+                    of_other += cells
+                    if other.place is not None and other.place.local:
+                        merged[number] = (domain, of_other)  # the server's own name for it
+                    break
+            else:
+                merged.append((domain, list(cells)))
+        return merged
+
+    def relation(self, one: Domain, other: Domain) -> Relation:
+        """Whether two domains lock in one directory."""
+        if one.mode != other.mode or one.place is None or other.place is None:
+            return (
+                "same"
+                if (one.mode, one.key, one.reach) == (other.mode, other.key, other.reach)
+                else "different"
+            )
+        return self.relation_of(one.place, other.place)
+
+    def relation_of(self, one: Place, other: Place) -> Relation:
+        """Whether two directories of its hosts are one. What is likely one is one where somebody
+        says that these hosts share their storage, where the storage itself is known by no more
+        than that, and of file systems of a cluster, which all its hosts call otherwise."""
+        found = relation(one, other, taken_for_one=self.aliases, words=self.words)
+        if found == "likely" and (
+            self.policy is not None
+            or frozenset((one.system, other.system)) in self.aliases
+            or {one.kind, other.kind} <= _OF_CLUSTERS
+        ):
+            return "same"
+        return found
 
     def leading(self, domains: Sequence[tuple[Domain, list[Cell]]]) -> Domain | None:
         """The domain that the others are apart from: of those whose hosts exclude each other the
@@ -155,6 +211,7 @@ class Fleet:
         "disks",
         "expired",
         "groups",
+        "guests_twice",
         "max_age",
         "missing",
         "now",
@@ -179,14 +236,17 @@ class Fleet:
         self.disks: list[DiskRow] = []
         self.problems: list[Problem] = []
         self.twofold: frozenset[tuple[str, str]] = frozenset()
-        #: Where each host that may have a disk in common is: its cell, by its id in the store.
-        self.places: dict[int, tuple[str, Facts]] = {}
+        #: Each host that may have a disk in common, by its id in the store: its name, its facts,
+        #: and its group if that is one of the policy.
+        self.places: dict[int, tuple[str, Facts, str]] = {}
         self.old: list[str] = []
         self.ahead: list[str] = []
         self.missing: list[str] = []
         self.same: list[tuple[str, str]] = []
         self.sharing: dict[str, set[str]] = {}
         self.twice: list[_Twice] = []
+        #: The guests that run on several hosts by their UUIDs: the name, the hosts.
+        self.guests_twice: list[tuple[str, list[str]]] = []
         self.expired: list[tuple[PolicyWaiver, tuple[str, ...]]] = []
         self.unneeded: list[PolicyWaiver] = []
 
@@ -207,13 +267,16 @@ def load_fleet(
     combinations = _combinations(store, profiles)
     cells: dict[tuple[str, int], Cell] = {}
     shared, devices = _shared_disks(store, combinations)
-    sharing = Sharing(distinct.values(), devices)
+    words = policy.words if policy else None
+    sharing = Sharing(distinct.values(), devices, words)
     of_policies = {group.name for group in policy.groups} if policy else set()
     boots: dict[str, str] = {}
+    names: dict[int, str] = {}
     for row in _newest(store.hosts(), fleet.twice):
         number, name, _, boot_id, taken, running, _, cell_number, _ = row
         if boot_id and boots.setdefault(boot_id, name) != name:
             fleet.same.append((boots[boot_id], name))
+        names[number] = name
         combination = combinations[cell_number]
         facts = combination[1]
         if facts.live:
@@ -221,9 +284,9 @@ def load_fleet(
                 fleet.ahead.append(name)
             elif taken < now - fleet.max_age:
                 fleet.old.append(name)
-        if number in shared:
-            fleet.places[number] = (name, facts)
         of_policy = policy.group_of(name) if policy else None
+        if number in shared:
+            fleet.places[number] = (name, facts, of_policy.name if of_policy else "")
         group = seen = sharing.group_of(number, facts)
         if of_policy is not None:
             group = of_policy.name
@@ -236,12 +299,24 @@ def load_fleet(
         cell.hosts.append(name)
         cell.running.append(running)
     fleet.cells = sorted(cells.values(), key=lambda cell: cell.hosts[0])
-    fleet.groups = _groups(fleet, policy, sharing.devices())
+    fleet.groups = _groups(fleet, policy, sharing)
+    fleet.guests_twice = _guests_twice(store, names)
     if policy is not None:
         there = {host for cell in fleet.cells for host in cell.hosts}
         named = {host for group in policy.groups for host in group.hosts.named}
         fleet.missing = sorted(named - there)
     return fleet
+
+
+def _guests_twice(store: Store, names: Mapping[int, str]) -> list[tuple[str, list[str]]]:
+    """The guests that run on several of the hosts that count, by their names."""
+    found: dict[int, dict[str, str]] = {}
+    for uuid, host, guest in store.guests_twice():
+        if host in names:
+            found.setdefault(uuid, {})[names[host]] = guest
+    return sorted(
+        (min(hosts.values()), sorted(hosts)) for hosts in found.values() if len(hosts) > 1
+    )
 
 
 def _outside(group: str, of_policy: Container[str]) -> str:
@@ -334,14 +409,20 @@ def _twofold(all_facts: Iterable[Facts]) -> frozenset[tuple[str, str]]:
     return frozenset(name for name, inodes in seen.items() if len(inodes) > 1)
 
 
-def _groups(fleet: Fleet, policy: Policy | None, devices: Mapping[str, list[str]]) -> list[Group]:
+def _groups(fleet: Fleet, policy: Policy | None, sharing: Sharing) -> list[Group]:
     groups: dict[str, Group] = {}
+    devices = sharing.devices()
+    words = policy.words if policy else None
     for of_policy in policy.groups if policy else ():
-        groups[of_policy.name] = Group(of_policy.name, inferred=False, policy=of_policy)
+        groups[of_policy.name] = Group(
+            of_policy.name, inferred=False, policy=of_policy, aliases=sharing.aliases, words=words
+        )
     for cell in fleet.cells:
         group = groups.get(cell.group)
         if group is None:
-            group = groups[cell.group] = Group(cell.group, inferred=True)
+            group = groups[cell.group] = Group(
+                cell.group, inferred=True, aliases=sharing.aliases, words=words
+            )
         group.cells.append(cell)
     for group in groups.values():
         group.storages = sorted(

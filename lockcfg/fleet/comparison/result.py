@@ -104,7 +104,18 @@ class DiskRow(Frozen):
     ``users`` are at most 20 of them, ``hosts`` all.
     """
 
-    __slots__ = ("cause", "hosts", "kind", "name", "pair", "reasons", "safe", "users", "written")
+    __slots__ = (
+        "apart",
+        "cause",
+        "hosts",
+        "kind",
+        "name",
+        "pair",
+        "reasons",
+        "safe",
+        "users",
+        "written",
+    )
 
     def __init__(
         self,
@@ -115,6 +126,7 @@ class DiskRow(Frozen):
         users: Sequence[DiskUse],
         *,
         pair: Sequence[str] = (),
+        apart: Sequence[str] = (),
         reasons: Sequence[str] = (),
         cause: str = "",
         written: bool = False,
@@ -126,6 +138,7 @@ class DiskRow(Frozen):
         self.hosts: Final = tuple(hosts)
         self.users: Final = tuple(users)
         self.pair: Final = tuple(pair)
+        self.apart: Final = tuple(apart)
         self.reasons: Final = tuple(reasons)
         self.written: Final = written
 

@@ -25,12 +25,22 @@ class Domain(Frozen):
 
     Two hosts are in one domain if their ``key`` is the same. ``reach`` is yes where the hosts of
     the domain exclude each other, no where each is alone, unknown where nobody can tell.
-    ``where`` says in words what is locked and where.
+    ``where`` says in words what is locked and where, ``place`` is the directory of the locks,
+    None where they are not in one.
     """
 
-    __slots__ = ("key", "kind", "mode", "reach", "where")
+    __slots__ = ("key", "kind", "mode", "place", "reach", "where")
 
-    def __init__(self, kind: Kind, mode: Mode, key: str, reach: Shared, where: str) -> None:
+    def __init__(
+        self,
+        kind: Kind,
+        mode: Mode,
+        key: str,
+        reach: Shared,
+        where: str,
+        place: Place | None = None,
+    ) -> None:
+        self.place: Final = place
         self.kind: Final = kind
         self.mode: Final = mode
         self.key: Final = key
@@ -89,6 +99,6 @@ def _of_place(
     if (place.system, place.path) in twofold:
         if place.inode is None:
             key += " (nobody knows which of several)"
-            return Domain(kind, mode, key, "unknown", f"{words} {key}, on {place.why}")
+            return Domain(kind, mode, key, "unknown", f"{words} {key}, on {place.why}", place)
         key += f" (inode {place.inode})"
-    return Domain(kind, mode, key, place.carries, f"{words} {key}, on {place.why}")
+    return Domain(kind, mode, key, place.carries, f"{words} {key}, on {place.why}", place)

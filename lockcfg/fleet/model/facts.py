@@ -94,8 +94,9 @@ class Facts(Frozen):
     file and reason each; ``ignored`` the settings that the host's libvirt does not know, with
     the release that does. ``spaces`` are the lockspace directories in force, ``spare`` those that
     are named in a file and not in force, ``storages`` the
-    directories that hold disks, ``leases`` those of <lease> elements. ``live`` is whether
-    somebody looked at the host itself, and not only at its files.
+    directories that hold disks, ``leases`` those of <lease> elements. ``others`` is what the
+    drivers besides the main one lock by: their settings in force and lockspaces. ``live`` is
+    whether somebody looked at the host itself, and not only at its files.
     """
 
     __slots__ = (
@@ -106,6 +107,7 @@ class Facts(Frozen):
         "libvirt",
         "live",
         "lvs",
+        "others",
         "qemu",
         "refused",
         "scsi_id",
@@ -132,7 +134,12 @@ class Facts(Frozen):
         qemu: str = "",
         live: bool = True,
         incomplete: Sequence[str] = (),
+        others: Mapping[str, tuple[Mapping[str, Value | None], Sequence[Directory]]] | None = None,
     ) -> None:
+        self.others: Final = {
+            name: (dict(found), tuple(directories))
+            for name, (found, directories) in (others or {}).items()
+        }
         self.driver: Final = driver
         self.settings: Final = dict(settings)
         self.refused: Final = tuple(refused)
@@ -150,13 +157,27 @@ class Facts(Frozen):
 
     @property
     def locking(self) -> Locking:
-        """What the model needs."""
+        """What the model needs of the main driver."""
+        return self._locking(self.settings, self.spaces)
+
+    def locking_of(self, driver: str) -> Locking:
+        """What the model needs of a driver or instance: empty is the main one. One of which no
+        file is there has no lock manager, which is what libvirt does then."""
+        if not driver:
+            return self.locking
+        if driver not in self.others:
+            return Locking("nop", lvs=self.lvs, scsi_id=self.scsi_id)
+        return self._locking(*self.others[driver])
+
+    def _locking(
+        self, settings: Mapping[str, Value | None], spaces: Sequence[Directory]
+    ) -> Locking:
         return Locking(
-            str(self.settings["lock_manager"] or "nop"),
-            auto=self.settings["auto_disk_leases"] == 1,
-            require=self.settings["require_lease_for_disks"] == 1,
-            spaces={space.setting: space.place for space in self.spaces},
-            paths={space.setting: space.path for space in self.spaces},
+            str(settings["lock_manager"] or "nop"),
+            auto=settings["auto_disk_leases"] == 1,
+            require=settings["require_lease_for_disks"] == 1,
+            spaces={space.setting: space.place for space in spaces},
+            paths={space.setting: space.path for space in spaces},
             lvs=self.lvs,
             scsi_id=self.scsi_id,
         )
@@ -166,6 +187,9 @@ class Facts(Frozen):
         """Whether lockd is in charge and takes locks by itself."""
         return self.settings["lock_manager"] == "lockd" and self.settings["auto_disk_leases"] == 1
 
+
+#: The drivers of libvirt that ask lockd.
+DRIVERS: Final[tuple[Driver, ...]] = ("qemu", "libxl")
 
 #: What stands for the setting of a directory that <lease> elements name.
 LEASE: Final = "<lease>"
@@ -212,33 +236,51 @@ def facts_of(
     snapshot that many hosts share, and the inode numbers of its directories."""
     parsed = {name: document for name, (document, _) in documents.items()}
     driver = driver_of(parsed)
-    kinds = kinds_of(driver)
-    configuration = Configuration(driver, {kind.role: parsed[kind.name] for kind in kinds})
-    refused = [(kind.name, reason) for kind in kinds if (reason := documents[kind.name][1])]
-    refused += _refusals(configuration)
     tools, versions = shared["tools"], shared["versions"]
     directories = {each["path"]: each for each in shared["directories"]}
     live = tools is not None
 
     def directory(path: str, setting: str = "") -> Directory:
-        return _directory(path, directories.get(path), inodes.get(path), setting)
+        told = directories.get(path) or _unseen(path, directories)
+        return _directory(path, told, inodes.get(path), setting)
 
+    def configured(of: Driver) -> Configuration:
+        return Configuration(of, {kind.role: parsed[kind.name] for kind in kinds_of(of)})
+
+    def in_force(configuration: Configuration) -> tuple[dict[str, Value | None], list[Directory]]:
+        lockspaces = configuration.lockspaces
+        return (
+            {key: configuration.effective(key).value for key in LOCKING_KEYS},
+            [
+                directory(path, key)
+                for key in LOCKSPACE_KEYS
+                if (path := lockspaces.get(key)) is not None
+            ],
+        )
+
+    configuration = configured(driver)
+    refused = [
+        (kind.name, reason) for kind in kinds_of(driver) if (reason := documents[kind.name][1])
+    ]
+    refused += _refusals(configuration)
+    settings, spaces = in_force(configuration)
+    others: dict[str, tuple[Mapping[str, Value | None], Sequence[Directory]]] = {
+        other: in_force(configured(other))
+        for other in DRIVERS
+        if other != driver and parsed[f"{other}.conf"].exists
+    }
     held = {
         what: [path for path, each in sorted(directories.items()) if what in each["holds"]]
         for what in ("disks", "leases", "lockspace")
     }
-    in_force = configuration.lockspaces
+    named = {space.path for space in spaces}
     return Facts(
         driver,
-        {key: configuration.effective(key).value for key in LOCKING_KEYS},
+        settings,
         refused=refused,
         ignored=_ignored(configuration, versions.get("libvirt", "")),
-        spaces=[
-            directory(path, key)
-            for key in LOCKSPACE_KEYS
-            if (path := in_force.get(key)) is not None
-        ],
-        spare=[directory(path) for path in held["lockspace"] if path not in in_force.values()],
+        spaces=spaces,
+        spare=[directory(path) for path in held["lockspace"] if path not in named],
         storages=[directory(path) for path in held["disks"]],
         leases=[directory(path, LEASE) for path in held["leases"]],
         lvs=tools["lvs"] if live else None,
@@ -247,6 +289,7 @@ def facts_of(
         qemu=versions.get("qemu", ""),
         live=live,
         incomplete=_incomplete(shared["collector"]) if live else (),
+        others=others,
     )
 
 
@@ -301,6 +344,20 @@ def numbers(release: str) -> tuple[int, ...]:
     return tuple(map(int, parts))
 
 
+def _unseen(path: str, directories: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """What is known of a directory that nobody looked at: the mount that others are on too."""
+    mounts = [
+        mount
+        for each in directories.values()
+        if (mount := each.get("mount")) is not None
+        and (path + "/").startswith(mount["point"].rstrip("/") + "/")
+        # Of a local one nothing follows: anything may be mounted below it.
+        and not place_of(mount["point"], mount, None).local
+    ]
+    mount = max(mounts, key=lambda mount: len(mount["point"]), default=None)
+    return None if mount is None else {"path": path, "mount": mount, "unseen": True}
+
+
 def _directory(
     path: str, told: Mapping[str, Any] | None, inode: int | None, setting: str
 ) -> Directory:
@@ -313,11 +370,13 @@ def _directory(
     resolved = told.get("resolved", path)
     place = place_of(resolved, mount, inode)
     state = "missing" if told.get("missing") else "error" if "error" in told else "there"
+    if "unseen" in told:
+        state = "unknown"
     probe = told.get("probe", {})
     return Directory(
         path,
         # The numbers of a file system that only this host has are nobody else's.
-        Place("", place.path, None, place.carries, place.why, local=True) if place.local else place,
+        place.replace(system="") if place.local else place,
         setting=setting,
         state=state,
         error=told.get("error", ""),
@@ -354,6 +413,10 @@ def facts_from(content: Mapping[str, Any]) -> Facts:
         fields[name] = [_directory_from(each) for each in content[name]]
     for name in ("refused", "ignored"):
         fields[name] = [tuple(each) for each in content[name]]
+    fields["others"] = {
+        driver: (settings, [_directory_from(each) for each in spaces])
+        for driver, (settings, spaces) in content.get("others", {}).items()
+    }
     return Facts(**fields)
 
 

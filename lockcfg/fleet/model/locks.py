@@ -26,14 +26,16 @@ from __future__ import annotations
 
 import hashlib
 
+from lockcfg.fleet.model.place import relation
 from lockcfg.frozen import Frozen
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
     from typing import Final, Literal
 
-    from lockcfg.fleet.model.place import Place
+    from lockcfg.fleet.model.place import Place, Relation
+    from lockcfg.fleet.model.words import Words
     from lockcfg.host.storage import Shared
 
     #: image: an image file. block: a block device known by its path alone. lvm: a logical
@@ -122,20 +124,23 @@ class Lock(Frozen):
 
 
 class Answer(Frozen):
-    """What is locked, None for nothing, and how that comes about, a sentence a step."""
+    """What is locked, None for nothing, and how that comes about, a sentence a step. ``manager`` is
+    who locks instead, where that is not lockd; what it locks is then not known."""
 
-    __slots__ = ("lock", "reasons")
+    __slots__ = ("lock", "manager", "reasons")
 
-    def __init__(self, lock: Lock | None, reasons: Iterable[str]) -> None:
+    def __init__(self, lock: Lock | None, reasons: Iterable[str], manager: str = "") -> None:
         self.lock: Final = lock
         self.reasons: Final = tuple(reasons)
+        self.manager: Final = manager
 
 
 def lock_of(host: Locking, disk: Disk) -> Answer:
     """What ``host`` locks for a disk when a guest of it runs."""
     nothing = _not_locked(host, disk)
     if nothing is not None:
-        return Answer(None, (nothing,))
+        other = host.manager if host.manager not in ("nop", "lockd") else ""
+        return Answer(None, (nothing,), other)
     reasons: list[str] = []
     device = disk.path.startswith("/dev")
     for setting, name, program, there, rule in (
@@ -196,8 +201,23 @@ class Exclusion(Frozen):
         self.why: Final = why
 
 
-def exclusion(one: Lock | None, other: Lock | None, *, one_daemon: bool = False) -> Exclusion:
-    """Whether the locks of two guests exclude each other; ``one_daemon``: on one host."""
+def exclusion(
+    one: Lock | None,
+    other: Lock | None,
+    *,
+    one_daemon: bool = False,
+    one_disk: bool = False,
+    likely_is_same: bool = False,
+    taken_for_one: Collection[frozenset[str]] = (),
+    words: Words | None = None,
+) -> Exclusion:
+    """Whether the locks of two guests exclude each other; ``one_daemon``: on one host.
+
+    ``one_disk`` is whether the two are asked about on the supposition that their disks are one,
+    ``likely_is_same`` whether what is likely one file is to count as one: where the disks are one
+    by no better evidence, or where somebody says so. ``taken_for_one`` and ``words``: see
+    :func:`~lockcfg.fleet.model.place.relation`.
+    """
     if one is None or other is None:
         return Exclusion("no", "one of them locks nothing")
     if one.shared and other.shared:
@@ -206,27 +226,23 @@ def exclusion(one: Lock | None, other: Lock | None, *, one_daemon: bool = False)
         if (one.space, one.name) == (other.space, other.name):
             return Exclusion("yes", "both lock the same name in one daemon")
         return Exclusion("no", "they lock two names, which one daemon does not compare")
-    if not one.file.same(other.file):
-        if (
-            not one.file.local
-            and not other.file.local
-            and ""
-            in (
-                one.file.system,
-                other.file.system,
-            )
-        ):
-            return Exclusion("unknown", "where one of them locks is not known")
-        if one.file.may_be(other.file):
-            return Exclusion(
-                "unknown",
-                "they lock two names that may be one file: an export with fsid=0 has another name"
-                " in NFSv4 than in NFSv3",
-            )
+    if one_disk and not one.space and not other.space:
+        found: Relation = "same"  # each locks the disk itself
+    else:
+        found = relation(one.file, other.file, taken_for_one=taken_for_one, words=words)
+    if found == "different":
         return Exclusion("no", "they lock two different files")
+    if found == "unknown" or (found == "likely" and not likely_is_same):
+        why = "whether they lock one file is not known"
+        if "" in (one.file.kind, other.file.kind):
+            why = "where one of them locks is not known"
+        elif found == "likely":
+            why += ": the number of its directory is the same, and where it is mounted from is not"
+        return Exclusion("unknown", why)
     if one.file.local and other.file.local:
         return Exclusion("yes", "both lock the same file, in one kernel")
-    verdicts = {one.file.carries, other.file.carries}
+    # The kernel of a file server holds the locks of its clients against its own.
+    verdicts = {file.carries for file in (one.file, other.file) if not file.local}
     if "no" in verdicts:
         return Exclusion("no", "both lock the same file, but one of them keeps its locks to itself")
     if "unknown" in verdicts:
@@ -234,3 +250,15 @@ def exclusion(one: Lock | None, other: Lock | None, *, one_daemon: bool = False)
             "unknown", "both lock the same file; whether its file system carries locks is not known"
         )
     return Exclusion("yes", "both lock the same file, on a file system that carries locks")
+
+
+def exclusion_of(one: Answer, other: Answer) -> Exclusion | None:
+    """The answer where another lock manager than lockd is in charge of one of them; None where
+    the locks themselves are to be asked."""
+    if not one.manager and not other.manager:
+        return None
+    if one.manager == other.manager:
+        return Exclusion("unknown", f"{one.manager} is in charge, which is not judged here")
+    if one.lock is None and other.lock is None and "" in (one.manager, other.manager):
+        return Exclusion("no", "one of them locks nothing")
+    return Exclusion("no", "two lock managers do not see each other's locks")

@@ -1,9 +1,9 @@
-"""Where a file is, as every host that reaches it knows it.
+"""Where a file is, and whether two hosts mean one file.
 
-A path says nothing to another host. Two hosts have the same file if they reach the same file
-system and the same path in it, and that a mount tells: of NFS the server, what it exports, and
-what of that is mounted. The inode number, which the server gives, is the proof of it: where two
-hosts see two numbers behind one name, it is two files.
+A path says nothing to another host, and a name of a file system may be two names of one thing or
+one name of two things. So a :class:`Place` carries what identifies it, and :func:`relation`
+answers with what is *shown*: one file, two files, or neither. What is not shown is unknown.
+``docs/explanation/fleet-model.md`` has the table of what counts as evidence.
 
 Pure: mounts go in, places come out.
 """
@@ -17,23 +17,29 @@ from lockcfg.host.storage import Mount, carries_locks
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from typing import Any, Final
+    from collections.abc import Collection, Mapping, Sequence
+    from typing import Any, Final, Literal
 
+    from lockcfg.fleet.model.words import Words
     from lockcfg.host.storage import Shared
+
+    #: same: shown to be one. likely: the numbers and names agree, and nothing else is known.
+    #: unknown: neither is shown. different: shown to be two.
+    Relation = Literal["same", "likely", "unknown", "different"]
 
 
 class Place(Frozen):
-    """A directory or file.
+    """A directory, or the file called ``name`` in it.
 
-    ``system`` names the file system as all its hosts know it, empty where nobody can tell; ``path``
-    is the path in it; ``inode`` the number there, or None: of a file that comes and goes, as lock
-    files do, that of its directory. ``local`` is whether no other kernel
-    has the file system; then ``system`` is empty but where the kernel was given. ``carries``
-    says whether locks on it reach the other hosts, ``why`` the reason.
+    ``kind`` is the kind of file system (``nfs``, ``glusterfs``, ``ceph`` …; ``local`` for one that
+    this kernel alone has; empty where nobody can tell). ``system`` names the file system as its
+    hosts call it, empty where nobody can tell; ``path`` is the path in it. ``ids`` are its
+    identities, as ``what:value``. ``inode`` is the number of the directory, or None. ``local``
+    is whether no other kernel has the file system; then ``system`` is empty but where the kernel
+    was given. ``carries`` says whether locks on it reach the other hosts, ``why`` the reason.
     """
 
-    __slots__ = ("carries", "inode", "local", "path", "system", "why")
+    __slots__ = ("carries", "ids", "inode", "kind", "local", "name", "path", "system", "why")
 
     def __init__(
         self,
@@ -44,6 +50,9 @@ class Place(Frozen):
         why: str,
         *,
         local: bool = False,
+        kind: str = "",
+        ids: Sequence[str] = (),
+        name: str = "",
     ) -> None:
         self.system: Final = system
         self.path: Final = path
@@ -51,33 +60,210 @@ class Place(Frozen):
         self.carries: Final = carries
         self.why: Final = why
         self.local: Final = local
+        self.kind: Final = kind or (system.partition("://")[0] if "://" in system else "")
+        self.ids: Final = tuple(ids)
+        self.name: Final = name
 
     @property
     def shown(self) -> str:
         """The place in words."""
-        return f"{self.system}:{self.path}" if self.system else self.path
+        path = posixpath.join(self.path, self.name) if self.name else self.path
+        return f"{self.system}:{path}" if self.system else path
 
     def below(self, name: str) -> Place:
-        """A file called ``name`` in this directory."""
-        path = posixpath.join(self.path, name)
-        return Place(self.system, path, self.inode, self.carries, self.why, local=self.local)
+        """The file called ``name`` in this directory."""
+        return self.replace(name=name)
 
     def same(self, other: Place) -> bool:
-        """Whether the two are known to be one file: the same name on the same file system,
-        and no two numbers behind it."""
-        if not self.system or (self.system, self.path) != (other.system, other.path):
-            return False
-        return None in (self.inode, other.inode) or self.inode == other.inode
+        """Whether the two are shown to be one file."""
+        return relation(self, other) == "same"
 
-    def may_be(self, other: Place) -> bool:
-        """Whether the two may be one file though their names differ: a server whose export is the
-        root of NFSv4 (``fsid=0``) calls the same file otherwise in NFSv3, by its whole path."""
-        if self.system != other.system or not self.system.startswith("nfs://"):
-            return False
-        short, long = sorted((self.path, other.path), key=len)
-        if short == long or self.inode is None or self.inode != other.inode:
-            return False
-        return long.endswith(short.rstrip("/"))
+
+def relation(
+    one: Place,
+    other: Place,
+    *,
+    taken_for_one: Collection[frozenset[str]] = (),
+    words: Words | None = None,
+) -> Relation:
+    """Whether two places are one file. ``words`` are what somebody says of places.
+
+    ``taken_for_one`` are pairs of systems that are supposed to be one server: where two disks are
+    compared on the supposition that they are one, the servers that hold them are one too.
+    """
+    if one.name != other.name:
+        return "different"  # whatever the directories are: two names of a file are hard links
+    said = words.about(one.shown, other.shown) if words is not None else None
+    if said is not None:
+        return said
+    if one.local and other.local:
+        return _of_kernels(one, other)
+    if not one.kind or not other.kind:
+        return _by_numbers(one, other, proof=False)
+    if one.local or other.local:
+        return _of_server_and_client(one, other)
+    if one.kind != other.kind:
+        # One server may export the same by NFS and by CIFS, or NFS what is GlusterFS itself.
+        return _by_numbers(one, other)
+    systems = _systems(one, other, taken_for_one)
+    if systems == "different":
+        return "different"
+    if systems == "unknown":
+        return _by_numbers(one, other)
+    if one.path == other.path:
+        return "different" if _differ(one, other) else "same"
+    if one.inode is None or other.inode is None:
+        # An export has other names: a bind mount, the root of NFSv4. Below one export not.
+        exports = _values(one, "export"), _values(other, "export")
+        return "unknown" if one.kind == "nfs" and exports[0] != exports[1] else "different"
+    if one.inode != other.inode:
+        return "different"
+    if systems == "file system":
+        return "same"
+    if _is_telling(one.inode) and posixpath.basename(one.path) == posixpath.basename(other.path):
+        return "same"
+    return "unknown"
+
+
+def _of_kernels(one: Place, other: Place) -> Relation:
+    """Of two places that are each on a file system of one kernel."""
+    if not one.system or one.system != other.system:
+        return "different"
+    return "same" if one.path == other.path and not _differ(one, other) else "different"
+
+
+def _of_server_and_client(one: Place, other: Place) -> Relation:
+    """Of a place on a local file system and one on a network: the host may be the server."""
+    network = other if one.local else one
+    if network.kind not in _EXPORTS:
+        return "different"
+    served = fsids_of(next(iter(_values(one if one.local else other, "uuid")), ""))
+    for what in ("fsid4", "fsid3"):
+        told = _values(network, what)
+        if served and told and all(map(_is_long, told)):
+            if served[what] not in told:
+                return "different"
+            if None not in (one.inode, other.inode):
+                return "same" if one.inode == other.inode else "different"
+    return _by_numbers(one, other)
+
+
+def fsids_of(uuid: str) -> dict[str, str]:
+    """What Linux's NFS server calls a file system with a UUID, in version 4 and in version 3, as
+    its clients show it in ``/proc/fs/nfsfs/volumes``; nothing for what is no UUID.
+
+    Version 4 sends the UUID as it is, version 3 its halves folded into one in the order of the
+    server's bytes, which here are taken to be those of all the machines that serve.
+    """
+    digits = uuid.replace("-", "").lower()
+    if len(digits) != 32 or not set(digits) <= set("0123456789abcdef"):
+        return {}
+    whole = bytes.fromhex(digits)
+    folded = int.from_bytes(whole[:8], "little") ^ int.from_bytes(whole[8:], "little")
+    first, second = int(digits[:16], 16), int(digits[16:], 16)
+    return {"fsid4": f"{first:x}:{second:x}", "fsid3": f"{folded:x}:0"}
+
+
+def _is_long(value: str) -> bool:
+    """Whether an identity is one that nobody else has: of NFS, short ones are numbers of devices or
+    what somebody wrote into exports, which two servers have as well."""
+    return len(value) > 10
+
+
+def _systems(
+    one: Place, other: Place, taken_for_one: Collection[frozenset[str]]
+) -> Literal["file system", "server", "different", "unknown"]:
+    """Whether two places of one kind are on one file system, or at least on one server."""
+    shown = False
+    halves = False
+    for what in _PROOFS.get(one.kind, ()):
+        mine, yours = _values(one, what), _values(other, what)
+        if not mine or not yours:
+            # One names the part of a cluster that it mounts, and one has the default.
+            halves |= what in _PARTS and bool(mine or yours)
+        elif not mine & yours:
+            if what not in _ONE_OF_MANY:
+                return "different"
+        elif what not in _PARTS and (
+            not what.startswith("fsid") or any(map(_is_long, mine & yours))
+        ):
+            shown = True
+    if halves:
+        return "unknown"
+    if shown:
+        return "file system"
+    if one.kind in _NAMED_BY_NODE:
+        # A device has another name on each host, but a host that has it mounted is in its cluster.
+        return "server" if one.system == other.system else "unknown"
+    if one.system == other.system:
+        if one.kind in _NAMES_PROVE:
+            return "server" if one.kind == "nfs" else "file system"
+        return "unknown"
+    if frozenset((one.system, other.system)) in taken_for_one:
+        return "server"
+    return "unknown"
+
+
+#: For each kind what identifies the file system: two values that differ are two file systems,
+#: two that are the same are one.
+_PROOFS: Final = {
+    "nfs": ("fsid4", "fsid3", "fsid"),
+    "glusterfs": ("volume-id", "volume", "server"),
+    "ceph": ("cluster", "monitor", "filesystem"),
+    "gfs2": ("uuid", "table"),
+    "ocfs2": ("uuid",),
+    "lustre": ("server",),
+    "cifs": ("share",),
+    "gpfs": ("uuid",),
+    "beegfs": ("uuid",),
+}
+
+#: Of these a file system has several, and a host knows some: two that differ prove nothing.
+_ONE_OF_MANY: Final = ("server", "monitor", "share", "fsid")
+
+#: These are the same for what is two file systems: they prove nothing where they are the same.
+_PARTS: Final = ("volume", "filesystem")
+
+#: Kinds of which the name that a host mounts by is that of one file system for all hosts.
+_NAMES_PROVE: Final = ("nfs", "glusterfs", "lustre", "cifs")
+
+#: Kinds that are mounted by a device, and by many hosts at once.
+_NAMED_BY_NODE: Final = ("gfs2", "ocfs2")
+
+#: Kinds by which a host exports its local file systems to others.
+_EXPORTS: Final = ("nfs", "cifs")
+
+
+def _by_numbers(one: Place, other: Place, *, proof: bool = True) -> Relation:
+    """Of places of which the systems say nothing. Two numbers are two directories (``proof``),
+    but for what is mounted over; one number and one name are likely one."""
+    if one.inode is None or other.inode is None:
+        return "unknown"
+    if one.inode != other.inode:
+        return "different" if proof else "unknown"
+    alike = posixpath.basename(one.path) == posixpath.basename(other.path)
+    return "likely" if alike and _is_telling(one.inode) else "unknown"
+
+
+def _differ(one: Place, other: Place) -> bool:
+    return None not in (one.inode, other.inode) and one.inode != other.inode
+
+
+#: What new file systems give their first directories: the same number is no evidence there.
+#: ext4 2, 11 to 13; XFS 64, 96, 128 and what follows; Btrfs 256, 257; ZFS 2 to 34; GlusterFS 1;
+#: CephFS 2**40 and what follows.
+_COMMON: Final = frozenset((*range(35), 64, 96, 128, 129, 130, 131, 132, 133, 256, 257, 258))
+_CEPH_FIRST: Final = range(1 << 40, (1 << 40) + 1000)
+
+
+def _is_telling(inode: int) -> bool:
+    """Whether a number is one that two file systems do not have by habit."""
+    return inode not in _COMMON and inode not in _CEPH_FIRST
+
+
+def _values(place: Place, what: str) -> frozenset[str]:
+    prefix = f"{what}:"
+    return frozenset(each[len(prefix) :] for each in place.ids if each.startswith(prefix))
 
 
 def place_of(
@@ -95,48 +281,94 @@ def place_of(
         return Place(
             "", resolved, inode, "unknown", "a file system that the snapshot does not name"
         )
+    if mount["type"] in _PLACEHOLDERS:
+        why = f"{mount['type']}, which stands for what is mounted there when it is used"
+        return Place("", resolved, None, "unknown", why)
     options = frozenset(mount["options"])
     carries, why = carries_locks(Mount(mount["point"], mount["type"], mount["source"], options))
     inside = posixpath.relpath(resolved, mount["point"]) if resolved != mount["point"] else "."
     path = posixpath.normpath(posixpath.join("/", mount["root"].lstrip("/"), inside))
-    named = _shared_name(mount["type"], mount["source"], options, inode)
+    told = tuple(mount.get("ids", ()))
+    named = _shared_name(mount["type"], mount["source"], options, inode, told)
     if named is None:
         system = f"{kernel}/{device}" if kernel else ""
-        return Place(system, path, inode, carries, why, local=carries == "no")
-    system, export = named
-    return Place(
-        system, posixpath.normpath(f"/{export}/{path}").replace("//", "/"), inode, carries, why
-    )
+        return Place(
+            system, path, inode, carries, why, local=carries == "no", kind="local", ids=told
+        )
+    system, export, ids = named
+    path = posixpath.normpath(f"/{export}/{path}").replace("//", "/")
+    return Place(system, path, inode, carries, why, ids=sorted({*ids, *told}))
+
+
+#: What is mounted where something else will be, once somebody goes there.
+_PLACEHOLDERS: Final = ("autofs",)
 
 
 def _shared_name(
-    kind: str, source: str, options: frozenset[str], inode: int | None
-) -> tuple[str, str] | None:
-    """What all hosts call a file system, and the directory of it that is mounted; None for
-    a file system that only one host has."""
+    kind: str, source: str, options: frozenset[str], inode: int | None, told: Sequence[str]
+) -> tuple[str, str, list[str]] | None:
+    """What all hosts call a file system, the directory of it that is mounted, and its identities;
+    None for a file system that only one host has."""
     if kind in ("nfs", "nfs4"):
         server, export = _server(source)
         # One server has several names, and one name means several servers: the address is what
         # the host talks to.
-        address = next((o[5:] for o in options if o.startswith("addr=")), server)
-        return f"nfs://{address}", export
+        return f"nfs://{_option(options, 'addr') or server}", export, [f"export:{export}"]
     if kind == "fuse.glusterfs":
         server, volume = _server(source)
         name, _, export = volume.strip("/").partition("/")
-        # Any server of the pool may be named, and the numbers of gluster are random: they tell
-        # which volume it is, but that of its root, which is 1.
-        return f"glusterfs://{name if inode and inode > 1 else f'{server}/{name}'}", export
+        ids = [f"server:{server}", f"volume:{name}"]
+        if inode is not None and inode > 1:
+            # Any server of the pool may be named, and the numbers of GlusterFS are random: they
+            # tell which volume it is, but that of its root, which is 1.
+            return f"glusterfs://{name}", export, ids
+        return f"glusterfs://{server}/{name}", export, ids
     if kind in ("ceph", "fuse.ceph-fuse"):
-        monitors, _, export = source.partition(":/")
-        return f"ceph://{','.join(sorted(monitors.split(',')))}", export
+        return _ceph(source, options, told)
     if kind in ("cifs", "smb3"):
         server, _, share = source.strip("/").partition("/")
-        return f"cifs://{server.lower()}/{share.partition('/')[0]}", share.partition("/")[2]
-    if kind in ("gfs2", "ocfs2", "virtiofs", "lustre", "gpfs", "beegfs"):
-        return f"{kind}://{source}", ""
+        name, _, export = share.partition("/")
+        address = _option(options, "addr") or server.lower()
+        return f"cifs://{server.lower()}/{name}", export, [f"share:{address}/{name.lower()}"]
+    if kind == "gfs2":
+        table = _option(options, "locktable")
+        return f"gfs2://{source}", "", [f"table:{table}"] if table else []
+    if kind == "lustre":
+        servers, _, tail = source.partition(":/")
+        return f"lustre://{source}", "", [f"server:{each}/{tail}" for each in servers.split(":")]
+    if kind in ("ocfs2", "virtiofs", "9p", "gpfs", "beegfs"):
+        return f"{kind}://{source}", "", []
     if kind.startswith("fuse.") and kind not in _LOCAL_FUSE:
-        return f"{kind[5:]}://{source}", ""
+        return f"{kind[5:]}://{source}", "", []
     return None
+
+
+def _ceph(source: str, options: frozenset[str], told: Sequence[str]) -> tuple[str, str, list[str]]:
+    """CephFS, in both syntaxes: ``monitors:/path`` and ``user@cluster.filesystem=/path``. Its
+    monitors are many, and a host names some of them: they are no name of it."""
+    head, _, export = source.partition("=/" if "@" in source else ":/")
+    ids: list[str] = []
+    if "@" in source:
+        cluster, _, name = head.partition("@")[2].partition(".")
+        monitors = _option(options, "mon_addr").replace("/", ",")
+        ids += [f"cluster:{cluster.lower()}"] if cluster else []
+    else:
+        monitors = head if source != "ceph-fuse" else ""
+        name = _option(options, "mds_namespace") or _option(options, "fs")
+    named = any(each.startswith("filesystem:") for each in told)
+    if not named:
+        # A mount that names none has the default, of which nobody says which it is.
+        ids += [f"filesystem:{name}"] if name else []
+    ids += [f"monitor:{each}" for each in monitors.split(",") if each]
+    clusters = [each for each in (*ids, *told) if each.startswith("cluster:")]
+    system = clusters[0].partition(":")[2] if clusters else ",".join(sorted(monitors.split(",")))
+    return f"ceph://{system}{f'/{name}' if name else ''}", export, ids
+
+
+def _option(options: frozenset[str], name: str) -> str:
+    """The value of a mount option, or nothing."""
+    prefix = f"{name}="
+    return min((each[len(prefix) :] for each in options if each.startswith(prefix)), default="")
 
 
 #: File systems of FUSE that one host has for itself.

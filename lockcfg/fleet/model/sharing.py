@@ -1,11 +1,15 @@
 """Which hosts share storage, as far as that can be seen.
 
 Hosts share storage if disks of their guests are on one file system, or if guests of theirs have
-one block device, which the UUID of a logical volume or the id of a SCSI volume tells. Whoever
-shares with one host of a group is in it. Pure: facts go in, groups come out.
+one block device, which its UUID or id tells. A file system may have several names: see
+:func:`~lockcfg.fleet.model.place.relation`. Whoever shares with one
+host of a group is in it. Pure: facts go in, groups come out.
 """
 
 from __future__ import annotations
+
+from lockcfg.fleet.model.place import relation
+from lockcfg.fleet.model.uses import is_device
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -13,14 +17,11 @@ if TYPE_CHECKING:
     from typing import Final
 
     from lockcfg.fleet.model.facts import Facts
+    from lockcfg.fleet.model.place import Place
+    from lockcfg.fleet.model.words import Words
 
-#: How the names of block devices begin.
-_DEVICES: Final = ("lvm:", "scsi:")
-
-
-def is_device(name: str) -> bool:
-    """Whether the name of a disk, the same on all hosts, is that of a block device."""
-    return name.startswith(_DEVICES)
+#: The most names of one thing that are compared with each other.
+_COMPARED: Final = 100
 
 
 class Sharing:
@@ -32,8 +33,12 @@ class Sharing:
     """
 
     def __init__(
-        self, all_facts: Iterable[Facts], devices: Mapping[str, Mapping[int, Facts]]
+        self,
+        all_facts: Iterable[Facts],
+        devices: Mapping[str, Mapping[int, Facts]],
+        words: Words | None = None,
     ) -> None:
+        all_facts = list(all_facts)
         self._parents: Final[dict[str, str]] = {}
         self._of_facts: Final[dict[int, str]] = {}
         self._of_host: Final[dict[int, str]] = {}
@@ -48,6 +53,9 @@ class Sharing:
                 self._join(names[0], name)
             if names:
                 self._of_facts[id(facts)] = names[0]
+        #: Pairs of systems that are likely one server, by what is on them.
+        self.aliases: Final[set[frozenset[str]]] = set()
+        self._join_aliases(all_facts, words)
         self._devices: Final[list[str]] = []
         for device, users in devices.items():
             if len(users) < 2:
@@ -56,6 +64,26 @@ class Sharing:
             for host, facts in users.items():
                 self._join(device, self._of_facts.get(id(facts), device))
                 self._of_host[host] = device
+
+    def _join_aliases(self, all_facts: Iterable[Facts], words: Words | None) -> None:
+        """Put together what has several names: the same number and name are behind them, or
+        somebody says so."""
+        found: dict[object, dict[str, Place]] = {}
+        for facts in all_facts:
+            for storage in facts.storages:
+                place = storage.place
+                if place.system:
+                    name = place.path.rpartition("/")[2]
+                    found.setdefault((place.inode, name), {}).setdefault(place.shown, place)
+                    if words is not None:
+                        found.setdefault("said", {}).setdefault(place.shown, place)
+        for places in found.values():
+            several = list(places.values())[:_COMPARED]
+            for number, one in enumerate(several):
+                for other in several[number + 1 :]:
+                    if relation(one, other, words=words) in ("same", "likely"):
+                        self._join(one.shown, other.shown)
+                        self.aliases.add(frozenset((one.system, other.system)))
 
     def group_of(self, host: int, facts: Facts) -> str:
         """The name of the group that a host is in; empty where it was seen to share nothing."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import posixpath
+import re
 
 from lockcfg.fleet.model.locks import Disk, lock_of
 from lockcfg.fleet.model.place import Place
@@ -17,12 +18,18 @@ from lockcfg.frozen import Frozen
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from typing import Any, Final
+    from typing import Any, Final, Literal
 
     from lockcfg.fleet.model.facts import Directory, Facts
+    from lockcfg.fleet.model.locks import Lock
 
     #: What makes two disks of a host one use.
-    Shape = tuple[str, str, str, str, bool]
+    Shape = tuple[object, ...]
+
+    #: held: the lock that the configuration means is held. elsewhere: another one is. none: the
+    #: lock daemon holds none for it. replaced: it holds one on a file that is not there any longer.
+    #: unknown: nobody could look. Empty: no lock is meant, or the guest does not run.
+    Held = Literal["held", "elsewhere", "none", "replaced", "unknown", ""]
 
 
 class Use(Frozen):
@@ -32,14 +39,24 @@ class Use(Frozen):
     ``storage`` is the directory that the disk is in, without links. ``rule`` is what names the
     lock: ``lvm``, ``scsi``, ``path``, ``direct`` or ``none``; ``fallback`` the setting that
     should have named it and got no answer, or empty. ``linked`` is whether the guest's path leads
-    to the disk by way of a link.
+    to the disk by way of a link. ``driver`` is whose guest it is, empty for the host's main driver.
+    ``held`` is what the lock daemon holds for it now. ``named`` is whether the disk has an
+    identity that holds between hosts; ``looked`` whether somebody saw what is behind its path.
+    ``backing`` is whether it is not the guest's disk but an image below one; ``chain`` whether
+    the images below it are known.
     """
 
     __slots__ = (
+        "backing",
+        "chain",
+        "driver",
         "fallback",
+        "held",
         "kind",
         "layers",
         "linked",
+        "looked",
+        "named",
         "readonly",
         "rule",
         "running",
@@ -61,7 +78,19 @@ class Use(Frozen):
         layers: bool = False,
         linked: bool = False,
         running: bool = False,
+        driver: str = "",
+        held: Held = "",
+        named: bool = True,
+        looked: bool = True,
+        backing: bool = False,
+        chain: bool = True,
     ) -> None:
+        self.driver: Final = driver
+        self.held: Final = held
+        self.named: Final = named
+        self.looked: Final = looked
+        self.backing: Final = backing
+        self.chain: Final = chain
         self.kind: Final = kind
         self.type: Final = type
         self.storage: Final = storage
@@ -79,45 +108,85 @@ class Use(Frozen):
         return cls(**json.loads(text))
 
 
-def shape_of(disk: Mapping[str, Any], path: str, running: bool) -> Shape:
+def shape_of(disk: Mapping[str, Any], path: str, running: bool, guest: Mapping[str, Any]) -> Shape:
     """What of a snapshot's disk with that path decides its use."""
     directory = path[: path.rfind("/")]
-    if len(disk) == FEWEST and "inode" in disk:
-        # Nothing but type, path, device and inode, as nearly all of them.
-        return disk["type"], directory, directory, "", running
+    lock = disk.get("lock")
+    driver = guest["driver"]
+    if len(disk) == FEWEST + (lock is not None) and "inode" in disk and len(guest) <= _PLAIN:
+        # Nothing but type, path, device, inode and lock, as nearly all of them.
+        return disk["type"], directory, running, driver, lock
     resolved = disk.get("resolved", path)
-    traits = ",".join(name for name in _TRAITS if disk.get(name))
-    return disk["type"], directory, resolved[: resolved.rfind("/")], traits, running
+    traits = tuple(name for name in _TRAITS if disk.get(name))
+    return (
+        disk["type"],
+        directory,
+        running,
+        driver,
+        lock,
+        resolved[: resolved.rfind("/")],
+        traits,
+        bool(device_name(disk)),
+        "inode" in disk,
+        guest.get("instance", ""),
+    )
 
 
-#: How many members the disk of a snapshot has at least when its file was looked at.
+#: How many members the disk of a snapshot has at least when its file was looked at, and how many
+#: a guest has at most when nothing is special about it.
 FEWEST: Final = 4
+_PLAIN: Final = 6
 
 #: Members that decide the use of a disk if they are there and neither false nor 0.
-_TRAITS: Final = ("lvm_uuid", "scsi_id", "shareable", "readonly", "layers")
+_TRAITS: Final = (
+    "lvm_uuid",
+    "scsi_id",
+    "shareable",
+    "readonly",
+    "layers",
+    "backing",
+    "chain",
+    "replaced",
+)
 
 
 def use_of(shape: Shape, facts: Facts) -> Use:
     """The use that disks of a shape are put to on a host."""
-    of, directory, resolved, traits, running = shape
-    lvm, scsi, shareable, readonly, layers = (name in traits.split(",") for name in _TRAITS)
+    of, directory, running, owner, lock = shape[:5]
+    resolved, traits, named, looked, instance = shape[5:] or (directory, (), False, True, "")
+    assert isinstance(of, str)
+    assert isinstance(directory, str)
+    assert isinstance(resolved, str)
+    assert isinstance(traits, tuple)
+    lvm, scsi, shareable, readonly, layers, backing, chain, replaced = (
+        name in traits for name in _TRAITS
+    )
+    driver = str(instance or (owner if owner != facts.driver else ""))
+    more = {
+        "shareable": shareable,
+        "readonly": readonly,
+        "running": bool(running),
+        "driver": driver,
+    }
     if of not in ("file", "block", "dir") or not directory:
-        return Use("network", of, "", "none", shareable=shareable, readonly=readonly)
+        return Use("network", of, "", "none", named=of == "network", **more)  # type: ignore[arg-type]
     device = directory.startswith("/dev")
-    kind = "image" if not device else "lvm" if lvm else "scsi" if scsi else "block"
+    kind: str = "image" if not device else "lvm" if lvm else "scsi" if scsi else "block"
     example = Disk(
         of,
         f"{directory}/disk",
         Place("", resolved, None, "unknown", ""),
         lvm_uuid="uuid" if lvm else "",
         scsi_id="id" if scsi else "",
-        readonly=readonly,
+        readonly=readonly or backing,
     )
-    locking = facts.locking
-    lock = lock_of(locking, example).lock
+    locking = facts.locking_of(driver)
+    found = lock_of(locking, example).lock
     rule = "none"
-    if lock is not None:
-        rule = "direct" if not lock.space else lock.rule if lock.rule in ("lvm", "scsi") else "path"
+    if found is not None:
+        rule = (
+            "direct" if not found.space else found.rule if found.rule in ("lvm", "scsi") else "path"
+        )
     fallback = ""
     if device and rule in ("direct", "path", "scsi"):
         for setting, name in (("lvm_lockspace_dir", "lvm"), ("scsi_lockspace_dir", "scsi")):
@@ -129,41 +198,63 @@ def use_of(shape: Shape, facts: Facts) -> Use:
         resolved,
         rule,
         fallback=fallback,
-        shareable=shareable,
-        readonly=readonly,
         layers=layers,
         linked=directory != resolved,
-        running=running,
+        held=_held(lock, replaced, found, running=bool(running)),
+        named=bool(named) or kind == "image",
+        looked=bool(looked),
+        backing=backing,
+        chain=chain or not layers,
+        **more,  # type: ignore[arg-type]
     )
+
+
+def _held(lock: object, replaced: bool, meant: Lock | None, *, running: bool) -> Held:
+    """What is held for a disk; ``lock`` is what the snapshot says: see its schema."""
+    if not running or meant is None:
+        return ""
+    if replaced:
+        return "replaced"
+    if lock is None:
+        return "unknown"
+    if not lock:
+        return "none"
+    return "held" if lock == (meant.space or DIRECT) else "elsewhere"
+
+
+#: What a snapshot says of a disk that is locked itself.
+DIRECT: Final = "."
 
 
 class Way:
     """A use of disks on a host, with a number, and what all hosts call the directory of theirs."""
 
-    __slots__ = ("number", "prefix", "system", "use")
+    __slots__ = ("number", "prefix", "storage", "use")
 
     def __init__(self, number: int, use: Use, storage: Directory | None) -> None:
         self.number: Final = number
         self.use: Final = use
+        self.storage: Final = storage
         self.prefix: Final = _prefix(storage) if storage and use.kind == "image" else ""
-        self.system: Final = storage.place.system if storage else ""
 
     def name_of(self, disk: Mapping[str, Any], path: str) -> str:
         """What all hosts call a disk; empty for one that only this host has, or that nobody can
         name for others."""
         use = self.use
-        if use.kind == "network" or use.readonly:
+        if use.readonly:
             return ""
+        if use.kind == "network":
+            return f"network:{path}" if use.named and path else ""
         if use.kind == "image":
             if not self.prefix:
                 # A link to a device is no image file, wherever the link is.
-                return _device_name(disk) if len(disk) > FEWEST else ""
-            if disk.get("links", 1) > 1 and "inode" in disk:
+                return device_name(disk) if len(disk) > FEWEST else ""
+            if disk.get("links", 1) > 1 and "inode" in disk and self.storage is not None:
                 # It has other names in the same file system.
-                return f"{self.system}:inode {disk['inode']}"
+                return f"{self.storage.place.system}:inode {disk['inode']}"
             resolved: str = disk.get("resolved", path)
             return self.prefix + resolved[resolved.rfind("/") + 1 :]
-        return _device_name(disk)
+        return device_name(disk)
 
 
 def _prefix(storage: Directory) -> str:
@@ -171,19 +262,58 @@ def _prefix(storage: Directory) -> str:
     return f"{place.system}:{place.path.rstrip('/')}/" if place.system else ""
 
 
-def _device_name(disk: Mapping[str, Any]) -> str:
-    """What the kernel, or lvs and scsi_id, call a block device, the same on all hosts."""
+#: What stands between the name of a whole device and that of a part of it.
+PART: Final = "#"
+
+#: Between the types of names that scsi_id numbers and those that the kernel writes out.
+_WWID_TYPES: Final = (("naa.", "3"), ("eui.", "2"), ("t10.", "1"))
+
+
+def device_name(disk: Mapping[str, Any]) -> str:
+    """What all hosts call a block device, whatever program or part of the kernel told; empty
+    where it has no name that holds between hosts. A partition is ``whole#part``."""
     uuid = disk.get("lvm_uuid", "").replace("-", "")
-    dm = disk.get("dm_uuid", "")
+    dm: str = disk.get("dm_uuid", "")
+    part = ""
+    match = _PART_OF.match(dm)
+    if match is not None:
+        part, dm = f"{PART}{match[1]}", match[2]
+    if not part and "part" in disk:
+        part = f"{PART}{disk['part']}"
     if not uuid and dm.startswith("LVM-"):
-        uuid = dm[4 + 32 :]  # behind that of the volume group
+        # Behind that of the volume group; what follows is a part of a volume's own machinery.
+        uuid = dm[4 + 32 : 4 + 64]
     if uuid:
-        return f"lvm:{uuid}"
+        return f"lvm:{uuid}{part}"
+    if dm.startswith("CRYPT-"):
+        return f"luks:{dm.split('-')[2]}{part}" if dm.count("-") > 2 else ""
     wwid = disk.get("wwid") or disk.get("scsi_id", "")
     if dm.startswith("mpath-"):
         wwid = dm[6:]
-    # The kernel writes naa.X where scsi_id writes 3X.
-    return f"scsi:{f'3{wwid[4:]}' if wwid.startswith('naa.') else wwid}" if wwid else ""
+    for long, short in _WWID_TYPES:
+        if wwid.startswith(long):
+            wwid = short + "_".join(wwid[len(long) :].split())
+    if wwid:
+        return f"scsi:{wwid}{part}"
+    # What the collector found otherwise: rbd, drbd, md, a partition table ….
+    return f"{disk['identity']}{part}" if "identity" in disk else ""
+
+
+_PART_OF: Final = re.compile(r"part(\d+)-(.+)", re.DOTALL)
+
+
+def whole_of(name: str) -> str:
+    """The name of the whole device that a name of a block device is about."""
+    return name.partition(PART)[0] if is_device(name) else name
+
+
+#: How the names of block devices begin.
+_DEVICES: Final = ("lvm:", "scsi:", "luks:", "rbd:", "drbd:", "md:", "nvme:", "iscsi:", "zvol:")
+
+
+def is_device(name: str) -> bool:
+    """Whether the name of a disk, the same on all hosts, is that of a block device."""
+    return name.startswith(_DEVICES)
 
 
 def disk_of(
@@ -196,13 +326,18 @@ def disk_of(
         _, _, number = name.rpartition(":inode ")
         # A file with several names is known by its number.
         place = (
-            Place(of.system, "", int(number), of.carries, of.why)
+            of.replace(path="", inode=int(number), name=f"inode {number}")
             if of.system and name == f"{of.system}:inode {number}"
-            else of.below(posixpath.basename(name))
+            # What nobody can name for others has no path in its name.
+            else of.below(posixpath.basename(name if of.system else path))
         )
-    elif use.kind != "image":
+    elif use.kind == "image":
+        place = Place(
+            "", use.storage, None, "unknown", "a file system that nobody looked at"
+        ).below(posixpath.basename(path))
+    elif use.kind != "network":
         why = "the device node, which no other host has"
-        place = Place("", path, None, "no", why, local=True)
+        place = Place("", path, None, "no", why, local=True, kind="local")
     return Disk(
         use.type,
         path,
@@ -210,5 +345,5 @@ def disk_of(
         lvm_uuid=lvm_uuid,
         scsi_id=scsi_id,
         shareable=use.shareable,
-        readonly=use.readonly,
+        readonly=use.readonly or use.backing,
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 import datetime
 
 from lockcfg.errors import UsageError
+from lockcfg.fleet.model.words import Words
 from lockcfg.fleet.policy.host_ranges import HostPatterns
 from lockcfg.frozen import Frozen
 
@@ -68,9 +69,10 @@ class PolicyWaiver(Frozen):
 
 
 class Policy(Frozen):
-    """A policy; ``path`` is where it was read from. ``max_age`` is in seconds."""
+    """A policy; ``path`` is where it was read from. ``max_age`` is in seconds, ``words`` is what
+    it says of storage that no host can tell."""
 
-    __slots__ = ("groups", "max_age", "path", "waivers")
+    __slots__ = ("groups", "max_age", "path", "waivers", "words")
 
     def __init__(
         self,
@@ -78,7 +80,9 @@ class Policy(Frozen):
         groups: Sequence[PolicyGroup],
         waivers: Sequence[PolicyWaiver] = (),
         max_age: int = MAX_AGE_HOURS * 3600,
+        words: Words | None = None,
     ) -> None:
+        self.words: Final = words
         self.path: Final = path
         self.groups: Final = tuple(groups)
         self.waivers: Final = tuple(waivers)
@@ -135,4 +139,7 @@ def policy_from(content: Any, path: str) -> Policy:
         ],
         waivers,
         content.get("max-age-hours", MAX_AGE_HOURS) * 3600,
+        Words(content.get("same-storage", ()), content.get("different-storage", ()))
+        if "same-storage" in content or "different-storage" in content
+        else None,
     )

@@ -36,6 +36,9 @@ TABLE: Final = (
     "la106_unknown_to_version",
     "la107_max_clients",
     "la108_other_lock_manager",
+    "la109_lock_not_held",
+    "la110_lock_not_known",
+    "la111_guest_of_another_instance",
     "la201_lockspace_missing",
     "la202_lockspace_local",
     "la203_lockspace_differs",
@@ -57,6 +60,11 @@ TABLE: Final = (
     "la307_disk_not_covered",
     "la308_image_locks_stay",
     "la309_disk_uncertain",
+    "la310_block_device_without_name",
+    "la311_network_disk_shared",
+    "la312_guest_runs_twice",
+    "la313_chain_not_known",
+    "la314_disk_not_seen",
     "la401_unreadable_snapshot",
     "la402_facts_old",
     "la403_host_missing",
@@ -70,6 +78,7 @@ TABLE: Final = (
     "la504_no_policy",
     "la505_odd_one_out",
     "la506_host_in_no_group",
+    "la507_word_of_the_policy",
 )
 
 

@@ -47,7 +47,8 @@ RULE = Rule("LA104", "daemon-younger-than-guests", "error", scope="alike")
 
 def check(cell: Cell) -> Iterator[Observation]:
     """See the manual above."""
-    if cell.about("late"):
+    # A daemon that took over from another holds its locks: what is held counts.
+    if cell.about("late") and any(use.held in ("unknown", "none") for use in cell.uses):
         yield Observation(
             "the lock daemon was started after guests that run: it holds no locks for them",
             help="move these guests away and back, or restart them; a reload keeps the locks",

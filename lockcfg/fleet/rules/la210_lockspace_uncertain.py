@@ -52,7 +52,13 @@ def check(cell: Cell) -> Iterator[Observation]:
     if not cell.facts.live:
         return  # LA407: nobody looked at anything
     for space in each_space(cell):
-        if space.place.carries == "unknown" and space.state in ("there", "unknown"):
+        if space.state == "unknown" and space.place.carries != "unknown":
+            yield Observation(
+                f"{space.setting}: nobody looked at {space.path}: whether it is there is not known",
+                help=_LOOK,
+                unknown=True,
+            )
+        elif space.place.carries == "unknown" and space.state in ("there", "unknown"):
             yield Observation(
                 f"{space.setting}: {space.path} is on {space.place.why}: whether other hosts see"
                 " the locks is not known",

@@ -42,7 +42,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Final
 
-    from lockcfg.fleet.comparison.fleet import Fleet
+    from lockcfg.fleet.comparison.fleet import Fleet, Group
+    from lockcfg.fleet.model.domains import Domain
 
 RULE = Rule("LA301", "split-domains", "error", scope="fleet")
 
@@ -59,8 +60,8 @@ def check(fleet: Fleet) -> Iterator[Observation]:
             split = len(domains) > 1 or any(domain.reach == "no" for domain, _ in domains)
             if not split:
                 continue
-            certain = [domain for domain, _ in domains if domain.reach != "unknown"]
             best = group.leading(domains)
+            certain = _is_certain(group, [domain for domain, _ in domains])
             hosts = [
                 host
                 for domain, cells in domains
@@ -83,6 +84,23 @@ def check(fleet: Fleet) -> Iterator[Observation]:
                 unknown=not certain,
             )
 
+
+def _is_certain(group: Group, domains: list[Domain]) -> bool:
+    """Whether it is shown that some hosts do not exclude others, and not only not shown that they
+    do: one of them keeps its locks to itself, or two lock in what is not one directory."""
+    known = [domain for domain in domains if domain.reach != "unknown"][:_COMPARED]
+    managers = {domain.mode == "other" for domain in domains}
+    if len(managers) > 1 or any(domain.reach == "no" for domain in known):
+        return True
+    return any(
+        group.relation(one, other) == "different"
+        for number, one in enumerate(known)
+        for other in known[number + 1 :]
+    )
+
+
+#: The most domains that are compared with each other.
+_COMPARED: Final = 100
 
 _REACH: Final = {"no": "; each is alone", "unknown": "; whether others see it is not known"}
 

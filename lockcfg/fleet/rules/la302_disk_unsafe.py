@@ -49,10 +49,10 @@ RULE = Rule("LA302", "disk-unsafe", "error", scope="fleet")
 def check(fleet: Fleet) -> Iterator[Observation]:
     """See the manual above."""
     for disk in fleet.disks:
-        if disk.safe == "no" and disk.cause != "paths":
+        if disk.safe == "no" and disk.cause not in ("paths", "network"):
             where = "one host" if len(set(disk.pair)) == 1 else "two hosts"
             yield Observation(
                 f"{disk.name}: {where} would let two guests write it",
-                hosts=disk.pair,
+                hosts=disk.apart,
                 reasons=disk.reasons,
             )

@@ -47,7 +47,7 @@ RULE = Rule("LA303", "two-writers", "error", scope="fleet")
 def check(fleet: Fleet) -> Iterator[Observation]:
     """See the manual above."""
     for disk in fleet.disks:
-        if disk.written:
+        if disk.written and disk.kind != "network":
             running = [f"{user.guest} on {user.host}" for user in disk.users if user.running]
             yield Observation(
                 f"{disk.name} is in use by two running guests",

@@ -52,7 +52,7 @@ def check(fleet: Fleet) -> Iterator[Observation]:
         if disk.safe == "no" and disk.cause == "paths":
             yield Observation(
                 f"{disk.name} is locked by its path, and guests name it by two paths",
-                hosts=disk.pair,
+                hosts=disk.apart,
                 reasons=disk.reasons,
                 help="use one path for it everywhere",
             )

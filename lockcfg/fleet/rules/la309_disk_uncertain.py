@@ -50,10 +50,10 @@ RULE = Rule("LA309", "disk-uncertain", "warning", scope="fleet")
 def check(fleet: Fleet) -> Iterator[Observation]:
     """See the manual above."""
     for disk in fleet.disks:
-        if disk.safe == "unknown":
+        if disk.safe == "unknown" and disk.cause != "network":
             yield Observation(
                 f"{disk.name}: whether its hosts exclude each other is not known",
-                hosts=disk.pair,
+                hosts=disk.apart,
                 reasons=disk.reasons,
                 unknown=True,
             )

@@ -58,5 +58,8 @@ def check(fleet: Fleet) -> Iterator[Observation]:
         )
     for pair in fleet.same:
         yield Observation(
-            "it is one machine under two names: they have one kernel, by its boot id", hosts=pair
+            "it is one machine under two names, or a clone: they have one kernel, by its boot id",
+            hosts=pair,
+            help="collect both again; give a clone a machine id of its own",
+            unknown=True,
         )

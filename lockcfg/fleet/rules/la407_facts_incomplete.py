@@ -51,6 +51,12 @@ def check(cell: Cell) -> Iterator[Observation]:
             help="run the collector on the hosts: see 'lockcfg collect --help'",
             unknown=True,
         )
+    if cell.about("earlier"):
+        yield Observation(
+            "not everything is known: it was read from a fleet store of an earlier lockcfg",
+            help="make the store again from the snapshots",
+            unknown=True,
+        )
     for storage in cell.facts.storages:
         if storage.state == "error":
             yield Observation(

@@ -11,7 +11,11 @@ if TYPE_CHECKING:
 
     from lockcfg.fleet.comparison.fleet import Cell, Group
     from lockcfg.fleet.model.facts import Directory
+    from lockcfg.fleet.model.place import Place
 
+
+#: The most directories of a group that are compared with each other.
+_COMPARED: Final = 100
 
 #: How the kernel refuses who may not write.
 DENIED: Final = ("Permission denied", "Operation not permitted")
@@ -58,6 +62,7 @@ def places_by_setting(
     those with the most hosts first. Places that nobody knows, or that only one host has, are
     left out: other rules are about them."""
     found: dict[str, dict[str, dict[str, list[str]]]] = {}
+    known: dict[str, Place] = {}
     for cell in group.cells:
         for space in cell.facts.spaces:
             place = space.place
@@ -68,6 +73,13 @@ def places_by_setting(
                 if place.inode is None:
                     continue
                 key += f" (inode {place.inode})"
+            if key not in known:
+                # What is the same by another name, or not shown to be another, is no other.
+                for name, each in list(known.items())[:_COMPARED]:
+                    if group.relation_of(each, place) != "different":
+                        key = name
+                        break
+                known.setdefault(key, place)
             by_path = found.setdefault(space.setting, {})
             by_path.setdefault(space.path, {}).setdefault(key, []).extend(cell.hosts)
     for setting, by_path in sorted(found.items()):

@@ -40,7 +40,7 @@ from functools import partial
 from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Set, Tuple
 
 FORMAT = "lockcfg-snapshot"
-VERSION = 1
+VERSION = 2
 
 #: libvirt's files that decide the locking, by base name.
 FILES = ("qemu.conf", "qemu-lockd.conf", "libxl.conf", "libxl-lockd.conf", "virtlockd.conf")

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     Check = Callable[[Any, str], None]
 
 FORMAT: Final = "lockcfg-snapshot"
-VERSION: Final = 1
+VERSION: Final = 2
 
 #: The largest snapshot that is read, in bytes: all files of the size that libvirt reads.
 MAX_SIZE: Final = 64 * 1024 * 1024
@@ -388,7 +388,8 @@ _mount: Final = _object(
         "type": _name,
         "source": _path,
         "options": _list_of(_path, 1000),
-    }
+    },
+    {"ids": _list_of(_path, 100)},
 )
 
 _directory: Final = _object(
@@ -403,6 +404,31 @@ _directory: Final = _object(
             {"outcome": _choice("excludes", "grants", "fails")},
             {"step": _choice("create", "lock", "check", "remove"), "error": _long},
         ),
+    },
+)
+
+#: What holds between hosts, and what is held, of a block device or a disk.
+_LOCKED: Final = {
+    "identity": _long,
+    "part": _long,
+    "lock": _long,
+    "replaced": _flag,
+}
+
+#: An image below a disk.
+_below: Final = _object(
+    {"type": _long, "path": _long},
+    {
+        "resolved": _long,
+        "device": _long,
+        "inode": _whole,
+        "links": _whole,
+        "lvm_uuid": _long,
+        "wwid": _long,
+        "dm_uuid": _long,
+        "identity": _long,
+        "part": _long,
+        "error": _long,
     },
 )
 
@@ -422,6 +448,8 @@ _disk: Final = _object(
         "readonly": _flag,
         "layers": _whole,
         "error": _long,
+        **_LOCKED,
+        "chain": _list_of(_below, 1000),
     },
 )
 
@@ -435,6 +463,7 @@ _guest: Final = _object(
     {
         "running": _flag,
         "started": _whole,
+        "instance": _long,
         "leases": _list_of(_object({"lockspace": _long, "key": _long, "target": _long})),
     },
 )
@@ -446,7 +475,12 @@ _MEMBERS: Final[dict[str, Check]] = {
     "versions": _object({}, {"libvirt": _short, "qemu": _short}),
     "directories": _list_of(_directory),
     "host": _object({"name": _name, "machine_id": _long, "boot_id": _long, "taken": _whole}),
-    "daemons": _list_of(_object({"name": _long, "pid": _whole, "started": _whole})),
+    "daemons": _list_of(
+        _object(
+            {"name": _long, "pid": _whole, "started": _whole},
+            {"namespace": _long, "max_clients": _whole, "error": _long},
+        )
+    ),
     "changed": _map_of(_long, _whole, 100),
     "identities": _map_of(_long, _identity),
     "guests": _list_of(_guest),

@@ -17,7 +17,7 @@ from lockcfg.conf.document import Document, decode
 from lockcfg.conf.files import kinds_of
 from lockcfg.errors import LockcfgError
 from lockcfg.fleet.model.facts import NOT_LIVE, Facts, as_json, document_of, facts_of
-from lockcfg.fleet.model.uses import FEWEST, Use, Way, shape_of, use_of
+from lockcfg.fleet.model.uses import FEWEST, PART, Use, Way, shape_of, use_of, whole_of
 from lockcfg.fleet.snapshots.reading import (
     FILES,
     OWN,
@@ -34,7 +34,7 @@ from lockcfg.fleet.snapshots.reading import (
     rewritten,
 )
 from lockcfg.fleet.snapshots.sources import files_of, sources_of, texts_of
-from lockcfg.fleet.store.store import Store
+from lockcfg.fleet.store.store import Store, packed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -249,30 +249,43 @@ class Ingester:
         disks: list[tuple[object, ...]] = []
         local: dict[str, list[tuple[object, ...]]] = {}
         running: list[str] = []
+        uuids: list[str] = []
         ways = profile.ways
         for guest in guests:
             runs = guest.get("running", False)
             if runs:
                 running.append(guest["name"])
+                uuids.append(guest["uuid"])
             whose = guest["name"], guest["uuid"]
-            for disk in guest["disks"]:
+            for disk in _with_chains(guest["disks"]):
                 path = disk.get("path", "")
-                shape = shape_of(disk, path, runs)
+                shape = shape_of(disk, path, runs, guest)
                 way = ways.get(shape) or self._way(profile, shape)
                 uses.add(way.number)
+                if way.use.readonly and not way.use.backing:
+                    continue
                 name = way.name_of(disk, path)
+                inode = disk.get("inode")
+                file = 0
                 into = disks
+                if inode is not None and way.use.kind == "image":
+                    # One file has one number, whatever names of its storage the hosts use.
+                    last = disk.get("resolved", path)
+                    last = last[last.rfind("/") + 1 :]
+                    file = (inode << 31 ^ crc32(last.encode())) & 0x7FFFFFFFFFFFFFFF
                 if not name:
-                    if way.use.readonly or "inode" not in disk:
+                    if inode is None:
                         continue
-                    # Seen by this host alone; but two of its guests may have it.
-                    name = f"{host['boot_id']}:{disk.get('device', '')}:{disk['inode']}"
-                    into = local.setdefault(name, [])
+                    # Nobody can name it for others.
+                    name = f"{host['boot_id']}:{disk.get('device', '')}:{inode}"
+                    if not file:  # but two guests of this host may have it
+                        into = local.setdefault(name, [])
                 lvm = scsi = ""
                 if len(disk) > FEWEST:
                     lvm, scsi = disk.get("lvm_uuid", ""), disk.get("scsi_id", "")
+                key = name if PART not in name else whole_of(name)
                 into.append(
-                    (crc32(name.encode()), number, way.number, name, path, lvm, scsi, *whose)
+                    (crc32(key.encode()), number, way.number, name, path, lvm, scsi, *whose, file)
                 )
         for rows in local.values():
             if len(rows) > 1:
@@ -290,6 +303,7 @@ class Ingester:
                 self._cell(profile, circumstances, frozenset(uses)),
                 source,
                 _dumped(running),
+                packed(uuids),
             )
         )
         self._rows["disk"] += disks
@@ -335,7 +349,7 @@ class Ingester:
         profile = self._profile_of(facts_of(documents, NOT_LIVE, {}))
         self._hosts += 1
         cell = self._cell(profile, [], frozenset())
-        row = (self._hosts, name, "", "", 0, 0, 0, cell, _told(path), "[]")
+        row = (self._hosts, name, "", "", 0, 0, 0, cell, _told(path), "[]", b"")
         self._rows["host"].append(row)
 
     def _problem(self, source: str, host: str, reason: str) -> None:
@@ -448,6 +462,14 @@ def _cpus() -> int:
     return min(len(os.sched_getaffinity(0)), _PROCESSES)
 
 
+def _with_chains(disks: Sequence[Mapping[str, Any]]) -> Iterable[Mapping[str, Any]]:
+    """The disks of a guest, and the images below each."""
+    for disk in disks:
+        yield disk
+        for below in disk.get("chain", ()):
+            yield {**below, "backing": True}
+
+
 def _told(text: str) -> str:
     """A path as text: one whose bytes are not UTF-8 is told all the same."""
     return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
@@ -458,14 +480,15 @@ def _dumped(value: Any) -> str:
 
 
 def _remote(directories: Iterable[Mapping[str, Any]]) -> list[str]:
-    """The directories that are on a file system that other hosts may have as well."""
+    """The directories whose numbers count: those on a file system that other hosts may have as
+    well, and lockspaces, which this host may serve to others."""
     from lockcfg.fleet.model.place import place_of
 
     found: list[str] = []
     for directory in directories:
         path = directory["path"]
         place = place_of(directory.get("resolved", path), directory.get("mount"), None)
-        if place.system:
+        if place.system or "lockspace" in directory["holds"]:
             found.append(path)
     return found
 

@@ -18,8 +18,11 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
+from array import array
+from zlib import crc32
 
 from lockcfg.errors import LockcfgError, ReadError
+from lockcfg.fleet.model.uses import is_device, whole_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,7 +31,10 @@ if TYPE_CHECKING:
 
 #: Stands in the file's header, so that file(1) and others can tell.
 APPLICATION_ID: Final = 0x6C6B6366  # lkcf
-VERSION: Final = 1
+VERSION: Final = 2
+
+#: Stores of this version are still read: what they do not hold is unknown.
+EARLIER: Final = 1
 
 _TABLES: Final = """
 CREATE TABLE profile (id INTEGER PRIMARY KEY, facts TEXT NOT NULL);
@@ -39,18 +45,19 @@ CREATE TABLE cell_way (cell INTEGER NOT NULL, way INTEGER NOT NULL);
 CREATE TABLE host (
     id INTEGER PRIMARY KEY, name TEXT NOT NULL, machine_id TEXT NOT NULL, boot_id TEXT NOT NULL,
     taken INTEGER NOT NULL, running INTEGER NOT NULL, defined INTEGER NOT NULL,
-    cell INTEGER NOT NULL, source TEXT NOT NULL, guests TEXT NOT NULL
+    cell INTEGER NOT NULL, source TEXT NOT NULL, guests TEXT NOT NULL, uuids BLOB NOT NULL
 );
 CREATE TABLE way (id INTEGER PRIMARY KEY, use TEXT NOT NULL);
 CREATE TABLE disk (
     key INTEGER NOT NULL, host INTEGER NOT NULL, way INTEGER NOT NULL, name TEXT NOT NULL,
     path TEXT NOT NULL, lvm_uuid TEXT NOT NULL, scsi_id TEXT NOT NULL, guest TEXT NOT NULL,
-    uuid TEXT NOT NULL
+    uuid TEXT NOT NULL, number INTEGER NOT NULL
 );
 CREATE TABLE problem (
     source TEXT NOT NULL, host TEXT NOT NULL, reason TEXT NOT NULL
 );
 CREATE TABLE shared (disk INTEGER PRIMARY KEY);
+CREATE TABLE twice (uuid INTEGER NOT NULL, host INTEGER NOT NULL, guest TEXT NOT NULL);
 """
 
 #: What is offset by how many rows of which table there are, when stores are joined.
@@ -69,6 +76,7 @@ _COLUMNS: Final = {
         ("cell", "cell"),
         ("source", ""),
         ("guests", ""),
+        ("uuids", ""),
     ),
     "way": (("id", "way"), ("use", "")),
     "disk": (
@@ -81,21 +89,30 @@ _COLUMNS: Final = {
         ("scsi_id", ""),
         ("guest", ""),
         ("uuid", ""),
+        ("number", ""),
     ),
     "problem": (("source", ""), ("host", ""), ("reason", "")),
 }
 
 HostRow = tuple[int, str, str, str, int, int, int, int, str]
 CellRow = tuple[int, int, str]
-DiskRow = tuple[int, int, int, str, str, str, str, str, str]
+DiskRow = tuple[int, int, int, str, str, str, str, str, str, int]
+
+#: What a column of an earlier version is taken to be.
+_EARLIER_COLUMNS: Final = {
+    ("disk", "number"): "0",
+    ("host", "uuids"): "x''",
+    ("cell", "circumstances"): "json_insert(circumstances, '$[#]', 'earlier|')",
+}
 
 
 class Store:
     """An open fleet store. One that is made at no path is temporary."""
 
-    def __init__(self, connection: sqlite3.Connection, path: str) -> None:
+    def __init__(self, connection: sqlite3.Connection, path: str, version: int = VERSION) -> None:
         self._connection = connection
         self.path = path
+        self.version = version
 
     @classmethod
     def create(cls, path: str = "") -> Store:
@@ -113,7 +130,8 @@ class Store:
 
     @classmethod
     def open(cls, path: str) -> Store:
-        """The store at ``path``, to be read. Raises :class:`ReadError`."""
+        """The store at ``path``, to be read; one of an earlier version can only be joined to
+        another. Raises :class:`ReadError`."""
         try:
             connection = sqlite3.connect(f"file:{_quoted(path)}?mode=ro&immutable=1", uri=True)
             (identity,) = connection.execute("PRAGMA application_id").fetchone()
@@ -122,13 +140,13 @@ class Store:
             raise ReadError(path, f"is no fleet store: {error}") from error
         if identity != APPLICATION_ID:
             raise ReadError(path, "is a database, but no fleet store")
-        if version != VERSION:
+        if version not in (EARLIER, VERSION):
             raise ReadError(
                 path,
                 f"is a fleet store of version {version}, and this lockcfg reads {VERSION}",
                 help="make it again from the snapshots",
             )
-        return cls(connection, path)
+        return cls(connection, path, version)
 
     def close(self) -> None:
         """Give it up; a temporary one is gone."""
@@ -140,13 +158,33 @@ class Store:
         self._connection.close()
 
     def finish(self) -> None:
-        """After the last row: find out which disks are there more than once."""
+        """After the last row: find out which disks are there more than once, and which guests
+        run on several hosts."""
+        self._connection.execute("DELETE FROM twice")
+        self._connection.executemany("INSERT INTO twice VALUES (?, ?, ?)", self._run_twice())
         self._connection.execute("DELETE FROM shared")
         self._connection.execute(
             "INSERT INTO shared SELECT rowid FROM disk WHERE key IN"
             " (SELECT key FROM disk GROUP BY key HAVING count(*) > 1)"
+            " OR number IN (SELECT number FROM disk WHERE number != 0"
+            " GROUP BY number HAVING count(*) > 1)"
         )
         self._connection.execute("COMMIT")
+
+    def _run_twice(self) -> Iterator[tuple[int, int, str]]:
+        """The guests whose UUIDs run on more hosts than one: the UUID, the host, the name."""
+        seen: set[int] = set()
+        several: set[int] = set()
+        for (uuids,) in self._iterate("SELECT uuids FROM host WHERE uuids != x''"):
+            of_host = set(_numbers(uuids))
+            several |= seen & of_host
+            seen |= of_host
+        if not several:
+            return
+        for host, uuids, guests in list(self._iterate("SELECT id, uuids, guests FROM host")):
+            for uuid, guest in zip(_numbers(uuids), json.loads(guests), strict=False):
+                if uuid in several:
+                    yield uuid, host, guest
 
     # Writing
 
@@ -157,7 +195,9 @@ class Store:
 
     def join(self, path: str) -> None:
         """Append all that is in the store at ``path``, which keeps its order."""
-        Store.open(path).close()
+        part = Store.open(path)
+        part.close()
+        earlier = _EARLIER_COLUMNS if part.version == EARLIER else {}
         connection = self._connection
         try:
             connection.execute("COMMIT")
@@ -169,7 +209,10 @@ class Store:
                     f"SELECT coalesce(max(id), 0) FROM {table}"  # noqa: S608
                 ).fetchone()
             for table, columns in _COLUMNS.items():
-                terms = ", ".join(f"{name} + {offsets[of]}" if of else name for name, of in columns)
+                terms = ", ".join(
+                    earlier.get((table, name), f"{name} + {offsets[of]}" if of else name)
+                    for name, of in columns
+                )
                 connection.execute(
                     f"INSERT INTO {table} SELECT {terms} FROM part.{table}"  # noqa: S608
                 )
@@ -214,6 +257,11 @@ class Store:
             found.setdefault(name, guests)
         return {name: json.loads(guests) for name, guests in found.items() if guests != "[]"}
 
+    def guests_twice(self) -> Iterator[tuple[int, int, str]]:
+        """The guests whose UUIDs run on more hosts than one: a number that stands for the UUID,
+        the host, the name."""
+        return self._iterate("SELECT uuid, host, guest FROM twice ORDER BY uuid, host, guest")
+
     def ways(self) -> list[tuple[int, str]]:
         """The uses of disks: their ids, and each as JSON."""
         return self._read("SELECT id, use FROM way ORDER BY id")
@@ -225,12 +273,26 @@ class Store:
             " ORDER BY disk.name, disk.host, disk.guest, disk.path, disk.uuid, disk.way"
         )
 
+    def names_of_one_disk(self) -> list[tuple[str, str]]:
+        """The names of disks that may mean one disk, in pairs: of files with one number and one
+        name, and of a block device and a part of it."""
+        return self._read(
+            "SELECT DISTINCT first, name FROM (SELECT number, min(name) AS first FROM shared"
+            " JOIN disk ON disk.rowid = shared.disk WHERE number != 0 GROUP BY number"
+            " HAVING min(name) != max(name)) AS several"
+            " JOIN disk ON disk.number = several.number WHERE name != first"
+            " UNION SELECT substr(name, 1, instr(name, '#') - 1), name FROM shared"
+            " JOIN disk ON disk.rowid = shared.disk WHERE number = 0 AND instr(name, '#') > 0"
+            " ORDER BY 1, 2"
+        )
+
     def hosts_of_shared_devices(self) -> dict[str, set[int]]:
         """The ids of the hosts that have each block device that is there more than once."""
         found: dict[str, set[int]] = {}
         query = "SELECT disk.name, disk.host FROM shared JOIN disk ON disk.rowid = shared.disk"
-        for name, host in self._iterate(f"{query} WHERE name GLOB 'lvm:*' OR name GLOB 'scsi:*'"):
-            found.setdefault(name, set()).add(host)
+        for name, host in self._iterate(f"{query} WHERE number = 0"):
+            if is_device(name):
+                found.setdefault(whole_of(name), set()).add(host)
         return found
 
     def hosts_of_shared_disks(self) -> set[int]:
@@ -255,6 +317,25 @@ class Store:
             yield from self._connection.execute(query)
         except sqlite3.Error as error:
             raise ReadError(self.path, f"is no whole fleet store: {error}") from error
+
+
+def number_of(uuid: str) -> int:
+    """A number of 63 bits that stands for the UUID of a guest."""
+    try:
+        return int(uuid.replace("-", "")[:16], 16) >> 1
+    except ValueError:
+        return crc32(uuid.encode())
+
+
+def packed(uuids: Iterable[str]) -> bytes:
+    """The UUIDs of guests, as the store has them."""
+    return array("q", map(number_of, uuids)).tobytes()
+
+
+def _numbers(uuids: bytes) -> array[int]:
+    numbers = array("q")
+    numbers.frombytes(uuids)
+    return numbers
 
 
 def keep(path: str) -> str:

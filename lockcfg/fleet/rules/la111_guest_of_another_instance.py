@@ -1,0 +1,63 @@
+"""Guests that the lock daemon of the host does not know of.
+
+## What it does
+
+Reports guests of a user's own libvirt (qemu:///session) and of QEMU that was started without
+libvirt.
+
+## Why is this bad
+
+They take no locks of the system's lock daemon, whatever the configuration of the host says. Each of
+their disks is judged as one that nobody locks.
+
+## Example
+
+```yaml fleet
+kvm01: {}
+kvm02:
+  guests:
+    - name: test
+      instance: session
+      disks: [/srv/images/test]
+```
+
+## Use instead
+
+```yaml fleet
+kvm01: {}
+kvm02:
+  guests:
+    - name: test
+      disks: [/srv/images/test]
+```
+
+## Fix
+
+None: define these guests in the system's libvirt (qemu:///system).
+"""
+
+from __future__ import annotations
+
+from lockcfg.fleet.rules.observation import Observation
+from lockcfg.rules.rule import Rule
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lockcfg.fleet.comparison.fleet import Cell
+
+RULE = Rule("LA111", "guest-of-another-instance", "warning", scope="alike")
+
+
+def check(cell: Cell) -> Iterator[Observation]:
+    """See the manual above."""
+    for instance, whose in (
+        ("session", "of a user's own libvirt"),
+        ("process", "of QEMU that was started without libvirt"),
+    ):
+        if any(use.driver == instance for use in cell.uses):
+            yield Observation(
+                f"guests {whose}: no lock daemon of the host knows of them",
+                help="define them in the system's libvirt (qemu:///system)",
+            )

@@ -1,0 +1,60 @@
+"""A block device that has no name which holds between hosts.
+
+## What it does
+
+Reports guests' block devices of which the snapshot has no identity: no UUID of a logical volume,
+no world-wide name, nothing that another host would see as well.
+
+## Why is this bad
+
+Whether another host has the same device by another name cannot be told, so it is not known
+whether two guests can write it.
+
+## Example
+
+```yaml fleet
+kvm01: {}
+kvm02:
+  guests:
+    - name: db
+      disks: [{path: /dev/rbd0}]
+```
+
+## Use instead
+
+```yaml fleet
+kvm01: {}
+kvm02:
+  guests:
+    - name: db
+      disks: [{path: /dev/sdb, wwid: naa.5000c50015ea71ad}]
+```
+
+## Fix
+
+None: use a device with a world-wide name, or collect the snapshot again, as root.
+"""
+
+from __future__ import annotations
+
+from lockcfg.fleet.rules.observation import Observation
+from lockcfg.rules.rule import Rule
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lockcfg.fleet.comparison.fleet import Cell
+
+RULE = Rule("LA310", "block-device-without-name", "warning", scope="alike")
+
+
+def check(cell: Cell) -> Iterator[Observation]:
+    """See the manual above."""
+    if any(not use.named and use.kind != "network" and not use.readonly for use in cell.uses):
+        yield Observation(
+            "guests have block devices without a name that holds between hosts: which other host"
+            " has them too is not known",
+            help="use devices with a world-wide name, or waive this for devices of one host alone",
+            unknown=True,
+        )

@@ -1,0 +1,62 @@
+"""Images below the top one, of which nothing is known.
+
+## What it does
+
+Reports guests whose disks are images in layers, where the snapshot does not say what is below.
+
+## Why is this bad
+
+libvirt locks the top image alone. A guest elsewhere may have one of those below as its own disk,
+and write it.
+
+## Example
+
+```yaml fleet
+kvm01: {}
+kvm02:
+  guests:
+    - name: db
+      disks: [{path: /srv/images/db, layers: 1}]
+```
+
+## Use instead
+
+```yaml fleet
+kvm01: {}
+kvm02:
+  guests:
+    - name: db
+      disks:
+        - path: /srv/images/db
+          layers: 1
+          chain: [{type: file, path: /srv/images/base, device: '0:52', inode: 4711}]
+```
+
+## Fix
+
+None: collect the snapshot again, as root, with this release's collector.
+"""
+
+from __future__ import annotations
+
+from lockcfg.fleet.rules.observation import Observation
+from lockcfg.rules.rule import Rule
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lockcfg.fleet.comparison.fleet import Cell
+
+RULE = Rule("LA313", "chain-not-known", "warning", scope="alike")
+
+
+def check(cell: Cell) -> Iterator[Observation]:
+    """See the manual above."""
+    if any(not use.chain and not use.readonly for use in cell.uses):
+        yield Observation(
+            "guests have images in layers, and what is below the top one is not known: another"
+            " guest may write it",
+            help="collect it again, as root, with 'lockcfg collect' of this release",
+            unknown=True,
+        )

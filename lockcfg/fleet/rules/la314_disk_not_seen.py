@@ -1,0 +1,70 @@
+"""A disk that nobody could look at.
+
+## What it does
+
+Reports guests' disks whose file or device the collector could not look at, and directories of
+images on a file system that it could not name, such as below an automount.
+
+## Why is this bad
+
+Where the disk is, and who else has it, is not known.
+
+## Example
+
+```yaml fleet
+kvm01: {}
+kvm02:
+  images: {mount: null}
+```
+
+## Use instead
+
+```yaml fleet
+kvm01: {}
+kvm02: {}
+```
+
+## Fix
+
+None: mount what is missing and collect the snapshot again, as root.
+"""
+
+from __future__ import annotations
+
+from lockcfg.fleet.rules.observation import Observation
+from lockcfg.rules.rule import Rule
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lockcfg.fleet.comparison.fleet import Cell
+
+RULE = Rule("LA314", "disk-not-seen", "warning", scope="alike")
+
+
+def check(cell: Cell) -> Iterator[Observation]:
+    """See the manual above."""
+    if not cell.facts.live:
+        return  # LA407: nobody looked at anything
+    disks = [use for use in cell.uses if use.kind != "network" and not use.readonly]
+    if any(not use.looked for use in disks):
+        yield Observation(
+            "guests have disks that could not be looked at: whose else they are is not known",
+            help="mount what is missing, and collect it again, as root",
+            unknown=True,
+        )
+    used = {use.storage for use in disks if use.kind == "image"}
+    for storage in cell.facts.storages:
+        place = storage.place
+        if (
+            storage.path in used
+            and not place.system
+            and not place.local
+            and storage.state != "error"
+        ):
+            yield Observation(
+                f"images in {storage.path} are on {place.why}: whose else they are is not known",
+                help="mount what is missing, and collect it again, as root",
+                unknown=True,
+            )
