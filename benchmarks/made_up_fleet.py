@@ -254,10 +254,11 @@ WRONG: dict[str, Json] = {
     },
     "another export": {
         "lockspace": {
+            "inode": 4_711,
             "mount": {
                 "source": "nfs2:/locks",
                 "options": _without("addr=10.0.0.5", also=("addr=10.0.0.6",)),
-            }
+            },
         }
     },
     "another server of that address": {"lockspace": {"inode": 77}},

@@ -348,7 +348,15 @@ UNSEEN: dict[str, tuple[dict[str, Any], str]] = {
         "LA210",
     ),
     "a volume of a pool": (
-        {"guests": [{"name": "v", "disks": [{"type": "volume", "path": "san/unit:0:0:1"}]}]},
+        {
+            "guests": [
+                {
+                    "name": "v",
+                    "disks": [{"type": "volume", "path": "san/unit:0:0:1"}],
+                    "running": False,
+                }
+            ]
+        },
         "LA307",
     ),
     "leases on MooseFS": (

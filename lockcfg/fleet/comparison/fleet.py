@@ -151,6 +151,8 @@ class Group:
         merged: list[tuple[Domain, list[Cell]]] = []
         for domain, cells in sorted(domains, key=lambda each: (each[0].mode, each[0].key)):
             for number, (other, of_other) in enumerate(merged[:_COMPARED]):
+                if "unknown" in (domain.reach, other.reach) and domain.reach != other.reach:
+                    continue
                 if self.relation(domain, other) == "same":
                     of_other += cells
                     if other.place is not None and other.place.local:

@@ -113,7 +113,7 @@ def shape_of(disk: Mapping[str, Any], path: str, running: bool, guest: Mapping[s
     directory = path[: path.rfind("/")]
     lock = disk.get("lock")
     driver = guest["driver"]
-    if len(disk) == FEWEST + (lock is not None) and "inode" in disk and len(guest) <= _PLAIN:
+    if len(disk) == FEWEST + (lock is not None) and "inode" in disk and "instance" not in guest:
         # Nothing but type, path, device, inode and lock, as nearly all of them.
         return disk["type"], directory, running, driver, lock
     resolved = disk.get("resolved", path)
@@ -132,10 +132,8 @@ def shape_of(disk: Mapping[str, Any], path: str, running: bool, guest: Mapping[s
     )
 
 
-#: How many members the disk of a snapshot has at least when its file was looked at, and how many
-#: a guest has at most when nothing is special about it.
+#: How many members the disk of a snapshot has at least when its file was looked at.
 FEWEST: Final = 4
-_PLAIN: Final = 6
 
 #: Members that decide the use of a disk if they are there and neither false nor 0.
 _TRAITS: Final = (

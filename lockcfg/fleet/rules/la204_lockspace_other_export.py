@@ -16,6 +16,7 @@ files finds this.
 kvm01: {}
 kvm02:
   lockspace:
+    inode: 4711
     mount: {source: 'nfs2:/locks', options: [addr=10.0.0.6, lookupcache=none, rw, vers=4.2]}
 ```
 

@@ -1,0 +1,780 @@
+"""Small fleets of which the truth is known: what two hosts would tell, and whether their guests can
+write one disk at once.
+
+Most are as the collector of version 1 wrote them, which knew names and numbers and no identities;
+what it could not show must not be called safe. ``said`` is what the audit says where it cannot say
+the truth, and that is always "unknown".
+"""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from typing import Any, NamedTuple
+
+Json = dict[str, Any]
+
+NOW = 1_764_000_600
+_DAY = 86_400
+ADDRESS = "10.0.0.5"
+DEVTMPFS: Json = {
+    "point": "/dev",
+    "root": "/",
+    "type": "devtmpfs",
+    "source": "udev",
+    "options": ["rw"],
+}
+LOCKD = 'lock_manager = "lockd"\n'
+FILES = 'file_lockspace_dir = "/srv/locks/files"\n'
+
+
+class Known(NamedTuple):
+    """A fleet: its snapshots, the policy as YAML has it, the truth, and what is said at least."""
+
+    truth: str
+    hosts: list[Json]
+    policy: Json | None = None
+    said: str = ""
+
+
+def mount(point: str, kind: str, source: str, *options: str, ids: tuple[str, ...] = ()) -> Json:
+    """A mount as a snapshot has it."""
+    told: Json = {
+        "point": point,
+        "root": "/",
+        "type": kind,
+        "source": source,
+        "options": sorted(["relatime", "rw", *options]),
+    }
+    if ids:
+        told["ids"] = list(ids)
+    return told
+
+
+def nfs(point: str, source: str, address: str = ADDRESS, kind: str = "nfs4", **more: Any) -> Json:
+    """A mount of NFS, without name caching."""
+    version = "vers=4.2" if kind == "nfs4" else "vers=3"
+    more_options = more.pop("options", ())
+    options = (f"addr={address}", "local_lock=none", "lookupcache=none", version, *more_options)
+    return mount(point, kind, source, *options, **more)
+
+
+def directory(path: str, on: Json | None, holds: str, inode: int | None, **more: Any) -> Json:
+    """A directory of a host; its number stands beside it until :func:`host` puts it where it is."""
+    told: Json = {"path": path, "holds": [holds], "mode": "0700", "owner": "root", "group": "root"}
+    if on is not None:
+        told["mount"] = on
+        if on["type"] != "devtmpfs":
+            told["probe"] = {"outcome": "excludes"}
+    return {**told, **more, "inode": inode}
+
+
+def images(address: str = ADDRESS, source: str = "nfs1:/vms", inode: int = 77, **more: Any) -> Json:
+    """The directory of the images, on NFS."""
+    return directory("/srv/vms", nfs("/srv/vms", source, address, **more), "disks", inode)
+
+
+def locks(
+    address: str = ADDRESS, source: str = "nfs1:/locks", inode: int = 99, **more: Any
+) -> Json:
+    """The directory of the locks, on NFS."""
+    on = nfs("/srv/locks", source, address, **more)
+    return directory("/srv/locks/files", on, "lockspace", inode)
+
+
+DEVICES = (
+    directory("/dev", DEVTMPFS, "disks", 3),
+    directory("/dev/mapper", DEVTMPFS, "disks", 3),
+    directory("/dev/vg", DEVTMPFS, "disks", 3),
+)
+
+
+def disk(path: str, **more: Any) -> Json:
+    """A disk whose file or device was looked at."""
+    number = 1000 + int.from_bytes(hashlib.sha256(path.encode()).digest()[:3], "big")
+    kind = "block" if path.startswith("/dev") else "file"
+    told = {"path": path, "type": kind, "device": "0:52", "inode": number, **more}
+    return {key: value for key, value in told.items() if value is not None}
+
+
+def guest(
+    name: str, *disks: Json, running: bool = False, driver: str = "qemu", **more: Any
+) -> Json:
+    """A guest; one name is one UUID."""
+    told: Json = {
+        "name": name,
+        "uuid": str(uuid.uuid5(uuid.NAMESPACE_DNS, name)),
+        "driver": driver,
+        "disks": list(disks),
+        **more,
+    }
+    if running:
+        told |= {"running": True, "started": NOW - 5 * _DAY}
+    return told
+
+
+def image(name: str = "a", *, running: bool = False, **more: Any) -> Json:
+    """A guest with one image."""
+    return guest(name, disk(f"/srv/vms/{name}.qcow2", **{"inode": 4242, **more}), running=running)
+
+
+def device(path: str, *, running: bool = False, name: str = "v", **more: Any) -> Json:
+    """A guest with one block device."""
+    return guest(name, disk(path, **{"device": "253:1", **more}), running=running)
+
+
+def host(
+    name: str,
+    directories: list[Json],
+    guests: list[Json],
+    *,
+    qemu: str | None = LOCKD,
+    lockd: str | None = FILES,
+    libxl: str | None = None,
+    version: int = 1,
+    **more: Any,
+) -> Json:
+    """A snapshot."""
+    texts = {
+        "qemu.conf": qemu,
+        "qemu-lockd.conf": lockd,
+        "libxl.conf": libxl,
+        "libxl-lockd.conf": None,
+        "virtlockd.conf": "max_clients = 4096\n",
+    }
+    files = {
+        file: {
+            "path": f"/etc/libvirt/{file}",
+            **({} if text is None else {"mode": "0600", "owner": "root", "text": text}),
+        }
+        for file, text in texts.items()
+    }
+    told = sorted((dict(each) for each in directories), key=lambda each: str(each["path"]))
+    numbers = {each["path"]: each.pop("inode") for each in told}
+    daemons = more.pop("daemons", ("libvirtd", "virtlockd"))
+    identity = {
+        "name": name,
+        "machine_id": hashlib.sha256(name.encode()).hexdigest()[:32],
+        "boot_id": str(uuid.uuid5(uuid.NAMESPACE_URL, name)),
+        "taken": NOW - 600,
+    }
+    return {
+        "format": "lockcfg-snapshot",
+        "version": version,
+        "collector": {"privileged": True, "probe": True, "incomplete": []},
+        **files,
+        "tools": {"lvs": True, "scsi_id": True},
+        "versions": {"libvirt": "9.0.0", "qemu": "7.2.0"},
+        "directories": told,
+        "host": {**identity, **more.pop("host", {})},
+        "daemons": [
+            {"name": daemon, "pid": 100 + number, "started": NOW - 30 * _DAY}
+            for number, daemon in enumerate(daemons)
+        ],
+        "changed": {file: NOW - 60 * _DAY for file, text in texts.items() if text is not None},
+        "identities": {path: ["0:52", n] for path, n in numbers.items() if n is not None},
+        "guests": guests,
+        **more,
+    }
+
+
+def both(directories: list[Json], guests: list[Json], **more: Any) -> list[Json]:
+    """Two hosts that are alike."""
+    return [host(name, directories, guests, **more) for name in "ab"]
+
+
+def two(one: tuple[Any, ...], other: tuple[Any, ...]) -> list[Json]:
+    """Two hosts with directories and guests, and perhaps more, of their own."""
+    found = []
+    for name, (directories, guests, *more) in zip("ab", (one, other), strict=True):
+        found.append(host(name, directories, guests, **(more[0] if more else {})))
+    return found
+
+
+DIRECT: Json = {"lockd": ""}
+#: Another address of the server.
+LIF = ("10.0.1.5", "nfs1-b:/vms")
+LIF_LOCKS = ("10.0.1.5", "nfs1-b:/locks")
+GROUP: Json = {"groups": {"g": {"hosts": ["a", "b"]}}}
+FIRST = 1 << 40
+
+
+def ceph(point: str, source: str, *options: str, ids: tuple[str, ...] = ()) -> Json:
+    """A mount of CephFS."""
+    return mount(point, "ceph", source, "acl", "name=admin", *options, ids=ids)
+
+
+def gluster(point: str, source: str, *, ids: tuple[str, ...] = ()) -> Json:
+    """A mount of GlusterFS, without name caching."""
+    return mount(point, "fuse.glusterfs", source, "attribute-timeout=0", "entry-timeout=0", ids=ids)
+
+
+def gluster_pair(server: str, volume: str, inode: int) -> list[Json]:
+    """Images and locks on GlusterFS."""
+    return [
+        directory("/srv/vms", gluster("/srv/vms", f"{server}:/vms"), "disks", 1),
+        directory("/srv/locks/files", gluster("/srv/locks", volume), "lockspace", inode),
+    ]
+
+
+def on(kind: str, source: str, *options: str, ids: tuple[str, ...] = ()) -> list[Json]:
+    """Images and locks on a file system of a kind."""
+    return [
+        directory("/srv/vms", mount("/srv/vms", kind, source, *options, ids=ids), "disks", 33_129),
+        directory(
+            "/srv/locks/files",
+            mount("/srv/locks", kind, f"{source}l", *options, ids=tuple(f"{i}l" for i in ids)),
+            "lockspace",
+            33_130,
+        ),
+    ]
+
+
+def fsid(number: str) -> tuple[str, ...]:
+    """The FSID of an NFS mount, as clients of version 4 see it."""
+    return (f"fsid4:{number * 16}:{number * 16}",)
+
+
+SAN = [*DEVICES, locks()]
+SHUT: Json = {"running": False}
+MPATH = "mpath-36001405aaa"
+LV = f"LVM-{'A' * 32}{'B' * 32}"
+
+#: Fleets by what is special about them.
+FLEETS: dict[str, Known] = {
+    "two hosts that are alike": Known("safe", both([images(), locks()], [image()])),
+    "two directories on one export": Known(
+        "unsafe",
+        two(
+            ([images(), locks()], [image()]),
+            (
+                [images(), locks()],
+                [image()],
+                {"lockd": 'file_lockspace_dir = "/srv/locks/other"\n'},
+            ),
+        ),
+    ),
+    # NFS: addresses
+    "an address for each host, and one locks the image itself": Known(
+        "unsafe", two(([images(), locks()], [image()]), ([images(*LIF)], [image()], DIRECT))
+    ),
+    "an address for each host, both lock the image itself": Known(
+        "safe", two(([images()], [image()], DIRECT), ([images(*LIF)], [image()], DIRECT))
+    ),
+    "an address for each host, for all": Known(
+        "safe",
+        two(([images(), locks()], [image()]), ([images(*LIF), locks(*LIF_LOCKS)], [image()])),
+    ),
+    "an address for each host, for locks alone": Known(
+        "safe",
+        two(([images(), locks()], [image()]), ([images(), locks(*LIF_LOCKS)], [image()])),
+        said="unknown",
+    ),
+    "an address for each host, and a policy puts them together": Known(
+        "safe",
+        two(([images(), locks()], [image()]), ([images(), locks(*LIF_LOCKS)], [image()])),
+        GROUP,
+    ),
+    "an address for each host, and somebody says that they are one": Known(
+        "safe",
+        two(([images(), locks()], [image()]), ([images(), locks(*LIF_LOCKS)], [image()])),
+        {"same-storage": [["nfs://10.0.0.5:/locks", "nfs://10.0.1.5:/locks"]]},
+    ),
+    "an address for each host, and the FSID is one": Known(
+        "safe",
+        two(
+            ([images(ids=fsid("a")), locks(ids=fsid("b"))], [image()]),
+            ([images(ids=fsid("a")), locks(*LIF_LOCKS, ids=fsid("b"))], [image()]),
+        ),
+    ),
+    "an address for each host, and the FSIDs are two": Known(
+        "unsafe",
+        two(
+            ([images(ids=fsid("a")), locks(ids=fsid("b"))], [image()]),
+            ([images(ids=fsid("a")), locks(*LIF_LOCKS, ids=fsid("c"))], [image()]),
+        ),
+    ),
+    "two servers with the numbers of new file systems": Known(
+        "unsafe",
+        two(
+            ([images(), locks(inode=131)], [image()]),
+            ([images(), locks("10.0.1.5", "nfs2:/locks", 131)], [image()]),
+        ),
+        said="unknown",
+    ),
+    "an IPv6 address and an IPv4 address": Known(
+        "unsafe",
+        two(
+            ([images(), locks()], [image()]),
+            ([images("fd00::5", "[fd00::5]:/vms")], [image()], DIRECT),
+        ),
+    ),
+    "one name of a directory, and two numbers": Known(
+        "unsafe",
+        two(([images(), locks()], [image()]), ([images(), locks(inode=100)], [image()])),
+    ),
+    # NFS: exports
+    "a bind export for the locks": Known(
+        "safe",
+        two(
+            ([images(), locks(source="nfs1:/export/locks")], [image()]),
+            ([images(), locks(source="nfs1:/srv/locks", kind="nfs")], [image()]),
+        ),
+    ),
+    "a bind export for the images, and two directories of locks": Known(
+        "unsafe",
+        two(
+            ([images(source="nfs1:/export/vms"), locks()], [image(running=True)]),
+            (
+                [
+                    images(source="nfs1:/srv/vms", kind="nfs"),
+                    locks(source="nfs1:/locks2", inode=5),
+                ],
+                [image(running=True)],
+            ),
+        ),
+    ),
+    "versions 3 and 4": Known(
+        "safe",
+        two(([images(), locks()], [image()]), ([images(kind="nfs"), locks(kind="nfs")], [image()])),
+    ),
+    "nolock on one host": Known(
+        "unsafe",
+        two(
+            ([images(), locks()], [image()]),
+            (
+                [images(), locks(kind="nfs", options=("nolock",))],
+                [image()],
+            ),
+        ),
+    ),
+    "the server of the images is a host": Known(
+        "unsafe",
+        two(
+            ([images(), locks()], [image()]),
+            (
+                [directory("/vms", mount("/", "ext4", "/dev/vda1"), "disks", 77)],
+                [guest("a", disk("/vms/a.qcow2", inode=4242))],
+                DIRECT,
+            ),
+        ),
+    ),
+    # CephFS
+    "two file systems of one Ceph": Known(
+        "unsafe",
+        [
+            host(
+                name,
+                [
+                    *DEVICES,
+                    directory(
+                        "/srv/locks/files",
+                        ceph(
+                            "/srv/locks",
+                            "10.1.0.1:6789,10.1.0.2:6789:/",
+                            f"mds_namespace={filesystem}",
+                        ),
+                        "lockspace",
+                        FIRST,
+                    ),
+                ],
+                [device("/dev/mapper/mpatha", dm_uuid=MPATH)],
+            )
+            for name, filesystem in (("a", "fs1"), ("b", "fs2"))
+        ],
+    ),
+    "other monitors of one Ceph, and two directories": Known(
+        "unsafe",
+        [
+            host(
+                name,
+                [
+                    directory("/srv/vms", ceph("/srv/vms", f"{mons}:/vms"), "disks", FIRST + 5),
+                    directory(
+                        "/srv/locks/files",
+                        ceph("/srv/locks", f"{mons}:/{where}"),
+                        "lockspace",
+                        number,
+                    ),
+                ],
+                [image(running=True)],
+            )
+            for name, mons, where, number in (
+                ("a", "10.1.0.1:6789,10.1.0.2:6789", "locks", FIRST + 9),
+                ("b", "10.1.0.1:6789,10.1.0.3:6789", "locks2", FIRST + 10),
+            )
+        ],
+    ),
+    "other monitors of one Ceph": Known(
+        "safe",
+        [
+            host(
+                name,
+                [
+                    directory("/srv/vms", ceph("/srv/vms", f"{mons}:/vms"), "disks", FIRST + 5),
+                    directory(
+                        "/srv/locks/files", ceph("/srv/locks", f"{mons}:/l"), "lockspace", FIRST + 9
+                    ),
+                ],
+                [image()],
+            )
+            for name, mons in (
+                ("a", "10.1.0.1:6789,10.1.0.2:6789"),
+                ("b", "10.1.0.1:6789,10.1.0.3:6789"),
+            )
+        ],
+    ),
+    "both ways to mount one Ceph": Known(
+        "safe",
+        [
+            host(
+                name,
+                [
+                    directory(
+                        "/srv/vms",
+                        ceph("/srv/vms", f"{source}/vms", ids=("cluster:f51d",)),
+                        "disks",
+                        FIRST + 5,
+                    ),
+                    directory(
+                        "/srv/locks/files",
+                        ceph("/srv/locks", f"{source}/l", *more, ids=("cluster:f51d",)),
+                        "lockspace",
+                        FIRST + 9,
+                    ),
+                ],
+                [image()],
+                version=2,
+            )
+            for name, source, more in (
+                ("a", "10.1.0.1:6789:", ("mds_namespace=fs1",)),
+                ("b", "admin@f51d.fs1=", ("mon_addr=10.1.0.7:6789",)),
+            )
+        ],
+    ),
+    "two Cephs, with monitors of their own": Known(
+        "unsafe",
+        [
+            host(
+                name,
+                [
+                    *DEVICES,
+                    directory(
+                        "/srv/locks/files",
+                        ceph("/srv/locks", f"{mons}:/l"),
+                        "lockspace",
+                        FIRST + 1,
+                    ),
+                ],
+                [device("/dev/mapper/mpatha", dm_uuid=MPATH)],
+            )
+            for name, mons in (("a", "10.1.0.1:6789"), ("b", "10.2.0.1:6789"))
+        ],
+        said="unknown",
+    ),
+    # GlusterFS
+    "two servers of one GlusterFS volume": Known(
+        "safe",
+        [
+            host(name, gluster_pair(server, f"{server}:/locks", 99_887_766), [image()])
+            for name, server in (("a", "g1"), ("b", "g2"))
+        ],
+    ),
+    "two servers of one GlusterFS volume, and two directories": Known(
+        "unsafe",
+        [
+            host(name, gluster_pair(server, f"{server}:/{where}", number), [image(running=True)])
+            for name, server, where, number in (
+                ("a", "g1", "locks", 99_887_766),
+                ("b", "g2", "locks2", 44_887_766),
+            )
+        ],
+    ),
+    # File systems of clusters
+    "two clusters with one name of a device": Known(
+        "unsafe",
+        [
+            host(
+                name,
+                [
+                    *DEVICES,
+                    directory(
+                        "/srv/locks/files",
+                        mount("/srv/locks", "gfs2", "/dev/mapper/vg-locks", f"locktable={table}"),
+                        "lockspace",
+                        33_129,
+                    ),
+                ],
+                [device("/dev/mapper/mpatha", dm_uuid=MPATH)],
+            )
+            for name, table in (("a", "c1:l"), ("b", "c2:l"))
+        ],
+    ),
+    "one GFS2 by two names of its device": Known(
+        "safe",
+        [
+            host(name, on("gfs2", source), [image()])
+            for name, source in (("a", "/dev/mapper/mpatha"), ("b", "/dev/mapper/mpathb"))
+        ],
+    ),
+    "GFS2 that locks nothing": Known(
+        "unsafe", both(on("gfs2", "/dev/vg/vms", "lockproto=lock_nolock"), [image()])
+    ),
+    "GFS2 with local flocks": Known(
+        "unsafe", both(on("gfs2", "/dev/vg/vms", "localflocks"), [image()])
+    ),
+    "Lustre with flock": Known("safe", both(on("lustre", "10.0.0.1@tcp:/fs", "flock"), [image()])),
+    "Lustre with local flocks": Known(
+        "unsafe", both(on("lustre", "10.0.0.1@tcp:/fs", "localflock"), [image()])
+    ),
+    "virtiofs": Known("safe", both(on("virtiofs", "tag"), [image()]), said="unknown"),
+    # Block devices
+    "two names of one RBD image": Known(
+        "unsafe",
+        two(
+            (SAN, [device("/dev/rbd0", identity="rbd:c/p//i/")]),
+            (
+                [directory("/dev/rbd/pool", DEVTMPFS, "disks", 4), *SAN],
+                [device("/dev/rbd/pool/i", resolved="/dev/rbd0", identity="rbd:c/p//i/")],
+            ),
+        ),
+    ),
+    "two names of one RBD image, of which nothing is known": Known(
+        "unsafe",
+        two(
+            (SAN, [device("/dev/rbd0")]),
+            (
+                [directory("/dev/rbd/pool", DEVTMPFS, "disks", 4), *SAN],
+                [device("/dev/rbd/pool/i", resolved="/dev/rbd0")],
+            ),
+        ),
+        said="unknown",
+    ),
+    "a multipath device, and one of its paths": Known(
+        "unsafe",
+        two(
+            (SAN, [device("/dev/mapper/mpatha", dm_uuid="mpath-20025385aaa", running=True)]),
+            (SAN, [device("/dev/sdb", wwid="eui.0025385aaa", running=True)]),
+        ),
+    ),
+    "a name of the type t10": Known(
+        "unsafe",
+        two(
+            (SAN, [device("/dev/mapper/mpatha", dm_uuid="mpath-1ATA_disk_7", running=True)]),
+            (SAN, [device("/dev/sdb", wwid="t10.ATA     disk 7  ", running=True)]),
+        ),
+    ),
+    "a partition by two names": Known(
+        "unsafe",
+        two(
+            (SAN, [device("/dev/mapper/mpatha-part1", dm_uuid=f"part1-{MPATH}", running=True)]),
+            (SAN, [device("/dev/mapper/san1-part1", dm_uuid=f"part1-{MPATH}", running=True)]),
+        ),
+    ),
+    "a partition, and the whole of it": Known(
+        "unsafe",
+        two(
+            (SAN, [device("/dev/mapper/mpatha-part1", dm_uuid=f"part1-{MPATH}", name="v")]),
+            (SAN, [device("/dev/mapper/mpatha", dm_uuid=MPATH, name="w")]),
+        ),
+    ),
+    "two partitions": Known(
+        "safe",
+        two(
+            (SAN, [device("/dev/mapper/mpatha-part1", dm_uuid=f"part1-{MPATH}", name="v")]),
+            (SAN, [device("/dev/mapper/mpatha-part2", dm_uuid=f"part2-{MPATH}", name="w")]),
+        ),
+    ),
+    "a logical volume by two names": Known(
+        "unsafe",
+        two(
+            (SAN, [device("/dev/vg/lv", dm_uuid=LV)]),
+            (SAN, [device("/dev/mapper/vg-lv", dm_uuid=LV)]),
+        ),
+    ),
+    "a logical volume by one name": Known("safe", both(SAN, [device("/dev/vg/lv", dm_uuid=LV)])),
+    # Chains
+    "an image that another one is based on": Known(
+        "unsafe",
+        two(
+            ([images(), locks()], [image("base", running=True)]),
+            (
+                [images(), locks()],
+                [guest("o", disk("/srv/vms/o.qcow2", inode=5, layers=1), running=True)],
+            ),
+        ),
+        said="unknown",
+    ),
+    "an image that another one is shown to be based on": Known(
+        "unsafe",
+        two(
+            ([images(), locks()], [image("base")]),
+            (
+                [images(), locks()],
+                [
+                    guest(
+                        "o",
+                        disk(
+                            "/srv/vms/o.qcow2",
+                            inode=5,
+                            layers=1,
+                            chain=[disk("/srv/vms/base.qcow2", inode=4242)],
+                        ),
+                    )
+                ],
+            ),
+        ),
+    ),
+    "two images that are based on one": Known(
+        "safe",
+        two(
+            *(
+                (
+                    [images(), locks()],
+                    [
+                        guest(
+                            name,
+                            disk(
+                                f"/srv/vms/{name}.qcow2",
+                                layers=1,
+                                chain=[disk("/srv/vms/base.qcow2", inode=4242)],
+                            ),
+                        )
+                    ],
+                )
+                for name in "op"
+            )
+        ),
+    ),
+    # Drivers, managers, identities of hosts
+    "guests of Xen beside those of QEMU": Known(
+        "unsafe",
+        both(
+            [images(), locks()],
+            [guest("x", disk("/srv/vms/x.img", inode=7_777), driver="libxl")],
+            libxl="#nothing\n",
+        ),
+    ),
+    "guests of Xen, of which no file is there": Known(
+        "unsafe",
+        both(
+            [images(), locks()], [guest("x", disk("/srv/vms/x.img", inode=7_777), driver="libxl")]
+        ),
+    ),
+    "a guest of a user's own libvirt": Known(
+        "unsafe",
+        two(
+            ([images(), locks()], [image()]),
+            ([images(), locks()], [{**image(), "instance": "session"}]),
+        ),
+    ),
+    "one boot id on two hosts": Known(
+        "unknown",
+        [
+            host(
+                name,
+                [images(), locks()],
+                [image()],
+                host={
+                    "machine_id": "f" * 32,
+                    "boot_id": "11111111-1111-1111-1111-111111111111",
+                },
+            )
+            for name in "ab"
+        ],
+    ),
+    "sanlock on both hosts": Known(
+        "unknown",
+        both(
+            [images()],
+            [image()],
+            qemu='lock_manager = "sanlock"\n',
+            lockd="",
+            daemons=("libvirtd", "sanlock"),
+        ),
+    ),
+    "sanlock on one host": Known(
+        "unsafe",
+        two(
+            ([images(), locks()], [image()]),
+            (
+                [images()],
+                [image()],
+                {"qemu": 'lock_manager = "sanlock"\n', "daemons": ("libvirtd", "sanlock")},
+            ),
+        ),
+    ),
+    "images below an automount": Known(
+        "unsafe",
+        two(
+            ([images(), locks()], [image()]),
+            (
+                [
+                    directory(
+                        "/srv/vms",
+                        mount("/srv/vms", "autofs", "/etc/auto.direct", "direct"),
+                        "disks",
+                        77,
+                    )
+                ],
+                [image()],
+                DIRECT,
+            ),
+        ),
+    ),
+    "one guest that runs twice, on storage of two names": Known(
+        "unsafe",
+        two(
+            ([images(), locks()], [image(running=True)]),
+            ([images("10.0.1.5", "lif2:/vms")], [image(running=True)], DIRECT),
+        ),
+    ),
+    "one guest that runs twice, on devices without a name": Known(
+        "unsafe", both(SAN, [device("/dev/sdb", running=True)])
+    ),
+    "a network disk that two running guests have": Known(
+        "unsafe",
+        two(
+            ([], [guest("v", {"type": "network", "path": "rbd:p/i"}, running=True)]),
+            ([], [guest("w", {"type": "network", "path": "rbd:p/i"}, running=True)]),
+        ),
+    ),
+    # What runs
+    "a guest that runs, and nobody looked at its lock": Known(
+        "safe",
+        [*both([images(), locks()], []), host("c", [images(), locks()], [image(running=True)])],
+        said="unknown",
+    ),
+    "a guest that runs under its lock": Known(
+        "safe",
+        two(
+            ([images(), locks()], [image(running=True, lock="/srv/locks/files")], {"version": 2}),
+            ([images(), locks()], [image()], {"version": 2}),
+        ),
+    ),
+    "a guest that runs without a lock": Known(
+        "unsafe",
+        two(
+            ([images(), locks()], [image(running=True, lock="")], {"version": 2}),
+            ([images(), locks()], [image()], {"version": 2}),
+        ),
+    ),
+    "a guest that runs under the lock of before": Known(
+        "unsafe",
+        two(
+            ([images(), locks()], [image(running=True, lock=".")], {"version": 2}),
+            ([images(), locks()], [image()], {"version": 2}),
+        ),
+    ),
+    "a guest whose lock is on a file that was replaced": Known(
+        "unsafe",
+        two(
+            (
+                [images(), locks()],
+                [image(running=True, lock="/srv/locks/files", replaced=True)],
+                {"version": 2},
+            ),
+            ([images(), locks()], [image()], {"version": 2}),
+        ),
+    ),
+}
