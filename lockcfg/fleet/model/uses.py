@@ -217,7 +217,8 @@ def _held(lock: object, replaced: bool, meant: Lock | None, *, running: bool) ->
         return "unknown"
     if not lock:
         return "none"
-    return "held" if lock == (meant.space or DIRECT) else "elsewhere"
+    where = posixpath.normpath(meant.space) if meant.space else DIRECT
+    return "held" if posixpath.normpath(str(lock)) == where else "elsewhere"
 
 
 #: What a snapshot says of a disk that is locked itself.

@@ -21,6 +21,7 @@ if __name__ == "__main__" and not sys.flags.isolated:
 
 import argparse
 import contextlib
+import ctypes
 import errno
 import fcntl
 import grp
@@ -33,6 +34,7 @@ import select
 import signal
 import socket
 import stat
+import struct
 import subprocess
 import time
 import xml.etree.ElementTree as ElementTree
@@ -71,6 +73,14 @@ COMPRESSIONS = {".gz": "gzip", ".xz": "lzma", ".bz2": "bz2"}
 
 #: Who reads the files, and who holds the locks.
 DAEMONS = ("libvirtd", "virtqemud", "virtxend", "virtlockd", "lockd", "sanlock")
+LOCK_DAEMONS = ("virtlockd", "lockd")
+
+#: For setns(2): a namespace of mounts.
+CLONE_NEWNS = 0x00020000
+
+#: How deep a chain of images is followed, and the longest name of one below another.
+MAX_CHAIN = 100
+MAX_NAME = 4096
 
 #: A setting whose name sounds like a secret, and its value: up to its end, or that of the line.
 #: In a comment, where people keep such settings too, all that is behind the name.
@@ -112,9 +122,15 @@ class Collector:
         self.probe = probe
         self.progress = progress
         self.end = time.monotonic() + DEADLINE
-        self.mounts = _mounts()
+        self.daemons = _daemons()
+        self.lockers = _in_charge(self.daemons)
+        # Files and mounts count as the lock daemon sees them.
+        away = [each["pid"] for each in self.lockers if "namespace" in each]
+        self.seer: Optional[int] = away[0] if away and os.geteuid() == 0 else None
         self.texts: Dict[str, str] = {}
         self.incomplete: List[str] = []
+        #: The processes of guests that libvirt knows.
+        self.pids: Set[int] = set()
 
     def snapshot(self, name: Optional[str] = None) -> Json:
         """The snapshot of this host, called ``name`` or as the host calls itself."""
@@ -128,6 +144,8 @@ class Collector:
         guests = self.guests()
         directories, identities = self.directories(guests)
         self.devices(guests, tools)
+        self.locks(guests, directories)
+        self.limits()
         document: Json = {"format": FORMAT, "version": VERSION}
         document["collector"] = {
             "privileged": os.geteuid() == 0,
@@ -144,7 +162,7 @@ class Collector:
             "boot_id": _line("/proc/sys/kernel/random/boot_id"),
             "taken": int(time.time()),
         }
-        document["daemons"] = _daemons()
+        document["daemons"] = self.daemons
         document["changed"] = changed
         document["identities"] = identities
         document["guests"] = guests
@@ -200,7 +218,13 @@ class Collector:
                     if guest is not None:
                         # What runs counts, not what is written down for the next start.
                         found[guest["uuid"] or guest["name"]] = guest
-        return sorted(found.values(), key=lambda guest: (guest["name"], guest["uuid"]))
+        for path, running in _of_sessions():
+            guest = self._guest(path, "qemu", running)
+            if guest is not None:
+                guest["instance"] = "session"
+                found[f"session {path.split('/')[3]} {guest['uuid'] or guest['name']}"] = guest
+        guests = [*found.values(), *_without_libvirt(self.pids)]
+        return sorted(guests, key=lambda guest: (guest["name"], guest["uuid"]))
 
     def running(self, directory: str) -> List[Json]:
         """The guests of QEMU that run, by the live descriptions in a directory, by name: as in a
@@ -258,6 +282,8 @@ class Collector:
         if running:
             guest["running"] = True
             pid = root.get("pid") or ""
+            if pid.isdigit():
+                self.pids.add(int(pid))
             started = _started(int(pid)) if pid.isdigit() else None
             if started is not None:
                 guest["started"] = started
@@ -340,6 +366,84 @@ class Collector:
                 if not process.returncode and answer:
                     yield path, key, answer
 
+    # Locks
+
+    def locks(self, guests: List[Json], directories: List[Json]) -> None:
+        """Say of each disk of the running guests which lock is held for it, where that can be
+        known: lockd is asked, of virtlockd the kernel tells."""
+        running = [each for each in guests if each.get("running") and "instance" not in each]
+        if not running or os.geteuid() != 0:
+            return
+        if not self.lockers and any(each["name"] in LOCK_DAEMONS for each in self.daemons):
+            self.incomplete.append("which of the lock daemons is in charge could not be told")
+            return
+        held: List[Json] = []
+        for daemon in self.lockers:
+            found = None
+            if daemon["name"] == "lockd":
+                found = self._asked()
+            if found is None:
+                found = self._bounded(partial(_locks_of, daemon["pid"]))
+            if found is None:
+                daemon["error"] = "its locks could not be looked at"
+                self.incomplete.append(f"{daemon['name']}: its locks could not be looked at")
+                return
+            held += found
+        configured = {each.get("resolved", each["path"]): each["path"] for each in directories}
+        by_name: Dict[str, Json] = {}
+        by_file: Dict[str, Json] = {}
+        for lock in held:
+            by_name.setdefault(os.path.basename(lock["path"]), lock)
+            by_file.setdefault(lock["path"], lock)
+        for guest in running:
+            for disk in guest["disks"]:
+                path = disk.get("path", "")
+                if disk["type"] not in ("file", "block", "dir") or disk.get("readonly"):
+                    continue
+                digest = hashlib.sha256(os.fsencode(path)).hexdigest()
+                names = (disk.get("lvm_uuid", ""), disk.get("scsi_id", ""), digest)
+                named = [by_name[name] for name in names if name and name in by_name]
+                direct = by_file.get(path) or by_file.get(disk.get("resolved", path))
+                if named:
+                    directory = os.path.dirname(named[0]["path"])
+                    disk["lock"] = configured.get(directory, directory)
+                else:
+                    disk["lock"] = "." if direct else ""
+                if (named[0] if named else direct or {}).get("replaced"):
+                    disk["replaced"] = True
+
+    def _asked(self) -> Optional[List[Json]]:
+        """The locks that lockd says it holds; None where it gives no answer."""
+        program = _which("lockd")
+        if program is None:
+            return None
+        try:
+            output = _output(
+                _start([program, "locks", "--json"]), min(PATIENCE, self.end - time.monotonic())
+            )
+            answer = json.loads((output or b"").decode("utf-8", "replace"))
+            return [
+                {"path": str(each["path"]), "replaced": bool(each["problem"])} for each in answer
+            ]
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def limits(self) -> None:
+        """The limits in force, which a file may say otherwise: the lock daemon is asked."""
+        program = _which("virt-admin")
+        if program is None or os.geteuid() != 0:
+            return
+        for daemon in self.lockers:
+            command = [program, "-c", "virtlockd:///system", "srv-clients-info", "virtlockd"]
+            try:
+                output = _output(_start(command), min(PATIENCE, self.end - time.monotonic()))
+            except OSError:
+                return
+            match = re.search(rb"nclients_max\s*:\s*(\d+)", output or b"")
+            if match:
+                daemon["max_clients"] = int(match.group(1))
+            return
+
     # Directories
 
     def directories(self, guests: List[Json]) -> Tuple[List[Json], Json]:
@@ -356,7 +460,9 @@ class Collector:
                 uses.setdefault(space, set()).add("leases")
             for disk in guest["disks"]:
                 path = disk.get("path")
-                if path and disk["type"] in ("file", "block", "dir"):
+                if not path:
+                    disk.pop("format", None)
+                elif disk["type"] in ("file", "block", "dir"):
                     directory = os.path.dirname(path) or "/"
                     disks.setdefault(directory, []).append(disk)
         told: Dict[str, Json] = {}
@@ -365,7 +471,7 @@ class Collector:
         while pending:
             directory = pending.pop(0)
             held = disks.get(directory, [])
-            paths = [disk["path"] for disk in held]
+            paths = [(disk["path"], disk.pop("format", "")) for disk in held]
             answer = self._bounded(partial(self._look, directory, paths))
             told[directory] = {"path": directory, "error": "no answer"}
             if answer is not None:
@@ -374,9 +480,10 @@ class Collector:
                     identities[directory] = answer["identity"]
                 for disk, more in zip(held, answer["disks"]):
                     disk.update(more)
-            # A link may lead to where another file system is.
-            for disk in held:
-                real = os.path.dirname(disk.get("resolved", ""))
+            # A link may lead to where another file system is, and so may an image to those below.
+            for each in [*held, *(below for disk in held for below in disk.get("chain", ()))]:
+                path = each.get("resolved", each["path"] if "chain" not in each else "")
+                real = os.path.dirname(path)
                 if real and real not in told and real not in pending:
                     pending.append(real)
             holds = uses.get(directory, set()) | ({"disks"} if held else set())
@@ -393,6 +500,8 @@ class Collector:
         if not pid:
             try:
                 os.close(read)
+                if self.seer is not None:
+                    _enter(self.seer)
                 with os.fdopen(write, "w") as stream:
                     json.dump(work(), stream)
             finally:
@@ -417,15 +526,21 @@ class Collector:
         except ValueError:
             return None
 
-    def _look(self, directory: str, paths: List[str]) -> Json:
+    def _look(self, directory: str, paths: List[Tuple[str, str]]) -> Json:
         told: Json = {"path": directory}
         identity: List[Any] = []
         try:
             resolved = os.path.realpath(directory)
             if resolved != directory:
                 told["resolved"] = resolved
-            mount = _mount_of(resolved, self.mounts)
+            with contextlib.suppress(OSError):
+                os.stat(os.path.join(resolved, "."))  # what is mounted when it is used, is now
+            mount = _mount_of(resolved, _mounts())
             if mount is not None:
+                device = mount.pop("device")
+                ids = list(_ids(mount, device, resolved))
+                if ids:
+                    mount["ids"] = sorted(ids)
                 told["mount"] = mount
             status = os.stat(resolved)
         except OSError as error:
@@ -447,7 +562,7 @@ class Collector:
         return {
             "directory": told,
             "identity": identity,
-            "disks": [_resolved(path) for path in paths],
+            "disks": [_resolved(path, form) for path, form in paths],
         }
 
 
@@ -460,6 +575,21 @@ def _kernel_names(path: str) -> Iterator[Tuple[str, str]]:
             if found:
                 yield key, found
                 break
+    part = _line(f"/sys/class/block/{name}/partition")
+    if part:
+        whole = os.path.basename(os.path.dirname(os.path.realpath(f"/sys/class/block/{name}")))
+        yield "part", part
+        yield from (each for each in _kernel_names(f"/dev/{whole}") if each[0] != "part")
+    match = re.match(r"rbd(\d+)", name)
+    if match:
+        top = f"/sys/bus/rbd/devices/{match.group(1)}"
+        cluster = _line(f"{top}/cluster_fsid")
+        if cluster:
+            parts = [_line(f"{top}/{each}") for each in ("pool", "pool_ns", "name", "current_snap")]
+            yield "identity", "rbd:{}/{}".format(cluster, "/".join(parts))
+    uuid = _line(f"/sys/class/block/{name}/md/uuid")
+    if uuid:
+        yield "identity", f"md:{uuid}"
 
 
 def probe(directory: str) -> Json:
@@ -537,6 +667,9 @@ def _disk(element: Any) -> Json:
             disk["path"] = "{}:{}".format(source.get("protocol") or "", source.get("name") or "")
         elif kind == "volume":
             disk["path"] = "{}/{}".format(source.get("pool") or "", source.get("volume") or "")
+    driver = element.find("driver")
+    if kind == "file" and driver is not None and driver.get("type"):
+        disk["format"] = driver.get("type")
     if element.find("shareable") is not None:
         disk["shareable"] = True
     if element.find("readonly") is not None or element.get("device") == "cdrom":
@@ -562,8 +695,9 @@ def _lease(element: Any) -> Json:
     }
 
 
-def _resolved(path: str) -> Json:
-    """What a disk's path leads to."""
+def _resolved(path: str, form: str) -> Json:
+    """What a disk's path leads to; ``form`` is the format of its image, by the guest's
+    description: what is in a raw one is the guest's own, and may look like anything."""
     more: Json = {}
     try:
         real = os.path.realpath(path)
@@ -577,9 +711,246 @@ def _resolved(path: str) -> Json:
             more["links"] = status.st_nlink
         if stat.S_ISBLK(status.st_mode):
             more.update(_kernel_names(real))
+        elif stat.S_ISREG(status.st_mode) and form == "qcow2":
+            more.update(_chain(real))
     except OSError as error:
         more["error"] = _reason(error)
     return more
+
+
+def _chain(path: str) -> Iterator[Tuple[str, Any]]:
+    """The images below one, all of them or none: what QEMU opens when it opens this one."""
+    below: List[Json] = []
+    for _ in range(MAX_CHAIN):
+        found = _backing(path)
+        if found is None:
+            break
+        path = os.path.join(os.path.dirname(path), found)
+        more: Json = {"type": "file", "path": path}
+        real = os.path.realpath(path)
+        if real != path:
+            more["resolved"] = real
+        try:
+            status = os.stat(real)
+        except OSError as error:
+            more["error"] = _reason(error)
+            below.append(more)
+            yield "layers", len(below)
+            return  # what is below that, nobody knows
+        block = stat.S_ISBLK(status.st_mode)
+        device = status.st_rdev if block else status.st_dev
+        more["device"] = f"{os.major(device)}:{os.minor(device)}"
+        more["inode"] = status.st_ino
+        if block:
+            more["type"] = "block"
+            more.update(_kernel_names(real))
+        below.append(more)
+        if block:
+            break  # what is in a device is not looked at
+    if below:
+        yield "layers", len(below)
+        if not any("error" in each for each in below):
+            yield "chain", below
+
+
+def _backing(path: str) -> Optional[str]:
+    """What a qcow2 image says is below it (docs/interop/qcow2.txt of QEMU); None for nothing. What
+    is no file, such as a JSON description, is told as it is."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    try:
+        head = os.pread(descriptor, 20, 0)
+        if len(head) < 20 or head[:4] != b"QFI\xfb":
+            return None
+        offset, size = int.from_bytes(head[8:16], "big"), int.from_bytes(head[16:20], "big")
+        if not offset or not 0 < size <= MAX_NAME:
+            return None
+        return os.fsdecode(os.pread(descriptor, size, offset))
+    finally:
+        os.close(descriptor)
+
+
+def _locks_of(pid: int) -> List[Json]:
+    """The files on whose first byte a process holds a lock, by the kernel (proc_pid_fdinfo(5)): the
+    path of each, and whether another file is there now."""
+    found: List[Json] = []
+    for entry in os.listdir(f"/proc/{pid}/fdinfo"):
+        try:
+            with open(f"/proc/{pid}/fdinfo/{entry}", encoding="ascii", errors="replace") as stream:
+                info = stream.read(65536)
+            path = os.readlink(f"/proc/{pid}/fd/{entry}")
+            if not path.startswith("/"):
+                continue
+            mine = os.stat(f"/proc/{pid}/fd/{entry}")
+            told = re.search(r"^lock:.*(?:POSIX|OFDLCK) +\S+ +(?:READ|WRITE) .* 0 0$", info, re.M)
+            # A file system in user space keeps its locks to itself, and tells who asks.
+            if not told and not (
+                stat.S_ISREG(mine.st_mode) and _is_locked(f"/proc/{pid}/fd/{entry}")
+            ):
+                continue
+        except OSError:
+            continue  # it was closed just now
+        gone = path.endswith(" (deleted)")
+        path = path[: -len(" (deleted)")] if gone else path
+        try:
+            there = os.stat(path)
+            replaced = (there.st_dev, there.st_ino) != (mine.st_dev, mine.st_ino)
+        except OSError:
+            replaced = True
+        found.append({"path": path, "replaced": replaced})
+    return found
+
+
+def _is_locked(path: str) -> bool:
+    """Whether somebody holds a lock on the first byte of a file, which is asked and not tried."""
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        # struct flock of 64 bit systems: type, whence, start, length, pid.
+        question = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 1, 0)
+        answer = fcntl.fcntl(descriptor, fcntl.F_GETLK, question)
+        return bool(struct.unpack("hhqqi4x", answer)[0] != fcntl.F_UNLCK)
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
+
+
+def _of_sessions() -> Iterator[Tuple[str, bool]]:
+    """The descriptions of guests of users' own libvirts, and whether they run."""
+    for user in sorted(_names_in("/run/user")):
+        if not user.isdigit() or not os.path.isdir(f"/run/user/{user}/libvirt"):
+            continue
+        try:
+            home = pwd.getpwuid(int(user)).pw_dir
+        except KeyError:
+            home = ""
+        for directory, running in (
+            (os.path.join(home, ".config/libvirt/qemu"), False),
+            (f"/run/user/{user}/libvirt/qemu/run", True),
+        ):
+            for name in sorted(_names_in(directory)) if directory.startswith("/") else ():
+                if name.endswith(".xml"):
+                    yield os.path.join(directory, name), running
+
+
+def _names_in(directory: str) -> List[str]:
+    try:
+        return os.listdir(directory)
+    except OSError:
+        return []
+
+
+def _without_libvirt(known: Set[int]) -> Iterator[Json]:
+    """The guests that QEMU runs and libvirt does not know of: what they have open to write."""
+    for entry in sorted(filter(str.isdigit, os.listdir("/proc")), key=int):
+        pid = int(entry)
+        name = _line(f"/proc/{pid}/comm")
+        if pid in known or not name.startswith(("qemu-system", "qemu-kvm")):
+            continue
+        words = _command(pid)
+        disks: Dict[str, Json] = {}
+        for descriptor in _names_in(f"/proc/{pid}/fd"):
+            try:
+                path = os.readlink(f"/proc/{pid}/fd/{descriptor}")
+                with open(f"/proc/{pid}/fdinfo/{descriptor}", encoding="ascii") as stream:
+                    flags = re.search(r"^flags:\s*([0-7]+)", stream.read(4096), re.M)
+                mode = os.stat(f"/proc/{pid}/fd/{descriptor}").st_mode
+            except (OSError, ValueError):
+                continue
+            writes = flags is not None and int(flags.group(1), 8) & os.O_ACCMODE
+            kind = "block" if stat.S_ISBLK(mode) else "file" if stat.S_ISREG(mode) else ""
+            if path.startswith("/") and writes and kind and not path.endswith((".log", ".pid")):
+                disks[path] = {"type": kind, "path": path}
+        guest: Json = {
+            "name": _argument(words, "-name").partition(",")[0].replace("guest=", "", 1) or name,
+            "uuid": _argument(words, "-uuid").lower(),
+            "driver": "qemu",
+            "running": True,
+            "instance": "process",
+            "disks": [disks[path] for path in sorted(disks)],
+        }
+        started = _started(pid)
+        if started is not None:
+            guest["started"] = started
+        if disks:
+            yield guest
+
+
+def _command(pid: int) -> List[str]:
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as stream:
+            return stream.read(1 << 20).decode("utf-8", "replace").split("\0")
+    except OSError:
+        return []
+
+
+def _argument(words: List[str], option: str) -> str:
+    """What follows an option of a command line."""
+    return words[words.index(option) + 1] if option in words[:-1] else ""
+
+
+def _ids(mount: Json, device: str, path: str) -> Iterator[str]:
+    """What identifies a file system between hosts, as what:value."""
+    kind = mount["type"]
+    if kind in ("nfs", "nfs4"):
+        for line in _lines("/proc/fs/nfsfs/volumes"):
+            fields = line.split()
+            if len(fields) >= 5 and fields[3] == device:
+                yield f"fsid{4 if kind == 'nfs4' else 3}:{fields[4]}"
+    elif kind in ("ceph", "fuse.ceph-fuse"):
+        cluster = _attribute(path, "ceph.cluster_fsid")
+        if cluster:
+            yield f"cluster:{cluster.lower()}"
+    elif kind == "fuse.glusterfs":
+        with contextlib.suppress(OSError):
+            yield f"volume-id:{os.getxattr(mount['point'], 'trusted.glusterfs.volume-id').hex()}"
+    elif kind == "gfs2":
+        for table in _names_in("/sys/fs/gfs2"):
+            if _line(f"/sys/fs/gfs2/{table}/id") == device:
+                yield f"table:{table}"
+                uuid = _line(f"/sys/fs/gfs2/{table}/uuid")
+                if uuid:
+                    yield f"uuid:{uuid.lower()}"
+    elif kind == "ocfs2" or (kind in LOCAL and _exports()):
+        uuid = _uuid(device)
+        if uuid:
+            yield f"uuid:{uuid.lower()}"
+
+
+#: Local file systems that a host may export by NFS.
+LOCAL = ("ext4", "ext3", "xfs", "btrfs")
+
+
+def _exports() -> bool:
+    """Whether this host serves files to others by NFS."""
+    return any(not line.startswith("#") for line in _lines("/var/lib/nfs/etab"))
+
+
+def _uuid(device: str) -> str:
+    """The UUID of the file system that is on a block device, by udev."""
+    for name in _names_in("/dev/disk/by-uuid"):
+        with contextlib.suppress(OSError):
+            number = os.stat(f"/dev/disk/by-uuid/{name}").st_rdev
+            if f"{os.major(number)}:{os.minor(number)}" == device:
+                return name
+    return ""
+
+
+def _attribute(path: str, name: str) -> str:
+    try:
+        return os.getxattr(path, name).rstrip(b"\0").decode("utf-8", "replace")
+    except OSError:
+        return ""
+
+
+def _lines(path: str) -> List[str]:
+    try:
+        with open(path, encoding="utf-8", errors="replace") as stream:
+            return stream.read(1 << 20).splitlines()
+    except OSError:
+        return []
 
 
 def _text(raw: bytes) -> Json:
@@ -643,6 +1014,7 @@ def _mounts() -> List[Tuple[str, Json]]:
             "type": rest[0],
             "source": _unescaped(rest[1]),
             "options": sorted(o for o in options if not o.startswith(OWN_OPTIONS)),
+            "device": fields[2],
         }
         found.append((point, mount))
     if any(mount["type"] == "fuse.glusterfs" for _, mount in found):
@@ -707,8 +1079,34 @@ def _daemons() -> List[Json]:
             pass
         started = _started(pid)
         if started is not None:
-            found.append({"name": name, "pid": pid, "started": started})
+            daemon: Json = {"name": name, "pid": pid, "started": started}
+            try:
+                namespace = os.readlink(f"/proc/{pid}/ns/mnt")
+                if namespace != os.readlink("/proc/self/ns/mnt"):
+                    daemon["namespace"] = namespace
+            except OSError:
+                pass
+            found.append(daemon)
     return found
+
+
+def _in_charge(daemons: List[Json]) -> List[Json]:
+    """The lock daemons that this host's libvirt talks to: those that see what this process sees or,
+    where none does, those that all see the same."""
+    lock = [daemon for daemon in daemons if daemon["name"] in LOCK_DAEMONS]
+    here = [daemon for daemon in lock if "namespace" not in daemon]
+    if not here and len({daemon["namespace"] for daemon in lock}) == 1:
+        return lock
+    return here
+
+
+def _enter(pid: int) -> None:
+    """See the files and mounts that another process sees."""
+    descriptor = os.open(f"/proc/{pid}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+    library = ctypes.CDLL(None, use_errno=True)
+    if library.setns(descriptor, CLONE_NEWNS):
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    os.close(descriptor)
 
 
 def _started(pid: int) -> Optional[int]:

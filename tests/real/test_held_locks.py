@@ -1,0 +1,120 @@
+"""What the collector says of the locks of running guests is what a lock daemon holds, and the audit
+calls no guest safe whose lock is not held."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from lockcfg.fleet.audit import audit_of, read_fleet
+from lockcfg.fleet.snapshots import collector
+from lockcfg.fleet.store.ingest import Ingester
+from lockcfg.fleet.store.store import Store
+from tests.real.guest_host import LOCKSPACE, Disk, GuestHost
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+DAEMONS = {
+    "virtlockd": Path(shutil.which("virtlockd") or "/usr/sbin/virtlockd"),
+    "lockd": Path(sys.executable).parent / "lockd",
+}
+
+
+class _Host(GuestHost):
+    """A host that is looked at as a fleet of one."""
+
+    def snapshot(self) -> dict[str, Any]:
+        """What the collector tells of it."""
+        told = self.run(sys.executable, "-I", str(collector.__file__), "--no-probe")
+        return dict(json.loads(told.said))
+
+    def held(self) -> tuple[str | None, bool]:
+        """What is held for the disk of its guest, and whether the file was replaced."""
+        (guest,) = self.snapshot()["guests"]
+        (disk,) = guest["disks"]
+        return disk.get("lock"), disk.get("replaced", False)
+
+    def codes(self) -> set[str]:
+        """The rules of the audit that have something to say of it."""
+        store = Store.create()
+        ingester = Ingester(store)
+        told = self.snapshot()
+        ingester.snapshot(f"{told['host']['name']}.json", collector.render(told).encode())
+        ingester.read([])
+        store.finish()
+        result = audit_of(read_fleet(store, now=told["host"]["taken"]))
+        return {finding.code for finding in result.findings}
+
+
+@pytest.fixture(params=DAEMONS)
+def daemon(request: pytest.FixtureRequest) -> Path:
+    """Each lock daemon."""
+    return DAEMONS[str(request.param)]
+
+
+def started(
+    top: Path, daemon: Path, settings: Mapping[str, int | str], *, locking: bool = True
+) -> Iterator[_Host]:
+    """A host on which one guest runs."""
+    with _Host(top / "host", daemon, settings) as host:
+        if not locking:
+            qemu = host.path("/etc/libvirt/qemu.conf")
+            qemu.write_text(qemu.read_text().replace("lock_manager", "#lock_manager"))
+        assert host.start_lock_daemon().status == 0
+        assert host.start_libvirtd().status == 0
+        host.define("one", (Disk(host.make_disk("a")),))
+        assert host.virsh("start one").status == 0
+        yield host
+
+
+def test_a_lock_is_seen_until_it_is_lost(tmp_path: Path, daemon: Path) -> None:
+    """As a file of its own, and not on a file that took its place; a new daemon holds none."""
+    for host in started(tmp_path, daemon, {"file_lockspace_dir": LOCKSPACE}):
+        assert host.held() == (LOCKSPACE, False)
+        assert not host.codes() & {"LA109", "LA110"}
+        if daemon.name == "virtlockd":  # lockd mends that by itself
+            (file,) = host.path(LOCKSPACE).iterdir()
+            file.unlink()
+            file.touch()
+            assert host.held() == (LOCKSPACE, True)
+            assert "LA109" in host.codes()
+            host.kill_lock_daemon()
+            os.unlink(host.path("/run/lock-daemon.pid"))
+            assert host.start_lock_daemon().status == 0
+            assert host.held() == ("", False)
+            assert "LA109" in host.codes()
+
+
+def test_a_disk_that_is_locked_itself(tmp_path: Path, daemon: Path) -> None:
+    """The lock is on the disk; no lockspace that is set later makes that one of there."""
+    for host in started(tmp_path, daemon, {}):
+        assert host.held() == (".", False)
+        assert "LA109" not in host.codes()
+        lockd = host.path("/etc/libvirt/qemu-lockd.conf")
+        lockd.write_text(f'file_lockspace_dir = "{LOCKSPACE}"\n')
+        host.run("mkdir", "-p", LOCKSPACE)
+        host.end_libvirtd(signal.SIGTERM)
+        assert host.start_libvirtd().status == 0
+        assert host.held() == (".", False)
+        assert "LA109" in host.codes()
+
+
+def test_a_guest_of_before_the_lock_manager(tmp_path: Path, daemon: Path) -> None:
+    """It runs without a lock, and a restart of libvirt's daemon turns nothing green."""
+    for host in started(tmp_path, daemon, {"file_lockspace_dir": LOCKSPACE}, locking=False):
+        assert host.held() == ("", False)
+        assert "LA101" in host.codes()
+        qemu = host.path("/etc/libvirt/qemu.conf")
+        qemu.write_text(qemu.read_text().replace("#lock_manager", "lock_manager"))
+        host.end_libvirtd(signal.SIGTERM)
+        assert host.start_libvirtd().status == 0
+        assert host.held() == ("", False)
+        assert "LA109" in host.codes()
