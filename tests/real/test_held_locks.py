@@ -64,7 +64,8 @@ def started(
     top: Path, daemon: Path, settings: Mapping[str, int | str], *, locking: bool = True
 ) -> Iterator[_Host]:
     """A host on which one guest runs."""
-    with _Host(top / "host", daemon, settings) as host:
+    host = _Host(top / "host", daemon, settings)
+    with host:
         if not locking:
             qemu = host.path("/etc/libvirt/qemu.conf")
             qemu.write_text(qemu.read_text().replace("lock_manager", "#lock_manager"))
