@@ -226,8 +226,8 @@ def exclusion(
         if (one.space, one.name) == (other.space, other.name):
             return Exclusion("yes", "both lock the same name in one daemon")
         return Exclusion("no", "they lock two names, which one daemon does not compare")
-    if one_disk and not one.space and not other.space:
-        found: Relation = "same"  # each locks the disk itself
+    if one_disk and not (one.space or other.space or (one.file.local and other.file.local)):
+        found: Relation = "same"  # each locks the disk itself, and not its own node of it
     else:
         found = relation(one.file, other.file, taken_for_one=taken_for_one, words=words)
     if found == "different":
