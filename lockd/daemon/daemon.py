@@ -102,6 +102,8 @@ class Daemon:
             self._sharing.may_be_shared,
             self._remotes,
             logging.part("util.virlockspace"),
+            filelock,
+            time,
         )
         self._guests: Final = Guests(self.engine, self.loop, self.journal, log)
         self._owners: Final = Owners(

@@ -185,6 +185,31 @@ def identity_at(path: str) -> Identity | None:
         raise
 
 
+def remove(path: str) -> None:
+    """Remove a file. Raises OSError."""
+    os.unlink(path)
+
+
+def make_directory(path: str) -> None:
+    """Have a directory (0700), and those that it is in. Raises OSError."""
+    os.makedirs(path, 0o700, exist_ok=True)
+
+
+def is_directory(path: str) -> bool:
+    """Whether there is a directory of that name."""
+    return os.path.isdir(path)
+
+
+def exists(path: str) -> bool:
+    """Whether there is something of that name, and not only a link to nothing."""
+    return os.path.exists(path)
+
+
+def exists_at_all(path: str) -> bool:
+    """Whether there is something of that name, a link to nothing among it."""
+    return os.path.lexists(path)
+
+
 def take(
     path: str, *, shared: bool, create: bool, plain: bool, may_be_shared: MayBeShared
 ) -> FileLock:

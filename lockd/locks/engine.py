@@ -16,12 +16,12 @@ from __future__ import annotations
 
 import errno
 import os
-import time
 from collections import deque
 from functools import partial
 
 from lockd.escape import escaped
-from lockd.kernel import filelock, process
+from lockd.kernel import process
+from lockd.kernel.filelock import FileLock, HeldError, PlantedError, VanishedError
 from lockd.locks.remote import SilentError
 from lockd.locks.space import (
     Lockspace,
@@ -53,9 +53,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from typing import Final
 
-    from lockd.kernel.filelock import FileLock, Identity, MayBeShared, Turned
+    from lockd.kernel.filelock import Identity, MayBeShared, Turned
     from lockd.locks.holders import Holders
-    from lockd.locks.remote import Remotes
+    from lockd.locks.outside import Clock, Disk, Servers
     from lockd.log import Log
     from lockd.survival.journal import Journal
     from lockd.survival.keeper import Keeper
@@ -85,7 +85,8 @@ _SHOW_PAUSE: Final = 0.001
 
 
 class Engine:
-    """The lockspaces and what is held in them. ``on_lockspaces`` is called when somebody makes a
+    """The lockspaces and what is held in them, on ``disk`` and by ``clock``: a simulation has its
+    own of both (:mod:`lockd.locks.outside`). ``on_lockspaces`` is called when somebody makes a
     lockspace, as libvirtd does when it starts."""
 
     def __init__(
@@ -94,8 +95,10 @@ class Engine:
         keeper: Keeper,
         holders: Holders,
         may_be_shared: MayBeShared,
-        remotes: Remotes,
+        remotes: Servers,
         log: Log,
+        disk: Disk,
+        clock: Clock,
     ) -> None:
         self._journal: Final = journal
         self._keeper: Final = keeper
@@ -103,6 +106,8 @@ class Engine:
         self._may_be_shared: Final = may_be_shared
         self._remotes: Final = remotes
         self._log: Final = log
+        self._files: Final = disk
+        self._clock: Final = clock
         self.spaces: Final[dict[str, Lockspace]] = {"": Lockspace("")}
         self._by_identity: Final[dict[Identity, list[Resource]]] = {}
         self._by_owner: Final[dict[int, list[Resource]]] = {}
@@ -129,15 +134,15 @@ class Engine:
     def create_lockspace(self, directory: str) -> None:
         """CREATE_LOCKSPACE: a lockspace that may be known already. Raises Fault, SilentError."""
         self._remotes.check(directory)
-        if directory not in self.spaces or (directory and not os.path.isdir(directory)):
+        if directory not in self.spaces or (directory and not self._files.is_directory(directory)):
             self._add_lockspace(directory)
 
     def _add_lockspace(self, directory: str) -> None:
         check_directory(directory)
         try:
-            os.makedirs(directory, 0o700, exist_ok=True)
+            self._files.make_directory(directory)
         except OSError as error:
-            if os.path.exists(directory):
+            if self._files.exists(directory):
                 raise fault(
                     INTERNAL_ERROR,
                     FROM_LOCKSPACE,
@@ -184,8 +189,8 @@ class Engine:
         path = space.path(name)
         try:
             self._close_idle_named(space, name)
-            filelock.create(path, plain=bool(directory))
-        except filelock.PlantedError as error:
+            self._files.create(path, plain=bool(directory))
+        except PlantedError as error:
             raise planted(str(error)) from None
         except OSError as error:
             raise system_fault(FROM_NONE, f"cannot create file '{path}'", error) from error
@@ -201,11 +206,11 @@ class Engine:
         try:
             self._close_idle_named(space, name)
             if directory:
-                filelock.check_plain(path)
-            os.unlink(path)
+                self._files.check_plain(path)
+            self._files.remove(path)
         except FileNotFoundError:
             pass
-        except filelock.PlantedError as error:
+        except PlantedError as error:
             raise planted(str(error)) from None
         except OSError as error:
             raise system_fault(
@@ -239,8 +244,8 @@ class Engine:
                 self._keeper.keep(resource.lock.fd, lock_name(resource.number))
             resource.shared = shared
             resource.disk, resource.disk_identity = disk, identity
-            resource.since = int(time.time())
-            resource.taken = time.monotonic()
+            resource.since = int(self._clock.time())
+            resource.taken = self._clock.monotonic()
             resource.owners.append(owner)
             self._note_process(owner)
             self._journal.append(records.lock(resource.record()))
@@ -280,7 +285,7 @@ class Engine:
         self._check_remote(space, name)
         self._disk(space, name, owner, shared=shared)
         path = space.path(name)
-        if name in space.idle or (create and not os.path.lexists(path)):
+        if name in space.idle or (create and not self._files.exists_at_all(path)):
             return
         self._undo(self._take(space, name, shared=shared, create=False))
 
@@ -302,7 +307,7 @@ class Engine:
         if resource is None:
             return None
         try:
-            if create and filelock.lock_again(resource.lock, shared=shared):
+            if create and self._files.lock_again(resource.lock, shared=shared):
                 resource.problem = ""
                 return resource
             self._close_idle(resource)
@@ -330,7 +335,7 @@ class Engine:
                 disk = self._holders.disk(owner, name, self._remotes.check_path)
             if disk:
                 self._remotes.check_path(disk)
-                identity = filelock.identity_at(disk)
+                identity = self._files.identity_at(disk)
         except OSError as error:
             raise system_fault(
                 FROM_LOCKSPACE, f"Unable to tell which disk '{name}' is", error
@@ -346,25 +351,25 @@ class Engine:
         try:
             if self._has_posix:
                 self._check_posix(name, path)
-            lock = filelock.take(
+            lock = self._files.take(
                 path,
                 shared=shared,
                 create=create,
                 plain=bool(space.directory),
                 may_be_shared=self._may_be_shared,
             )
-        except filelock.PlantedError as error:
+        except PlantedError as error:
             raise planted(str(error)) from None
-        except filelock.HeldError as error:
+        except HeldError as error:
             other = self._blocking(error.identity, shared=shared)
             if other is not None:
                 # The file was opened and closed once more, which takes POSIX locks off it.
-                filelock.show(other.lock.fd, shared=other.shared)
+                self._files.show(other.lock.fd, shared=other.shared)
                 raise is_locked(name, self._under_another_name(other)) from None
             shared_with_others = self._may_be_shared(error.identity[0], path)
             pid = 0 if shared_with_others else error.pid
             raise is_locked(name, self._holders.held_elsewhere(error.note, pid)) from None
-        except filelock.VanishedError:
+        except VanishedError:
             raise fault(
                 INTERNAL_ERROR,
                 FROM_LOCKSPACE,
@@ -395,14 +400,14 @@ class Engine:
     def _undo(self, lock: FileLock) -> None:
         """Let a lock go that nobody knows of yet: no copy of it is kept."""
         try:
-            filelock.let_go(lock)
+            self._files.let_go(lock)
         except OSError:
-            filelock.drop(lock)
+            self._files.drop(lock)
 
     def _check_posix(self, name: str, path: str) -> None:
         """Refuse another name of a file with a POSIX lock: to open and close it once more would
         take the lock off it."""
-        identity = filelock.identity_at(path)
+        identity = self._files.identity_at(path)
         for held in self._by_identity.get(identity, ()) if identity is not None else ():
             if held.lock.posix:
                 raise is_locked(name, self._under_another_name(held))
@@ -447,21 +452,21 @@ class Engine:
         del resource.space.resources[resource.name]
         self._drop_identities(resource)
         if resource.noted:
-            filelock.wipe_note(resource.lock.fd)
+            self._files.wipe_note(resource.lock.fd)
             resource.noted = False
         if resource.shown:
-            filelock.hide(resource.lock.fd)
+            self._files.hide(resource.lock.fd)
             resource.shown = False
         self._make_idle(resource)
 
     def _make_idle(self, resource: Resource) -> None:
         """Unlock what nobody holds by the journal, and close its file, now or in a while."""
-        resource.released = time.monotonic()
+        resource.released = self._clock.monotonic()
         resource.problem, resource.unlocks = "", 0
         resource.space.idle[resource.name] = resource
         try:
             if self._may_idle(resource):
-                filelock.unlock(resource.lock)
+                self._files.unlock(resource.lock)
             else:
                 self._close(resource)
         except OSError as error:
@@ -471,7 +476,7 @@ class Engine:
         """A lock that was let go cannot be unlocked: it is tried again when idle files are looked
         at, some times, and then the file is closed, with which the lock ends."""
         why = error.strerror or str(error)
-        resource.released = time.monotonic()
+        resource.released = self._clock.monotonic()
         resource.unlocks += 1
         if not resource.problem:
             self._log.error(
@@ -481,7 +486,7 @@ class Engine:
         resource.problem = f"it was let go and cannot be unlocked: {why}"
         if resource.unlocks > _UNLOCKS:
             self._forget(resource)
-            filelock.drop(resource.lock)
+            self._files.drop(resource.lock)
 
     def _may_idle(self, resource: Resource) -> bool:
         """Whether the file of a lock that is let go stays open for a while: one that would be
@@ -520,7 +525,7 @@ class Engine:
         # Only who has locked a lock file may remove it.
         self._close(
             resource,
-            remove=resource.create and filelock.lock_again(resource.lock, shared=False),
+            remove=resource.create and self._files.lock_again(resource.lock, shared=False),
         )
 
     def _close(self, resource: Resource, *, remove: bool = True) -> None:
@@ -529,10 +534,10 @@ class Engine:
         local = not self._may_be_shared(lock.identity[0], path)
         try:
             if remove and resource.create and local and self.is_in_place(resource):
-                os.unlink(path)
+                self._files.remove(path)
         except OSError as error:
             self._log.warning(f"{path}: cannot be removed: {error.strerror}")
-        filelock.let_go(lock)
+        self._files.let_go(lock)
         self._forget(resource)
 
     def _forget(self, resource: Resource) -> None:
@@ -579,7 +584,7 @@ class Engine:
         """Let go all that anybody holds. Raises SilentError where some of it is left."""
         for pid in [*self._by_owner]:
             self.release_all(self.held_by(pid))
-        self.close_idle(time.monotonic())
+        self.close_idle(self._clock.monotonic())
 
     def holds(self, pid: int) -> bool:
         """Whether an owner holds anything."""
@@ -616,7 +621,7 @@ class Engine:
     def show_fresh(self) -> float | None:
         """Make the locks visible that have been held for a while, some of them; returns in how
         many seconds to call this again, or None."""
-        now = time.monotonic()
+        now = self._clock.monotonic()
         for _ in range(_SHOWN_AT_ONCE):
             if not self._fresh:
                 return None
@@ -636,11 +641,11 @@ class Engine:
 
     def _show(self, resource: Resource) -> None:
         """Make a lock visible: to ``lslocks``, and to other hosts by a note."""
-        filelock.show(resource.lock.fd, shared=resource.shared)
+        self._files.show(resource.lock.fd, shared=resource.shared)
         resource.shown = True
         if resource.may_have_note:
             try:
-                filelock.write_note(resource.lock.fd, self._holders.note(resource))
+                self._files.write_note(resource.lock.fd, self._holders.note(resource))
                 resource.noted = True
             except OSError as error:
                 self._log.warning(f"{resource.path}: cannot be written: {error.strerror}")
@@ -649,7 +654,7 @@ class Engine:
 
     def is_in_place(self, resource: Resource) -> bool:
         """Whether the locked file is still the one of that name. Raises OSError."""
-        return filelock.is_at(
+        return self._files.is_at(
             resource.lock.fd, resource.path, self._may_be_shared, plain=resource.is_plain
         )
 
@@ -661,9 +666,9 @@ class Engine:
         if not lock.posix:
             return "held"
         self.check_remote(resource)
-        found = filelock.turn_into_own(lock.fd, shared=resource.shared)
+        found = self._files.turn_into_own(lock.fd, shared=resource.shared)
         if found == "impossible":
-            return "held" if filelock.renew(lock, shared=resource.shared) else "taken"
+            return "held" if self._files.renew(lock, shared=resource.shared) else "taken"
         if found != "taken":
             self._turn(resource, posix=False)
         return found
@@ -681,15 +686,15 @@ class Engine:
         :meth:`renew`. Raises OSError, SilentError."""
         self.check_remote(resource)
         if resource.shown:
-            filelock.hide(resource.lock.fd)
+            self._files.hide(resource.lock.fd)
             resource.shown = False
         # First in the journal: a process that finds it there makes it its own, whatever it is.
         self._turn(resource, posix=True)
-        return filelock.turn_into_posix(resource.lock.fd, shared=resource.shared)
+        return self._files.turn_into_posix(resource.lock.fd, shared=resource.shared)
 
     def _turn(self, resource: Resource, *, posix: bool) -> None:
         old = resource.lock
-        resource.lock = filelock.FileLock(old.fd, old.identity, posix)
+        resource.lock = FileLock(old.fd, old.identity, posix)
         self._has_posix |= posix
         self._journal.append(records.relock(resource.number, resource.record()))
         self._fresh.append((0.0, resource))
@@ -707,7 +712,7 @@ class Engine:
 
         Raises HeldError, VanishedError, PlantedError and OSError; then the lock is what it was.
         """
-        lock = filelock.take(
+        lock = self._files.take(
             resource.path,
             shared=resource.shared,
             create=True,
@@ -765,7 +770,7 @@ class Engine:
                 self._log.error(f"the lock on '{held.directory}' '{held.name}' was not kept")
             return
         space = self.spaces[held.directory]
-        lock = filelock.FileLock(fd, (held.identity[0], held.identity[1]), held.posix)
+        lock = FileLock(fd, (held.identity[0], held.identity[1]), held.posix)
         resource = Resource(space, held.name, lock, number=held.number, create=held.create)
         resource.shared, resource.since = held.shared, held.since
         resource.disk = held.disk
@@ -776,7 +781,7 @@ class Engine:
             space.idle[held.name] = resource
             try:
                 self.check_remote(resource)
-                filelock.unlock(lock)  # the process before may have been killed before it did
+                self._files.unlock(lock)  # the process before may have been killed before it did
             except SilentError:
                 pass  # it is closed when the file system has answered
             except OSError as error:

@@ -1,0 +1,108 @@
+"""The engine on hosts in memory, whose clock and disk do what the test says."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from lockd.locks.engine import IDLE_FOR, VISIBLE_AFTER
+from lockd.locks.space import Owner
+from lockd.survival.records import JournalState, locks
+from lockd.wire.fault import Fault
+from tests.lockd.locks.simulation import FakeClock, Files, Host
+
+SPACE = "/space"
+
+
+def two_hosts() -> tuple[Host, Host, Files, FakeClock]:
+    """Two hosts that lock in one lockspace."""
+    files, clock = Files(), FakeClock()
+    hosts = [Host(name, files, clock) for name in ("one", "two")]
+    for host in hosts:
+        host.engine.create_lockspace(SPACE)
+    return hosts[0], hosts[1], files, clock
+
+
+def owner(pid: int) -> Owner:
+    """A guest."""
+    return Owner(f"guest {pid}", bytes(16), pid, pid)
+
+
+def test_another_host_is_told_who_holds_a_lock() -> None:
+    """Once it has been held for long enough for people to look."""
+    one, two, _, clock = two_hosts()
+    guest = owner(7)
+    one.engine.acquire(SPACE, "disk", guest, shared=False, create=True)
+    with pytest.raises(Fault, match="by another process or host"):
+        two.engine.acquire(SPACE, "disk", owner(8), shared=False, create=True)
+    clock.now += VISIBLE_AFTER
+    one.engine.show_fresh()
+    with pytest.raises(Fault, match=r"by guest 'guest 7' .* on host 'one' since 1970-01-01T00:16"):
+        two.engine.acquire(SPACE, "disk", owner(8), shared=False, create=True)
+
+
+def test_the_file_of_a_lock_that_is_let_go() -> None:
+    """Stays for a while, and then goes."""
+    one, two, files, clock = two_hosts()
+    guest = owner(7)
+    one.engine.acquire(SPACE, "disk", guest, shared=False, create=True)
+    one.engine.release(SPACE, "disk", guest)
+    assert f"{SPACE}/disk" in files.inodes
+    assert one.disk.open_files == 1
+    clock.now += IDLE_FOR / 2
+    one.engine.close_idle(clock.now - IDLE_FOR)
+    assert one.disk.open_files == 1
+    two.engine.acquire(SPACE, "disk", guest, shared=False, create=True)
+    clock.now += IDLE_FOR
+    one.engine.close_idle(clock.now - IDLE_FOR)
+    assert one.disk.open_files == 0
+    assert f"{SPACE}/disk" in files.inodes
+    two.engine.release(SPACE, "disk", guest)
+    clock.now += 2 * IDLE_FOR
+    two.engine.close_idle(clock.now - IDLE_FOR)
+    assert files.inodes == {}
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_any_order_of_calls(seed: int) -> None:
+    """No disk is ever held by two that exclude each other, and the journal tells what is held."""
+    chance = random.Random(seed)
+    one, two, files, clock = two_hosts()
+    held: set[tuple[Host, str, Owner, bool]] = set()
+    guests = {one: [*map(owner, (1, 2, 3))], two: [*map(owner, (4, 5, 6))]}
+    for _ in range(400):
+        host = chance.choice([one, two])
+        guest, name = chance.choice(guests[host]), chance.choice("abc")
+        clock.now += chance.random() * IDLE_FOR
+        mine = [each for each in held if each[:3] == (host, name, guest)]
+        if mine:
+            host.engine.release(SPACE, name, guest)
+            held.discard(mine[0])
+        else:
+            shared = chance.random() < 0.5
+            others = [each for each in held if each[1] == name]
+            fits = all(shared and each[3] for each in others)
+            try:
+                host.engine.acquire(SPACE, name, guest, shared=shared, create=True)
+            except Fault:
+                assert not fits
+            else:
+                assert fits
+                held.add((host, name, guest, shared))
+        host.engine.show_fresh()
+        host.engine.close_idle(clock.now - IDLE_FOR)
+    for host in (one, two):
+        told = JournalState(host.journal.read()).of(locks.Records)
+        assert sorted(
+            (each.name, each.shared, fields[3])
+            for each in told.resources()
+            if each.is_held
+            for fields in each.owners
+        ) == sorted((name, shared, guest.pid) for at, name, guest, shared in held if at is host)
+    for host in (one, two):
+        host.engine.release_everything()
+        clock.now += 1
+        host.engine.close_idle(clock.now)
+    assert files.inodes == {}
+    assert one.disk.open_files == two.disk.open_files == 0
