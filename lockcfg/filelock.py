@@ -25,15 +25,19 @@ class DirectoryLock:
     It leaves no lock file behind and ends with the process, however that ends.
     """
 
-    def __init__(self, directory: str) -> None:
+    def __init__(self, directory: str, descriptor: int | None = None) -> None:
+        """``directory`` is its path; where it is open already (O_PATH), ``descriptor`` counts."""
         self._directory = directory
+        self._opened = descriptor
         self._fd = -1
 
     def acquire(self) -> None:
         """Wait for the lock. Raises :class:`BusyError` after :data:`PATIENCE` seconds,
         :class:`WriteError` where the directory cannot be locked."""
         try:
-            self._fd = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            path = self._directory if self._opened is None else "."
+            flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+            self._fd = os.open(path, flags, dir_fd=self._opened)
             deadline = time.monotonic() + PATIENCE
             while not self._try():
                 if time.monotonic() > deadline:
@@ -61,6 +65,11 @@ class DirectoryLock:
             return False
         return True
 
+    @property
+    def fd(self) -> int:
+        """The descriptor of the directory while the lock is held."""
+        return self._fd
+
     def release(self) -> None:
         """Let the lock go, if it is held."""
         if self._fd >= 0:
@@ -74,9 +83,10 @@ def try_lock(directory: str) -> str | None:
     Returns None where that works, else why it does not. Whether another host would see the
     lock, it cannot tell.
     """
-    path = os.path.join(directory, f"{_PROBE}-{os.getpid()}")
+    path = os.path.join(directory, f"{_PROBE}-{os.urandom(8).hex()}")
     try:
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        fd = os.open(path, flags, 0o600)
     except OSError as error:
         return f"no file can be created in it: {error.strerror}"
     try:

@@ -21,7 +21,7 @@ LAYERS = (
     *("main", "commands", "report", "doctor", "running", "fleet", "lint", "change", "rules"),
     *("host", "conf"),
 )
-FOUNDATION = {"errors", "findings", "frozen", "data", "filelock", "yamlschema"}
+FOUNDATION = {"draft", "errors", "findings", "frozen", "data", "filelock", "rooted", "yamlschema"}
 
 #: The rooms of ``lockcfg/fleet``: each may import itself and those to the right of it. ``audit`` is
 #: the module that puts them together.

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import stat
 import subprocess
 import sys
@@ -18,6 +19,7 @@ import pytest
 
 from lockcfg.fleet.snapshots import collector
 from tests.conftest import LOCKCFG
+from tests.fleet.fleets import write_fleet
 
 #: Who is not root, and plants.
 SOMEBODY = 65534
@@ -26,6 +28,12 @@ SOMEBODY = 65534
 WRITERS = {
     "the collector": ["/usr/bin/python3", "-I", str(collector.__file__), "--output", "FILE"],
     "collect --output": [str(LOCKCFG), "collect", "--output", "FILE"],
+    "audit --output-file": [str(LOCKCFG), "audit", "--output-file", "FILE", "fleet"],
+    "the page": [str(LOCKCFG), "audit", "--format", "html", "--output-file", "FILE", "fleet"],
+    "the fleet store": [str(LOCKCFG), "audit", "--partial", "FILE", "fleet"],
+    "the first policy": [str(LOCKCFG), "audit", "--write-policy", "FILE", "fleet"],
+    "lint --output-file": [str(LOCKCFG), "lint", "--output-file", "FILE", "hosts"],
+    "the baseline": [str(LOCKCFG), "lint", "--write-baseline", "FILE", "hosts"],
 }
 
 #: What may be there: what it is called, and whether the writer replaces or refuses it.
@@ -52,6 +60,9 @@ def shared(tmp_path: Path) -> Path:
     directory.mkdir()
     (tmp_path / "victim").write_text(SECRET)
     (tmp_path / "home").mkdir()
+    write_fleet(tmp_path / "fleet", {"kvm01": {}, "kvm02": {"qemu.conf": ""}})
+    (tmp_path / "hosts").mkdir()
+    (tmp_path / "hosts/qemu.conf").write_text('lock_managr = "lockd"\n')
     return directory
 
 
@@ -84,9 +95,20 @@ def write(writer: str, path: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize("mode", [0o1777, 0o777], ids=["sticky", "not sticky"])
-@pytest.mark.parametrize("kind", PLANTS)
-@pytest.mark.parametrize("writer", WRITERS)
+#: Which of them overwrites nothing at all.
+POLICY = "the first policy"
+
+#: Every writer with every plant; both kinds of directory for the two that write by themselves.
+CASES = [
+    (writer, kind, mode)
+    for writer in WRITERS
+    for kind in PLANTS
+    for mode in (0o1777, 0o777)
+    if mode == 0o1777 or writer in ("the collector", "the fleet store")
+]
+
+
+@pytest.mark.parametrize(("writer", "kind", "mode"), CASES)
 def test_what_is_planted_is_not_written_to(writer: str, kind: str, mode: int, shared: Path) -> None:
     """It is replaced by the file, or the writer says what is in its way."""
     shared.chmod(mode)
@@ -95,18 +117,18 @@ def test_what_is_planted_is_not_written_to(writer: str, kind: str, mode: int, sh
     result = write(writer, path)
     assert (shared.parent / "victim").read_text() == SECRET
     assert (shared.parent / "victim").stat().st_nlink == 1 + (
-        kind == "a hard link" and result.returncode != 0
+        kind == "a hard link" and result.returncode > 1
     )
     assert not (shared.parent / "new").exists()
     assert list((shared.parent / "home").iterdir()) == []
     assert os.listdir(shared) == ["snap.json"], "no draft is left"
     assert "Traceback" not in result.stderr
-    if PLANTS[kind]:
+    if PLANTS[kind] and writer != POLICY:
         assert result.returncode in (0, 1), result.stderr
         assert stat.S_ISREG(path.lstat().st_mode)
         assert path.stat().st_uid == 0
         assert path.stat().st_mode & 0o022 == 0
-        assert path.read_text().strip()
+        assert path.read_bytes().strip()
     else:
         assert result.returncode in (2, 3)
         assert str(path) in result.stderr
@@ -148,22 +170,25 @@ def created(writer: str, path: Path) -> list[tuple[str, set[str]]]:
 def test_a_draft_is_new_and_has_a_name_that_nobody_knows(writer: str, shared: Path) -> None:
     """Twice the same command, and no name is made twice."""
     shared.chmod(0o1777)
-    first = created(writer, shared / "snap.json")
+    path = shared / "snap.json"
+    first = created(writer, path)
     assert first
-    again = created(writer, shared / "snap.json")
-    assert not {name for name, _ in first} & {name for name, _ in again}
+    if writer == POLICY:  # it makes the file itself, and only where there is none
+        path.unlink()
+    again = created(writer, path)
+    assert writer == POLICY or not {name for name, _ in first} & {name for name, _ in again}
     for _, flags in (*first, *again):
         assert {"O_CREAT", "O_EXCL", "O_NOFOLLOW"} <= flags
 
 
 @pytest.mark.parametrize("name", ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"])
-@pytest.mark.parametrize("writer", WRITERS)
-def test_standard_output_has_its_names(writer: str, name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("writer", ["the collector", "the page", "the fleet store"])
+def test_standard_output_has_its_names(writer: str, name: str, shared: Path) -> None:
     """Which are links, and are not replaced."""
     before = os.readlink("/dev/stdout")
     command = [name if each == "FILE" else each for each in WRITERS[writer]]
     result = subprocess.run(
-        command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+        command, cwd=shared.parent, capture_output=True, timeout=60, check=False
     )
     assert result.returncode in (0, 1), result.stderr
     assert len(result.stdout) > 100
@@ -197,3 +222,69 @@ def test_the_program_loads_nothing_from_where_it_is(tmp_path: Path) -> None:
     assert result.stdout.startswith("{")
     assert piped.stdout.startswith("{")
     assert not (tmp_path / "loaded").exists()
+
+
+def test_what_is_ours_keeps_its_permissions(shared: Path) -> None:
+    """A report that only some may read stays one."""
+    path = shared / "report"
+    path.write_text("old")
+    path.chmod(0o600)
+    assert write("the page", path).returncode == 1
+    assert path.stat().st_mode & 0o7777 == 0o600
+    assert path.read_text() != "old"
+
+
+def test_a_report_that_fails_leaves_the_old_one(shared: Path) -> None:
+    """Nobody sees half of one."""
+    path = shared / "report"
+    path.write_text("old")
+    for writer in ("the collector", "the page", "the fleet store", "lint --output-file"):
+        command = [str(path) if each == "FILE" else each for each in WRITERS[writer]]
+        limit = f"ulimit -f 0; trap '' XFSZ; exec {shlex.join(command)}"
+        result = subprocess.run(
+            ["bash", "-c", limit],
+            cwd=shared.parent,
+            env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert result.returncode == 3, (writer, result.stderr)
+        assert "Traceback" not in result.stderr
+        assert path.read_text() == "old"
+        assert os.listdir(shared) == ["report"]
+
+
+@pytest.mark.parametrize("kind", ["a link to a file", "a hard link"])
+@pytest.mark.parametrize("command", [["lint", "--fix"], ["lint", "--unsafe-fixes"]])
+def test_a_fix_changes_no_file_of_somebody_else(
+    command: list[str], kind: str, shared: Path
+) -> None:
+    """A repository of somebody else's leads root to a file of root's."""
+    shared.chmod(0o777)
+    victim = shared.parent / "victim"
+    victim.write_text('lock_manager = "lockd"\nlock_manager = "lockd"\n')
+    before = victim.read_bytes()
+    plant(kind, shared / "qemu.conf")
+    result = subprocess.run(
+        [LOCKCFG, *command, shared], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert victim.read_bytes() == before
+    assert os.listdir(shared) == ["qemu.conf"]
+    if kind == "a link to a file":
+        assert result.returncode == 3
+        assert "a symbolic link of another user" in result.stderr
+
+
+def test_a_fix_follows_a_link_of_ones_own(shared: Path) -> None:
+    """And one of somebody else to a file of theirs."""
+    for owner in (0, SOMEBODY):
+        there = shared.parent / "there"
+        there.write_text('lock_manager = "lockd"\nlock_manager = "lockd"\n')
+        (shared / "qemu.conf").unlink(missing_ok=True)
+        (shared / "qemu.conf").symlink_to(there)
+        for path in (there, shared / "qemu.conf"):
+            os.chown(path, owner, owner, follow_symlinks=False)
+        subprocess.run([LOCKCFG, "lint", "--fix", shared], capture_output=True, check=False)
+        assert there.read_text() == 'lock_manager = "lockd"\n'
+        assert (shared / "qemu.conf").is_symlink()

@@ -8,6 +8,7 @@ from lockcfg.errors import WriteError
 from lockcfg.filelock import try_lock
 from lockcfg.findings import Finding
 from lockcfg.host.storage import storage_of
+from lockcfg.rooted import make_directories
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 def storages_of(host: Host, configuration: Configuration) -> dict[str, Storage]:
     """What the lockspace directories in use are on, by directory as it is on the host."""
     directories = configuration.lockspaces.values()
-    return {directory: storage_of(host.inside(directory)) for directory in directories}
+    return {directory: storage_of(host.real(directory)) for directory in directories}
 
 
 def storage_warnings(
@@ -44,7 +45,7 @@ def storage_warnings(
         directory = after.lockspace(key)
         if directory is None or not os.path.isabs(directory):
             continue
-        here = transaction.host.inside(directory)
+        here = transaction.host.real(directory)
         storage = storage_of(here)
         if not storage.exists:
             note("lockspace-missing", directory, "not there yet", _MISSING)
@@ -80,12 +81,8 @@ def create(host: Host, directory: str) -> bool:
 
     Returns whether it was missing. Raises :class:`WriteError`.
     """
-    here = host.inside(directory)
-    if os.path.isdir(here):
-        return False
     try:
-        os.makedirs(os.path.dirname(here), mode=0o755, exist_ok=True)
-        os.mkdir(here, 0o700)
+        return make_directories(host.root, directory, 0o700)
     except OSError as error:
+        here = host.inside(directory)
         raise WriteError(here, f"cannot be made: {error.strerror}") from error
-    return True

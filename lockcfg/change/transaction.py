@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 from lockcfg.conf.edit import set_value, unset
 from lockcfg.conf.files import kinds_of
 from lockcfg.conf.save import Write, save
@@ -13,6 +11,7 @@ from lockcfg.findings import Finding
 from lockcfg.frozen import Frozen
 from lockcfg.host.host import LOCKSPACE_KEYS, Configuration
 from lockcfg.host.protection import leaves_disks, locks_disks
+from lockcfg.rooted import below, make_directories
 from lockcfg.rules import check
 
 TYPE_CHECKING = False
@@ -230,8 +229,9 @@ class Transaction:
             )
         if changes:
             if self.host.session:
-                _make_session_directory(self.host.directory)
-            save([_write(change) for change in changes], backup=backup)
+                _make_session_directory(self.host)
+            root = self.host.root
+            save([_write(change, root) for change in changes], backup=backup)
         return changes
 
 
@@ -264,14 +264,14 @@ def value_of(key: str, text: str, kind: FileKind, path: str) -> Value:
     return text
 
 
-def _write(change: Change) -> Write:
+def _write(change: Change, root: str) -> Write:
     after = change.after
-    return Write(after.path, change.before.text, after.text or b"", after.kind.mode)
+    return Write(after.path, change.before.text, after.text or b"", after.kind.mode, root=root)
 
 
-def _make_session_directory(directory: str) -> None:
+def _make_session_directory(host: Host) -> None:
     """An unprivileged user's libvirt makes its directory when it first needs it; so do we."""
     try:
-        os.makedirs(directory, mode=0o700, exist_ok=True)
+        make_directories(host.root, below(host.root, host.directory), 0o700)
     except OSError as error:
-        raise WriteError(directory, f"cannot be made: {error.strerror}") from error
+        raise WriteError(host.directory, f"cannot be made: {error.strerror}") from error

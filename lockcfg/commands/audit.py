@@ -210,35 +210,36 @@ def _with_progress(work: Callable[[Callable[[int], None] | None], None]) -> None
 
 
 def _write_store(arguments: argparse.Namespace) -> int:
+    from shutil import copyfileobj
+    from tempfile import TemporaryDirectory
+
+    from lockcfg.draft import writing
     from lockcfg.fleet.store.ingest import ingest
-    from lockcfg.fleet.store.store import Store, keep
+    from lockcfg.fleet.store.store import Store
     from lockcfg.report import terminal
 
-    draft = keep(arguments.partial)
-    try:
-        store = Store.create(draft)
+    # SQLite opens files by their names, and more beside them: where nobody else can put any.
+    with writing(arguments.partial) as stream, TemporaryDirectory(prefix="lockcfg-") as directory:
+        path = os.path.join(directory, "store")
+        store = Store.create(path)
         _with_progress(lambda progress: ingest(arguments.paths, store, progress=progress))
         hosts, problems = store.count("host"), store.count("problem")
         store.close()
-        os.replace(draft, arguments.partial)
-    finally:
-        if os.path.exists(draft):
-            os.unlink(draft)
+        with open(path, "rb") as made:
+            copyfileobj(made, stream, 1 << 20)
     read = "1 snapshot" if hosts == 1 else f"{hosts} snapshots"
     terminal.stderr().line(f"{read} read, {problems} failed")
     return 0
 
 
 def _write_policy(fleet: Fleet, path: str) -> int:
-    from lockcfg.conf.save import Write, save
+    from lockcfg.draft import write_new
     from lockcfg.fleet.plan.proposal import proposed_policy
     from lockcfg.report import terminal
 
     if os.path.lexists(path):
         raise UsageError(f"{path} is there already", help="a policy is not overwritten")
-    if not os.path.isdir(os.path.dirname(os.path.abspath(path))):
-        raise LockcfgError(f"{path}: there is no such directory")
-    save([Write(os.path.abspath(path), None, proposed_policy(fleet).encode(), 0o644)])
+    write_new(path, proposed_policy(fleet).encode())
     terminal.stdout().line(f"written to {terminal.escape(path)}: read it, and correct it")
     return 0
 
@@ -255,12 +256,10 @@ def _report(result: AuditResult, arguments: argparse.Namespace) -> int:
 @contextmanager
 def _output(arguments: argparse.Namespace) -> Iterator[TextIO]:
     """Where the report goes."""
-    path = arguments.output_file
-    if not path:
+    from lockcfg.draft import writing_text
+
+    if not arguments.output_file:
         yield sys.stdout
         return
-    try:
-        with open(path, "w", encoding="utf-8", errors="backslashreplace") as stream:
-            yield stream
-    except OSError as error:
-        raise LockcfgError(f"{path}: {error.strerror}") from error
+    with writing_text(arguments.output_file) as stream:
+        yield stream

@@ -103,7 +103,7 @@ def _settings(path: str, arguments: argparse.Namespace) -> Settings:
     """What is in force in the configuration at ``path``, by file and key."""
     if os.path.isdir(path):
         host = Host(path, arguments.driver)
-        if not os.path.isdir(host.directory) and path != "/":
+        if not os.path.isdir(host.real("/etc/libvirt")) and path != "/":
             # A directory that holds the files themselves.
             return _directory(path, arguments)
         configuration = load_host(host)

@@ -7,7 +7,7 @@ import sys
 from contextlib import contextmanager
 
 from lockcfg.conf.files import KINDS
-from lockcfg.errors import ChangedError, LockcfgError, ReadError, UsageError
+from lockcfg.errors import ChangedError, ReadError, UsageError
 from lockcfg.findings import SEVERITIES, Finding
 from lockcfg.report import terminal
 
@@ -167,15 +167,13 @@ def _report_unreadable(result: LintResult) -> int:
 @contextmanager
 def _output(arguments: argparse.Namespace) -> Iterator[TextIO]:
     """Where the report goes."""
-    path = arguments.output_file
-    if not path:
+    from lockcfg.draft import writing_text
+
+    if not arguments.output_file:
         yield sys.stdout
         return
-    try:
-        with open(path, "w", encoding="utf-8", errors="backslashreplace") as stream:
-            yield stream
-    except OSError as error:
-        raise LockcfgError(f"{path}: {error.strerror}") from error
+    with writing_text(arguments.output_file) as stream:
+        yield stream
 
 
 def _start(arguments: argparse.Namespace) -> str:
@@ -323,13 +321,12 @@ def _show_diff(write: Write, stream: TextIO) -> None:
 
 
 def _write_baseline(result: LintResult, settings: Settings, path: str) -> None:
-    from lockcfg.conf.load import read_bytes
-    from lockcfg.conf.save import Write, save
+    from lockcfg.draft import writing
     from lockcfg.lint.baseline import render
 
     text = render(
         result.counted, {d.finding.path: settings.relative(d.finding.path) for d in result.counted}
     )
-    old = read_bytes(path) if os.path.lexists(path) else None
-    save([Write(os.path.abspath(path), old, text.encode(), 0o644)])
+    with writing(path) as stream:
+        stream.write(text.encode())
     terminal.stdout().line(f"{len(result.counted)} findings written to {terminal.escape(path)}")

@@ -54,10 +54,11 @@ def run(arguments: argparse.Namespace) -> int:
     findings: list[Finding] = []
     errors: list[ReadError] = []
     files = 0
+    root = "/" if arguments.paths or arguments.root is None else arguments.root
     for path, kind in _files(arguments, errors):
         files += 1
         try:
-            findings.extend(check(load_file(path, kind)))
+            findings.extend(check(load_file(path, kind, root=root)))
         except ConfSyntaxError as error:
             findings.append(syntax_finding(error))
         except ReadError as error:
@@ -98,7 +99,7 @@ def _files(
         for kind in kinds_of(host.driver):
             path = host.path(kind)
             try:
-                os.lstat(path)
+                host.status(kind)
             except FileNotFoundError:
                 continue
             except OSError as error:

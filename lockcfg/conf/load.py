@@ -14,6 +14,7 @@ from lockcfg.conf.document import Document
 from lockcfg.conf.files import KINDS, kind_named
 from lockcfg.conf.tree import read_entries
 from lockcfg.errors import ReadError
+from lockcfg.rooted import Spot, below, open_in
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 #: libvirt's own limit for a configuration file, in bytes.
 MAX_SIZE: Final = 10 * 1024 * 1024
+
+#: O_NONBLOCK: the open of a pipe must not wait for its writer.
+_READ: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
 
 _HELP: Final = {
     errno.EACCES: "run it as root, or as the user whose file it is",
@@ -36,26 +40,29 @@ def parse(text: bytes, kind: FileKind, path: str) -> Document:
     return Document(kind, path, text, read_entries(text, kind, path))
 
 
-def load_file(path: str | os.PathLike[str], kind: FileKind | None = None) -> Document:
-    """The file at ``path``, read as ``kind``, else as what its name says.
+def load_file(
+    path: str | os.PathLike[str], kind: FileKind | None = None, *, root: str = "/"
+) -> Document:
+    """The file at ``path``, read as ``kind``, else as what its name says. Where ``path`` is below
+    the ``root`` of a host, links are followed as that host does.
 
     Raises :class:`ReadError` (missing, not a regular file, over :data:`MAX_SIZE`, no
     permission), :class:`ConfSyntaxError`, and :class:`UsageError` where the name says nothing.
     """
     path = os.fspath(path)
     kind = kind or kind_named(path)
-    return parse(read_bytes(path), kind, path)
+    return parse(read_bytes(path, root=root), kind, path)
 
 
-def load_if_there(path: str, kind: FileKind) -> Document:
+def load_if_there(path: str, kind: FileKind, *, root: str = "/") -> Document:
     """The file at ``path``; an empty document, which does not exist, where there is none.
 
     A symbolic link that leads nowhere is an error: libvirt ignores it, its owner means it.
     """
     try:
-        return load_file(path, kind)
+        return load_file(path, kind, root=root)
     except ReadError as error:
-        if isinstance(error.__cause__, FileNotFoundError) and not os.path.islink(path):
+        if isinstance(error.__cause__, FileNotFoundError) and not _is_link(root, path):
             return Document(kind, path, None, ())
         raise
 
@@ -78,16 +85,30 @@ def load_directory(directory: str | os.PathLike[str]) -> dict[str, Document]:
     }
 
 
-def read_bytes(path: str, limit: int = MAX_SIZE) -> bytes:
-    """The bytes of the regular file at ``path``. Raises :class:`ReadError`, as well for more
-    than ``limit`` bytes."""
+def read_bytes(path: str, limit: int = MAX_SIZE, *, root: str = "/") -> bytes:
+    """The bytes of the regular file at ``path``, which is below ``root``. Raises
+    :class:`ReadError`, as well for more than ``limit`` bytes."""
     try:
-        # O_NONBLOCK: the open of a pipe must not wait for its writer.
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+        fd = os.open(path, _READ) if root == "/" else open_in(root, below(root, path), _READ)
     except OSError as error:
-        raise read_error(path, error) from error
+        raise read_error(path, error, root=root) from error
     except ValueError:
         raise ReadError(path.replace("\0", "\\0"), "no path has a NUL in it") from None
+    return read_descriptor(fd, path, limit)
+
+
+def read_spot(spot: Spot, path: str) -> bytes:
+    """The bytes of the regular file there, which messages call ``path``. Raises
+    :class:`ReadError`."""
+    try:
+        fd = spot.open(_READ)
+    except OSError as error:
+        raise read_error(path, error) from error
+    return read_descriptor(fd, path)
+
+
+def read_descriptor(fd: int, path: str, limit: int = MAX_SIZE) -> bytes:
+    """The same of an open file, which is closed."""
     try:
         status = os.fstat(fd)
         mode = status.st_mode
@@ -114,17 +135,34 @@ def read_bytes(path: str, limit: int = MAX_SIZE) -> bytes:
     raise ReadError(path, why)
 
 
-def read_error(path: str, error: OSError) -> ReadError:
+def read_error(path: str, error: OSError, *, root: str = "/") -> ReadError:
     """``error``, which the system gave for ``path``, as one of ours."""
     reason = error.strerror or str(error)
     advice = _HELP.get(error.errno or 0, "")
-    if isinstance(error, FileNotFoundError) and os.path.islink(path):
-        reason = f"is a symbolic link to {os.readlink(path)}, which is not there"
+    if isinstance(error, FileNotFoundError) and _is_link(root, path):
+        reason = f"is a symbolic link to {_target(root, path)}, which is not there"
         advice = "repair or remove the link"
     elif error.errno == errno.ENXIO:
         # The open of a socket, or of a device without a driver.
         reason = "is a socket or a device, not a regular file"
     return ReadError(path, reason, help=advice)
+
+
+def _is_link(root: str, path: str) -> bool:
+    if root == "/":
+        return os.path.islink(path)
+    try:
+        with Spot(root, below(root, path), follow=False) as spot:
+            return stat.S_ISLNK(spot.status().st_mode)
+    except OSError:
+        return False
+
+
+def _target(root: str, path: str) -> str:
+    if root == "/":
+        return os.readlink(path)
+    with Spot(root, below(root, path), follow=False) as spot:
+        return os.readlink(spot.name, dir_fd=spot.directory)
 
 
 def _what(mode: int) -> str:

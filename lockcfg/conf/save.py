@@ -23,10 +23,11 @@ import os
 import stat
 from contextlib import ExitStack, suppress
 
-from lockcfg.conf.load import MAX_SIZE, read_bytes
+from lockcfg.conf.load import MAX_SIZE, read_spot
 from lockcfg.errors import ChangedError, ReadError, UsageError, WriteError
 from lockcfg.filelock import DirectoryLock
 from lockcfg.frozen import Frozen
+from lockcfg.rooted import Spot, below
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -55,13 +56,17 @@ class Write(Frozen):
     """One file to write.
 
     ``old`` is what was read there, None where there was no file; ``new`` what shall be there;
-    ``mode`` the permission bits of a file that is new.
+    ``mode`` the permission bits of a file that is new; ``root`` the root of the host whose file it
+    is, below which ``path`` is.
     """
 
-    __slots__ = ("mode", "new", "old", "path")
+    __slots__ = ("mode", "new", "old", "path", "root")
 
-    def __init__(self, path: str, old: bytes | None, new: bytes, mode: int) -> None:
+    def __init__(
+        self, path: str, old: bytes | None, new: bytes, mode: int, *, root: str = "/"
+    ) -> None:
         self.path: Final = path
+        self.root: Final = root
         self.old: Final = old
         self.new: Final = new
         self.mode: Final = mode
@@ -87,13 +92,18 @@ def save(writes: Sequence[Write], *, backup: str | None = None) -> None:
                 f"would be larger than {MAX_SIZE // 1024 // 1024} MiB,"
                 " and libvirt would no longer read it; nothing was written",
             )
-    targets = [_Target(write) for write in writes]
     with ExitStack() as stack:
-        for directory in sorted({target.directory for target in targets}):
-            lock = DirectoryLock(directory)
+        targets: list[_Target] = []
+        for write in writes:
+            targets.append(_Target(write))
+            stack.callback(targets[-1].spot.close)
+        # One lock for each directory, in an order that is the same for every writer.
+        directories = {target.directory: target for target in targets}
+        for _, first in sorted(directories.items()):
+            lock = DirectoryLock(os.path.dirname(first.path), first.spot.directory)
             lock.acquire()
             stack.callback(lock.release)
-            _sweep(directory)
+            _sweep(lock.fd)
         for target in targets:
             stack.callback(target.clean_up)
             target.check_unchanged()
@@ -108,26 +118,64 @@ def save(writes: Sequence[Write], *, backup: str | None = None) -> None:
             for target in reversed(done):
                 target.put_back()
             raise
-        for directory in sorted({target.directory for target in targets}):
-            _sync_directory(directory)
+        for target in directories.values():
+            target.sync_directory()
         for target in targets:
             target.read_back()
 
 
 class _Target:
-    """One file while it is being written."""
+    """One file while it is being written. Its directory is opened once, so that all of it happens
+    there, whatever the path leads to by then."""
 
     def __init__(self, write: Write) -> None:
         self.write = write
-        self.path = os.path.realpath(write.path)
-        self.directory, name = os.path.split(self.path)
-        self._new = os.path.join(self.directory, f".{name}{_NEW}")
-        self._old = os.path.join(self.directory, f".{name}{_OLD}")
+        self.path = write.path
+        try:
+            self.spot = Spot(write.root, below(write.root, write.path))
+            self._fd = self.spot.directory
+            status = os.fstat(self._fd)
+        except FileNotFoundError as error:
+            raise WriteError(
+                os.path.dirname(write.path),
+                "there is no such directory",
+                help="is libvirt installed here?",
+            ) from error
+        except OSError as error:
+            raise self._error(error) from error
+        #: Which directory it is, by its numbers.
+        self.directory = (status.st_dev, status.st_ino)
+        name = self.spot.name
+        # Names that nobody knows before: who may write here can put nothing in the way.
+        tag = os.urandom(8).hex()
+        self._new = f".{name}.{tag}{_NEW}"
+        self._old = f".{name}.{tag}{_OLD}"
+        self._check_links(status)
+
+    def _check_links(self, directory: os.stat_result) -> None:
+        """Refuse a link that somebody has made whose file it does not lead to: it may be there to
+        have another file written."""
+        try:
+            owner = self.spot.status().st_uid
+        except FileNotFoundError:
+            owner = directory.st_uid
+        except OSError as error:
+            self.spot.close()
+            raise self._error(error) from error
+        strangers = self.spot.owners - {0, os.geteuid(), owner}
+        if strangers:
+            self.spot.close()
+            raise WriteError(
+                self.path,
+                f"leads through a symbolic link of another user (uid {min(strangers)}) to"
+                f" {self.spot.path}; nothing was written",
+                help="name the file itself if it is meant",
+            )
 
     def check_unchanged(self) -> None:
         now: bytes | None
         try:
-            now = read_bytes(self.path)
+            now = read_spot(self.spot, self.path)
         except ReadError as error:
             if not isinstance(error.__cause__, FileNotFoundError):
                 raise WriteError(
@@ -146,7 +194,7 @@ class _Target:
         """Write the new file beside the old one, complete and synced."""
         try:
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
-            fd = os.open(self._new, flags, 0o600)
+            fd = os.open(self._new, flags, 0o600, dir_fd=self._fd)
             try:
                 view = memoryview(self.write.new)
                 while view:
@@ -154,7 +202,11 @@ class _Target:
                 if self.write.old is None:
                     os.fchmod(fd, self.write.mode)
                 else:
-                    _copy_attributes(self.path, fd)
+                    old = self.spot.open(os.O_RDONLY | os.O_NONBLOCK)
+                    try:
+                        _copy_attributes(old, fd)
+                    finally:
+                        os.close(old)
                 os.fsync(fd)
             finally:
                 os.close(fd)
@@ -167,34 +219,49 @@ class _Target:
             if self.write.old is not None:
                 # A second name keeps the old file itself, with all that belongs to it.
                 if backup is not None:
-                    os.link(self.path, self._old)
-                    self._back_up(self.path + backup)
+                    self._link_old()
+                    self._back_up(self.spot.name + backup)
                 if keep:
-                    os.link(self.path, self._old)
-            os.rename(self._new, self.path)
+                    self._link_old()
+            self._rename(self._new, self.spot.name)
         except OSError as error:
             raise self._error(error) from error
 
-    def _back_up(self, path: str) -> None:
+    def _link_old(self) -> None:
+        os.link(
+            self.spot.name,
+            self._old,
+            src_dir_fd=self._fd,
+            dst_dir_fd=self._fd,
+            follow_symlinks=False,
+        )
+
+    def _rename(self, name: str, to: str) -> None:
+        os.rename(name, to, src_dir_fd=self._fd, dst_dir_fd=self._fd)
+
+    def _remove(self, name: str) -> None:
+        with suppress(FileNotFoundError):
+            os.unlink(name, dir_fd=self._fd)
+
+    def _back_up(self, name: str) -> None:
         try:
-            os.rename(self._old, path)
+            self._rename(self._old, name)
         except OSError as error:
-            raise WriteError(
-                self.write.path, f"cannot be kept as {path}: {error.strerror}"
-            ) from error
-        _remove(self._old)  # a rename onto the same file does nothing
+            kept = os.path.join(os.path.dirname(self.path), name)
+            raise WriteError(self.path, f"cannot be kept as {kept}: {error.strerror}") from error
+        self._remove(self._old)  # a rename onto the same file does nothing
 
     def put_back(self) -> None:
         """Undo :meth:`replace`. Best effort: the error that led here is the one to report."""
         with suppress(OSError):
             if self.write.old is None:
-                os.unlink(self.path)
-            elif os.path.exists(self._old):
-                os.rename(self._old, self.path)
+                os.unlink(self.spot.name, dir_fd=self._fd)
+            else:
+                self._rename(self._old, self.spot.name)
 
     def read_back(self) -> None:
         try:
-            same = read_bytes(self.path) == self.write.new
+            same = read_spot(self.spot, self.path) == self.write.new
         except ReadError as error:
             raise WriteError(self.write.path, f"cannot be read back: {error.reason}") from error
         if not same:
@@ -206,9 +273,21 @@ class _Target:
 
     def clean_up(self) -> None:
         """Remove what is left of the work. What stays behind does no harm."""
-        for path in (self._new, self._old):
+        for name in (self._new, self._old):
             with suppress(OSError):
-                _remove(path)
+                self._remove(name)
+
+    def sync_directory(self) -> None:
+        fd = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=self._fd)
+        try:
+            os.fsync(fd)
+        except OSError as error:
+            # Some network file systems cannot sync a directory, and need not.
+            if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+                directory = os.path.dirname(self.path)
+                raise WriteError(directory, f"cannot be synced: {error.strerror}") from error
+        finally:
+            os.close(fd)
 
     def _error(self, error: OSError) -> WriteError:
         return WriteError(
@@ -218,22 +297,22 @@ class _Target:
         )
 
 
-def _copy_attributes(path: str, fd: int) -> None:
-    """Give the file at ``fd`` the owner, mode and extended attributes of the one at ``path``.
+def _copy_attributes(old: int, fd: int) -> None:
+    """Give the file at ``fd`` the owner, mode and extended attributes of the one at ``old``.
 
     The access control list and the SELinux label are extended attributes. The owner comes
     first: changing it may clear bits of the mode. A list that the new file has from its
     directory would let in whom the old file did not, and the mode would only open it further.
     """
-    status = os.stat(path)
+    status = os.fstat(old)
     if (status.st_uid, status.st_gid) != (os.geteuid(), os.getegid()):
         os.fchown(fd, status.st_uid, status.st_gid)
-    names = _attributes(path)
+    names = _attributes(old)
     if _ACL in _attributes(fd) and _ACL not in names:
         os.removexattr(fd, _ACL)
     os.fchmod(fd, stat.S_IMODE(status.st_mode))
     for name in names:
-        value = os.getxattr(path, name)
+        value = os.getxattr(old, name)
         try:
             os.setxattr(fd, name, value)
         except OSError:
@@ -242,7 +321,7 @@ def _copy_attributes(path: str, fd: int) -> None:
                 raise
 
 
-def _attributes(file: str | int) -> list[str]:
+def _attributes(file: int) -> list[str]:
     try:
         return os.listxattr(file)
     except OSError as error:
@@ -251,27 +330,10 @@ def _attributes(file: str | int) -> list[str]:
         raise
 
 
-def _sweep(directory: str) -> None:
+def _sweep(directory: int) -> None:
     """Remove what killed writers left there: that none is at work, the lock says."""
     with suppress(OSError):
         for name in os.listdir(directory):
             if name.startswith(".") and name.endswith((_NEW, _OLD)):
                 with suppress(OSError):
-                    os.unlink(os.path.join(directory, name))
-
-
-def _remove(path: str) -> None:
-    with suppress(FileNotFoundError):
-        os.unlink(path)
-
-
-def _sync_directory(directory: str) -> None:
-    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    except OSError as error:
-        # Some network file systems cannot sync a directory, and need not.
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
-            raise WriteError(directory, f"cannot be synced: {error.strerror}") from error
-    finally:
-        os.close(fd)
+                    os.unlink(name, dir_fd=directory)

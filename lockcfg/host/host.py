@@ -9,6 +9,7 @@ from lockcfg.conf.load import load_if_there
 from lockcfg.conf.settings import kinds_anywhere_with, kinds_with, nearest, settings_of
 from lockcfg.errors import UnknownKeyError
 from lockcfg.frozen import Frozen
+from lockcfg.rooted import Spot, below, real_path
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -52,13 +53,23 @@ class Host(Frozen):
             return path
         return os.path.join(self.root, path.lstrip("/"))
 
+    def real(self, path: str) -> str:
+        """The path here of what ``path``, absolute on the host, leads to, as far as it is there:
+        links are followed as the host does."""
+        return real_path(self.root, path)
+
     def path(self, kind: FileKind) -> str:
         """Where the host's file of a kind is."""
         return os.path.join(self.directory, kind.name)
 
+    def status(self, kind: FileKind) -> os.stat_result:
+        """What is at :meth:`path`, a link where it is one. Raises OSError."""
+        with Spot(self.root, below(self.root, self.path(kind)), follow=False) as spot:
+            return spot.status()
+
     def load(self, kind: FileKind) -> Document:
         """The host's file of a kind; one that is not there is empty. Raises as load_file."""
-        return load_if_there(self.path(kind), kind)
+        return load_if_there(self.path(kind), kind, root=self.root)
 
     def kind_of(self, key: str) -> FileKind:
         """The kind of file that the setting ``key`` belongs in.

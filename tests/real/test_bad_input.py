@@ -18,6 +18,7 @@ import shutil
 import socket
 import stat
 import subprocess
+import sys
 import tempfile
 import time
 from contextlib import contextmanager
@@ -52,10 +53,12 @@ class Ran(NamedTuple):
 UNPRIVILEGED: Final = ("setpriv", "--bounding-set=-all", "--inh-caps=-all")
 
 
-def lockcfg(*arguments: str | Path, prefix: Sequence[str] = ()) -> Ran:
+def lockcfg(
+    *arguments: str | Path, prefix: Sequence[str] = (), program: Sequence[str] = (str(LOCKCFG),)
+) -> Ran:
     """Run the real command, after ``prefix``."""
     done = subprocess.run(
-        [*prefix, LOCKCFG, *arguments],
+        [*prefix, *program, *arguments],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         timeout=TIMEOUT,
@@ -169,7 +172,10 @@ def _device(mode: int, major: int, minor: int) -> Callable[[Path], None]:
 BAD: Final = {
     "a directory": Bad(_directory, "is a directory, not a regular file"),
     "an endless device": Bad(_device(stat.S_IFCHR, 1, 5), "is a device, not a regular file"),
-    "a link to a device": Bad(_link("/dev/zero"), "is a device, not a regular file"),
+    # Below a root the devices of this host are not there.
+    "a link to a device": Bad(
+        _link("/dev/zero"), "is a symbolic link to /dev/zero, which is not there"
+    ),
     "a block device": Bad(_device(stat.S_IFBLK, 7, 0), "is a device, not a regular file"),
     "a device without a driver": Bad(
         _device(stat.S_IFCHR, 240, 77), "is a socket or a device, not a regular file"
@@ -768,7 +774,16 @@ def sample_integers() -> list[str]:
 def failing(call: str, error: str, path: Path, when: str = "1+") -> list[str]:
     """What a command is run with so that the system refuses ``call`` on ``path``."""
     inject = f"inject={call}:error={error}:when={when}"
-    return ["strace", "-f", "-qq", "-o", "/dev/null", "-P", str(path), "-e", inject]
+    # By its path, and by its name in a directory that is open.
+    paths = ["-P", str(path), "-P", path.name]
+    return ["strace", "-f", "-qq", "-o", "/dev/null", *paths, "-e", inject]
+
+
+#: The command with names of new files that are known before.
+FORESEEN = (
+    *(sys.executable, "-c"),
+    "import os; os.urandom = bytes; from lockcfg.main import entry; entry()",
+)
 
 
 @pytest.mark.parametrize("command", [*ALL])
@@ -807,8 +822,8 @@ def test_a_file_that_vanishes_before_it_is_opened(root: Path, command: str, stat
         ("fchown", "EPERM", "Operation not permitted"),
         ("fsetxattr", "ENOSPC", "No space left on device"),
         ("fsync", "EIO", "Input/output error"),
-        ("rename", "EIO", "Input/output error"),
-        ("rename", "EBUSY", "Device or resource busy"),
+        ("renameat", "EIO", "Input/output error"),
+        ("renameat", "EBUSY", "Device or resource busy"),
     ],
 )
 @pytest.mark.parametrize("command", ["set", "enable"])
@@ -818,8 +833,9 @@ def test_a_system_call_that_fails(
     os.chown(conf(root), NOBODY, NOBODY)
     os.setxattr(conf(root), "user.note", b"x")
     before = snapshot(root)
-    new = conf(root, ".qemu.conf.lockcfg-new")
-    ran = lockcfg(*WRITERS[command], "--root", root, prefix=failing(call, error, new))
+    new = conf(root, f".qemu.conf.{bytes(8).hex()}.lockcfg-new")
+    prefix = failing(call, error, new)
+    ran = lockcfg(*WRITERS[command], "--root", root, prefix=prefix, program=FORESEEN)
     assert_one_error(ran, conf(root), f"cannot be written: {message}")
     assert without_times(snapshot(root)) == without_times(before)
 

@@ -349,9 +349,11 @@ def traced(root: Path, *command: str) -> list[str]:
         match = re.match(r"\d+ +([a-z]+?)(?:at2?)?\((.*)\) += ", line)
         if match is None or str(root) not in match[2]:
             continue
-        # A path is an argument, or what -y says a descriptor is.
-        paths = re.findall(r'(?:"|<)(/[^">]*)(?:"|>)', match[2])
-        calls.append(f"{match[1]} {os.path.basename(paths[-1])}")
+        # A name in a directory that is open, or what -y says a descriptor is.
+        named = match[1] in ("open", "rename", "link", "unlink")
+        paths = re.findall(r'"([^"]*)"' if named else "<(/[^>]*)>", match[2])
+        name = os.path.basename(paths[-1])
+        calls.append(f"{match[1]} {re.sub('[.][0-9a-f]{16}(?=[.]lockcfg)', '', name)}")
     return calls
 
 

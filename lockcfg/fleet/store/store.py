@@ -21,7 +21,7 @@ import sqlite3
 from array import array
 from zlib import crc32
 
-from lockcfg.errors import LockcfgError, ReadError
+from lockcfg.errors import ReadError
 from lockcfg.fleet.model.uses import is_device, whole_of
 
 TYPE_CHECKING = False
@@ -336,18 +336,6 @@ def _numbers(uuids: bytes) -> array[int]:
     numbers = array("q")
     numbers.frombytes(uuids)
     return numbers
-
-
-def keep(path: str) -> str:
-    """Where to write a store that is to be at ``path``: beside it, under another name, so that
-    nobody sees half of one. Raises :class:`LockcfgError` where that cannot be written."""
-    draft = f"{path}.{os.getpid()}.new"
-    try:
-        os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-        os.unlink(draft)
-    except OSError as error:
-        raise LockcfgError(f"{path}: {error.strerror}") from error
-    return draft
 
 
 def _quoted(path: str) -> str:
