@@ -1,4 +1,8 @@
-"""Whether version control has a file. The only caller of git."""
+"""Whether version control has a file. The only caller of git.
+
+The repository may be somebody else's: what its configuration has git run is not run, and git has
+nothing of the environment but where its own configuration is.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +22,19 @@ _OF_A_REPOSITORY: Final = (
     "GIT_PREFIX",
     "GIT_NAMESPACE",
 )
+
+#: Where git is looked for; root looks nowhere else.
+_PROGRAMS: Final = ("/usr/bin", "/bin", "/usr/local/bin")
+
+#: What git is told of the environment: the files of its configuration, and such from CI.
+_KEPT: Final = ("HOME", "XDG_CONFIG_HOME", "GIT_CEILING_DIRECTORIES")
+_KEPT_BEGINNINGS: Final = (
+    *("GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_CONFIG_NOSYSTEM"),
+    *("GIT_CONFIG_COUNT", "GIT_CONFIG_KEY_", "GIT_CONFIG_VALUE_"),
+)
+
+#: What a repository's configuration may name to be run when its index is read.
+_RUN_NOTHING: Final = ("core.fsmonitor=false", "core.hooksPath=/dev/null", "core.pager=cat")
 
 
 class Tracked:
@@ -40,15 +57,31 @@ class Tracked:
     def _ask(self) -> set[str] | None:
         # Git tells its hooks in the environment which repository they are for. That may be
         # another one than this is in; where this is in none, it may be meant.
-        found = self._listed({k: v for k, v in os.environ.items() if k not in _OF_A_REPOSITORY})
+        git = _git()
+        if git is None:
+            return None
+        found = self._listed(git, ())
         if found is None and "GIT_DIR" in os.environ:
-            found = self._listed(dict(os.environ))
+            found = self._listed(git, _OF_A_REPOSITORY)
         return found
 
-    def _listed(self, environment: dict[str, str]) -> set[str] | None:
+    def _listed(self, git: str, more: tuple[str, ...]) -> set[str] | None:
+        environment = {
+            name: value
+            for name, value in os.environ.items()
+            if name in (*_KEPT, *more) or name.startswith(_KEPT_BEGINNINGS)
+        }
+        environment |= {
+            "PATH": ":".join(_PROGRAMS),
+            # A file that a partial clone has not yet is not fetched, which runs programs.
+            "GIT_ALLOW_PROTOCOL": "none",
+            "GIT_NO_LAZY_FETCH": "1",
+            "GIT_OPTIONAL_LOCKS": "0",
+        }
+        settings = [word for each in _RUN_NOTHING for word in ("-c", each)]
         try:
             result = subprocess.run(
-                ["git", "-C", self._root, "ls-files", "-z"],
+                [git, *settings, "-C", self._root, "ls-files", "-z"],
                 capture_output=True,
                 check=False,
                 env=environment,
@@ -62,3 +95,15 @@ class Tracked:
         top = os.path.realpath(self._root)
         names = result.stdout.split(b"\0")
         return {os.path.join(top, os.fsdecode(name)) for name in names if name}
+
+
+def _git() -> str | None:
+    """The program; None where there is none."""
+    places = list(_PROGRAMS)
+    if os.geteuid() != 0:
+        places += [place for place in os.environ.get("PATH", "").split(":") if place[:1] == "/"]
+    for place in places:
+        path = os.path.join(place, "git")
+        if os.access(path, os.X_OK):
+            return path
+    return None

@@ -102,3 +102,31 @@ def test_the_rules_are_told(repository: Path) -> None:
     }
     (repository / "new/qemu.conf").chmod(0o600)
     assert codes(lint(repository, select=["LK402"])) == []
+
+
+def test_what_a_repository_has_git_run_is_not_run(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor what the environment says: the repository and the caller may be anybody."""
+    marker = repository.parent / "run"
+    program = repository.parent / "git"
+    program.write_text(f'#!/bin/sh\necho "$0" >>{marker}\nexit 1\n')
+    program.chmod(0o755)
+    for setting in ("core.fsmonitor", "core.pager", "core.sshCommand", "core.editor"):
+        subprocess.run(["git", "-C", repository, "config", setting, program], check=True)
+    hooks = repository / ".git/hooks"
+    hooks.mkdir(exist_ok=True)
+    for hook in ("post-index-change", "fsmonitor-watchman", "query-watchman", "pre-commit"):
+        (hooks / hook).write_bytes(program.read_bytes())
+        (hooks / hook).chmod(0o755)
+    subprocess.run(["git", "-C", repository, "status"], check=False, capture_output=True)
+    assert marker.exists(), "git status runs some of them"
+    marker.unlink()
+    os.utime(repository / "a/qemu.conf")
+    for name in ("GIT_EXEC_PATH", "PATH"):
+        monkeypatch.setenv(name, f".:{program.parent}")
+    for name in ("GIT_TRACE", "GIT_TRACE2", "GIT_TRACE_SETUP"):
+        monkeypatch.setenv(name, str(marker))
+    monkeypatch.setenv("GIT_PAGER", str(program))
+    assert Tracked(str(repository)).has(str(repository / "a/qemu.conf")) is True
+    assert not marker.exists()
