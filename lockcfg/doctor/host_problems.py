@@ -124,7 +124,9 @@ def _of_lockspaces(
                 "mount it; libvirtd makes the directory at its start",
             )
         elif each.get("error"):
-            advice = "mount it, or see to its server" if each["error"] == "no answer" else "mend it"
+            advice = (
+                "mount it, or see to its server" if each["error"] == "no answer" else "repair it"
+            )
             yield HostProblem("lockspace-error", "error", f"{path}: {each['error']}", advice)
         elif each.get("probe", {}).get("outcome") == "fails":
             probe = each["probe"]
