@@ -93,6 +93,7 @@ format: $(VENV)/.installed-dev
 docs: $(VENV)/.installed-dev
 	packaging/manual > docs/man/lockcfg.8
 	$(BIN)/python packaging/rule-pages docs/rules
+	$(BIN)/python packaging/prepared lockcfg/prepared
 
 site: $(VENV)/.installed-dev
 	packaging/install-packages $(SITE_PACKAGES)

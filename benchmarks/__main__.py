@@ -4,7 +4,8 @@
 
 ``config``: ``get`` and ``set`` on a full copy of /etc against augtool as libvirt's documentation
 calls it; ``validate`` of a tree of real-sized qemu.conf, no two of them the same, against a shell
-loop over augtool with nothing but the stock lens. ``lint``: :mod:`benchmarks.lint`. ``audit``:
+loop over augtool with nothing but the stock lens; commands that only print against ``get``; large
+files against libvirt's own parser. ``lint``: :mod:`benchmarks.lint`. ``audit``:
 :mod:`benchmarks.audit`. ``locks``, as root: :mod:`benchmarks.locks`.
 """
 
@@ -48,6 +49,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="lockcfg-benchmark-") as directory:
         if arguments.what in (None, "config"):
             _print("augtool", _benchmarks(directory, arguments.runs, arguments.files))
+            _print("`get`", _starts(directory, arguments.runs))
+            _print("libvirt", _large(directory, arguments.runs))
         if arguments.what in (None, "lint"):
             _print(
                 "the other", lint.benchmarks(LOCKCFG, directory, arguments.runs, arguments.hosts)
@@ -117,6 +120,64 @@ def _benchmarks(directory: str, runs: int, files: int) -> Iterator[tuple[str, Re
 
     result = compare(validate, augtool_loop, max(10, runs // 2))
     yield f"`validate`, {files} × qemu.conf", result, "at most 0.125"
+
+
+def _starts(directory: str, runs: int) -> Iterator[tuple[str, Result, str]]:
+    """What only prints, and the linter on one file, against ``get``."""
+    root = os.path.join(directory, "root")
+    conf = os.path.join(root, "etc/libvirt/qemu.conf")
+
+    def get(_: int) -> Command:
+        return [LOCKCFG, "get", "--root", root, "lock_manager"]
+
+    for words in (
+        *(["--version"], ["--help"], ["lint", "--help"], ["rules"], ["explain", "LK101"]),
+        *(["schema"], ["schema", "qemu.conf"], ["schema", "lock_manager"], ["completion", "bash"]),
+    ):
+
+        def prints(_: int, words: list[str] = words) -> Command:
+            return [LOCKCFG, *words]
+
+        yield f"`{' '.join(words)}`", compare(prints, get, runs), "at most 1"
+
+    def lint_one(_: int) -> Command:
+        return [LOCKCFG, "lint", conf]
+
+    yield "`lint` of one qemu.conf", compare(lint_one, get, runs), "at most 1.5"
+
+
+def _large(directory: str, runs: int) -> Iterator[tuple[str, Result, str]]:
+    """``get`` from a large file, against a process in which libvirt's own parser reads it."""
+    elements = ",\n".join(f'  "/dev/null{number}"' for number in range(40_000))
+    texts = {
+        "a list of 40,000": f"cgroup_device_acl = [\n{elements}\n]\n",
+        "20,000 settings": "".join(f'key{each} = "value {each}"\n' for each in range(20_000)),
+    }
+    for name, text in texts.items():
+        root = os.path.join(directory, name.replace(" ", "-"))
+        conf = os.path.join(root, "etc/libvirt/qemu.conf")
+        os.makedirs(os.path.dirname(conf))
+        with open(conf, "w", encoding="utf-8") as file:
+            file.write(text)
+
+        def get(_: int, root: str = root) -> Command:
+            return [LOCKCFG, "get", "--root", root, "max_core"]
+
+        def libvirt(_: int, conf: str = conf) -> Command:
+            return [sys.executable, "-c", _PARSE, conf]
+
+        yield f"`get` from {name}", compare(get, libvirt, max(5, runs // 4)), "at most 2"
+
+
+#: libvirt's parser, called as the tests call it.
+_PARSE = """
+import ctypes, sys
+library = ctypes.CDLL("libvirt.so.0")
+library.virConfReadString.argtypes = (ctypes.c_char_p, ctypes.c_uint)
+library.virConfReadString.restype = ctypes.c_void_p
+with open(sys.argv[1], "rb") as file:
+    assert library.virConfReadString(file.read(), 0)
+"""
 
 
 def _make_tree(tree: str, files: int) -> None:

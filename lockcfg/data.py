@@ -17,3 +17,13 @@ def _directory(name: str) -> str:
 
 LENSES: Final = _directory("lenses")
 SCHEMAS: Final = _directory("schemas")
+
+
+def prepared(name: str) -> str:
+    """The text of a file that packaging/prepared wrote: what a command prints as it is.
+
+    Raises OSError where the installation is incomplete.
+    """
+    path = os.path.join(os.path.dirname(os.path.abspath(__file__)), "prepared", name)
+    with open(path, encoding="utf-8") as file:
+        return file.read()

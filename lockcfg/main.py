@@ -1,7 +1,7 @@
 """The command line: find the command, let it parse its arguments, run it, report errors.
 
-A command is a module of :mod:`lockcfg.commands` with ``SUMMARY``, ``DESCRIPTION`` and
-``EXAMPLES`` (command lines, each with what it does), ``add_arguments(parser)`` and
+A command is a line in :data:`COMMANDS` and a module of :mod:`lockcfg.commands` with
+``DESCRIPTION``, ``EXAMPLES`` (command lines, each with what it does), ``add_arguments(parser)`` and
 ``run(arguments) -> int``. Only the one that runs is imported.
 """
 
@@ -12,18 +12,19 @@ import gc
 import io
 import os
 import sys
+from itertools import pairwise
 
-from lockcfg.errors import LockcfgError
+from lockcfg.errors import LockcfgError, UsageError
+from lockcfg.version import VERSION
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import Final, Protocol
+    from typing import Final, NoReturn, Protocol
 
     class Command(Protocol):
         """What a module of :mod:`lockcfg.commands` has."""
 
-        SUMMARY: str
         DESCRIPTION: str
         EXAMPLES: Sequence[tuple[str, str]]
 
@@ -34,26 +35,26 @@ if TYPE_CHECKING:
             """Do the work and return the exit status."""
 
 
-#: Every command, in the order of the help.
-COMMANDS: Final = (
-    "show",
-    "doctor",
-    "get",
-    "set",
-    "unset",
-    "enable",
-    "disable",
-    "validate",
-    "lint",
-    "collect",
-    "audit",
-    "plan",
-    "rules",
-    "explain",
-    "diff",
-    "schema",
-    "completion",
-)
+#: Every command and what it does, in the order of the help.
+COMMANDS: Final = {
+    "show": "show the settings in force and what they protect",
+    "doctor": "say whether every disk of every running guest is really locked",
+    "get": "print the value of a setting",
+    "set": "set one or more settings",
+    "unset": "take settings out, so that libvirt's defaults hold",
+    "enable": "turn disk locking on, with the lockspaces given",
+    "disable": "turn disk locking off",
+    "validate": "check files against what libvirt accepts",
+    "lint": "check a repository of configurations",
+    "collect": "write what decides locking on this host, for an audit",
+    "audit": "find out which hosts of a fleet exclude each other",
+    "plan": "the safe order of changes that makes a fleet what its policy says",
+    "rules": "list the rules of the linter and the audit",
+    "explain": "tell about a rule of the linter or the audit",
+    "diff": "compare what two configurations mean",
+    "schema": "describe settings, or print a JSON Schema",
+    "completion": "print a completion script for a shell",
+}
 
 DESCRIPTION: Final = (
     "Configure and check the locking of virtual machine disks under libvirt, so that no disk is"
@@ -96,7 +97,7 @@ def command(name: str) -> Command:
 def parser_of(name: str) -> argparse.ArgumentParser:
     """The parser of one command."""
     module = command(name)
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog=f"lockcfg {name}",
         description=module.DESCRIPTION,
         epilog=_examples(module),
@@ -108,21 +109,29 @@ def parser_of(name: str) -> argparse.ArgumentParser:
 
 
 def full_parser() -> argparse.ArgumentParser:
-    """The parser of everything, for the help, the man page and completion."""
-    parser = argparse.ArgumentParser(
+    """The parser of everything, for the man page and completion."""
+    return _top_parser(whole=True)
+
+
+def _top_parser(*, whole: bool = False) -> argparse.ArgumentParser:
+    """The parser of the program itself; with the arguments of its commands if ``whole``."""
+    parser = _Parser(
         prog="lockcfg",
         description=DESCRIPTION,
         epilog=EPILOG,
         formatter_class=HelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("--version", action="version", version=_version())
+    parser.add_argument("--version", action="version", version=f"lockcfg {VERSION}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", dest="command")
-    for name in COMMANDS:
+    for name, summary in COMMANDS.items():
+        if not whole:
+            commands.add_parser(name, help=summary, add_help=False)
+            continue
         module = command(name)
         subparser = commands.add_parser(
             name,
-            help=module.SUMMARY,
+            help=summary,
             description=module.DESCRIPTION,
             epilog=_examples(module),
             formatter_class=HelpFormatter,
@@ -132,6 +141,23 @@ def full_parser() -> argparse.ArgumentParser:
     return parser
 
 
+class _Parser(argparse.ArgumentParser):
+    """argparse's own, whose error is JSON where JSON is asked for."""
+
+    def error(self, message: str) -> NoReturn:
+        """Report wrong usage, and exit."""
+        if _wants_json(sys.argv[1:]):
+            _report(UsageError(message, help=f"see '{self.prog} --help'"), as_json=True)
+            raise SystemExit(UsageError.exit_code)
+        super().error(message)
+
+
+def _wants_json(argv: Sequence[str]) -> bool:
+    """Whether a command line that cannot be parsed asks for JSON."""
+    words = argv[: argv.index("--")] if "--" in argv else argv
+    return "--json" in words or "--format=json" in words or ("--format", "json") in pairwise(words)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit status; the entry point of ``lockcfg``."""
     argv = sys.argv[1:] if argv is None else list(argv)
@@ -139,7 +165,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if argv and argv[0] in COMMANDS:
             arguments = parser_of(argv[0]).parse_args(argv[1:])
             return _run(command(argv[0]), arguments)
-        parser = full_parser()
+        parser = _top_parser()
         if not argv:
             parser.print_help(sys.stderr)
             return 2
@@ -174,17 +200,18 @@ def entry() -> None:
 
 
 def _run(module: Command, arguments: argparse.Namespace) -> int:
+    as_json = getattr(arguments, "json", False) or getattr(arguments, "format", "") == "json"
     try:
         status = module.run(arguments)
         sys.stdout.flush()
     except LockcfgError as error:
-        _report(error, as_json=getattr(arguments, "json", False))
+        _report(error, as_json=as_json)
         return error.exit_code
     except OSError as error:
         if isinstance(error, BrokenPipeError):
             raise
         where = f"{error.filename}: " if error.filename else ""
-        _report(LockcfgError(f"{where}{error.strerror or error}"), as_json=False)
+        _report(LockcfgError(f"{where}{error.strerror or error}"), as_json=as_json)
         return LockcfgError.exit_code
     return status
 
@@ -204,9 +231,3 @@ def _report(error: LockcfgError, *, as_json: bool) -> None:
 def _examples(module: Command) -> str:
     lines = [f"  {line}\n      {what}" for line, what in module.EXAMPLES]
     return "examples:\n" + "\n".join(lines)
-
-
-def _version() -> str:
-    from importlib.metadata import version
-
-    return f"lockcfg {version('lockcfg')}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -72,3 +73,13 @@ def test_the_page_of_lockd_has_its_options() -> None:
     exits = text.partition("EXIT STATUS")[2]
     for status in re.findall(r"\d+", helps[0].stderr.partition("Exit status:")[2]):
         assert re.search(rf"^ +{status} ", exits, re.MULTILINE), status
+
+
+def test_what_commands_print_as_it_is_is_up_to_date(tmp_path: Path) -> None:
+    subprocess.run([sys.executable, PROJECT / "packaging/prepared", tmp_path], check=True)
+    shipped = PROJECT / "lockcfg/prepared"
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == sorted(path.name for path in shipped.iterdir())
+    for name in names:
+        same = (shipped / name).read_text() == (tmp_path / name).read_text()
+        assert same, f"{name}: say 'make docs'"

@@ -6,13 +6,13 @@ import os
 
 from lockcfg.conf.files import DRIVERS, KINDS
 from lockcfg.errors import UsageError
-from lockcfg.host.host import Host
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
 
     from lockcfg.conf.files import FileKind
+    from lockcfg.host.host import Host
 
 
 def add_host(parser: argparse.ArgumentParser) -> None:
@@ -41,6 +41,8 @@ def add_host(parser: argparse.ArgumentParser) -> None:
 
 def host_of(arguments: argparse.Namespace) -> Host:
     """The host that the arguments mean. Raises :class:`UsageError`."""
+    from lockcfg.host.host import Host
+
     root = arguments.root
     if root is not None and not os.path.isdir(root):
         raise UsageError(f"--root {root}: there is no such directory")

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 from lockcfg.errors import LockcfgError, UsageError
 from lockcfg.findings import SEVERITIES
+from lockcfg.version import VERSION
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from lockcfg.fleet.policy.policy import Policy
     from lockcfg.fleet.store.store import Store
 
-SUMMARY = "find out which hosts of a fleet exclude each other"
 DESCRIPTION = """\
 Read snapshots of hosts ('lockcfg collect') and say which hosts keep each other's guests from
 writing the same disks, why, and what is wrong. PATH is a snapshot, a directory or an archive of
@@ -93,8 +93,6 @@ def add_policy(group: argparse._ArgumentGroup) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """See :mod:`lockcfg.main`."""
-    from importlib.metadata import version
-
     from lockcfg.fleet.audit import audit_of, read_fleet
 
     _check_usage(arguments)
@@ -108,7 +106,7 @@ def run(arguments: argparse.Namespace) -> int:
     check_found(fleet, arguments)
     if arguments.write_policy is not None:
         return _write_policy(fleet, arguments.write_policy)
-    return _report(audit_of(fleet, version=version("lockcfg")), arguments)
+    return _report(audit_of(fleet, version=VERSION), arguments)
 
 
 def _check_usage(arguments: argparse.Namespace) -> None:

@@ -8,7 +8,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
 
-SUMMARY = "write what decides locking on this host, for an audit"
 DESCRIPTION = """\
 Write a snapshot of this host: libvirt's files (without passwords), the mounts that hold locks and
 disks, what a scratch lock there did, the daemons and guests with their disks. It changes nothing

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 
+from lockcfg.data import prepared
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
 
-SUMMARY = "print a completion script for a shell"
 DESCRIPTION = "Print a script that makes a shell complete the commands, options and settings."
 EXAMPLES = (
     (
@@ -18,16 +19,15 @@ EXAMPLES = (
 )
 
 
+SHELLS = ("bash", "zsh", "tcsh")
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """See :mod:`lockcfg.main`."""
-    parser.add_argument("shell", choices=("bash", "zsh", "tcsh"), help="the shell")
+    parser.add_argument("shell", choices=SHELLS, help="the shell")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """See :mod:`lockcfg.main`."""
-    import shtab
-
-    from lockcfg.main import full_parser
-
-    sys.stdout.write(shtab.complete(full_parser(), shell=arguments.shell) + "\n")
+    sys.stdout.write(prepared(f"completion.{arguments.shell}"))
     return 0

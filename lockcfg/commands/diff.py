@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     Settings: TypeAlias = "dict[tuple[str, str], Value | None]"
 
-SUMMARY = "compare what two configurations mean"
 DESCRIPTION = """\
 Compare two configurations by what is in force, not by their text: comments, order, spelling and
 settings that say the default make no difference. A configuration is one of the files, a

@@ -11,7 +11,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
 
-SUMMARY = "turn disk locking off"
 DESCRIPTION = """\
 Take lock_manager out, so that libvirt starts guests without locking their disks. The
 lockspace directories stay set, for the day it is turned on again, unless --lockspaces takes

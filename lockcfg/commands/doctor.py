@@ -10,7 +10,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
 
-SUMMARY = "say whether every disk of every running guest is really locked"
 DESCRIPTION = """\
 Look at the guests that run on this host, at what the configuration means to be locked for each of
 their disks, and at what is locked: by lockd's own account, of virtlockd by the kernel's. Then at

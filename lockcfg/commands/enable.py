@@ -13,7 +13,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
 
-SUMMARY = "turn disk locking on, with the lockspaces given"
 DESCRIPTION = """\
 Have libvirt lock the disks of its guests with its lock daemon (lock_manager = "lockd"), and say
 where: without a lockspace directory a lock is taken on the disk itself, which other hosts see

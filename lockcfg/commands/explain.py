@@ -13,7 +13,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
 
-SUMMARY = "tell about a rule of the linter or the audit"
 DESCRIPTION = (
     "Print the manual of a rule: what it does, why, an example, and what to write instead."
 )

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 
     from lockcfg.conf.document import Value
 
-SUMMARY = "print the value of a setting"
 DESCRIPTION = """\
 Print the value of a setting as it is set in its file: a string without its quotes, the
 elements of a list one on a line. Of a setting that is there twice, libvirt uses the first, and

@@ -10,6 +10,7 @@ from lockcfg.conf.files import KINDS
 from lockcfg.errors import ChangedError, ReadError, UsageError
 from lockcfg.findings import SEVERITIES, Finding
 from lockcfg.report import terminal
+from lockcfg.version import VERSION
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from lockcfg.lint.result import LintResult
     from lockcfg.lint.settings import Settings
 
-SUMMARY = "check a repository of configurations"
 DESCRIPTION = """\
 Check all of libvirt's files at and below the paths given, by a catalogue of rules: what libvirt
 would refuse or ignore, what leaves disks without protection, what is too small, which password
@@ -218,12 +218,10 @@ def _settings(arguments: argparse.Namespace) -> Settings:
 
 
 def _lint(settings: Settings, arguments: argparse.Namespace) -> LintResult:
-    from importlib.metadata import version
-
     from lockcfg.lint.engine import Linter
 
     progress = _progress() if sys.stderr is not None and sys.stderr.isatty() else None
-    linter = Linter(settings, version=version("lockcfg"), progress=progress)
+    linter = Linter(settings, version=VERSION, progress=progress)
     if arguments.stdin_filename is not None:
         path = os.path.abspath(arguments.stdin_filename)
         return linter.run_text(_standard_input(), path, KINDS[os.path.basename(path)])

@@ -18,7 +18,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
 
-SUMMARY = "the safe order of changes that makes a fleet what its policy says"
 DESCRIPTION = """\
 Read snapshots of hosts, as 'lockcfg audit' does, and a policy, and print what is to be changed on
 which hosts and in which order: what every host needs before anything takes effect, when no guest

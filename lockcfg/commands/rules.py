@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import sys
+
 from lockcfg.commands.arguments import add_json
-from lockcfg.fleet.rules import TABLE as AUDIT_TABLE
-from lockcfg.fleet.rules import audit_rule
+from lockcfg.data import prepared
 from lockcfg.report import terminal
-from lockcfg.rules import TABLE, rule_module
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
 
-    from lockcfg.fleet.rules import AuditRule
-    from lockcfg.rules import RuleModule
-
-SUMMARY = "list the rules of the linter and the audit"
 DESCRIPTION = (
     "List the rules of 'lockcfg lint' and 'lockcfg audit' with their codes, names and severities."
 )
@@ -29,34 +26,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """See :mod:`lockcfg.main`."""
-    modules: list[RuleModule | AuditRule] = [rule_module(name) for name in TABLE]
-    modules += [audit_rule(name) for name in AUDIT_TABLE]
+    text = prepared("rules.json")
     if arguments.json:
-        from lockcfg.report import jsonreport
-
-        jsonreport.write(
-            {
-                "rules": [
-                    {
-                        "code": module.RULE.code,
-                        "name": module.RULE.name,
-                        "severity": module.RULE.severity,
-                        "scope": module.RULE.scope,
-                        "fix": module.RULE.fix,
-                        "summary": _summary(module.__doc__),
-                    }
-                    for module in modules
-                ]
-            }
-        )
+        sys.stdout.write(text)
         return 0
-    rows = [
-        (module.RULE.code, module.RULE.name, module.RULE.severity, _summary(module.__doc__))
-        for module in modules
-    ]
+    columns = ("code", "name", "severity", "summary")
+    rows = [[rule[column] for column in columns] for rule in json.loads(text)["rules"]]
     terminal.stdout().table(rows)
     return 0
-
-
-def _summary(manual: str | None) -> str:
-    return (manual or "").partition("\n")[0]

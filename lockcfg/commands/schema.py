@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     from lockcfg.conf.settings import Setting
 
-SUMMARY = "describe settings, or print a JSON Schema"
 DESCRIPTION = """\
 Describe settings: what each does, its type, choices, range and default, and which libvirt
 releases know it. With the name of a file and --json, print the JSON Schema of that file, which

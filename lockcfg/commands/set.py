@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
     from lockcfg.findings import Finding
 
-SUMMARY = "set one or more settings"
 DESCRIPTION = """\
 Set one or more settings, in the files they belong in: all of them or, if anything is wrong,
 none. A value that libvirt would not start with, or that leaves guests without protection, is

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from lockcfg.host.host import Effective
     from lockcfg.host.protection import Level
 
-SUMMARY = "show the settings in force and what they protect"
 DESCRIPTION = """\
 Show the settings that decide the locking of disks, with where each comes from, and a verdict in
 plain words: what is locked, where, and against whom that protects. Settings that are read only

@@ -10,7 +10,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
 
-SUMMARY = "take settings out, so that libvirt's defaults hold"
 DESCRIPTION = """\
 Take settings out of their files, so that libvirt's defaults hold: all of them or none. The
 line goes; a commented-out sample of the setting stays.

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from lockcfg.conf.files import FileKind
     from lockcfg.findings import Finding
 
-SUMMARY = "check files against what libvirt accepts"
 DESCRIPTION = """\
 Check configuration files: does libvirt parse them, know their settings, take their values, and
 use what is written there? Without a path, the files of this host are checked; a directory is
@@ -56,13 +55,14 @@ def run(arguments: argparse.Namespace) -> int:
     files = 0
     root = "/" if arguments.paths or arguments.root is None else arguments.root
     for path, kind in _files(arguments, errors):
-        files += 1
         try:
             findings.extend(check(load_file(path, kind, root=root)))
         except ConfSyntaxError as error:
             findings.append(syntax_finding(error))
         except ReadError as error:
             errors.append(error)
+            continue
+        files += 1
     if not files and not errors:
         where = ", ".join(arguments.paths) or host_of(arguments).directory
         errors.append(ReadError(where, "there is none of libvirt's files"))

@@ -12,7 +12,6 @@ in the order of the walk: so a report does not depend on who read what.
 from __future__ import annotations
 
 import datetime
-import hashlib
 import os
 from fnmatch import fnmatch
 from itertools import pairwise
@@ -59,6 +58,12 @@ _MANY: Final = 500
 #: The most processes, and the most jobs: what is to be walked is dealt out in so many parts.
 _PROCESSES: Final = 4
 _JOBS: Final = 250
+
+
+try:  # Through hashlib it loads OpenSSL, which takes a third of the time of a short run.
+    from _sha2 import sha256 as _sha256  # type: ignore[import-not-found, unused-ignore]
+except ImportError:
+    from _sha256 import sha256 as _sha256  # type: ignore[import-not-found, unused-ignore]
 
 
 class _Content:
@@ -574,12 +579,13 @@ class Linter:
         line = finding.place.text.strip() if finding.place else ""
         parts = (relative, ready.code, finding.key or "", line)
         basis = "\0".join(parts).encode("utf-8", "surrogateescape")
-        first = hashlib.sha256(basis).hexdigest()
+        first: str = _sha256(basis).hexdigest()
         number = self._fingerprints.get(first, 0)
         self._fingerprints[first] = number + 1
         if not number:
             return first
-        return hashlib.sha256(basis + b"\0%d" % number).hexdigest()
+        second: str = _sha256(basis + b"\0%d" % number).hexdigest()
+        return second
 
     # Waivers and the baseline themselves
 

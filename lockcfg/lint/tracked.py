@@ -7,7 +7,6 @@ nothing of the environment but where its own configuration is.
 from __future__ import annotations
 
 import os
-import subprocess
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -66,6 +65,8 @@ class Tracked:
         return found
 
     def _listed(self, git: str, more: tuple[str, ...]) -> set[str] | None:
+        import subprocess
+
         environment = {
             name: value
             for name, value in os.environ.items()

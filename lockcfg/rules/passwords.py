@@ -16,9 +16,7 @@ if TYPE_CHECKING:
     from lockcfg.rules.rule import Rule
 
 #: What something else fills in before libvirt sees it.
-_VARIABLE: Final = re.compile(
-    r"\s*(\{\{.*\}\}|<%.*%>|\$\{.*\}|%\{.*\}|\$\(.*\)|\$[A-Za-z_]\w*|@\w+@)\s*", re.DOTALL
-)
+_VARIABLE: Final = r"(?s)\s*(\{\{.*\}\}|<%.*%>|\$\{.*\}|%\{.*\}|\$\(.*\)|\$[A-Za-z_]\w*|@\w+@)\s*"
 
 
 def passwords(document: Document) -> Iterator[tuple[str, Span]]:
@@ -51,5 +49,5 @@ def finding(
 def is_password(value: Value) -> bool:
     """Whether a value is one, and not empty or filled in by something else."""
     if isinstance(value, str):
-        return value != "" and not _VARIABLE.fullmatch(value)
+        return value != "" and not re.fullmatch(_VARIABLE, value)
     return value != ()

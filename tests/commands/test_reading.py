@@ -11,6 +11,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from lockcfg.conf.files import KINDS
+from lockcfg.main import COMMANDS
 
 if TYPE_CHECKING:
     from tests.conftest import RunLockcfg
@@ -247,3 +248,28 @@ def test_output_into_a_closed_pipe_is_no_traceback(lockcfg: RunLockcfg, host_roo
     result = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
     assert "Traceback" not in result.stderr
     assert "BrokenPipe" not in result.stderr
+
+
+@pytest.mark.parametrize("command", sorted(set(COMMANDS) - {"collect", "completion"}))
+def test_wrong_usage_with_json_is_answered_in_json(lockcfg: RunLockcfg, command: str) -> None:
+    """By argparse and by the command: a program that reads the answer can always read it."""
+    result = lockcfg(command, "--json", "--no-such-option")
+    assert (result.returncode, result.stderr) == (2, "")
+    conforms(result.stdout, "error")
+    assert lockcfg(command, "--no-such-option").stdout == ""
+
+
+def test_no_such_command_with_json(lockcfg: RunLockcfg) -> None:
+    result = lockcfg("valdate", "--json")
+    assert (result.returncode, result.stderr) == (2, "")
+    conforms(result.stdout, "error")
+
+
+def test_validate_counts_what_it_read(lockcfg: RunLockcfg, tmp_path: Path) -> None:
+    (tmp_path / "qemu.conf").write_text("vnc_tls = 1\n")
+    (tmp_path / "libxl.conf").write_text("nonsense\n")
+    (tmp_path / "virtlockd.conf").symlink_to("nowhere")
+    result = lockcfg("validate", tmp_path)
+    assert result.returncode == 3
+    assert result.stdout.endswith("1 finding in 2 files\n")
+    assert conforms(lockcfg("validate", "--json", tmp_path).stdout, "validate")["files"] == 2

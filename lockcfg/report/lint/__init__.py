@@ -41,7 +41,7 @@ FORMATS: Final[dict[str, str]] = {
 }
 
 #: What XML 1.0 cannot hold, and what drives a terminal that shows a log.
-_UNPRINTABLE: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+_UNPRINTABLE: Final = "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]"
 
 
 def render(
@@ -85,7 +85,7 @@ def notes(result: LintResult, root: str) -> Iterator[str]:
 
 def clean(text: str) -> str:
     """``text`` with U+FFFD for what is not text: control characters, bytes that were no UTF-8."""
-    return _UNPRINTABLE.sub("\ufffd", text)
+    return re.sub(_UNPRINTABLE, "\ufffd", text)
 
 
 def counts(result: LintResult) -> tuple[int, int, int]:
