@@ -21,11 +21,17 @@ LAYERS = (
     *("main", "commands", "report", "doctor", "running", "fleet", "lint", "change", "rules"),
     *("host", "conf"),
 )
-<<<<<<< HEAD
-FOUNDATION = {"draft", "errors", "findings", "frozen", "data", "filelock", "rooted", "yamlschema"}
-=======
-FOUNDATION = {"errors", "findings", "frozen", "data", "filelock", "version", "yamlschema"}
->>>>>>> f58f915 (tests: the version is at the foundation)
+FOUNDATION = {
+    "draft",
+    "errors",
+    "findings",
+    "frozen",
+    "data",
+    "filelock",
+    "rooted",
+    "version",
+    "yamlschema",
+}
 
 #: The rooms of ``lockcfg/fleet``: each may import itself and those to the right of it. ``audit`` is
 #: the module that puts them together.
