@@ -50,7 +50,6 @@ KEEPERS = {
     "jsonschema": {"yamlschema.py"},
     "yaml": {"yamlschema.py"},
     "sqlite3": {"fleet/store/store.py"},
-    "shtab": {"commands/completion.py"},
 }
 
 MODULES = sorted(PACKAGE.rglob("*.py"))
