@@ -1,9 +1,9 @@
 """What the releases of libvirt say differently on the wire, in one table.
 
 A client of libvirt's is of the same release as the virtlockd that it was installed with, and may
-take its words. So lockd speaks as the virtlockd of the libvirt that is installed: the table was
-seen on 7.0, 9.0, 11.3 and 12.8 (``tests/real/protocol`` compares, byte by byte), and the release
-that a line names is the one that libvirt's history has the change in.
+take its words. So lockd speaks as the virtlockd of the libvirt that is installed. The differences
+were seen on 9.0, 11.3 and 12.8 (``tests/real/protocol`` compares, byte by byte); a release between
+them is taken to speak as the one before it, where no description of libvirt's says otherwise.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ class Dialect(NamedTuple):
     ``release`` is libvirt's. ``format`` ends the format of an error, where its detail is cut in.
     ``procedures`` is the highest number of the admin program. ``too_many_waiting`` is said of
     limits of which that for clients that wait for authentication is above that for all.
+    ``wrong_type`` is said of a parameter, with the type that it has and the one that it should
+    have; newer releases mix them up.
     """
 
     release: Release
@@ -32,14 +34,16 @@ class Dialect(NamedTuple):
         "The overall maximum number of clients waiting for authentication must not be less"
         " than the overall maximum number of clients"
     )
+    wrong_type: str = "invalid type '{has}' for parameter '{name}', expected '{wanted}'"
 
 
 #: What changed, by the first release that has it.
 _CHANGES: Final[tuple[tuple[Release, dict[str, Any]], ...]] = (
     ((8, 6, 0), {"procedures": 19}),
     ((9, 3, 0), {"format": ": %1$s"}),
+    ((11, 2, 0), {"procedures": 20}),
     (
-        (10, 0, 0),
+        (11, 3, 0),
         {
             "too_many_waiting": (
                 "The overall maximum number of clients must not be less than the number of"
@@ -47,7 +51,10 @@ _CHANGES: Final[tuple[tuple[Release, dict[str, Any]], ...]] = (
             ),
         },
     ),
-    ((11, 2, 0), {"procedures": 20}),
+    (
+        (12, 8, 0),
+        {"wrong_type": "invalid type '{wanted}' for parameter '{name}', expected '{has}'"},
+    ),
 )
 
 

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
     from typing import Any, Final
 
+    from lockd.wire.dialect import Dialect
+
 #: The longest string of the admin protocol, in bytes, and the most parameters in a call.
 MAX_STRING: Final = 4194304
 _MAX_PARAMETERS: Final = 32
@@ -85,7 +87,9 @@ def check_names(parameters: Sequence[Parameter]) -> None:
             )
 
 
-def unsigned_values(parameters: Sequence[Parameter], known: Collection[str]) -> dict[str, Any]:
+def unsigned_values(
+    parameters: Sequence[Parameter], known: Collection[str], dialect: Dialect
+) -> dict[str, Any]:
     """The values by name: of the ``known`` ones, which are all of type uint, and each at most
     once. Raises Fault, for the first by name that is anything else."""
     values: dict[str, Any] = {}
@@ -99,7 +103,7 @@ def unsigned_values(parameters: Sequence[Parameter], known: Collection[str]) -> 
             raise fault(
                 INVALID_ARG,
                 FROM_NONE,
-                f"invalid type '{_KINDS[kind]}' for parameter '{name}', expected 'uint'",
+                dialect.wrong_type.format(has=_KINDS[kind], name=name, wanted=_KINDS[UINT]),
             )
         values[name] = value
     return values

@@ -29,7 +29,7 @@ def call(context: AdminContext, session: Session, arguments: Reader) -> bytes:
     service = find_service(context, name, own_words=True)
     check_names(parameters)
     check_flags(flags, "adminServerSetClientLimits")
-    limits = unsigned_values(parameters, ("nclients_max", "nclients_unauth_max"))
+    limits = unsigned_values(parameters, ("nclients_max", "nclients_unauth_max"), context.dialect)
     result = {**service.limits, **limits}
     if result["nclients_unauth_max"] > result["nclients_max"]:
         raise fault(INVALID_ARG, FROM_RPC, context.dialect.too_many_waiting)

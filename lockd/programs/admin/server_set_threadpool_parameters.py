@@ -30,7 +30,9 @@ def call(context: AdminContext, session: Session, arguments: Reader) -> bytes:
     service = find_service(context, name, own_words=True)
     check_names(parameters)
     check_flags(flags, "adminServerSetThreadPoolParameters")
-    workers = unsigned_values(parameters, ("minWorkers", "maxWorkers", "prioWorkers"))
+    workers = unsigned_values(
+        parameters, ("minWorkers", "maxWorkers", "prioWorkers"), context.dialect
+    )
     most = workers.get("maxWorkers", 0)
     if workers.get("minWorkers", 0) > most:
         raise fault(INVALID_ARG, FROM_NONE, "minWorkers cannot be larger than maxWorkers")
