@@ -10,6 +10,7 @@ from lockcfg.errors import ConfSyntaxError, RefusedError, UsageError, WriteError
 from lockcfg.findings import Finding
 from lockcfg.frozen import Frozen
 from lockcfg.host.host import LOCKSPACE_KEYS, Configuration
+from lockcfg.host.installed import libvirt_release
 from lockcfg.host.protection import leaves_disks, locks_disks
 from lockcfg.rooted import below, make_directories
 from lockcfg.rules import check
@@ -50,6 +51,7 @@ class Transaction:
     def __init__(self, host: Host, *, unprotected: bool = False) -> None:
         self.host = host
         self._unprotected_is_fine = unprotected
+        self._release = libvirt_release(host.root)
         self._before: dict[str, Document] = {}
         self._after: dict[str, Document] = {}
         self._edited: set[str] = set()
@@ -109,14 +111,16 @@ class Transaction:
         changes = self.changes
         found: list[Finding] = []
         for change in changes:
-            errors = [f for f in check(change.after) if f.severity == "error"]
-            errors_before = [f for f in check(change.before) if f.severity == "error"]
+            errors = [f for f in check(change.after, self._release) if f.severity == "error"]
+            errors_before = [
+                f for f in check(change.before, self._release) if f.severity == "error"
+            ]
             if errors and len(errors) >= len(errors_before):
                 found.extend(errors)
             # Some values libvirt starts with, and they do nothing good: not by our hand.
             found.extend(
                 f
-                for f in check(change.after)
+                for f in check(change.after, self._release)
                 if f.rule == "bad-value" and f.severity != "error" and f.key in self._edited
             )
         daemon_only = all(change.after.kind.role == "daemon" for change in changes)
@@ -176,7 +180,7 @@ class Transaction:
         found = [
             finding
             for change in self.changes
-            for finding in check(change.after)
+            for finding in check(change.after, self._release)
             if finding.severity == "warning"
             and finding.key in self._edited
             and finding.rule != "bad-value"

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from lockcfg.conf.files import KINDS
 from lockcfg.errors import ChangedError, ReadError, UsageError
 from lockcfg.findings import SEVERITIES, Finding
+from lockcfg.host.installed import libvirt_release, parse_release
 from lockcfg.report import terminal
 from lockcfg.version import VERSION
 
@@ -51,7 +52,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what.add_argument("--select", metavar="RULES", help="only these rules: codes, names, LK1 …")
     what.add_argument("--ignore", metavar="RULES", help="not these rules")
     what.add_argument(
-        "--libvirt-version", metavar="VERSION", help="the libvirt that reads the files"
+        "--libvirt-version",
+        metavar="VERSION",
+        help="the libvirt that reads the files (default: the one installed, else the newest)",
     )
     what.add_argument("--guests", type=int, metavar="N", help="the most guests on a host")
     what.add_argument("--settings", metavar="FILE", help="the settings file, instead of the found")
@@ -183,7 +186,7 @@ def _start(arguments: argparse.Namespace) -> str:
 
 
 def _settings(arguments: argparse.Namespace) -> Settings:
-    from lockcfg.lint.settings import check_names, load_settings, version
+    from lockcfg.lint.settings import check_names, load_settings
     from lockcfg.report.secrets import hide_secrets
 
     try:
@@ -207,13 +210,12 @@ def _settings(arguments: argparse.Namespace) -> Settings:
         changes["baseline"] = os.path.abspath(arguments.baseline)
     if arguments.write_baseline is not None:
         changes["baseline"] = None
-    options: dict[str, object] = {}
+    options: dict[str, object] = {"installed": libvirt_release()}
     if arguments.libvirt_version is not None:
-        options["libvirt_version"] = version(arguments.libvirt_version)
+        options["libvirt_version"] = parse_release(arguments.libvirt_version)
     if arguments.guests is not None:
         options["guests"] = arguments.guests
-    if options:
-        changes["options"] = settings.options.replace(**options)
+    changes["options"] = settings.options.replace(**options)
     return settings.replace(**changes)
 
 

@@ -6,6 +6,7 @@ from lockcfg.change.lockspaces import storages_of
 from lockcfg.commands.arguments import add_host, add_json, host_of
 from lockcfg.conf.settings import spell
 from lockcfg.host.host import LOCKING_KEYS, load_host
+from lockcfg.host.installed import libvirt_release
 from lockcfg.host.protection import protection_of
 from lockcfg.report import terminal
 from lockcfg.rules import check
@@ -49,11 +50,14 @@ def run(arguments: argparse.Namespace) -> int:
     """See :mod:`lockcfg.main`."""
     host = host_of(arguments)
     configuration = load_host(host)
+    release = libvirt_release(host.root)
     settings = list(
         configuration.all() if arguments.all else map(configuration.effective, LOCKING_KEYS)
     )
     protection = protection_of(configuration, storages_of(host, configuration))
-    findings = [f for document in configuration.documents.values() for f in check(document)]
+    findings = [
+        f for document in configuration.documents.values() for f in check(document, release)
+    ]
     if arguments.json:
         from lockcfg.report import jsonreport
 

@@ -8,6 +8,7 @@ from lockcfg.commands.arguments import add_host, add_json, host_of
 from lockcfg.conf.files import KINDS, kind_named, kinds_of
 from lockcfg.conf.load import load_file, read_error
 from lockcfg.errors import ConfSyntaxError, ReadError
+from lockcfg.host.installed import libvirt_release, parse_release
 from lockcfg.report import terminal
 from lockcfg.rules import check, syntax_finding
 
@@ -44,6 +45,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="read the files given as this one: " + ", ".join(sorted(KINDS)),
     )
+    parser.add_argument(
+        "--libvirt-version",
+        metavar="VERSION",
+        help="the libvirt that reads the files (default: the one installed, else the newest)",
+    )
     add_json(parser)
     add_host(parser)
 
@@ -54,9 +60,12 @@ def run(arguments: argparse.Namespace) -> int:
     errors: list[ReadError] = []
     files = 0
     root = "/" if arguments.paths or arguments.root is None else arguments.root
+    release: tuple[int, ...] = libvirt_release(root)
+    if arguments.libvirt_version is not None:
+        release = parse_release(arguments.libvirt_version)
     for path, kind in _files(arguments, errors):
         try:
-            findings.extend(check(load_file(path, kind, root=root)))
+            findings.extend(check(load_file(path, kind, root=root), release))
         except ConfSyntaxError as error:
             findings.append(syntax_finding(error))
         except ReadError as error:

@@ -43,9 +43,26 @@ _INTEGERS: Final = (*_UNSIGNED, "int")
 _STRINGS: Final = ("string", "string-or-list", "uint-or-unlimited", "uint-or-string")
 _LISTS: Final = ("string-list", "string-or-list")
 
-#: What libvirt's parser keeps: a sign and 64 bits. Beyond it silently reads another number.
+#: What the parser of libvirt 9.0 keeps: a sign and 64 bits. Beyond that it reads another number,
+#: silently.
 INTEGER_MIN: Final = -(2**63)
 INTEGER_MAX: Final = 2**64 - 1
+
+#: The last release that was seen to do so, and what the parser of 11.3 takes: it refuses the rest.
+WRAPPING_RELEASE: Final = (9, 0)
+REFUSING_RELEASE: Final = (11, 3)
+TAKEN_MAX: Final = 2**63 - 1
+TAKEN_MIN: Final = -TAKEN_MAX
+
+
+def integer_bounds(release: tuple[int, ...]) -> tuple[int, int]:
+    """The least and the largest integer that the parser of a libvirt release reads as written.
+
+    It is not known of a release between 9.0 and 11.3, and then what 11.3 refuses is too much.
+    """
+    if release[:2] <= WRAPPING_RELEASE:
+        return INTEGER_MIN, INTEGER_MAX
+    return TAKEN_MIN, TAKEN_MAX
 
 
 class Objection(Frozen):

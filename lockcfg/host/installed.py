@@ -10,6 +10,8 @@ from __future__ import annotations
 import os
 import re
 
+from lockcfg.errors import UsageError
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,6 +36,13 @@ def libvirt_release(root: str = "/") -> tuple[int, int, int]:
             major, minor = divmod(int(match[1]), 1000)
             return major, minor, int(match[2])
     return NEWEST
+
+
+def parse_release(text: str) -> tuple[int, ...]:
+    """A release of libvirt as numbers, from ``9.0`` or ``9.0.0``. Raises :class:`UsageError`."""
+    if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9}){1,2}", text):
+        raise UsageError(f"'{text}' is no libvirt version", help="such as 9.0.0")
+    return tuple(int(part) for part in text.split("."))
 
 
 def _directories(usr: str) -> Iterator[str]:

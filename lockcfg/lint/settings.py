@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import datetime
 import os
-import re
 from fnmatch import fnmatch
 
 from lockcfg.conf.load import read_bytes
 from lockcfg.errors import ReadError, UsageError
 from lockcfg.frozen import Frozen
+from lockcfg.host.installed import parse_release
 from lockcfg.rules import TABLE
 from lockcfg.rules.rule import Options
 from lockcfg.yamlschema import load_schema, load_yaml, plain, violations
@@ -216,15 +216,8 @@ def _options(content: Mapping[str, Any]) -> Options:
         if key in content
     }
     if "libvirt-version" in content:
-        given["libvirt_version"] = version(content["libvirt-version"])
+        given["libvirt_version"] = parse_release(content["libvirt-version"])
     return Options(**given)
-
-
-def version(text: str) -> tuple[int, ...]:
-    """A libvirt release as numbers. Raises :class:`UsageError`."""
-    if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9}){1,2}", text):
-        raise UsageError(f"'{text}' is no libvirt version", help="such as 9.0.0")
-    return tuple(int(part) for part in text.split("."))
 
 
 def _date(path: str, text: str | None) -> datetime.date | None:

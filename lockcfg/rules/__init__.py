@@ -87,14 +87,15 @@ def rule_module(name: str) -> RuleModule:
     return module
 
 
-def check(document: Document) -> list[Finding]:
+def check(document: Document, release: tuple[int, ...] | None = None) -> list[Finding]:
     """What is wrong with ``document``: would libvirt start with it, and read what is written?
 
+    ``release`` is that of the libvirt in question, such as ``(11, 3, 0)``; without it, the newest.
     The findings are in the order of the file, and for one place in the order of the rules.
     """
     from lockcfg.rules.rule import FileSubject, Options
 
-    subject, options = FileSubject(document), Options()
+    subject, options = FileSubject(document), Options(libvirt_version=release)
     findings = [
         found.finding for name in VALIDATING for found in rule_module(name).check(subject, options)
     ]

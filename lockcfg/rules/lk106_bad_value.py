@@ -28,7 +28,7 @@ Unsafe: takes the nearest of the choices.
 
 from __future__ import annotations
 
-from lockcfg.conf.settings import INTEGER_MAX, INTEGER_MIN, nearest, settings_of, spell
+from lockcfg.conf.settings import integer_bounds, nearest, settings_of, spell
 from lockcfg.rules.rule import Fix, Found, Replacement, Rule, at_value
 
 TYPE_CHECKING = False
@@ -46,14 +46,14 @@ _SAID_BY_OTHERS: Final = ("max_clients", "admin_max_clients", "log_filters", "lo
 
 def check(subject: FileSubject, options: Options) -> Iterator[Found]:
     """See the manual above."""
-    del options
+    low, high = integer_bounds(options.release)
     known = settings_of(subject.document.kind)
     for entry in subject.document.entries:
         setting = known.get(entry.key)
         objection = setting.objection(entry.value, entry.literal) if setting else None
         if setting is None or objection is None or objection.rule != RULE.name:
             continue
-        if isinstance(entry.value, int) and not INTEGER_MIN <= entry.value <= INTEGER_MAX:
+        if isinstance(entry.value, int) and not low <= entry.value <= high:
             continue  # LK107 says more
         if entry.key in _SAID_BY_OTHERS:
             continue

@@ -1,12 +1,16 @@
-"""An integer of more than 64 bits.
+"""An integer that libvirt's parser does not take as it is written.
 
 ## What it does
 
-Reports an integer that does not fit into what libvirt's parser keeps.
+Reports an integer that does not fit into what libvirt's parser keeps: more than 64 bits for libvirt
+9.0, beyond plus or minus 9223372036854775807 for libvirt 11.3 and newer. The option
+`libvirt-version` says which one reads the file; by default it is the one that is installed, and
+the newest where none is.
 
 ## Why is this bad
 
-The parser does not notice: it reads another number than the one that is written there.
+libvirt 9.0 does not notice, and reads another number than the one that is written there. libvirt
+11.3 refuses the file, and the daemon does not start.
 
 ## Example
 
@@ -27,7 +31,7 @@ None.
 
 from __future__ import annotations
 
-from lockcfg.conf.settings import INTEGER_MAX, INTEGER_MIN
+from lockcfg.conf.settings import INTEGER_MAX, INTEGER_MIN, TAKEN_MAX, TAKEN_MIN, integer_bounds
 from lockcfg.rules.rule import Found, Rule, at_value
 
 TYPE_CHECKING = False
@@ -41,17 +45,21 @@ RULE = Rule("LK107", "integer-overflow", "error", validates=True)
 
 def check(subject: FileSubject, options: Options) -> Iterator[Found]:
     """See the manual above."""
-    del options
+    low, high = integer_bounds(options.release)
     for entry in subject.document.entries:
         elements = entry.value if isinstance(entry.value, tuple) else (entry.value,)
-        integers = [element for element in elements if isinstance(element, int)]
-        if any(not INTEGER_MIN <= integer <= INTEGER_MAX for integer in integers):
-            yield Found(
-                at_value(
-                    RULE,
-                    subject.document,
-                    entry,
-                    f"'{entry.key}' is an integer of more than 64 bits:"
-                    " libvirt reads another number without a word",
-                )
-            )
+        for integer in elements:
+            if isinstance(integer, int) and not low <= integer <= high:
+                message = f"'{entry.key}' {_too_much(integer)}"
+                yield Found(at_value(RULE, subject.document, entry, message))
+                break
+
+
+def _too_much(integer: int) -> str:
+    if not INTEGER_MIN <= integer <= INTEGER_MAX:
+        return (
+            "is an integer of more than 64 bits: libvirt 9.0 reads another number without a word,"
+            " and 11.3 refuses to start"
+        )
+    bound = f"below {TAKEN_MIN}" if integer < 0 else f"above {TAKEN_MAX}"
+    return f"is {bound}: libvirt 9.0 takes it, and 11.3 refuses to start"

@@ -12,6 +12,7 @@ import os
 from lockcfg.conf.document import Span, decode
 from lockcfg.findings import Finding
 from lockcfg.frozen import Frozen
+from lockcfg.host.installed import NEWEST
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -61,7 +62,8 @@ class Rule(Frozen):
 class Options(Frozen):
     """What the rules are told about the world that is not in the files.
 
-    ``libvirt_version`` as a tuple such as ``(9, 0, 0)``, or None where it is not known;
+    ``libvirt_version`` is the libvirt that the files are for, as a tuple such as ``(9, 0, 0)``,
+    or None where nobody says; ``installed`` the one that then reads them;
     ``guests`` the largest number of guests on a host, ``spare_guests`` how many more come over
     when others fail; ``descriptor_limit`` how many files virtlockd may have open, by default
     what its systemd unit says; ``image_directories`` where disk images are kept; ``groups`` the
@@ -73,6 +75,7 @@ class Options(Frozen):
         "groups",
         "guests",
         "image_directories",
+        "installed",
         "libvirt_version",
         "spare_guests",
     )
@@ -81,6 +84,7 @@ class Options(Frozen):
         self,
         *,
         libvirt_version: tuple[int, ...] | None = None,
+        installed: tuple[int, ...] = NEWEST,
         guests: int | None = None,
         spare_guests: int = 0,
         descriptor_limit: int = 40960,
@@ -88,11 +92,17 @@ class Options(Frozen):
         groups: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
         self.libvirt_version: Final = libvirt_version
+        self.installed: Final = installed
         self.guests: Final = guests
         self.spare_guests: Final = spare_guests
         self.descriptor_limit: Final = descriptor_limit
         self.image_directories: Final = tuple(image_directories)
         self.groups: Final = dict(groups or {})
+
+    @property
+    def release(self) -> tuple[int, ...]:
+        """The release of the libvirt that reads the files."""
+        return self.libvirt_version or self.installed
 
 
 class FileSubject(Frozen):

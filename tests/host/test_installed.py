@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import subprocess
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from lockcfg.host.installed import NEWEST, libvirt_release
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def test_it_is_what_libvirt_says_of_itself() -> None:

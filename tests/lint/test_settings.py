@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from lockcfg.errors import LockcfgError, ReadError, UsageError
-from lockcfg.lint.settings import Settings, known_rule, load_settings, matches, means, version
+from lockcfg.host.installed import parse_release
+from lockcfg.lint.settings import Settings, known_rule, load_settings, matches, means
 from lockcfg.rules import TABLE, rule_module
 from tests.lint import codes, host, lint, paths, write
 
@@ -371,14 +372,14 @@ def test_globs(path: str, pattern: str, expected: bool) -> None:
 def test_no_version(text: str) -> None:
     """What int() would take is none either."""
     with pytest.raises(UsageError, match="is no libvirt version"):
-        version(text)
+        parse_release(text)
 
 
 def test_versions_compare_as_numbers() -> None:
     """And not as texts."""
-    assert version("10.0.0") > version("9.11.0") > version("9.2")
+    assert parse_release("10.0.0") > parse_release("9.11.0") > parse_release("9.2")
     with pytest.raises(UsageError):
-        version("９.０")  # digits, but not ours
+        parse_release("９.０")  # digits, but not ours
 
 
 # --- what they do

@@ -14,10 +14,13 @@ from hypothesis import strategies as st
 from lockcfg.conf import syntax, tree
 from lockcfg.conf.document import Document, decode, encode
 from lockcfg.conf.files import KINDS, QEMU, QEMU_LOCKD
+from lockcfg.conf.settings import REFUSING_RELEASE
 from lockcfg.conf.syntax import Condensed, condense
 from lockcfg.conf.tree import read_entries
 from lockcfg.data import LENSES
 from lockcfg.errors import ConfSyntaxError
+from lockcfg.host.installed import libvirt_release
+from lockcfg.rules import check
 from tests.real.generate import PIECES, Generator, all_texts
 from tests.real.libvirt_parser import Accepted, LibvirtParser, Rejected
 
@@ -28,9 +31,13 @@ if TYPE_CHECKING:
     from lockcfg.conf.document import Entry
     from lockcfg.conf.document import Value as OurValue
     from lockcfg.conf.files import FileKind
+    from lockcfg.findings import Finding
     from tests.real.libvirt_parser import Value
 
 NESTED: Final = "a list inside a list"
+OVERFLOW: Final = "numeric overflow in conf value"
+#: Of the libvirt that is installed.
+RELEASE: Final = libvirt_release()
 KIND_CYCLE: Final = tuple(KINDS.values())
 
 
@@ -79,6 +86,8 @@ def unsigned(value: Value) -> Value:
 def disagreement(text: bytes, libvirt: LibvirtParser, kind: FileKind = QEMU) -> str:
     """What differs between ours and libvirt's reading of ``text``; empty where nothing does."""
     mine, theirs = ours(text, kind), libvirt.read(text)
+    if isinstance(theirs, Rejected) and theirs.reason == OVERFLOW:
+        return overflow_disagreement(text, mine, theirs, kind)
     if isinstance(mine, Refused):
         if mine.reason == NESTED:
             # The one thing that libvirt takes and we do not; it may find a later error.
@@ -91,6 +100,8 @@ def disagreement(text: bytes, libvirt: LibvirtParser, kind: FileKind = QEMU) -> 
     if isinstance(theirs, Rejected):
         return f"ours: {shown(mine)}\nlibvirt: {theirs}"
     document = Document(kind, kind.name, text, mine)
+    if RELEASE >= REFUSING_RELEASE and overflows(document):
+        return f"an integer is too large for ours, and libvirt takes {theirs}"
     we_say = [(entry.key, as_libvirt_holds(entry.value), is_signed(entry)) for entry in mine]
     they_say = [(one.name, unsigned(one.value), one.signed) for one in theirs.settings]
     if we_say != they_say:
@@ -100,6 +111,24 @@ def disagreement(text: bytes, libvirt: LibvirtParser, kind: FileKind = QEMU) -> 
         if entry is None or as_libvirt_holds(entry.value) != unsigned(value):
             return f"in force for {key}: ours {entry and entry.value}, libvirt's {value!r}"
     return ""
+
+
+def overflows(document: Document) -> list[Finding]:
+    """What lockcfg says of the integers that the libvirt that is installed does not read."""
+    return [found for found in check(document, RELEASE) if found.rule == "integer-overflow"]
+
+
+def overflow_disagreement(
+    text: bytes, mine: list[Entry] | Refused, theirs: Rejected, kind: FileKind
+) -> str:
+    """What differs where libvirt refuses an integer: ours reads the file, and has a finding."""
+    if isinstance(mine, Refused):  # for something that comes later
+        return "" if theirs.line <= mine.line else f"ours: {mine}\nlibvirt: {theirs}"
+    for found in overflows(Document(kind, kind.name, text, mine)):
+        assert found.place is not None
+        # Of a list, it is at the beginning.
+        return "" if found.place.line <= theirs.line else f"ours: {found}\nlibvirt: {theirs}"
+    return f"ours takes every integer of {shown(mine)}\nlibvirt: {theirs}"
 
 
 def holds_list_in_list(setting: tuple[str, Value, bool]) -> bool:

@@ -124,6 +124,35 @@ def test_an_integer_of_more_than_64_bits_is_an_error() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("integer", "old", "new"),
+    [
+        ("9223372036854775807", 0, 0),
+        ("9223372036854775808", 0, 1),
+        ("18446744073709551615", 0, 1),
+        ("18446744073709551616", 1, 1),
+        ("-9223372036854775807", 0, 0),
+        ("-9223372036854775808", 0, 1),
+        ("-9223372036854775809", 1, 1),
+    ],
+)
+def test_newer_libvirt_refuses_more(integer: str, old: int, new: int) -> None:
+    """What is not known of a release in between is not safe."""
+    document = parse(
+        f"foo = {integer}\nbar = [ 1, {integer} ]\n".encode(), KINDS["qemu.conf"], "here"
+    )
+    for release, expected in (
+        ((7, 0, 0), old),
+        ((9, 0, 0), old),
+        ((10, 0, 0), new),
+        ((11, 3, 0), new),
+        (None, new),
+    ):
+        found = [f for f in check(document, release) if f.rule == "integer-overflow"]
+        assert len(found) == 2 * expected, release
+        assert all("9.0 " in f.message and "11.3 refuses" in f.message for f in found)
+
+
 def test_a_duplicate_is_dead() -> None:
     """And the finding says which line wins."""
     (finding,) = findings('user = "a"\n\nuser = "b"\n')

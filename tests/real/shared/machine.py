@@ -27,7 +27,12 @@ _PACKAGES: Final = ("busybox-static", "nfs-kernel-server")
 
 #: Shares files with the guest: a program of its own, or what QEMU had before there was one.
 _VIRTIOFSD: Final = {
-    "/usr/libexec/virtiofsd": ("--shared-dir=/", "--sandbox=chroot", "--cache=always"),
+    "/usr/libexec/virtiofsd": (
+        "--shared-dir=/",
+        "--no-announce-submounts",
+        "--sandbox=chroot",
+        "--cache=always",
+    ),
     "/usr/lib/qemu/virtiofsd": ("-f", "-o", "source=/,sandbox=chroot,cache=always"),
 }
 
