@@ -122,8 +122,10 @@ def overflow_disagreement(
     text: bytes, mine: list[Entry] | Refused, theirs: Rejected, kind: FileKind
 ) -> str:
     """What differs where libvirt refuses an integer: ours reads the file, and has a finding."""
-    if isinstance(mine, Refused):  # for something that comes later
-        return "" if theirs.line <= mine.line else f"ours: {mine}\nlibvirt: {theirs}"
+    if isinstance(mine, Refused):
+        # For something that comes later, or for what libvirt takes and we do not.
+        agree = theirs.line <= mine.line or mine.reason == NESTED
+        return "" if agree else f"ours: {mine}\nlibvirt: {theirs}"
     for found in overflows(Document(kind, kind.name, text, mine)):
         assert found.place is not None
         # Of a list, it is at the beginning.

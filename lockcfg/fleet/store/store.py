@@ -18,6 +18,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
+import weakref
 from array import array
 from zlib import crc32
 
@@ -113,6 +114,8 @@ class Store:
         self._connection = connection
         self.path = path
         self.version = version
+        # Nobody has to think of it where an audit ends in an error.
+        weakref.finalize(self, connection.close)
 
     @classmethod
     def create(cls, path: str = "") -> Store:
@@ -134,6 +137,10 @@ class Store:
         another. Raises :class:`ReadError`."""
         try:
             connection = sqlite3.connect(f"file:{_quoted(path)}?mode=ro&immutable=1", uri=True)
+        except sqlite3.Error as error:
+            raise ReadError(path, f"is no fleet store: {error}") from error
+        store = cls(connection, path)
+        try:
             (identity,) = connection.execute("PRAGMA application_id").fetchone()
             (version,) = connection.execute("PRAGMA user_version").fetchone()
         except sqlite3.Error as error:
@@ -146,7 +153,8 @@ class Store:
                 f"is a fleet store of version {version}, and this lockcfg reads {VERSION}",
                 help="make it again from the snapshots",
             )
-        return cls(connection, path, version)
+        store.version = version
+        return store
 
     def close(self) -> None:
         """Give it up; a temporary one is gone."""
