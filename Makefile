@@ -13,6 +13,11 @@ TEST_PACKAGES := augeas-tools augeas-lenses libvirt0 libvirt-clients qemu-system
 	strace acl attr man-db bash-completion e2fsprogs mount util-linux libxml2-utils \
 	glusterfs-server glusterfs-client iproute2 nfs-common rpcbind \
 	systemd procps chromium chromium-driver
+# Of these, what test-short needs.
+SHORT_PACKAGES := augeas-lenses libvirt0 libvirt-clients qemu-system-x86 strace acl attr \
+	e2fsprogs mount util-linux iproute2 procps
+# The releases that it works on.
+RELEASES ?= bookworm trixie unstable
 # Files of libvirt's that the tests use, for the packages that hold them on this release.
 LIBVIRT_FILES := /usr/sbin/libvirtd /usr/sbin/virtlockd \
 	$(addprefix /etc/libvirt/,libvirtd.conf libxl.conf libxl-lockd.conf qemu.conf \
@@ -32,11 +37,12 @@ PIP := $(BIN)/pip install --quiet --disable-pip-version-check
 PIN := UV_CUSTOM_COMPILE_COMMAND="make requirements" $(BIN)/uv pip compile --quiet --universal \
 	--python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate $(UPGRADE)
 
-.PHONY: help setup demo test test-slow check format docs site requirements benchmark clean
+.PHONY: help setup demo test test-short test-releases test-slow check format docs site requirements benchmark clean
 
 help:
 	@echo "make demo       install what is missing and see lockcfg work on real files"
 	@echo "make test       install what the tests need and run all of them"
+	@echo "make test-releases  both on Debian 12, 13 and unstable, each in a root of its own"
 	@echo "make check      ruff, ruff format --check, mypy --strict, proselint, pip-audit"
 	@echo "make test-slow  the long runs: more generated files and calls, a million of inputs, contests on NFS"
 	@echo "make benchmark  the tables of docs/explanation/performance.md"
@@ -74,6 +80,21 @@ demo: setup
 
 test: $(VENV)/.installed-tests
 	$(BIN)/pytest
+
+# What depends most on the release of libvirt, QEMU, Augeas and Python; make demo goes before.
+test-short: $(VENV)/.installed-dev
+	packaging/install-packages $(SHORT_PACKAGES)
+	packages=$$(packaging/libvirt-packages missing $(LIBVIRT_FILES)) && \
+		packaging/install-packages $$packages
+	$(BIN)/pytest -q --few-scenarios --generated-files=4000 --plays=60 \
+		tests/host/test_installed.py tests/lockd/wire tests/fleet/test_fleet.py \
+		tests/real/test_lens_agrees_with_libvirt.py tests/real/test_stock_lens.py \
+		tests/real/test_schemas_agree_with_libvirtd.py tests/real/protocol \
+		tests/real/test_admin.py tests/real/test_guests.py
+
+# Each release in a root of its own. CI does the same in short.
+test-releases:
+	set -e; for release in $(RELEASES); do packaging/test-release $$release; done
 
 test-slow: $(VENV)/.installed-tests
 	$(BIN)/pytest --exhaustive --generated-files=500000 --plays=5000 --fuzz-inputs=1200000 \

@@ -51,6 +51,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="how many inputs the coverage-guided runs take",
     )
     parser.addoption(
+        "--few-scenarios",
+        action="store_true",
+        help="ten scenarios with guests, not all: those that depend most on libvirt and QEMU",
+    )
+    parser.addoption(
         "--seed", type=int, default=20_261, metavar="N", help="what they are generated from"
     )
 

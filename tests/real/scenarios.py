@@ -600,6 +600,13 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
     "session_restarted_libvirtd": Scenario(session_restarted_libvirtd, session=True),
 }
 
+#: Those that are played on every release of Debian: starts, refusals, ends and restarts.
+FEW_SCENARIOS: Final = (
+    *("start_and_destroy-direct", "start_and_destroy-indirect", "second_start-indirect"),
+    *("attach_and_detach-indirect", "killed_guest-indirect", "refused_by_qemu"),
+    *("saved_and_restored", "restarted_libvirtd", "reexecuted_lock_daemon", "leases"),
+)
+
 
 def transcript(directory: Path, lock_daemon: Path, name: str) -> list[Step]:
     """Play the scenario ``name`` on a new host with a lock daemon; what was to be seen."""
