@@ -6,10 +6,13 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 import hypothesis
 import pytest
+
+from lockcfg import libvirt_release
 
 # These machines are noisy, so no example has a deadline; and a run that fails, fails again.
 hypothesis.settings.register_profile("lockcfg", deadline=None, derandomize=True)
@@ -58,6 +61,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--seed", type=int, default=20_261, metavar="N", help="what they are generated from"
     )
+
+
+def pytest_report_header() -> str:
+    """Say what is installed, and what is not."""
+    release = ".".join(map(str, libvirt_release()))
+    guided = find_spec("atheris") is not None
+    without = "" if guided else ", and no atheris: what it generates is not guided by coverage"
+    return f"libvirt: {release}{without}"
 
 
 @pytest.fixture

@@ -33,10 +33,15 @@ from struct import Struct
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
-import atheris
-import atheris.core_with_libfuzzer
-
 import lockcfg.host.storage
+
+try:
+    import atheris
+    import atheris.core_with_libfuzzer as loaded_later
+except ModuleNotFoundError:  # it has no wheel for this Python
+    from tests.lockd.rpc import unguided as atheris
+
+    loaded_later = atheris
 
 with atheris.instrument_imports(include=["lockd"]):
     from lockd.programs import admin, inspect, lock
@@ -53,7 +58,7 @@ if TYPE_CHECKING:
     from typing import Final
 
 _LATER: Final = (
-    *(atheris.core_with_libfuzzer, lockcfg.host.storage),
+    *(loaded_later, lockcfg.host.storage),
     *(ctypes, fnmatch, syslog, traceback, uuid, ElementTree),
     # What JSON may be in.
     *(codecs.lookup(f"utf-{bits}{order}") for bits in (16, 32) for order in ("", "-le", "-be")),
