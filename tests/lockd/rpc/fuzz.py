@@ -28,6 +28,7 @@ import sys
 import syslog
 import traceback
 import uuid
+from importlib import import_module
 from pathlib import Path
 from struct import Struct
 from typing import TYPE_CHECKING
@@ -45,6 +46,7 @@ except ModuleNotFoundError:  # it has no wheel for this Python
 
 with atheris.instrument_imports(include=["lockd"]):
     from lockd.programs import admin, inspect, lock
+    from lockd.programs.admin import changes
     from lockd.rpc.dispatch import HangUpError
     from lockd.survival.journal import Journal, JournalError
     from lockd.wire.inbox import KEPT, Inbox
@@ -58,6 +60,7 @@ if TYPE_CHECKING:
     from typing import Final
 
 _LATER: Final = (
+    *(import_module(f"{changes.__name__}.{file}") for file in set(changes.SETTINGS.values())),
     *(loaded_later, lockcfg.host.storage),
     *(ctypes, fnmatch, syslog, traceback, uuid, ElementTree),
     # What JSON may be in.
