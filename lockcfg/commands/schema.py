@@ -11,6 +11,7 @@ from lockcfg.conf.settings import (
     schema_path,
     settings_of,
     spell,
+    together_in,
 )
 from lockcfg.data import LENSES
 from lockcfg.errors import UnknownKeyError
@@ -131,6 +132,9 @@ def _describe(setting: Setting) -> None:
     rows.append(
         ("known", f"{since} to before {setting.removed}" if setting.removed else f"since {since}")
     )
+    rows += [
+        ("so that", rule.text) for rule in together_in(setting.kind) if setting.key in rule.keys
+    ]
     out.table(rows)
 
 

@@ -6,7 +6,7 @@ That is how configuration management keeps them, and what an editor completes wi
 from __future__ import annotations
 
 from lockcfg.conf.load import read_bytes
-from lockcfg.conf.settings import schema_of
+from lockcfg.conf.settings import schema_of, together_in
 from lockcfg.findings import Finding
 from lockcfg.yamlschema import load_yaml, violations
 
@@ -20,7 +20,20 @@ def check_rendering(path: str, kind: FileKind) -> list[Finding]:
 
     Raises :class:`ReadError` for a file that is neither YAML nor JSON.
     """
-    return [
+    content = load_yaml(read_bytes(path), path)
+    schema = schema_of(kind)
+    schema.pop("allOf", None)  # what holds together, said for editors: we say it in words
+    found = [
         Finding("schema", "error", message, path=path, key=place.partition(".")[0] or None)
-        for place, message in violations(load_yaml(read_bytes(path), path), schema_of(kind))
+        for place, message in violations(content, schema)
+    ]
+    if found or not isinstance(content, dict):
+        return found
+    values = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in content.items()
+    }
+    return [
+        Finding("schema", "error", f"{key} breaks: {rule.text}", path=path, key=key)
+        for rule in together_in(kind)
+        if (key := rule.broken_by(values)) is not None
     ]

@@ -18,7 +18,7 @@ from lockcfg.frozen import Frozen
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from typing import Any, Final
 
     from lockcfg.conf.document import Value
@@ -63,6 +63,16 @@ def integer_bounds(release: tuple[int, ...]) -> tuple[int, int]:
     if release[:2] <= WRAPPING_RELEASE:
         return INTEGER_MIN, INTEGER_MAX
     return TAKEN_MIN, TAKEN_MAX
+
+
+#: What libvirt's integer types hold; of the others all that its parser keeps.
+_RANGES: Final = {
+    "bool": (0, 1),
+    "int": (-(2**31), 2**31 - 1),
+    "uint": (0, 2**32 - 1),
+    "ulonglong": (0, 2**64 - 1),
+    "size": (0, 2**64 - 1),
+}
 
 
 class Objection(Frozen):
@@ -178,8 +188,13 @@ class Setting(Frozen):
             "bad-value",
             f"'{self.key}' {reason}",
             self._suggestion(value) or self._example(),
-            refused=bool(self.schema["x-libvirt"].get("refused", True)),
+            refused=bool(self.schema["x-libvirt"].get("refused", True)) or not self._holds(value),
         )
+
+    def _holds(self, value: Value) -> bool:
+        """Whether libvirt's type can hold ``value``: where not, it refuses whatever it means."""
+        low, high = _RANGES.get(self.type, (INTEGER_MIN, INTEGER_MAX))
+        return not isinstance(value, int) or low <= value <= high
 
     def _right_type(self, value: Value, literal: str) -> bool:
         if isinstance(value, int):
@@ -218,6 +233,61 @@ def settings_of(kind: FileKind) -> Mapping[str, Setting]:
 
 
 _loaded: Final[dict[str, dict[str, Setting]]] = {}
+
+
+class Together(Frozen):
+    """What holds for several settings of one file together, ``x-together`` in its schema.
+
+    ``keys`` are the settings, ``text`` says what holds, as a sentence without its end.
+    """
+
+    __slots__ = ("_below", "_never", "keys", "kind", "text")
+
+    def __init__(self, kind: FileKind, schema: Mapping[str, Any]) -> None:
+        self.kind: Final = kind
+        self._below: Final[Sequence[str]] = schema.get("below", ())
+        self._never: Final[Mapping[str, object]] = schema.get("never", {})
+        self.keys: Final = tuple(self._below or self._never)
+        if self._below:
+            low, high = self._below
+            what = f"{low} is below {high}"
+        else:
+            what = "not " + " with ".join(
+                f"{key} = {spell(value) if isinstance(value, int | str) else value}"
+                for key, value in self._never.items()
+            )
+        self.text: Final = f"{what}: {schema['because']}"
+
+    def broken_by(self, values: Mapping[str, Value]) -> str | None:
+        """The setting to change where ``values``, by setting, break it; None where they do not.
+
+        What is not among them has its default. A value of the wrong type breaks nothing more.
+        """
+        if not any(key in values for key in self.keys):
+            return None
+        settings = settings_of(self.kind)
+        last = [key for key in values if key in self.keys][-1]
+        if self._below:
+            low, high = (values.get(key, settings[key].default) for key in self._below)
+            right = isinstance(low, int) and isinstance(high, int) and low >= high
+            return last if right else None
+        for key, banned in self._never.items():
+            value = values.get(key, settings[key].default)
+            if value != banned and not (isinstance(value, tuple) and banned in value):
+                return None
+        return last
+
+
+def together_in(kind: FileKind) -> tuple[Together, ...]:
+    """What holds for several settings of a kind of file together."""
+    known = _together.get(kind.name)
+    if known is None:
+        rules = schema_of(kind).get("x-together", ())
+        known = _together[kind.name] = tuple(Together(kind, rule) for rule in rules)
+    return known
+
+
+_together: Final[dict[str, tuple[Together, ...]]] = {}
 
 
 def schema_path(kind: FileKind) -> str:
@@ -306,6 +376,8 @@ def _violation(schema: Mapping[str, Any], value: Value) -> str | None:
         reasons = [_violation(b, value) for b in branches if _is_of(b.get("type"), value)]
         return None if None in reasons or not reasons else reasons[0]
     if isinstance(value, tuple):
+        if schema.get("uniqueItems") and len(set(value)) < len(value):
+            return "cannot have an element twice"
         items = schema.get("items", {})
         return next(filter(None, (_violation(items, element) for element in value)), None)
     choices = schema.get("enum")

@@ -50,6 +50,8 @@ def check(subject: FileSubject, options: Options) -> Iterator[Found]:
     del options
     known = settings_of(subject.document.kind)
     for entry in subject.document.entries:
+        if subject.document.get(entry.key) is not entry:
+            continue  # the first one wins: LK104 says that this one is dead
         setting = known.get(entry.key)
         objection = setting.objection(entry.value, entry.literal) if setting else None
         if setting is None or objection is None or objection.rule != RULE.name:

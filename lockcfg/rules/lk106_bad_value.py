@@ -2,7 +2,8 @@
 
 ## What it does
 
-Reports a value that is none of the choices, out of range or of the wrong form.
+Reports a value that is none of the choices, out of range or of the wrong form, and one that does
+not go with that of another setting of the file, or with its default.
 
 ## Why is this bad
 
@@ -28,7 +29,7 @@ Unsafe: takes the nearest of the choices.
 
 from __future__ import annotations
 
-from lockcfg.conf.settings import integer_bounds, nearest, settings_of, spell
+from lockcfg.conf.settings import integer_bounds, nearest, settings_of, spell, together_in
 from lockcfg.rules.rule import Fix, Found, Replacement, Rule, at_value
 
 TYPE_CHECKING = False
@@ -46,9 +47,52 @@ _SAID_BY_OTHERS: Final = ("max_clients", "admin_max_clients", "log_filters", "lo
 
 def check(subject: FileSubject, options: Options) -> Iterator[Found]:
     """See the manual above."""
+    yield from _each(subject, options)
+    yield from _together(subject)
+
+
+def _together(subject: FileSubject) -> Iterator[Found]:
+    """What the settings in force break together, each of them right by itself."""
+    document = subject.document
+    rules = together_in(document.kind)
+    known = settings_of(document.kind)
+    keys = {key for rule in rules for key in rule.keys}
+    entries = {entry.key: entry for entry in reversed(document.entries) if entry.key in keys}
+    values = {
+        key: entry.value
+        for key, entry in reversed(entries.items())
+        if known[key].objection(entry.value, entry.literal) is None
+    }
+    for rule in rules:
+        key = rule.broken_by(values)
+        if key is None:
+            continue
+        others = (
+            f"{other} = {spell(values[other])}"
+            if other in values
+            else f"{other} is {spell(known[other].default or 0)} by default"
+            for other in rule.keys
+            if other != key
+        )
+        yield Found(
+            at_value(
+                RULE,
+                document,
+                entries[key],
+                f"'{key}' cannot be {spell(values[key])} as {', '.join(others)}:"
+                " libvirt refuses to start",
+                help=rule.text,
+            )
+        )
+
+
+def _each(subject: FileSubject, options: Options) -> Iterator[Found]:
+    """What each value breaks by itself."""
     low, high = integer_bounds(options.release)
     known = settings_of(subject.document.kind)
     for entry in subject.document.entries:
+        if subject.document.get(entry.key) is not entry:
+            continue  # the first one wins: LK104 says that this one is dead
         setting = known.get(entry.key)
         objection = setting.objection(entry.value, entry.literal) if setting else None
         if setting is None or objection is None or objection.rule != RULE.name:

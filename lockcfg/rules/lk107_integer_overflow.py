@@ -47,6 +47,8 @@ def check(subject: FileSubject, options: Options) -> Iterator[Found]:
     """See the manual above."""
     low, high = integer_bounds(options.release)
     for entry in subject.document.entries:
+        if subject.document.get(entry.key) is not entry:
+            continue  # the first one wins: LK104 says that this one is dead
         elements = entry.value if isinstance(entry.value, tuple) else (entry.value,)
         for integer in elements:
             if isinstance(integer, int) and not low <= integer <= high:
