@@ -167,7 +167,7 @@ _shtab_lockcfg_lint_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "--select[only these rules\: codes, names, LK1 \…]:RULES:"
   "--ignore[not these rules]:RULES:"
-  "--libvirt-version[the libvirt that reads the files]:VERSION:"
+  "--libvirt-version[the libvirt that reads the files (default\: the one installed, else the newest)]:VERSION:"
   "--guests[the most guests on a host]:N:"
   "--settings[the settings file, instead of the found]:FILE:"
   "--fix[apply the safe fixes]"
@@ -271,6 +271,7 @@ _shtab_lockcfg_unset_defaults_added=0
 _shtab_lockcfg_validate_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "--as[read the files given as this one\: libxl-lockd.conf, libxl.conf, qemu-lockd.conf, qemu.conf, virtlockd.conf]:NAME:(libxl-lockd.conf libxl.conf qemu-lockd.conf qemu.conf virtlockd.conf)"
+  "--libvirt-version[the libvirt that reads the files (default\: the one installed, else the newest)]:VERSION:"
   "--json[print JSON, as schemas\/output.schema.json describes]"
   "--root[the directory that holds the host\'s file tree (default\: \/)]:DIR:"
   "--driver[whose guests (default\: qemu)]:driver:(qemu libxl)"
