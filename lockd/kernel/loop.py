@@ -104,10 +104,9 @@ class Loop:
     def unwatch(self, fd: int) -> None:
         """Look no more at ``fd``, which is still open."""
         if self._handlers.pop(fd, None) is not None:
-            try:
-                self._epoll.unregister(fd)
-            except OSError:
-                pass  # whatever comes of it, nobody is called
+            # If this fails it must not pass unnoticed: the kernel would go on telling of what is
+            # still open elsewhere, by a number that is another's by then.
+            self._epoll.unregister(fd)
 
     def after(self, seconds: float, callback: Callable[[], object]) -> Timer:
         """Call ``callback`` once, in so many seconds."""

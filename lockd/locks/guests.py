@@ -137,6 +137,8 @@ class Guests:
             yield f"guest with pid {guest[0]}", problem
 
     def _ended(self, guest: Process, fd: int, _: int) -> None:
+        if not self._has_ended(fd):
+            return  # told of what is not so; it is told again
         timer = self._dying[guest]
         if timer is not None:
             timer.cancel()

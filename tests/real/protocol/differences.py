@@ -263,7 +263,7 @@ ALLOWED: Final = (
     Allowed("Calls that bring descriptors", answers=_brings_descriptors),
     Allowed("The holder is in the lock file", seen=_without_holders),
     Allowed("Files of released locks", answers=_finds_a_released_file, seen=_without_released),
-    Allowed("A guest that dies lets go of everything", seen=_with_what_the_dead_hold, parts=True),
+    Allowed("A guest that dies releases everything", seen=_with_what_the_dead_hold, parts=True),
 )
 
 

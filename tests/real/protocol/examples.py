@@ -77,7 +77,7 @@ EXAMPLES: Final[Mapping[str, Play]] = {
     "Files of released locks": _play(
         *_client(_acquire(f"{_HOME}/a", "r0", _AUTOCREATE), _release(f"{_HOME}/a", "r0"))
     ),
-    "A guest that dies lets go of everything": _play(
+    "A guest that dies releases everything": _play(
         *_client(*_SHARED_TWICE, process=0), Close(0), processes=1
     ),
 }

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.lockd.client import ACQUIRE, AUTOCREATE, CallRefusedError, resource
+from tests.lockd.client import ACQUIRE, AUTOCREATE, RELEASE, CallRefusedError, resource
 from tests.real.shared.daemons import LOCKD, PID_FILE, lock_daemons
 from tests.real.shared.gluster import CLIENT_PID_FILE, MOUNT, gluster_network
 from tests.real.shared.nfs import MOUNTS
@@ -179,6 +179,49 @@ def assert_it_lets_go(told: list[str]) -> None:
     meanwhile, of_another = told
     assert "'disk' is locked by guest 'guest'" in meanwhile
     assert "'another' is locked by guest 'with its pid'" in of_another
+
+
+@pytest.mark.parametrize("way", ["link", "directory", "above", "bind", "file", "description"])
+def test_what_a_path_leads_to(host: Host, way: str) -> None:
+    """A disk in a directory of this host that is, by a link, by one in its way, by a detour, or by
+    a mount, on the volume; or of which a description is there that is on it: only who needs it
+    waits, also for the release, and for the looking at its lock."""
+    host.sh(
+        """
+        rm -rf /run/disks && mkdir -p /run/disks/sub && touch "$1/file"
+        ln -s "$1/file" /run/disks/link
+        ln -s "$1" /run/disks/directory
+        mkdir /run/disks/bind && mount --bind "$1" /run/disks/bind
+        touch /run/disks/file && mount --bind "$1/file" /run/disks/file
+        mkdir -p /run/libvirt/qemu && ln -sfn "$1/file" /run/libvirt/qemu/described.xml
+        """,
+        SHARED,
+    )
+    disk = {
+        "directory": "/run/disks/directory/file",
+        "above": "/run/disks/sub/../directory/./file",
+        "bind": "/run/disks/bind/file",
+        "file": "/run/disks/file",
+    }.get(way, "/run/disks/link")
+    name = "described" if way == "description" else "web"
+    space, lock = (LOCAL, "0" * 64) if way == "description" else ("", disk)
+    try:
+        with guest(host, name, LOCAL) as web, guest(host, "other", LOCAL) as other:
+            with silence(host):
+                web.send(ACQUIRE, resource(space, lock, AUTOCREATE if space else 0))
+                assert longest(other) < AT_ONCE
+                assert waits(web)
+            web.reply()
+            with silence(host):
+                if not space:
+                    web.send(RELEASE, resource(space, lock, 0))
+                    assert longest(other) < AT_ONCE
+                    assert waits(web)
+                assert longest(other) < AT_ONCE
+            if not space:
+                web.reply()
+    finally:
+        host.sh("umount /run/disks/bind /run/disks/file; rm /run/libvirt/qemu/described.xml")
 
 
 def test_the_start(host: Host) -> None:
