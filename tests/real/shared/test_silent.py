@@ -221,7 +221,7 @@ def test_what_a_path_leads_to(host: Host, way: str) -> None:
             if not space:
                 web.reply()
     finally:
-        host.sh("umount /run/disks/bind /run/disks/file; rm /run/libvirt/qemu/described.xml")
+        host.sh("umount --lazy /run/disks/bind /run/disks/file; rm /run/libvirt/qemu/described.xml")
 
 
 def test_the_start(host: Host) -> None:
