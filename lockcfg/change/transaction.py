@@ -11,6 +11,7 @@ from lockcfg.findings import Finding
 from lockcfg.frozen import Frozen
 from lockcfg.host.host import LOCKSPACE_KEYS, Configuration
 from lockcfg.host.installed import libvirt_release
+from lockcfg.host.lacking import lacking
 from lockcfg.host.protection import leaves_disks, locks_disks
 from lockcfg.rooted import below, make_directories
 from lockcfg.rules import check
@@ -122,6 +123,13 @@ class Transaction:
                 f
                 for f in check(change.after, self._release)
                 if f.rule == "bad-value" and f.severity != "error" and f.key in self._edited
+            )
+        if self.host.is_this_one:
+            found.extend(
+                f
+                for change in changes
+                for f in lacking(change.after)
+                if f.key in self._edited or f not in lacking(change.before)
             )
         daemon_only = all(change.after.kind.role == "daemon" for change in changes)
         if not found and not daemon_only and not self._unprotected_is_fine:

@@ -9,6 +9,7 @@ from lockcfg.conf.files import KINDS, kind_named, kinds_of
 from lockcfg.conf.load import load_file, read_error
 from lockcfg.errors import ConfSyntaxError, ReadError
 from lockcfg.host.installed import libvirt_release, parse_release
+from lockcfg.host.lacking import lacking
 from lockcfg.report import terminal
 from lockcfg.rules import check, syntax_finding
 
@@ -22,8 +23,9 @@ if TYPE_CHECKING:
 
 DESCRIPTION = """\
 Check configuration files: does libvirt parse them, know their settings, take their values, and
-use what is written there? Without a path, the files of this host are checked; a directory is
-searched for files with the names of libvirt's.
+use what is written there? Without a path, the files of this host are checked, and whether the host
+has what they need to start with: users, directories, plugins. A directory is searched for files
+with the names of libvirt's.
 
 The exit status is 0 where there is nothing to say, 1 with findings, 3 where a file could not
 be read.
@@ -65,7 +67,10 @@ def run(arguments: argparse.Namespace) -> int:
         release = parse_release(arguments.libvirt_version)
     for path, kind in _files(arguments, errors):
         try:
-            findings.extend(check(load_file(path, kind, root=root), release))
+            document = load_file(path, kind, root=root)
+            findings.extend(check(document, release))
+            if not arguments.paths and host_of(arguments).is_this_one:
+                findings.extend(lacking(document))
         except ConfSyntaxError as error:
             findings.append(syntax_finding(error))
         except ReadError as error:

@@ -9,6 +9,7 @@ import re
 import time
 
 from lockcfg.doctor.diagnosis import HostProblem
+from lockcfg.host.lacking import lacking
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ def problems_of(
     yield from _of_daemons(configuration, evidence, guests)
     yield from _of_lockspaces(configuration, directories)
     yield from _of_files(daemons, changed)
+    yield from _of_next_start(configuration)
     yield from _of_limits(evidence)
     if evidence.answers is not None:
         yield from _of_lockd(evidence.answers.status)
@@ -162,6 +164,15 @@ def _of_files(
                         else "systemctl reload virtlockd; never restart it"
                     ),
                 )
+
+
+def _of_next_start(configuration: Configuration) -> Iterator[HostProblem]:
+    """What libvirt needs for its settings and would not find when it starts again."""
+    document = configuration.documents["driver"]
+    if document.path.startswith("/etc/libvirt/"):
+        for finding in lacking(document):
+            message = f"{finding.place or finding.path}: {finding.message}"
+            yield HostProblem("lacking", "error", message, finding.help)
 
 
 def _of_limits(evidence: Evidence) -> Iterator[HostProblem]:

@@ -47,6 +47,11 @@ class Host(Frozen):
             config = os.path.join(os.path.expanduser("~"), ".config")
         return self.inside(os.path.join(config, "libvirt"))
 
+    @property
+    def is_this_one(self) -> bool:
+        """Whether it is about the system's libvirt of the host that this runs on."""
+        return self.root == "/" and not self.session
+
     def inside(self, path: str) -> str:
         """``path``, absolute on the host, as a path here."""
         if self.root == "/":

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 #: The newest release that lockcfg knows. It refuses most.
 NEWEST: Final = (12, 8, 0)
 
+_DRIVERS: Final = "connection-driver"
+_PLUGINS: Final = "lock-driver"
+
 _LINK: Final = "libvirt.so.0"
 _LIBRARY: Final = re.compile(r"libvirt\.so\.0\.(\d+)\.(\d+)\Z")
 
@@ -43,6 +46,17 @@ def parse_release(text: str) -> tuple[int, ...]:
     if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9}){1,2}", text):
         raise UsageError(f"'{text}' is no libvirt version", help="such as 9.0.0")
     return tuple(int(part) for part in text.split("."))
+
+
+def plugin_directories(root: str = "/") -> list[str]:
+    """Where the libvirt that is installed in ``root`` looks for the plugins of lock managers; empty
+    where none is installed."""
+    found: list[str] = []
+    for directory in _directories(os.path.join(root, "usr")):
+        home = os.path.join(directory, "libvirt")
+        if any(os.path.isdir(os.path.join(home, each)) for each in (_DRIVERS, _PLUGINS)):
+            found.append(os.path.join(home, _PLUGINS))
+    return found
 
 
 def _directories(usr: str) -> Iterator[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import shlex
 import subprocess
 import threading
 from pathlib import Path
@@ -130,6 +131,18 @@ class Host:
         if started is None:
             raise RuntimeError(f"libvirtd said nothing of its QEMU driver:\n{''.join(log)}")
         return Outcome(started, "".join(log))
+
+    def run(
+        self, files: Mapping[str, str], *command: str | Path
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command on the host with ``files``."""
+        script = f"{_NAMESPACE}exec {shlex.join(map(str, command))}\n"
+        with self._popen(script, files) as process:
+            try:
+                output, _ = process.communicate(timeout=_SECONDS)
+            finally:
+                process.kill()
+        return subprocess.CompletedProcess(command, process.returncode, output)
 
     def virtlockd(self, files: Mapping[str, str]) -> Outcome:
         """Start virtlockd on ``files``, see whether it comes up, and end it."""
