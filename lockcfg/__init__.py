@@ -15,8 +15,8 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from lockcfg.change.lockspaces import storages_of
     from lockcfg.change.transaction import Change, Transaction
+    from lockcfg.change.verdict import storages_of
     from lockcfg.conf.document import Document, Entry, Span, Value
     from lockcfg.conf.files import KINDS, Driver, FileKind
     from lockcfg.conf.load import load_directory, load_file, parse
@@ -113,7 +113,7 @@ _HOMES = {
     "lockcfg.findings": ("Finding", "Place"),
     "lockcfg.host.host": ("Configuration", "Effective", "Host", "Locking", "load_host"),
     "lockcfg.host.installed": ("libvirt_release",),
-    "lockcfg.change.lockspaces": ("storages_of",),
+    "lockcfg.change.verdict": ("storages_of",),
     "lockcfg.host.protection": ("Protection", "Reach", "protection_of"),
     "lockcfg.host.storage": ("Mount", "Storage", "read_mounts", "storage_of"),
     "lockcfg.change.transaction": ("Change", "Transaction"),

@@ -16,14 +16,7 @@ if TYPE_CHECKING:
     from typing import Final
 
     from lockcfg.change.transaction import Transaction
-    from lockcfg.host.host import Configuration, Host
-    from lockcfg.host.storage import Storage
-
-
-def storages_of(host: Host, configuration: Configuration) -> dict[str, Storage]:
-    """What the lockspace directories in use are on, by directory as it is on the host."""
-    directories = configuration.lockspaces.values()
-    return {directory: storage_of(host.real(directory)) for directory in directories}
+    from lockcfg.host.host import Host
 
 
 def storage_warnings(

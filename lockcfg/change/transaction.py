@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from lockcfg.change.managed import managed
+from lockcfg.change.verdict import start_errors, verdict_on
 from lockcfg.conf.edit import set_value, unset
 from lockcfg.conf.files import kinds_of
 from lockcfg.conf.save import Write, save
-from lockcfg.conf.settings import settings_of
+from lockcfg.conf.settings import settings_of, spell
 from lockcfg.errors import ConfSyntaxError, RefusedError, UsageError, WriteError
 from lockcfg.findings import Finding
 from lockcfg.frozen import Frozen
-from lockcfg.host.host import LOCKSPACE_KEYS, Configuration
+from lockcfg.host.host import LOCKSPACE_KEYS, Configuration, look_at_host
 from lockcfg.host.installed import libvirt_release
 from lockcfg.host.lacking import lacking
+from lockcfg.host.parts import missing_parts
 from lockcfg.host.protection import leaves_disks, locks_disks
 from lockcfg.rooted import below, make_directories
 from lockcfg.rules import check
@@ -23,6 +26,15 @@ if TYPE_CHECKING:
     from lockcfg.conf.document import Document, Value
     from lockcfg.conf.files import FileKind, Role
     from lockcfg.host.host import Host
+    from lockcfg.host.protection import Protection
+
+
+#: The settings that decide whether disks are locked, and those that decide where.
+_LOCKING: Final = frozenset(("lock_manager", "auto_disk_leases", "require_lease_for_disks"))
+_SPACES: Final = frozenset(LOCKSPACE_KEYS)
+
+#: What libvirt starts with, and what does not do what it says: no edit writes it.
+_NOT_BY_OUR_HAND: Final = ("bad-value", "wrong-file", "quotes-in-value", "list-in-string")
 
 
 class Change(Frozen):
@@ -56,6 +68,7 @@ class Transaction:
         self._before: dict[str, Document] = {}
         self._after: dict[str, Document] = {}
         self._edited: set[str] = set()
+        self._set: set[str] = set()
 
     def set(self, key: str, value: Value, kind: FileKind | None = None) -> None:
         """Set ``key`` to ``value``, in the file of ``kind``, else in the one it belongs in.
@@ -65,6 +78,7 @@ class Transaction:
         kind = kind or self.host.kind_of(key)
         self._after[kind.name] = set_value(self.document(kind), key, value)
         self._edited.add(key)
+        self._set.add(key)
 
     def unset(self, key: str, kind: FileKind | None = None) -> None:
         """Take ``key`` out of its file, so that libvirt's default holds."""
@@ -104,6 +118,14 @@ class Transaction:
             documents[kind.role] = (self._before if before else self._after)[kind.name]
         return Configuration(self.host.driver, documents)
 
+    def protection(self) -> Protection:
+        """The verdict on the host with the edits: what is protected, and against whom."""
+        files = look_at_host(self.host)
+        for kind in kinds_of(self.host.driver):
+            if kind.name in self._after:
+                files[kind.role] = self._after[kind.name]
+        return verdict_on(self.host, files)
+
     def objections(self) -> list[Finding]:
         """Why the result would stop a daemon or protect nothing; empty where it is fine.
 
@@ -112,7 +134,8 @@ class Transaction:
         changes = self.changes
         found: list[Finding] = []
         for change in changes:
-            errors = [f for f in check(change.after, self._release) if f.severity == "error"]
+            after = check(change.after, self._release)
+            errors = [f for f in after if f.severity == "error"]
             errors_before = [
                 f for f in check(change.before, self._release) if f.severity == "error"
             ]
@@ -121,8 +144,8 @@ class Transaction:
             # Some values libvirt starts with, and they do nothing good: not by our hand.
             found.extend(
                 f
-                for f in check(change.after, self._release)
-                if f.rule == "bad-value" and f.severity != "error" and f.key in self._edited
+                for f in after
+                if f.rule in _NOT_BY_OUR_HAND and f.severity != "error" and f.key in self._set
             )
         if self.host.is_this_one:
             found.extend(
@@ -131,17 +154,58 @@ class Transaction:
                 for f in lacking(change.after)
                 if f.key in self._edited or f not in lacking(change.before)
             )
-        daemon_only = all(change.after.kind.role == "daemon" for change in changes)
+        daemon_only = bool(changes) and all(c.after.kind.role == "daemon" for c in changes)
         if not found and not daemon_only and not self._unprotected_is_fine:
             found.extend(self._unprotected())
+        if not found and self._turns_on:
+            found.extend(self._in_the_way())
+        return found
+
+    @property
+    def _turns_on(self) -> bool:
+        """Whether the edits say that a lock manager is to be in charge."""
+        return "lock_manager" in self._set and self.configuration().lock_manager != "nop"
+
+    def _in_the_way(self) -> list[Finding]:
+        """What keeps the lock manager that the edits name from protecting anything, in the files
+        that they do not change and on the host itself."""
+        before, after = self.configuration(before=True), self.configuration()
+        changed = {change.after.kind.role for change in self.changes}
+        found = [
+            finding
+            for document in after.in_use()
+            if document.kind.role not in changed
+            for finding in start_errors(document, self._release)
+        ]
+        manager, driver = after.lock_manager, after.documents["driver"]
+        found += missing_parts(self.host, manager, driver.path)
+        if before.lock_manager not in ("nop", manager):
+            found.append(
+                self._objection(
+                    after,
+                    "driver",
+                    "lock_manager",
+                    f"{before.lock_manager} locks the disks of this host: with {manager} its"
+                    f" guests and those of the hosts that stay with {before.lock_manager} no"
+                    " longer exclude each other",
+                    "change all hosts that share disks while no guest runs on any, with --force",
+                    rule="other-lock-manager",
+                )
+            )
         return found
 
     def _unprotected(self) -> list[Finding]:
         """The finding that the edits leave the host without protection, by what they set."""
+        locking = self._edited & _LOCKING
+        if not locking:
+            return []
         before, after = self.configuration(before=True), self.configuration()
         if locks_disks(after):
             return []
-        if leaves_disks(after) and self._edited & {"auto_disk_leases", "require_lease_for_disks"}:
+        if leaves_disks(after) and (after.lock_manager == "lockd" or locking - {"lock_manager"}):
+            advice = "leave one of the two at 1"
+            if locking == {"lock_manager"}:
+                advice = "say 'lockcfg enable', which sets auto_disk_leases = 1 as well"
             return [
                 self._objection(
                     after,
@@ -149,7 +213,7 @@ class Transaction:
                     "auto_disk_leases",
                     "with auto_disk_leases and require_lease_for_disks both 0, guests start"
                     " without any lock",
-                    "leave one of the two at 1",
+                    advice,
                 )
             ]
         switched_off = "lock_manager" in self._edited and after.documents["driver"].get(
@@ -168,13 +232,20 @@ class Transaction:
         return []
 
     def _objection(
-        self, after: Configuration, role: Role, key: str, message: str, help: str
+        self,
+        after: Configuration,
+        role: Role,
+        key: str,
+        message: str,
+        help: str,
+        *,
+        rule: str = "protects-nothing",
     ) -> Finding:
         document = after.documents[role]
         entry = document.get(key)
         place = document.place_of(entry) if entry else None
         return Finding(
-            "protects-nothing",
+            rule,
             "error",
             message,
             path=document.path,
@@ -191,18 +262,15 @@ class Transaction:
             for finding in check(change.after, self._release)
             if finding.severity == "warning"
             and finding.key in self._edited
-            and finding.rule != "bad-value"
+            and (finding.rule not in _NOT_BY_OUR_HAND or finding.key not in self._set)
         ]
-        if self._unprotected_is_fine or not self._edited & {
-            "lock_manager",
-            "auto_disk_leases",
-            *LOCKSPACE_KEYS,
-        }:
+        found += [each for change in self.changes if (each := managed(change.before)) is not None]
+        if self._unprotected_is_fine or not self._edited & _LOCKING | self._edited & _SPACES:
             return found
         after = self.configuration()
         driver = after.documents["driver"]
         lockd = after.documents["lockd"]
-        if after.lock_manager == "nop" and self._edited & set(LOCKSPACE_KEYS):
+        if after.lock_manager == "nop" and self._set & (_SPACES | _LOCKING - {"lock_manager"}):
             found.append(
                 Finding(
                     "protects-nothing",
@@ -223,6 +291,19 @@ class Transaction:
                     path=lockd.path,
                     key="auto_disk_leases",
                     help="say 'lockcfg unset auto_disk_leases'",
+                )
+            )
+        if after.lock_manager == "lockd" and not (after.auto_disk_leases or leaves_disks(after)):
+            found.append(
+                Finding(
+                    "leases-only",
+                    "warning",
+                    "disks are not locked themselves while auto_disk_leases is 0: guests with"
+                    " writable disks and no <lease> do not start",
+                    path=lockd.path,
+                    key="auto_disk_leases",
+                    help="say 'lockcfg set auto_disk_leases 1', unless every guest has <lease>"
+                    " elements",
                 )
             )
         return found
@@ -251,11 +332,23 @@ def value_of(key: str, text: str, kind: FileKind, path: str) -> Value:
     """The value that a person means by ``text`` for ``key``.
 
     An integer for a setting that takes one, a list for ``[ "…", "…" ]`` in libvirt's own
-    syntax, else a string. Raises :class:`UsageError` for a list that cannot be read.
+    syntax, else a string; quotes around it are those of the file's syntax, and no part of it.
+    Raises :class:`UsageError` for what cannot be read so, and for a list written as a string.
     """
     from lockcfg.conf.load import parse
+    from lockcfg.conf.meant import QUOTES, parts_of, unquoted
 
     setting = settings_of(kind).get(key)
+    inner = unquoted(text)
+    if inner is not None:
+        if setting is None or (setting.takes_string and setting.objection(inner, "") is None):
+            return inner
+        text = inner
+    elif (text[:1] in QUOTES or text[-1:] in QUOTES.values()) and not (setting and setting.secret):
+        raise UsageError(
+            f"the value of '{key}' has a quote at one end and none at the other",
+            help=f"leave the quotes out: lockcfg set {key} VALUE",
+        )
     digits = text[1:] if text[:1] in ("+", "-") else text
     is_integer = digits.isascii() and digits.isdigit()
     if is_integer and (setting is None or setting.takes_integer):
@@ -271,8 +364,14 @@ def value_of(key: str, text: str, kind: FileKind, path: str) -> Value:
             ) from None
         if entry is not None:
             return entry.value
-    if setting is not None and setting.takes_list and not setting.takes_string:
-        return (text,)
+    if setting is not None and setting.takes_list:
+        if parts := parts_of(text):
+            raise UsageError(
+                f"'{key}' takes a list, and this is one string with {len(parts)} elements in it",
+                help=f"say: lockcfg set {key} '{spell(parts)}'",
+            )
+        if not setting.takes_string:
+            return (text,)
     return text
 
 

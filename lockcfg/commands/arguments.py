@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from lockcfg.conf.files import DRIVERS, KINDS
-from lockcfg.errors import UsageError
+from lockcfg.errors import ReadError, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -48,6 +48,41 @@ def host_of(arguments: argparse.Namespace) -> Host:
         raise UsageError(f"--root {root}: there is no such directory")
     session = arguments.session or (not arguments.system and root is None and os.geteuid() != 0)
     return Host(root or "/", arguments.driver, session=session)
+
+
+def configured_host(arguments: argparse.Namespace, *, writes: bool = False) -> Host:
+    """As :func:`host_of`; raises :class:`ReadError` where no libvirt is configured.
+
+    No configuration is one of its own, all defaults, where a libvirt is installed, and for an
+    unprivileged user, whose libvirt makes its directory when it needs it. For a command that
+    ``writes`` the directory alone is enough.
+    """
+    host = host_of(arguments)
+    if host.session:
+        return host
+    try:
+        names = os.listdir(host.real("/etc/libvirt"))
+    except PermissionError:
+        return host  # each file says what it is
+    except FileNotFoundError:
+        names = None
+    except OSError as error:
+        from lockcfg.conf.load import read_error
+
+        raise read_error(host.directory, error) from error
+    there = writes if names is not None else False
+    if there or any(name.endswith(".conf") for name in names or ()):
+        return host
+    from lockcfg.host.parts import installed_on
+
+    if not installed_on(host).libvirt:
+        what = "is not there" if names is None else "holds no configuration"
+        raise ReadError(
+            host.directory,
+            f"{what}, and no libvirt is installed in {host.root}",
+            help="--root is the directory that holds etc/libvirt" if arguments.root else "",
+        )
+    return host
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lockcfg.change.transaction import Transaction
-from lockcfg.commands.arguments import add_host, add_json, add_writing, host_of
+from lockcfg.commands.arguments import add_host, add_json, add_writing, configured_host
 from lockcfg.commands.writing import finish
 from lockcfg.host.host import LOCKSPACE_KEYS, driver_kind
 
@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """See :mod:`lockcfg.main`."""
-    host = host_of(arguments)
+    host = configured_host(arguments)
     transaction = Transaction(host, unprotected=True)
     transaction.unset("lock_manager", driver_kind(host.driver))
     if arguments.lockspaces:

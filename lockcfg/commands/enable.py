@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from lockcfg.change.lockspaces import create, storage_warnings
 from lockcfg.change.transaction import Transaction
-from lockcfg.commands.arguments import add_host, add_json, add_writing, host_of
+from lockcfg.commands.arguments import add_host, add_json, add_writing, configured_host
 from lockcfg.commands.writing import finish
 from lockcfg.errors import UsageError
+from lockcfg.findings import Finding
 from lockcfg.host.host import driver_kind
 
 TYPE_CHECKING = False
@@ -17,7 +18,13 @@ DESCRIPTION = """\
 Have libvirt lock the disks of its guests with its lock daemon (lock_manager = "lockd"), and say
 where: without a lockspace directory a lock is taken on the disk itself, which other hosts see
 only where the disk's file system carries locks; with one, on a file in that directory, which
-should be on a file system that all hosts share.
+should be on a file system that all hosts share. What stands against it in qemu-lockd.conf
+(auto_disk_leases = 0) is changed too.
+
+It is refused where disks would not be locked all the same: libvirt would not start with the
+files, or its plugin or the daemon is not installed; and on a host that sanlock protects, as its
+guests and those of the other hosts would no longer exclude each other. To go over to lockd, do
+it on all hosts that share disks while no guest runs on any of them, with --force.
 
 Each directory is looked at and a scratch file is locked in it; what does not look right is a
 warning, as the directory may be mounted later.
@@ -52,7 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """See :mod:`lockcfg.main`."""
-    host = host_of(arguments)
+    host = configured_host(arguments, writes=True)
     lockspaces = {
         key: directory for key in _OPTIONS if (directory := getattr(arguments, key)) is not None
     }
@@ -63,9 +70,7 @@ def run(arguments: argparse.Namespace) -> int:
     transaction = Transaction(host)
     for key, directory in lockspaces.items():
         transaction.set(key, directory)
-    if lockspaces and not transaction.configuration().auto_disk_leases:
-        # Lockspaces are dead settings while disks are not locked by themselves.
-        transaction.set("auto_disk_leases", 1)
+    repairs = _lock_all_disks(transaction)
     transaction.set("lock_manager", "lockd", driver_kind(host.driver))
     dry = arguments.dry_run or arguments.diff
     refused = bool(transaction.objections()) and not arguments.force
@@ -75,5 +80,24 @@ def run(arguments: argparse.Namespace) -> int:
     return finish(
         transaction,
         arguments,
-        storage_warnings(transaction, lockspaces, try_locks=not dry),
+        [*repairs, *storage_warnings(transaction, lockspaces, try_locks=not dry)],
     )
+
+
+def _lock_all_disks(transaction: Transaction) -> list[Finding]:
+    """Have lockd lock every disk, whatever the files say; returns what is to be told of it."""
+    entry = transaction.configuration().documents["lockd"].get("auto_disk_leases")
+    if entry is None or transaction.configuration().auto_disk_leases:
+        return []
+    document = transaction.configuration().documents["lockd"]
+    transaction.set("auto_disk_leases", 1)
+    return [
+        Finding(
+            "auto-disk-leases",
+            "info",
+            "auto_disk_leases was 0, with which no disk is locked: it is now 1",
+            path=document.path,
+            place=document.place_of(entry),
+            key="auto_disk_leases",
+        )
+    ]

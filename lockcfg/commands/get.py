@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lockcfg.commands.arguments import add_file, add_host, add_json, host_of, kind_of
+from lockcfg.commands.arguments import add_file, add_host, add_json, configured_host, kind_of
 from lockcfg.conf.settings import settings_of, spell
 from lockcfg.errors import UnknownKeyError
 from lockcfg.report import terminal
@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """See :mod:`lockcfg.main`."""
-    host = host_of(arguments)
+    host = configured_host(arguments)
     key = arguments.key
     kind = kind_of(arguments) or host.kind_of(key)
     document = host.load(kind)

@@ -119,7 +119,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _check_usage(arguments: argparse.Namespace) -> None:
     """Refuse what makes no sense, before anything is read or written. Raises UsageError."""
-    from lockcfg.lint.discover import TEMPLATE_SUFFIXES
+    from lockcfg.lint.discover import TEMPLATE_SUFFIXES, is_file_of_ours
 
     if arguments.statistics and arguments.format != "text":
         raise UsageError(f"--statistics is for the format text, not for {arguments.format}")
@@ -137,8 +137,7 @@ def _check_usage(arguments: argparse.Namespace) -> None:
     for path in arguments.paths:
         if not os.path.lexists(path):
             raise UsageError(f"{path}: there is no such file or directory")
-        name = os.path.basename(path)
-        if not os.path.isdir(path) and name not in KINDS and not name.endswith(TEMPLATE_SUFFIXES):
+        if not (os.path.isdir(path) or is_file_of_ours(path) or path.endswith(TEMPLATE_SUFFIXES)):
             raise _unknown_kind(path)
 
 
@@ -259,17 +258,20 @@ def _progress() -> Callable[[int], None]:
 def _mend(result: LintResult, settings: Settings, arguments: argparse.Namespace) -> LintResult:
     """Apply fixes until there are none left, and return the last run."""
     from lockcfg.conf.save import save
+    from lockcfg.lint.mended import mended
 
+    written: set[str] = set()
     # Bounded: a fix that does not settle is a defect of a rule, and its finding stays.
     for _ in range(20):
         changed = False
         for write in _changes(result, unsafe=arguments.unsafe_fixes):
             save([write])
+            written.add(write.path)
             changed = True
         if not changed:
             break
         result = _lint(settings, arguments)
-    return result
+    return result.replace(mended=tuple(mended(written)))
 
 
 def _changes(result: LintResult, *, unsafe: bool) -> Iterator[Write]:

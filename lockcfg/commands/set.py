@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 from lockcfg.change.transaction import Transaction, value_of
-from lockcfg.commands.arguments import add_file, add_host, add_json, add_writing, host_of, kind_of
+from lockcfg.commands.arguments import (
+    add_file,
+    add_host,
+    add_json,
+    add_writing,
+    configured_host,
+    kind_of,
+)
 from lockcfg.commands.writing import finish
 from lockcfg.errors import UsageError
 
@@ -45,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """See :mod:`lockcfg.main`."""
-    host = host_of(arguments)
+    host = configured_host(arguments, writes=True)
     named = kind_of(arguments)
     transaction = Transaction(host)
     for key, text in _pairs(arguments.settings):

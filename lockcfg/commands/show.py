@@ -2,41 +2,45 @@
 
 from __future__ import annotations
 
-from lockcfg.change.lockspaces import storages_of
-from lockcfg.commands.arguments import add_host, add_json, host_of
+import os
+
+from lockcfg.change.verdict import verdict_on
+from lockcfg.commands.arguments import add_host, add_json, configured_host
 from lockcfg.conf.settings import spell
-from lockcfg.host.host import LOCKING_KEYS, load_host
+from lockcfg.errors import ReadError
+from lockcfg.host.host import LOCKING_KEYS, Host, load_host, look_at_host
 from lockcfg.host.installed import libvirt_release
-from lockcfg.host.protection import protection_of
+from lockcfg.host.parts import installed_on, missing_parts
 from lockcfg.report import terminal
+from lockcfg.report.verdicts import VERDICTS
 from lockcfg.rules import check
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Mapping
+    from typing import Any, TypeAlias
 
+    from lockcfg.conf.document import Document
+    from lockcfg.conf.files import Role
+    from lockcfg.errors import LockcfgError
     from lockcfg.host.host import Effective
-    from lockcfg.host.protection import Level
+    from lockcfg.host.protection import Protection
+
+    System: TypeAlias = "tuple[Host, Mapping[Role, Document | LockcfgError]]"
 
 DESCRIPTION = """\
 Show the settings that decide the locking of disks, with where each comes from, and a verdict in
 plain words: what is locked, where, and against whom that protects. Settings that are read only
 when a daemon starts are shown as the files have them now.
+
+An unprivileged user has a libvirt of his own. He is told of the system's as well, as far as he
+may read its files.
 """
 EXAMPLES = (
     ("lockcfg show", "this host"),
     ("lockcfg show --root /srv/hosts/kvm07 --all", "every setting of another one's files"),
 )
-
-_VERDICTS: dict[Level, tuple[str, str]] = {
-    "none": ("none", "error"),
-    "leases": ("leases only", "warning"),
-    "this-host": ("this host", "warning"),
-    "unknown": ("unknown", "warning"),
-    "depends": ("depends on the disk", "warning"),
-    "between-hosts": ("between hosts", "good"),
-    "other": ("not judged", "warning"),
-}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,16 +52,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """See :mod:`lockcfg.main`."""
-    host = host_of(arguments)
+    host = configured_host(arguments)
     configuration = load_host(host)
     release = libvirt_release(host.root)
     settings = list(
         configuration.all() if arguments.all else map(configuration.effective, LOCKING_KEYS)
     )
-    protection = protection_of(configuration, storages_of(host, configuration))
+    protection = verdict_on(host, configuration.documents)
     findings = [
         f for document in configuration.documents.values() for f in check(document, release)
     ]
+    driver = configuration.documents["driver"]
+    findings += missing_parts(host, configuration.lock_manager, driver.path)
+    system = _system(arguments)
     if arguments.json:
         from lockcfg.report import jsonreport
 
@@ -66,14 +73,8 @@ def run(arguments: argparse.Namespace) -> int:
                 "driver": host.driver,
                 "directory": host.directory,
                 "settings": [jsonreport.effective(setting) for setting in settings],
-                "protection": {
-                    "level": protection.level,
-                    "summary": protection.summary,
-                    "disks": [
-                        {"disks": list(reach.disks), "level": reach.level, "text": reach.text}
-                        for reach in protection.reaches
-                    ],
-                },
+                "protection": jsonreport.protection(protection),
+                "system": system and _as_json(*system),
                 "findings": [jsonreport.finding(finding) for finding in findings],
             }
         )
@@ -82,16 +83,56 @@ def run(arguments: argparse.Namespace) -> int:
     out.line(f"Settings in {terminal.escape(host.directory)}:")
     out.table([(s.setting.key, _value(s), _origin(s)) for s in settings])
     out.line()
-    word, style = _VERDICTS[protection.level]
-    out.line(f"Protection: {out.style(word, style)}")
-    out.line(f"  {terminal.escape(protection.summary)}")
+    _show_verdict(protection)
     for reach in protection.reaches:
         out.line(f"  - {terminal.escape(reach.text)}")
     if findings:
         out.line()
     for finding in findings:
         out.finding(finding)
+    if system is not None:
+        other, files = system
+        out.line()
+        out.line(f"The system's libvirt has files of its own, in {other.directory}:")
+        _show_verdict(verdict_on(other, files))
+        for error in _unreadable(files):
+            out.line(f"  - {terminal.escape(f'{error.path}: {error.reason}')}")
+        out.line("  More of it: lockcfg show --system")
     return 0
+
+
+def _show_verdict(protection: Protection) -> None:
+    out = terminal.stdout()
+    word, style = VERDICTS[protection.level]
+    out.line(f"Protection: {out.style(word, style)}")
+    out.line(f"  {terminal.escape(protection.summary)}")
+
+
+def _system(arguments: argparse.Namespace) -> System | None:
+    """The system's libvirt and its files, for an unprivileged user who has not said which one
+    he means; None where there is none."""
+    if arguments.session or arguments.system or arguments.root is not None or os.geteuid() == 0:
+        return None
+    host = Host("/", arguments.driver)
+    if not os.path.isdir(host.directory) and not installed_on(host).libvirt:
+        return None
+    return host, look_at_host(host)
+
+
+def _as_json(host: Host, files: Mapping[Role, Document | LockcfgError]) -> dict[str, Any]:
+    from lockcfg.report import jsonreport
+
+    return {
+        "directory": host.directory,
+        "protection": jsonreport.protection(verdict_on(host, files)),
+        "unreadable": [
+            {"path": error.path, "reason": error.reason} for error in _unreadable(files)
+        ],
+    }
+
+
+def _unreadable(files: Mapping[Role, Document | LockcfgError]) -> list[ReadError]:
+    return [error for error in files.values() if isinstance(error, ReadError)]
 
 
 def _value(effective: Effective) -> str:

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 DESCRIPTION = """\
 Check configuration files: does libvirt parse them, know their settings, take their values, and
 use what is written there? Without a path, the files of this host are checked, and whether the host
-has what they need to start with: users, directories, plugins. A directory is searched for files
-with the names of libvirt's.
+has what they need to start with: users, directories, the plugin and the daemon of the lock manager.
+A directory is searched for files with the names of libvirt's.
 
 The exit status is 0 where there is nothing to say, 1 with findings, 3 where a file could not
 be read.
@@ -80,6 +80,8 @@ def run(arguments: argparse.Namespace) -> int:
     if not files and not errors:
         where = ", ".join(arguments.paths) or host_of(arguments).directory
         errors.append(ReadError(where, "there is none of libvirt's files"))
+    if not arguments.paths:
+        findings.extend(_missing_parts(arguments))
     if arguments.json:
         from lockcfg.report import jsonreport
 
@@ -126,6 +128,24 @@ def _files(
             yield from _walk(path, errors)
         else:
             yield path, named or kind_named(path)
+
+
+def _missing_parts(arguments: argparse.Namespace) -> list[Finding]:
+    """What is not installed on the host that its lock manager needs."""
+    from lockcfg.host.host import driver_kind
+    from lockcfg.host.parts import missing_parts
+
+    host = host_of(arguments)
+    kind = driver_kind(host.driver)
+    try:
+        entry = host.load(kind).get("lock_manager")
+    except (ReadError, ConfSyntaxError):
+        return []  # said already
+    if entry is None:
+        return []
+    missing = missing_parts(host, str(entry.value), host.path(kind))
+    # Of this host's plugin is said what the file needs.
+    return [f for f in missing if not (host.is_this_one and f.rule == "plugin-missing")]
 
 
 def _walk(top: str, errors: list[ReadError]) -> Iterator[tuple[str, FileKind]]:

@@ -6,6 +6,7 @@ from lockcfg.conf.document import decode
 from lockcfg.conf.settings import settings_of
 from lockcfg.errors import RefusedError
 from lockcfg.report import terminal
+from lockcfg.report.verdicts import VERDICTS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ def finish(
         changes = transaction.commit(force=arguments.force, backup=arguments.backup)
     warnings = [*objections, *warnings]
     advice = restart_advice(transaction, changes)
+    protection = transaction.protection()
     if arguments.json:
         from lockcfg.report import jsonreport
 
@@ -48,6 +50,7 @@ def finish(
                 ],
                 "warnings": [jsonreport.finding(warning) for warning in warnings],
                 "advice": advice,
+                "protection": jsonreport.protection(protection),
             }
         )
         return 0
@@ -65,6 +68,10 @@ def finish(
         out.line(f"{verb} {terminal.escape(change.after.path)}")
     for line in advice:
         out.line(f"  {line}")
+    word, style = VERDICTS[protection.level]
+    what = "Protection would be" if dry and changes else "Protection"
+    out.line(f"{what}: {out.style(word, style)}")
+    out.line(f"  {terminal.escape(protection.summary)}")
     return 0
 
 

@@ -7,7 +7,7 @@ import os
 from lockcfg.conf.files import KINDS, kinds_of
 from lockcfg.conf.load import load_if_there
 from lockcfg.conf.settings import kinds_anywhere_with, kinds_with, nearest, settings_of
-from lockcfg.errors import UnknownKeyError
+from lockcfg.errors import ConfSyntaxError, ReadError, UnknownKeyError
 from lockcfg.frozen import Frozen
 from lockcfg.rooted import Spot, below, real_path
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from lockcfg.conf.document import Document, Value
     from lockcfg.conf.files import Driver, FileKind, Role
     from lockcfg.conf.settings import Setting
+    from lockcfg.errors import LockcfgError
     from lockcfg.findings import Place
 
 
@@ -90,6 +91,10 @@ class Host(Frozen):
                 key,
                 help=f"it is one of {elsewhere[0].name}: say --driver {elsewhere[0].drivers[0]}",
             )
+        from lockcfg.conf.elsewhere import file_elsewhere
+
+        if other := file_elsewhere(key):
+            raise UnknownKeyError(key, help=f"it is one of {other}, which lockcfg does not edit")
         known = [key for kind in kinds_of(self.driver) for key in settings_of(kind)]
         near = nearest(key, known)
         raise UnknownKeyError(
@@ -202,6 +207,14 @@ class Configuration(_Remembering):
             return Effective(setting, setting.default, None, setting.default_from or "")
         raise KeyError(key)
 
+    def in_use(self) -> Iterable[Document]:
+        """The documents that somebody reads: while lockd is not the lock manager, nobody reads
+        the files of its plugin and its daemon for a guest of this driver."""
+        driver = self.documents["driver"]
+        yield driver
+        if self.lock_manager == "lockd":
+            yield from (each for each in self.documents.values() if each is not driver)
+
     def all(self) -> Iterable[Effective]:
         """What holds for every setting of every file, in the order of libvirt's samples."""
         for document in self.documents.values():
@@ -268,6 +281,17 @@ class Configuration(_Remembering):
             named(volumes, "lvm_lockspace_dir", "the LVM UUID"),
             named(scsi, "scsi_lockspace_dir", "the SCSI id"),
         )
+
+
+def look_at_host(host: Host) -> dict[Role, Document | LockcfgError]:
+    """The files of ``host``, by role; in the place of one that cannot be read or parsed, why."""
+    found: dict[Role, Document | LockcfgError] = {}
+    for kind in kinds_of(host.driver):
+        try:
+            found[kind.role] = host.load(kind)
+        except (ReadError, ConfSyntaxError) as error:
+            found[kind.role] = error
+    return found
 
 
 def load_host(host: Host) -> Configuration:

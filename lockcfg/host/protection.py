@@ -5,6 +5,7 @@ Pure: the configuration and what the lockspaces are on go in, words come out.
 
 from __future__ import annotations
 
+from lockcfg.conf.settings import settings_of
 from lockcfg.frozen import Frozen
 
 TYPE_CHECKING = False
@@ -19,7 +20,17 @@ if TYPE_CHECKING:
     #: this-host: between guests of this host. depends: on the file system of each image.
     #: unknown: one host cannot tell. between-hosts: with all hosts of the same settings and
     #: storage. other: another lock manager is in charge, which lockcfg does not judge.
-    Level = Literal["none", "leases", "this-host", "depends", "unknown", "between-hosts", "other"]
+    #: refused: libvirt does not start with these files, and no guest does.
+    Level = Literal[
+        "refused",
+        "none",
+        "leases",
+        "this-host",
+        "depends",
+        "unknown",
+        "between-hosts",
+        "other",
+    ]
 
 
 class Reach(Frozen):
@@ -55,8 +66,23 @@ def leaves_disks(configuration: Configuration) -> bool:
     return not configuration.auto_disk_leases and not configuration.require_lease_for_disks
 
 
+def refused(reason: str) -> Protection:
+    """The verdict on a host whose libvirt does not start. ``reason`` says why, and where."""
+    return Protection(
+        "refused",
+        f"libvirt does not start with these files, and no guest does: {reason}. The guests that"
+        " run keep the locks that they have.",
+    )
+
+
 def protection_of(configuration: Configuration, storages: Mapping[str, Storage]) -> Protection:
     """The verdict on a host. ``storages`` holds, by directory, what each lockspace is on."""
+    for document in configuration.in_use():
+        for key, setting in settings_of(document.kind).items():
+            entry = document.get(key)
+            objection = entry and setting.objection(entry.value, entry.literal)
+            if entry and objection and objection.refused:
+                return refused(f"{document.place_of(entry)}: {objection.message}")
     manager = configuration.lock_manager
     file = configuration.documents["driver"].kind.name
     if manager == "nop":

@@ -8,18 +8,27 @@ the walk goes on.
 from __future__ import annotations
 
 import os
+import re
+from itertools import pairwise
 
+from lockcfg.conf.document import encode
 from lockcfg.conf.files import KINDS
 from lockcfg.conf.load import read_error
+from lockcfg.conf.syntax import between
+from lockcfg.conf.tree import read_entries
+from lockcfg.errors import ConfSyntaxError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
     from typing import Final, TypeAlias
 
-    #: A directory with libvirt's files in it: its path, the names of the files in a fixed
-    #: order, and the names of the templates of such files.
-    Directory: TypeAlias = tuple[str, list[str], list[str]]
+    from lockcfg.conf.files import FileKind
+
+    #: A directory with libvirt's files in it: its path, the names of the files in a fixed order,
+    #: the names of the templates of such files, and the names of files that are there and are not
+    #: to be read.
+    Directory: TypeAlias = tuple[str, list[str], list[str], list[str]]
 
 #: Directories that hold no configuration of hosts.
 _PASSED_OVER: Final = frozenset((".git", ".hg", ".svn", ".venv", "node_modules", "__pycache__"))
@@ -27,8 +36,26 @@ _PASSED_OVER: Final = frozenset((".git", ".hg", ".svn", ".venv", "node_modules",
 #: What template languages append to the name of what they make.
 TEMPLATE_SUFFIXES: Final = (".j2", ".jinja", ".jinja2", ".erb", ".epp", ".tmpl", ".tpl", ".mako")
 
-#: What encloses what they fill in.
-_TEMPLATE_MARKS: Final = ((b"{{", b"}}"), (b"{%", b"%}"), (b"<%", b"%>"))
+#: What encryption appends.
+ENCRYPTED_SUFFIXES: Final = (".gpg", ".pgp", ".asc", ".age", ".enc", ".vault", ".sops", ".secret")
+
+#: What encloses what template languages fill in, and what their logic and comments.
+_FILLED_IN: Final = ((b"{{", b"}}"), (b"<%=", b"%>"))
+_LOGIC: Final = ((b"{%", b"%}"), (b"<%", b"%>"))
+_COMMENT: Final = (b"{#", b"#}")
+_VARIABLE: Final = (b"${", b"}")
+
+#: Those of encrypted files: a pattern that the text matches at its start, and one anywhere.
+_ENCRYPTED: Final = (
+    ("ansible-vault", rb"(?m:^[ \t]*\$ANSIBLE_VAULT;)"),
+    ("git-crypt", rb"\A\0GITCRYPT\0"),
+    ("openssl", rb"\A(?:Salted__|U2FsdGVkX1)"),
+    ("SOPS", rb"\bENC\[AES256_GCM,"),
+    ("age", rb"\A(?:age-encryption\.org/|-----BEGIN AGE ENCRYPTED FILE-----)"),
+    ("gpg", rb"\A(?:-----BEGIN PGP MESSAGE-----|[\x84\x85\x8c][^\n]*\0)"),
+    ("openssl", rb"\A-----BEGIN (?:PKCS7|CMS)-----"),
+    ("strongbox", rb"\A# STRONGBOX ENCRYPTED RESOURCE"),
+)
 
 
 def discover(
@@ -63,12 +90,15 @@ def discover(
             continue
         files: list[str] = []
         templates: list[str] = []
+        others: list[str] = []
         below: list[str] = []
         try:
             with os.scandir(path) as entries:
                 for entry in entries:
                     name = entry.name
                     if entry.is_dir(follow_symlinks=False):
+                        if name in KINDS:
+                            others.append(name)
                         if name not in _PASSED_OVER:
                             below.append(entry.path)
                     elif name in KINDS:
@@ -80,14 +110,15 @@ def discover(
             continue
         if excluded is not None:
             below = [each for each in below if not excluded(each)]
-            files = [name for name in files if not excluded(os.path.join(path, name))]
+            others += [name for name in files if excluded(os.path.join(path, name))]
+            files = [name for name in files if name not in others]
         if seen is not None:
             files = [name for name in files if is_new(os.path.join(path, name))]
             templates = [name for name in templates if is_new(os.path.join(path, name))]
         below.sort(reverse=True)
         pending += below
         if files or templates:
-            yield path, [name for name in KINDS if name in files], sorted(templates)
+            yield path, [name for name in KINDS if name in files], sorted(templates), others
 
 
 def is_file_of_ours(path: str) -> bool:
@@ -100,7 +131,8 @@ def is_file_of_ours(path: str) -> bool:
 def together(files: Iterable[str], seen: Collection[str]) -> Iterator[Directory]:
     """The directories of files that were named one by one, each once, without those ``seen``.
 
-    Those in one directory are the files of one host, as they are where they are found.
+    Those in one directory are the files of one host, as they are where they are found. Files that
+    are beside them and not named are not read.
     """
     named: dict[str, set[str]] = {}
     for path in files:
@@ -108,26 +140,69 @@ def together(files: Iterable[str], seen: Collection[str]) -> Iterator[Directory]
             directory, name = os.path.split(path)
             named.setdefault(directory, set()).add(name)
     for directory, names in named.items():
-        yield directory, [name for name in KINDS if name in names], sorted(names - KINDS.keys())
+        others = [
+            name
+            for name in KINDS
+            if name not in names and os.path.lexists(os.path.join(directory, name))
+        ]
+        files = [name for name in KINDS if name in names]
+        yield directory, files, sorted(names - KINDS.keys()), others
 
 
 def _is_template_name(name: str) -> bool:
-    return name.endswith(TEMPLATE_SUFFIXES) and name[: name.rindex(".")] in KINDS
+    suffixes = TEMPLATE_SUFFIXES + ENCRYPTED_SUFFIXES
+    return name.endswith(suffixes) and name[: name.rindex(".")] in KINDS
 
 
-def is_template(text: bytes) -> bool:
-    """Whether a text is the source of a configuration file rather than one.
+def passed_over(text: bytes, kind: FileKind) -> str:
+    """What a text is in the place of a configuration file: the source of one (``a template``), or
+    ``encrypted`` by something. Empty where it is one.
 
-    It is one with a mark that opens and closes on one line.
+    A mark that only stands for a text, in a comment, makes no template of a file that can be read.
     """
-    return any(_encloses(text, opening, closing) for opening, closing in _TEMPLATE_MARKS)
+    if encryption := encrypted_by(text):
+        return f"encrypted ({encryption})"
+    marks = (*_FILLED_IN, *_LOGIC, _COMMENT, _VARIABLE)
+    if not any(_encloses(text, *mark) for mark in marks):
+        return ""
+    if any(_encloses(text, *mark, but=b"<%=") for mark in _LOGIC):
+        return _TEMPLATE
+    try:
+        entries = read_entries(text, kind, kind.name)
+    except ConfSyntaxError:
+        bare = b"".join(
+            text[end:start]
+            for (_, end), (start, _) in pairwise([(0, 0), *between(text), (len(text), 0)])
+        )
+        if any(_encloses(bare, *mark) for mark in _FILLED_IN) or _encloses(text, *_COMMENT):
+            return _TEMPLATE
+        unquoted = re.sub(rb"\"[^\"\n]*+\"|'[^'\n]*+'", b"", bare)
+        return _TEMPLATE if _encloses(unquoted, *_VARIABLE) else ""
+    values = b"\n".join(encode(entry.literal) for entry in entries)
+    return _TEMPLATE if any(_encloses(values, *mark) for mark in _FILLED_IN) else ""
 
 
-def _encloses(text: bytes, opening: bytes, closing: bytes) -> bool:
+_TEMPLATE: Final = "a template"
+
+
+def encrypted_by(text: bytes) -> str:
+    """What has encrypted a text; empty where nothing has."""
+    return next((name for name, mark in _ENCRYPTED if re.search(mark, text)), "")
+
+
+def note_on(name: str) -> str:
+    """What a file is that is passed over for its name."""
+    return "encrypted" if name.endswith(ENCRYPTED_SUFFIXES) else _TEMPLATE
+
+
+def _encloses(text: bytes, opening: bytes, closing: bytes, but: bytes | None = None) -> bool:
+    """Whether something stands between two marks, whatever begins with ``but`` left aside."""
     at = text.find(opening)
     while at >= 0:
-        end = text.find(b"\n", at)
-        if text.find(closing, at + len(opening), end if end >= 0 else len(text)) >= 0:
+        end = text.find(closing, at + len(opening))
+        if end < 0:
+            return False
+        if but is None or not text.startswith(but, at):
             return True
-        at = text.find(opening, end) if end >= 0 else -1
+        at = text.find(opening, end)
     return False

@@ -25,7 +25,7 @@ from lockcfg.findings import Finding, Place
 from lockcfg.host.host import Configuration
 from lockcfg.lint.baseline import Baseline
 from lockcfg.lint.conceal import Veil
-from lockcfg.lint.discover import discover, is_file_of_ours, is_template, together
+from lockcfg.lint.discover import discover, is_file_of_ours, note_on, passed_over, together
 from lockcfg.lint.result import Diagnostic, Fix, LintResult, Replacement, RuleInfo, Suppression
 from lockcfg.lint.settings import known_rule, matches, means
 from lockcfg.lint.tracked import Tracked
@@ -35,9 +35,10 @@ from lockcfg.rules.rule import FileSubject, Found, HostFiles, HostSubject, Repos
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from typing import Any, Final, NoReturn
 
+    from lockcfg.conf.files import Role
     from lockcfg.findings import Severity
     from lockcfg.lint.discover import Directory
     from lockcfg.lint.settings import Settings
@@ -72,6 +73,7 @@ class _Content:
     ``document`` is None where it cannot be parsed, and ``syntax`` then the finding. ``found``
     is what the rules of a file found, by the mode of the file and whether it is tracked: these
     matter to a content that is ``secret`` only, and of the others are not asked for.
+    ``passed_over`` says what a content is that is no configuration file.
     """
 
     __slots__ = (
@@ -79,9 +81,9 @@ class _Content:
         "document",
         "found",
         "name",
+        "passed_over",
         "secret",
         "syntax",
-        "template",
         "text",
         "veil",
         "waivers",
@@ -98,8 +100,8 @@ class _Content:
         self.waivers_by_line: dict[int | None, list[Waiver]] = {}
         self.found: dict[tuple[int | None, bool | None], list[_Ready]] = {}
         self.secret = False
-        self.template = is_template(text)
-        if self.template:
+        self.passed_over = passed_over(text, KINDS[name])
+        if self.passed_over:
             return
         try:
             self.document = parse(text, KINDS[name], name)
@@ -120,14 +122,19 @@ class _Content:
 
 class _Combination:
     """One distinct set of contents that stands in one directory, and what the rules of a host
-    found in it. ``documents`` are those of the contents, by name; ``silent`` whether there is
-    nothing to say wherever it stands."""
+    found in it. ``unread`` are the names of the files that are there besides, and were not read.
+    ``documents`` are those of the contents, by name, and None of the others; ``silent`` whether
+    there is nothing to say wherever it stands."""
 
-    __slots__ = ("contents", "documents", "found", "silent")
+    __slots__ = ("contents", "documents", "found", "silent", "unread")
 
-    def __init__(self, contents: tuple[_Content, ...], found: list[_Ready]) -> None:
+    def __init__(
+        self, contents: tuple[_Content, ...], unread: frozenset[str], found: list[_Ready]
+    ) -> None:
         self.contents = contents
-        self.documents = {content.name: content.document for content in contents}
+        self.unread = unread
+        self.documents: dict[str, Document | None] = dict.fromkeys(unread)
+        self.documents.update((content.name, content.document) for content in contents)
         self.found = found
         self.silent = not found and not any(
             content.waivers or content.secret or any(content.found.values()) for content in contents
@@ -212,7 +219,7 @@ class Linter:
         self._excluded = self._is_excluded if settings.exclude else None
         self._recent: dict[str, list[_Content]] = {name: [] for name in KINDS}
         self._by_text: dict[str, dict[bytes, _Content]] = {name: {} for name in KINDS}
-        self._combinations: dict[tuple[_Content, ...], _Combination] = {}
+        self._combinations: dict[tuple[tuple[_Content, ...], frozenset[str]], _Combination] = {}
         self._tracked = Tracked(settings.root)
         self._baseline = Baseline.load(settings.baseline) if settings.baseline else None
         self._diagnostics: list[Diagnostic] = []
@@ -239,8 +246,8 @@ class Linter:
         # What is known of one file says nothing of a waiver of what several make together.
         self._running = [*self._of_scope("file"), *self._of_scope("run")]
         content = self._content(kind.name, text)
-        if content.template:
-            survey.notes.append((path, "a template, passed over"))
+        if content.passed_over:
+            survey.notes.append((path, f"{content.passed_over}, passed over"))
         else:
             self._look_at_file(path, content)
         self._look_at_waivers()
@@ -343,9 +350,10 @@ class Linter:
             self._by_text[content.name].setdefault(content.text, content)
             for content in combination.contents
         )
-        known = self._combinations.get(contents)
+        key = contents, combination.unread
+        known = self._combinations.get(key)
         if known is None:
-            known = self._combinations[contents] = _Combination(contents, combination.found)
+            known = self._combinations[key] = _Combination(*key, combination.found)
         return known
 
     def _is_excluded(self, path: str) -> bool:
@@ -356,9 +364,10 @@ class Linter:
         )
 
     def _read(self, directory: Directory, survey: _Survey) -> None:
-        path, names, templates = directory
+        path, names, templates, others = directory
         prefix = os.path.join(path, "")
-        templates = [prefix + name for name in templates]
+        survey.notes += [(prefix + name, f"{note_on(name)}, passed over") for name in templates]
+        unread = {*others, *(name[: name.rindex(".")] for name in templates)}
         contents: list[_Content] = []
         for name in names:
             self._looked_at += 1
@@ -368,20 +377,22 @@ class Linter:
                 text = read_bytes(prefix + name)
             except ReadError as error:
                 survey.unreadable.append((prefix + name, error.reason))
+                unread.add(name)
                 continue
             survey.files += 1
             content = self._content(name, text)
-            if content.template:
-                templates.append(prefix + name)
+            if content.passed_over:
+                survey.notes.append((prefix + name, f"{content.passed_over}, passed over"))
+                unread.add(name)
             else:
                 contents.append(content)
-        survey.notes += [(template, "a template, passed over") for template in templates]
+                unread.discard(name)
         if not contents:
             return
-        key = tuple(contents)
+        key = tuple(contents), frozenset(unread)
         combination = self._combinations.get(key)
         if combination is None:
-            combination = self._combinations[key] = _Combination(key, self._found_together(key))
+            combination = self._combinations[key] = _Combination(*key, self._found_together(*key))
         survey.directories.append(self._settings.relative(path))
         survey.combinations.append(combination)
         if not combination.silent:
@@ -398,7 +409,7 @@ class Linter:
         found = known.get(text)
         if found is None:
             found = known[text] = _Content(name, text)
-            if not found.template:
+            if not found.passed_over:
                 found.secret = self._is_secret(found)
                 if not found.secret:
                     found.found[None, None] = self._found_in(found, None, None)
@@ -425,8 +436,11 @@ class Linter:
             for subject in subjects
         )
 
-    def _found_together(self, contents: tuple[_Content, ...]) -> list[_Ready]:
-        """What the rules of a host find in a directory with ``contents``."""
+    def _found_together(
+        self, contents: tuple[_Content, ...], unread: frozenset[str]
+    ) -> list[_Ready]:
+        """What the rules of a host find in a directory with ``contents``, and with files that
+        were not read."""
         found: list[_Ready] = []
         by_name = {content.name: content for content in contents}
         for driver in DRIVERS:
@@ -436,7 +450,7 @@ class Linter:
             of_host = [by_name.get(kind.name) for kind in kinds]
             if any(content is not None and content.document is None for content in of_host):
                 continue  # what cannot be parsed has its finding already
-            if driver == "libxl" and _is_bystander(by_name):
+            if driver == "libxl" and _is_bystander(by_name, unread):
                 continue
             documents = {
                 kind.role: content.document
@@ -445,7 +459,8 @@ class Linter:
                 for kind, content in zip(kinds, of_host, strict=True)
             }
             subject = HostSubject("", Configuration(driver, documents))
-            found += self._ready("host", subject, by_name)
+            absent = {kind.role for kind in kinds if kind.name in unread}
+            found += self._ready("host", subject, by_name, absent)
         return found
 
     def _look_at(self, directory: str, combination: _Combination) -> None:
@@ -480,11 +495,19 @@ class Linter:
     def _of_scope(self, scope: Scope) -> list[RuleModule]:
         return [module for module in self._running if module.RULE.scope == scope]
 
-    def _ready(self, scope: Scope, subject: Any, contents: dict[str, _Content]) -> list[_Ready]:
-        """What the rules of ``scope`` find in ``subject``, whose files have ``contents``."""
+    def _ready(
+        self,
+        scope: Scope,
+        subject: Any,
+        contents: dict[str, _Content],
+        unread: Collection[Role] = (),
+    ) -> list[_Ready]:
+        """What the rules of ``scope`` find in ``subject``, whose files have ``contents``; without
+        those that need a file that was not read."""
         return [
             self._make_ready(module.RULE, found, contents.get(os.path.basename(found.finding.path)))
             for module in self._of_scope(scope)
+            if not any(role in unread for role in module.RULE.needs)
             for found in module.check(subject, self._settings.options)
         ]
 
@@ -742,10 +765,10 @@ def _overlap(paths: Sequence[str]) -> bool:
     return any(after.startswith(before) for before, after in pairwise(whole))
 
 
-def _is_bystander(contents: Mapping[str, _Content]) -> bool:
+def _is_bystander(contents: Mapping[str, _Content], unread: Collection[str]) -> bool:
     """Whether the Xen driver's files are just those that every package of libvirt installs:
     nothing is set in them, and QEMU's are there."""
-    if "qemu.conf" not in contents:
+    if "qemu.conf" not in contents and "qemu.conf" not in unread:
         return False
     return not any(
         content.document is not None and content.document.entries

@@ -9,7 +9,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Final, Literal
 
+    from lockcfg.conf.files import Driver
     from lockcfg.findings import Finding
+    from lockcfg.host.protection import Protection
 
     #: safe: means the same to libvirt, or what was plainly meant. unsafe: a person should look.
     Safety = Literal["safe", "unsafe"]
@@ -106,15 +108,37 @@ class RuleInfo(Frozen):
         self.url: Final = url
 
 
+class Mended(Frozen):
+    """The verdict on a host of which fixes changed files: its directory, whose guests it is about,
+    and what the files protect now, all of them together."""
+
+    __slots__ = ("directory", "driver", "protection")
+
+    def __init__(self, directory: str, driver: Driver, protection: Protection) -> None:
+        self.directory: Final = directory
+        self.driver: Final = driver
+        self.protection: Final = protection
+
+
 class LintResult(Frozen):
     """A finished run.
 
     ``diagnostics`` are sorted by path, line, column, code; ``rules`` are those that ran, by
     code; ``notes`` pairs a path that was passed over with what it is; ``unreadable`` a path with
-    the reason why it could not be read; ``files`` and ``hosts`` are counts.
+    the reason why it could not be read; ``files`` and ``hosts`` are counts; ``mended`` are the
+    hosts of which fixes changed files before this run.
     """
 
-    __slots__ = ("diagnostics", "files", "hosts", "notes", "rules", "unreadable", "version")
+    __slots__ = (
+        "diagnostics",
+        "files",
+        "hosts",
+        "mended",
+        "notes",
+        "rules",
+        "unreadable",
+        "version",
+    )
 
     def __init__(
         self,
@@ -126,7 +150,9 @@ class LintResult(Frozen):
         notes: Sequence[tuple[str, str]] = (),
         unreadable: Sequence[tuple[str, str]] = (),
         version: str = "",
+        mended: Sequence[Mended] = (),
     ) -> None:
+        self.mended: Final = tuple(mended)
         self.diagnostics: Final = tuple(diagnostics)
         self.rules: Final = tuple(rules)
         self.files: Final = files

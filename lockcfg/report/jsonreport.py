@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from lockcfg.errors import LockcfgError
     from lockcfg.findings import Finding, Place
     from lockcfg.host.host import Effective
+    from lockcfg.host.protection import Protection
 
 
 def write(report: dict[str, Any]) -> None:
@@ -56,6 +57,18 @@ def error(error: LockcfgError) -> dict[str, Any]:
             "place": place(getattr(error, "place", None)),
             "findings": [finding(one) for one in findings],
         }
+    }
+
+
+def protection(protection: Protection) -> dict[str, Any]:
+    """The verdict on a host."""
+    return {
+        "level": protection.level,
+        "summary": protection.summary,
+        "disks": [
+            {"disks": list(reach.disks), "level": reach.level, "text": reach.text}
+            for reach in protection.reaches
+        ],
     }
 
 

@@ -38,6 +38,8 @@ TABLE: Final = (
     "lk108_not_utf8",
     "lk109_version",
     "lk110_stock_lens",
+    "lk113_quotes_in_value",
+    "lk114_list_in_string",
     "lk201_no_lock_manager",
     "lk202_lock_manager_off",
     "lk203_lockd_not_in_use",
@@ -71,6 +73,8 @@ TABLE: Final = (
 #: Those that ``lockcfg validate`` runs, and a transaction before it writes.
 VALIDATING: Final = (
     *TABLE[:8],
+    "lk113_quotes_in_value",
+    "lk114_list_in_string",
     "lk302_max_clients_zero",
     "lk304_log_filters",
     "lk305_log_outputs",

@@ -3,6 +3,7 @@
 ## What it does
 
 Reports a setting that no libvirt release has in this kind of file, with the nearest one it has.
+One of another file of libvirt's is LK103.
 
 ## Why is this bad
 
@@ -27,6 +28,7 @@ Unsafe: takes the nearest known setting, which comes into force with that.
 
 from __future__ import annotations
 
+from lockcfg.conf.elsewhere import file_elsewhere
 from lockcfg.conf.settings import kinds_anywhere_with, nearest, settings_of
 from lockcfg.rules.rule import Fix, Found, Replacement, Rule, at_key
 
@@ -45,8 +47,8 @@ def check(subject: FileSubject, options: Options) -> Iterator[Found]:
     document = subject.document
     known = settings_of(document.kind)
     for entry in document.entries:
-        if entry.key in known or kinds_anywhere_with(entry.key):
-            continue
+        if entry.key in known or kinds_anywhere_with(entry.key) or file_elsewhere(entry.key):
+            continue  # LK103 says more
         near = nearest(entry.key, known)
         fix = None
         if near is not None and document.get(near) is None:

@@ -2,7 +2,8 @@
 
 ## What it does
 
-Reports a setting that belongs in another of libvirt's files.
+Reports a setting that belongs in another of libvirt's files, be it one that the linter does not
+look into: `listen_tcp` of `libvirtd.conf`, `max_size` of `virtlogd.conf`.
 
 ## Why is this bad
 
@@ -28,6 +29,7 @@ None: it would be a change of two files.
 
 from __future__ import annotations
 
+from lockcfg.conf.elsewhere import file_elsewhere
 from lockcfg.conf.settings import kinds_anywhere_with, settings_of
 from lockcfg.rules.rule import Found, Rule, at_key
 
@@ -51,6 +53,8 @@ def check(subject: FileSubject, options: Options) -> Iterator[Found]:
         others = kinds_anywhere_with(entry.key)
         same_driver = [k for k in others if set(k.drivers) & set(document.kind.drivers)]
         names = sorted((kind.name for kind in same_driver or others), key=_qemu_first)
+        if not names and (elsewhere := file_elsewhere(entry.key)):
+            names = [elsewhere]
         if names:
             yield Found(
                 at_key(

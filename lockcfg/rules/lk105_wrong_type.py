@@ -23,14 +23,15 @@ auto_disk_leases = 1
 
 ## Fix
 
-Safe: takes the quotes off an integer, puts them on a string, or makes a string a list of one,
-where that makes the value one that the setting takes.
+Safe: takes the quotes off an integer, puts them on a string, or makes a string a list, where that
+makes the value one that the setting takes.
 """
 
 from __future__ import annotations
 
 import re
 
+from lockcfg.conf.meant import parts_of
 from lockcfg.conf.settings import settings_of, spell
 from lockcfg.rules.rule import Fix, Found, Replacement, Rule, at_value
 
@@ -71,7 +72,7 @@ def _fix(setting: Setting, entry: Entry) -> Fix | None:
     if isinstance(entry.value, str) and re.fullmatch("[0-9]{1,18}", entry.value):
         meant = int(entry.value)
     elif isinstance(entry.value, str):
-        meant = (entry.value,)
+        meant = parts_of(entry.value) or (entry.value,)
     elif isinstance(entry.value, int) and not entry.literal.startswith("-"):
         meant = entry.literal
     else:

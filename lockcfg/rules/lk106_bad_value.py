@@ -30,6 +30,7 @@ Unsafe: takes the nearest of the choices.
 from __future__ import annotations
 
 from lockcfg.conf.settings import integer_bounds, nearest, settings_of, spell, together_in
+from lockcfg.rules.lk114_list_in_string import as_list
 from lockcfg.rules.rule import Fix, Found, Replacement, Rule, at_value
 
 TYPE_CHECKING = False
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
 
 RULE = Rule("LK106", "bad-value", "error", fix="unsafe", validates=True)
 
-#: Settings whose values have rules of their own: LK302, LK304 and LK305.
+#: Settings whose values have rules of their own: LK302, LK304 and LK305. LK114 is about lists.
 _SAID_BY_OTHERS: Final = ("max_clients", "admin_max_clients", "log_filters", "log_outputs")
 
 
@@ -99,7 +100,7 @@ def _each(subject: FileSubject, options: Options) -> Iterator[Found]:
             continue
         if isinstance(entry.value, int) and not low <= entry.value <= high:
             continue  # LK107 says more
-        if entry.key in _SAID_BY_OTHERS:
+        if entry.key in _SAID_BY_OTHERS or as_list(setting, entry.value) is not None:
             continue
         near = nearest(entry.value, setting.choices) if isinstance(entry.value, str) else None
         fix = None

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
     from lockcfg.rules.rule import HostSubject, Options
 
-RULE = Rule("LK201", "no-lock-manager", "warning", scope="host")
+RULE = Rule("LK201", "no-lock-manager", "warning", scope="host", needs=("driver",))
 
 
 def check(subject: HostSubject, options: Options) -> Iterator[Found]:

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from lockcfg.rules.rule import HostSubject, Options
 
-RULE = Rule("LK202", "lock-manager-off", "warning", scope="host")
+RULE = Rule("LK202", "lock-manager-off", "warning", scope="host", needs=("driver",))
 
 
 def check(subject: HostSubject, options: Options) -> Iterator[Found]:

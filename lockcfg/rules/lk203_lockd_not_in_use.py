@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 
     from lockcfg.rules.rule import HostSubject, Options
 
-RULE = Rule("LK203", "lockd-not-in-use", "error", scope="host")
+RULE = Rule("LK203", "lockd-not-in-use", "error", scope="host", needs=("driver", "lockd"))
 
 
 def check(subject: HostSubject, options: Options) -> Iterator[Found]:

@@ -51,7 +51,9 @@ if TYPE_CHECKING:
 
     from lockcfg.rules.rule import HostSubject, Options
 
-RULE = Rule("LK204", "dead-lockspace", "warning", scope="host", fix="unsafe")
+RULE = Rule(
+    "LK204", "dead-lockspace", "warning", scope="host", fix="unsafe", needs=("driver", "lockd")
+)
 
 
 def check(subject: HostSubject, options: Options) -> Iterator[Found]:

@@ -50,7 +50,9 @@ if TYPE_CHECKING:
 
     from lockcfg.rules.rule import HostSubject, Options
 
-RULE = Rule("LK205", "sample-trap", "warning", scope="host", fix="unsafe")
+RULE = Rule(
+    "LK205", "sample-trap", "warning", scope="host", fix="unsafe", needs=("driver", "lockd")
+)
 
 
 def check(subject: HostSubject, options: Options) -> Iterator[Found]:

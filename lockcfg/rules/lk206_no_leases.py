@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 
     from lockcfg.rules.rule import HostSubject, Options
 
-RULE = Rule("LK206", "no-leases", "error", scope="host", fix="unsafe")
+RULE = Rule("LK206", "no-leases", "error", scope="host", fix="unsafe", needs=("driver", "lockd"))
 
 
 def check(subject: HostSubject, options: Options) -> Iterator[Found]:

@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 
     from lockcfg.rules.rule import HostSubject, Options
 
-RULE = Rule("LK207", "block-devices-direct", "info", scope="host")
+RULE = Rule("LK207", "block-devices-direct", "info", scope="host", needs=("driver", "lockd"))
 
 _NAMES: Final = {"lvm_lockspace_dir": "LVM UUID", "scsi_lockspace_dir": "SCSI id"}
 

@@ -56,7 +56,9 @@ if TYPE_CHECKING:
     from lockcfg.conf.document import Entry
     from lockcfg.rules.rule import HostSubject, Options
 
-RULE = Rule("LK208", "lockspace-path", "warning", scope="host", fix="unsafe")
+RULE = Rule(
+    "LK208", "lockspace-path", "warning", scope="host", fix="unsafe", needs=("driver", "lockd")
+)
 
 _SLASH_AT_END: Final = "a slash at the end"
 

@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 
     from lockcfg.rules.rule import HostSubject, Options
 
-RULE = Rule("LK209", "lockspaces-shared", "info", scope="host")
+RULE = Rule("LK209", "lockspaces-shared", "info", scope="host", needs=("driver", "lockd"))
 
 
 def check(subject: HostSubject, options: Options) -> Iterator[Found]:

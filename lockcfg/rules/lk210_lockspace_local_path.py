@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 
     from lockcfg.rules.rule import HostSubject, Options
 
-RULE = Rule("LK210", "lockspace-local-path", "warning", scope="host")
+RULE = Rule("LK210", "lockspace-local-path", "warning", scope="host", needs=("driver", "lockd"))
 
 _LOCAL: Final = (
     "/tmp",  # noqa: S108

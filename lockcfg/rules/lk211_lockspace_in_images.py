@@ -58,7 +58,7 @@ if TYPE_CHECKING:
 
     from lockcfg.rules.rule import HostSubject, Options
 
-RULE = Rule("LK211", "lockspace-in-images", "warning", scope="host")
+RULE = Rule("LK211", "lockspace-in-images", "warning", scope="host", needs=("driver", "lockd"))
 
 
 def check(subject: HostSubject, options: Options) -> Iterator[Found]:

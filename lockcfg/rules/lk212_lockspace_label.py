@@ -60,7 +60,7 @@ if TYPE_CHECKING:
     from lockcfg.host.host import Configuration
     from lockcfg.rules.rule import HostSubject, Options
 
-RULE = Rule("LK212", "lockspace-label", "info", scope="host")
+RULE = Rule("LK212", "lockspace-label", "info", scope="host", needs=("driver", "lockd"))
 
 _LABELLED: Final = "/var/lib/libvirt/lockd"
 

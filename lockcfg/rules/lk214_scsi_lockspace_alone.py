@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 
     from lockcfg.rules.rule import HostSubject, Options
 
-RULE = Rule("LK214", "scsi-lockspace-alone", "info", scope="host")
+RULE = Rule("LK214", "scsi-lockspace-alone", "info", scope="host", needs=("driver", "lockd"))
 
 
 def check(subject: HostSubject, options: Options) -> Iterator[Found]:

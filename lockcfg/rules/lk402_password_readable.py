@@ -11,6 +11,10 @@ own. Nor is the mode of a file in version control, which has only one mode for f
 Whoever can log in to the host can look at the screens of the guests and use their keyboards.
 libvirt does not mind the mode: it starts.
 
+The way to keep a password in a repository is a file that is encrypted there (ansible-vault, SOPS,
+git-crypt, age), or a template that takes it from somewhere else: the linter passes both over with
+a note.
+
 ## Example
 
 ```yaml file
@@ -58,5 +62,8 @@ def check(subject: FileSubject, options: Options) -> Iterator[Found]:
     document = subject.document
     for key, span in passwords(document):
         message = f"'{key}' is a password, and every user of the host can read this file"
-        advice = f"let root alone read it: chmod 600 {document.kind.name}"
+        advice = (
+            f"let root alone read it: chmod 600 {document.kind.name}; in a repository, keep it in"
+            " an encrypted file (ansible-vault, SOPS)"
+        )
         yield Found(finding(RULE, document, key, span, message, advice))

@@ -15,8 +15,10 @@ if TYPE_CHECKING:
     from lockcfg.conf.document import Document, Span, Value
     from lockcfg.rules.rule import Rule
 
-#: What something else fills in before libvirt sees it.
-_VARIABLE: Final = r"(?s)\s*(\{\{.*\}\}|<%.*%>|\$\{.*\}|%\{.*\}|\$\(.*\)|\$[A-Za-z_]\w*|@\w+@)\s*"
+#: What something else fills in or decrypts before libvirt sees it.
+_VARIABLE: Final = (
+    r"(?s)\s*(ENC\[.*\]|\{\{.*\}\}|<%.*%>|\$\{.*\}|%\{.*\}|\$\(.*\)|\$[A-Za-z_]\w*|@\w+@)\s*"
+)
 
 
 def passwords(document: Document) -> Iterator[tuple[str, Span]]:

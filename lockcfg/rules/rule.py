@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from typing import Final, Literal
 
     from lockcfg.conf.document import Document, Entry
+    from lockcfg.conf.files import Role
     from lockcfg.findings import Severity
     from lockcfg.host.host import Configuration
 
@@ -36,10 +37,12 @@ class Rule(Frozen):
     """A rule's stable code (``LK102``), its slug, and how bad what it finds is by default.
 
     ``validates`` rules are those of ``lockcfg validate``: would libvirt start, and read what
-    is written? ``fix`` is the safety of the fix it may offer, or None.
+    is written? ``fix`` is the safety of the fix it may offer, or None. A rule of a host ``needs``
+    the files of these roles: where one of them is there and was not read, it does not run, as what
+    it would say may rest on the absence of what is there.
     """
 
-    __slots__ = ("code", "fix", "name", "scope", "severity", "validates")
+    __slots__ = ("code", "fix", "name", "needs", "scope", "severity", "validates")
 
     def __init__(
         self,
@@ -50,7 +53,9 @@ class Rule(Frozen):
         scope: Scope = "file",
         fix: Safety | None = None,
         validates: bool = False,
+        needs: tuple[Role, ...] = ("driver", "lockd", "daemon"),
     ) -> None:
+        self.needs: Final = needs
         self.code: Final = code
         self.name: Final = name
         self.severity: Final = severity
@@ -132,10 +137,10 @@ class HostSubject(Frozen):
 class HostFiles(Frozen):
     """The files of one host, as a repository of many holds them.
 
-    ``documents`` are those that are there, by the name of their kind; None is one that cannot
-    be parsed. Of 10,000 hosts most have the same contents, and one document then stands for
-    all files with its content: compare documents by identity, which is the same and costs
-    nothing, and take paths from here, as a document knows only one of its own.
+    ``documents`` are those that are there, by the name of their kind; None is one that cannot be
+    read or parsed, or is a template. Of 10,000 hosts most have the same contents, and one document
+    then stands for all files with its content: compare documents by identity, which is the same
+    and costs nothing, and take paths from here, as a document knows only one of its own.
     """
 
     __slots__ = ("directory", "documents")

@@ -178,7 +178,7 @@ def _warnings(configurations: Mapping[lockcfg.Host, Configuration]) -> Iterator[
         if protection.level == "other":
             manager = configuration.effective("lock_manager")
             yield f"Nothing is locked here: lock_manager is {manager.value} ({manager.place})."
-        elif protection.level in ("none", "this-host", "unknown"):
+        elif protection.level in ("refused", "none", "this-host", "unknown"):
             yield protection.summary
             for reach in protection.reaches:
                 if reach.level != "between-hosts":

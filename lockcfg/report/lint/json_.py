@@ -30,6 +30,15 @@ def write(result: LintResult, stream: TextIO, *, root: str) -> None:
                 for path, why in result.unreadable
             ),
             "notes": (clean(note) for note in notes(result, root)),
+            "mended": (
+                {
+                    "path": clean(relative(each.directory, root)),
+                    "driver": each.driver,
+                    "level": each.protection.level,
+                    "summary": clean(each.protection.summary),
+                }
+                for each in result.mended
+            ),
             "rules": (
                 {
                     "code": rule.code,

@@ -7,6 +7,7 @@ from collections import Counter
 from lockcfg.findings import Finding, Place
 from lockcfg.report.lint import counts, notes, relative
 from lockcfg.report.terminal import Terminal, escape
+from lockcfg.report.verdicts import VERDICTS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -71,6 +72,11 @@ def _end(result: LintResult, terminal: Terminal, root: str) -> None:
         terminal.finding(Finding("", "error", f"cannot be read: {why}", path=relative(path, root)))
     for note in notes(result, root):
         terminal.line(f"{terminal.style('note:', 'info')} {escape(note)}")
+    for each in result.mended:
+        word, style = VERDICTS[each.protection.level]
+        where = escape(relative(each.directory, root))
+        terminal.line(f"mended {where} ({each.driver}). Protection: {terminal.style(word, style)}")
+        terminal.line(f"  {escape(each.protection.summary)}")
     terminal.line(_summary(result))
 
 

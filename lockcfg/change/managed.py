@@ -1,0 +1,75 @@
+"""Who else writes a configuration file: what tools leave in the comments of what they manage."""
+
+from __future__ import annotations
+
+import re
+
+from lockcfg.conf.document import Span, decode
+from lockcfg.conf.syntax import between
+from lockcfg.findings import Finding
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
+
+    from lockcfg.conf.document import Document
+
+#: The tools, as they call themselves.
+_TOOL: Final = re.compile(
+    r"(?<![A-Za-z])(vdsm|ovirt|puppet|ansible|chef|salt(?:stack)?|cf-?engine|rudder|bcfg2|foreman"
+    r"|juju|maas|terraform|nixos|cloud-init|tripleo|kolla|crowbar|uyuni|cockpit|opennebula"
+    r"|cloudstack|proxmox|quattor|cdist|pyinfra)(?![A-Za-z])",
+    re.IGNORECASE,
+)
+
+#: How they say that a file, or a part of it, is theirs.
+_OWNS: Final = re.compile(
+    r"manage[ds]|generated|maintain|control|deployed|created|written|configured|rendered"
+    r"|provisioned|installed|section|block|edit|overwrit",
+    re.IGNORECASE,
+)
+
+#: What says it without the name of a tool.
+_OWNED: Final = re.compile(
+    r"(?:do not|don't) (?:edit|modify|change|touch)\b|\bbe (?:overwritten|overridden|reverted)\b"
+    r"|\bauto-?generated\b|\bautomatically (?:generated|managed|deployed|written|rendered)\b"
+    r"|\bunder [\w ]*(?:control|management)\b"
+    r"|\b(?:managed|generated|maintained|controlled|deployed|rendered)"
+    r" (?:automatically|by|with|via|from|using)\b",
+    re.IGNORECASE,
+)
+
+
+def managed(document: Document) -> Finding | None:
+    """The warning that somebody else manages a file and may undo what is changed in it.
+
+    It is about the first comment that says so; None where none does.
+    """
+    text = document.text or b""
+    for start, end in (*between(text), *_behind(document)):
+        for match in re.finditer(rb"#[^\r\n]*", text[start:end]):
+            comment = decode(match.group())
+            tool = _TOOL.search(comment)
+            if not (_OWNS if tool else _OWNED).search(comment):
+                continue
+            who = f"{tool[1]} manages it" if tool else "something manages it"
+            at = start + match.start()
+            return Finding(
+                "managed-file",
+                "warning",
+                f"a comment says that {who}: the change may be undone",
+                path=document.path,
+                place=document.place(Span(at, at + len(match.group()))),
+                help="make the change where the file comes from as well",
+            )
+    return None
+
+
+def _behind(document: Document) -> list[tuple[int, int]]:
+    """Where the comments behind settings are: from the end of a value to that of its line."""
+    text = document.text or b""
+    return [
+        (entry.value_span.end, text.find(b"\n", entry.value_span.end) % (len(text) + 1))
+        for entry in document.entries
+        if entry.comment is not None
+    ]

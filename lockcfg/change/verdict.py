@@ -1,0 +1,120 @@
+"""The verdict on the files of a host as they are, or would be: all of them together.
+
+What a command says is protected comes from here, before and after it writes. A file that cannot
+be read makes the verdict unknown; one that libvirt does not start with, and a part of libvirt
+that is not installed, make it refused.
+"""
+
+from __future__ import annotations
+
+import re
+
+from lockcfg.conf.document import Document
+from lockcfg.conf.files import kinds_of
+from lockcfg.errors import ConfSyntaxError, LockcfgError, ReadError
+from lockcfg.host.host import Configuration
+from lockcfg.host.installed import libvirt_release
+from lockcfg.host.lacking import lacking
+from lockcfg.host.parts import missing_parts
+from lockcfg.host.protection import Protection, protection_of, refused
+from lockcfg.host.storage import storage_of
+from lockcfg.rules import check
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Final
+
+    from lockcfg.conf.files import Driver, Role
+    from lockcfg.findings import Finding
+    from lockcfg.host.host import Host
+    from lockcfg.host.storage import Storage
+
+
+def storages_of(host: Host, configuration: Configuration) -> dict[str, Storage]:
+    """What the lockspace directories in use are on, by directory as it is on the host."""
+    directories = configuration.lockspaces.values()
+    return {directory: storage_of(host.real(directory)) for directory in directories}
+
+
+def verdict_on(host: Host, files: Mapping[Role, Document | LockcfgError]) -> Protection:
+    """What is protected on ``host`` with ``files``, and against whom.
+
+    In the place of a file stands the error of reading it, where it could not be read.
+    """
+    configuration = _configuration(host.driver, files)
+    trouble = _trouble(configuration, files, libvirt_release(host.root))
+    if trouble is not None:
+        return trouble
+    path = configuration.documents["driver"].path
+    missing = missing_parts(host, configuration.lock_manager, path)
+    if host.is_this_one:
+        missing += lacking(configuration.documents["driver"])
+    if missing:
+        return refused(_reason(missing[0]))
+    return protection_of(configuration, storages_of(host, configuration))
+
+
+def verdict_of_files(driver: Driver, files: Mapping[Role, Document | LockcfgError]) -> Protection:
+    """The same from ``files`` alone, of a host that is not at hand: what its lockspaces are on,
+    nobody here knows."""
+    configuration = _configuration(driver, files)
+    return _trouble(configuration, files) or protection_of(configuration, {})
+
+
+def _configuration(driver: Driver, files: Mapping[Role, Document | LockcfgError]) -> Configuration:
+    """What is known of the configuration: a file that could not be read is an empty one."""
+    return Configuration(
+        driver,
+        {
+            kind.role: file
+            if isinstance(file := files[kind.role], Document)
+            else Document(kind, kind.name, None, ())
+            for kind in kinds_of(driver)
+        },
+    )
+
+
+def _trouble(
+    configuration: Configuration,
+    files: Mapping[Role, Document | LockcfgError],
+    release: tuple[int, ...] | None = None,
+) -> Protection | None:
+    """The verdict where libvirt does not start with ``files``, or nobody can tell."""
+    in_use: tuple[Role, ...] = ("driver",)
+    if isinstance(files["driver"], Document) and configuration.lock_manager == "lockd":
+        in_use = ("driver", "lockd", "daemon")
+    unread: list[ReadError] = []
+    for role in in_use:
+        file = files[role]
+        if isinstance(file, ReadError):
+            unread.append(file)
+        elif isinstance(file, ConfSyntaxError):
+            return refused(f"{file.place}: {file.reason}")
+        elif isinstance(file, LockcfgError):
+            raise file
+        elif errors := start_errors(file, release):
+            return refused(f"{errors[0].place or errors[0].path}: {_reason(errors[0])}")
+    if unread:
+        why = " and ".join(f"{error.path} cannot be read ({error.reason})" for error in unread)
+        return Protection("unknown", f"Whether disks are locked cannot be told: {why}.")
+    return None
+
+
+def start_errors(document: Document, release: tuple[int, ...] | None = None) -> list[Finding]:
+    """What keeps the reader of ``document`` from starting, of a libvirt of ``release``. Of
+    duplicates libvirt looks at the first alone."""
+    first = {entry.key: entry for entry in reversed(document.entries)}
+    if len(first) < len(document.entries):
+        in_force = sorted(first.values(), key=lambda entry: entry.key_span.start)
+        document = Document(document.kind, document.path, document.text, in_force)
+    return [finding for finding in check(document, release) if finding.severity == "error"]
+
+
+def _reason(finding: Finding) -> str:
+    """What is wrong, without what comes of it."""
+    return _OUTCOME.sub("", finding.message)
+
+
+#: What the messages of rules end with.
+_OUTCOME: Final = re.compile(r": (?:libvirt|virtlockd|with lock_manager)[^:]*\Z")

@@ -1,0 +1,164 @@
+"""What a person means by a value that is written as another language would write it.
+
+``yes``, ``4k``, ``0x8000``, ``“root”``, ``(a b)``: libvirt takes none of them, and what is meant
+is plain. :func:`meant` finds the value; whether it is taken as such, the caller decides.
+"""
+
+from __future__ import annotations
+
+import re
+
+from lockcfg.conf.settings import nearest, spell
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Final
+
+    from lockcfg.conf.document import Value
+    from lockcfg.conf.settings import Setting
+
+#: Quotes as people have them, each with what closes it.
+QUOTES: Final = {
+    '"': '"',
+    "'": "'",
+    "`": "`",
+    "“": "”",
+    "”": "”",
+    "„": "“",
+    "‘": "’",
+    "’": "’",
+    "‚": "‘",
+    "«": "»",
+    "»": "«",
+    "″": "″",
+}
+
+_TRUE: Final = frozenset(("1", "true", "yes", "on", "y", "t", "enabled", "enable", "always"))
+_FALSE: Final = frozenset(("0", "false", "no", "off", "n", "f", "disabled", "disable", "never"))
+_UNLIMITED: Final = frozenset(("unlimited", "infinity", "inf", "infinite", "max", "none", "-1"))
+
+#: What stands for no value at all.
+NOTHING: Final = frozenset(("", "null", "nil", "none", "~", "undef", "undefined", "default"))
+
+_NUMBER: Final = re.compile(
+    r"(?P<sign>[+-]?)(?:0[xX](?P<hex>[0-9a-fA-F_]+)|0[oO](?P<octal>[0-7_]+)|0[bB](?P<binary>[01_]+)"
+    r"|(?P<digits>[0-9]+|[0-9]{1,3}(?:[,_' .][0-9]{3})+)(?:\.0*)?"
+    r"[ ]?(?P<unit>[kKmMgGtT]?)(?:[iI]?[bB](?:ytes?)?)?)"
+)
+
+#: A unit is a power of 1024, as libvirt's own sizes are.
+_POWERS: Final = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
+
+_BRACKETS: Final = {"[": "]", "(": ")", "{": "}"}
+
+
+def unquoted(text: str) -> str | None:
+    """What is inside the quotes that ``text`` stands in, of whatever kind; None without."""
+    if len(text) < 2:
+        return None
+    first, last = text[0], text[-1]
+    if QUOTES.get(first) == last:
+        if len(text) > 5 and first in "\"'" and text[:3] == text[-3:] == first * 3:
+            return text[3:-3]
+        return text[1:-1]
+    # A word processor does not always see which end it is at.
+    odd = first in QUOTES and first not in "\"'`"
+    return text[1:-1] if odd and last in QUOTES else None
+
+
+def parts_of(text: str) -> tuple[str, ...]:
+    """The elements of a list that somebody has written as one string (``a,b`` or ``a b``).
+
+    Empty where it is one: paths and plain words are taken for elements, nothing else is.
+    """
+    parts = tuple(part for part in re.split(r"[,;\s]+", text) if part)
+    if len(parts) > 1 and (
+        all(part.startswith("/") for part in parts)
+        or all(re.fullmatch(r"[A-Za-z][\w-]*", part) for part in parts)
+    ):
+        return parts
+    return ()
+
+
+def meant(setting: Setting | None, text: str) -> Value | None:
+    """The value that is meant by ``text`` for ``setting``, one that libvirt takes; else None.
+
+    ``setting`` is None for one that is not known: a number, a list or a string then.
+    """
+    text = text.strip()
+    for value in _readings(setting, text):
+        if setting is None:
+            return value
+        try:
+            literal = spell(value)
+        except ValueError:
+            continue
+        if setting.objection(value, literal) is None:
+            return value
+    return None
+
+
+def _readings(setting: Setting | None, text: str) -> Iterator[Value]:
+    """What ``text`` may mean, the most likely first."""
+    inner = unquoted(text)
+    plain = text if inner is None else inner
+    if setting is None:
+        if (number := _number(text)) is not None:
+            yield number
+        if text[:1] in _BRACKETS:
+            yield tuple(_elements(text))
+        yield plain
+        return
+    if setting.type == "bool":
+        word = plain.lower()
+        if word in _TRUE or word in _FALSE:
+            yield int(word in _TRUE)
+    if setting.takes_string and inner is not None:
+        yield inner
+    if setting.takes_integer and (number := _number(plain)) is not None:
+        yield number
+    if "unlimited" in setting.choices and plain.lower() in _UNLIMITED:
+        yield "unlimited"
+    if setting.takes_list and (text[:1] in _BRACKETS or not setting.takes_string):
+        elements = tuple(_elements(text))
+        yield elements
+        yield tuple(nearest(each.lower(), setting.choices) or each for each in elements)
+    if setting.takes_string and text[:1] not in _BRACKETS:
+        yield plain
+        if setting.choices and (near := nearest(plain.lower(), setting.choices)):
+            yield near
+        if setting.takes_list and (parts := parts_of(plain)):
+            yield parts
+
+
+def _number(text: str) -> int | None:
+    """The integer that ``text`` spells, in whatever way; None where it spells none."""
+    match = _NUMBER.fullmatch(text[:100])
+    if match is None:
+        return None
+    for base, name in ((16, "hex"), (8, "octal"), (2, "binary")):
+        if match[name]:
+            number = int(match[name].replace("_", "") or "0", base)
+            break
+    else:
+        digits = re.sub("[^0-9]", "", match["digits"])
+        number = int(digits) * 1024 ** _POWERS[match["unit"].lower()]
+    return -number if match["sign"] == "-" else number
+
+
+_ELEMENT: Final = re.compile(
+    r"\s*(?:#[^\n]*(?:\n|\Z)\s*)*(?:-\s+)?"
+    r"(?P<element>\"[^\"\n]*\"|'[^'\n]*'|[“„”][^“”\n]*[“”]|[‘‚’][^‘’\n]*[‘’]|[^\s,;\]\)\}\"'#]+)"
+    r"\s*[,;]?"
+)
+
+
+def _elements(text: str) -> Iterator[str]:
+    """The elements of a list in whatever notation: brackets, commas, blanks, dashes."""
+    at = 1 if text[:1] in _BRACKETS else 0
+    while match := _ELEMENT.match(text, at):
+        element = match["element"]
+        inner = unquoted(element)
+        yield element if inner is None else inner
+        at = match.end()

@@ -1,0 +1,149 @@
+"""What of libvirt is installed on a host: its daemons, the plugins of lock managers, theirs.
+
+A lock manager is a plugin that libvirt's driver loads at its start, and a daemon that the plugin
+talks to. Where one of the two is missing, the driver does not start, and no guest with it: seen
+with libvirt 9.0, 11.3 and 12.8.
+"""
+
+from __future__ import annotations
+
+import os
+
+from lockcfg.findings import Finding
+from lockcfg.frozen import Frozen
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Final
+
+    from lockcfg.host.host import Host
+
+#: Where distributions put programs of the system, and who builds libvirt himself does.
+_PROGRAMS: Final = (
+    "/usr/sbin",
+    "/usr/bin",
+    "/sbin",
+    "/bin",
+    "/usr/local/sbin",
+    "/usr/local/bin",
+    "/run/current-system/sw/bin",
+)
+
+#: Where they put libraries. Debian, Ubuntu and their like have a directory for each architecture
+#: below /usr/lib, Fedora, RHEL, SUSE and Gentoo have /usr/lib64, Arch and Alpine /usr/lib.
+_LIBRARIES: Final = (
+    "/usr/lib64",
+    "/usr/lib",
+    "/usr/local/lib64",
+    "/usr/local/lib",
+    "/lib64",
+    "/lib",
+    "/run/current-system/sw/lib",
+)
+
+#: The daemons that hold a driver.
+_DRIVERS: Final = ("libvirtd", "virtqemud", "virtxend")
+
+#: The daemon that the plugin of a lock manager talks to, by the names it may have, and what
+#: systemd calls it: a unit of one's own may start a program from anywhere.
+_DAEMONS: Final = {
+    "lockd": (("virtlockd", "lockd"), "virtlockd.service"),
+    "sanlock": (("sanlock",), "sanlock.service"),
+}
+
+#: What to install.
+_PACKAGES: Final = {
+    "lockd": "libvirt-daemon-plugin-lockd and libvirt-daemon-lock (Debian 12: libvirt-daemon and"
+    " libvirt-daemon-system)",
+    "sanlock": "libvirt-daemon-plugin-sanlock and sanlock (Debian 12: libvirt-sanlock)",
+}
+
+
+class Installed(Frozen):
+    """What is installed on a host.
+
+    ``drivers`` are the daemons with drivers that were found (``libvirtd``, ``virtqemud``);
+    ``plugins`` the lock managers whose plugin was found, ``daemons`` those whose daemon was.
+    """
+
+    __slots__ = ("daemons", "drivers", "plugins")
+
+    def __init__(
+        self, drivers: tuple[str, ...], plugins: tuple[str, ...], daemons: tuple[str, ...]
+    ) -> None:
+        self.drivers: Final = drivers
+        self.plugins: Final = plugins
+        self.daemons: Final = daemons
+
+    @property
+    def libvirt(self) -> bool:
+        """Whether a libvirt is installed that could run guests."""
+        return bool(self.drivers)
+
+
+def installed_on(host: Host) -> Installed:
+    """What is installed on ``host``."""
+    plugins = list(_plugin_directories(host))
+    return Installed(
+        tuple(name for name in _DRIVERS if _has_program(host, name)),
+        tuple(
+            manager
+            for manager in _DAEMONS
+            if any(os.path.exists(os.path.join(each, f"{manager}.so")) for each in plugins)
+        ),
+        tuple(
+            manager
+            for manager, (names, unit) in _DAEMONS.items()
+            if any(_has_program(host, name) for name in names)
+            or os.path.exists(host.real(f"/etc/systemd/system/{unit}"))
+        ),
+    )
+
+
+def missing_parts(host: Host, manager: str, path: str) -> list[Finding]:
+    """What is not installed on ``host`` that the lock manager ``manager`` needs.
+
+    ``path`` is the file that names the manager. Empty where all is there, and where no libvirt
+    is installed, as in a tree that holds configuration only.
+    """
+    if manager not in _DAEMONS:
+        return []
+    installed = installed_on(host)
+    if not installed.libvirt:
+        return []
+    missing: list[tuple[str, str]] = []
+    if manager not in installed.plugins:
+        missing.append(("plugin-missing", f"the plugin of {manager} (lock-driver/{manager}.so)"))
+    if manager not in installed.daemons:
+        missing.append(("daemon-missing", f"the daemon of {manager} ({_DAEMONS[manager][0][0]})"))
+    return [
+        Finding(
+            rule,
+            "error",
+            f'{what} is not installed: with lock_manager = "{manager}" libvirt\'s {host.driver}'
+            " driver does not start",
+            path=path,
+            key="lock_manager",
+            help=f"install {_PACKAGES[manager]}",
+        )
+        for rule, what in missing
+    ]
+
+
+def _has_program(host: Host, name: str) -> bool:
+    return any(os.path.isfile(host.real(f"{directory}/{name}")) for directory in _PROGRAMS)
+
+
+def _plugin_directories(host: Host) -> Iterator[str]:
+    """The directories of the plugins of lock managers that are there."""
+    for directory in _LIBRARIES:
+        libraries = host.real(directory)
+        try:
+            below = sorted(entry.name for entry in os.scandir(libraries) if "-linux-" in entry.name)
+        except OSError:
+            continue
+        for name in ("", *below):
+            plugins = os.path.join(libraries, name, "libvirt/lock-driver")
+            if os.path.isdir(plugins):
+                yield plugins
