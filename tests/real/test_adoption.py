@@ -27,6 +27,9 @@ CONFIGURATION: Final = "/etc/libvirt/qemu.conf"
 SCHEMA: Final = json.loads(
     (Path(__file__).parent.parent.parent / "schemas/lockd-output.schema.json").read_text()
 )
+OUTPUT: Final = json.loads(
+    (Path(__file__).parent.parent.parent / "schemas/output.schema.json").read_text()
+)
 
 
 def hashed(path: str) -> str:
@@ -98,7 +101,29 @@ def adopt(host: GuestHost, *arguments: str) -> tuple[int, list[dict[str, Any]]]:
     return result.status, rows
 
 
+def doctor(host: GuestHost) -> tuple[int, dict[str, Any]]:
+    """The exit status of ``lockcfg doctor``, and what it says."""
+    result = host.run(str(PROGRAM.with_name("lockcfg")), "doctor", "--json")
+    report = json.loads(result.said)
+    jsonschema.validate(report, {**OUTPUT, "$ref": "#/$defs/doctor"})
+    return result.status, report
+
+
+def verdicts(host: GuestHost) -> dict[tuple[str, str], str]:
+    """What ``lockcfg doctor`` says of each disk, by guest and the last letter of its path."""
+    return {(disk["guest"], disk["disk"][-1]): disk["verdict"] for disk in doctor(host)[1]["disks"]}
+
+
 def test_all_are_locked_afterwards(unlocked: GuestHost) -> None:
+    status, report = doctor(unlocked)
+    assert (status, report["status"], report["daemon"]) == (1, "critical", "lockd")
+    assert verdicts(unlocked) == {
+        ("one", "a"): "missing",
+        ("one", "b"): "none",
+        ("two", "c"): "missing",
+        ("three", "c"): "missing",
+        ("four", "d"): "paused",
+    }
     status, rows = adopt(unlocked, "--all", "--dry-run")
     assert status == 0
     assert {row["outcome"] for row in rows} == {"would", "none", "paused"}
@@ -116,6 +141,8 @@ def test_all_are_locked_afterwards(unlocked: GuestHost) -> None:
     status, rows = adopt(unlocked, "one", "two", "three")
     assert status == 0
     assert {row["outcome"] for row in rows} == {"held", "none"}
+    assert {*verdicts(unlocked).values()} == {"locked", "none", "paused"}
+    assert doctor(unlocked)[1]["status"] in ("ok", "warning")
     assert locked(unlocked) == {"a": "exclusive", "c": "shared"}
 
 
@@ -157,6 +184,8 @@ def test_two_guests_write_one_disk(unlocked: GuestHost) -> None:
     assert status == 1
     assert re.search(r"locked by guest 'one' \(uuid .*, pid \d+\) on this host", rows[0]["reason"])
     assert unlocked.state() == before
+    assert verdicts(unlocked)["five", "a"] == "other"
+    assert doctor(unlocked)[1]["status"] == "critical"
 
 
 def test_a_lease_and_a_name_that_is_nobodys(tmp_path: Path) -> None:
@@ -203,6 +232,9 @@ def test_a_host_moves(
             assert result.status == 0, result.said
             assert host.state().locks == before.locks
             assert host.state().guests == before.guests
+            daemon = "virtlockd" if command == "handback" else "lockd"
+            assert doctor(host)[1]["daemon"] == daemon
+            assert {*verdicts(host).values()} == {"locked"}
             assert host.path("/run/lock-daemon.pid").read_text() == pid
             virsh(host, "suspend guest0")
             assert len(host.state().locks) == len(guests)
