@@ -27,6 +27,7 @@ from contextlib import contextmanager, suppress
 from struct import Struct
 
 from lockcfg import LockcfgError, read_mounts
+from lockd.kernel import process
 from lockd.locks.remote import remote_mounts
 from lockd.programs.inspect import HAND_BACK, STATUS
 from lockd.query import OtherDaemonError, QueryError, ask, call
@@ -400,6 +401,7 @@ def _hand_back(options: argparse.Namespace, address: str) -> str:
     if options.dry_run:
         return f"would hand back {what}"
     held = _locked(status["pid"], _OWN_LOCK)
+    main_pid = _main_process(status["pid"])
     end = time.monotonic() + _CALLS
     while why := _ask_to_hand_back(program, address):
         if time.monotonic() > end:
@@ -407,7 +409,7 @@ def _hand_back(options: argparse.Namespace, address: str) -> str:
         time.sleep(_LOOK)
     end = time.monotonic() + _PATIENCE
     while not _is_virtlockd(address):
-        if time.monotonic() > end:
+        if time.monotonic() > end or not os.path.exists(f"/proc/{main_pid}"):
             raise QueryError("virtlockd has not gone on: see lockd's log for the reason")
         time.sleep(_LOOK)
     _check_held(held, _virtlockd())
@@ -420,6 +422,14 @@ def _ask_to_hand_back(program: str, address: str) -> str:
         lambda connection: call(connection, HAND_BACK, pack_string(program)),
     )
     return str(answer["refused"])
+
+
+def _main_process(pid: int) -> int:
+    """The process that becomes virtlockd: the daemon's supervisor, or the daemon where it has none
+    of ours."""
+    with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as file:
+        parent = next(int(line[5:]) for line in file if line.startswith("PPid:"))
+    return parent if process.name(parent) == "lockd" else pid
 
 
 def _is_virtlockd(address: str) -> bool:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from lockd.log import Log
     from lockd.rpc.service import Service
     from lockd.survival.keeper import Keeper
+    from lockd.survival.restart_file import State
 
 #: How long to wait before looking again whether it can be gone back, and for how long in all, in
 #: seconds.
@@ -130,7 +131,7 @@ class HandBack:
         else:
             # Our supervisor has the pid that everybody knows: it becomes the daemon, and then
             # virtlockd.
-            self._succession.leave_to_supervisor(program)
+            self._succession.leave_to_supervisor(program, partial(self._leave_file, os.getppid()))
         self._log.warning(f"handing all locks and clients to {program}")
         return ""
 
@@ -166,6 +167,14 @@ class HandBack:
         self._log.error(f"{program} does not go on from here: {why}: nothing has changed")
         self._settle(alone=True)
 
+    def _leave_file(self, pid: int) -> State:
+        """Leave the file for the process ``pid``: the supervisor does not know yet what the numbers
+        of its descriptors will be, but if it is killed, the next lockd knows what was lost. Raises
+        OSError."""
+        state = virtlockd.state_of(self._services, self._engine.spaces, pid)
+        virtlockd.write(self._virtlockd.file, state)
+        return state
+
     def _become(self, program: str) -> str:
         """Replace this process by virtlockd; returns why that is not possible, and then all is as
         it was. Raises OSError, SilentError, and then it is, too."""
@@ -179,8 +188,7 @@ class HandBack:
                     turned.append(resource)
                     if engine.make_posix(resource) == "taken":
                         return f"somebody else has locked {resource.path}, shared"
-            state = virtlockd.state_of(self._services, engine.spaces, os.getpid())
-            virtlockd.write(self._virtlockd.file, state)
+            state = self._leave_file(os.getpid())
             self._keeper.keep_nothing()
             if pid_file >= 0:
                 end_whole_life(pid_file)

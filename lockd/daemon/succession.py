@@ -112,11 +112,13 @@ class Succession:
         """There was none before us: this process becomes it."""
         self._if_it_can_take_over(self._become_supervisor)
 
-    def leave_to_supervisor(self, program: str) -> None:
-        """End, and have the supervisor become the daemon, and then another ``program``."""
-        self._if_it_can_take_over(partial(self._leave_to_supervisor, program))
+    def leave_to_supervisor(self, program: str, at_last: Callable[[], object]) -> None:
+        """End, and have the supervisor become the daemon, and then another ``program``; what is
+        done ``at_last`` may raise OSError, and then nothing has changed."""
+        self._if_it_can_take_over(partial(self._leave_to_supervisor, program, at_last))
 
-    def _leave_to_supervisor(self, program: str) -> None:
+    def _leave_to_supervisor(self, program: str, at_last: Callable[[], object]) -> None:
+        at_last()
         self._keeper.hand_back(program)
         self._loop.stop()
 

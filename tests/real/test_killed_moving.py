@@ -1,0 +1,139 @@
+"""The process is killed in the middle of the change from virtlockd to lockd, or back, at one system
+call after the other. At worst it is as if virtlockd had been killed: the locks are gone with it,
+and the next lockd says whose. Never does a daemon say that it holds a lock that is free."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.lockd.client import AUTOCREATE, SHARED
+from tests.lockd.engine import PROGRAM, Engine, wait_for
+from tests.real.moving_host import MovingHost, can_lock
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+#: The system calls by which something changes, and how many of each are tried in a long run.
+CALLS = {
+    "execve": 4,
+    "fcntl": 200,
+    "sendmsg": 30,
+    "unlink": 6,
+    "rename": 4,
+    "ftruncate": 10,
+    "openat": 200,
+    "pwrite64": 6,
+    "memfd_create": 3,
+    "socketpair": 3,
+}
+
+#: Those that are tried each time: the exec of lockd and of its supervisor, the middle of a lock's
+#: change, the keeping of descriptors, and the file.
+SHORT = {
+    "takeover": [("execve", 1), ("execve", 2), ("fcntl", 5), ("sendmsg", 1)],
+    "handback": [("execve", 1), ("fcntl", 7), ("rename", 1), ("unlink", 2)],
+}
+
+
+@pytest.fixture
+def guest() -> Iterator[int]:
+    """A process that locks are for, and that lives on without them."""
+    with subprocess.Popen(
+        [sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE
+    ) as process:
+        yield process.pid
+
+
+def points(command: str, exhaustive: bool) -> list[tuple[str, int]]:
+    """The system calls at which the process is killed: which, and the how many-th."""
+    if not exhaustive:
+        return SHORT[command]
+    return [(call, number) for call, most in CALLS.items() for number in range(1, most + 1)]
+
+
+def send(host: MovingHost, command: str) -> None:
+    """Have it change, and do not wait for more than the beginning."""
+    subprocess.run(
+        ["nsenter", "--target", str(host.process.pid), "--mount", PROGRAM, command],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=120,
+    )
+
+
+def believed(run: Path) -> dict[str, str]:
+    """The locks that a lockd says it holds, with what is wrong with them."""
+    done = subprocess.run(
+        [PROGRAM, "locks", "--json", "--socket", run / "libvirt/virtlockd-admin-sock"],
+        capture_output=True,
+        timeout=60,
+    )
+    if done.returncode not in (0, 1):
+        return {}
+    return {lock["path"]: lock["problem"] for lock in json.loads(done.stdout)}
+
+
+@pytest.mark.parametrize("command", ["takeover", "handback"])
+def test_killed_at_a_system_call(
+    tmp_path: Path, guest: int, command: str, request: pytest.FixtureRequest
+) -> None:
+    exhaustive = request.config.getoption("--exhaustive")
+    for index, (call, number) in enumerate(points(command, exhaustive)):
+        directory = tmp_path / str(index)
+        directory.mkdir()
+        check(directory, guest, command, call, number)
+
+
+def check(directory: Path, guest: int, command: str, call: str, number: int) -> None:
+    """Kill the process at that system call, and look at what has become of the locks."""
+    where = f"{command}: {call} {number}"
+    with MovingHost(directory) as host:
+        client = host.client()
+        client.register("web", guest)
+        client.acquire(host.lockspace, "one")
+        client.acquire(host.lockspace, "two", AUTOCREATE | SHARED)
+        if command == "handback":
+            host.move("takeover")
+        pid = host.process.pid
+        strace = subprocess.Popen(
+            [
+                *("strace", "--quiet=all", "--output", os.devnull, "--attach", str(pid)),
+                *("--trace", call, "--inject", f"{call}:signal=KILL:when={number}"),
+            ],
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            status = Path(f"/proc/{pid}/status")
+            wait_for(lambda: "TracerPid:\t0" not in status.read_text(), "it is traced")
+            send(host, command)
+            is_there = host.process.poll() is None
+        finally:
+            strace.terminate()
+            strace.wait()
+        files = {name: host.lockspace / name for name in ("one", "two")}
+        if is_there:
+            # It has come through, or another has gone on.
+            free = {name for name, file in files.items() if not file.exists() or can_lock(file)}
+            assert not free, f"{where}: {free} {host.log}"
+            return
+        log = host.log
+    # Its child, which the host has ended, may have outlived it; what is left is nobody's.
+    time.sleep(0.1)
+    (directory / "log").unlink()
+    with Engine(directory) as engine:
+        held = believed(engine.run)
+        for path, problem in held.items():
+            assert problem or not can_lock(Path(path)), f"{where}: {path}"
+        if not held and os.path.exists(f"/proc/{guest}"):
+            was_left = "took over" in log or call == "execve"
+            said = re.findall(r"the lock (\S+) of guest 'web' \(pid \d+\) was lost", engine.log)
+            assert not was_left or len(said) == 2, f"{where}: {engine.log}"
