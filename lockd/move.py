@@ -409,7 +409,7 @@ def _hand_back(options: argparse.Namespace, address: str) -> str:
         time.sleep(_LOOK)
     end = time.monotonic() + _PATIENCE
     while not _is_virtlockd(address):
-        if time.monotonic() > end or not os.path.exists(f"/proc/{main_pid}"):
+        if time.monotonic() > end or not _runs(main_pid):
             raise QueryError("virtlockd has not gone on: see lockd's log for the reason")
         time.sleep(_LOOK)
     _check_held(held, _virtlockd())
@@ -474,10 +474,19 @@ def _against_virtlockd(program: str) -> Iterator[str]:
 # --- afterwards
 
 
+def _runs(pid: int) -> bool:
+    """Whether a process is there, and not only waits for its parent to take note of its end."""
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            return bool(file.read(1))
+    except OSError:
+        return False
+
+
 def _wait(is_so: Callable[[], bool], process: _Process, what: str) -> None:
     end = time.monotonic() + _PATIENCE
     while not is_so():
-        if time.monotonic() > end or not os.path.exists(f"/proc/{process.pid}"):
+        if time.monotonic() > end or not _runs(process.pid):
             raise QueryError(f"it is not to be seen that {what}: see the log, and 'lockd status'")
         time.sleep(_LOOK)
 

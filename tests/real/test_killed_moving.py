@@ -40,7 +40,7 @@ CALLS = {
 #: change, the keeping of descriptors, and the file.
 SHORT = {
     "takeover": [("execve", 1), ("execve", 2), ("fcntl", 5), ("sendmsg", 1)],
-    "handback": [("execve", 1), ("fcntl", 7), ("rename", 1), ("unlink", 2)],
+    "handback": [("execve", 1), ("fcntl", 7), ("rename", 1)],
 }
 
 
