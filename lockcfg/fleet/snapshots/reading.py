@@ -127,10 +127,11 @@ _COMMA: Final = ord(",")
 
 
 def _own(data: bytes) -> dict[str, Any]:
-    own = _object_of(data)
+    own: dict[str, Any] = _parsed(data)
     if own.keys() != _OWN_NAMES:
         raise SnapshotError("has not all of its members, or one of them twice")
-    if not (_is_plain(data) and _is_familiar(own)):
+    if not (_is_plain(data) and _is_familiar(own) and data.count(b'":') == _names_in(own)):
+        _object_of(data)  # no object has a member twice
         for name in OWN:
             check_member(name, own[name])
         _remember(own)
@@ -193,6 +194,15 @@ def _is_familiar(own: Mapping[str, Any]) -> bool:
     return _are_familiar([disk for guest in guests for disk in guest["disks"]], "disk")
 
 
+def _names_in(own: Mapping[str, Any]) -> int:
+    """How many names of members there are in what is familiar: as many as were written, if none
+    was written twice in one object."""
+    guests = own["guests"]
+    objects = [own, own["host"], own["changed"], own["identities"], *own["daemons"], *guests]
+    disks = [len(disk) for guest in guests for disk in guest["disks"]]
+    return sum(map(len, objects)) + sum(disks)
+
+
 def _remember(own: Mapping[str, Any]) -> None:
     plain = [guest for guest in own["guests"] if "leases" not in guest]
     for what, values in (
@@ -211,7 +221,7 @@ def digest(piece: bytes) -> bytes:
 
 
 def _object_of(data: bytes) -> dict[str, Any]:
-    document = _parsed(data)
+    document = _parsed(data, _unique)
     assert isinstance(document, dict)  # it has braces
     return document
 

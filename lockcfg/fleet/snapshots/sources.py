@@ -7,7 +7,9 @@ read all the same.
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 import sys
 
 from lockcfg.conf.files import KINDS
@@ -40,6 +42,11 @@ _ARCHIVES: Final = (*_and_compressed(".tar"), ".tgz", ".zip")
 
 #: How a fleet store begins, as any SQLite file.
 MAGIC: Final = b"SQLite format 3\0"
+
+#: How much of a file may be passed over that is no snapshot, in bytes, and how much more with
+#: every snapshot.
+_MOST_PASSED: Final = 2 * MAX_SIZE
+_ROOM: Final = 64 * 1024
 
 #: Directories that hold nothing of hosts.
 _PASSED_OVER: Final = frozenset((".git", ".hg", ".svn", ".venv", "node_modules", "__pycache__"))
@@ -160,13 +167,61 @@ def _open(path: str) -> BinaryIO:
     it is read those of :func:`_damages`."""
     if path == "-":
         return sys.stdin.buffer
-    module = _COMPRESSIONS.get(os.path.splitext(path)[1])
-    if module is None:
-        return open(path, "rb")
+    return _plain(_regular(path), os.path.splitext(path)[1])
+
+
+def _regular(path: str) -> BinaryIO:
+    """A regular file to read: a pipe would be waited for, and a device may have no end. Raises
+    OSError."""
+    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise OSError(errno.EINVAL, "is not a regular file")
+    return os.fdopen(fd, "rb")
+
+
+def _plain(stream: BinaryIO, end: str) -> BinaryIO:
+    """What is compressed in ``stream``, as the ``end`` of a name says, as it was before."""
+    name = _COMPRESSIONS.get(end)
+    if name is None:
+        return stream
     from importlib import import_module
 
-    stream: BinaryIO = import_module(module).open(path, "rb")
-    return stream
+    plain: BinaryIO = import_module(name).open(stream, "rb")
+    return plain
+
+
+class _ExcessError(Exception):
+    """More of a file is no snapshot than is read for the sake of what may follow."""
+
+
+class _Sifted:
+    """A stream in which snapshots are looked for. What is none may take no more than
+    :data:`_MOST_PASSED` bytes, and a little more for every snapshot: a file of megabytes can become
+    terabytes of nothing."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self._left = _MOST_PASSED
+
+    def read(self, size: int = -1) -> bytes:
+        """As the stream's own. Raises :class:`_ExcessError`."""
+        data = self._stream.read(size)
+        self.passed(len(data))
+        return data
+
+    def passed(self, size: int) -> None:
+        """So much was no snapshot. Raises :class:`_ExcessError`."""
+        if size > self._left:
+            raise _ExcessError(
+                f"is not read to its end: more than {_MOST_PASSED // 1024 // 1024} MiB of it are"
+                " no snapshots"
+            )
+        self._left -= size
+
+    def found(self, size: int) -> None:
+        """So much of what was read was a snapshot."""
+        self._left = min(_MOST_PASSED, self._left + size + _ROOM)
 
 
 def _damages(*others: type[Exception]) -> tuple[type[Exception], ...]:
@@ -186,43 +241,63 @@ def _lines(path: str) -> Iterator[Text]:
     number = 0
     try:
         with _open(path) as stream:
+            sifted = _Sifted(stream)
             while line := stream.readline(MAX_SIZE + 1):
                 number += 1
                 if len(line) > MAX_SIZE:
                     yield Text(f"{label}:{number}", b"", _too_large())
                     while line and not line.endswith(b"\n"):
+                        sifted.passed(len(line))
                         line = stream.readline(1 << 20)
                 elif line.strip():
                     yield Text(f"{label}:{number}", line)
+                    sifted.found(len(line))
+                else:
+                    sifted.passed(max(len(line), _ROOM // 16))
+    except _ExcessError as error:
+        yield Text(label, b"", str(error))
     except _damages() as error:
-        yield Text(path, b"", f"cannot be read: {_reason(error)}")
+        yield Text(label, b"", f"cannot be read: {_reason(error)}")
+
+
+#: The compressions, by how such a file begins.
+_BEGINNINGS: Final = {b"\x1f\x8b": ".gz", b"\xfd7zXZ\0": ".xz", b"BZh": ".bz2"}
 
 
 def _tar(path: str) -> Iterator[Text]:
     import tarfile
 
     try:
-        # A stream: nothing is kept of what was passed.
-        with tarfile.open(path, "r|*") as archive:
-            for member in archive:
-                if not member.isfile() or not member.name.endswith(".json"):
-                    continue
-                label = f"{path}/{member.name}"
-                if member.size > MAX_SIZE:
-                    yield Text(label, b"", _too_large())
-                    continue
-                stream = archive.extractfile(member)
-                yield Text(label, stream.read() if stream else b"")
-                archive.members = []  # type: ignore[attr-defined]
+        with _regular(path) as file:
+            beginning = file.read(6)
+            file.seek(0)
+            end = next((e for magic, e in _BEGINNINGS.items() if beginning.startswith(magic)), "")
+            sifted = _Sifted(_plain(file, end))
+            # A stream: nothing is kept of what was passed.
+            with tarfile.open(fileobj=sifted, mode="r|") as archive:  # type: ignore[call-overload]
+                for member in archive:
+                    archive.members = []
+                    if not member.isfile() or not member.name.endswith(".json"):
+                        continue
+                    label = f"{path}/{member.name}"
+                    if member.size > MAX_SIZE:
+                        yield Text(label, b"", _too_large())
+                        continue
+                    stream = archive.extractfile(member)
+                    yield Text(label, stream.read() if stream else b"")
+                    sifted.found(member.size)
+    except _ExcessError as error:
+        yield Text(path, b"", str(error))
     except _damages(tarfile.TarError) as error:
-        yield Text(path, b"", f"is no whole archive: {error}")
+        yield Text(path, b"", f"is no whole archive: {_reason(error)}")
 
 
 def _zip(path: str) -> Iterator[Text]:
     import zipfile
 
     try:
-        with zipfile.ZipFile(path) as archive:
+        with _regular(path) as file, zipfile.ZipFile(file) as archive:
+            sifted = _Sifted(file)
             for member in archive.infolist():
                 if member.is_dir() or not member.filename.endswith(".json"):
                     continue
@@ -230,9 +305,15 @@ def _zip(path: str) -> Iterator[Text]:
                 with archive.open(member) as stream:
                     # What the archive says of the size may be a lie.
                     data = stream.read(MAX_SIZE + 1)
-                yield Text(label, b"", _too_large()) if len(data) > MAX_SIZE else Text(label, data)
+                if len(data) > MAX_SIZE:
+                    yield Text(label, b"", _too_large())
+                    sifted.passed(len(data))
+                else:
+                    yield Text(label, data)
+    except _ExcessError as error:
+        yield Text(path, b"", str(error))
     except _damages(RuntimeError, zipfile.BadZipFile) as error:
-        yield Text(path, b"", f"is no whole archive: {error}")
+        yield Text(path, b"", f"is no whole archive: {_reason(error)}")
 
 
 def _too_large() -> str:
@@ -258,7 +339,7 @@ def files_of(directory: str) -> tuple[dict[str, bytes], dict[str, str]]:
 def is_store(path: str) -> bool:
     """Whether the file at ``path`` looks like a store."""
     try:
-        with open(path, "rb") as stream:
+        with _regular(path) as stream:
             return stream.read(len(MAGIC)) == MAGIC
     except OSError:
         return False

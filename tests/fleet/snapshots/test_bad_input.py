@@ -11,6 +11,7 @@ import json
 import lzma
 import random
 import re
+import subprocess
 import tarfile
 import zipfile
 from typing import TYPE_CHECKING, Any
@@ -30,9 +31,11 @@ from lockcfg.fleet.store.ingest import Ingester
 from lockcfg.fleet.store.store import Store
 from lockcfg.report.audit import FORMATS, render_audit
 from lockcfg.yamlschema import load_schema, load_yaml, violations
+from tests.conftest import LOCKCFG
 from tests.fleet.fleets import audited, findings_of, fleet_of, store_of, write_fleet
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
     from types import ModuleType
 
@@ -460,3 +463,138 @@ def test_a_store_that_is_none_is_told(tmp_path: Path, lockcfg: RunLockcfg) -> No
 def test_the_limit_is_that_of_libvirts_files() -> None:
     """Four files of 10 MiB fit, escaped or not."""
     assert MAX_SIZE >= 5 * 10 * 1024 * 1024
+
+
+def endless(path: Path, kind: str) -> None:
+    """Something of that kind that would be waited for, or has no end."""
+    import os
+
+    nothing = b"\0" * (1 << 20)
+    if kind == "a pipe":
+        os.mkfifo(path)
+    elif kind == "a link to a device":
+        path.symlink_to("/dev/zero")
+    elif kind == "a device":
+        os.mknod(path, 0o20644, os.makedev(1, 5))
+    elif kind == "gigabytes of nothing":
+        with gzip.open(path, "wb", compresslevel=1) as stream:
+            for _ in range(1 << 11):
+                stream.write(nothing)
+
+
+NAMES = ["x.json", "x.jsonl", "x.json.gz", "x.jsonl.xz", "x.tar", "x.tar.gz", "x.zip", "x.fleet"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("kind", ["a pipe", "a link to a device", "a device"])
+def test_what_has_no_end_is_refused_at_once(
+    kind: str, name: str, tmp_path: Path, lockcfg: RunLockcfg
+) -> None:
+    """Whatever it is called, in a directory and by its name."""
+    write_fleet(tmp_path / "s", {"kvm01": {}})
+    endless(tmp_path / "s" / name, kind)
+    if not name.endswith(".fleet"):  # which is looked at only where it is named
+        report = json.loads(lockcfg("audit", "--json", tmp_path / "s").stdout)
+        assert len(report["unreadable"]) == 1
+    result = lockcfg("audit", "--json", tmp_path / "s" / name)
+    assert "regular file" in result.stdout + result.stderr
+    for arguments in (["--policy"], ["--merge"]):
+        result = lockcfg("audit", *arguments, tmp_path / "s" / name, tmp_path / "s")
+        assert result.returncode in (2, 3)
+        assert "Traceback" not in result.stderr
+
+
+def tar_of(path: Path, *members: tuple[str, int, bytes]) -> None:
+    """A compressed archive of members of nothing: name, size in MiB, type."""
+    with gzip.open(path, "wb", compresslevel=1) as stream:
+        for name, size, kind in members:
+            info = tarfile.TarInfo(name)
+            info.size, info.type = size << 20, kind
+            stream.write(info.tobuf(tarfile.GNU_FORMAT))
+            for _ in range(size):
+                stream.write(b"\0" * (1 << 20))
+        stream.write(b"\0" * 1024)
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        [("x.json", 1100, tarfile.REGTYPE)],
+        [("x.log", 1100, tarfile.REGTYPE)],
+        [(f"{number}.log", 60, tarfile.REGTYPE) for number in range(20)],
+        [("x", 1100, tarfile.GNUTYPE_LONGNAME)],
+        [("x", 1100, tarfile.XHDTYPE)],
+    ],
+    ids=["a snapshot", "a log", "many logs", "a name", "a header"],
+)
+def test_an_archive_of_gigabytes_of_nothing_is_not_read_to_its_end(
+    members: list[tuple[str, int, bytes]], tmp_path: Path
+) -> None:
+    """In bounded memory; what comes before is read."""
+    tar_of(tmp_path / "x.tar.gz", *members)
+    limited = ["bash", "-c", 'ulimit -v 900000; exec "$@"', "bash"]
+    result = subprocess.run(
+        [*limited, LOCKCFG, "audit", "--json", tmp_path / "x.tar.gz"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
+    report = json.loads(result.stdout)
+    assert "is not read to its end" in str(report["unreadable"])
+
+
+@pytest.mark.parametrize("name", ["x.json.gz", "x.jsonl.gz"])
+def test_gigabytes_of_nothing_are_not_read_to_their_end(
+    name: str, tmp_path: Path, lockcfg: RunLockcfg
+) -> None:
+    """Nor a line of them, nor lines with nothing on them."""
+    endless(tmp_path / name, "gigabytes of nothing")
+    report = json.loads(lockcfg("audit", "--json", tmp_path / name).stdout)
+    assert "is larger than 64 MiB" in report["unreadable"][0]["reason"]
+    (tmp_path / "lines.jsonl.gz").write_bytes(gzip.compress(b"\n" * (1 << 26), 1))
+    report = json.loads(lockcfg("audit", "--json", tmp_path / "lines.jsonl.gz").stdout)
+    assert "is not read to its end" in report["unreadable"][0]["reason"]
+
+
+def test_an_archive_with_other_things_in_it_is_read(tmp_path: Path, lockcfg: RunLockcfg) -> None:
+    """As people make them: logs between the snapshots, and a compression that the name hides."""
+    folder = write_fleet(tmp_path / "s", {f"kvm{number}": {} for number in range(9)})
+    with tarfile.open(tmp_path / "x.tar", "w:xz") as tar:
+        for file in sorted(folder.iterdir()):
+            log = tarfile.TarInfo(f"{file.stem}.log")
+            log.size = 5 << 20
+            tar.addfile(log, io.BytesIO(bytes(log.size)))
+            tar.add(file, file.name)
+    report = json.loads(lockcfg("audit", "--json", "--now", str(NOW), tmp_path / "x.tar").stdout)
+    assert report["summary"]["hosts"] == 9
+    assert report["unreadable"] == []
+
+
+LAYOUTS: dict[str, Callable[[Any], str]] = {
+    "the collector's": render,
+    "one line": json.dumps,
+    "indented": lambda content: json.dumps(content, indent=2),
+    "blanks": lambda content: render(content).replace('":', '" : '),
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("warm", [False, True])
+@pytest.mark.parametrize(
+    "place", ['"name"', '"uuid"', '"path"', '"boot_id"', '"mode"', '"tools"', '"libvirt"']
+)
+def test_a_member_that_is_there_twice_is_refused(layout: str, warm: bool, place: str) -> None:
+    """In every layout and at every depth, also where such a snapshot was read before."""
+    shape = {
+        "guests": [{"name": "g", "uuid": "u", "disks": ["/srv/images/g"]}],
+    }
+    surveyor = Ingester(Store.create())
+    if warm:
+        surveyor.snapshot("kvm01.json", text_of("kvm01", shape).encode())
+    text = LAYOUTS[layout](snapshot("kvm01", shape))
+    match = re.search(rf"{place}\s*:\s*", text)
+    assert match, "it is there"
+    doubled = f"{text[: match.end()]}0,{match[0]}{text[match.end() :]}"
+    with pytest.raises(SnapshotError, match="twice"):
+        surveyor.snapshot("kvm01.json", doubled.encode())
