@@ -8,7 +8,7 @@ from lockcfg.conf.edit import set_value, unset
 from lockcfg.conf.files import kinds_of
 from lockcfg.conf.save import Write, save
 from lockcfg.conf.settings import settings_of, spell
-from lockcfg.errors import ConfSyntaxError, RefusedError, UsageError, WriteError
+from lockcfg.errors import ChangedError, ConfSyntaxError, RefusedError, UsageError, WriteError
 from lockcfg.findings import Finding
 from lockcfg.frozen import Frozen
 from lockcfg.host.host import LOCKSPACE_KEYS, Configuration, look_at_host
@@ -37,6 +37,10 @@ _SPACES: Final = frozenset(LOCKSPACE_KEYS)
 _NOT_BY_OUR_HAND: Final = ("bad-value", "wrong-file", "quotes-in-value", "list-in-string")
 
 
+#: How often an edit is made again in files that somebody else has changed in the meantime.
+_TRIES: Final = 200
+
+
 class Change(Frozen):
     """One file before and after."""
 
@@ -51,7 +55,8 @@ class Transaction:
     """Edits that are decided on together and written together.
 
     Nothing is written before :meth:`commit`. Use one for each set of edits: it remembers what
-    the files were when it first read them, and refuses to write over a later change.
+    the settings that it edits were when it first read them, and refuses to write over a later
+    change of one of these. What else somebody has changed in the meantime stays.
 
         edit = Transaction(Host())
         edit.set("lock_manager", "lockd")
@@ -69,6 +74,8 @@ class Transaction:
         self._after: dict[str, Document] = {}
         self._edited: set[str] = set()
         self._set: set[str] = set()
+        #: Every edit in its order; None takes the setting out.
+        self._edits: list[tuple[FileKind, str, Value | None]] = []
 
     def set(self, key: str, value: Value, kind: FileKind | None = None) -> None:
         """Set ``key`` to ``value``, in the file of ``kind``, else in the one it belongs in.
@@ -76,15 +83,43 @@ class Transaction:
         Raises :class:`UnknownKeyError`, and as :func:`lockcfg.load_file` does.
         """
         kind = kind or self.host.kind_of(key)
-        self._after[kind.name] = set_value(self.document(kind), key, value)
-        self._edited.add(key)
+        self._edit(kind, key, value)
         self._set.add(key)
 
     def unset(self, key: str, kind: FileKind | None = None) -> None:
         """Take ``key`` out of its file, so that libvirt's default holds."""
         kind = kind or self.host.kind_of(key)
-        self._after[kind.name] = unset(self.document(kind), key)
+        self._edit(kind, key, None)
+
+    def _edit(self, kind: FileKind, key: str, value: Value | None) -> None:
+        document = self.document(kind)
+        self._after[kind.name] = (
+            unset(document, key) if value is None else set_value(document, key, value)
+        )
         self._edited.add(key)
+        self._edits.append((kind, key, value))
+
+    def _read_again(self) -> None:
+        """Read the files again and make the edits in what they are now. Raises
+        :class:`ChangedError` where somebody has changed a setting that is edited here."""
+        before, edits = self._before, self._edits
+        self._before, self._after, self._edits = {}, {}, []
+        for kind, key, value in edits:
+            self.document(kind)
+            old, new = before[kind.name], self._before[kind.name]
+            was, now = old.get(key), new.get(key)
+            what = ""
+            if old.exists and not new.exists:
+                what = "was removed"
+            elif (was and was.value) != (now and now.value):
+                what = f"'{key}' was changed by somebody else"
+            if what:
+                raise ChangedError(
+                    self.host.path(kind),
+                    f"{what} in the meantime; nothing was written",
+                    help="look at it and try again",
+                )
+            self._edit(kind, key, value)
 
     def document(self, kind: FileKind) -> Document:
         """The file of a kind as it would be written now."""
@@ -314,18 +349,29 @@ class Transaction:
         Raises :class:`RefusedError` for :meth:`objections`, unless ``force``, and what
         :func:`lockcfg.conf.save.save` does. ``backup`` is a suffix to keep the old files under.
         """
-        changes = self.changes
-        objections = self.objections()
-        if objections and not force:
-            raise RefusedError(
-                "refused: nothing was written", objections, help="--force writes it anyway"
-            )
-        if changes:
-            if self.host.session:
-                _make_session_directory(self.host)
-            root = self.host.root
-            save([_write(change, root) for change in changes], backup=backup)
+        for left in reversed(range(_TRIES)):
+            changes = self.changes
+            objections = self.objections()
+            if objections and not force:
+                raise RefusedError(
+                    "refused: nothing was written", objections, help="--force writes it anyway"
+                )
+            try:
+                self._save(changes, backup)
+                break
+            except ChangedError:
+                # Another writer was faster; each of them gets through in the end.
+                if not left:
+                    raise
+                self._read_again()
         return changes
+
+    def _save(self, changes: tuple[Change, ...], backup: str | None) -> None:
+        if not changes:
+            return
+        if self.host.session:
+            _make_session_directory(self.host)
+        save([_write(change, self.host.root) for change in changes], backup=backup)
 
 
 def value_of(key: str, text: str, kind: FileKind, path: str) -> Value:

@@ -551,7 +551,7 @@ def test_gigabytes_of_nothing_are_not_read_to_their_end(
     """Nor a line of them, nor lines with nothing on them."""
     endless(tmp_path / name, "gigabytes of nothing")
     report = json.loads(lockcfg("audit", "--json", tmp_path / name).stdout)
-    assert "is larger than 64 MiB" in report["unreadable"][0]["reason"]
+    assert "is larger than 64 MiB" in str(report["unreadable"])
     (tmp_path / "lines.jsonl.gz").write_bytes(gzip.compress(b"\n" * (1 << 26), 1))
     report = json.loads(lockcfg("audit", "--json", tmp_path / "lines.jsonl.gz").stdout)
     assert "is not read to its end" in report["unreadable"][0]["reason"]
