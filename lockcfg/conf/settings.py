@@ -171,8 +171,21 @@ class Setting(Frozen):
         """Whether a list is of the right type."""
         return self.type in _LISTS
 
-    def objection(self, value: Value, literal: str) -> Objection | None:
-        """Why libvirt would not take ``value``, spelled ``literal``; None where it would."""
+    def is_refused(self, release: tuple[int, ...] | None = None) -> bool:
+        """Whether a libvirt release, by default the newest, refuses to start with a value of the
+        right type that the schema does not take."""
+        if self.schema["x-libvirt"].get("refused", True):
+            return True
+        since = self.schema["x-libvirt"].get("refused_since")
+        if since is None:
+            return False
+        return release is None or tuple(map(int, since.split("."))) <= release
+
+    def objection(
+        self, value: Value, literal: str, release: tuple[int, ...] | None = None
+    ) -> Objection | None:
+        """Why libvirt would not take ``value``, spelled ``literal``; None where it would. The
+        release says which libvirt, by default the newest."""
         if not self._right_type(value, literal):
             what = "the value" if self.secret else _describe(value, literal)
             return Objection(
@@ -188,7 +201,7 @@ class Setting(Frozen):
             "bad-value",
             f"'{self.key}' {reason}",
             self._suggestion(value) or self._example(),
-            refused=bool(self.schema["x-libvirt"].get("refused", True)) or not self._holds(value),
+            refused=self.is_refused(release) or not self._holds(value),
         )
 
     def _holds(self, value: Value) -> bool:

@@ -95,7 +95,9 @@ def _each(subject: FileSubject, options: Options) -> Iterator[Found]:
         if subject.document.get(entry.key) is not entry:
             continue  # the first one wins: LK104 says that this one is dead
         setting = known.get(entry.key)
-        objection = setting.objection(entry.value, entry.literal) if setting else None
+        objection = (
+            setting.objection(entry.value, entry.literal, options.release) if setting else None
+        )
         if setting is None or objection is None or objection.rule != RULE.name:
             continue
         if isinstance(entry.value, int) and not low <= entry.value <= high:

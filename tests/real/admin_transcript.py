@@ -756,8 +756,10 @@ def file_fields(line: str) -> list[str]:
 
 
 def common(text: str) -> str:
-    """A message without the name and version of the daemon, and with a line feed as one."""
+    """A message without the name and version of the daemon, with a line feed as one, and without
+    the user that newer releases of virtlockd tell with the host."""
     text = re.sub(r"^client \d+[^:]*: ", "", text.replace(r"\x0a", "\n"))
+    text = re.sub(r"^(hostname: \S+), uid: \d+$", r"\1", text)
     return re.sub(r"^\w+ version: .*", "version", text)
 
 

@@ -36,7 +36,10 @@ VOLATILE: Final = (
     (re.compile(r"\b(pid|process) \d+"), r"\1 PID"),
     # Whether libvirtd sees QEMU's end or its words first.
     (
-        re.compile("process exited while connecting to monitor"),
+        re.compile(
+            r"process exited while connecting to monitor"
+            r"|QEMU unexpectedly closed the monitor \(vm='\w+'\)"
+        ),
         "qemu unexpectedly closed the monitor",
     ),
     # What QEMU says of this machine's processor.

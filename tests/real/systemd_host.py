@@ -49,7 +49,7 @@ exec unshare --cgroup sh -ec '
     for directory in {_UNITS} {_UNITS}-generators {_UNITS.removesuffix("system")}system-shutdown \
         /etc/systemd /etc/init.d /etc/libvirt /run /srv /usr/local /var
     do
-        mount -t tmpfs -o mode=755 tmpfs "$directory"
+        [ ! -d "$directory" ] || mount -t tmpfs -o mode=755 tmpfs "$directory"
     done
     cp /mnt/units/* {_UNITS}/
     mkdir -p /etc/systemd/system /srv/host
