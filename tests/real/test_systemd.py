@@ -272,10 +272,7 @@ def test_there_and_back(host: SystemdHost) -> None:
 
     def comm() -> str:
         host.run("virt-admin", "--connect", "virtlockd:///system", "srv-list", check=False)
-        wait_for(
-            lambda: host.property("MainPID") != "0",
-            f"the service runs: {host.run('systemctl', 'status', SERVICE, *SOCKETS, check=False)}",
-        )
+        wait_for(lambda: host.property("MainPID") != "0", "the service runs")
         return host.run("cat", f"/proc/{host.property('MainPID')}/comm").strip()
 
     assert comm() == "lockd"
@@ -287,6 +284,7 @@ def test_there_and_back(host: SystemdHost) -> None:
     host.run("systemctl", "stop", SERVICE)
     host.run(installer, PROGRAM)
     host.run("systemctl", "daemon-reload")
+    host.run("systemctl", "restart", *SOCKETS)  # a newer virtlockd has removed what they listen on
     assert comm() == "lockd"
 
 
