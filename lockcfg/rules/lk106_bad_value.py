@@ -42,8 +42,10 @@ if TYPE_CHECKING:
 
 RULE = Rule("LK106", "bad-value", "error", fix="unsafe", validates=True)
 
-#: Settings whose values have rules of their own: LK302, LK304 and LK305. LK114 is about lists.
-_SAID_BY_OTHERS: Final = ("max_clients", "admin_max_clients", "log_filters", "log_outputs")
+#: Settings whose values have rules of their own: LK304 and LK305, and for 0, LK302. LK114 is about
+#: lists.
+_SAID_BY_OTHERS: Final = ("log_filters", "log_outputs")
+_ZERO_SAID_BY_OTHERS: Final = ("max_clients", "admin_max_clients")
 
 
 def check(subject: FileSubject, options: Options) -> Iterator[Found]:
@@ -103,6 +105,8 @@ def _each(subject: FileSubject, options: Options) -> Iterator[Found]:
         if isinstance(entry.value, int) and not low <= entry.value <= high:
             continue  # LK107 says more
         if entry.key in _SAID_BY_OTHERS or as_list(setting, entry.value) is not None:
+            continue
+        if entry.key in _ZERO_SAID_BY_OTHERS and entry.value == 0:
             continue
         near = nearest(entry.value, setting.choices) if isinstance(entry.value, str) else None
         fix = None

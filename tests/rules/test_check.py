@@ -153,6 +153,15 @@ def test_newer_libvirt_refuses_more(integer: str, old: int, new: int) -> None:
         assert all("9.0 " in f.message and "11.3 refuses" in f.message for f in found)
 
 
+@pytest.mark.parametrize("key", ["max_clients", "admin_max_clients"])
+def test_more_clients_than_libvirt_can_count(key: str) -> None:
+    """virtlockd does not start with it, though it does with 0."""
+    (finding,) = findings(f"{key} = 4294967296\n", "virtlockd.conf")
+    assert (finding.rule, finding.severity) == ("bad-value", "error")
+    assert "refuses to start" in finding.message
+    assert findings(f"{key} = 4294967295\n", "virtlockd.conf") == []
+
+
 def test_a_duplicate_is_dead() -> None:
     """And the finding says which line wins."""
     (finding,) = findings('user = "a"\n\nuser = "b"\n')
