@@ -75,7 +75,8 @@ $(VENV)/.installed-tests: $(VENV)/.installed-dev
 		packaging/install-packages $$packages
 
 demo: setup
-	packaging/install-packages $(DEMO_PACKAGES)
+	packages=$$(packaging/libvirt-packages missing /usr/sbin/virtlockd) && \
+		packaging/install-packages $(DEMO_PACKAGES) $$packages
 	packaging/demo
 
 test: $(VENV)/.installed-tests

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from pathlib import Path
 
@@ -30,6 +31,15 @@ def test_two_hosts_fight_for_one_disk() -> None:
     assert "lockd" in shown
     assert "POSIX WRITE /var/lib/libvirt/lockd/files/" in shown
     assert "Domain 'web' started" in last
+    _, _, moved = last.partition("A host, kvm3")
+    before, _, rest = moved.partition("takes virtlockd's place")
+    lockd, _, virtlockd = rest.partition("And back to virtlockd")
+    assert re.search(r"old  .* NOT LOCKED", before)
+    assert "took over 1 locks of virtlockd" in lockd
+    assert re.search(r"old  .* taken", lockd)
+    assert "every disk that is meant to be locked is locked" in lockd
+    assert "handed back 2 locks of lockd" in virtlockd
+    assert "every disk that is meant to be locked is locked" in virtlockd
     page = (PROJECT / ".demo/fleet.html").read_text()
     assert "Not safe: 5 hosts of 12" in page
     assert f"It is in {PROJECT}/.demo/fleet.html" in last

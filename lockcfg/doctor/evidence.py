@@ -154,16 +154,31 @@ def file_at(path: str) -> File | None:
     return f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}", status.st_ino
 
 
-def daemons_of(found: Sequence[Mapping[str, object]]) -> list[Daemon]:
-    """The lock daemons among those that the collector has found."""
+def daemons_of(found: Sequence[Mapping[str, object]], address: str) -> list[Daemon]:
+    """The lock daemons of this host among those that the collector has found: those that see its
+    admin socket, which is at ``address``, as we do. Others are a container's."""
     daemons = []
     for each in found:
         name, pid, started = each["name"], each["pid"], each["started"]
-        if name in ("lockd", "virtlockd") and isinstance(pid, int):
+        if name in ("lockd", "virtlockd") and isinstance(pid, int) and _is_here(pid, address):
             descriptors, limit = _descriptors(pid)
             when = started if isinstance(started, (int, float)) else None
             daemons.append(Daemon(str(name), pid, when, descriptors, limit))
     return daemons
+
+
+def _is_here(pid: int, address: str) -> bool:
+    """Whether a process has the same files at a path as we have."""
+    for path in (address, os.path.dirname(address)):
+        try:
+            ours = os.stat(path)
+        except OSError:
+            continue
+        try:
+            return os.path.samestat(ours, os.stat(f"/proc/{pid}/root{path}"))
+        except OSError:
+            return False
+    return False
 
 
 def _descriptors(pid: int) -> tuple[int, int]:

@@ -27,9 +27,15 @@ def examine(*, session: bool, probe: bool = True) -> Diagnosis:
     Raises :class:`ReadError` where it is not known which guests run, and as load_host.
     """
     configuration = load_host(Host(session=session))
-    guests = running_guests(session=session)
+    # libvirtd removes the description of a guest that has ended; where it runs.
+    guests = [
+        guest
+        for guest in running_guests(session=session)
+        if not guest.pid or os.path.exists(f"/proc/{guest.pid}")
+    ]
     found = Collector.daemons_running()
-    evidence = Evidence(admin_socket(session=session), daemons_of(found))
+    address = admin_socket(session=session)
+    evidence = Evidence(address, daemons_of(found, address))
     collector = Collector(etc=Host(session=session).directory, probe=probe)
     changed = {base: when for base in FILES if (when := collector.file(base)[1]) is not None}
     directories, _ = collector.directories([])

@@ -103,7 +103,7 @@ def _of_daemons(
             "lockd is installed in virtlockd's place, but a virtlockd holds the locks",
             "'lockd takeover'",
         )
-    if len(evidence.daemons) > 1 and evidence.answers is None:
+    if len(evidence.daemons) > 1 and any(each.name == "virtlockd" for each in evidence.daemons):
         names = ", ".join(f"{each.name} (pid {each.pid})" for each in evidence.daemons)
         yield HostProblem(
             "several-daemons", "warning", f"several lock daemons run: {names}", "end all but one"
