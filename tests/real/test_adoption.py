@@ -188,6 +188,26 @@ def test_two_guests_write_one_disk(unlocked: GuestHost) -> None:
     assert doctor(unlocked)[1]["status"] == "critical"
 
 
+def test_by_itself(tmp_path: Path) -> None:
+    """With --adopt: when lockd starts, and when libvirtd does, which makes its lockspace."""
+    program = tmp_path / "lockd-that-adopts"
+    program.write_text(f'#!/bin/sh\nexec {PROGRAM} --adopt "$@"\n')
+    program.chmod(0o755)
+    with GuestHost(tmp_path / "host", program, INDIRECT) as host:
+        configuration = host.path(CONFIGURATION).read_text()
+        without = configuration.replace('lock_manager = "lockd"\n', "")
+        host.path(CONFIGURATION).write_text(without)
+        start(host, "libvirtd", "lock daemon")
+        host.define("one", (Disk(host.make_disk("a")),))
+        virsh(host, "start one")
+        assert not locked(host)
+        # lockd runs already: it is the start of libvirtd that counts.
+        host.path(CONFIGURATION).write_text(configuration)
+        host.end_libvirtd(signal.SIGTERM)
+        start(host, "libvirtd")
+        assert host.wait(lambda: locked(host) == {"a": "exclusive"})
+
+
 def test_a_lease_and_a_name_that_is_nobodys(tmp_path: Path) -> None:
     settings = {**INDIRECT, "auto_disk_leases": 0}
     with GuestHost(tmp_path / "host", Path(PROGRAM), settings) as host:
@@ -217,7 +237,7 @@ def test_a_host_moves(
 ) -> None:
     """From nothing to virtlockd, to lockd, back, and to lockd again, with guests that run all the
     time, and that libvirt goes on with."""
-    guests = [f"guest{n}" for n in range(12 if request.config.getoption("--exhaustive") else 3)]
+    guests = [f"guest{n}" for n in range(50 if request.config.getoption("--exhaustive") else 3)]
     with GuestHost(tmp_path / "host", VIRTLOCKD, settings) as host:
         start(host, "lock daemon", "libvirtd")
         common = Disk(host.make_disk("common"), "shareable")

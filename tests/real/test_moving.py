@@ -13,7 +13,7 @@ import pytest
 from lockd.survival import restart_file
 from lockd.wire.message import CALL, OK, Header, pack_message
 from tests.lockd.client import ACQUIRE, AUTOCREATE, SHARED, CallRefusedError, Client, resource
-from tests.lockd.engine import wait_for
+from tests.lockd.engine import PROGRAM, wait_for
 from tests.real.moving_host import MovingHost, Thief
 
 if TYPE_CHECKING:
@@ -184,3 +184,53 @@ def test_the_file_is_virtlockds_own(tmp_path: Path) -> None:
         state = restart_file.read(data)
         assert json.loads(restart_file.write(state)) == json.loads(data)
         assert [each.name for each in state.spaces[str(host.lockspace)]] == ["disk"]
+
+
+def swap(host: MovingHost, tmp_path: Path, script: str) -> None:
+    """Have a shell script in virtlockd's place, with virtlockd itself aside, and SIGUSR1 sent."""
+    program = tmp_path / "in-its-place"
+    program.write_text(f"#!/bin/bash\n{script}\n")
+    program.chmod(0o755)
+    commands = (
+        "touch /run/libvirt/virtlockd-before-lockd &&"
+        " mount --bind /usr/sbin/virtlockd /run/libvirt/virtlockd-before-lockd &&"
+        f" mount --bind {program} /usr/sbin/virtlockd && kill -USR1 {host.process.pid}"
+    )
+    assert host.inside("sh", "-c", commands).returncode == 0
+
+
+def test_lockd_in_virtlockds_place(tmp_path: Path) -> None:
+    """Without a command that looks first: the program is there, and SIGUSR1 comes."""
+    with MovingHost(tmp_path) as host:
+        client = host.client()
+        client.register("guest", 1_000_000)
+        client.acquire(host.lockspace, "disk")
+        swap(host, tmp_path, f'exec {PROGRAM} "$@"')
+        wait_for(lambda: "kept by" in host.lockd("status").stdout, "lockd has taken over")
+        assert host.runs == "lockd"
+        assert host.held() == {"disk"}
+        with pytest.raises(CallRefusedError, match="is locked by guest 'guest'"):
+            client.acquire(host.lockspace, "disk")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "why"),
+    [
+        ('sed -i \'s/"magic"/"format": 2, "magic"/\'', "not known here: 'format'"),
+        ('sed -i \'s/"flags": 2/"flags": 10/\'', "flags that are not known here: 10"),
+    ],
+)
+def test_a_file_that_is_not_understood(tmp_path: Path, spoil: str, why: str) -> None:
+    """virtlockd goes on in its process, with all it had, and it is said why."""
+    with MovingHost(tmp_path) as host:
+        client = host.client()
+        client.register("guest", 1_000_000)
+        client.acquire(host.lockspace, "disk")
+        file = "/run/virtlockd-restart-exec.json"
+        swap(host, tmp_path, f'{spoil} {file}; exec {PROGRAM} "$@"')
+        wait_for(lambda: "cannot be taken over" in host.log, "lockd has refused")
+        wait_for(lambda: host.runs.startswith("virtlockd"), "virtlockd goes on")
+        assert why in host.log
+        assert host.held() == {"disk"}
+        with pytest.raises(CallRefusedError, match=r"is locked$"):
+            client.acquire(host.lockspace, "disk")
