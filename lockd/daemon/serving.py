@@ -69,6 +69,13 @@ def serve(options: Options, paths: Paths, was_virtlockd: State | None = None) ->
         configure_at_all(logging, None, options)
         log.error(f"the locks of the daemon before this one cannot be taken over: {error}")
         return 1
+    except OSError as error:
+        configure_at_all(logging, None, options)
+        log.error(
+            f"the locks of the daemon before this one cannot be taken over: {error.strerror}; they"
+            " are kept, and it is tried again"
+        )
+        return 1
     settings = result_of(reading)
     before = None
     if settings is None:

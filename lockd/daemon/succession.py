@@ -11,12 +11,13 @@ import os
 import signal
 from functools import partial
 from select import EPOLLIN
+from types import MappingProxyType
 
 from lockd.kernel.background import write_pid
 from lockd.kernel.reserve import insist
 from lockd.survival import handover
 from lockd.survival.journal import FORMAT
-from lockd.survival.keeper import PID_FILE
+from lockd.survival.keeper import PID_FILE, is_journal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -137,9 +138,10 @@ class Succession:
         """Go on as the program that is installed now, if it can go on from here."""
         self._if_it_can_take_over(self._go_on_in_place)
 
-    def _go_on_in_place(self) -> None:
-        fds = {**dict(self._descriptors.besides_journal()), **self._keeper.descriptors()}
-        handover.in_place(self._journal, fds, self._command)
+    def _go_on_in_place(self, more: Mapping[str, int] = MappingProxyType({})) -> None:
+        ours = {**dict(self._descriptors.besides_journal()), **self._keeper.descriptors()}
+        others = {name: fd for name, fd in more.items() if not is_journal(name)}
+        handover.in_place(self._journal, {**others, **ours}, self._command)
 
     def _if_it_can_take_over(self, replace: Callable[[], object]) -> None:
         """Ask the program that is installed now whether it can go on from here, and if so, have
@@ -181,11 +183,12 @@ class Succession:
     def _begin_again(self) -> None:
         self._is_in_doubt = False
         self._log.error("going on with what is written down, as after a crash")
-        kept = self._keeper and not self._keeper.lost
-        if kept and not any(each.lock.posix for each in self._engine.resources()):
+        has_posix = any(each.lock.posix for each in self._engine.resources())
+        if self._keeper and not self._keeper.lost and not has_posix:
             os._exit(_IN_DOUBT)
         try:
-            self._go_on_in_place()
+            # What is in memory may lack some. A POSIX lock would end with a second descriptor.
+            self._go_on_in_place({} if has_posix else self._keeper.contents())
         except OSError as error:
             self._complain(error)
 

@@ -13,7 +13,7 @@ import sys
 
 from lockd.kernel.loop import hold_signals, take_signals
 from lockd.survival.journal import Journal, JournalError
-from lockd.survival.keeper import inherited, is_queue, journal_name
+from lockd.survival.keeper import inherited, is_journal, is_queue, journal_name
 from lockd.survival.records import JournalState
 from lockd.survival.records.encoding import record
 
@@ -70,7 +70,7 @@ def receive(environment: MutableMapping[str, str]) -> Inheritance:
     if pid == str(os.getpid()) and fd.isdecimal():
         return _received_in_place(int(fd), environment)
     fds = inherited(environment)
-    journals = sorted(int(name[1:], 16) for name in fds if _is_journal(name))
+    journals = sorted(int(name[1:], 16) for name in fds if is_journal(name))
     if not journals:
         return Inheritance(fds, None)
     number = journals[-1]
@@ -85,10 +85,6 @@ def _received_in_place(fd: int, environment: MutableMapping[str, str]) -> Inheri
         raise JournalError("the journal does not end as it does before an exec")
     _, journal.number, fds = json.loads(last)
     return Inheritance(fds, journal)
-
-
-def _is_journal(name: str) -> bool:
-    return name[:1] == "j" and name[1:].isalnum()
 
 
 def in_place(journal: Journal, fds: Mapping[str, int], command: list[str]) -> None:

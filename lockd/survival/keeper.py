@@ -255,6 +255,10 @@ class Keeper:
         """What another process in our place needs, besides what is kept."""
         return {} if self._queue is None else {_queue_name(self._number): self._queue[1].fileno()}
 
+    def contents(self) -> dict[str, int]:
+        """All that the queue has, by name, each once more. Raises OSError."""
+        return {} if self._queue is None else _look_into(self._queue[1].fileno())
+
     def packed(self) -> tuple[str, socket.socket]:
         """All that is to be kept in a queue of its own, for another manager: its name there, and
         its end. Raises OSError."""
@@ -350,16 +354,20 @@ def _enlarge(queue: socket.socket) -> None:
 
 
 def _look_into(fd: int) -> dict[str, int]:
-    """The descriptors in a queue, by name, and the queue as it was."""
+    """The descriptors in a queue, by name, and the queue as it was. Raises OSError where they are
+    more than this process may have."""
     found: dict[str, int] = {}
     with socket.socket(fileno=os.dup(fd)) as queue:
         queue.setsockopt(socket.SOL_SOCKET, _SO_PEEK_OFF, 0)
         flags = socket.MSG_PEEK | socket.MSG_DONTWAIT | socket.MSG_CMSG_CLOEXEC
         while True:
             try:
-                names, ancillary, _, _ = queue.recvmsg(_MAX_MESSAGE, _ANCILLARY, flags)
+                names, ancillary, said, _ = queue.recvmsg(_MAX_MESSAGE, _ANCILLARY, flags)
             except BlockingIOError:
                 return found
+            if said & socket.MSG_CTRUNC:
+                # There are more of them than this process may have. They stay in the queue.
+                raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
             _add(found, names.decode("ascii").split(_BETWEEN.decode()), received(ancillary))
 
 
@@ -462,6 +470,11 @@ def is_lock(name: str) -> bool:
 def is_client(name: str) -> bool:
     """Whether a name is that of a connection."""
     return name[:1] == "c" and name[1:].isalnum()
+
+
+def is_journal(name: str) -> bool:
+    """Whether a name is that of a journal."""
+    return name[:1] == "j" and name[1:].isalnum()
 
 
 def journal_name(number: int) -> str:

@@ -156,8 +156,8 @@ class Supervisor:
             data, ancillary, _, _ = self._socket.recvmsg(
                 _MAX_MESSAGE, _ANCILLARY, socket.MSG_CMSG_CLOEXEC
             )
-        except BlockingIOError:
-            return False
+        except OSError:
+            return False  # there is none, or it is read when it can be
         fds = received(ancillary)
         lines = data.split(b"\n")
         fields = dict(line.split(b"=", 1) for line in lines if b"=" in line)
