@@ -129,11 +129,13 @@ def test_that_the_plants_are_poison(planted: Planted) -> None:
 def test_the_engine_stays_isolated(planted: Planted, tmp_path: Path) -> None:
     """Its supervisor, the daemon, and the daemon that takes over from it."""
     (tmp_path / "engine").mkdir()
-    environment = {k: v for k, v in planted.environment.items() if k != "PATH"}
+    environment = {**planted.environment, "PATH": f"{os.environ['PATH']}:."}
     with Engine(tmp_path / "engine", environment=environment) as engine:
         before = Path(f"/proc/{engine.pid}/cmdline").read_bytes()
         for pid in (engine.process.pid, engine.pid):
             assert b"-I" in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+            environ = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+            assert all(b":." not in each for each in environ if each.startswith(b"PATH="))
         engine.upgrade()
         assert Path(f"/proc/{engine.pid}/cmdline").read_bytes() == before
     assert planted.loaded == ""

@@ -21,7 +21,7 @@ def add_host(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--root",
         metavar="DIR",
-        help="the directory that holds the host's file tree (default: /)",
+        help="the directory that holds the host's file tree; no link leads out of it (default: /)",
     )
     group.add_argument(
         "--driver", choices=DRIVERS, default="qemu", help="whose guests (default: qemu)"

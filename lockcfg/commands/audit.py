@@ -65,7 +65,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     output.add_argument(
         "--json", dest="format", action="store_const", const="json", help="--format json"
     )
-    output.add_argument("--output-file", metavar="FILE", help="write there instead")
+    output.add_argument(
+        "--output-file", metavar="FILE", help="write there instead; a link there is replaced"
+    )
     output.add_argument(
         "--fail-level",
         choices=SEVERITIES,

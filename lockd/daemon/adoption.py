@@ -35,7 +35,7 @@ class Adoption:
         self._loop: Final = loop
         self._log: Final = log
         self._command: Final = [
-            *(sys.executable, "-P", "-m", "lockd", "adopt", "--all", "--socket", socket)
+            *(sys.executable, "-I", "-m", "lockd", "adopt", "--all", "--socket", socket)
         ]
         self._timer: Timer | None = None
         self._runs = False

@@ -207,7 +207,7 @@ def service_manager(address: str) -> str:
 def command_line() -> list[str]:
     """How this process, which was started from virtlockd's place, is started again: what is in
     that place may be virtlockd by then."""
-    return [sys.executable, "-P", "-m", "lockd", *sys.argv[1:]]
+    return [sys.executable, "-I", "-m", "lockd", *sys.argv[1:]]
 
 
 def go_on(program: str, arguments: list[str]) -> None:
