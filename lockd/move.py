@@ -351,8 +351,11 @@ def _in_place_of(process: _Process, aside: str) -> Iterator[None]:
 
 
 def _program() -> str:
-    """The file that is lockd, to be executed by itself."""
-    for place in (sys.argv[0], os.path.join(os.path.dirname(sys.executable), "lockd")):
+    """The file that is lockd, to be executed by itself, wherever it is mounted."""
+    beside = os.path.dirname(sys.executable)
+    # The program that people start looks for its interpreter beside itself; another one names it.
+    places = [os.path.join(beside, "lockd-in-place"), sys.argv[0], os.path.join(beside, "lockd")]
+    for place in places:
         with suppress(OSError), open(place, "rb") as file:
             if file.read(2) == b"#!" and os.access(place, os.X_OK):
                 return os.path.realpath(place)
