@@ -27,6 +27,7 @@ from contextlib import contextmanager, suppress
 from struct import Struct
 
 from lockcfg import LockcfgError, read_mounts
+from lockd.daemon.virtlockd import PLACES
 from lockd.kernel import process
 from lockd.locks.remote import remote_mounts
 from lockd.programs.inspect import HAND_BACK, STATUS
@@ -59,9 +60,6 @@ _CREDENTIALS: Final = Struct("iII")
 
 #: Who calls for guests: as long as one of them is connected, a call may be under way.
 _LIBVIRT: Final = ("libvirtd", "virtqemud", "virtxend")
-
-#: Where libvirt's packages have the program.
-_PLACES: Final = ("/usr/sbin/virtlockd", "/usr/libexec/virtlockd", "/usr/local/sbin/virtlockd")
 
 
 class RefusedError(Exception):
@@ -140,17 +138,18 @@ def _virtlockd() -> int:
             if (
                 os.path.basename(program).startswith("virtlockd")
                 and os.stat(f"/proc/{entry}").st_uid == os.geteuid()
-                and all(
-                    os.stat(f"/proc/{entry}/ns/{kind}").st_ino
-                    == os.stat(f"/proc/self/ns/{kind}").st_ino
-                    for kind in ("pid", "mnt")
-                )
+                and all(_is_same_namespace(int(entry), kind) for kind in ("pid", "mnt"))
             ):
                 found.append(int(entry))
     if len(found) > 1:
         pids = ", ".join(map(str, sorted(found)))
         raise RefusedError(f"several virtlockds run ({pids}): tell which one with --pid")
     return found[0] if found else 0
+
+
+def _is_same_namespace(pid: int, kind: str) -> bool:
+    """Whether a process is in a namespace that we are in. Raises OSError."""
+    return os.path.samefile(f"/proc/{pid}/ns/{kind}", f"/proc/self/ns/{kind}")
 
 
 class _Process:
@@ -275,6 +274,9 @@ def _caller(pidfd: int, number: int) -> int:
 
 def _against(process: _Process) -> Iterator[str]:
     """Why lockd could not take over, a sentence each."""
+    if any(not _is_same_namespace(process.pid, kind) for kind in ("pid", "mnt")):
+        yield "virtlockd sees other files than this command: run it where virtlockd runs (nsenter)"
+        return
     program = process.program
     if not program or not os.access(program, os.X_OK):
         yield f"the place of virtlockd is not known: it was started as {process.arguments[0]!r}"
@@ -395,7 +397,7 @@ def _hand_back(options: argparse.Namespace, address: str) -> str:
         return "virtlockd holds the locks already"
     except QueryError:
         return "no lockd runs: nothing to hand back"
-    program = options.program or next((each for each in _PLACES if os.path.exists(each)), "")
+    program = options.program or next((each for each in PLACES if os.path.exists(each)), "")
     reasons = [*_against_virtlockd(os.path.realpath(program) if program else "")]
     if reasons:
         raise RefusedError("\n".join(reasons))

@@ -84,6 +84,9 @@ class HandBack:
         self._inherited: Final = inherited
         self._timeout: Final = timeout
         self._log: Final = log
+        #: The virtlockd that is to be next, and what is against it.
+        self._next = ""
+        self._why_not = ""
 
     # --- from virtlockd
 
@@ -96,7 +99,7 @@ class HandBack:
         """The daemon has started: go on to virtlockd if that is what it was started for, else see
         to it that what it has outlives this process."""
         if self._virtlockd.next:
-            self._loop.after(0, partial(self._go, self._virtlockd.next, time.monotonic()))
+            self._go_soon(self._virtlockd.next)
         else:
             self._settle(alone=self._virtlockd.was_here)
 
@@ -125,7 +128,7 @@ class HandBack:
             return why
         if handover.SUPERVISED not in os.environ:
             # The one who asks gets his answer first.
-            self._loop.after(_LOOK, partial(self._go, program, time.monotonic()))
+            self._go_soon(program)
         elif self._keeper.lost:
             return f"nobody keeps the locks meanwhile: {self._keeper.lost}"
         else:
@@ -150,21 +153,34 @@ class HandBack:
                 return f"the lock {resource.path} is in danger: {resource.problem}"
         return ""
 
-    def _go(self, program: str, begun: float) -> None:
-        """Replace this process by virtlockd; or say why not, and go on."""
-        why = self._against()
+    def _go_soon(self, program: str) -> None:
+        """Go on to virtlockd as soon as that is possible, or give it up after a while."""
+        self._next = program
+        self._loop.after(_LOOK, self._go)
+        self._loop.after(_BACK_WITHIN, self._give_up)
+
+    def _go(self) -> None:
+        """Replace this process by virtlockd, now or when what is against it is over."""
+        if not self._next:
+            return
+        self._why_not = self._against()
         try:
-            if not why:
-                why = self._become(program)
+            if not self._why_not:
+                self._why_not = self._become(self._next)
         except SilentError as error:
-            error.remote.wait(partial(self._go, program, begun))
+            self._why_not = f"{error.remote.mount.point}: the file system does not answer"
+            error.remote.wait(self._go)
             return
         except OSError as error:
-            why = f"{error.filename or program}: {error.strerror}"
-        if time.monotonic() - begun < _BACK_WITHIN:
-            self._loop.after(_LOOK, partial(self._go, program, begun))
-            return
-        self._log.error(f"{program} does not go on from here: {why}: nothing has changed")
+            self._why_not = f"{error.filename or self._next}: {error.strerror}"
+        self._loop.after(_LOOK, self._go)
+
+    def _give_up(self) -> None:
+        """It has not come to that: say why, and go on as lockd."""
+        self._log.error(
+            f"{self._next} does not go on from here: {self._why_not}: nothing has changed"
+        )
+        self._next = ""
         self._settle(alone=True)
 
     def _leave_file(self, pid: int) -> State:

@@ -60,8 +60,12 @@ _PATIENCE: Final = 5.0
 _CREDENTIALS: Final = Struct("iII")
 _MAGIC: Final = re.compile(rb'"magic"\s*:\s*"([0-9]+)"')
 
-#: The name of the program, and of a process of it.
-NAME: Final = "virtlockd"
+#: The names of the processes that may be in the middle of the change.
+_DAEMONS: Final = ("virtlockd", "lockd", "python")
+
+#: Where libvirt's packages have virtlockd, and what a program begins with that is no script.
+PLACES: Final = ("/usr/sbin/virtlockd", "/usr/libexec/virtlockd", "/usr/local/sbin/virtlockd")
+_ELF: Final = b"\x7fELF"
 
 
 def left_for_us(path: str) -> State | None:
@@ -177,9 +181,8 @@ def inheritance_of(state: State, holders: Holders) -> Inheritance:
 
 def service_manager(address: str) -> str:
     """Where the service manager listens that virtlockd was started by: the address that it was
-    told, or systemd's, where this is the process of a service that systemd keeps descriptors for;
-    else empty."""
-    if address or not os.path.isdir("/run/systemd/system"):
+    told, or systemd's; empty where systemd is that and keeps no descriptors for this process."""
+    if not os.path.isdir("/run/systemd/system"):
         return address
     import subprocess
 
@@ -201,7 +204,7 @@ def service_manager(address: str) -> str:
         and told.get("NotifyAccess") in ("main", "exec", "all")
         and told.get("FileDescriptorStoreMax", "0") not in ("", "0")
     )
-    return _SYSTEMD if is_kept else ""
+    return (address or _SYSTEMD) if is_kept else ""
 
 
 def command_line() -> list[str]:
@@ -210,11 +213,21 @@ def command_line() -> list[str]:
     return [sys.executable, "-I", "-m", "lockd", *sys.argv[1:]]
 
 
-def go_on(program: str, arguments: list[str]) -> None:
-    """Have virtlockd go on from the file that it has left itself, where we cannot; ``arguments``
-    are its own, with its place. Returns only by raising OSError."""
+def go_on(aside: str, arguments: list[str]) -> None:
+    """Have virtlockd go on from the file that it has left itself, where we cannot: that which was
+    put ``aside``, or the one that is installed; ``arguments`` are its own, with its place. Returns
+    only by raising OSError."""
     take_signals()
-    os.execve(program, arguments, os.environ)
+    found = next((each for each in (aside, *PLACES) if _is_program(each)), aside)
+    os.execve(found, arguments, os.environ)
+
+
+def _is_program(path: str) -> bool:
+    try:
+        with open(path, "rb") as file:
+            return file.read(len(_ELF)) == _ELF
+    except OSError:
+        return False
 
 
 def _client_records(number: int, service: str, client: ConnectedClient) -> Iterator[str]:
@@ -266,7 +279,7 @@ def lost(path: str) -> Iterator[str]:
     """What is to be said of a file that was left for a process that is no more, in sentences; the
     file is removed. Nothing where there is none, or the process is still there."""
     data = _read(path)
-    if data is None or os.path.exists(f"/proc/{_pid_in(data)}"):
+    if data is None or process.name(_pid_in(data)).startswith(_DAEMONS):
         return
     try:
         state = restart_file.read(data)
