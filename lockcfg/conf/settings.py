@@ -133,6 +133,11 @@ class Setting(Frozen):
         return str(self.schema["x-libvirt"]["since"])
 
     @property
+    def since_certain(self) -> bool:
+        """Whether :attr:`since` is sure: else an earlier release may know the setting too."""
+        return bool(self.schema["x-libvirt"].get("since_certain", True))
+
+    @property
     def removed(self) -> str | None:
         """The first libvirt release that no longer knows the setting."""
         release = self.schema["x-libvirt"].get("removed")

@@ -60,6 +60,11 @@ def check(subject: FileSubject, options: Options) -> Iterator[Found]:
             continue
         if _numbers(setting.since) > version:
             what = f"'{entry.key}' came with libvirt {setting.since}: {shown} ignores it"
+            if not setting.since_certain:
+                what = (
+                    f"'{entry.key}' is known of libvirt {setting.since} and newer, and not for sure"
+                    f" of {shown}: it may ignore it"
+                )
         elif setting.removed is not None and _numbers(setting.removed) <= version:
             what = f"'{entry.key}' went with libvirt {setting.removed}: {shown} ignores it"
         else:

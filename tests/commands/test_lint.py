@@ -623,6 +623,14 @@ def test_what_the_rules_are_told(tmp_path: Path) -> None:
     write(tmp_path, {"a/qemu.conf": 'lock_manager = "lockd"\nsched_core = "vcpus"\n'})
     assert "LK109" in lint("--libvirt-version", "8.0.0", tmp_path).out
     assert "LK109" not in lint("--libvirt-version", "9.0.0", tmp_path).out
+
+
+def test_a_version_that_is_not_sure_is_no_fact(tmp_path: Path) -> None:
+    """Where no source says which release brought a setting."""
+    write(tmp_path, {"a/qemu.conf": 'lock_manager = "lockd"\nrdp_listen = "127.0.0.1"\n'})
+    found = lint("--libvirt-version", "9.0.0", tmp_path).out
+    assert "known of libvirt 11.1.0 and newer, and not for sure of 9.0.0: it may ignore it" in found
+    assert "LK109" not in lint("--libvirt-version", "11.3.0", tmp_path).out
     assert "LK301" in lint("--guests", "5000", tmp_path).out
     assert "LK301" not in lint("--guests", "5", tmp_path).out
 
