@@ -153,6 +153,14 @@ def test_newer_libvirt_refuses_more(integer: str, old: int, new: int) -> None:
         assert all("9.0 " in f.message and "11.3 refuses" in f.message for f in found)
 
 
+def test_an_integer_that_is_not_in_force() -> None:
+    """libvirt 9.0 does not use it, 11.3 refuses the file all the same."""
+    text = b"max_files = 1\nmax_files = 99999999999999999999\n"
+    document = parse(text, KINDS["qemu.conf"], "here")
+    assert [f.rule for f in check(document, (9, 0, 0))] == ["duplicate-key"]
+    assert {f.rule for f in check(document, (11, 3, 0))} == {"duplicate-key", "integer-overflow"}
+
+
 @pytest.mark.parametrize("key", ["max_clients", "admin_max_clients"])
 def test_more_clients_than_libvirt_can_count(key: str) -> None:
     """virtlockd does not start with it, though it does with 0."""
