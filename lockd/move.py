@@ -482,10 +482,11 @@ def _against_virtlockd(program: str) -> Iterator[str]:
 def _runs(pid: int) -> bool:
     """Whether a process is there, and not only waits for its parent to take note of its end."""
     try:
-        with open(f"/proc/{pid}/cmdline", "rb") as file:
-            return bool(file.read(1))
-    except OSError:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            state = file.read().rpartition(b")")[2].split()[0]
+    except (OSError, IndexError):
         return False
+    return state not in (b"Z", b"X")
 
 
 def _wait(is_so: Callable[[], bool], process: _Process, what: str) -> None:

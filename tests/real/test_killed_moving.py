@@ -70,6 +70,15 @@ def send(host: MovingHost, command: str) -> None:
     )
 
 
+def has_ended(process: subprocess.Popen[bytes]) -> bool:
+    """Whether a process ends, now or in a moment."""
+    try:
+        process.wait(1)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
+
+
 def believed(run: Path) -> dict[str, str]:
     """The locks that a lockd says it holds, with what is wrong with them."""
     done = subprocess.run(
@@ -115,7 +124,7 @@ def check(directory: Path, guest: int, command: str, call: str, number: int) -> 
             status = Path(f"/proc/{pid}/status")
             wait_for(lambda: "TracerPid:\t0" not in status.read_text(), "it is traced")
             send(host, command)
-            is_there = host.process.poll() is None
+            is_there = not has_ended(host.process)
         finally:
             strace.terminate()
             strace.wait()
