@@ -120,6 +120,10 @@ def _take_over(options: argparse.Namespace, address: str, aside: str) -> str:
     if options.dry_run:
         return f"would take over {what}"
     with _in_place_of(process, aside):
+        # What virtlockd is about to execute is not only the same file: it has another place.
+        reasons = _does_not_start(process.program, process)
+        if reasons:
+            raise RefusedError("\n".join(reasons))
         process.wait_for_quiet()
         os.kill(pid, signal.SIGUSR1)
         _wait(lambda: _is_lockd(process, address, aside), process, "lockd has taken over")
@@ -162,23 +166,23 @@ class _Process:
         self.arguments: Final = [os.fsdecode(word) for word in words]
 
     @property
+    def environment(self) -> dict[str, str]:
+        """What the next program starts with: virtlockd's own environment."""
+        with open(f"/proc/{self.pid}/environ", "rb") as file:
+            words = os.fsdecode(file.read()).split("\0")
+        return dict(word.split("=", 1) for word in words if "=" in word)
+
+    @property
     def program(self) -> str:
         """The file in its place, which it executes; empty where that cannot be known."""
         place = self.arguments[0]
         if "/" not in place:
             # As execvp(3) finds it.
-            for directory in self._path():
+            for directory in self.environment.get("PATH", os.defpath).split(":"):
                 if os.access(os.path.join(directory, place), os.X_OK):
                     return os.path.realpath(os.path.join(directory, place))
             return ""
         return os.path.realpath(os.path.join(os.readlink(f"/proc/{self.pid}/cwd"), place))
-
-    def _path(self) -> list[str]:
-        with open(f"/proc/{self.pid}/environ", "rb") as file:
-            for word in file.read().split(b"\0"):
-                if word.startswith(b"PATH="):
-                    return os.fsdecode(word[5:]).split(":")
-        return os.defpath.split(":")
 
     def locked(self) -> dict[File, list[str]]:
         """The files that it has locked, with their paths."""
@@ -280,16 +284,7 @@ def _against(process: _Process) -> Iterator[str]:
     program = process.program
     if not program or not os.access(program, os.X_OK):
         yield f"the place of virtlockd is not known: it was started as {process.arguments[0]!r}"
-    checked = subprocess.run(
-        [_program(), f"--takes-over={FORMAT}", *process.arguments[1:]],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        timeout=_PATIENCE,
-    )
-    if checked.returncode:
-        yield from checked.stderr.strip().splitlines() or ["lockd does not start"]
+    yield from _does_not_start(_program(), process)
     locked = process.locked()
     for names in process.twice():
         yield (
@@ -304,6 +299,23 @@ def _against(process: _Process) -> Iterator[str]:
     needed = len(os.listdir(f"/proc/{process.pid}/fd")) + _DESCRIPTORS
     if needed > most:
         yield f"virtlockd may have {most} descriptors, and lockd needs {needed} in its place"
+
+
+def _does_not_start(program: str, process: _Process) -> list[str]:
+    """Why lockd would not go on in virtlockd's process, a sentence each: ``program`` is started
+    once, with the arguments and the environment that it would have."""
+    checked = subprocess.run(
+        [program, f"--takes-over={FORMAT}", *process.arguments[1:]],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=process.environment,
+        timeout=_PATIENCE,
+    )
+    if not checked.returncode:
+        return []
+    return checked.stderr.strip().splitlines() or [f"{program} does not start"]
 
 
 def _silent(paths: Sequence[str]) -> Iterator[str]:

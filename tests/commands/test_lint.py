@@ -734,7 +734,7 @@ def test_fixes(tmp_path: Path) -> None:
     assert path.read_text() == 'max_files = 5\nlock_managr = "x"\nlock_manager = "lockd"\n'
     status = path.stat()
     mended = (
-        "mended a (qemu). Protection: unknown\n"
+        "fixed a (qemu). Protection: unknown\n"
         "  Disks are locked; whether other hosts see all the locks, this host cannot tell.\n"
     )
     assert mended in ran.out

@@ -55,6 +55,7 @@ class MovingHost:
         *arguments: str,
         files: Mapping[str, str] = {},
         program: str | Path = VIRTLOCKD,
+        environment: Mapping[str, str] = {},
     ) -> None:
         self.run = directory / "run"
         self.log_file = directory / "log"
@@ -73,6 +74,7 @@ class MovingHost:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
+                env={**os.environ, **environment},
             )
         self.socket = self.run / "libvirt/virtlockd-sock"
         self._clients: list[Client] = []

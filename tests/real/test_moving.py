@@ -141,6 +141,17 @@ def test_a_configuration_with_errors(tmp_path: Path) -> None:
         assert host.runs == "lockd"
 
 
+def test_an_environment_in_which_lockd_does_not_start(tmp_path: Path) -> None:
+    """It is tried with virtlockd's environment and in its place, before virtlockd is asked."""
+    with MovingHost(tmp_path, environment={"PYTHONHOME": "/nowhere"}) as host:
+        done = host.lockd("takeover")
+        assert done.returncode == 1
+        assert "nothing has changed" in done.stderr
+        assert host.runs == "virtlockd"
+        with host.client() as client:
+            client.create_lockspace(host.lockspace)
+
+
 def test_two_guests_on_one_disk(tmp_path: Path) -> None:
     """virtlockd grants a disk twice, under two names. That is no state to move in."""
     with MovingHost(tmp_path) as host, host.client() as one, host.client() as two:

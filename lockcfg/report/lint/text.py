@@ -75,7 +75,7 @@ def _end(result: LintResult, terminal: Terminal, root: str) -> None:
     for each in result.mended:
         word, style = VERDICTS[each.protection.level]
         where = escape(relative(each.directory, root))
-        terminal.line(f"mended {where} ({each.driver}). Protection: {terminal.style(word, style)}")
+        terminal.line(f"fixed {where} ({each.driver}). Protection: {terminal.style(word, style)}")
         terminal.line(f"  {escape(each.protection.summary)}")
     terminal.line(_summary(result))
 
