@@ -167,7 +167,7 @@ class Engine:
 
     def _check_remote(self, space: Lockspace, name: str) -> None:
         if space.directory:
-            self._remotes.check_file(space.directory, space.path(name))
+            self._remotes.check_file(space.directory, name)
         else:
             self._remotes.check_path(name)  # a disk, to which a link may lead
 
@@ -506,7 +506,8 @@ class Engine:
                     self.check_remote(resource)
                     self._close_idle(resource)
                 except SilentError as error:
-                    error.remote.wait(partial(self.close_idle, before))
+                    if not error.remote.asked:
+                        error.remote.wait(_nothing)  # this is called again and again
                 except OSError as error:
                     self._complain(resource, error)
 

@@ -107,6 +107,7 @@ class Remotes:
         #: Until when it is remembered, and which file systems they are, by directory.
         self._known: Final[dict[str, tuple[float, tuple[Remote, ...]]]] = {}
         self._mounts: dict[str, Mount] = {}
+        self._has_remotes = False
         self._read_mounts()
 
     def check(self, directory: str) -> None:
@@ -123,11 +124,13 @@ class Remotes:
             if now - remote.answered > _FRESH:
                 raise SilentError(remote)
 
-    def check_file(self, directory: str, path: str) -> None:
-        """The same for a file in a directory, at that path, that is no link."""
+    def check_file(self, directory: str, name: str) -> None:
+        """The same for a file in a directory that is no link."""
         self.check(directory)
-        if path in self._mounts:
-            self._follow(path)
+        if self._has_remotes:
+            path = f"{directory}/{name}"
+            if path in self._mounts:
+                self._follow(path)
 
     def check_path(self, path: str) -> None:
         """The same for a path that may be a link, or lead over some; it is not remembered."""
@@ -156,6 +159,10 @@ class Remotes:
     def _read_mounts(self) -> None:
         try:
             self._mounts = {each.point: each for each in insist(read_mounts)}
+            self._has_remotes = any(
+                mount.type in _TYPES or mount.type.startswith("fuse.")
+                for mount in self._mounts.values()
+            )
         except ReadError as error:
             self._log.error(
                 f"{error.message}: it is not known which file systems have a server; it is tried"

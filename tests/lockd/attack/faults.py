@@ -65,8 +65,13 @@ def held_by_the_engine(engine: Engine) -> dict[int, str]:
 
 
 def locks_of(engine: Engine) -> list[dict[str, Any]]:
-    """What ``lockd locks`` tells, faster; of the first hundred."""
-    found: list[dict[str, Any]] = _ask(engine, LOCKS, pack_uint(0))["locks"]
+    """What ``lockd locks`` tells, faster."""
+    found: list[dict[str, Any]] = []
+    last: int | None = 0
+    while last is not None:
+        answer = _ask(engine, LOCKS, pack_uint(last))
+        found += answer["locks"]
+        last = answer["last"]
     return found
 
 
