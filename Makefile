@@ -74,6 +74,12 @@ $(VENV)/.installed-tests: $(VENV)/.installed-dev
 	packages=$$(packaging/libvirt-packages missing $(LIBVIRT_FILES)) && \
 		packaging/install-packages $$packages
 
+.PHONY: $(VENV)/.installed-short
+$(VENV)/.installed-short: $(VENV)/.installed-dev
+	packaging/install-packages $(SHORT_PACKAGES)
+	packages=$$(packaging/libvirt-packages missing $(LIBVIRT_FILES)) && \
+		packaging/install-packages $$packages
+
 demo: setup
 	packages=$$(packaging/libvirt-packages missing /usr/sbin/virtlockd) && \
 		packaging/install-packages $(DEMO_PACKAGES) $$packages
@@ -83,10 +89,7 @@ test: $(VENV)/.installed-tests
 	$(BIN)/pytest
 
 # What depends most on the release of libvirt, QEMU, Augeas and Python; make demo goes before.
-test-short: $(VENV)/.installed-dev
-	packaging/install-packages $(SHORT_PACKAGES)
-	packages=$$(packaging/libvirt-packages missing $(LIBVIRT_FILES)) && \
-		packaging/install-packages $$packages
+test-short: $(VENV)/.installed-short
 	$(BIN)/pytest -q --few-scenarios --generated-files=4000 --plays=60 \
 		tests/host/test_installed.py tests/lockd/wire tests/fleet/test_fleet.py \
 		tests/real/test_lens_agrees_with_libvirt.py tests/real/test_stock_lens.py \
