@@ -250,10 +250,13 @@ def _verdict(
             "unknown",
             f"Nothing wrong was found, but not enough is known of {what} to call it safe.",
         )
+    word = ""
+    if fleet.policy is not None and fleet.policy.words is not None:
+        word = " This rests on what the policy says of storage, which no host shows."
     if len(hosts) == 1:
-        return Verdict("safe", "Safe: nothing wrong was found on the only host.")
+        return Verdict("safe", f"Safe: nothing wrong was found on the only host.{word}")
     return Verdict(
-        "safe", f"Safe: all {len(hosts)} hosts exclude each other where they share disks."
+        "safe", f"Safe: all {len(hosts)} hosts exclude each other where they share disks.{word}"
     )
 
 

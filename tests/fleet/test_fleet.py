@@ -512,6 +512,54 @@ def test_a_first_policy_is_what_is_there() -> None:
     assert {host for f in findings_of(result, "LA501") for host in f.hosts} == {"kvm03", "kvm12"}
 
 
+def proposed(hosts: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """The first policy of the only group of a fleet."""
+    (group,) = yaml.safe_load(proposed_policy(fleet_of(hosts)))["groups"].values()
+    return dict(group)
+
+
+def test_a_first_policy_asks_for_no_less_than_the_best_protected_have() -> None:
+    """Whoever locks nothing, or for itself alone, has no vote, however many they are."""
+    weak = [WRONG["no lock manager"], WRONG["local lockspace"], WRONG["no leases"], WRONG["nolock"]]
+    hosts = {f"kvm{number:02}": weak[number % 4] for number in range(12)}
+    group = proposed({**hosts, "kvm20": {}})
+    assert group["settings"]["lock_manager"] == "lockd"
+    assert group["settings"]["auto_disk_leases"] == 1
+    assert group["storage"]["file_lockspace_dir"] == "nfs://10.0.0.5:/locks/files"
+
+
+def test_what_as_many_have_otherwise_is_left_to_a_person() -> None:
+    """No storage without its setting; what is left open is written beside it."""
+    hosts = {"kvm01": {}, "kvm02": WRONG["another directory"]}
+    assert "file_lockspace_dir" not in proposed(hosts)["settings"]
+    assert "file_lockspace_dir" not in proposed(hosts).get("storage", {})
+    text = proposed_policy(fleet_of(hosts))
+    assert "# decide file_lockspace_dir" in text
+    assert "/srv/locks/other" in text
+
+
+def test_a_plan_switches_nothing_off() -> None:
+    """Whatever the policy says: that is for a person to decide."""
+    settings = {"lock_manager": "nop", "auto_disk_leases": 0, "file_lockspace_dir": None}
+    policy = policy_from(
+        {"groups": {"all": {"hosts": ["kvm*"], "settings": settings}}}, "fleet.yaml"
+    )
+    store = store_of({"kvm01": {}, "kvm02": {}})
+    fleet = read_fleet(store, now=NOW, policy=policy)
+    (step,) = plan_of(fleet, store.running_guests())
+    assert step.action == "decide"
+    assert step.hosts == ("kvm01", "kvm02")
+    assert 'lock_manager stays "lockd"' in "\n".join(step.details)
+
+
+def test_hosts_are_restarted_in_an_order_that_a_person_reads() -> None:
+    """Those without guests first, and no range turns that round."""
+    from lockcfg.report.audit.plan import in_order
+
+    assert in_order(["kvm03", "kvm04", "kvm01", "kvm02"]) == "kvm[03-04], kvm[01-02]"
+    assert in_order(["kvm10", "kvm09"]) == "kvm10, kvm09"
+
+
 def test_a_first_policy_says_whom_it_leaves_out() -> None:
     """In a comment, which nobody's name can end."""
     alone = {"images": {"mount": None}, "guests": []}

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 from typing import TYPE_CHECKING, NamedTuple
+
+import pytest
 
 from lockcfg.fleet.audit import audit_of, read_fleet
 from lockcfg.fleet.snapshots.collector import render
@@ -14,8 +17,6 @@ from tests.fleet.worlds import World, world
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    import pytest
 
     from lockcfg.fleet.comparison.result import AuditResult
 
@@ -75,6 +76,42 @@ def tally(seed: int, count: int, *, most: int = 5) -> Tally:
         key = made.evidence, result.verdict.level
         found.said[key] = found.said.get(key, 0) + 1
     return found
+
+
+def _answering(answer: object) -> Callable[..., object]:
+    return lambda *_, **__: answer
+
+
+#: Ways to break the model: what is replaced, and by what that looks like it.
+BREAKS: dict[str, tuple[str, object]] = {
+    "numbers are proof": ("place.is_telling", _answering(answer=True)),
+    "what is unknown is one": ("place._by_numbers", _answering("same")),
+    "what is unknown is two": ("place._by_numbers", _answering("different")),
+    "one name is one directory": ("place._differ", _answering(answer=False)),
+    "one name of a volume is one volume": ("place._PARTS", ()),
+    "a short FSID is one of its own": ("place._is_long", _answering(answer=True)),
+    "other monitors are another Ceph": ("place._ONE_OF_MANY", ()),
+    "all addresses are one server": ("place._systems", _answering("server")),
+    "every node of a device is the device": ("locks.relation", _answering("same")),
+    "a lock that is not held is held": ("uses._held", _answering("held")),
+    "a path of a multipath device is another device": (
+        "uses._WWID_TYPES",
+        (("naa.", ""), ("eui.", ""), ("t10.", "")),
+    ),
+    "what is below an image is nobody's": ("uses.traits_of", _answering(())),
+}
+
+
+@pytest.mark.parametrize("name", BREAKS)
+def test_a_break_of_the_model_is_found(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By worlds alone, and none of them is needed that was made for it."""
+    where, instead = BREAKS[name]
+    monkeypatch.setattr(f"lockcfg.fleet.model.{where}", instead)
+    for module in ("store.ingest", "comparison.disks"):
+        imported = f"lockcfg.fleet.{module}.{where.partition('.')[2]}"
+        with contextlib.suppress(AttributeError):
+            monkeypatch.setattr(imported, instead)
+    assert tally(1, 2_000, most=1).faults
 
 
 def test_nothing_is_said_that_is_not_so(

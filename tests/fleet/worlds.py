@@ -108,6 +108,8 @@ class _Maker:
         self.rng = rng
         self.count = 1000
         self.evidence = rng.choice((0.3, 0.7, 0.95, 1.0, 1.0))
+        #: File systems of one name, which hosts know by their numbers.
+        self.twins: set[str] = set()
         #: What is behind the device nodes of the hosts.
         self.nodes: dict[tuple[str, str], str] = {}
         self.version = 1 if rng.random() < 0.25 else 2
@@ -121,8 +123,9 @@ class _Maker:
         self.count += self.rng.randrange(1, 9)
         if system.kind == "ceph":
             return (1 << 40) + self.rng.choice((0, 1, 2, 5_000 + self.count))
-        if system.kind != "glusterfs" and self.rng.random() < 0.3:
-            return self.rng.choice(COMMON)
+        common = system.kind == "nfs" and system.name not in self.twins
+        if common and self.rng.random() < 0.6:
+            return self.rng.choice(COMMON[:2])
         return self.count
 
     def system(self, number: int) -> FileSystem:
@@ -133,21 +136,35 @@ class _Maker:
         fsid = digits[:32] if self.rng.random() < 0.8 or kind != "nfs" else "1"
         return FileSystem(f"fs{number}", kind, of, addresses, fsid)
 
+    def double(self, one: FileSystem, other: FileSystem) -> FileSystem:
+        """A file system that is called like another one, and is not it."""
+        changes: dict[str, Any] = {"kind": one.kind, "of": one.of}
+        if one.kind == "ceph" and self.rng.random() < 0.5:
+            # Another file system of the same cluster.
+            changes = {"kind": one.kind, "of": f"{one.of}2", "fsid": one.fsid}
+            changes["addresses"] = one.addresses
+        elif one.kind == "nfs" and self.rng.random() < 0.5:
+            # Two sites whose servers have one address: but for numbers nobody could tell.
+            changes["addresses"] = one.addresses
+            self.twins |= {one.name, other.name}
+        return other._replace(**changes)
+
     def world(self) -> World:
         rng = self.rng
         systems = [self.system(number) for number in range(rng.randrange(1, 4))]
-        if len(systems) > 1 and rng.random() < 0.2 and self.version == 2 and self.evidence == 1:
-            # Two sites whose servers have one address.
-            systems[1] = systems[1]._replace(addresses=systems[0].addresses)
+        if len(systems) > 1 and rng.random() < 0.7:
+            systems[1] = self.double(systems[0], systems[1])
         images = [self.place(rng.choice(systems), "vms") for _ in range(rng.randrange(1, 3))]
-        spaces = [self.place(rng.choice(systems), "locks") for _ in range(rng.randrange(1, 3))]
+        spaces = [self.place(each, "locks") for each in rng.sample(systems, min(2, len(systems)))]
         images = self.distinct(images)
         spaces = self.distinct(spaces)
         files = [
             File(each.system, f"{each.path}/{name}.qcow2", self.inode_of_file())
             for each in images
-            for name in rng.sample("abc", rng.randrange(1, 3))
+            for name in rng.sample("ab", rng.randrange(1, 3))
         ]
+        numbers = [(file.system.name, file.inode) for file in files]
+        files = [file for at, file in enumerate(files) if numbers.index(numbers[at]) == at]
         luns = [f"3600{number}{rng.randrange(1 << 40):011x}" for number in range(2)]
         made = [
             self.host(f"h{number}", images, spaces, files, luns)
@@ -161,13 +178,19 @@ class _Maker:
             self.evidence,
         )
 
+    def number(self, place: File) -> int | None:
+        """The number of a directory as it is seen, perhaps."""
+        return place.inode if place.system.name in self.twins or self.seen(0.5) else None
+
     def inode_of_file(self) -> int:
+        if self.rng.random() < 0.3:
+            return self.rng.choice((132, 133))
         self.count += self.rng.randrange(1, 9)
         return self.count
 
     def place(self, system: FileSystem, name: str) -> File:
         """A directory, which may have the path of another one elsewhere."""
-        path = f"/{self.rng.choice(('', 'srv/'))}{name}"
+        path = f"/{'srv/' if self.rng.random() < 0.2 else ''}{name}"
         return File(system, path, self.inode(system))
 
     def distinct(self, places: list[File]) -> list[File]:
@@ -224,13 +247,13 @@ class _Maker:
         for number, place in enumerate(images):
             points[place] = "/srv/vms" if not number else rng.choice(("/srv/vms2", "/mnt/vms"))
             on[place] = self.mount(place.system, points[place], place.path)
-            number_seen = place.inode if self.seen(0.5) else None
+            number_seen = self.number(place)
             if self.seen(0.3):
                 directories.append(directory(points[place], on[place], "disks", number_seen))
         lockd = ""
         if space is not None:
             on[space] = self.mount(space.system, "/srv/locks", space.path)
-            number_seen = space.inode if self.seen(0.5) else None
+            number_seen = self.number(space)
             if self.seen(0.3):
                 directories.append(directory("/srv/locks", on[space], "lockspace", number_seen))
             lockd = 'file_lockspace_dir = "/srv/locks"\n'
@@ -241,7 +264,7 @@ class _Maker:
             called = rng.choice((f"{name}-{number}", "db", "web"))
             if any(each["name"] == called for each in guests):
                 continue
-            if rng.random() < 0.25:
+            if rng.random() < 0.4:
                 more, made = self.lun(name, called, luns, manager, space, on)
             else:
                 more, made = self.image(name, called, files, points, manager, space, on)
@@ -312,11 +335,11 @@ class _Maker:
         on: dict[File, Json],
     ) -> tuple[list[User], Json]:
         rng = self.rng
-        paths = ("/dev/mapper/mpatha", "/dev/mapper/mpathb", "/dev/sdb", "/dev/sdc")
+        paths = ("/dev/mapper/mpatha", "/dev/mapper/mpathb", "/dev/sdb")
         # A host has several names for one, and no name for two.
         for each in paths:
             self.nodes.setdefault((name, each), rng.choice(luns))
-        path = rng.choice(paths)
+        path = rng.choice((paths[0], *paths))
         wwid = self.nodes[name, path]
         identity: Json = rng.choice(
             (

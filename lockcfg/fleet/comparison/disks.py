@@ -15,7 +15,7 @@ from operator import itemgetter
 
 from lockcfg.fleet.comparison.result import DiskRow, DiskUse
 from lockcfg.fleet.model.locks import Exclusion, exclusion, exclusion_of, lock_of
-from lockcfg.fleet.model.place import relation
+from lockcfg.fleet.model.place import is_telling, relation
 from lockcfg.fleet.model.uses import PART, Use, disk_of, is_device
 from lockcfg.frozen import Frozen
 
@@ -83,7 +83,7 @@ class _Way:
 
 class _User(Frozen):
     """A user of a disk: a guest on a host, and how the host locks it for the guest. ``number``
-    stands for the number and the name of the file, 0 where they are not known."""
+    is the inode number of the file and, below it, 32 bits for its name; 0 where nobody knows."""
 
     __slots__ = (
         "answer",
@@ -276,17 +276,16 @@ def _one_disk(one: _User, other: _User, words: Words | None) -> Relation:
         return _one_device(one.name, other.name)
     if mine is None or yours is None or "image" not in (one.way.use.kind, other.way.use.kind):
         return "same" if one.name == other.name else "different"
-    if one.host == other.host and one.name == other.name:
-        return "same"
+    if one.host == other.host and mine.local and yours.local:
+        return "same" if one.name == other.name else "different"
     found = relation(mine, yours, words=words)
     if found in ("same", "different"):
         return found
     if one.number and other.number:
         if one.number != other.number:
             return "different" if mine.kind and yours.kind else "unknown"
-        if found == "likely" or (one.uuid == other.uuid and one.uuid):
-            return "likely"
-        return "unknown"
+        likely = found == "likely" or (one.uuid == other.uuid and one.uuid)
+        return "likely" if likely and is_telling(one.number >> 32) else "unknown"
     return found
 
 

@@ -111,6 +111,8 @@ def relation(
     if systems == "unknown":
         return _by_numbers(one, other)
     if one.path == other.path:
+        if systems == "server" and one.kind in _NAMED_BY_NODE and None in (one.inode, other.inode):
+            return "unknown"  # each host calls another device so
         return "different" if _differ(one, other) else "same"
     if one.inode is None or other.inode is None:
         # An export has other names: a bind mount, the root of NFSv4. Below one export not.
@@ -120,7 +122,7 @@ def relation(
         return "different"
     if systems == "file system":
         return "same"
-    if _is_telling(one.inode) and posixpath.basename(one.path) == posixpath.basename(other.path):
+    if is_telling(one.inode) and posixpath.basename(one.path) == posixpath.basename(other.path):
         return "same"
     return "unknown"
 
@@ -242,7 +244,7 @@ def _by_numbers(one: Place, other: Place, *, proof: bool = True) -> Relation:
     if one.inode != other.inode:
         return "different" if proof else "unknown"
     alike = posixpath.basename(one.path) == posixpath.basename(other.path)
-    return "likely" if alike and _is_telling(one.inode) else "unknown"
+    return "likely" if alike and is_telling(one.inode) else "unknown"
 
 
 def _differ(one: Place, other: Place) -> bool:
@@ -256,8 +258,8 @@ _COMMON: Final = frozenset((*range(35), 64, 96, 128, 129, 130, 131, 132, 133, 25
 _CEPH_FIRST: Final = range(1 << 40, (1 << 40) + 1000)
 
 
-def _is_telling(inode: int) -> bool:
-    """Whether a number is one that two file systems do not have by habit."""
+def is_telling(inode: int) -> bool:
+    """Whether an inode number is one that two file systems do not have by habit."""
     return inode not in _COMMON and inode not in _CEPH_FIRST
 
 

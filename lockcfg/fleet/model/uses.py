@@ -113,7 +113,8 @@ def shape_of(disk: Mapping[str, Any], path: str, running: bool, guest: Mapping[s
     directory = path[: path.rfind("/")]
     lock = disk.get("lock")
     driver = guest["driver"]
-    if len(disk) == FEWEST + (lock is not None) and "inode" in disk and "instance" not in guest:
+    size = len(disk) if lock is None else len(disk) - 1
+    if size < PLAIN and "inode" in disk and "instance" not in guest:
         # Nothing but type, path, device, inode and lock, as nearly all of them.
         return disk["type"], directory, running, driver, lock
     resolved = disk.get("resolved", path)
@@ -132,8 +133,9 @@ def shape_of(disk: Mapping[str, Any], path: str, running: bool, guest: Mapping[s
     )
 
 
-#: How many members the disk of a snapshot has at least when its file was looked at.
-FEWEST: Final = 4
+#: How many members a disk of a snapshot has at most of which there is nothing to say but what its
+#: file is and what lock is held for it.
+PLAIN: Final = 5
 
 #: Members that decide the use of a disk if they are there and neither false nor 0.
 _TRAITS: Final = (
@@ -146,6 +148,11 @@ _TRAITS: Final = (
     "chain",
     "replaced",
 )
+
+
+def traits_of(shape: Shape) -> tuple[str, ...]:
+    """What is special about the disks of a shape."""
+    return shape[6] if len(shape) > 5 else ()  # type: ignore[return-value]
 
 
 def use_of(shape: Shape, facts: Facts) -> Use:
@@ -228,12 +235,17 @@ DIRECT: Final = "."
 class Way:
     """A use of disks on a host, with a number, and what all hosts call the directory of theirs."""
 
-    __slots__ = ("number", "prefix", "storage", "use")
+    __slots__ = ("has_chain", "is_image", "is_passed_over", "number", "prefix", "storage", "use")
 
-    def __init__(self, number: int, use: Use, storage: Directory | None) -> None:
+    def __init__(
+        self, number: int, use: Use, storage: Directory | None, *, has_chain: bool = False
+    ) -> None:
+        self.has_chain: Final = has_chain
         self.number: Final = number
         self.use: Final = use
         self.storage: Final = storage
+        self.is_image: Final = use.kind == "image"
+        self.is_passed_over: Final = use.readonly and not use.backing
         self.prefix: Final = _prefix(storage) if storage and use.kind == "image" else ""
 
     def name_of(self, disk: Mapping[str, Any], path: str) -> str:
@@ -247,7 +259,9 @@ class Way:
         if use.kind == "image":
             if not self.prefix:
                 # A link to a device is no image file, wherever the link is.
-                return device_name(disk) if len(disk) > FEWEST else ""
+                return device_name(disk) if len(disk) > PLAIN else ""
+            if len(disk) <= PLAIN:
+                return self.prefix + path[path.rfind("/") + 1 :]
             if disk.get("links", 1) > 1 and "inode" in disk and self.storage is not None:
                 # It has other names in the same file system.
                 return f"{self.storage.place.system}:inode {disk['inode']}"

@@ -34,7 +34,7 @@ _SPACES: Final = ("file_lockspace_dir", "lvm_lockspace_dir", "scsi_lockspace_dir
 
 
 class Step(Frozen):
-    """A step of the plan for a ``group``: an ``action`` (``mend``, mount, write, hold, empty,
+    """A step of the plan for a ``group``: an ``action`` (``mend``, decide, mount, write, hold, empty,
     install, start, restart, limit, guests, release, check), the ``hosts`` it is for, what to do in
     ``text``, and the ``details``, such as commands. ``gap`` is whether hosts are mixed when it is
     done, so that two of them would let two guests write one disk."""
@@ -72,12 +72,19 @@ class _Change:
         assert group.policy is not None
         self.cell: Final = cell
         now = cell.facts.settings
-        self.settings: Final[dict[str, tuple[Value | None, Value | None]]] = {
+        changes = {
             key: (now.get(key), wanted)
             for key, wanted in group.policy.settings.items()
             if now.get(key) != wanted
         }
-        wanted = {**now, **group.policy.settings}
+        #: What the policy asks for and no plan does: it would take protection away.
+        self.refused: Final = {
+            key: change for key, change in changes.items() if _weakens(key, *change)
+        }
+        self.settings: Final[dict[str, tuple[Value | None, Value | None]]] = {
+            key: change for key, change in changes.items() if key not in self.refused
+        }
+        wanted = {**now, **{key: new for key, (_, new) in self.settings.items()}}
         self.target: Final[dict[str, Value | None]] = wanted
         self.mounts: Final[list[tuple[str, str]]] = [
             (str(wanted[setting]), place)
@@ -121,8 +128,10 @@ class _Change:
     @property
     def limits(self) -> bool:
         """Whether the lock daemon that runs has another limit than it will be said to have."""
-        return "max_clients" in self.settings or any(
-            reader == "virtlockd" for _, reader in self.cell.about("stale")
+        return (
+            "max_clients" in self.settings
+            or bool(self.cell.about("limit"))
+            or any(reader == "virtlockd" for _, reader in self.cell.about("stale"))
         )
 
     @property
@@ -131,10 +140,15 @@ class _Change:
         return bool(self.mounts or self.packages) or self.restarts
 
     @property
-    def is_needed(self) -> bool:
-        """Whether anything is to be done."""
+    def is_changed(self) -> bool:
+        """Whether anything is to be done but to say what is not done."""
         unprotected = self.cell.about("late") or self.cell.facts.refused
         return bool(self.settings or unprotected) or self.moves or self.starts or self.limits
+
+    @property
+    def is_needed(self) -> bool:
+        """Whether there is anything to say."""
+        return bool(self.refused) or self.is_changed
 
 
 def _steps(group: Group, guests: Guests) -> Iterator[Step]:
@@ -143,6 +157,9 @@ def _steps(group: Group, guests: Guests) -> Iterator[Step]:
     if not any(each.is_needed for each in changes):
         return
     yield from _mend(group)
+    yield from _kept(name, changes)
+    if not any(each.is_changed for each in changes):
+        return
     yield from _mounts(name, [change for change in changes if not change.remounts])
     yield from _writes(name, changes)
     mixed = _mixed(group, changes)
@@ -182,6 +199,35 @@ def _mend(group: Group) -> Iterator[Step]:
             refused,
             "libvirt does not start with the files there: correct them first, as it is not known"
             " what is in force",
+        )
+
+
+def _weakens(key: str, old: Value | None, new: Value | None) -> bool:
+    """Whether a change takes protection away: a plan switches nothing off."""
+    if key == "lock_manager":
+        return old in ("lockd", "sanlock") and new in (None, "nop")
+    if key in ("auto_disk_leases", "require_lease_for_disks"):
+        return old == 1 and new == 0
+    return key.endswith("_lockspace_dir") and old is not None and new is None
+
+
+def _kept(name: str, changes: Sequence[_Change]) -> Iterator[Step]:
+    """What stays, though the policy says otherwise."""
+    for details, hosts in _alike(
+        changes,
+        lambda change: (
+            f"{_file_of(change.cell.facts, key)}: {key} stays {_spelled(old)}, and not"
+            f" {_spelled(new)}"
+            for key, (old, new) in sorted(change.refused.items())
+        ),
+    ):
+        yield Step(
+            name,
+            "decide",
+            hosts,
+            "the policy would take protection away here, which no plan does: correct the policy, or"
+            " do it by hand",
+            details=details,
         )
 
 

@@ -9,14 +9,15 @@ from lockcfg.host.host import LOCKING_KEYS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from typing import Any
 
-    from lockcfg.fleet.comparison.fleet import Fleet, Group
+    from lockcfg.fleet.comparison.fleet import Cell, Fleet, Group
 
 _HEAD = """\
 # Who shares storage, and how these hosts are to be configured. Made from what was there: the
-# settings are those of most hosts of a group, and the many may be wrong. Read it, and correct it.
+# settings are those of most of the best-protected hosts of a group, and the many may be wrong. Read
+# it, decide what is left open, and correct it.
 """
 
 #: The longest name that a group keeps: a policy and YAML have limits for it.
@@ -49,34 +50,78 @@ def _group(group: Group, name: str) -> Iterable[str]:
         yield f"      - {_quoted(names)}"
     for host in odd:
         yield f"      - {_quoted(host.replace('[', '?'))}"
+    voters = _best(group)
     yield "    settings:"
+    chosen: dict[str, Any] = {}
     for key in LOCKING_KEYS:
-        value = _most((cell.facts.settings[key], len(cell.hosts)) for cell in group.cells)
-        if key == "require_lease_for_disks" or (value is None and not key.endswith("_dir")):
+        values = _counted((cell.facts.settings[key], len(cell.hosts)) for cell in voters)
+        if key == "require_lease_for_disks":
             continue
-        yield f"      {key}: {_quoted(value)}"
+        if len(values) > 1 and values[0][1] == values[1][1]:
+            yield from _open(key, values)
+            continue
+        chosen[key] = values[0][0]
+        if values[0][0] is not None or key.endswith("_dir"):
+            yield f"      {key}: {_quoted(values[0][0])}"
     places = {
-        space.setting for cell in group.cells for space in cell.facts.spaces if space.place.system
-    }
-    if places:
-        yield "    storage:"
-    for setting in sorted(places):
-        place = _most(
+        setting: _counted(
             (space.place.shown, len(cell.hosts))
-            for cell in group.cells
+            for cell in voters
             for space in cell.facts.spaces
-            if space.setting == setting and space.place.system
+            if space.setting == setting and space.place.system and space.path == path
         )
-        yield f"      {setting}: {_quoted(place)}"
+        for setting, path in sorted(chosen.items())
+        if setting.endswith("_dir") and path is not None
+    }
+    if any(places.values()):
+        yield "    storage:"
+    for setting, values in places.items():
+        if len(values) > 1 and values[0][1] == values[1][1]:
+            yield from _open(setting, values)
+        elif values:
+            yield f"      {setting}: {_quoted(values[0][0])}"
     yield "    failed-hosts: 1"
 
 
-def _most(values: Iterable[tuple[Any, int]]) -> Any:
-    """The value that most hosts have; of two as frequent, the one that is sorted last."""
+def _best(group: Group) -> list[Cell]:
+    """The hosts whose settings count: those that are protected best. A host that locks nothing, or
+    where no other host sees it, has no say in how the others are to lock."""
+    ranks = [(_rank(cell), cell) for cell in group.cells]
+    best = max(rank for rank, _ in ranks)
+    return [cell for rank, cell in ranks if rank == best]
+
+
+def _rank(cell: Cell) -> int:
+    """How well hosts are protected: 3 where other hosts see the locks on disks, 2 where that is not
+    known, 1 where something else is in charge, 0 where nothing is locked or only for themselves."""
+    facts = cell.facts
+    manager = facts.settings["lock_manager"]
+    if manager not in ("lockd", "nop", None):
+        return 1
+    if not facts.locks_disks or facts.refused:
+        return 0
+    reaches = {space.place.carries for space in facts.spaces}
+    if not reaches:  # images are locked themselves
+        reaches = {each.place.carries for each in facts.storages if not each.place.local} or {"no"}
+    return 0 if "no" in reaches else 2 if "unknown" in reaches else 3
+
+
+def _open(key: str, values: Sequence[tuple[Any, int]]) -> Iterable[str]:
+    """What is for a person to decide: as many hosts have one value as another."""
+    said = ", ".join(f"{_quoted(value)} ({count})" for value, count in values[:_SHOWN])
+    yield f"      # decide {key}, which differs (hosts): {said}"
+
+
+#: The most values that are shown to choose from.
+_SHOWN = 5
+
+
+def _counted(values: Iterable[tuple[Any, int]]) -> list[tuple[Any, int]]:
+    """The values with how many hosts have each, the most first."""
     counts: dict[Any, int] = {}
     for value, count in values:
         counts[value] = counts.get(value, 0) + count
-    return max(counts.items(), key=lambda item: (item[1], str(item[0])))[0]
+    return sorted(counts.items(), key=lambda item: (-item[1], str(item[0])))
 
 
 def _quoted(value: object) -> str:

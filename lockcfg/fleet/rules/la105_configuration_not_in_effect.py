@@ -55,3 +55,10 @@ def check(cell: Cell) -> Iterator[Observation]:
         yield Observation(
             f"{file} was changed after {name} was started: it is not in force", help=advice
         )
+    for (limit,) in cell.about("limit"):
+        yield Observation(
+            f"virtlockd.conf says max_clients = {cell.facts.settings['max_clients']}, and the lock"
+            f" daemon that runs has {limit}",
+            help="set it with virt-admin, which guests do not notice: see 'lockcfg plan'",
+            severity="warning",
+        )

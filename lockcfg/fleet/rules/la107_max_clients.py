@@ -65,7 +65,8 @@ def check(fleet: Fleet) -> Iterator[Observation]:
         failing = group.policy.failed_hosts if group.policy else 0
         most = group.most_guests(failing + 1)
         for cell in group.cells:
-            limit = cell.facts.settings["max_clients"]
+            in_force = [int(limit) for (limit,) in cell.about("limit")]
+            limit = in_force[0] if in_force else cell.facts.settings["max_clients"]
             if cell.facts.settings["lock_manager"] != "lockd" or not isinstance(limit, int):
                 continue
             # Those that fail are others than this one: if it is among the busiest, the next one is.

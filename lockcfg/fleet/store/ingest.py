@@ -17,7 +17,7 @@ from lockcfg.conf.document import Document, decode
 from lockcfg.conf.files import kinds_of
 from lockcfg.errors import LockcfgError
 from lockcfg.fleet.model.facts import NOT_LIVE, Facts, as_json, document_of, facts_of
-from lockcfg.fleet.model.uses import FEWEST, PART, Use, Way, shape_of, use_of, whole_of
+from lockcfg.fleet.model.uses import PART, PLAIN, Use, Way, shape_of, traits_of, use_of, whole_of
 from lockcfg.fleet.snapshots.reading import (
     FILES,
     OWN,
@@ -59,6 +59,9 @@ _PROCESSES: Final = 4
 
 #: What is to be read is dealt out in so many parts: a number of them is a byte.
 _JOBS: Final = 250
+
+#: To make a number one that SQLite takes.
+_POSITIVE: Final = (1 << 63) - 1
 
 #: What holds locks on behalf of guests, and who starts these.
 LOCK_DAEMONS: Final = ("virtlockd", "lockd")
@@ -257,23 +260,26 @@ class Ingester:
                 running.append(guest["name"])
                 uuids.append(guest["uuid"])
             whose = guest["name"], guest["uuid"]
-            for disk in _with_chains(guest["disks"]):
+            of_guest = guest["disks"]
+            for disk in of_guest:
                 path = disk.get("path", "")
                 shape = shape_of(disk, path, runs, guest)
                 way = ways.get(shape) or self._way(profile, shape)
                 uses.add(way.number)
-                if way.use.readonly and not way.use.backing:
+                if way.has_chain:  # what is appended here is gone through next
+                    of_guest += [{**below, "backing": True} for below in disk["chain"]]
+                if way.is_passed_over:
                     continue
                 name = way.name_of(disk, path)
-                inode = disk.get("inode")
                 file = 0
                 into = disks
-                if inode is not None and way.use.kind == "image":
+                if way.is_image and "inode" in disk:
                     # One file has one number, whatever names of its storage the hosts use.
-                    last = disk.get("resolved", path)
+                    last = path if len(disk) <= PLAIN else disk.get("resolved", path)
                     last = last[last.rfind("/") + 1 :]
-                    file = (inode << 31 ^ crc32(last.encode())) & 0x7FFFFFFFFFFFFFFF
+                    file = (disk["inode"] << 32 | crc32(last.encode())) & _POSITIVE
                 if not name:
+                    inode = disk.get("inode")
                     if inode is None:
                         continue
                     # Nobody can name it for others.
@@ -281,7 +287,7 @@ class Ingester:
                     if not file:  # but two guests of this host may have it
                         into = local.setdefault(name, [])
                 lvm = scsi = ""
-                if len(disk) > FEWEST:
+                if len(disk) > PLAIN:
                     lvm, scsi = disk.get("lvm_uuid", ""), disk.get("scsi_id", "")
                 key = name if PART not in name else whole_of(name)
                 into.append(
@@ -318,7 +324,9 @@ class Ingester:
         if number is None:
             number = self._ways[use] = len(self._ways) + 1
             self._store.insert("way", [(number, _dumped(as_json(use)))])
-        way = profile.ways[shape] = Way(number, use, profile.storages.get(use.storage))
+        way = profile.ways[shape] = Way(
+            number, use, profile.storages.get(use.storage), has_chain="chain" in traits_of(shape)
+        )
         return way
 
     def _cell(self, profile: _Profile, circumstances: list[str], uses: frozenset[int]) -> int:
@@ -462,14 +470,6 @@ def _cpus() -> int:
     return min(len(os.sched_getaffinity(0)), _PROCESSES)
 
 
-def _with_chains(disks: Sequence[Mapping[str, Any]]) -> Iterable[Mapping[str, Any]]:
-    """The disks of a guest, and the images below each."""
-    for disk in disks:
-        yield disk
-        for below in disk.get("chain", ()):
-            yield {**below, "backing": True}
-
-
 def _told(text: str) -> str:
     """A path as text: one whose bytes are not UTF-8 is told all the same."""
     return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
@@ -507,12 +507,20 @@ def _circumstances(source: str, profile: _Profile, own: Mapping[str, Any]) -> li
     for daemon in own["daemons"]:
         name, started = daemon["name"], daemon["started"]
         daemons[name] = max(started, daemons.get(name, 0))
+    # What is in force is known where the daemon was asked: whatever the time of the file is.
+    limits = [each["max_clients"] for each in own["daemons"] if "max_clients" in each]
+    if limits and limits[0] != profile.facts.settings["max_clients"]:
+        found.append(f"limit|{limits[0]}")
     changed = own["changed"]
     for file, readers in profile.readers:
         when = changed.get(file)
         if when is None:
             continue
-        found += [f"stale|{file}|{name}" for name in readers if daemons.get(name, when) < when]
+        found += [
+            f"stale|{file}|{name}"
+            for name in readers
+            if daemons.get(name, when) < when and not (limits and name in LOCK_DAEMONS)
+        ]
     if "lockd" in daemons and "virtlockd" not in daemons:
         found.append("runs|lockd")
     running = [guest for guest in own["guests"] if guest.get("running")]

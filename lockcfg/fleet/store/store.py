@@ -20,7 +20,8 @@ import os
 import sqlite3
 import weakref
 from array import array
-from zlib import crc32
+from collections import Counter
+from hashlib import blake2b
 
 from lockcfg.errors import ReadError
 from lockcfg.fleet.model.uses import is_device, whole_of
@@ -181,16 +182,18 @@ class Store:
 
     def _run_twice(self) -> Iterator[tuple[int, int, str]]:
         """The guests whose UUIDs run on more hosts than one: the UUID, the host, the name."""
-        seen: set[int] = set()
-        several: set[int] = set()
-        for (uuids,) in self._iterate("SELECT uuids FROM host WHERE uuids != x''"):
-            of_host = set(_numbers(uuids))
-            several |= seen & of_host
-            seen |= of_host
-        if not several:
-            return
-        for host, uuids, guests in list(self._iterate("SELECT id, uuids, guests FROM host")):
-            for uuid, guest in zip(_numbers(uuids), json.loads(guests), strict=False):
+        rows = self._read("SELECT id, uuids FROM host WHERE uuids != x''")
+        several = {
+            uuid
+            for uuid, count in Counter(_numbers(b"".join([uuids for _, uuids in rows]))).items()
+            if count > 1
+        }
+        for host, uuids in rows if several else ():
+            of_host = _numbers(uuids)
+            if several.isdisjoint(of_host):
+                continue
+            ((guests,),) = self._read(f"SELECT guests FROM host WHERE id = {host:d}")  # noqa: S608
+            for uuid, guest in zip(of_host, json.loads(guests), strict=False):
                 if uuid in several:
                     yield uuid, host, guest
 
@@ -327,17 +330,16 @@ class Store:
             raise ReadError(self.path, f"is no whole fleet store: {error}") from error
 
 
-def number_of(uuid: str) -> int:
-    """A number of 63 bits that stands for the UUID of a guest."""
-    try:
-        return int(uuid.replace("-", "")[:16], 16) >> 1
-    except ValueError:
-        return crc32(uuid.encode())
-
-
 def packed(uuids: Iterable[str]) -> bytes:
-    """The UUIDs of guests, as the store has them."""
-    return array("q", map(number_of, uuids)).tobytes()
+    """The UUIDs of guests, as the store has them: the first 64 bits of each."""
+    of_host = list(uuids)
+    try:
+        beginnings = bytes.fromhex("".join([u[:8] + u[9:13] + u[14:18] for u in of_host]))
+    except ValueError:
+        beginnings = b""
+    if len(beginnings) == 8 * len(of_host):
+        return beginnings
+    return b"".join(blake2b(uuid.encode(), digest_size=8).digest() for uuid in of_host)
 
 
 def _numbers(uuids: bytes) -> array[int]:

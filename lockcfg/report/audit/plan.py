@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import groupby
 
+from lockcfg.fleet.policy.host_ranges import fold, natural
 from lockcfg.report import terminal
 from lockcfg.report.audit.text import folded
 from lockcfg.report.terminal import escape
@@ -46,7 +47,8 @@ def write_text(steps: Sequence[Step], left_out: LeftOut) -> None:
         out.line(out.style(escape(group), "bold"))
         for number, step in enumerate(of_group, 1):
             gap = out.style(" (a gap)", "error") if step.gap else ""
-            out.line(f"{number:3}. {step.action}{gap}: {folded(step.hosts)}")
+            hosts = in_order(step.hosts) if step.action == "restart" else folded(step.hosts)
+            out.line(f"{number:3}. {step.action}{gap}: {hosts}")
             out.line(f"     {escape(step.text)}")
             for detail in step.details[:_MOST]:
                 out.line(f"     - {escape(detail)}")
@@ -57,6 +59,18 @@ def write_text(steps: Sequence[Step], left_out: LeftOut) -> None:
     if not steps:
         which = " on the hosts that are known well enough" if left_out.any else ""
         out.line(f"nothing to do{which}: the hosts are what the policy says")
+
+
+def in_order(hosts: Sequence[str]) -> str:
+    """Host names in the order in which their turn comes: those that follow each other in ranges."""
+    runs: list[list[str]] = []
+    for host in hosts:
+        if runs and len(fold([*runs[-1], host])) == 1 and natural(runs[-1][-1]) < natural(host):
+            runs[-1].append(host)
+        else:
+            runs.append([host])
+    shown = ", ".join(folded(run) for run in runs[:_MOST])
+    return shown if len(runs) <= _MOST else f"{shown}, then {len(runs) - _MOST} more: see --json"
 
 
 def _write_left_out(left_out: LeftOut, out: terminal.Terminal) -> None:
