@@ -34,10 +34,10 @@ _SPACES: Final = ("file_lockspace_dir", "lvm_lockspace_dir", "scsi_lockspace_dir
 
 
 class Step(Frozen):
-    """A step of the plan for a ``group``: an ``action`` (``mend``, decide, mount, write, hold, empty,
-    install, start, restart, limit, guests, release, check), the ``hosts`` it is for, what to do in
-    ``text``, and the ``details``, such as commands. ``gap`` is whether hosts are mixed when it is
-    done, so that two of them would let two guests write one disk."""
+    """A step of the plan for a ``group``: an ``action`` (``mend``, decide, mount, write, hold,
+    empty, install, start, restart, limit, guests, release, check), the ``hosts`` it is for, what to
+    do in ``text``, and the ``details``, such as commands. ``gap`` is whether hosts are mixed when
+    it is done, so that two of them would let two guests write one disk."""
 
     __slots__ = ("action", "details", "gap", "group", "hosts", "text")
 
