@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import signal
+import struct
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -119,3 +120,59 @@ def test_a_guest_of_before_the_lock_manager(tmp_path: Path, daemon: Path) -> Non
         assert host.start_libvirtd().status == 0
         assert host.held() == ("", False)
         assert "LA109" in host.codes()
+
+
+def test_files_count_as_the_lock_daemon_sees_them(tmp_path: Path) -> None:
+    """A mount that it alone has is what its locks are on."""
+    virtlockd = DAEMONS["virtlockd"]
+    with _Host(tmp_path / "host", virtlockd, {"file_lockspace_dir": LOCKSPACE}) as host:
+        assert host.run("mkdir", "-p", LOCKSPACE).status == 0
+        start = f"mount -t tmpfs inner {LOCKSPACE} && exec {virtlockd} --daemon"
+        assert host.run("unshare", "--mount", "sh", "-c", start).status == 0
+        told = json.loads(host.run(sys.executable, "-I", str(collector.__file__)).said)
+        (space,) = [each for each in told["directories"] if "lockspace" in each["holds"]]
+        assert space["mount"]["source"] == "inner"
+        assert space["probe"]["outcome"] == "excludes"
+        assert "namespace" in next(each for each in told["daemons"] if each["name"] == "virtlockd")
+
+
+def test_a_guest_without_libvirt_is_seen(tmp_path: Path) -> None:
+    """By what QEMU has open to write."""
+    with _Host(tmp_path / "host", DAEMONS["virtlockd"], {}) as host:
+        disk = host.make_disk("lone")
+        options = f"-name lone -blockdev driver=file,filename={disk},node-name=a"
+        qemu = f"qemu-system-x86_64 -M none -display none -daemonize {options}"
+        assert host.run("sh", "-c", qemu).status == 0
+        told = json.loads(
+            host.run(sys.executable, "-I", str(collector.__file__), "--no-probe").said
+        )
+        (guest,) = told["guests"]
+        assert (guest["name"], guest["instance"], guest["running"]) == ("lone", "process", True)
+        assert [each["path"] for each in guest["disks"]] == [disk]
+        assert "inode" in guest["disks"][0]
+
+
+def test_the_images_below_one_are_told(tmp_path: Path) -> None:
+    """Of a qcow2 image all of them; a raw one may look like anything."""
+    with _Host(tmp_path / "host", DAEMONS["virtlockd"], {}) as host:
+        base = host.make_disk("base")
+        top, raw = base.replace("base", "top"), base.replace("base", "raw")
+        # The head of an image of version 3 (docs/interop/qcow2.txt of QEMU) with a name at 104.
+        head = struct.pack(">4sIQI", b"QFI\xfb", 3, 104, len("base")).ljust(104, b"\0")
+        for path in (top, raw):
+            host.path(path).write_bytes(head + b"base")
+        disks = "".join(
+            f"<disk type='file'><driver name='qemu' type='{form}'/><source file='{path}'/></disk>"
+            for path, form in ((top, "qcow2"), (raw, "raw"))
+        )
+        host.run("mkdir", "-p", "/etc/libvirt/qemu")
+        text = f"<domain><name>a</name><uuid/><devices>{disks}</devices></domain>"
+        host.path("/etc/libvirt/qemu/a.xml").write_text(text)
+        told = json.loads(
+            host.run(sys.executable, "-I", str(collector.__file__), "--no-probe").said
+        )
+        one, other = told["guests"][0]["disks"]
+        assert [each["path"] for each in one["chain"]] == [base]
+        assert one["layers"] == 1
+        assert "chain" not in other
+        assert "layers" not in other
