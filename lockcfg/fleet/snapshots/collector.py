@@ -849,6 +849,11 @@ def _without_libvirt(known: Set[int]) -> Iterator[Json]:
         name = _line(f"/proc/{pid}/comm")
         if pid in known or not name.startswith(("qemu-system", "qemu-kvm")):
             continue
+        try:
+            if os.readlink(f"/proc/{pid}/ns/pid") != os.readlink("/proc/self/ns/pid"):
+                continue  # in a container, whose libvirt may know of it
+        except OSError:
+            continue
         words = _command(pid)
         disks: Dict[str, Json] = {}
         for descriptor in _names_in(f"/proc/{pid}/fd"):
