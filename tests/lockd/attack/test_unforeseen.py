@@ -3,15 +3,13 @@ down."""
 
 from __future__ import annotations
 
-import os
-import signal
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.lockd.attack.faults import answer_of, own_file_system, wait_for_agreement
 from tests.lockd.client import CREATE, resource
-from tests.lockd.engine import Engine, wait_for
+from tests.lockd.engine import Engine, end, wait_for
 from tests.lockd.program import Copy
 
 if TYPE_CHECKING:
@@ -59,6 +57,10 @@ def test_an_error_in_a_call(tmp_path: Path, keeper: str) -> None:
         assert "going on with what is written down" in engine.log
         assert "is locked by guest 'guest'" in answer_of(client.acquire, engine.lockspace, "a")
         wait_for_agreement(engine)
+        if keeper == "alone":
+            again = "the locks outlive a crash again"
+            wait_for(lambda: again in engine.log, "it is a supervisor itself")
+            wait_for(lambda: engine.log.count("took over") > took + 1, "it has another daemon")
         client.release(engine.lockspace, "a")
         if keeper == "alone":
-            os.kill(daemon, signal.SIGKILL)
+            end(daemon)  # it is the supervisor of the next one by now
