@@ -12,7 +12,7 @@ DEMO_PACKAGES := augeas-tools mount util-linux hostname
 TEST_PACKAGES := augeas-tools augeas-lenses libvirt0 libvirt-clients qemu-system-x86 virtiofsd? \
 	strace acl attr man-db bash-completion e2fsprogs mount util-linux libxml2-utils \
 	glusterfs-server glusterfs-client iproute2 nfs-common rpcbind \
-	systemd procps chromium chromium-driver
+	systemd procps chromium chromium-driver sanlock
 # Of these, what test-short needs.
 SHORT_PACKAGES := augeas-lenses libvirt0 libvirt-clients qemu-system-x86 strace acl attr \
 	e2fsprogs mount util-linux iproute2 procps
@@ -23,7 +23,7 @@ LIBVIRT_FILES := /usr/sbin/libvirtd /usr/sbin/virtlockd \
 	$(addprefix /etc/libvirt/,libvirtd.conf libxl.conf libxl-lockd.conf qemu.conf \
 		qemu-lockd.conf virtlockd.conf) \
 	$(addprefix /usr/lib/$(shell uname -m)-linux-gnu/libvirt/,lock-driver/lockd.so \
-		connection-driver/libvirt_driver_qemu.so connection-driver/libvirt_driver_storage.so) \
+		lock-driver/sanlock.so connection-driver/libvirt_driver_qemu.so connection-driver/libvirt_driver_storage.so) \
 	$(addprefix /lib/systemd/system/,libvirtd.service virtlockd.service virtlockd.socket)
 
 # What draws the pictures of the documentation and its man pages.

@@ -33,7 +33,9 @@ if TYPE_CHECKING:
 
 def storages_of(host: Host, configuration: Configuration) -> dict[str, Storage]:
     """What the lockspace directories in use are on, by directory as it is on the host."""
-    directories = configuration.lockspaces.values()
+    directories = list(configuration.lockspaces.values())
+    if configuration.lock_manager == "sanlock":
+        directories.append(str(configuration.of_sanlock("disk_lease_dir").value))
     return {directory: storage_of(host.real(directory)) for directory in directories}
 
 

@@ -8,7 +8,7 @@ from lockcfg.change.verdict import verdict_on
 from lockcfg.commands.arguments import add_host, add_json, configured_host
 from lockcfg.conf.settings import spell
 from lockcfg.errors import ReadError
-from lockcfg.host.host import LOCKING_KEYS, Host, load_host, look_at_host
+from lockcfg.host.host import LOCKING_KEYS, SANLOCK_KEYS, Host, load_host, look_at_host
 from lockcfg.host.installed import libvirt_release
 from lockcfg.host.parts import installed_on, missing_parts
 from lockcfg.report import terminal
@@ -18,13 +18,13 @@ from lockcfg.rules import check
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from typing import Any, TypeAlias
 
     from lockcfg.conf.document import Document
     from lockcfg.conf.files import Role
     from lockcfg.errors import LockcfgError
-    from lockcfg.host.host import Effective
+    from lockcfg.host.host import Configuration, Effective
     from lockcfg.host.protection import Protection
 
     System: TypeAlias = "tuple[Host, Mapping[Role, Document | LockcfgError]]"
@@ -55,9 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
     host = configured_host(arguments)
     configuration = load_host(host)
     release = libvirt_release(host.root)
-    settings = list(
-        configuration.all() if arguments.all else map(configuration.effective, LOCKING_KEYS)
-    )
+    settings = list(configuration.all() if arguments.all else _deciding(configuration))
     protection = verdict_on(host, configuration.documents)
     findings = [
         f for document in configuration.documents.values() for f in check(document, release)
@@ -133,6 +131,15 @@ def _as_json(host: Host, files: Mapping[Role, Document | LockcfgError]) -> dict[
 
 def _unreadable(files: Mapping[Role, Document | LockcfgError]) -> list[ReadError]:
     return [error for error in files.values() if isinstance(error, ReadError)]
+
+
+def _deciding(configuration: Configuration) -> Iterator[Effective]:
+    """The settings that decide the locking: those of the lock manager that is in charge."""
+    if configuration.lock_manager != "sanlock":
+        yield from map(configuration.effective, LOCKING_KEYS)
+        return
+    yield configuration.effective("lock_manager")
+    yield from map(configuration.of_sanlock, SANLOCK_KEYS)
 
 
 def _value(effective: Effective) -> str:

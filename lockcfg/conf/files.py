@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from typing import Final, Literal
 
     Driver = Literal["qemu", "libxl"]
-    #: driver: libvirt's driver itself. lockd: its lockd plugin. daemon: the lock daemon.
-    Role = Literal["driver", "lockd", "daemon"]
+    #: driver: libvirt's driver itself. lockd, sanlock: its plugins. daemon: the lock daemon.
+    Role = Literal["driver", "lockd", "sanlock", "daemon"]
 
 DRIVERS: Final[tuple[Driver, ...]] = ("qemu", "libxl")
 
@@ -66,9 +66,18 @@ VIRTLOCKD: Final = FileKind(
     "virtlockd.conf", "Lockcfg_virtlockd.lns", "daemon", DRIVERS, 0o644, ("virtlockd",)
 )
 
-#: Every kind, by base name. The order is that of a search for a key: small files first.
+QEMU_SANLOCK: Final = FileKind(
+    "qemu-sanlock.conf", "Lockcfg_qemu_sanlock.lns", "sanlock", ("qemu",), 0o644, _QEMU_READERS
+)
+LIBXL_SANLOCK: Final = FileKind(
+    "libxl-sanlock.conf", "Lockcfg_libxl_sanlock.lns", "sanlock", ("libxl",), 0o644, _LIBXL_READERS
+)
+
+#: Every kind, by base name. The order is that of a search for a key: small files first, and last
+#: those of sanlock, which have settings of the same names as others.
 KINDS: Final[dict[str, FileKind]] = {
-    kind.name: kind for kind in (QEMU_LOCKD, LIBXL_LOCKD, VIRTLOCKD, LIBXL, QEMU)
+    kind.name: kind
+    for kind in (QEMU_LOCKD, LIBXL_LOCKD, VIRTLOCKD, LIBXL, QEMU, QEMU_SANLOCK, LIBXL_SANLOCK)
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from lockcfg.conf.document import Document
 from lockcfg.conf.files import KINDS, kinds_of
 from lockcfg.conf.load import load_if_there
 from lockcfg.conf.settings import kinds_anywhere_with, kinds_with, nearest, settings_of
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from typing import Final
 
-    from lockcfg.conf.document import Document, Value
+    from lockcfg.conf.document import Value
     from lockcfg.conf.files import Driver, FileKind, Role
     from lockcfg.conf.settings import Setting
     from lockcfg.errors import LockcfgError
@@ -157,6 +158,15 @@ LOCKING_KEYS: Final = (
     "max_clients",
 )
 
+#: The same where sanlock is the lock manager, in the file of its plugin.
+SANLOCK_KEYS: Final = (
+    "auto_disk_leases",
+    "require_lease_for_disks",
+    "disk_lease_dir",
+    "host_id",
+    "io_timeout",
+)
+
 LOCKSPACE_KEYS: Final = ("file_lockspace_dir", "lvm_lockspace_dir", "scsi_lockspace_dir")
 
 
@@ -240,6 +250,20 @@ class Configuration(_Remembering):
         """The directory that one of :data:`LOCKSPACE_KEYS` names; None where it is unset."""
         directory = self.effective(key).value
         return directory if isinstance(directory, str) and directory else None
+
+    def of_sanlock(self, key: str) -> Effective:
+        """What holds for ``key`` in the file of sanlock's plugin, whose settings have names that
+        lockd's and the driver's files have too. Raises KeyError for a key that it does not have."""
+        kind = KINDS[f"{self.driver}-sanlock.conf"]
+        document = self.documents.get("sanlock", Document(kind, kind.name, None, ()))
+        setting = settings_of(kind)[key]
+        entry = document.get(key)
+        if entry is not None and setting.objection(entry.value, entry.literal) is None:
+            return Effective(setting, entry.value, document.place_of(entry))
+        if key == "require_lease_for_disks":
+            auto = self.of_sanlock("auto_disk_leases").value
+            return Effective(setting, int(not auto), None, f"because auto_disk_leases = {auto}")
+        return Effective(setting, setting.default, None, setting.default_from or "")
 
     @property
     def lockspaces(self) -> dict[str, str]:

@@ -58,7 +58,13 @@ class Protection(Frozen):
 def locks_disks(configuration: Configuration) -> bool:
     """Whether libvirt, so configured, locks disks or refuses guests whose disks it would not."""
     manager = configuration.lock_manager
-    return manager == "sanlock" or (manager == "lockd" and not leaves_disks(configuration))
+    if manager == "sanlock":
+        of_sanlock = configuration.of_sanlock
+        return 1 in (
+            of_sanlock("auto_disk_leases").value,
+            of_sanlock("require_lease_for_disks").value,
+        )
+    return manager == "lockd" and not leaves_disks(configuration)
 
 
 def leaves_disks(configuration: Configuration) -> bool:
@@ -91,6 +97,8 @@ def protection_of(configuration: Configuration, storages: Mapping[str, Storage])
         return Protection(
             "none", f"Nothing is locked: {why}. Two guests can write one disk at the same time."
         )
+    if manager == "sanlock":
+        return _of_sanlock(configuration, storages)
     if manager != "lockd":
         return Protection(
             "other", f"{manager} locks the disks of guests. lockcfg does not judge its settings."
@@ -124,6 +132,53 @@ def protection_of(configuration: Configuration, storages: Mapping[str, Storage])
     else:
         summary = _SUMMARIES[level]
     return Protection(level, summary, reaches)
+
+
+def _of_sanlock(configuration: Configuration, storages: Mapping[str, Storage]) -> Protection:
+    """The verdict where sanlock is the lock manager. It leases with blocks that it reads and writes
+    in the lease directory, so what counts is who shares that, and that no two have one number."""
+    of_sanlock = configuration.of_sanlock
+    directory = str(of_sanlock("disk_lease_dir").value)
+    number = of_sanlock("host_id").value
+    if of_sanlock("auto_disk_leases").value != 1:
+        if of_sanlock("require_lease_for_disks").value != 1:
+            return Protection(
+                "none",
+                "Nothing is locked but what a guest names in <lease> elements: sanlock's"
+                " auto_disk_leases and require_lease_for_disks are both 0. Two guests can write one"
+                " disk at the same time.",
+            )
+        return Protection(
+            "leases",
+            "sanlock locks no disks themselves (its auto_disk_leases is 0): a guest must name its"
+            " locks in <lease> elements, as those of oVirt do, and one with writable disks and"
+            " without any is refused.",
+        )
+    if not number:
+        return Protection(
+            "none",
+            "libvirt does not start: sanlock's auto_disk_leases is 1 and no host_id is set.",
+        )
+    storage = storages.get(directory)
+    reason = f", on {storage.reason}" if storage is not None else ""
+    level: Level = "unknown"
+    if storage is not None and storage.shared == "yes":
+        level = "between-hosts"
+    elif storage is not None and storage.local:
+        level = "this-host"
+    others = {
+        "between-hosts": "Other hosts are kept out if they use sanlock with the same directory and"
+        " each has a host_id of its own; hosts with lockd are not.",
+        "this-host": "Guests on other hosts are not kept out.",
+        "unknown": "Whether other hosts share the directory, this host cannot tell; hosts with"
+        " lockd are not kept out.",
+    }[level]
+    text = f"All disks are locked by the MD5 of the path, with leases in {directory}{reason}."
+    return Protection(
+        level,
+        f"Disks are locked by sanlock, as host {number} of its lockspace. {others}",
+        (Reach(("all disks",), level, text),),
+    )
 
 
 _ORDER: Final[tuple[Level, ...]] = ("none", "this-host", "unknown", "depends", "between-hosts")

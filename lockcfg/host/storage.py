@@ -53,6 +53,12 @@ class Storage(Frozen):
         self.shared: Final = shared
         self.reason: Final = reason
 
+    @property
+    def local(self) -> bool:
+        """Whether no other host has the file system: not where locks alone stay on this host."""
+        mount = self.mount
+        return mount is not None and self.shared == "no" and mount.type not in _OF_SEVERAL_HOSTS
+
 
 def storage_of(path: str, mounts: Sequence[Mount] | None = None) -> Storage:
     """What the directory ``path`` is on; if it is not there, what it would be created on."""
@@ -138,6 +144,9 @@ _LOCKS_STAY: Final = {
     "fuse.mfs": ("mfsnoposixlocks",),
     "fuse.glusterfs": ("no-posix-locks",),
 }
+
+#: File systems of several hosts whose locks may stay on each.
+_OF_SEVERAL_HOSTS: Final = ("nfs", "cifs", "smb3", *_LOCKS_STAY)
 
 _NAMES: Final = {"gfs2": "GFS2", "ocfs2": "OCFS2", "lustre": "Lustre", "fuse.mfs": "MooseFS"}
 

@@ -10,8 +10,8 @@
 complete lockcfg \
         'c/--driver=/(qemu libxl)/' \
         'c/--format=/(text json nagios openmetrics)/' \
-        'c/--file=/(libxl-lockd.conf libxl.conf qemu-lockd.conf qemu.conf virtlockd.conf)/' \
-        'c/--as=/(libxl-lockd.conf libxl.conf qemu-lockd.conf qemu.conf virtlockd.conf)/' \
+        'c/--file=/(libxl-lockd.conf libxl-sanlock.conf libxl.conf qemu-lockd.conf qemu-sanlock.conf qemu.conf virtlockd.conf)/' \
+        'c/--as=/(libxl-lockd.conf libxl-sanlock.conf libxl.conf qemu-lockd.conf qemu-sanlock.conf qemu.conf virtlockd.conf)/' \
         'c/--format=/(text json sarif github gitlab junit checkstyle azure)/' \
         'c/--fail-level=/(error warning info)/' \
         'c/--format=/(text json junit sarif html)/' \
@@ -19,8 +19,8 @@ complete lockcfg \
         'c/-/(- h n q)/' \
         'n/--driver/(qemu libxl)/' \
         'n/--format/(text json nagios openmetrics)/' \
-        'n/--file/(libxl-lockd.conf libxl.conf qemu-lockd.conf qemu.conf virtlockd.conf)/' \
-        'n/--as/(libxl-lockd.conf libxl.conf qemu-lockd.conf qemu.conf virtlockd.conf)/' \
+        'n/--file/(libxl-lockd.conf libxl-sanlock.conf libxl.conf qemu-lockd.conf qemu-sanlock.conf qemu.conf virtlockd.conf)/' \
+        'n/--as/(libxl-lockd.conf libxl-sanlock.conf libxl.conf qemu-lockd.conf qemu-sanlock.conf qemu.conf virtlockd.conf)/' \
         'n/--format/(text json sarif github gitlab junit checkstyle azure)/' \
         'n/--fail-level/(error warning info)/' \
         'n/--format/(text json junit sarif html)/' \

@@ -80,7 +80,7 @@ _shtab_lockcfg_completion_defaults_added=0
 
 _shtab_lockcfg_diff_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
-  "--as[read the files given as this one\: libxl-lockd.conf, libxl.conf, qemu-lockd.conf, qemu.conf, virtlockd.conf]:NAME:(libxl-lockd.conf libxl.conf qemu-lockd.conf qemu.conf virtlockd.conf)"
+  "--as[read the files given as this one\: libxl-lockd.conf, libxl-sanlock.conf, libxl.conf, qemu-lockd.conf, qemu-sanlock.conf, qemu.conf, virtlockd.conf]:NAME:(libxl-lockd.conf libxl-sanlock.conf libxl.conf qemu-lockd.conf qemu-sanlock.conf qemu.conf virtlockd.conf)"
   "--driver[whose guests (default\: qemu)]:driver:(qemu libxl)"
   "--json[print JSON, as schemas\/output.schema.json describes]"
   ":a file, a directory, or a host\'s root:"
@@ -151,7 +151,7 @@ _shtab_lockcfg_explain_defaults_added=0
 _shtab_lockcfg_get_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "--default[where it is not set, print libvirt\'s default]"
-  "--file[the file, where the key does not tell\: libxl-lockd.conf, libxl.conf, qemu-lockd.conf, qemu.conf, virtlockd.conf]:NAME:(libxl-lockd.conf libxl.conf qemu-lockd.conf qemu.conf virtlockd.conf)"
+  "--file[the file, where the key does not tell\: libxl-lockd.conf, libxl-sanlock.conf, libxl.conf, qemu-lockd.conf, qemu-sanlock.conf, qemu.conf, virtlockd.conf]:NAME:(libxl-lockd.conf libxl-sanlock.conf libxl.conf qemu-lockd.conf qemu-sanlock.conf qemu.conf virtlockd.conf)"
   "--json[print JSON, as schemas\/output.schema.json describes]"
   "--root[the directory that holds the host\'s file tree\; no link leads out of it (default\: \/)]:DIR:"
   "--driver[whose guests (default\: qemu)]:driver:(qemu libxl)"
@@ -221,7 +221,7 @@ _shtab_lockcfg_schema_defaults_added=0
 
 _shtab_lockcfg_set_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
-  "--file[the file, where the key does not tell\: libxl-lockd.conf, libxl.conf, qemu-lockd.conf, qemu.conf, virtlockd.conf]:NAME:(libxl-lockd.conf libxl.conf qemu-lockd.conf qemu.conf virtlockd.conf)"
+  "--file[the file, where the key does not tell\: libxl-lockd.conf, libxl-sanlock.conf, libxl.conf, qemu-lockd.conf, qemu-sanlock.conf, qemu.conf, virtlockd.conf]:NAME:(libxl-lockd.conf libxl-sanlock.conf libxl.conf qemu-lockd.conf qemu-sanlock.conf qemu.conf virtlockd.conf)"
   "--json[print JSON, as schemas\/output.schema.json describes]"
   {-n,--dry-run}"[say what would change and change nothing]"
   "--diff[show what would change as a diff and change nothing]"
@@ -252,7 +252,7 @@ _shtab_lockcfg_show_defaults_added=0
 
 _shtab_lockcfg_unset_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
-  "--file[the file, where the key does not tell\: libxl-lockd.conf, libxl.conf, qemu-lockd.conf, qemu.conf, virtlockd.conf]:NAME:(libxl-lockd.conf libxl.conf qemu-lockd.conf qemu.conf virtlockd.conf)"
+  "--file[the file, where the key does not tell\: libxl-lockd.conf, libxl-sanlock.conf, libxl.conf, qemu-lockd.conf, qemu-sanlock.conf, qemu.conf, virtlockd.conf]:NAME:(libxl-lockd.conf libxl-sanlock.conf libxl.conf qemu-lockd.conf qemu-sanlock.conf qemu.conf virtlockd.conf)"
   "--json[print JSON, as schemas\/output.schema.json describes]"
   {-n,--dry-run}"[say what would change and change nothing]"
   "--diff[show what would change as a diff and change nothing]"
@@ -270,7 +270,7 @@ _shtab_lockcfg_unset_defaults_added=0
 
 _shtab_lockcfg_validate_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
-  "--as[read the files given as this one\: libxl-lockd.conf, libxl.conf, qemu-lockd.conf, qemu.conf, virtlockd.conf]:NAME:(libxl-lockd.conf libxl.conf qemu-lockd.conf qemu.conf virtlockd.conf)"
+  "--as[read the files given as this one\: libxl-lockd.conf, libxl-sanlock.conf, libxl.conf, qemu-lockd.conf, qemu-sanlock.conf, qemu.conf, virtlockd.conf]:NAME:(libxl-lockd.conf libxl-sanlock.conf libxl.conf qemu-lockd.conf qemu-sanlock.conf qemu.conf virtlockd.conf)"
   "--libvirt-version[the libvirt that reads the files (default\: the one installed, else the newest)]:VERSION:"
   "--json[print JSON, as schemas\/output.schema.json describes]"
   "--root[the directory that holds the host\'s file tree\; no link leads out of it (default\: \/)]:DIR:"

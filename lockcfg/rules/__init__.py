@@ -63,6 +63,7 @@ TABLE: Final = (
     "lk501_duplicate_host",
     "lk502_unused_file",
     "lk503_odd_one_out",
+    "lk504_sanlock_host_id",
     "lk901_waiver_expired",
     "lk902_waiver_unneeded",
     "lk903_waiver_without_reason",

@@ -23,7 +23,7 @@ def configuration(qemu: str = "", lockd: str = "", daemon: str = "") -> Configur
     return Configuration(
         "qemu",
         {
-            kind.role: parse(texts[kind.name].encode(), kind, f"/etc/libvirt/{kind.name}")
+            kind.role: parse(texts.get(kind.name, "").encode(), kind, f"/etc/libvirt/{kind.name}")
             for kind in kinds_of("qemu")
         },
     )
@@ -111,7 +111,7 @@ def test_a_name_that_cannot_be_found_falls_back_silently() -> None:
     [
         ("", FILES, "yes", "none"),
         ('lock_manager = "nop"\n', "", "yes", "none"),
-        ('lock_manager = "sanlock"\n', "", "yes", "other"),
+        ('lock_manager = "sanlock"\n', "", "yes", "leases"),
         (LOCKD, "auto_disk_leases = 0\nrequire_lease_for_disks = 0\n", "yes", "none"),
         (LOCKD, "auto_disk_leases = 0\n", "yes", "leases"),
         (LOCKD, "", "yes", "this-host"),
@@ -137,6 +137,7 @@ def test_the_driver_of_xen_has_files_of_its_own() -> None:
         "libxl-lockd.conf",
         "virtlockd.conf",
         "libxl.conf",
+        "libxl-sanlock.conf",
     ]
     assert set(KINDS) == {
         *(kind.name for kind in kinds_of("qemu")),

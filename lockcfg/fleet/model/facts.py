@@ -245,7 +245,9 @@ def facts_of(
         return _directory(path, told, inodes.get(path), setting)
 
     def configured(of: Driver) -> Configuration:
-        return Configuration(of, {kind.role: parsed[kind.name] for kind in kinds_of(of)})
+        absent = {kind.name: Document(kind, kind.name, None, ()) for kind in kinds_of(of)}
+        files = {**absent, **parsed}  # a snapshot does not have sanlock's
+        return Configuration(of, {kind.role: files[kind.name] for kind in kinds_of(of)})
 
     def in_force(configuration: Configuration) -> tuple[dict[str, Value | None], list[Directory]]:
         lockspaces = configuration.lockspaces
