@@ -156,7 +156,7 @@ def _of_sanlock(configuration: Configuration, storages: Mapping[str, Storage]) -
         )
     if not number:
         return Protection(
-            "none",
+            "refused",
             "libvirt does not start: sanlock's auto_disk_leases is 1 and no host_id is set.",
         )
     storage = storages.get(directory)
