@@ -262,7 +262,9 @@ def facts_of(
 
     configuration = configured(driver)
     refused = [
-        (kind.name, reason) for kind in kinds_of(driver) if (reason := documents[kind.name][1])
+        (kind.name, reason)
+        for kind in kinds_of(driver)
+        if kind.name in documents and (reason := documents[kind.name][1])
     ]
     refused += _refusals(configuration)
     settings, spaces = in_force(configuration)

@@ -12,10 +12,9 @@ import os
 import stat
 import sys
 
-from lockcfg.conf.files import KINDS
 from lockcfg.conf.load import read_bytes, read_error
 from lockcfg.errors import ReadError
-from lockcfg.fleet.snapshots.reading import MAX_SIZE
+from lockcfg.fleet.snapshots.reading import FILES, MAX_SIZE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -114,7 +113,7 @@ def _below(top: str) -> Iterator[Source]:
                     name = entry.name
                     if name.endswith((*_SNAPSHOTS, *_LINES, *_ARCHIVES)):
                         names.append(name)
-                    elif name in KINDS:
+                    elif name in FILES:
                         is_host = True
                     elif entry.is_dir(follow_symlinks=False) and name not in _PASSED_OVER:
                         below.append(entry.path)
@@ -325,7 +324,7 @@ def files_of(directory: str) -> tuple[dict[str, bytes], dict[str, str]]:
     read."""
     texts: dict[str, bytes] = {}
     errors: dict[str, str] = {}
-    for name in KINDS:
+    for name in FILES:
         path = os.path.join(directory, name)
         if not os.path.lexists(path):
             continue
