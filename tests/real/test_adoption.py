@@ -147,7 +147,7 @@ def test_all_are_locked_afterwards(unlocked: GuestHost) -> None:
 
 
 def test_libvirt_does_what_it_does_for_any_other(unlocked: GuestHost) -> None:
-    """Suspend and resume, attach and detach, save and restore."""
+    """Suspend and resume, attach and detach, save and destroy."""
     assert adopt(unlocked, "--all")[0] == 0
     virsh(unlocked, "suspend one")
     assert locked(unlocked) == {"c": "shared"}
@@ -164,6 +164,15 @@ def test_libvirt_does_what_it_does_for_any_other(unlocked: GuestHost) -> None:
     assert locked(unlocked) == {"a": "exclusive", "c": "shared"}
     virsh(unlocked, "restore /srv/saved")
     assert locked(unlocked) == {"a": "exclusive", "c": "shared"}
+    virsh(unlocked, "destroy two")
+    virsh(unlocked, "destroy three")
+    unlocked.wait(lambda: "c" not in locked(unlocked))
+    assert locked(unlocked) == {"a": "exclusive"}
+    virsh(unlocked, "destroy one")
+    unlocked.wait(lambda: not locked(unlocked))
+    assert not locked(unlocked)
+    virsh(unlocked, "start one")
+    assert locked(unlocked) == {"a": "exclusive"}
 
 
 def test_two_guests_write_one_disk(unlocked: GuestHost) -> None:

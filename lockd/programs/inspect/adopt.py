@@ -46,6 +46,8 @@ def call(context: InspectContext, session: Session, arguments: Reader) -> bytes:
         ) from error
     if not started or start_time(owner.pid) != started:
         raise fault(INVALID_ARG, FROM_RPC, f"{owner} has ended")
+    # By which its end is known: no connection of its own guards what it holds.
+    owner.started = started
     if not dry:
         for space in spaces:
             context.engine.create_lockspace(space)
