@@ -54,13 +54,13 @@ def test_a_procedure(tmp_path: Path) -> None:
     """Is called by its number."""
     copy = Copy(tmp_path)
     file, table = "programs/inspect/count.py", "programs/inspect/__init__.py"
-    add(copy, file, PROCEDURE, table, '        LOCKS: "locks",', '        3: "count",')
+    add(copy, file, PROCEDURE, table, '        LOCKS: "locks",', '        99: "count",')
     with Engine(tmp_path, command=copy.command) as engine:
         client = engine.client()
         client.register("guest", 4242)
         client.acquire(engine.lockspace, "disk")
         with Client(engine.admin_socket) as asking:
-            assert Reader(asking.call(3, program=inspect.PROGRAM)).uint() == 1
+            assert Reader(asking.call(99, program=inspect.PROGRAM)).uint() == 1
 
 
 SETTING = '''"""``log_level``: the level of the log."""
