@@ -87,7 +87,9 @@ def _statement(text: bytes, at: int) -> int | Problem:
     if name is None:
         if at == len(text):
             return Problem(
-                "expecting a name", at, "a file of nothing but blanks is an error to libvirt"
+                "expecting a name",
+                at,
+                "a file of nothing but blanks is an error to libvirt: empty it, or write a comment",
             )
         return Problem(
             "expecting a name", at, "a setting reads 'name = value', a comment begins with '#'"

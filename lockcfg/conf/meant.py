@@ -61,7 +61,7 @@ def unquoted(text: str) -> str | None:
     if QUOTES.get(first) == last:
         if len(text) > 5 and first in "\"'" and text[:3] == text[-3:] == first * 3:
             return text[3:-3]
-        return text[1:-1]
+        return None if first in "\"'" and first in text[1:-1] else text[1:-1]
     # A word processor does not always see which end it is at.
     odd = first in QUOTES and first not in "\"'`"
     return text[1:-1] if odd and last in QUOTES else None
@@ -94,9 +94,25 @@ def meant(setting: Setting | None, text: str) -> Value | None:
             literal = spell(value)
         except ValueError:
             continue
-        if setting.objection(value, literal) is None:
+        if setting.takes(value, literal):
             return value
     return None
+
+
+def what_to_write(setting: Setting, value: Value) -> str:
+    """How libvirt has what is meant by ``value``, which it does not take; empty where that is not
+    plain, and for a password."""
+    if setting.secret:
+        return ""
+    elements = value if isinstance(value, tuple) else (value,)
+    found: Value | None = None
+    if len(elements) == 1:
+        found = meant(setting, str(elements[0]))
+    elif setting.takes_list:
+        found = tuple(str(element) for element in elements)
+    if found is None or not setting.takes(found, spell(found)):
+        return ""
+    return f"write {setting.key} = {spell(found)}"
 
 
 def _readings(setting: Setting | None, text: str) -> Iterator[Value]:
@@ -120,8 +136,10 @@ def _readings(setting: Setting | None, text: str) -> Iterator[Value]:
         yield number
     if "unlimited" in setting.choices and plain.lower() in _UNLIMITED:
         yield "unlimited"
-    if setting.takes_list and (text[:1] in _BRACKETS or not setting.takes_string):
+    if setting.takes_list and (text[:1] in _BRACKETS or inner is None or not setting.takes_string):
         elements = tuple(_elements(text))
+        if len(elements) == 1 and setting.takes_string and text[:1] not in _BRACKETS:
+            yield elements[0]
         yield elements
         yield tuple(nearest(each.lower(), setting.choices) or each for each in elements)
     if setting.takes_string and text[:1] not in _BRACKETS:
@@ -136,6 +154,8 @@ def _number(text: str) -> int | None:
     """The integer that ``text`` spells, in whatever way; None where it spells none."""
     match = _NUMBER.fullmatch(text[:100])
     if match is None:
+        if re.fullmatch(r"[0-9]{1,3}[eE][0-9]", text):
+            return int(float(text))
         return None
     for base, name in ((16, "hex"), (8, "octal"), (2, "binary")):
         if match[name]:
@@ -148,8 +168,8 @@ def _number(text: str) -> int | None:
 
 
 _ELEMENT: Final = re.compile(
-    r"\s*(?:#[^\n]*(?:\n|\Z)\s*)*(?:-\s+)?"
-    r"(?P<element>\"[^\"\n]*\"|'[^'\n]*'|[“„”][^“”\n]*[“”]|[‘‚’][^‘’\n]*[‘’]|[^\s,;\]\)\}\"'#]+)"
+    r"[\s\[\](){}]*+(?:#[^\n]*(?:\n|\Z)\s*)*(?:-\s+)?"
+    r"(?P<element>\"[^\"\n]*\"|'[^'\n]*'|[“„”][^“”\n]*[“”]|[‘‚’][^‘’\n]*[‘’]|[\"']?[^\s,;\[\](){}\"'#]+)"
     r"\s*[,;]?"
 )
 
@@ -160,5 +180,5 @@ def _elements(text: str) -> Iterator[str]:
     while match := _ELEMENT.match(text, at):
         element = match["element"]
         inner = unquoted(element)
-        yield element if inner is None else inner
+        yield element.strip("\"'") if inner is None else inner
         at = match.end()

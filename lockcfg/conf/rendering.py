@@ -25,7 +25,13 @@ def check_rendering(path: str, kind: FileKind) -> list[Finding]:
     for word in ("allOf", "if", "then"):  # what holds together, for editors: we say it in words
         schema.pop(word, None)
     found = [
-        Finding("schema", "error", message, path=path, key=place.partition(".")[0] or None)
+        Finding(
+            "schema",
+            "error",
+            f"{place}: {message}" if place else message,
+            path=path,
+            key=place.partition(".")[0] or None,
+        )
         for place, message in violations(content, schema)
     ]
     if found or not isinstance(content, dict):

@@ -196,7 +196,7 @@ class Setting(Frozen):
             return Objection(
                 "wrong-type",
                 f"'{self.key}' takes {self.expected}, not {what}",
-                self._example(),
+                self._help(value),
                 refused=True,
             )
         reason = _violation(self.schema, value)
@@ -205,7 +205,7 @@ class Setting(Frozen):
         return Objection(
             "bad-value",
             f"'{self.key}' {reason}",
-            self._suggestion(value) or self._example(),
+            self._help(value),
             refused=self.is_refused(release) or not self._holds(value),
         )
 
@@ -213,6 +213,10 @@ class Setting(Frozen):
         """Whether libvirt's type can hold ``value``: where not, it refuses whatever it means."""
         low, high = _RANGES.get(self.type, (INTEGER_MIN, INTEGER_MAX))
         return not isinstance(value, int) or low <= value <= high
+
+    def takes(self, value: Value, literal: str) -> bool:
+        """Whether libvirt takes ``value``, spelled ``literal``, and makes good use of it."""
+        return self._right_type(value, literal) and _violation(self.schema, value) is None
 
     def _right_type(self, value: Value, literal: str) -> bool:
         if isinstance(value, int):
@@ -223,21 +227,33 @@ class Setting(Frozen):
             return self.takes_string
         return self.takes_list and all(isinstance(element, str) for element in value)
 
-    def _example(self) -> str:
-        sample = _value(self.schema["x-libvirt"].get("sample"))
-        if self.type == "bool":
-            return f"write {self.key} = 1 or {self.key} = 0"
-        if self.choices:
-            return f"choices: {', '.join(self.choices)}"
-        if sample is None or self.secret:
-            return ""
-        return f"for example {self.key} = {spell(sample)}"
+    def _help(self, value: Value) -> str:
+        """What to write in the place of ``value``."""
+        if isinstance(value, str) and self.choices and (near := nearest(value, self.choices)):
+            return f"did you mean '{near}'?"
+        return self.example
 
-    def _suggestion(self, value: Value) -> str:
-        if not isinstance(value, str) or not self.choices:
-            return ""
-        near = nearest(value, self.choices)
-        return f"did you mean '{near}'?" if near else ""
+    @property
+    def examples(self) -> tuple[Value, ...]:
+        """Values that libvirt takes: that of its sample, the default, the smallest."""
+        sample = _value(self.schema["x-libvirt"].get("sample"))
+        values = (sample, self.default, _value(self.schema.get("minimum")))
+        return tuple(v for v in values if v is not None and self.takes(v, spell(v)))
+
+    @property
+    def example(self) -> str:
+        """What may be written, for who has written something else; empty where nothing is known."""
+        if self.type == "bool":
+            may_be = [n for n in (1, 0) if _violation(self.schema, n) is None]
+            return "write " + " or ".join(f"{self.key} = {n}" for n in may_be)
+        if self.choices:
+            return f"choices, in quotes: {', '.join(self.choices)}"
+        if self.secret:
+            return f'write {self.key} = "…", with what it is set to between the quotes'
+        for value in self.examples:
+            return f"for example {self.key} = {spell(value)}"
+        start = "/" if self.schema.get("pattern") == "^/" else ""
+        return f'for example {self.key} = "{start}…"' if self.takes_string else ""
 
 
 def settings_of(kind: FileKind) -> Mapping[str, Setting]:
@@ -403,6 +419,8 @@ def _violation(schema: Mapping[str, Any], value: Value) -> str | None:
         return f"cannot be {_quote(value)}"
     if isinstance(value, int):
         low, high = schema.get("minimum"), schema.get("maximum")
+        if low is not None and low == high != value:
+            return f"must be {low}, not {_quote(value)}"
         if (low is not None and value < low) or (high is not None and value > high):
             return f"must be from {low} to {high}, not {_quote(value)}"
         return None

@@ -32,6 +32,9 @@ _TREE: Final = "/tree"
 #: What comes between two settings, and how one begins.
 _NEXT: Final = re.compile(r"(?:[ \t\r\n;]|#[^\r\n]*)*([A-Za-z][A-Za-z0-9_]*)[ \t]*=[ \t]*")
 
+#: The one reason why we do not read what libvirt does.
+NUL_IN_STRING: Final = "a NUL byte in a string, of which libvirt reads what is before it"
+
 #: By thread.
 _handles: Final[dict[int, Augeas]] = {}
 
@@ -40,20 +43,17 @@ def read_entries(text: bytes, kind: FileKind, path: str) -> list[Entry]:
     """The settings in ``text``, in order, as libvirt's parser reads them.
 
     ``path`` is for messages only. Raises :class:`ConfSyntaxError` where libvirt's parser would
-    refuse the text, and for a NUL byte, which ends the text for some of libvirt's readers and
-    not for others.
+    refuse the text, and for a NUL byte in a string, which libvirt reads up to it. In a comment
+    libvirt reads over it.
     """
-    nul = text.find(b"\0")
-    if nul >= 0:
-        raise ConfSyntaxError(
-            "a NUL byte", place(path, text, Span(nul, nul)), help="this is not a text file"
-        )
+    if b"\0" in text:
+        return _read_around_nul(text, kind, path)
     condensed = condense(text)
     if not condensed.text:
         return []
     if condensed.text.isspace():
         # libvirt refuses it; the lens takes a line feed for an empty file.
-        raise _syntax_error(text, path)
+        raise _syntax_error(text, kind, path)
     augeas = _augeas()
     entries: list[Entry] = []
     try:
@@ -64,7 +64,30 @@ def read_entries(text: bytes, kind: FileKind, path: str) -> list[Entry]:
     last = entries[-1] if entries else None
     if last and last.literal == '""""""' and last.value_span.end == len(text):
         # libvirt looks for a triple quote only where seven bytes are left.
-        raise _syntax_error(text, path)
+        raise _syntax_error(text, kind, path)
+    return entries
+
+
+def _read_around_nul(text: bytes, kind: FileKind, path: str) -> list[Entry]:
+    """As :func:`read_entries`. A NUL would end the text for Augeas: another character that, as it,
+    only strings and comments may hold stands for it."""
+    nul = text.index(b"\0")
+    try:
+        entries = read_entries(text.replace(b"\0", b"\1"), kind, path)
+    except ConfSyntaxError as error:
+        if re.search(rb"#[^\n]*\Z", text[:nul]):
+            raise  # it is in a comment
+        from lockcfg.conf.advice import advise
+
+        here = place(path, text, Span(nul, nul))
+        advice = advise(text, kind, nul) or "this is not a text file"
+        raise ConfSyntaxError("a NUL byte", here, help=advice) from error
+    for entry in entries:
+        at = text.find(b"\0", entry.value_span.start, entry.value_span.end)
+        if at >= 0:
+            raise ConfSyntaxError(
+                NUL_IN_STRING, place(path, text, Span(at, at)), help="take the NUL byte out"
+            )
     return entries
 
 
@@ -118,10 +141,10 @@ def _refused(augeas: Augeas, text: bytes, kind: FileKind, path: str) -> LockcfgE
     if not augeas.match(f"/augeas/text{_TREE}/error/pos"):
         reason = augeas.get("/augeas//error/message") or "no reason given"
         return LockcfgError(f"Augeas cannot use the lens {kind.lens}: {_string(reason)}")
-    return _syntax_error(text, path)
+    return _syntax_error(text, kind, path)
 
 
-def _syntax_error(text: bytes, path: str) -> ConfSyntaxError:
+def _syntax_error(text: bytes, kind: FileKind, path: str) -> ConfSyntaxError:
     from lockcfg.conf.diagnosis import diagnose
 
     problem = diagnose(text)
@@ -130,7 +153,11 @@ def _syntax_error(text: bytes, path: str) -> ConfSyntaxError:
         # text and no reason was found, so say so rather than guess.
         return ConfSyntaxError("not understood", place(path, text, Span(0, 0)))
     here = place(path, text, Span(problem.offset, problem.offset))
-    return ConfSyntaxError(problem.reason, here, help=problem.help)
+    from lockcfg.conf.advice import advise
+
+    return ConfSyntaxError(
+        problem.reason, here, help=advise(text, kind, problem.offset) or problem.help
+    )
 
 
 def _string(value: object) -> str:

@@ -73,7 +73,7 @@ class Veil:
         if shown == place.text:
             return finding
         advice = finding.help
-        if not self._parsed and advice.startswith((_QUOTES, _VALUE)):
+        if not self._parsed and (_VALUE in advice or advice.startswith(_QUOTES)):
             advice = _QUOTES  # it would tell which word is meant
         return Finding(
             finding.rule,

@@ -8,13 +8,17 @@ the walk goes on.
 from __future__ import annotations
 
 import os
-import re
-from itertools import pairwise
 
 from lockcfg.conf.document import encode
 from lockcfg.conf.files import KINDS
+from lockcfg.conf.foreign import (
+    encrypted_by,
+    has_logic,
+    is_filled_in,
+    is_template,
+    may_be_template,
+)
 from lockcfg.conf.load import read_error
-from lockcfg.conf.syntax import between
 from lockcfg.conf.tree import read_entries
 from lockcfg.errors import ConfSyntaxError
 
@@ -38,24 +42,6 @@ TEMPLATE_SUFFIXES: Final = (".j2", ".jinja", ".jinja2", ".erb", ".epp", ".tmpl",
 
 #: What encryption appends.
 ENCRYPTED_SUFFIXES: Final = (".gpg", ".pgp", ".asc", ".age", ".enc", ".vault", ".sops", ".secret")
-
-#: What encloses what template languages fill in, and what their logic and comments.
-_FILLED_IN: Final = ((b"{{", b"}}"), (b"<%=", b"%>"))
-_LOGIC: Final = ((b"{%", b"%}"), (b"<%", b"%>"))
-_COMMENT: Final = (b"{#", b"#}")
-_VARIABLE: Final = (b"${", b"}")
-
-#: Those of encrypted files: a pattern that the text matches at its start, and one anywhere.
-_ENCRYPTED: Final = (
-    ("ansible-vault", rb"(?m:^[ \t]*\$ANSIBLE_VAULT;)"),
-    ("git-crypt", rb"\A\0GITCRYPT\0"),
-    ("openssl", rb"\A(?:Salted__|U2FsdGVkX1)"),
-    ("SOPS", rb"\bENC\[AES256_GCM,"),
-    ("age", rb"\A(?:age-encryption\.org/|-----BEGIN AGE ENCRYPTED FILE-----)"),
-    ("gpg", rb"\A(?:-----BEGIN PGP MESSAGE-----|[\x84\x85\x8c][^\n]*\0)"),
-    ("openssl", rb"\A-----BEGIN (?:PKCS7|CMS)-----"),
-    ("strongbox", rb"\A# STRONGBOX ENCRYPTED RESOURCE"),
-)
 
 
 def discover(
@@ -162,47 +148,21 @@ def passed_over(text: bytes, kind: FileKind) -> str:
     """
     if encryption := encrypted_by(text):
         return f"encrypted ({encryption})"
-    marks = (*_FILLED_IN, *_LOGIC, _COMMENT, _VARIABLE)
-    if not any(_encloses(text, *mark) for mark in marks):
+    if not may_be_template(text):
         return ""
-    if any(_encloses(text, *mark, but=b"<%=") for mark in _LOGIC):
+    if has_logic(text):
         return _TEMPLATE
     try:
         entries = read_entries(text, kind, kind.name)
     except ConfSyntaxError:
-        bare = b"".join(
-            text[end:start]
-            for (_, end), (start, _) in pairwise([(0, 0), *between(text), (len(text), 0)])
-        )
-        if any(_encloses(bare, *mark) for mark in _FILLED_IN) or _encloses(text, *_COMMENT):
-            return _TEMPLATE
-        unquoted = re.sub(rb"\"[^\"\n]*+\"|'[^'\n]*+'", b"", bare)
-        return _TEMPLATE if _encloses(unquoted, *_VARIABLE) else ""
+        return _TEMPLATE if is_template(text) else ""
     values = b"\n".join(encode(entry.literal) for entry in entries)
-    return _TEMPLATE if any(_encloses(values, *mark) for mark in _FILLED_IN) else ""
+    return _TEMPLATE if is_filled_in(values) else ""
 
 
 _TEMPLATE: Final = "a template"
 
 
-def encrypted_by(text: bytes) -> str:
-    """What has encrypted a text; empty where nothing has."""
-    return next((name for name, mark in _ENCRYPTED if re.search(mark, text)), "")
-
-
 def note_on(name: str) -> str:
     """What a file is that is passed over for its name."""
     return "encrypted" if name.endswith(ENCRYPTED_SUFFIXES) else _TEMPLATE
-
-
-def _encloses(text: bytes, opening: bytes, closing: bytes, but: bytes | None = None) -> bool:
-    """Whether something stands between two marks, whatever begins with ``but`` left aside."""
-    at = text.find(opening)
-    while at >= 0:
-        end = text.find(closing, at + len(opening))
-        if end < 0:
-            return False
-        if but is None or not text.startswith(but, at):
-            return True
-        at = text.find(opening, end)
-    return False

@@ -28,17 +28,21 @@ None: what was meant is for a person to say.
 
 from __future__ import annotations
 
+from lockcfg.conf.tree import NUL_IN_STRING
 from lockcfg.findings import Finding
 from lockcfg.rules.rule import Rule
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Final
 
     from lockcfg.errors import ConfSyntaxError
     from lockcfg.rules.rule import FileSubject, Found, Options
 
 RULE = Rule("LK101", "syntax", "error", validates=True)
+
+_OUTCOME: Final = ": libvirt cannot read this file and does not start"
 
 
 def check(subject: FileSubject, options: Options) -> Iterator[Found]:
@@ -52,7 +56,7 @@ def finding(error: ConfSyntaxError) -> Finding:
     return Finding(
         RULE.name,
         RULE.severity,
-        f"{error.reason}: libvirt cannot read this file and does not start",
+        error.reason + ("" if error.reason == NUL_IN_STRING else _OUTCOME),
         path=error.place.path,
         place=error.place,
         help=error.help,

@@ -31,7 +31,7 @@ from __future__ import annotations
 
 import re
 
-from lockcfg.conf.meant import parts_of
+from lockcfg.conf.meant import parts_of, what_to_write
 from lockcfg.conf.settings import settings_of, spell
 from lockcfg.rules.rule import Fix, Found, Replacement, Rule, at_value
 
@@ -62,7 +62,7 @@ def check(subject: FileSubject, options: Options) -> Iterator[Found]:
             subject.document,
             entry,
             f"{objection.message}: libvirt refuses to start",
-            help=objection.help,
+            help=what_to_write(setting, entry.value) or objection.help,
         )
         yield Found(finding, _fix(setting, entry))
 

@@ -29,6 +29,7 @@ Unsafe: takes the nearest of the choices.
 
 from __future__ import annotations
 
+from lockcfg.conf.meant import what_to_write
 from lockcfg.conf.settings import integer_bounds, nearest, settings_of, spell, together_in
 from lockcfg.rules.lk114_list_in_string import as_list
 from lockcfg.rules.rule import Fix, Found, Replacement, Rule, at_value
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Final
 
+    from lockcfg.conf.document import Value
+    from lockcfg.conf.settings import Setting, Together
     from lockcfg.rules.rule import FileSubject, Options
 
 RULE = Rule("LK106", "bad-value", "error", fix="unsafe", validates=True)
@@ -52,6 +55,14 @@ def check(subject: FileSubject, options: Options) -> Iterator[Found]:
     """See the manual above."""
     yield from _each(subject, options)
     yield from _together(subject)
+
+
+def _instead(setting: Setting, rule: Together, values: dict[str, Value]) -> str:
+    """A value of ``setting`` that goes with the others, as the end of a help."""
+    for value in setting.examples:
+        if rule.broken_by({**values, setting.key: value}) is None:
+            return f"; for example {setting.key} = {spell(value)}"
+    return ""
 
 
 def _together(subject: FileSubject) -> Iterator[Found]:
@@ -84,7 +95,7 @@ def _together(subject: FileSubject) -> Iterator[Found]:
                 entries[key],
                 f"'{key}' cannot be {spell(values[key])} as {', '.join(others)}:"
                 " libvirt refuses to start",
-                help=rule.text,
+                help=rule.text + _instead(known[key], rule, values),
             )
         )
 
@@ -118,7 +129,9 @@ def _each(subject: FileSubject, options: Options) -> Iterator[Found]:
                 subject.document,
                 entry,
                 objection.message + (": libvirt refuses to start" if objection.refused else ""),
-                help=objection.help,
+                help=objection.help
+                if near
+                else what_to_write(setting, entry.value) or objection.help,
                 severity="error" if objection.refused else "warning",
             ),
             fix,

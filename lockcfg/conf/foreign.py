@@ -1,0 +1,76 @@
+"""Texts in the place of a configuration file that are none yet: templates, encrypted files."""
+
+from __future__ import annotations
+
+import re
+from itertools import pairwise
+
+from lockcfg.conf.syntax import between
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
+
+#: What encloses what template languages fill in, and what their logic and comments.
+_FILLED_IN: Final = ((b"{{", b"}}"), (b"<%=", b"%>"))
+_LOGIC: Final = ((b"{%", b"%}"), (b"<%", b"%>"))
+_COMMENT: Final = (b"{#", b"#}")
+_VARIABLE: Final = (b"${", b"}")
+
+#: Those of encrypted files: a pattern that the text matches at its start, and one anywhere.
+_ENCRYPTED: Final = (
+    ("ansible-vault", rb"(?m:^[ \t]*\$ANSIBLE_VAULT;)"),
+    ("git-crypt", rb"\A\0GITCRYPT\0"),
+    ("openssl", rb"\A(?:Salted__|U2FsdGVkX1)"),
+    ("SOPS", rb"\bENC\[AES256_GCM,"),
+    ("age", rb"\A(?:age-encryption\.org/|-----BEGIN AGE ENCRYPTED FILE-----)"),
+    ("gpg", rb"\A(?:-----BEGIN PGP MESSAGE-----|[\x84\x85\x8c][^\n]*\0)"),
+    ("openssl", rb"\A-----BEGIN (?:PKCS7|CMS)-----"),
+    ("strongbox", rb"\A# STRONGBOX ENCRYPTED RESOURCE"),
+)
+
+
+def is_template(text: bytes) -> bool:
+    """Whether a text that cannot be read is one because something is to be filled in."""
+    bare = b"".join(
+        text[end:start]
+        for (_, end), (start, _) in pairwise([(0, 0), *between(text), (len(text), 0)])
+    )
+    if any(_encloses(bare, *mark) for mark in (*_FILLED_IN, *_LOGIC)) or _encloses(text, *_COMMENT):
+        return True
+    unquoted = re.sub(rb"\"[^\"\n]*+\"|'[^'\n]*+'", b"", bare)
+    return _encloses(unquoted, *_VARIABLE)
+
+
+def encrypted_by(text: bytes) -> str:
+    """What has encrypted a text; empty where nothing has."""
+    return next((name for name, mark in _ENCRYPTED if re.search(mark, text)), "")
+
+
+def may_be_template(text: bytes) -> bool:
+    """Whether a text has any mark of a template, wherever it stands."""
+    marks = (*_FILLED_IN, *_LOGIC, _COMMENT, _VARIABLE)
+    return any(_encloses(text, *mark) for mark in marks)
+
+
+def has_logic(text: bytes) -> bool:
+    """Whether a text has a mark that decides what becomes of it, be it in a comment."""
+    return any(_encloses(text, *mark, but=b"<%=") for mark in _LOGIC)
+
+
+def is_filled_in(values: bytes) -> bool:
+    """Whether something is to be filled in within the values of a text that can be read."""
+    return any(_encloses(values, *mark) for mark in _FILLED_IN)
+
+
+def _encloses(text: bytes, opening: bytes, closing: bytes, but: bytes | None = None) -> bool:
+    """Whether something stands between two marks, whatever begins with ``but`` left aside."""
+    at = text.find(opening)
+    while at >= 0:
+        end = text.find(closing, at + len(opening))
+        if end < 0:
+            return False
+        if but is None or not text.startswith(but, at):
+            return True
+        at = text.find(opening, end)
+    return False
