@@ -40,15 +40,27 @@ _OWNED: Final = re.compile(
 )
 
 
+#: One of them is in whatever says so: most files have none, and are not looked at more closely.
+_HINTS: Final = (
+    *b"manage generated maintain control deployed rendered don't overwrit overrid reverted".split(),
+    *b"vdsm ovirt puppet ansible chef salt engine rudder bcfg2 juju maas terraform nixos".split(),
+    *b"cloud tripleo kolla crowbar uyuni cockpit proxmox quattor cdist pyinfra foreman".split(),
+    *(b"opennebula", b"do not"),
+)
+
+
 def managed(document: Document) -> Finding | None:
     """The warning that somebody else manages a file and may undo what is changed in it.
 
     It is about the first comment that says so; None where none does.
     """
     text = document.text or b""
+    lowered = text.lower()
+    if not any(word in lowered for word in _HINTS):
+        return None
     for start, end in (*between(text), *_behind(document)):
         for match in re.finditer(rb"#[^\r\n]*", text[start:end]):
-            comment = decode(match.group())
+            comment = decode(match.group()[:1000])
             tool = _TOOL.search(comment)
             if not (_OWNS if tool else _OWNED).search(comment):
                 continue

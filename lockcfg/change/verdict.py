@@ -18,7 +18,7 @@ from lockcfg.host.lacking import lacking
 from lockcfg.host.parts import missing_parts
 from lockcfg.host.protection import Protection, protection_of, refused
 from lockcfg.host.storage import storage_of
-from lockcfg.rules import check
+from lockcfg.rules import STOPPING, check
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -110,7 +110,9 @@ def start_errors(document: Document, release: tuple[int, ...] | None = None) -> 
     if len(first) < len(document.entries):
         in_force = sorted(first.values(), key=lambda entry: entry.key_span.start)
         document = Document(document.kind, document.path, document.text, in_force)
-    return [finding for finding in check(document, release) if finding.severity == "error"]
+    return [
+        finding for finding in check(document, release, STOPPING) if finding.severity == "error"
+    ]
 
 
 def _reason(finding: Finding) -> str:

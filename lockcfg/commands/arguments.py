@@ -60,23 +60,21 @@ def configured_host(arguments: argparse.Namespace, *, writes: bool = False) -> H
     host = host_of(arguments)
     if host.session:
         return host
-    try:
-        names = os.listdir(host.real("/etc/libvirt"))
-    except PermissionError:
-        return host  # each file says what it is
-    except FileNotFoundError:
-        names = None
-    except OSError as error:
-        from lockcfg.conf.load import read_error
-
-        raise read_error(host.directory, error) from error
-    there = writes if names is not None else False
-    if there or any(name.endswith(".conf") for name in names or ()):
+    directory = host.real("/etc/libvirt")
+    if writes and os.path.isdir(directory):
+        return host
+    for name in (*KINDS, "libvirtd.conf", "virtqemud.conf", "libvirt.conf"):
+        try:
+            os.lstat(os.path.join(directory, name))
+        except FileNotFoundError:
+            continue
+        except OSError:
+            pass  # what cannot be looked at is not absent: the file's own error says more
         return host
     from lockcfg.host.parts import installed_on
 
     if not installed_on(host).libvirt:
-        what = "is not there" if names is None else "holds no configuration"
+        what = "holds no configuration" if os.path.isdir(directory) else "is not there"
         raise ReadError(
             host.directory,
             f"{what}, and no libvirt is installed in {host.root}",

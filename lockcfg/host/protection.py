@@ -84,10 +84,11 @@ def refused(reason: str) -> Protection:
 def protection_of(configuration: Configuration, storages: Mapping[str, Storage]) -> Protection:
     """The verdict on a host. ``storages`` holds, by directory, what each lockspace is on."""
     for document in configuration.in_use():
-        for key, setting in settings_of(document.kind).items():
-            entry = document.get(key)
-            objection = entry and setting.objection(entry.value, entry.literal)
-            if entry and objection and objection.refused:
+        known = settings_of(document.kind)
+        in_force = {e.key: e for e in reversed(document.entries) if e.key in known}
+        for key, entry in in_force.items():
+            objection = known[key].objection(entry.value, entry.literal)
+            if objection and objection.refused:
                 return refused(f"{document.place_of(entry)}: {objection.message}")
     manager = configuration.lock_manager
     file = configuration.documents["driver"].kind.name

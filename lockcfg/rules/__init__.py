@@ -10,7 +10,7 @@ from lockcfg.rules.lk101_syntax import finding as syntax_finding
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from typing import Any, Final, Protocol
 
     from lockcfg.conf.document import Document
@@ -81,7 +81,15 @@ VALIDATING: Final = (
     "lk305_log_outputs",
 )
 
-__all__ = ["TABLE", "VALIDATING", "check", "rule_module", "syntax_finding"]
+#: Those of them that know what keeps a daemon from starting.
+STOPPING: Final = tuple(
+    name
+    for name in VALIDATING
+    if name
+    not in ("lk102_unknown_key", "lk103_wrong_file", "lk104_duplicate_key", "lk108_not_utf8")
+)
+
+__all__ = ["STOPPING", "TABLE", "VALIDATING", "check", "rule_module", "syntax_finding"]
 
 
 def rule_module(name: str) -> RuleModule:
@@ -92,17 +100,22 @@ def rule_module(name: str) -> RuleModule:
     return module
 
 
-def check(document: Document, release: tuple[int, ...] | None = None) -> list[Finding]:
+def check(
+    document: Document,
+    release: tuple[int, ...] | None = None,
+    rules: Sequence[str] = VALIDATING,
+) -> list[Finding]:
     """What is wrong with ``document``: would libvirt start with it, and read what is written?
 
     ``release`` is that of the libvirt in question, such as ``(11, 3, 0)``; without it, the newest.
-    The findings are in the order of the file, and for one place in the order of the rules.
+    ``rules`` are the modules to ask. The findings are in the order of the file, and for one place
+    in the order of the rules.
     """
     from lockcfg.rules.rule import FileSubject, Options
 
     subject, options = FileSubject(document), Options(libvirt_version=release)
     findings = [
-        found.finding for name in VALIDATING for found in rule_module(name).check(subject, options)
+        found.finding for name in rules for found in rule_module(name).check(subject, options)
     ]
     findings.sort(key=lambda finding: finding.place.line if finding.place else 0)
     return findings

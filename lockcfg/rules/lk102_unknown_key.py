@@ -49,7 +49,9 @@ def check(subject: FileSubject, options: Options) -> Iterator[Found]:
     for entry in document.entries:
         if entry.key in known or kinds_anywhere_with(entry.key) or file_elsewhere(entry.key):
             continue  # LK103 says more
-        near = nearest(entry.key, known) or nearest(entry.key.lower(), known)
+        near = nearest(entry.key, known)
+        if near is None and not entry.key.islower():
+            near = nearest(entry.key.lower(), known)
         fix = None
         if near is not None and document.get(near) is None:
             fix = Fix("unsafe", f"rename it to {near}", Replacement(entry.key_span, near))
