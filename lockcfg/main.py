@@ -200,7 +200,11 @@ def entry() -> None:
 
 
 def _run(module: Command, arguments: argparse.Namespace) -> int:
-    as_json = getattr(arguments, "json", False) or getattr(arguments, "format", "") == "json"
+    # Where the report goes to a file, its format is not that of what is printed.
+    to_file = getattr(arguments, "output_file", None)
+    as_json = getattr(arguments, "json", False) or (
+        getattr(arguments, "format", "") == "json" and not to_file
+    )
     try:
         status = module.run(arguments)
         sys.stdout.flush()

@@ -568,8 +568,12 @@ def model(directory: Path, driver: str) -> str:
     queued = qemu.get("max_queued", 0) if driver == "qemu" else 0
     if manager not in (b"nop", b"lockd", b"sanlock") or not isinstance(queued, int):
         return "refused"
-    if manager != b"lockd":
-        return "none" if manager == b"nop" else "other"
+    if manager == b"nop":
+        return "none"
+    if manager == b"sanlock":
+        # Without a file of its plugin's own: only leases are locked, and a guest must have one.
+        assert not (directory / f"{driver}-sanlock.conf").exists()
+        return "leases"
     lockd = in_force(directory / f"{driver}-lockd.conf")
     daemon = in_force(directory / "virtlockd.conf")
     if "refused" in (lockd, daemon):
