@@ -172,6 +172,9 @@ def test_the_help_for_every_setting_is_right(name: str) -> None:
                     # What is meant does not go with another setting's default: that is said next.
                     mended = typed(mended, left[0]) or ""
                     left = findings(mended, name)
+                if "with host_id = 0" in str(left):
+                    # It needs another setting: which one is said next, and only a person knows it.
+                    left = findings(f"host_id = 1\n{mended}", name)
                 left = [each for each in left if each.rule != "version"]
                 assert left == [], (text, finding.help, left)
 
