@@ -175,8 +175,8 @@ def _warnings(configurations: Mapping[lockcfg.Host, Configuration]) -> Iterator[
             yield "A lockspace is on a file system that does not answer."
             continue
         protection = lockcfg.protection_of(configuration, storages)
-        if protection.level == "other":
-            manager = configuration.effective("lock_manager")
+        manager = configuration.effective("lock_manager")
+        if configuration.lock_manager not in ("lockd", "nop"):
             yield f"Nothing is locked here: lock_manager is {manager.value} ({manager.place})."
         elif protection.level in ("refused", "none", "this-host", "unknown"):
             yield protection.summary

@@ -123,7 +123,10 @@ def test_what_a_user_may_not_read(tmp_path: Path) -> None:
     )
     assert done.returncode == 3
     assert "qemu.conf: error: cannot be read: Permission denied" in done.stdout
-    assert "0 findings in 4 files, 0 fixable, 0 suppressed, 1 unreadable" in done.stdout
+    assert (
+        f"0 findings in {len(KINDS) - 1} files, 0 fixable, 0 suppressed, 1 unreadable"
+        in done.stdout
+    )
 
 
 @pytest.mark.parametrize(

@@ -235,6 +235,7 @@ def enter_new_root(directory: str) -> None:
     subprocess.run(["mount", "-o", "remount,bind,ro", proc], check=True)
     null.touch()
     subprocess.run(["mount", "--bind", "/dev/null", null], check=True)
+    codecs.lookup("ascii")  # Python cannot be read there, and imports codecs when it meets them
     os.chroot(directory)
     os.chdir("/")
     os.mkdir(_SEEDS)
