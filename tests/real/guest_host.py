@@ -284,7 +284,7 @@ class GuestHost:
 
     def _lock_daemon(self) -> list[Process]:
         program = str(self.lock_daemon)
-        return [process for process in self.processes() if program in process.arguments[:2]]
+        return [process for process in self.processes() if program in process.arguments[:3]]
 
     def _signal(self, number: signal.Signals, which: Callable[[Process], bool]) -> None:
         (process,) = filter(which, self.processes())
