@@ -117,8 +117,10 @@ def test_killed() -> None:
     """A PID file that is left behind is no lockd; and lockd killed by itself comes back."""
     lines = play("""
 say start; settled
-kill -KILL $(pid) $(daemon)
-until ! [ -e /proc/$(pid) ]; do sleep 0.05; done
+daemon=$(daemon)
+kill -STOP $daemon  # or it could have another supervisor before it is killed itself
+kill -KILL $(pid) $daemon
+while [ -e /proc/$(pid) ] || [ -e /proc/$daemon ]; do sleep 0.05; done
 say status
 say start; settled
 kill -KILL $(daemon)
