@@ -28,7 +28,7 @@ guest() {
         </run/input >/run/output &
     guest=$!
     exec 3>/run/input
-    until grep -q holds /run/output; do sleep 0.05; done
+    until grep -q holds /run/output 2>/dev/null; do sleep 0.05; done
 }
 PATH=/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin
 """
