@@ -171,7 +171,10 @@ class _Statement:
             value = meant(self._known.get(pair[0]), _bare(pair[1])) if pair else None
             if pair is None or value is None:
                 return ""
-            found.append(f"{pair[0]} = {spell(value)}")
+            try:
+                found.append(f"{pair[0]} = {spell(value)}")
+            except ValueError:
+                return ""  # there is no way to write it
         return "; ".join(found)
 
     def _pair(self, line: str) -> tuple[str, str] | None:
