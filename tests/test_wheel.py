@@ -47,7 +47,7 @@ def test_the_installed_command_edits_real_files(installed: Path, host_root: Path
     assert "changed" in run("set", "lock_manager", "lockd")
     assert run("get", "lock_manager") == "lockd\n"
     assert "depends" in run("show") or "this host" in run("show")
-    assert run("validate") == "0 findings in 3 files\n"
+    assert run("validate") == "0 findings in 4 files\n"
 
 
 def test_the_installed_schemas_are_in_the_package(installed: Path) -> None:
