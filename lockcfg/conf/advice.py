@@ -18,6 +18,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Final
 
+    from lockcfg.conf.document import Value
     from lockcfg.conf.files import FileKind
 
 #: Longer advice is none.
@@ -155,10 +156,8 @@ class _Statement:
             if setting is None:
                 return ""
             return _without(setting.example) if _bare(raw).lower() in NOTHING else setting.example
-        try:
-            return f"write '{key} = {spell(value)}'"
-        except ValueError:
-            return ""
+        statement = _statement(key, value)
+        return f"write '{statement}'" if statement else ""
 
     def _more_than_one(self, line: str) -> str:
         """How libvirt has the statements of a line that holds several; empty where it has one."""
@@ -169,12 +168,10 @@ class _Statement:
         for part in parts:
             pair = self._pair(part)
             value = meant(self._known.get(pair[0]), _bare(pair[1])) if pair else None
-            if pair is None or value is None:
+            statement = _statement(pair[0], value) if pair and value is not None else ""
+            if not statement:
                 return ""
-            try:
-                found.append(f"{pair[0]} = {spell(value)}")
-            except ValueError:
-                return ""  # there is no way to write it
+            found.append(statement)
         return "; ".join(found)
 
     def _pair(self, line: str) -> tuple[str, str] | None:
@@ -241,6 +238,14 @@ class _Statement:
 
 def _without(example: str) -> str:
     return "take the line out, and libvirt's default holds" + (f"; {example}" if example else "")
+
+
+def _statement(key: str, value: Value) -> str:
+    """How libvirt has a setting of ``value``; empty where its syntax has no way to write it."""
+    try:
+        return f"{key} = {spell(value)}"
+    except ValueError:
+        return ""
 
 
 def _bare(raw: str) -> str:
