@@ -37,7 +37,8 @@ class Dialect(NamedTuple):
     wrong_type: str = "invalid type '{has}' for parameter '{name}', expected '{wanted}'"
 
 
-#: What changed, by the first release that has it.
+#: What changed, by release. 11.3.0 and 12.8.0 are those that it was seen in: one before them may
+#: have it already. 8.6.0, 9.3.0 and 11.2.0 are not tried: only what is so on 9.0, 11.3 and 12.8 is.
 _CHANGES: Final[tuple[tuple[Release, dict[str, Any]], ...]] = (
     ((8, 6, 0), {"procedures": 19}),
     ((9, 3, 0), {"format": ": %1$s"}),
