@@ -24,7 +24,14 @@ _ENCRYPTED: Final = (
     ("openssl", rb"\A(?:Salted__|U2FsdGVkX1)"),
     ("SOPS", rb"\bENC\[AES256_GCM,"),
     ("age", rb"\A(?:age-encryption\.org/|-----BEGIN AGE ENCRYPTED FILE-----)"),
-    ("gpg", rb"\A(?:-----BEGIN PGP MESSAGE-----|[\x84\x85\x8c][^\n]*\0)"),
+    ("gpg", rb"\A-----BEGIN PGP MESSAGE-----"),
+    # A session key, for a key (version, identity, algorithm) or for a passphrase (version, cipher,
+    # how the key is made): RFC 9580, sections 5.1 and 5.3.
+    (
+        "gpg",
+        rb"(?s:\A(?:\x84.|\x85..|\xc1.{1,2})\x03.{8}[\x01\x02\x10\x12\x19\x1a])",
+    ),
+    ("gpg", rb"(?s:\A[\x8c\xc3].\x04[\x01-\x0d][\0\x01\x03])"),
     ("openssl", rb"\A-----BEGIN (?:PKCS7|CMS)-----"),
     ("strongbox", rb"\A# STRONGBOX ENCRYPTED RESOURCE"),
 )
@@ -32,6 +39,8 @@ _ENCRYPTED: Final = (
 
 def is_template(text: bytes) -> bool:
     """Whether a text that cannot be read is one because something is to be filled in."""
+    if not _is_text(text):
+        return False
     bare = b"".join(
         text[end:start]
         for (_, end), (start, _) in pairwise([(0, 0), *between(text), (len(text), 0)])
@@ -48,9 +57,13 @@ def encrypted_by(text: bytes) -> str:
 
 
 def may_be_template(text: bytes) -> bool:
-    """Whether a text has any mark of a template, wherever it stands."""
+    """Whether a text has any mark of a template, wherever it stands.
+
+    What is no text in UTF-8, or holds a NUL byte, is nothing that a template language reads: the
+    marks are there by chance.
+    """
     marks = (*_FILLED_IN, *_LOGIC, _COMMENT, _VARIABLE)
-    return any(_encloses(text, *mark) for mark in marks)
+    return any(_encloses(text, *mark) for mark in marks) and _is_text(text)
 
 
 def has_logic(text: bytes) -> bool:
@@ -61,6 +74,16 @@ def has_logic(text: bytes) -> bool:
 def is_filled_in(values: bytes) -> bool:
     """Whether something is to be filled in within the values of a text that can be read."""
     return any(_encloses(values, *mark) for mark in _FILLED_IN)
+
+
+def _is_text(text: bytes) -> bool:
+    if b"\0" in text:
+        return False
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _encloses(text: bytes, opening: bytes, closing: bytes, but: bytes | None = None) -> bool:

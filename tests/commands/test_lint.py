@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import random
 import re
 import shutil
 import subprocess
@@ -531,7 +532,11 @@ def test_standard_input(tmp_path: Path) -> None:
 def test_standard_input_of_any_kind(tmp_path: Path, format: str) -> None:
     """Binary, with a NUL, a template, not UTF-8: a finding or a note, and no more."""
     for text, status in (
-        (os.urandom(1000) + b"\0", 1),
+        (random.Random(1).randbytes(1000) + b"\0", 1),
+        (b"\x8c\x9f{{\0}}\n", 1),
+        (b"user = {{ \0 }}\n", 1),
+        (b"user = {{ caf\xe9 }}\n", 1),
+        (b"{% if a %}\n# caf\xe9\n{% endif %}\n", 1),
         (b'user = "\0"\n', 1),
         (bytes(range(256)), 1),
         (b"\x7fELF\x02\x01\x01\0", 1),

@@ -143,6 +143,8 @@ def test_what_a_user_may_not_read(tmp_path: Path) -> None:
         ("age-encryption.org/v1\n-> X25519 abc\n", "age"),
         ("-----BEGIN AGE ENCRYPTED FILE-----\nYWdl\n", "age"),
         ("-----BEGIN PGP MESSAGE-----\n\nhQEM\n", "gpg"),
+        ("\x8c\x0d\x04\x09\x03\x02\xfd\xae\n\0", "gpg"),
+        ("\x85\x01\x8c\x03\xd3\x10\n\0\x01\x02\x03\x04\x01\x0c", "gpg"),
         ("-----BEGIN PKCS7-----\nMII\n", "openssl"),
     ],
 )
@@ -196,6 +198,23 @@ def test_a_mark_in_a_comment_makes_no_template(tmp_path: Path, text: str) -> Non
 def test_what_has_to_be_filled_in_is_a_template(text: str) -> None:
     """Whether or not it could be read as it is."""
     assert passed_over(text.encode(), KINDS["qemu.conf"]) == "a template"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"user = {{ \0 }}\n",
+        b"{% \xe9 %}\n",
+        b"\x85\x01{%\0%}",
+        b"\x8c{{\0\xff}}",
+        b"\x84\0{# #}",
+    ],
+)
+def test_bytes_are_neither_template_nor_encrypted_by_chance(tmp_path: Path, text: bytes) -> None:
+    """No template language reads them: a finding tells of them."""
+    write(tmp_path, {"qemu.conf": text})
+    result = lint(tmp_path)
+    assert (codes(result), result.notes) == (["LK101"], ())
 
 
 @pytest.mark.parametrize(
