@@ -193,9 +193,10 @@ PURE = [
     *sorted((ENGINE / "survival/records").glob("*.py")),
     ENGINE / "survival/restart_file.py",
     ENGINE / "locks/space.py",
+    ENGINE / "locks/table.py",
     ENGINE / "escape.py",
 ]
-PURE_ROOMS = ("lockd.wire", "lockd.survival.records", "lockd.escape")
+PURE_ROOMS = ("lockd.wire", "lockd.survival.records", "lockd.locks.space", "lockd.escape")
 INPUT_OUTPUT = {"asyncio", "fcntl", "io", "mmap", "os", "select", "signal", "socket", "subprocess"}
 
 

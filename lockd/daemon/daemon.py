@@ -219,7 +219,7 @@ class Daemon:
         self.look()
         self.loop.afterwards = self.look
         self.loop.on_error = self._on_error
-        self._keeper.ready(f"{sum(1 for _ in self.engine.resources())} locks")
+        self._keeper.ready(f"{sum(1 for _ in self.engine.table.resources())} locks")
         self._hand_back.begin()
 
     def _take_over(self) -> None:
@@ -237,7 +237,7 @@ class Daemon:
                 self.services[client.service].restore(client, fds, self.journal.served)
         for (pid, started), left in state.of(guests.Records).dying.items():
             self._guests.restore(pid, started, left)
-        for resource in self.engine.resources():
+        for resource in self.engine.table.resources():
             if resource.lock.posix:
                 # It ended with the process that had it, unless that is this one.
                 self._health.check(resource)
@@ -247,7 +247,7 @@ class Daemon:
                 _end(name, fds.pop(name))
                 self._keeper.forget()
         self._log.warning(
-            f"took over {sum(1 for _ in self.engine.resources())} locks"
+            f"took over {sum(1 for _ in self.engine.table.resources())} locks"
             f" and {sum(len(each.clients) for each in self.services.values())} clients"
         )
 
@@ -290,7 +290,7 @@ class Daemon:
     def _is_idle(self) -> bool:
         """Whether there is nobody to serve and nothing to hold."""
         return (
-            self.engine.is_idle
+            self.engine.table.is_empty
             and not self._guests
             and not any(service.clients for service in self.services.values())
         )

@@ -38,7 +38,7 @@ class Descriptors:
     def besides_journal(self) -> Iterator[tuple[str, int]]:
         """All but the journal's."""
         yield from self._others.items()
-        for resource in self._engine.open_resources():
+        for resource in self._engine.table.open_resources():
             yield lock_name(resource.number), resource.lock.fd
         for name, service in self._services.items():
             if service.fd >= 0:

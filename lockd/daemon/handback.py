@@ -148,7 +148,7 @@ class HandBack:
             for session in service.clients.values():
                 if session.waiting or session.unsent or session.inbox.partial:
                     return f"{session} is in the middle of a call"
-        for resource in self._engine.resources():
+        for resource in self._engine.table.resources():
             if resource.problem:
                 return f"the lock {resource.path} is in danger: {resource.problem}"
         return ""
@@ -187,7 +187,7 @@ class HandBack:
         """Leave the file for the process ``pid``: the supervisor does not know yet what the numbers
         of its descriptors will be, but if it is killed, the next lockd knows what was lost. Raises
         OSError."""
-        state = virtlockd.state_of(self._services, self._engine.spaces, pid)
+        state = virtlockd.state_of(self._services, self._engine.table.spaces, pid)
         virtlockd.write(self._virtlockd.file, state)
         return state
 
@@ -195,14 +195,14 @@ class HandBack:
         """Replace this process by virtlockd; returns why that is not possible, and then all is as
         it was. Raises OSError, SilentError, and then it is, too."""
         engine = self._engine
-        engine.close_idle(time.monotonic())
+        engine.idle.close(time.monotonic())
         turned: list[Resource] = []
         pid_file = self._inherited.get(PID_FILE, -1)
         try:
-            for resource in engine.resources():
+            for resource in engine.table.resources():
                 if not resource.lock.posix:
                     turned.append(resource)
-                    if engine.make_posix(resource) == "taken":
+                    if engine.renewal.make_posix(resource) == "taken":
                         return f"somebody else has locked {resource.path}, shared"
             state = self._leave_file(os.getpid())
             self._keeper.keep_nothing()

@@ -124,7 +124,7 @@ class Succession:
         self._loop.stop()
 
     def _become_supervisor(self) -> None:
-        if any(resource.lock.posix for resource in self._engine.resources()):
+        if any(resource.lock.posix for resource in self._engine.table.resources()):
             self._log.error("no other supervisor: the POSIX locks would go with this process")
             return
         name, queue = insist(self._keeper.packed)
@@ -183,7 +183,7 @@ class Succession:
     def _begin_again(self) -> None:
         self._is_in_doubt = False
         self._log.error("going on with what is written down, as after a crash")
-        has_posix = any(each.lock.posix for each in self._engine.resources())
+        has_posix = any(each.lock.posix for each in self._engine.table.resources())
         if self._keeper and not self._keeper.lost and not has_posix:
             os._exit(_IN_DOUBT)
         try:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 
 from lockd.kernel.reserve import fill, insist
-from lockd.locks.engine import IDLE_FOR, VISIBLE_AFTER
+from lockd.locks.idle import IDLE_FOR
+from lockd.locks.visibility import VISIBLE_AFTER
 from lockd.survival.keeper import journal_name
 
 TYPE_CHECKING = False
@@ -57,9 +58,9 @@ class Upkeep:
     def look(self) -> None:
         """See what is to be done, now or soon."""
         engine = self._engine
-        if self._show_timer is None and engine.has_fresh:
+        if self._show_timer is None and engine.visibility:
             self._show_timer = self._loop.after(VISIBLE_AFTER, self._show)
-        if self._close_timer is None and engine.has_idle:
+        if self._close_timer is None and engine.idle:
             self._close_timer = self._loop.after(IDLE_FOR, self._close_idle)
         if self._tend_timer is None and self._keeper.is_busy:
             self._tend_timer = self._loop.after(_TEND_AFTER, self._tend)
@@ -90,12 +91,12 @@ class Upkeep:
         self._keeper.keep(self._journal.fd, journal_name(self._journal.number))
 
     def _show(self) -> None:
-        due = self._engine.show_fresh()
+        due = self._engine.visibility.show()
         self._show_timer = None if due is None else self._loop.after(due, self._show)
 
     def _close_idle(self) -> None:
         self._close_timer = None
-        self._engine.close_idle(time.monotonic() - IDLE_FOR)
+        self._engine.idle.close(time.monotonic() - IDLE_FOR)
 
     def _tend(self) -> None:
         self._tend_timer = None

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from typing import Final
 
     from lockd.kernel.loop import Loop, Timer
-    from lockd.locks.engine import Acquisition, Engine
+    from lockd.locks.engine import Engine
+    from lockd.locks.table import Acquisition
     from lockd.log import Log
     from lockd.survival.journal import Journal
     from lockd.survival.records.guests import Left
@@ -63,7 +64,7 @@ class Guests:
 
     def on_gone(self, guest: Owner, started: int) -> None:
         """The connection of a guest is closed: it must not outlive its locks."""
-        if self._engine.holds(guest.pid):
+        if self._engine.table.holds(guest.pid):
             self._log.warning(f"{guest} has closed its connection while it holds locks")
             self.end(guest.pid, started)
 
@@ -95,7 +96,7 @@ class Guests:
             if fd >= 0:
                 self._loop.unwatch(fd)
                 os.close(fd)
-            self._let_go(guest, self._engine.held_by(*guest))
+            self._let_go(guest, self._engine.table.held_by(*guest))
             return
         self._send(guest, fd, process.terminate)
         self._look_again(TERM_SECONDS, guest, partial(self._kill, guest, fd))
@@ -144,7 +145,7 @@ class Guests:
             timer.cancel()
         self._loop.unwatch(fd)
         os.close(fd)
-        self._let_go(guest, self._engine.held_by(*guest))
+        self._let_go(guest, self._engine.table.held_by(*guest))
 
     def _let_go(self, guest: Process, held: deque[Acquisition]) -> None:
         """It has ended. What is on a file system that is silent has to wait; by then another
@@ -172,7 +173,7 @@ class Guests:
             self.end(pid, started)
             return
         guest = pid, started
-        held = self._engine.acquisitions(
+        held = self._engine.table.acquisitions(
             (directory, name, Owner.from_record(owner)) for directory, name, owner, *_ in left
         )
         self._dying[guest], self._left[guest] = None, held

@@ -149,7 +149,7 @@ class Health:
     # --- a round
 
     def _begin(self) -> None:
-        resources = [*self._engine.resources()]
+        resources = [*self._engine.table.resources()]
         self._go_on(iter(resources), {}, time.monotonic())
 
     def _go_on(
@@ -158,7 +158,7 @@ class Health:
         until = time.monotonic() + _SLICE
         for resource in left:
             if resource.owners:
-                if self._engine.may_be_lost(resource):
+                if self._engine.files.may_be_lost(resource):
                     shared.setdefault(resource.lock.identity[0], []).append(resource)
                 else:
                     self.check(resource)
@@ -176,9 +176,9 @@ class Health:
         engine = self._engine
         try:
             # By its name it may be on another file system by now.
-            engine.check_remote(resource)
-            found = engine.renew(resource)
-            problem = "" if engine.is_in_place(resource) else self._mend(resource)
+            engine.files.check_remote(resource)
+            found = engine.renewal.renew(resource)
+            problem = "" if engine.files.is_in_place(resource) else self._mend(resource)
         except SilentError as error:
             if resource not in self._postponed:
                 self._postponed.add(resource)
@@ -206,7 +206,7 @@ class Health:
             self.check(resource)
 
     def _taken(self, resource: Resource) -> str:
-        other = self._engine.beside(resource)
+        other = self._engine.files.beside(resource)
         if other:
             return f"its file is locked{other}: two guests write one disk"
         return "it was lost with the daemon before this one, and somebody else has it now"
@@ -248,7 +248,7 @@ class Health:
         if question.answer is None:
             return _no_answer(question.error)
         if question.answer == "moved":
-            self._engine.check_remote(resource)
+            self._engine.files.check_remote(resource)
             try:
                 return self._mend(resource)
             except OSError as error:
@@ -281,7 +281,7 @@ class Health:
         if not resource.create:
             return f"its file was {gone}; another guest can lock the one that has that name"
         try:
-            self._engine.retake(resource)
+            self._engine.renewal.retake(resource)
         except filelock.HeldError:
             return f"its file was {gone}, and somebody else has locked the new one"
         except filelock.VanishedError:

@@ -69,7 +69,7 @@ class Owners:
         for owner in new:
             pid, _ = owner
             is_free = owner not in self._watched and not self._is_guarded(pid)
-            if is_free and self._engine.holds(pid):
+            if is_free and self._engine.table.holds(pid):
                 self._watch(owner)
         if self._watched and not self._sweeping:
             self._sweeping = True
@@ -102,7 +102,7 @@ class Owners:
         pid, started = owner
         if self._is_guarded(pid):
             return
-        held = self._engine.held_by(pid, started)
+        held = self._engine.table.held_by(pid, started)
         if held:
             resource, who = held[0]
             self._log.warning(
@@ -119,7 +119,7 @@ class Owners:
     def _sweep(self) -> None:
         """Watch none any more that holds nothing."""
         for owner in [*self._watched]:
-            if not self._engine.held_by(*owner):
+            if not self._engine.table.held_by(*owner):
                 self._forget(owner)
         self._sweeping = bool(self._watched)
         if self._sweeping:

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
 def call(context: InspectContext, session: Session, arguments: Reader) -> bytes:
     """The number of all locks."""
-    return pack_uint(sum(1 for _ in context.engine.resources()))
+    return pack_uint(sum(1 for _ in context.engine.table.resources()))
 '''
 
 

@@ -29,7 +29,7 @@ _AT_ONCE: Final = 100
 def call(context: InspectContext, session: Session, arguments: Reader) -> bytes:
     """The next locks."""
     after = arguments.uint()
-    left = (resource for resource in context.engine.resources() if resource.number > after)
+    left = (resource for resource in context.engine.table.resources() if resource.number > after)
     found = nsmallest(_AT_ONCE, left, key=attrgetter("number"))
     last = found[-1].number if len(found) == _AT_ONCE else None
     answer = {"locks": [_lock(context, resource) for resource in found], "last": last}

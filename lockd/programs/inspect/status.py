@@ -19,14 +19,15 @@ if TYPE_CHECKING:
 
 def call(context: InspectContext, session: Session, arguments: Reader) -> bytes:
     """What it is, who keeps its locks, how many there are, and what is wrong with them."""
-    resources = [*context.engine.resources()]
+    table = context.engine.table
+    resources = [*table.resources()]
     status = {
         "version": __version__,
         "pid": os.getpid(),
         "journal_format": FORMAT,
         "since": context.since,
         "keeper": "none" if not context.keeper else context.keeper.lost or "ok",
-        "lockspaces": [directory for directory in context.engine.spaces if directory],
+        "lockspaces": [directory for directory in table.spaces if directory],
         "clients": {
             name: {"connected": len(service.clients), "max": service.max_clients}
             for name, service in context.services.items()
@@ -35,7 +36,7 @@ def call(context: InspectContext, session: Session, arguments: Reader) -> bytes:
         "problems": [
             *({"path": path, "problem": problem} for path, problem in context.remotes.silent()),
             *({"path": each.path, "problem": each.problem} for each in resources if each.problem),
-            *({"path": each.path, "problem": each.problem} for each in context.engine.stuck()),
+            *({"path": each.path, "problem": each.problem} for each in table.stuck()),
             *({"path": which, "problem": problem} for which, problem in context.guests.problems()),
         ],
         "warnings": context.warnings,

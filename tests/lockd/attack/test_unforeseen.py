@@ -28,8 +28,8 @@ def test_an_error_in_a_call(tmp_path: Path, keeper: str) -> None:
         '''        """CREATE_RESOURCE: make an empty file to lock. Raises Fault, SilentError."""
 ''',
         '''        """It forgets something, and raises what nobody expects."""
-        self._by_owner.clear()
-        self.spaces[directory].resources.clear()
+        self.table._by_owner.clear()
+        self.table.spaces[directory].resources.clear()
         raise ZeroDivisionError
 ''',
     )

@@ -6,8 +6,9 @@ import random
 
 import pytest
 
-from lockd.locks.engine import IDLE_FOR, VISIBLE_AFTER
+from lockd.locks.idle import IDLE_FOR
 from lockd.locks.space import Owner
+from lockd.locks.visibility import VISIBLE_AFTER
 from lockd.survival.records import JournalState, locks
 from lockd.wire.fault import Fault
 from tests.lockd.locks.simulation import FakeClock, Files, Host
@@ -37,7 +38,7 @@ def test_another_host_is_told_who_holds_a_lock() -> None:
     with pytest.raises(Fault, match="by another process or host"):
         two.engine.acquire(SPACE, "disk", owner(8), shared=False, create=True)
     clock.now += VISIBLE_AFTER
-    one.engine.show_fresh()
+    one.engine.visibility.show()
     with pytest.raises(Fault, match=r"by guest 'guest 7' .* on host 'one' since 1970-01-01T00:16"):
         two.engine.acquire(SPACE, "disk", owner(8), shared=False, create=True)
 
@@ -51,16 +52,16 @@ def test_the_file_of_a_lock_that_is_let_go() -> None:
     assert f"{SPACE}/disk" in files.inodes
     assert one.disk.open_files == 1
     clock.now += IDLE_FOR / 2
-    one.engine.close_idle(clock.now - IDLE_FOR)
+    one.engine.idle.close(clock.now - IDLE_FOR)
     assert one.disk.open_files == 1
     two.engine.acquire(SPACE, "disk", guest, shared=False, create=True)
     clock.now += IDLE_FOR
-    one.engine.close_idle(clock.now - IDLE_FOR)
+    one.engine.idle.close(clock.now - IDLE_FOR)
     assert one.disk.open_files == 0
     assert f"{SPACE}/disk" in files.inodes
     two.engine.release(SPACE, "disk", guest)
     clock.now += 2 * IDLE_FOR
-    two.engine.close_idle(clock.now - IDLE_FOR)
+    two.engine.idle.close(clock.now - IDLE_FOR)
     assert files.inodes == {}
 
 
@@ -90,8 +91,8 @@ def test_any_order_of_calls(seed: int) -> None:
             else:
                 assert fits
                 held.add((host, name, guest, shared))
-        host.engine.show_fresh()
-        host.engine.close_idle(clock.now - IDLE_FOR)
+        host.engine.visibility.show()
+        host.engine.idle.close(clock.now - IDLE_FOR)
     for host in (one, two):
         told = JournalState(host.journal.read()).of(locks.Records)
         assert sorted(
@@ -103,6 +104,6 @@ def test_any_order_of_calls(seed: int) -> None:
     for host in (one, two):
         host.engine.release_everything()
         clock.now += 1
-        host.engine.close_idle(clock.now)
+        host.engine.idle.close(clock.now)
     assert files.inodes == {}
     assert one.disk.open_files == two.disk.open_files == 0

@@ -139,7 +139,7 @@ def fuzz_messages() -> Callable[[bytes], None]:
     nowhere = "1:file:/dev/null"
     daemon = make_daemon(nowhere)
     outputs = daemon.logging.outputs
-    known = {*daemon.engine.spaces, SPACE}
+    known = {*daemon.engine.table.spaces, SPACE}
 
     def take(data: bytes) -> None:
         sent, to_admin = stream(data)
@@ -162,11 +162,11 @@ def fuzz_messages() -> Callable[[bytes], None]:
         theirs.close()
         daemon.engine.release_everything()
         daemon.look()
-        assert daemon.engine.is_idle
-        assert not any(daemon.engine.open_resources())
+        assert daemon.engine.table.is_empty
+        assert not any(daemon.engine.table.open_resources())
         # Or each would take longer than the one before it, until there is no room for a file.
-        for directory in daemon.engine.spaces.keys() - known:
-            del daemon.engine.spaces[directory]
+        for directory in daemon.engine.table.spaces.keys() - known:
+            del daemon.engine.table.spaces[directory]
         remove_what_was_made()
         # An input may send the log elsewhere; all that follow would be told of there.
         if daemon.logging.outputs != outputs:

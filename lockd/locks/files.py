@@ -1,0 +1,184 @@
+"""From the name of a resource to its locked file, and what is known of that file by other names.
+
+What needs a file system whose server has not been heard of raises SilentError before it has done
+anything, and is to be called once more.
+"""
+
+from __future__ import annotations
+
+from lockd.escape import escaped
+from lockd.kernel.filelock import HeldError, PlantedError, VanishedError
+from lockd.locks.space import is_locked, planted
+from lockd.wire.fault import FROM_LOCKSPACE, INTERNAL_ERROR, fault, system_fault
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
+
+    from lockd.kernel.filelock import FileLock, Identity, MayBeShared
+    from lockd.locks.holders import Holders
+    from lockd.locks.outside import Disk, Servers
+    from lockd.locks.space import Lockspace, Owner, Resource
+    from lockd.locks.table import LockTable
+    from lockd.log import Log
+
+#: How much of a path is shown in an error, in characters.
+_LONGEST_PATH: Final = 1024
+
+
+class LockFiles:
+    """The files of the resources of ``table``, on ``disk``. ``has_posix`` tells that a lock may be
+    a POSIX lock of this process."""
+
+    def __init__(
+        self,
+        table: LockTable,
+        holders: Holders,
+        may_be_shared: MayBeShared,
+        remotes: Servers,
+        disk: Disk,
+        log: Log,
+    ) -> None:
+        self._table: Final = table
+        self._holders: Final = holders
+        self._may_be_shared: Final = may_be_shared
+        self._remotes: Final = remotes
+        self._disk: Final = disk
+        self._log: Final = log
+        self.has_posix = False
+
+    # --- before anything is done
+
+    def check_remote(self, resource: Resource) -> None:
+        """Raise SilentError where the file of a resource may have to be waited for."""
+        self.check_remote_name(resource.space, resource.name)
+
+    def check_remote_name(self, space: Lockspace, name: str) -> None:
+        """The same for what is no resource yet."""
+        if space.directory:
+            self._remotes.check_file(space.directory, name)
+        else:
+            self._remotes.check_path(name)  # a disk, to which a link may lead
+
+    def disk_of(
+        self, space: Lockspace, name: str, owner: Owner, *, shared: bool
+    ) -> tuple[str, Identity | None]:
+        """The disk behind a name that is a hash, and what it is known by; empty and None where
+        that cannot be known. Raises Fault where it is locked by another name, SilentError."""
+        disk, identity = "", None
+        try:
+            if space.directory:
+                disk = self._holders.disk(owner, name, self._remotes.check_path)
+            if disk:
+                self._remotes.check_path(disk)
+                identity = self._disk.identity_at(disk)
+        except OSError as error:
+            raise system_fault(
+                FROM_LOCKSPACE, f"Unable to tell which disk '{name}' is", error
+            ) from error
+        if identity is not None:
+            other = self._table.blocking(identity, shared=shared)
+            if other is not None:
+                raise is_locked(name, self._under_another_name(other))
+        return disk, identity
+
+    # --- locking
+
+    def take(self, space: Lockspace, name: str, *, shared: bool, create: bool) -> FileLock:
+        """Lock the file of a resource that nobody here holds. Raises Fault."""
+        path = space.path(name)
+        try:
+            if self.has_posix:
+                self._check_posix(name, path)
+            lock = self._disk.take(
+                path,
+                shared=shared,
+                create=create,
+                plain=bool(space.directory),
+                may_be_shared=self._may_be_shared,
+            )
+        except PlantedError as error:
+            raise planted(str(error)) from None
+        except HeldError as error:
+            other = self._table.blocking(error.identity, shared=shared)
+            if other is not None:
+                # The file was opened and closed once more, which takes POSIX locks off it.
+                self._disk.show(other.lock.fd, shared=other.shared)
+                raise is_locked(name, self._under_another_name(other)) from None
+            shared_with_others = self._may_be_shared(error.identity[0], path)
+            pid = 0 if shared_with_others else error.pid
+            raise is_locked(name, self._holders.held_elsewhere(error.note, pid)) from None
+        except VanishedError:
+            raise fault(
+                INTERNAL_ERROR,
+                FROM_LOCKSPACE,
+                f"{path} was removed each time it had been locked",
+            ) from None
+        except OSError as error:
+            if error.filename is None:
+                raise system_fault(
+                    FROM_LOCKSPACE, f"Unable to acquire lock on '{path}'", error
+                ) from error
+            what = "open/create" if create else "open"
+            raise system_fault(
+                FROM_LOCKSPACE, f"Unable to {what} resource {path}", error
+            ) from error
+        # Two nodes of one block device are two files, which lock apart from each other.
+        other = self._table.blocking(lock.identity, shared=shared)
+        if other is not None:
+            self.undo(lock)
+            raise is_locked(name, self._under_another_name(other))
+        if lock.posix:
+            self.has_posix = True
+            self._log.warning(
+                f"{path}: its file system has no open-file-description locks: should the daemon"
+                " die, this lock is free until the next one has taken it again"
+            )
+        return lock
+
+    def _check_posix(self, name: str, path: str) -> None:
+        """Refuse another name of a file with a POSIX lock: to open and close it once more would
+        take the lock off it."""
+        identity = self._disk.identity_at(path)
+        for held in self._table.of_file(identity) if identity is not None else ():
+            if held.lock.posix:
+                raise is_locked(name, self._under_another_name(held))
+
+    def undo(self, lock: FileLock) -> None:
+        """Let a lock go that nobody knows of yet: no copy of it is kept."""
+        try:
+            self._disk.let_go(lock)
+        except OSError:
+            self._disk.drop(lock)
+
+    # --- what is known of a file
+
+    def is_in_place(self, resource: Resource) -> bool:
+        """Whether the locked file is still the one of that name. Raises OSError."""
+        return self._disk.is_at(
+            resource.lock.fd, resource.path, self._may_be_shared, plain=resource.is_plain
+        )
+
+    def has_other_hosts(self, resource: Resource) -> bool:
+        """Whether another host may use the file system of a lock."""
+        return self._may_be_shared(resource.lock.identity[0], resource.path)
+
+    def may_be_lost(self, resource: Resource) -> bool:
+        """Whether the lock is on a file system that can lose it: one of other hosts, too."""
+        lock = resource.lock
+        if lock.remote is None:
+            # Once: the file system may not answer the next time.
+            lock.remote = self.has_other_hosts(resource)
+        return lock.remote and not lock.posix
+
+    def beside(self, resource: Resource) -> str:
+        """Who else holds the file of a resource here, under another name; empty where nobody
+        does."""
+        for other in self._table.of_file(resource.lock.identity):
+            if other is not resource and not (other.shared and resource.shared):
+                return self._under_another_name(other)
+        return ""
+
+    def _under_another_name(self, held: Resource) -> str:
+        name = escaped(held.disk or held.path, _LONGEST_PATH)
+        return f"{self._holders.held_by(held)}, under its other name '{name}'"

@@ -1,0 +1,183 @@
+"""The files of locks that were let go: unlocked, open for a while, and then removed.
+
+What libvirt pauses, moves or takes a snapshot of, it soon wants again. And a lock that is off the
+journal and cannot be unlocked is tried again and again, and said.
+"""
+
+from __future__ import annotations
+
+from lockd.locks.remote import SilentError
+from lockd.survival.records import locks as records
+from lockd.wire.fault import FROM_LOCKSPACE, system_fault
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
+
+    from lockd.locks.files import LockFiles
+    from lockd.locks.outside import Clock, Disk
+    from lockd.locks.space import Lockspace, Resource
+    from lockd.locks.table import LockTable
+    from lockd.log import Log
+    from lockd.survival.journal import Journal
+    from lockd.survival.keeper import Keeper, Numbers
+
+#: How long the file of a lock that was let go stays open, in seconds, before it is removed, and how
+#: many do, in a lockspace.
+IDLE_FOR: Final = 0.25
+_MOST_IDLE: Final = 1024
+
+#: How often a lock that cannot be unlocked is tried again before its file is closed all the same.
+_UNLOCKS: Final = 20
+
+
+class IdleFiles:
+    """Those of the resources in the lockspaces of ``table`` that nobody holds any more."""
+
+    def __init__(
+        self,
+        table: LockTable,
+        files: LockFiles,
+        journal: Journal,
+        keeper: Keeper,
+        numbers: Numbers,
+        disk: Disk,
+        clock: Clock,
+        log: Log,
+    ) -> None:
+        self._table: Final = table
+        self._files: Final = files
+        self._journal: Final = journal
+        self._keeper: Final = keeper
+        self._numbers: Final = numbers
+        self._disk: Final = disk
+        self._clock: Final = clock
+        self._log: Final = log
+
+    def __bool__(self) -> bool:
+        return any(space.idle for space in self._table.spaces.values())
+
+    def add(self, resource: Resource) -> None:
+        """Unlock what nobody holds by the journal, and close its file, now or in a while."""
+        resource.released = self._clock.monotonic()
+        resource.problem, resource.unlocks = "", 0
+        resource.space.idle[resource.name] = resource
+        try:
+            if self._may_idle(resource):
+                self._disk.unlock(resource.lock)
+            else:
+                self._close(resource)
+        except OSError as error:
+            self._complain(resource, error)
+
+    def restore(self, resource: Resource) -> None:
+        """Go on with one of the process before this one, which may have been killed before it did
+        what the journal says that it would."""
+        resource.space.idle[resource.name] = resource
+        try:
+            self._files.check_remote(resource)
+            self._disk.unlock(resource.lock)
+        except SilentError:
+            pass  # it is closed when the file system has answered
+        except OSError as error:
+            self._complain(resource, error)
+
+    def lock_again(
+        self, space: Lockspace, name: str, *, shared: bool, create: bool
+    ) -> Resource | None:
+        """The resource whose file is still open, locked once more; it counts as idle until it is
+        written down. None where the file has to be opened anew. Raises Fault."""
+        resource = space.idle.get(name)
+        if resource is None:
+            return None
+        try:
+            if create and self._disk.lock_again(resource.lock, shared=shared):
+                resource.problem = ""
+                return resource
+            self._close_idle(resource)
+        except OSError as error:
+            raise system_fault(
+                FROM_LOCKSPACE, f"Unable to acquire lock on '{resource.path}'", error
+            ) from error
+        return None
+
+    def close(self, before: float) -> None:
+        """Remove the files of locks that were let go before that time, and not wanted since."""
+        for space in self._table.spaces.values():
+            for resource in [each for each in space.idle.values() if each.released < before]:
+                try:
+                    self._files.check_remote(resource)
+                    self._close_idle(resource)
+                except SilentError as error:
+                    if not error.remote.asked:
+                        error.remote.wait(_nothing)  # this is called again and again
+                except OSError as error:
+                    self._complain(resource, error)
+
+    def close_named(self, space: Lockspace, name: str) -> None:
+        """Close the file of that name, if it is one. Raises OSError where it cannot be unlocked:
+        then it stays idle."""
+        resource = space.idle.get(name)
+        if resource is not None:
+            self._close_idle(resource)
+
+    def forget_number(self, number: int) -> None:
+        """What had that number need not be kept any more."""
+        self._keeper.forget()
+        self._numbers.give_back(number)
+
+    def _may_idle(self, resource: Resource) -> bool:
+        """Whether the file of a lock that is let go stays open for a while: one that would be
+        removed, on a file system of this host alone."""
+        return (
+            resource.create
+            and not resource.lock.posix
+            and len(resource.space.idle) <= _MOST_IDLE
+            and not self._files.has_other_hosts(resource)
+        )
+
+    def _close_idle(self, resource: Resource) -> None:
+        """Raises OSError where it cannot be unlocked: then it stays idle."""
+        # Only who has locked a lock file may remove it.
+        self._close(
+            resource,
+            remove=resource.create and self._disk.lock_again(resource.lock, shared=False),
+        )
+
+    def _close(self, resource: Resource, *, remove: bool = True) -> None:
+        """Raises OSError where it cannot be unlocked: then it stays idle."""
+        path = resource.path
+        local = not self._files.has_other_hosts(resource)
+        try:
+            if remove and resource.create and local and self._files.is_in_place(resource):
+                self._disk.remove(path)
+        except OSError as error:
+            self._log.warning(f"{path}: cannot be removed: {error.strerror}")
+        self._disk.let_go(resource.lock)
+        self._forget(resource)
+
+    def _forget(self, resource: Resource) -> None:
+        """An idle resource is unlocked, and its file closed."""
+        del resource.space.idle[resource.name]
+        self._journal.append(records.closed(resource.number))
+        self.forget_number(resource.number)
+
+    def _complain(self, resource: Resource, error: OSError) -> None:
+        """A lock that was let go cannot be unlocked: it is tried again when idle files are looked
+        at, some times, and then the file is closed, with which the lock ends."""
+        why = error.strerror or str(error)
+        resource.released = self._clock.monotonic()
+        resource.unlocks += 1
+        if not resource.problem:
+            self._log.error(
+                f"{resource.path}: it was let go and cannot be unlocked ({why}): nobody can have it"
+                " until that is done; it is tried again"
+            )
+        resource.problem = f"it was let go and cannot be unlocked: {why}"
+        if resource.unlocks > _UNLOCKS:
+            self._forget(resource)
+            self._disk.drop(resource.lock)
+
+
+def _nothing() -> None:
+    """Nobody wants to know."""

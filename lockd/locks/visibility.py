@@ -1,0 +1,91 @@
+"""Locks are made visible to people: to ``lslocks``, and to other hosts by a note with the file."""
+
+from __future__ import annotations
+
+from collections import deque
+from functools import partial
+
+from lockd.locks.remote import SilentError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
+
+    from lockd.locks.files import LockFiles
+    from lockd.locks.holders import Holders
+    from lockd.locks.outside import Clock, Disk
+    from lockd.locks.space import Resource
+    from lockd.log import Log
+
+#: How long a lock has been held, in seconds, before it is made visible to people: what is let go
+#: sooner, nobody has the time to look at.
+VISIBLE_AFTER: Final = 0.02
+
+#: How many locks are made visible before clients have their turn again, and how long that lasts.
+_SHOWN_AT_ONCE: Final = 50
+_SHOW_PAUSE: Final = 0.001
+
+
+class Visibility:
+    """The locks that are not visible yet, in the order in which they are to be."""
+
+    def __init__(
+        self, files: LockFiles, holders: Holders, disk: Disk, clock: Clock, log: Log
+    ) -> None:
+        self._files: Final = files
+        self._holders: Final = holders
+        self._disk: Final = disk
+        self._clock: Final = clock
+        self._log: Final = log
+        self._fresh: Final[deque[tuple[float, Resource]]] = deque()
+
+    def __bool__(self) -> bool:
+        return bool(self._fresh)
+
+    def add(self, resource: Resource) -> None:
+        """One that was taken just now."""
+        self._fresh.append((resource.taken + VISIBLE_AFTER, resource))
+
+    def renew(self, resource: Resource) -> None:
+        """One that has been held for a while already, and may have lost what makes it visible."""
+        self._fresh.append((0.0, resource))
+
+    def show(self) -> float | None:
+        """Make the locks visible that have been held for a while, some of them; returns in how
+        many seconds to call this again, or None."""
+        now = self._clock.monotonic()
+        for _ in range(_SHOWN_AT_ONCE):
+            if not self._fresh:
+                return None
+            due, resource = self._fresh[0]
+            if due > now:
+                return due - now
+            self._fresh.popleft()
+            # Not one that has been let go, and taken again, since it was put here.
+            if resource.owners and resource.taken + VISIBLE_AFTER <= now:
+                try:
+                    self._files.check_remote(resource)
+                except SilentError as error:
+                    error.remote.wait(partial(self.renew, resource))
+                else:
+                    self._show(resource)
+        return _SHOW_PAUSE
+
+    def _show(self, resource: Resource) -> None:
+        self._disk.show(resource.lock.fd, shared=resource.shared)
+        resource.shown = True
+        if resource.may_have_note:
+            try:
+                self._disk.write_note(resource.lock.fd, self._holders.note(resource))
+                resource.noted = True
+            except OSError as error:
+                self._log.warning(f"{resource.path}: cannot be written: {error.strerror}")
+
+    def hide(self, resource: Resource) -> None:
+        """Take back what makes a lock visible: it is about to be let go."""
+        if resource.noted:
+            self._disk.wipe_note(resource.lock.fd)
+            resource.noted = False
+        if resource.shown:
+            self._disk.hide(resource.lock.fd)
+            resource.shown = False
