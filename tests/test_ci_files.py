@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
-from lockcfg.commands.lint import FORMATS
+from lockcfg.report.lint import FORMATS
 from lockcfg.rules import TABLE
 from lockcfg.yamlschema import load_schema, load_yaml, violations
 from tests.conftest import LOCKCFG

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+from contextlib import contextmanager
 
 from lockcfg.conf.files import DRIVERS, KINDS
 from lockcfg.errors import ReadError, UsageError
@@ -10,6 +12,8 @@ from lockcfg.errors import ReadError, UsageError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Iterator
+    from typing import TextIO
 
     from lockcfg.conf.files import FileKind
     from lockcfg.host.host import Host
@@ -88,6 +92,18 @@ def add_json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--json", action="store_true", help="print JSON, as schemas/output.schema.json describes"
     )
+
+
+@contextmanager
+def output_of(arguments: argparse.Namespace) -> Iterator[TextIO]:
+    """Where a report goes: the file that ``--output-file`` names, or standard output."""
+    from lockcfg.draft import writing_text
+
+    if not arguments.output_file:
+        yield sys.stdout
+        return
+    with writing_text(arguments.output_file) as stream:
+        yield stream
 
 
 def add_file(parser: argparse.ArgumentParser) -> None:

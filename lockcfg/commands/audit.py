@@ -7,15 +7,16 @@ import sys
 import time
 from contextlib import contextmanager
 
+from lockcfg.commands.arguments import output_of
 from lockcfg.errors import LockcfgError, UsageError
 from lockcfg.findings import SEVERITIES
+from lockcfg.report.audit import FORMATS
 from lockcfg.version import VERSION
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Iterator
-    from typing import TextIO
 
     from lockcfg.fleet.comparison.fleet import Fleet
     from lockcfg.fleet.comparison.result import AuditResult
@@ -41,8 +42,6 @@ EXAMPLES = (
     ("lockcfg audit --partial site1.fleet snapshots/site1", "a part of the work"),
     ("lockcfg audit --merge site1.fleet site2.fleet", "and the parts together"),
 )
-
-FORMATS = ("text", "json", "junit", "sarif", "html")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -247,19 +246,7 @@ def _write_policy(fleet: Fleet, path: str) -> int:
 def _report(result: AuditResult, arguments: argparse.Namespace) -> int:
     from lockcfg.report.audit import render_audit
 
-    with _output(arguments) as stream:
+    with output_of(arguments) as stream:
         render_audit(result, arguments.format, stream)
     level = SEVERITIES.index(arguments.fail_level)
     return int(any(SEVERITIES.index(each.severity) <= level for each in result.counted))
-
-
-@contextmanager
-def _output(arguments: argparse.Namespace) -> Iterator[TextIO]:
-    """Where the report goes."""
-    from lockcfg.draft import writing_text
-
-    if not arguments.output_file:
-        yield sys.stdout
-        return
-    with writing_text(arguments.output_file) as stream:
-        yield stream

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import contextmanager
 
+from lockcfg.commands.arguments import output_of
 from lockcfg.conf.files import KINDS
 from lockcfg.errors import ChangedError, ReadError, UsageError
 from lockcfg.findings import SEVERITIES, Finding
 from lockcfg.host.installed import libvirt_release, parse_release
 from lockcfg.report import terminal
+from lockcfg.report.lint import FORMATS
 from lockcfg.version import VERSION
 
 TYPE_CHECKING = False
@@ -41,8 +42,6 @@ EXAMPLES = (
     ("lockcfg lint --format sarif --output-file lint.sarif hosts", "for a code scanning service"),
     ("lockcfg lint --write-baseline known.json hosts", "begin with what is there"),
 )
-
-FORMATS = ("text", "json", "sarif", "github", "gitlab", "junit", "checkstyle", "azure")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -100,7 +99,7 @@ def run(arguments: argparse.Namespace) -> int:
     settings = _settings(arguments)
     result = _lint(settings, arguments)
     if arguments.diff:
-        with _output(arguments) as stream:
+        with output_of(arguments) as stream:
             for write in _changes(result, unsafe=arguments.unsafe_fixes):
                 _show_diff(write, stream)
         return _report_unreadable(result) or _status(result, settings)
@@ -112,7 +111,7 @@ def run(arguments: argparse.Namespace) -> int:
     root = os.getcwd()
     if arguments.format != "text":
         root = repository_of(_start(arguments)) or settings.root
-    with _output(arguments) as stream:
+    with output_of(arguments) as stream:
         render(result, arguments.format, stream, root=root, statistics=arguments.statistics)
     return _status(result, settings)
 
@@ -158,24 +157,12 @@ def _status(result: LintResult, settings: Settings) -> int:
 
 def _report_unreadable(result: LintResult) -> int:
     """Say what could not be read where no report says it, and return the exit status of that."""
-    from lockcfg.report.lint import relative
+    from lockcfg.report.diagnostics import relative
 
     for path, why in result.unreadable:
         path = relative(path, os.getcwd())
         terminal.stderr().finding(Finding("", "error", f"cannot be read: {why}", path=path))
     return ReadError.exit_code if result.unreadable else 0
-
-
-@contextmanager
-def _output(arguments: argparse.Namespace) -> Iterator[TextIO]:
-    """Where the report goes."""
-    from lockcfg.draft import writing_text
-
-    if not arguments.output_file:
-        yield sys.stdout
-        return
-    with writing_text(arguments.output_file) as stream:
-        yield stream
 
 
 def _start(arguments: argparse.Namespace) -> str:
@@ -306,7 +293,7 @@ def _show_diff(write: Write, stream: TextIO) -> None:
     from lockcfg.conf.document import decode
     from lockcfg.conf.load import parse
     from lockcfg.lint.conceal import Veil
-    from lockcfg.report.lint import relative
+    from lockcfg.report.diagnostics import relative
 
     kind, path = KINDS[os.path.basename(write.path)], relative(write.path, os.getcwd())
     assert write.old is not None

@@ -12,11 +12,11 @@ from lockcfg.fleet.comparison.result import (
     DomainRow,
     GroupRow,
     ProfileRow,
-    RuleInfo,
     Verdict,
     Waived,
 )
 from lockcfg.fleet.rules import TABLE, audit_rule, means
+from lockcfg.rules.rule import RuleInfo
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

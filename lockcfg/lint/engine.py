@@ -26,12 +26,19 @@ from lockcfg.host.host import Configuration
 from lockcfg.lint.baseline import Baseline
 from lockcfg.lint.conceal import Veil
 from lockcfg.lint.discover import discover, is_file_of_ours, note_on, passed_over, together
-from lockcfg.lint.result import Diagnostic, Fix, LintResult, Replacement, RuleInfo, Suppression
+from lockcfg.lint.result import Diagnostic, Fix, LintResult, Replacement, Suppression
 from lockcfg.lint.settings import known_rule, matches, means
 from lockcfg.lint.tracked import Tracked
 from lockcfg.lint.waivers import waivers_in
 from lockcfg.rules import TABLE, rule_module, syntax_finding
-from lockcfg.rules.rule import FileSubject, Found, HostFiles, HostSubject, RepositorySubject
+from lockcfg.rules.rule import (
+    FileSubject,
+    Found,
+    HostFiles,
+    HostSubject,
+    RepositorySubject,
+    RuleInfo,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from lockcfg.conf.files import Driver
     from lockcfg.findings import Finding
     from lockcfg.host.protection import Protection
+    from lockcfg.rules.rule import RuleInfo
 
     #: safe: means the same to libvirt, or what was plainly meant. unsafe: a person should look.
     Safety = Literal["safe", "unsafe"]
@@ -93,19 +94,6 @@ class Diagnostic(Frozen):
         self.fingerprint: Final = fingerprint
         self.fix: Final = fix
         self.suppression: Final = suppression
-
-
-class RuleInfo(Frozen):
-    """What a reporter needs to know of a rule: ``url`` is where its manual is."""
-
-    __slots__ = ("code", "name", "severity", "summary", "url")
-
-    def __init__(self, code: str, name: str, severity: str, summary: str, url: str) -> None:
-        self.code: Final = code
-        self.name: Final = name
-        self.severity: Final = severity
-        self.summary: Final = summary
-        self.url: Final = url
 
 
 class Mended(Frozen):

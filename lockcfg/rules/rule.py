@@ -64,6 +64,19 @@ class Rule(Frozen):
         self.validates: Final = validates
 
 
+class RuleInfo(Frozen):
+    """What a reporter needs to know of a rule: ``url`` is where its manual is."""
+
+    __slots__ = ("code", "name", "severity", "summary", "url")
+
+    def __init__(self, code: str, name: str, severity: str, summary: str, url: str) -> None:
+        self.code: Final = code
+        self.name: Final = name
+        self.severity: Final = severity
+        self.summary: Final = summary
+        self.url: Final = url
+
+
 class Options(Frozen):
     """What the rules are told about the world that is not in the files.
 

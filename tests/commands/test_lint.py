@@ -17,10 +17,10 @@ from xml.etree import ElementTree
 import pytest
 from jsonschema import Draft202012Validator
 
-from lockcfg.commands.lint import FORMATS
 from lockcfg.conf.files import KINDS
 from lockcfg.fleet.rules import TABLE as AUDIT_TABLE
 from lockcfg.fleet.rules import audit_rule
+from lockcfg.report.lint import FORMATS
 from lockcfg.rules import TABLE, rule_module
 from lockcfg.yamlschema import load_schema
 from tests.commands.terminal import shown_on

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from lockcfg.findings import Severity
     from lockcfg.host.storage import Shared
+    from lockcfg.rules.rule import RuleInfo
 
     #: unsafe: some hosts would let two guests write one disk, or nobody keeps them from it.
     #: unknown: nothing like that was found, and not everything could be looked at. safe: neither.
@@ -232,19 +233,6 @@ class Problem(Frozen):
         self.source: Final = source
         self.host: Final = host
         self.reason: Final = reason
-
-
-class RuleInfo(Frozen):
-    """What a reporter needs to know of a rule."""
-
-    __slots__ = ("code", "name", "severity", "summary", "url")
-
-    def __init__(self, code: str, name: str, severity: Severity, summary: str, url: str) -> None:
-        self.code: Final = code
-        self.name: Final = name
-        self.severity: Final = severity
-        self.summary: Final = summary
-        self.url: Final = url
 
 
 class AuditResult(Frozen):

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from itertools import groupby
 
 from lockcfg.fleet.policy.host_ranges import fold
-from lockcfg.report.lint import clean, end, start, xml
+from lockcfg.report.junit import suite, suites
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,48 +23,25 @@ def write(result: AuditResult, stream: TextIO) -> None:
     findings = [finding for finding in result.findings if finding.severity != "info"]
     findings.sort(key=lambda finding: finding.group)
     failures = sum(finding.waived is None for finding in findings)
-    writer = xml(stream)
     tests = len(findings) or 1
-    start(writer, "testsuites", name="lockcfg audit", tests=tests, failures=failures, errors=0)
-    writer.ignorableWhitespace("\n")
-    for group, of_group in groupby(findings, key=lambda finding: finding.group):
-        _suite(writer, group or "fleet", list(of_group))
-    if not findings:  # a report without a case is taken for one that went wrong
-        start(writer, "testsuite", name="fleet", tests=1, failures=0, errors=0, skipped=0)
-        start(writer, "testcase", name=f"{len(result.hosts)} hosts audited", classname="fleet")
-        end(writer, "testcase")
-        end(writer, "testsuite")
-    end(writer, "testsuites")
+    with suites(stream, "lockcfg audit", tests=tests, failures=failures) as writer:
+        for group, of_group in groupby(findings, key=lambda finding: finding.group):
+            _suite(writer, group or "fleet", list(of_group))
+        if not findings:  # a report without a case is taken for one that went wrong
+            with suite(writer, "fleet", tests=1) as whole:
+                whole.passed(f"{len(result.hosts)} hosts audited")
 
 
 def _suite(writer: XMLGenerator, group: str, findings: list[AuditFinding]) -> None:
+    tests = len(findings)
     waived = sum(finding.waived is not None for finding in findings)
-    start(
-        writer,
-        "testsuite",
-        name=group,
-        tests=len(findings),
-        failures=len(findings) - waived,
-        errors=0,
-        skipped=waived,
-    )
-    writer.ignorableWhitespace("\n")
-    names: Counter[str] = Counter()
-    for finding in findings:
-        name = f"{finding.code} {finding.rule}"
-        names[name] += 1
-        if names[name] > 1:  # of two cases of one name, readers drop one
-            name += f" ({names[name]})"
-        start(writer, "testcase", name=name, classname=group)
-        if finding.waived is None:
-            start(writer, "failure", message=finding.message, type=finding.code)
-            writer.characters(clean(_words(finding)))
-            writer.endElement("failure")
-        else:
-            start(writer, "skipped", message=finding.waived.reason)
-            writer.endElement("skipped")
-        end(writer, "testcase")
-    end(writer, "testsuite")
+    with suite(writer, group, tests=tests, failures=tests - waived, skipped=waived) as of_group:
+        for finding in findings:
+            name = f"{finding.code} {finding.rule}"
+            if finding.waived is None:
+                of_group.case(name, "failure", finding.message, _words(finding), finding.code)
+            else:
+                of_group.case(name, "skipped", finding.waived.reason)
 
 
 def _words(finding: AuditFinding) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from itertools import groupby
 
-from lockcfg.report.lint import end, relative, start, words, xml
+from lockcfg.report.diagnostics import relative, words
+from lockcfg.report.xmlstream import end, start, xml
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

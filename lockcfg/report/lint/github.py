@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from lockcfg.report.lint import clean, notes, relative, words
+from lockcfg.report.diagnostics import notes, relative, words
+from lockcfg.report.untrusted import clean
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

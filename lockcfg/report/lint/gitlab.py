@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 
-from lockcfg.report.lint import clean, dump, relative, words
+from lockcfg.report.diagnostics import relative, words
+from lockcfg.report.jsonstream import dump
+from lockcfg.report.untrusted import clean
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

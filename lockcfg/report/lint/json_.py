@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from lockcfg.report.lint import clean, counts, dump, notes, reason, relative, replacements
+from lockcfg.report.diagnostics import counts, notes, reason, relative, replacements
+from lockcfg.report.jsonstream import dump
+from lockcfg.report.untrusted import clean
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

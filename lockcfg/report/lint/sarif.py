@@ -4,26 +4,19 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
-from lockcfg.report.lint import clean, dump, notes, reason, relative, replacements, words
+from lockcfg.report.diagnostics import notes, reason, relative, replacements, words
+from lockcfg.report.sarif import LEVELS, message, write_run
+from lockcfg.report.untrusted import clean
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from typing import Any, Final, TextIO
 
-    from lockcfg.lint.result import Diagnostic, LintResult, Replacement, RuleInfo
-
-_SCHEMA: Final = (
-    "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
-)
+    from lockcfg.lint.result import Diagnostic, LintResult, Replacement
 
 #: Stands for the root of the repository, wherever that is for the reader.
 _ROOT: Final = "%SRCROOT%"
-
-#: What may stand in a URI as it is, besides letters and digits.
-_URI: Final = ":/?#[]@!$&'()*+,;=%-._~"
-
-_LEVELS: Final = {"error": "error", "warning": "warning", "info": "note"}
 
 _SUPPRESSIONS: Final = {"inline": "inSource", "settings": "external", "baseline": "external"}
 
@@ -33,41 +26,18 @@ def write(result: LintResult, stream: TextIO, *, root: str) -> None:
     index = {rule.code: number for number, rule in enumerate(result.rules)}
     # The standard wants suppressions with all results of a run or with none.
     suppressing = any(d.suppression is not None for d in result.diagnostics)
-    driver: dict[str, object] = {"name": "lockcfg"}
-    if result.version:
-        driver["version"] = result.version
-    driver["rules"] = (_rule(rule) for rule in result.rules)
-    run = {
-        "tool": {"driver": driver},
-        "columnKind": "unicodeCodePoints",
-        "originalUriBaseIds": {_ROOT: {"description": {"text": "The root of the repository."}}},
-        "invocations": (
-            {
-                "executionSuccessful": not result.unreadable,
-                "toolExecutionNotifications": _notifications(result, root),
-            },
-        ),
-        "results": (
+    write_run(
+        stream,
+        version=result.version,
+        rules=result.rules,
+        successful=not result.unreadable,
+        notifications=_notifications(result, root),
+        results=(
             _result(diagnostic, index, root, suppressing=suppressing)
             for diagnostic in result.diagnostics
         ),
-    }
-    dump({"$schema": _SCHEMA, "version": "2.1.0", "runs": (run,)}, stream)
-    stream.write("\n")
-
-
-def _rule(rule: RuleInfo) -> dict[str, Any]:
-    description = {
-        "id": rule.code,
-        "name": rule.name,
-        "shortDescription": _message(rule.summary),
-        "fullDescription": _message(rule.summary),
-        "help": _message(f"See {rule.url}" if rule.url else rule.summary),
-        "defaultConfiguration": {"level": _LEVELS[rule.severity]},
-    }
-    if "://" in rule.url:  # the standard wants an absolute one
-        description["helpUri"] = quote(clean(rule.url), safe=_URI)
-    return description
+        bases={_ROOT: {"description": {"text": "The root of the repository."}}},
+    )
 
 
 def _result(
@@ -90,8 +60,8 @@ def _result(
     if diagnostic.code in index:
         described["ruleIndex"] = index[diagnostic.code]
     described |= {
-        "level": _LEVELS[finding.severity],
-        "message": _message(words(finding)),
+        "level": LEVELS[finding.severity],
+        "message": message(words(finding)),
         "locations": [{"physicalLocation": location}],
         "partialFingerprints": {"lockcfg/v1": diagnostic.fingerprint},
     }
@@ -107,7 +77,7 @@ def _fix(diagnostic: Diagnostic, artifact: dict[str, str]) -> dict[str, Any] | N
     if diagnostic.fix is None or not changes:
         return None
     return {
-        "description": _message(diagnostic.fix.description),
+        "description": message(diagnostic.fix.description),
         "artifactChanges": [
             {
                 "artifactLocation": artifact,
@@ -141,17 +111,11 @@ def _notifications(result: LintResult, root: str) -> Iterator[dict[str, Any]]:
     for path, why in result.unreadable:
         yield {
             "level": "error",
-            "message": _message(f"Cannot be read: {why}"),
+            "message": message(f"Cannot be read: {why}"),
             "locations": [{"physicalLocation": {"artifactLocation": _artifact(path, root)}}],
         }
     for note in notes(result, root):
-        yield {"level": "note", "message": _message(note)}
-
-
-def _message(text: str) -> dict[str, str]:
-    """A message. Braces, which make placeholders, are doubled; what would be a link is none."""
-    text = clean(text).replace("{", "{{").replace("}", "}}")
-    return {"text": text.replace("](", "] (")}
+        yield {"level": "note", "message": message(note)}
 
 
 def _artifact(path: str, root: str) -> dict[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from lockcfg.findings import Finding, Place
-from lockcfg.report.lint import counts, notes, relative
+from lockcfg.report.diagnostics import counts, notes, relative
 from lockcfg.report.terminal import Terminal, escape
 from lockcfg.report.verdicts import VERDICTS
 

@@ -17,10 +17,10 @@ from lockcfg.lint.result import (
     Fix,
     LintResult,
     Replacement,
-    RuleInfo,
     Suppression,
 )
 from lockcfg.report.lint import render
+from lockcfg.rules.rule import RuleInfo
 
 ROOT = "/srv/repository"
 DATA = Path(__file__).parent.parent / "data"

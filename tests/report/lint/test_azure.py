@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from hypothesis import given, settings
 
-from lockcfg.report.lint import clean, relative, words
+from lockcfg.report.diagnostics import relative, words
+from lockcfg.report.untrusted import clean
 from tests.report.lint import ROOT, empty, hostile_results, rendered, sample
 
 TYPE_CHECKING = False

@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 
 from hypothesis import given, settings
 
-from lockcfg.report.lint import words
+from lockcfg.report.diagnostics import words
 from tests.report.lint import empty, hostile_results, rendered, sample, xmllint
 
 TYPE_CHECKING = False

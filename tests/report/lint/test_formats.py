@@ -6,17 +6,24 @@ import io
 import time
 from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given, settings
 
 import lockcfg.report.lint
-from lockcfg.commands import lint
 from lockcfg.errors import UsageError
 from lockcfg.findings import Place
 from lockcfg.lint.result import Fix, LintResult, Replacement, Suppression
-from lockcfg.report.lint import FORMATS, clean, relative, render
+from lockcfg.main import parser_of
+from lockcfg.report import audit, doctor
+from lockcfg.report.diagnostics import relative
+from lockcfg.report.lint import FORMATS, render
+from lockcfg.report.untrusted import clean
 from tests.report.lint import ROOT, RULES, diagnostic, empty, hostile_results, rendered, sample
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 PASSWORD = "hunter2" * 20
 
@@ -30,9 +37,14 @@ def test_the_table_names_the_modules_there_are() -> None:
         assert callable(import_module(module).write)
 
 
-def test_the_command_line_offers_the_formats() -> None:
-    """It has names of its own, so that its help need not import the reporters."""
-    assert tuple(FORMATS) == lint.FORMATS
+@pytest.mark.parametrize(
+    ("command", "formats"),
+    [("lint", FORMATS), ("audit", audit.FORMATS), ("doctor", doctor.FORMATS)],
+)
+def test_the_command_line_offers_the_formats(command: str, formats: Iterable[str]) -> None:
+    """A line in the table is enough."""
+    usage = " ".join(parser_of(command).format_usage().split())
+    assert f"--format {{{','.join(formats)}}}" in usage
 
 
 @pytest.mark.parametrize("statistics", [False, True])

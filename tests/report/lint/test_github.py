@@ -6,7 +6,8 @@ import re
 
 from hypothesis import given, settings
 
-from lockcfg.report.lint import clean, relative, words
+from lockcfg.report.diagnostics import relative, words
+from lockcfg.report.untrusted import clean
 from tests.report.lint import ROOT, empty, hostile_results, rendered, sample
 
 TYPE_CHECKING = False

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 
 from lockcfg.findings import Place
 from lockcfg.lint.result import LintResult, Suppression
-from lockcfg.report.lint import clean
+from lockcfg.report.untrusted import clean
 from tests.report.lint import (
     DATA,
     ROOT,

@@ -1,0 +1,20 @@
+"""Text out of files in a report: what no format can hold is taken out.
+
+What comes out of files may hold anything. The encoders of the standard library do the rest.
+"""
+
+from __future__ import annotations
+
+import re
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
+
+#: What XML 1.0 cannot hold, and what drives a terminal that shows a log.
+_UNPRINTABLE: Final = "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]"
+
+
+def clean(text: str) -> str:
+    """``text`` with U+FFFD for what is not text: control characters, bytes that were no UTF-8."""
+    return re.sub(_UNPRINTABLE, "\ufffd", text)
