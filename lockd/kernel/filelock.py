@@ -27,6 +27,7 @@ import errno
 import fcntl
 import os
 import stat
+import time
 from contextlib import suppress
 from struct import Struct
 
@@ -69,6 +70,12 @@ _NO_SUCH_LOCKS: Final = (errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS)
 #: What a shared file system may answer for a file that another host has just removed or made.
 _RETRIED: Final = (errno.ESTALE, errno.EEXIST)
 _GONE: Final = (errno.ESTALE, errno.ENOENT)
+
+#: What GlusterFS may answer while another host makes the same directory. The host does not see the
+#: directory after that, however long it waits, until it tries to make it once more.
+_MADE_ELSEWHERE: Final = (errno.ESTALE, errno.ENOENT, errno.EEXIST)
+#: How long to wait before that, in seconds, each time.
+_BETWEEN_MAKING: Final = (0.0, 0.001, 0.01)
 
 #: How often one call tries again when the file it locked turns out not to be the one of that name.
 _TRIES: Final = 50
@@ -192,7 +199,14 @@ def remove(path: str) -> None:
 
 def make_directory(path: str) -> None:
     """Have a directory (0700), and those that it is in. Raises OSError."""
-    os.makedirs(path, 0o700, exist_ok=True)
+    for pause in _BETWEEN_MAKING:
+        try:
+            return os.makedirs(path, 0o700, exist_ok=True)
+        except OSError as error:
+            if error.errno not in _MADE_ELSEWHERE or os.path.lexists(path):
+                break
+        time.sleep(pause)
+    return os.makedirs(path, 0o700, exist_ok=True)
 
 
 def is_directory(path: str) -> bool:
