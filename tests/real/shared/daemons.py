@@ -41,6 +41,8 @@ def lock_daemons(hosts: Sequence[Host], programs: Sequence[Path], *options: str)
     # All at once: on an emulated processor a start takes seconds.
     with ThreadPoolExecutor() as pool:
         list(pool.map(lambda host, program: host.sh(_START, program, *options), hosts, programs))
-    yield
-    for host in hosts:
-        host.sh(_STOP)
+    try:
+        yield
+    finally:
+        for host in hosts:
+            host.sh(_STOP)
