@@ -85,8 +85,9 @@ demo: setup
 		packaging/install-packages $(DEMO_PACKAGES) $$packages
 	packaging/demo
 
+# Two pytests: half of the time is waiting, and there are two processors at least.
 test: $(VENV)/.installed-tests
-	$(BIN)/pytest
+	packaging/run-tests
 
 # What depends most on the release of libvirt, QEMU, Augeas and Python; make demo goes before.
 test-short: $(VENV)/.installed-short
