@@ -62,7 +62,7 @@ def snapshot(host: LockHost) -> dict[str, Any]:
 
 
 def guests_of(snapshot: dict[str, Any]) -> list[dict[str, Any]]:
-    """The guests of libvirt's in a snapshot; whatever else runs QEMU on this machine is there too."""
+    """The guests of libvirt in a snapshot; other QEMU processes of this machine are in it too."""
     return [guest for guest in snapshot["guests"] if guest.get("instance") != "process"]
 
 
