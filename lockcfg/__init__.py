@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from lockcfg.change.transaction import Change, Transaction
     from lockcfg.change.verdict import storages_of
     from lockcfg.conf.document import Document, Entry, Span, Value
-    from lockcfg.conf.files import KINDS, Driver, FileKind
+    from lockcfg.conf.files import KINDS, LOCKD, Driver, FileKind
     from lockcfg.conf.load import load_directory, load_file, parse
     from lockcfg.conf.settings import Setting, settings_of
     from lockcfg.errors import (
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "KINDS",
+    "LOCKD",
     "BusyError",
     "Change",
     "ChangedError",
@@ -96,7 +97,7 @@ __all__ = [
 _HOMES = {
     "lockcfg.rules": ("check", "syntax_finding"),
     "lockcfg.conf.document": ("Document", "Entry", "Span"),
-    "lockcfg.conf.files": ("KINDS", "FileKind"),
+    "lockcfg.conf.files": ("KINDS", "LOCKD", "FileKind"),
     "lockcfg.conf.load": ("load_directory", "load_file", "parse"),
     "lockcfg.conf.settings": ("Setting", "settings_of"),
     "lockcfg.errors": (

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lockcfg.conf.files import KINDS
+from lockcfg.conf.files import KINDS, LOCKD
 from lockcfg.data import LENSES
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def test_every_lens_has_a_test() -> None:
 
 
 def test_every_kind_of_file_has_a_lens() -> None:
-    for kind in KINDS.values():
+    for kind in (*KINDS.values(), LOCKD):
         module, _, name = kind.lens.partition(".")
         assert name == "lns"
         lens = Path(LENSES, f"{module.lower()}.aug").read_text()

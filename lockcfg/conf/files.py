@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
     Driver = Literal["qemu", "libxl"]
     #: driver: libvirt's driver itself. lockd, sanlock: its plugins. daemon: the lock daemon.
-    Role = Literal["driver", "lockd", "sanlock", "daemon"]
+    #: engine: our own lock daemon, of what libvirt's does not have.
+    Role = Literal["driver", "lockd", "sanlock", "daemon", "engine"]
 
 DRIVERS: Final[tuple[Driver, ...]] = ("qemu", "libxl")
 
@@ -47,6 +48,11 @@ class FileKind(Frozen):
     def __hash__(self) -> int:
         return hash(self.name)  # kinds are keys in inner loops
 
+    @property
+    def program(self) -> str:
+        """Whose file it is, as messages call it."""
+        return "lockd" if self.role == "engine" else "libvirt"
+
 
 #: The daemons: monolithic libvirtd, or the modular daemon of the driver.
 _QEMU_READERS = ("libvirtd", "virtqemud")
@@ -73,8 +79,11 @@ LIBXL_SANLOCK: Final = FileKind(
     "libxl-sanlock.conf", "Lockcfg_libxl_sanlock.lns", "sanlock", ("libxl",), 0o644, _LIBXL_READERS
 )
 
-#: Every kind, by base name. The order is that of a search for a key: small files first, and last
-#: those of sanlock, which have settings of the same names as others.
+#: Of our own lock daemon. It is none of libvirt's files, and none of :data:`KINDS`.
+LOCKD: Final = FileKind("lockd.conf", "Lockcfg_lockd.lns", "engine", DRIVERS, 0o644, ("lockd",))
+
+#: Every kind of libvirt's, by base name. The order is that of a search for a key: small files
+#: first, and last those of sanlock, which have settings of the same names as others.
 KINDS: Final[dict[str, FileKind]] = {
     kind.name: kind
     for kind in (QEMU_LOCKD, LIBXL_LOCKD, VIRTLOCKD, LIBXL, QEMU, QEMU_SANLOCK, LIBXL_SANLOCK)
@@ -89,9 +98,11 @@ def kinds_of(driver: Driver) -> tuple[FileKind, ...]:
 def kind_named(path: str | os.PathLike[str]) -> FileKind:
     """The kind of the file at ``path``, told by its base name.
 
-    Raises :class:`UsageError` for a name that is none of :data:`KINDS`.
+    Raises :class:`UsageError` for a name that is neither one of :data:`KINDS` nor :data:`LOCKD`'s.
     """
     name = os.path.basename(os.fspath(path))
+    if name == LOCKD.name:
+        return LOCKD
     try:
         return KINDS[name]
     except KeyError:

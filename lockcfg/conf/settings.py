@@ -129,8 +129,8 @@ class Setting(Frozen):
 
     @property
     def since(self) -> str:
-        """The first libvirt release that knows the setting."""
-        return str(self.schema["x-libvirt"]["since"])
+        """The first libvirt release that knows the setting; 0 for one that no libvirt knows."""
+        return str(self.schema["x-libvirt"].get("since", "0"))
 
     @property
     def since_certain(self) -> bool:

@@ -60,7 +60,7 @@ def check(subject: FileSubject, options: Options) -> Iterator[Found]:
                 RULE,
                 document,
                 entry,
-                f"unknown setting '{entry.key[:100]}': libvirt ignores it",
+                f"unknown setting '{entry.key[:100]}': {document.kind.program} ignores it",
                 help=f"did you mean '{near}'?" if near else "",
             ),
             fix,

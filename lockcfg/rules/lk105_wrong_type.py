@@ -61,7 +61,7 @@ def check(subject: FileSubject, options: Options) -> Iterator[Found]:
             RULE,
             subject.document,
             entry,
-            f"{objection.message}: libvirt refuses to start",
+            f"{objection.message}: {subject.document.kind.program} refuses to start",
             help=what_to_write(setting, entry.value) or objection.help,
         )
         yield Found(finding, _fix(setting, entry))

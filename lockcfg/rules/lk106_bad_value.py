@@ -104,6 +104,7 @@ def _each(subject: FileSubject, options: Options) -> Iterator[Found]:
     """What each value breaks by itself."""
     low, high = integer_bounds(options.release)
     known = settings_of(subject.document.kind)
+    reader = subject.document.kind.program
     for entry in subject.document.entries:
         if subject.document.get(entry.key) is not entry:
             continue  # the first one wins: LK104 says that this one is dead
@@ -128,7 +129,7 @@ def _each(subject: FileSubject, options: Options) -> Iterator[Found]:
                 RULE,
                 subject.document,
                 entry,
-                objection.message + (": libvirt refuses to start" if objection.refused else ""),
+                objection.message + (f": {reader} refuses to start" if objection.refused else ""),
                 help=objection.help
                 if near
                 else what_to_write(setting, entry.value) or objection.help,

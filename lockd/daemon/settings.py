@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from types import MappingProxyType
 
 import lockcfg
 
@@ -29,20 +30,25 @@ class SettingsError(Exception):
 
 
 class DaemonSettings:
-    """What is in force: libvirt's settings of the daemon, and the lockspaces of the host.
+    """What is in force: libvirt's settings of the daemon, our own, and the lockspaces of the host.
 
-    ``lockspaces`` are directories; ``warnings`` are sentences about a configuration that is fine
-    and protects nothing, or in which something has no effect. What is not given is as where
-    nothing is configured.
+    ``lockspaces`` are directories; ``on_lockfailure`` is what becomes of a guest whose lock is
+    lost, ``on_lockfailure_in`` the same by lockspace, and ``lockfailure_deadline`` after how many
+    seconds of silence that is so, 0 where the file system tells; ``warnings`` are sentences about a
+    configuration that is fine and protects nothing, or in which something has no effect. What is
+    not given is as where nothing is configured.
     """
 
     __slots__ = (
         "admin_max_clients",
+        "lockfailure_deadline",
         "lockspaces",
         "log_filters",
         "log_level",
         "log_outputs",
         "max_clients",
+        "on_lockfailure",
+        "on_lockfailure_in",
         "warnings",
     )
 
@@ -55,6 +61,9 @@ class DaemonSettings:
         log_filters: str = "",
         log_outputs: str = "",
         lockspaces: Sequence[str] = (),
+        on_lockfailure: str = "report",
+        on_lockfailure_in: Mapping[str, str] = MappingProxyType({}),
+        lockfailure_deadline: int = 0,
         warnings: Sequence[str] = (),
     ) -> None:
         self.max_clients: Final = max_clients
@@ -63,6 +72,9 @@ class DaemonSettings:
         self.log_filters: Final = log_filters
         self.log_outputs: Final = log_outputs
         self.lockspaces: Final = lockspaces
+        self.on_lockfailure: Final = on_lockfailure
+        self.on_lockfailure_in: Final = dict(on_lockfailure_in)
+        self.lockfailure_deadline: Final = lockfailure_deadline
         self.warnings: Final = warnings
 
     def record(self) -> dict[str, Any]:
@@ -127,9 +139,10 @@ def read_settings(*, session: bool, file: str | None = None) -> DaemonSettings:
             if file is not None
             else configurations[hosts[0]].documents["daemon"]
         )
+        engine = _engine_settings(hosts[0])
     except lockcfg.LockcfgError as error:
         raise SettingsError(f"{error.message}{_help(error.help)}") from error
-    documents = [own] + [
+    documents = [own, engine] + [
         document
         for configuration in configurations.values()
         for document in configuration.documents.values()
@@ -156,8 +169,31 @@ def read_settings(*, session: bool, file: str | None = None) -> DaemonSettings:
                 if (directory := configuration.lockspace(key) or "").startswith("/")
             }
         ),
+        on_lockfailure=_string(engine, "on_lockfailure"),
+        on_lockfailure_in=_by_lockspace(engine),
+        lockfailure_deadline=_integer(engine, "lockfailure_deadline"),
         warnings=list(dict.fromkeys([*warnings, *_warnings(configurations)])),
     )
+
+
+def _engine_settings(host: lockcfg.Host) -> Document:
+    """The file of our own settings; without any where it is not there. Raises ReadError,
+    ConfSyntaxError."""
+    path = host.path(lockcfg.LOCKD)
+    if not os.path.lexists(path):
+        return lockcfg.parse(b"", lockcfg.LOCKD, path)
+    return lockcfg.load_file(path, lockcfg.LOCKD)
+
+
+def _by_lockspace(document: Document) -> dict[str, str]:
+    """What becomes of guests whose lock is lost, by the directory of the lockspace; the one of
+    disks that are locked themselves is empty."""
+    value = _value(document, "on_lockfailure_in")
+    found: dict[str, str] = {}
+    for each in value if isinstance(value, tuple) else ():
+        directory, _, what = str(each).partition("=")
+        found[directory.rstrip("/")] = what
+    return found
 
 
 def _warnings(configurations: Mapping[lockcfg.Host, Configuration]) -> Iterator[str]:
