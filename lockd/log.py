@@ -20,8 +20,13 @@ from lockd.escape import escaped
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from typing import Final, Protocol
+
+    from lockd.events import Event
+
+    #: Who is told of events.
+    Listener = Callable[[Event], object]
 
     class Output(Protocol):
         """Where lines go. ``level`` is the least that goes there, ``place`` how it is called."""
@@ -34,8 +39,8 @@ if TYPE_CHECKING:
         def place(self) -> str:
             """What it is called."""
 
-        def write(self, level: int, part: str, message: str) -> None:
-            """Write one message. Raises OSError."""
+        def write(self, level: int, part: str, message: str, event: Event | None) -> None:
+            """Write one message, of an ``event`` where it is one's. Raises OSError."""
 
         def close(self) -> None:
             """Nothing more comes."""
@@ -57,6 +62,9 @@ _OWN: Final = "util.log"
 #: The longest message, in characters; of a longer one the beginning and the end are written.
 _LONGEST: Final = 4096
 
+#: The longest field of the journal besides, in characters.
+_LONGEST_FIELD: Final = 1024
+
 #: The priorities of syslog(3) and of the journal.
 _PRIORITIES: Final = (7, 7, 6, 4, 3)
 
@@ -75,13 +83,14 @@ class LogError(Exception):
 class Log:
     """Takes the messages of one part of the daemon."""
 
-    __slots__ = ("_logging", "_part", "_version", "threshold")
+    __slots__ = ("_logging", "_part", "heard", "threshold")
 
     def __init__(self, logging: Logging, part: str) -> None:
         self._logging: Final = logging
         self._part: Final = part
-        #: The least level that goes anywhere.
+        #: The least level that goes anywhere, and the least of which anybody hears events.
         self.threshold = DEBUG
+        self.heard = DEBUG
 
     def debug(self, message: str) -> None:
         """What happens, step by step."""
@@ -98,9 +107,20 @@ class Log:
         if self.threshold <= WARNING:
             self._logging.write(WARNING, self._part, message)
 
-    def error(self, message: str) -> None:
-        """What does not work."""
-        self._logging.write(ERROR, self._part, message)
+    def error(self, message: str, event: Event | None = None) -> None:
+        """What does not work; of an ``event`` where others hear of it otherwise."""
+        self._logging.write(ERROR, self._part, message, event)
+
+    def event(self, event: Event) -> None:
+        """What has happened: in the log at the level of its kind, and to all who listen."""
+        level = event.kind.level
+        if self.threshold <= level:
+            self._logging.write(level, self._part, event.message, event)
+        self._logging.tell(event)
+
+    def tell(self, event: Event) -> None:
+        """What has happened, to those alone who listen."""
+        self._logging.tell(event)
 
 
 class Logging:
@@ -116,14 +136,28 @@ class Logging:
         self._outputs: Sequence[Output] = (_Stderr(DEBUG),)
         self._begun: Final[set[Output]] = set()
         self._logs: Final[dict[str, Log]] = {}
+        #: Who is told of events, and from which level on.
+        self._listeners: Final[dict[Listener, int]] = {}
 
     def part(self, name: str) -> Log:
         """The log of a part of the daemon."""
         log = self._logs.get(name)
         if log is None:
             log = self._logs[name] = Log(self, name)
-            log.threshold = self._threshold(name)
+            self._apply()
         return log
+
+    def listen(self, listener: Listener, level: int) -> None:
+        """Tell ``listener`` of events that are at least of a level, whatever is logged; once more
+        is another level."""
+        self._listeners[listener] = level
+        self._apply()
+
+    def tell(self, event: Event) -> None:
+        """An event, for those who listen."""
+        for listener, level in self._listeners.items():
+            if event.kind.level >= level:
+                listener(event)
 
     @property
     def level(self) -> int:
@@ -171,7 +205,7 @@ class Logging:
         self._outputs = [*outputs.values()]
         self._begun.clear()
 
-    def write(self, level: int, part: str, message: str) -> None:
+    def write(self, level: int, part: str, message: str, event: Event | None = None) -> None:
         """Write a message to every output that takes its level: as one line of text, whatever the
         names in it are, and not more than so much of it."""
         message = escaped(message, _LONGEST)
@@ -180,9 +214,9 @@ class Logging:
                 try:
                     if output not in self._begun:
                         self._begun.add(output)
-                        output.write(INFO, _OWN, f"lockd version: {__version__}")
-                        output.write(INFO, _OWN, f"hostname: {os.uname().nodename}")
-                    output.write(level, part, message)
+                        output.write(INFO, _OWN, f"lockd version: {__version__}", None)
+                        output.write(INFO, _OWN, f"hostname: {os.uname().nodename}", None)
+                    output.write(level, part, message, event)
                 except OSError:
                     pass  # a full disk or a journal that is away: there is nobody to tell
 
@@ -196,8 +230,10 @@ class Logging:
         return self._level
 
     def _apply(self) -> None:
+        heard = min(self._listeners.values(), default=ERROR + 1)
         for name, log in self._logs.items():
             log.threshold = self._threshold(name)
+            log.heard = min(log.threshold, heard)
 
 
 def parse_level(text: str) -> int:
@@ -268,7 +304,7 @@ class _Stderr:
     def __init__(self, level: int) -> None:
         self.level: Final = level
 
-    def write(self, level: int, part: str, message: str) -> None:
+    def write(self, level: int, part: str, message: str, _: Event | None) -> None:
         os.write(2, _line(level, part, message))
 
     def close(self) -> None:
@@ -288,7 +324,7 @@ class _File:
             number = error.errno or 0 if isinstance(error, OSError) else errno.ENOENT
             raise LogError(f"failed to open {path}: {os.strerror(number)}", number) from error
 
-    def write(self, level: int, part: str, message: str) -> None:
+    def write(self, level: int, part: str, message: str, _: Event | None) -> None:
         os.write(self._fd, _line(level, part, message))
 
     def close(self) -> None:
@@ -302,7 +338,7 @@ class _Syslog:
         # syslog(3) gets text, and the name need not be any.
         self._ident: Final = ident.encode("utf-8", "backslashreplace").decode()
 
-    def write(self, level: int, part: str, message: str) -> None:
+    def write(self, level: int, part: str, message: str, _: Event | None) -> None:
         import syslog
 
         # The process has one connection, and another output may have been its last user.
@@ -326,24 +362,41 @@ class _Journal:
         self._socket: Final = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.setblocking(False)
 
-    def write(self, level: int, part: str, message: str) -> None:
-        text = message.encode("utf-8", "backslashreplace")
-        datagram = (
-            b"MESSAGE\n%b%b\nPRIORITY=%d\nSYSLOG_FACILITY=3\nSYSLOG_IDENTIFIER=%b\n"
-            b"LIBVIRT_SOURCE=%b\n"
-            % (
-                len(text).to_bytes(8, "little"),
-                text,
-                _PRIORITIES[level],
-                os.path.basename(sys.argv[0]).encode("utf-8", "replace"),
-                part.encode("ascii"),
-            )
+    def write(self, level: int, part: str, message: str, event: Event | None) -> None:
+        datagram = _field(
+            "MESSAGE", message
+        ) + b"PRIORITY=%d\nSYSLOG_FACILITY=3\nSYSLOG_IDENTIFIER=%b\nLIBVIRT_SOURCE=%b\n" % (
+            _PRIORITIES[level],
+            os.path.basename(sys.argv[0]).encode("utf-8", "replace"),
+            part.encode("ascii"),
         )
+        if event is not None:
+            datagram += b"".join(_field(*each) for each in journal_fields(event).items())
         # Not connected: the journal may come, go and come back while we run.
         self._socket.sendto(datagram, JOURNAL_SOCKET)
 
     def close(self) -> None:
         self._socket.close()
+
+
+def journal_fields(event: Event) -> Mapping[str, str]:
+    """What the journal can be searched for: the kind of an event, and what it is about."""
+    about = {
+        f"LOCKD_{name.upper()}": escaped(str(value), _LONGEST_FIELD)
+        for name, value in event.fields.items()
+    }
+    return {
+        "MESSAGE_ID": event.kind.id,
+        "LOCKD_EVENT": event.kind.name,
+        "LOCKD_HOST": os.uname().nodename,
+        **about,
+    }
+
+
+def _field(name: str, value: str) -> bytes:
+    """A field of the journal, whatever its value."""
+    text = value.encode("utf-8", "backslashreplace")
+    return b"%b\n%b%b\n" % (name.encode("ascii"), len(text).to_bytes(8, "little"), text)
 
 
 #: The kinds of outputs, and which of them have something behind another colon.

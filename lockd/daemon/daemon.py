@@ -23,6 +23,7 @@ from lockd.daemon.handback import HandBack
 from lockd.daemon.idleness import Idleness
 from lockd.daemon.succession import Succession
 from lockd.daemon.upkeep import Upkeep
+from lockd.events import TOOK_OVER, Event
 from lockd.kernel import filelock
 from lockd.kernel.aside import Aside
 from lockd.kernel.loop import Loop, take_signals
@@ -246,10 +247,10 @@ class Daemon:
                 # Taken and kept, but not written down: nobody was told that it is his.
                 _end(name, fds.pop(name))
                 self._keeper.forget()
-        self._log.warning(
-            f"took over {sum(1 for _ in self.engine.table.resources())} locks"
-            f" and {sum(len(each.clients) for each in self.services.values())} clients"
-        )
+        held = sum(1 for _ in self.engine.table.resources())
+        connected_now = sum(len(each.clients) for each in self.services.values())
+        message = f"took over {held} locks and {connected_now} clients"
+        self._log.event(Event(TOOK_OVER, message, {"locks": held}))
 
     def adopt_by_itself(self, address: str) -> None:
         """Take the locks of guests that run without them, now and whenever libvirtd starts;

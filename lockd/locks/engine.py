@@ -16,6 +16,7 @@ from __future__ import annotations
 import errno
 import os
 
+from lockd.events import GRANTED, LOST, RELEASED, Event
 from lockd.kernel import process
 from lockd.kernel.filelock import FileLock, PlantedError
 from lockd.locks.files import LockFiles
@@ -25,6 +26,7 @@ from lockd.locks.space import (
     Lockspace,
     Owner,
     Resource,
+    about,
     check_directory,
     is_locked,
     is_not_locked,
@@ -53,6 +55,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from typing import Final
 
+    from lockd.events import Kind
     from lockd.kernel.filelock import MayBeShared
     from lockd.locks.holders import Holders
     from lockd.locks.outside import Clock, Disk, Servers
@@ -205,7 +208,7 @@ class Engine:
             self._note_process(owner)
             self._journal.append(records.also(held.number, owner.text))
             self.table.add_owner(held, owner)
-            self._say(held, "granted to", owner)
+            self._say(GRANTED, held, "granted to", owner)
             return
         self.files.check_remote_name(space, name)
         disk, identity = self.files.disk_of(space, name, owner, shared=shared)
@@ -231,7 +234,7 @@ class Engine:
         space.idle.pop(name, None)
         self.table.add(resource)
         self.visibility.add(resource)
-        self._say(resource, "granted to", owner)
+        self._say(GRANTED, resource, "granted to", owner)
 
     def is_held_by(self, directory: str, name: str, owner: Owner, *, shared: bool) -> bool:
         """Whether an owner has a resource already, whoever has acquired it for him. Raises Fault
@@ -277,12 +280,13 @@ class Engine:
                 self._journal.append(processes.process(pid, started))
                 self._processes[pid] = started
 
-    def _say(self, resource: Resource, what: str, owner: Owner) -> None:
+    def _say(self, kind: Kind, resource: Resource, what: str, owner: Owner) -> None:
         """What happens to a lock, for whoever wants to know."""
-        if self._log.threshold <= INFO:
+        if self._log.heard <= INFO:
             mode = "shared" if resource.shared else "exclusive"
             disk = f", for the disk {resource.disk}" if resource.disk else ""
-            self._log.info(f"{resource.path}: {mode} lock {what} {owner}{disk}")
+            message = f"{resource.path}: {mode} lock {what} {owner}{disk}"
+            self._log.event(Event(kind, message, owner.fields() | resource.fields()))
 
     def release(self, directory: str, name: str, owner: Owner) -> None:
         """RELEASE_RESOURCE. Raises Fault, SilentError."""
@@ -304,7 +308,7 @@ class Engine:
         else:
             self._journal.append(records.unlock(resource.number))
         self.table.remove_owner(resource, owner)
-        self._say(resource, "let go by", owner)
+        self._say(RELEASED, resource, "let go by", owner)
         if not resource.owners:
             self.visibility.hide(resource)
             self.idle.add(resource)
@@ -362,7 +366,9 @@ class Engine:
         fd = fds.pop(lock_name(held.number), None)
         if fd is None:
             if held.is_held:
-                self._log.error(f"the lock on '{held.directory}' '{held.name}' was not kept")
+                message = f"the lock on '{held.directory}' '{held.name}' was not kept"
+                fields = owners[0].fields() if owners else {}
+                self._log.event(Event(LOST, message, fields | about(held.directory, held.name)))
             return
         space = self.table.spaces[held.directory]
         lock = FileLock(fd, (held.identity[0], held.identity[1]), held.posix)

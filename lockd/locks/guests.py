@@ -11,6 +11,7 @@ import os
 from functools import partial
 from select import EPOLLIN
 
+from lockd.events import HUNG_UP, Event
 from lockd.kernel import process
 from lockd.kernel.reserve import insist
 from lockd.locks.remote import SilentError
@@ -65,7 +66,8 @@ class Guests:
     def on_gone(self, guest: Owner, started: int) -> None:
         """The connection of a guest is closed: it must not outlive its locks."""
         if self._engine.table.holds(guest.pid):
-            self._log.warning(f"{guest} has closed its connection while it holds locks")
+            message = f"{guest} has closed its connection while it holds locks"
+            self._log.event(Event(HUNG_UP, message, guest.fields()))
             self.end(guest.pid, started)
 
     def end(self, pid: int, started: int) -> None:

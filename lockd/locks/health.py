@@ -14,6 +14,7 @@ import os
 import time
 from functools import partial
 
+from lockd.events import LOST, REGAINED, SAFE, Event
 from lockd.kernel import filelock
 from lockd.locks.remote import PATIENCE, SilentError
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Final
 
+    from lockd.events import Kind
     from lockd.kernel.aside import Aside
     from lockd.kernel.filelock import FileLock, State
     from lockd.kernel.loop import Loop
@@ -192,11 +194,12 @@ class Health:
             if found == "taken" and not problem:
                 problem = self._taken(resource)
             elif found == "regained":
-                self._log.error(
+                message = (
                     f"DISK IN DANGER: the lock {resource.path} of {_owners(resource)} had been"
                     " lost by the daemon before this one: locked again; another may have had it"
                     " meanwhile"
                 )
+                self._tell(REGAINED, message, resource)
         self._judge(resource, problem)
 
     def _check_if_held(self, resource: Resource) -> None:
@@ -256,10 +259,11 @@ class Health:
         if question.answer == "taken":
             return "the file system has lost the lock, and another host has it now"
         if question.answer == "regained":
-            self._log.error(
+            message = (
                 f"DISK IN DANGER: the file system had lost the lock {resource.path} of"
                 f" {_owners(resource)}: locked again; another host may have had it meanwhile"
             )
+            self._tell(REGAINED, message, resource)
         return ""
 
     # --- what is found
@@ -267,13 +271,19 @@ class Health:
     def _judge(self, resource: Resource, problem: str) -> None:
         """Say what is wrong with a lock, or that nothing is any more."""
         if problem and problem != resource.problem:
-            self._log.error(
+            message = (
                 f"DISK IN DANGER: the lock {resource.path} of {_owners(resource)} is not safe:"
                 f" {problem}"
             )
+            self._tell(LOST, message, resource)
         elif resource.problem and not problem:
-            self._log.warning(f"the lock {resource.path} is safe again")
+            self._tell(SAFE, f"the lock {resource.path} is safe again", resource)
         resource.problem = problem
+
+    def _tell(self, kind: Kind, message: str, resource: Resource) -> None:
+        """What has become of a lock; of the guest that has it, or of the first of several."""
+        owner = resource.owners[0].fields() if resource.owners else {}
+        self._log.event(Event(kind, message, owner | resource.fields()))
 
     def _mend(self, resource: Resource) -> str:
         """What is wrong with a lock whose file is not at its name, if it cannot be mended."""
@@ -291,7 +301,8 @@ class Health:
         except FileNotFoundError:
             # Not made again: what was there may have been a mounted file system.
             return f"its file was {gone}, and with it {os.path.dirname(resource.path)}"
-        self._log.error(f"the lock file {resource.path} was {gone} while it was held: locked anew")
+        message = f"the lock file {resource.path} was {gone} while it was held: locked anew"
+        self._tell(REGAINED, message, resource)
         return ""
 
 

@@ -6,6 +6,7 @@ journal and cannot be unlocked is tried again and again, and said.
 
 from __future__ import annotations
 
+from lockd.events import STUCK, Event
 from lockd.locks.remote import SilentError
 from lockd.survival.records import locks as records
 from lockd.wire.fault import FROM_LOCKSPACE, system_fault
@@ -169,10 +170,11 @@ class IdleFiles:
         resource.released = self._clock.monotonic()
         resource.unlocks += 1
         if not resource.problem:
-            self._log.error(
+            message = (
                 f"{resource.path}: it was let go and cannot be unlocked ({why}): nobody can have it"
                 " until that is done; it is tried again"
             )
+            self._log.event(Event(STUCK, message, resource.fields()))
         resource.problem = f"it was let go and cannot be unlocked: {why}"
         if resource.unlocks > _UNLOCKS:
             self._forget(resource)

@@ -11,6 +11,7 @@ import os
 from functools import partial
 from select import EPOLLIN
 
+from lockd.events import OWNER_ENDED, Event
 from lockd.kernel import process
 
 TYPE_CHECKING = False
@@ -105,10 +106,11 @@ class Owners:
         held = self._engine.table.held_by(pid, started)
         if held:
             resource, who = held[0]
-            self._log.warning(
+            message = (
                 f"{who} has ended, and no connection of its own has told of it: what it held is let"
                 f" go, {len(held)} in all, such as {resource.path}"
             )
+            self._log.event(Event(OWNER_ENDED, message, who.fields()))
             self._guests.end(pid, started)
 
     def _forget(self, owner: Process) -> None:

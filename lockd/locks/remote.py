@@ -17,6 +17,7 @@ import time
 from functools import partial
 
 from lockcfg import ReadError, read_mounts
+from lockd.events import ANSWERS, SILENT, Event
 from lockd.kernel.reserve import insist
 
 TYPE_CHECKING = False
@@ -195,7 +196,8 @@ class Remotes:
     def _on_answer(self, remote: Remote, asked: float) -> None:
         if remote.asked == asked and self._remotes.get(remote.path) is remote:
             if remote.problem:
-                self._log.warning(f"{remote.path}: the file system answers again")
+                message = f"{remote.path}: the file system answers again"
+                self._log.event(Event(ANSWERS, message, {"path": remote.path}))
             self._go_on(remote)
 
     def _go_on(self, remote: Remote) -> None:
@@ -206,10 +208,11 @@ class Remotes:
 
     def _complain(self, remote: Remote, asked: float) -> None:
         if remote.asked == asked and self._remotes.get(remote.path) is remote:
-            self._log.error(
+            message = (
                 f"{remote.path}: the file system does not answer: what needs it waits,"
                 " and nothing else does"
             )
+            self._log.event(Event(SILENT, message, {"path": remote.path}))
 
 
 def _wait_for(remote: Remote) -> None:

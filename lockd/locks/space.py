@@ -72,6 +72,11 @@ class Owner:
         """The name as people may see it."""
         return escaped(self.name, _LONGEST_NAME)
 
+    def fields(self) -> dict[str, str | int]:
+        """The owner as the fields of an event."""
+        shown = {"guest": self.shown_name, "uuid": str(uuid.UUID(bytes=self.uuid))}
+        return {**shown, "pid": self.pid}
+
     def record(self) -> tuple[str, str, int, int]:
         """The owner as JSON can have it; the argument of :meth:`from_record`."""
         return self.name, self.uuid.hex(), self.id, self.pid
@@ -170,6 +175,12 @@ class Resource:
         """The file that is locked."""
         return self.space.path(self.name)
 
+    def fields(self) -> dict[str, str | int]:
+        """The resource as the fields of an event."""
+        disk = self.disk or ("" if self.space.directory else self.name)
+        mode = "shared" if self.shared else "exclusive"
+        return {**about(self.space.directory, self.name), "disk": disk, "mode": mode}
+
     def record(self) -> str:
         """The resource as the fields of a JSON list."""
         # Not json.dumps, which takes as long as all of the rest of an acquisition; and what is
@@ -226,6 +237,11 @@ def check_directory(path: str) -> None:
         raise fault(
             INVALID_ARG, FROM_LOCKSPACE, f"lockspace '{path}' must be an absolute path without '..'"
         )
+
+
+def about(directory: str, name: str) -> dict[str, str | int]:
+    """The name of a resource as the fields of an event."""
+    return {"lockspace": directory, "resource": name}
 
 
 def no_such_lockspace(path: str) -> Fault:

@@ -13,6 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Final
 
+    from lockd.events import Event
     from lockd.kernel.loop import Loop, Timer
     from lockd.log import Log
 
@@ -56,11 +57,14 @@ class Complaints:
         self._begun = 0.0
         self._recent = 0
 
-    def add(self, text: str, *, counts: bool = True) -> bool:
-        """The client was refused; whether that was once too often, of those that count for it."""
+    def add(self, text: str, *, counts: bool = True, event: Event | None = None) -> bool:
+        """The client was refused; whether that was once too often, of those that count for it. Who
+        listens to events is told each time, and of each."""
+        if event is not None:
+            self._log.tell(event)
         if self._told < _TOLD:
             self._told += 1
-            self._log.error(f"{self._name}: {text}")
+            self._log.error(f"{self._name}: {text}", event)
         else:
             self._untold += 1
             self._last = text

@@ -36,9 +36,16 @@ if TYPE_CHECKING:
     class Critic(Protocol):
         """Who is told of what is wrong."""
 
-        def complain(self, session: Session, text: str, *, is_expected: bool) -> object:
+        def complain(
+            self,
+            session: Session,
+            text: str,
+            *,
+            is_expected: bool,
+            about: Mapping[str, str | int] = {},
+        ) -> object:
             """A client was refused; ``is_expected`` where that is how locks are, and not because
-            it has called what it may not."""
+            it has called what it may not; ``about`` which lock, where it was one."""
 
         def doubt(self) -> object:
             """Something went wrong in a way that nobody foresaw: what is in memory may be otherwise
@@ -105,7 +112,12 @@ def answer(
             why = f": {error}"
             raise fault(RPC, FROM_RPC, "Unable to decode message payload") from None
     except Fault as error:
-        critic.complain(session, f"{error.message}{why}", is_expected=error.code == RESOURCE_BUSY)
+        critic.complain(
+            session,
+            f"{error.message}{why}",
+            is_expected=error.code == RESOURCE_BUSY,
+            about=error.about,
+        )
         return pack_reply(program, version, number, serial, error.pack(dialect), ERROR)
     except (HangUpError, SilentError):
         raise

@@ -9,6 +9,7 @@ from functools import partial
 from select import EPOLLIN, EPOLLOUT
 from struct import Struct
 
+from lockd.events import REFUSED, Event
 from lockd.locks.remote import SilentError
 from lockd.log import DEBUG
 from lockd.rpc.complaints import Complaints
@@ -22,7 +23,7 @@ from lockd.wire.message import ERROR, pack_reply, read_header
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from typing import Final
 
     from lockd.kernel.loop import Loop, Timer
@@ -353,12 +354,20 @@ class Service:
         events = EPOLLOUT if session.unsent else 0 if session.waiting else EPOLLIN
         self._loop.change(session.socket.fileno(), events)
 
-    def complain(self, session: Session, text: str, *, is_expected: bool) -> None:
+    def complain(
+        self,
+        session: Session,
+        text: str,
+        *,
+        is_expected: bool,
+        about: Mapping[str, str | int] = {},
+    ) -> None:
         """A client was refused: say so, and hang it up where that is too often. Who asks for a lock
         that another has may ask as often as he likes."""
         if session.complaints is None:
             session.complaints = Complaints(str(session), self._log, self._loop)
-        if session.complaints.add(text, counts=not is_expected):
+        event = Event(REFUSED, text, about) if about else None
+        if session.complaints.add(text, counts=not is_expected, event=event):
             session.leaving, session.why = True, "it was refused a hundred times within a second"
 
     def _leave(self, session: Session) -> None:

@@ -13,6 +13,7 @@ from lockd.wire.xdr import pack_int, pack_optional
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Final
 
     from lockd.wire.dialect import Dialect
@@ -61,7 +62,8 @@ _NOTHING: Final = b"\0\0\0\0"
 class Fault(Exception):  # noqa: N818 - it is the answer, not an error of ours
     """A call that is answered with an error. ``strings`` and ``numbers`` are what a client finds
     in the error besides the message: by libvirt's habit the format and what was cut in, and the
-    system's error number or -1."""
+    system's error number or -1. ``about`` is what was refused to whom, as the fields of an event,
+    where that is a lock."""
 
     def __init__(
         self,
@@ -77,6 +79,7 @@ class Fault(Exception):  # noqa: N818 - it is the answer, not an error of ours
         self.message: Final = message
         self.strings: Final = strings
         self.numbers: Final = numbers
+        self.about: Mapping[str, str | int] = {}
 
     def pack(self, dialect: Dialect) -> bytes:
         """The payload of the reply: ``remote_error`` of libvirt's protocol."""

@@ -13,8 +13,9 @@ from __future__ import annotations
 import json
 import uuid
 
+from lockd.events import ADOPTED, NOT_ADOPTED, Event
 from lockd.kernel.process import start_time
-from lockd.locks.space import Owner
+from lockd.locks.space import Owner, about
 from lockd.wire.fault import FROM_RPC, INVALID_ARG, Fault, fault
 from lockd.wire.xdr import pack_string
 
@@ -75,7 +76,9 @@ def _adopt(
         engine.acquire(space, name, owner, shared=shared, create=create)
     except Fault as error:
         if not dry:
-            context.log.error(f"DISK IN DANGER: {owner} runs without its lock: {error.message}")
+            message = f"DISK IN DANGER: {owner} runs without its lock: {error.message}"
+            context.log.event(Event(NOT_ADOPTED, message, owner.fields() | about(space, name)))
         return {"outcome": "refused", "reason": error.message}
-    context.log.warning(f"adopted: {owner} holds '{name}' in '{space}' from now on")
+    message = f"adopted: {owner} holds '{name}' in '{space}' from now on"
+    context.log.event(Event(ADOPTED, message, owner.fields() | about(space, name)))
     return {"outcome": "taken"}
