@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import os
 from datetime import UTC, datetime
 from itertools import groupby
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from lockcfg.fleet.policy.host_ranges import fold
+from lockcfg.report.audit.pages import content_policy, environment, text_of
 from lockcfg.report.audit.words import KINDS, LEVELS, standing_in_words, standing_of
 from lockcfg.report.terminal import escape
 
@@ -22,8 +19,6 @@ if TYPE_CHECKING:
 
     from lockcfg.fleet.comparison.result import AuditResult, DomainRow, GroupRow
     from lockcfg.report.audit.words import Standing
-
-_HERE: Final = os.path.dirname(os.path.abspath(__file__))
 
 #: How worst comes first.
 _RANKS: Final = {"error": 0, "warning": 1, "info": 2, None: 3}
@@ -55,65 +50,38 @@ _SIGNS: Final[dict[Standing, tuple[str, str]]] = {
 
 def write(result: AuditResult, stream: TextIO) -> None:
     """See :mod:`lockcfg.report.audit`."""
-    environment = Environment(
-        loader=FileSystemLoader(_HERE, encoding="utf-8"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        finalize=_printable,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
     sets = _HostSets()
     domains = {
         name: list(rows) for name, rows in groupby(result.domains, key=lambda row: row.group)
     }
-    style, script = _text("page.css"), _text("page.js")
-    page = environment.get_template("page.html.jinja").render(
-        result=result,
-        level=LEVELS[result.verdict.level],
-        when=datetime.fromtimestamp(result.now, UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        style=Markup(style),  # noqa: S704
-        script=Markup(script),  # noqa: S704
-        policy=_content_policy(style, script),
-        counts=_counts(result),
-        signs=_SIGNS,
-        groups=[
-            _group(group, domains.get(group.name, []), sets)
-            for group in _worst_first(result.groups)
-        ],
-        columns=_columns(result),
-        profiles=_profiles(result, sets),
-        findings=[
-            {"said": finding, "hosts": _hosts(finding.hosts, sets)} for finding in result.findings
-        ],
-        unknown=_hosts(result.unknown, sets),
-        sets=sets.names,
+    style, script = text_of("page.css"), text_of("page.js")
+    page = (
+        environment()
+        .get_template("page.html.jinja")
+        .render(
+            result=result,
+            level=LEVELS[result.verdict.level],
+            when=datetime.fromtimestamp(result.now, UTC).strftime("%Y-%m-%d %H:%M UTC"),
+            style=Markup(style),  # noqa: S704
+            script=Markup(script),  # noqa: S704
+            policy=content_policy(style, script),
+            counts=_counts(result),
+            signs=_SIGNS,
+            groups=[
+                _group(group, domains.get(group.name, []), sets)
+                for group in _worst_first(result.groups)
+            ],
+            columns=_columns(result),
+            profiles=_profiles(result, sets),
+            findings=[
+                {"said": finding, "hosts": _hosts(finding.hosts, sets)}
+                for finding in result.findings
+            ],
+            unknown=_hosts(result.unknown, sets),
+            sets=sets.names,
+        )
     )
     stream.write(page)
-
-
-def _printable(value: Any) -> Any:
-    """What is not printable as an escape, in all that the template shows. Direction marks and
-    the like would make one name look like another."""
-    return escape(value) if isinstance(value, str) and not isinstance(value, Markup) else value
-
-
-def _text(name: str) -> str:
-    with open(os.path.join(_HERE, name), encoding="utf-8") as stream:
-        return stream.read()
-
-
-def _content_policy(style: str, script: str) -> str:
-    """What the browser may do for this page: its own style and script, and nothing else."""
-    return (
-        f"default-src 'none'; style-src '{_digest(style)}'; script-src '{_digest(script)}'; "
-        "base-uri 'none'; form-action 'none'"
-    )
-
-
-def _digest(text: str) -> str:
-    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
 
 
 class _HostSets:
