@@ -16,7 +16,7 @@ from lockcfg.version import VERSION
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from lockcfg.fleet.comparison.fleet import Fleet
     from lockcfg.fleet.comparison.result import AuditResult
@@ -59,20 +59,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     split.add_argument(
         "--merge", action="store_true", help="every PATH is a fleet store that --partial wrote"
     )
-    output = parser.add_argument_group("output")
-    output.add_argument("--format", choices=FORMATS, default="text", help="(default: text)")
-    output.add_argument(
-        "--json", dest="format", action="store_const", const="json", help="--format json"
-    )
-    output.add_argument(
-        "--output-file", metavar="FILE", help="write there instead; a link there is replaced"
-    )
+    output = add_output(parser, FORMATS)
     output.add_argument(
         "--fail-level",
         choices=SEVERITIES,
         default="warning",
         help="the least severity that makes the exit status 1 (default: warning)",
     )
+
+
+def add_output(parser: argparse.ArgumentParser, formats: Iterable[str]) -> argparse._ArgumentGroup:
+    """The arguments that say how and where to write, which 'lockcfg plan' has too."""
+    output = parser.add_argument_group("output")
+    output.add_argument("--format", choices=list(formats), default="text", help="(default: text)")
+    output.add_argument(
+        "--json", dest="format", action="store_const", const="json", help="--format json"
+    )
+    output.add_argument(
+        "--output-file", metavar="FILE", help="write there instead; a link there is replaced"
+    )
+    return output
 
 
 def add_policy(group: argparse._ArgumentGroup) -> None:

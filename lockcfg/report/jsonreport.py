@@ -12,7 +12,7 @@ from lockcfg.report.secrets import HIDDEN
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, TextIO
 
     from lockcfg.errors import LockcfgError
     from lockcfg.findings import Finding, Place
@@ -20,10 +20,11 @@ if TYPE_CHECKING:
     from lockcfg.host.protection import Protection
 
 
-def write(report: dict[str, Any]) -> None:
+def write(report: dict[str, Any], stream: TextIO | None = None) -> None:
     """Print ``report``: ASCII, so that no terminal or pipe can spoil it."""
-    json.dump(report, sys.stdout, indent=2)
-    sys.stdout.write("\n")
+    out = stream or sys.stdout
+    json.dump(report, out, indent=2)
+    out.write("\n")
 
 
 def place(place: Place | None) -> dict[str, Any] | None:

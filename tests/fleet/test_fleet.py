@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from benchmarks.made_up_fleet import NOW, WRONG, demo, write
 from lockcfg.fleet.audit import audit_of, read_fleet
-from lockcfg.fleet.plan.plan import plan_of
+from lockcfg.fleet.forecast import plan_of
 from lockcfg.fleet.plan.proposal import proposed_policy
 from lockcfg.fleet.policy.host_ranges import HostPatterns, expand, fold
 from lockcfg.fleet.policy.policy import policy_from
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import random
     from pathlib import Path
 
-    from lockcfg.fleet.plan.plan import Step
+    from lockcfg.fleet.plan.steps import Plan, Step
     from tests.conftest import RunLockcfg
 
 #: What the kernel calls the volume of :func:`lun`.
@@ -546,10 +546,116 @@ def test_a_plan_switches_nothing_off() -> None:
     )
     store = store_of({"kvm01": {}, "kvm02": {}})
     fleet = read_fleet(store, now=NOW, policy=policy)
-    (step,) = plan_of(fleet, store.running_guests())
+    (step,) = plan_of(fleet, store).steps
     assert step.action == "decide"
     assert step.hosts == ("kvm01", "kvm02")
     assert 'lock_manager stays "lockd"' in "\n".join(step.details)
+
+
+def test_a_plan_waits_for_hosts_of_which_nothing_is_known() -> None:
+    """They may run guests that lock nothing: no other host of the group is touched before."""
+    policy = {
+        "groups": {
+            "all": {"hosts": ["kvm0[1-4]"], "settings": {"lock_manager": "lockd"}},
+            "other": {"hosts": ["kvm05"], "settings": {"lock_manager": "lockd"}},
+        }
+    }
+    nop = WRONG["no lock manager"]
+    fine: dict[str, dict[str, Any]] = {
+        "kvm01": {},
+        "kvm02": nop,
+        "kvm03": {},
+        "kvm04": {},
+        "kvm05": nop,
+    }
+    for unknown in (
+        {key: value for key, value in fine.items() if key != "kvm04"},
+        {**fine, "kvm04": {"age-hours": 100}},
+        {**fine, "kvm04": {"age-hours": -10}},
+    ):
+        store = store_of(unknown)
+        fleet = read_fleet(store, now=NOW, policy=policy_from(policy, "fleet.yaml"))
+        found = plan_of(fleet, store)
+        steps = {
+            name: [step.action for step in found.steps if step.group == name]
+            for name in ("all", "other")
+        }
+        assert steps["all"] == ["look"]
+        assert "restart" in steps["other"]
+        assert ("LA101", ("kvm02",)) in [(each.code, each.hosts) for each in found.uncovered]
+        assert ("LA101", ("kvm05",)) in [(each.code, each.hosts) for each in found.covered]
+
+
+def test_nothing_is_mounted_over_what_serves() -> None:
+    """A host whose disks are where others have their lockspaces, or that has something else mounted
+    above: the plan says so, and does nothing."""
+    fine: dict[str, dict[str, Any]] = {"kvm01": {}, "kvm02": {}}
+    storage = {"file_lockspace_dir": "nfs://10.0.0.5:/locks/files"}
+    settings = {"file_lockspace_dir": "/srv/locks/files", "lock_manager": "lockd"}
+    policy = {"groups": {"all": {"hosts": ["kvm*"], "settings": settings, "storage": storage}}}
+    images = {"qemu.conf": "", "spaces": [], "guests": [_on("/srv/locks/files/a.qcow2")]}
+    disks = {**_DIRECTORY, "path": "/srv/locks/files", "holds": ["disks"]}
+    for directories in (
+        [disks],
+        [{**disks, "path": "/srv/locks/files/more"}],
+        [{**disks, "mount": {**_LOCAL, "point": "/srv/locks"}}],
+    ):
+        changed = {**images, "directories": directories}
+        store = store_of({**fine, "kvm03": changed})
+        fleet = read_fleet(store, now=NOW, policy=policy_from(policy, "fleet.yaml"))
+        steps = plan_of(fleet, store).steps
+        assert [step.action for step in steps] == ["decide"]
+        assert steps[0].hosts == ("kvm03",)
+        assert not steps[0].work
+
+
+def test_what_is_there_is_not_mounted_again() -> None:
+    """A host that has the file system of the lockspaces, and never named one on it."""
+    mount = {
+        "point": "/srv/locks",
+        "root": "/",
+        "type": "nfs4",
+        "source": "nfs1:/locks",
+        "options": ["addr=10.0.0.5", "rw", "vers=4.2"],
+    }
+    there = {**_DIRECTORY, "path": "/srv/locks/iso", "holds": ["disks"], "mount": mount}
+    steps = plan({"kvm03": {"qemu.conf": "", "spaces": [], "directories": [there]}})
+    assert "mount" not in [step.action for step in steps]
+    assert "decide" not in [step.action for step in steps]
+
+
+_DIRECTORY: dict[str, Any] = {"mode": "0755", "owner": "root", "group": "root"}
+_LOCAL: dict[str, Any] = {"root": "/", "type": "ext4", "source": "/dev/sda1", "options": ["rw"]}
+
+
+def _on(path: str) -> dict[str, Any]:
+    return {"name": "here", "disks": [path]}
+
+
+def test_a_plan_covers_what_it_can_and_lists_the_rest() -> None:
+    """What a step mends is found no more; what none mends is said, with what to do about it."""
+    found = planned({"kvm03": {**WRONG["no lock manager"], "versions": {"libvirt": "1.0.0"}}})
+    covered = {each.code for each in found.covered}
+    assert {"LA101", "LA501"} <= covered
+    assert not {each.code for each in found.uncovered if each.severity == "error"} & covered
+    twice = {"guests": [{"name": "kvm01-guest", "disks": ["/srv/images/kvm01-guest.qcow2"]}]}
+    assert "LA312" in {each.code for each in planned({"kvm03": twice}).uncovered}
+
+
+def test_each_kind_of_fault_is_covered_or_listed() -> None:
+    """For each thing that may be wrong with a host: what is found is in one of the two lists."""
+    fine: dict[str, dict[str, Any]] = {"kvm01": {}, "kvm02": {}, "kvm03": {}}
+    for name, changes in WRONG.items():
+        found = planned({"kvm03": changes})
+        said = {
+            (each.code, host) for each in (*found.covered, *found.uncovered) for host in each.hosts
+        }
+        mended = {("LA102", host) for step in found.steps for host in step.hosts}
+        policy = yaml.safe_load(proposed_policy(fleet_of(fine)))
+        policy["groups"] = {"all": {**next(iter(policy["groups"].values())), "hosts": ["kvm*"]}}
+        result = audited({**fine, "kvm03": changes}, policy)
+        for finding in result.counted:
+            assert {(finding.code, host) for host in finding.hosts} <= said | mended, name
 
 
 def test_hosts_are_restarted_in_an_order_that_a_person_reads() -> None:
@@ -558,6 +664,41 @@ def test_hosts_are_restarted_in_an_order_that_a_person_reads() -> None:
 
     assert in_order(["kvm03", "kvm04", "kvm01", "kvm02"]) == "kvm[03-04], kvm[01-02]"
     assert in_order(["kvm10", "kvm09"]) == "kvm10, kvm09"
+
+
+@pytest.mark.parametrize(
+    "weak", ["no lock manager", "local lockspace", "auto leases off"], ids=lambda name: name
+)
+def test_hosts_that_lock_nothing_for_others_have_no_vote(weak: str) -> None:
+    """However many they are; and where all are like that, nothing is proposed."""
+    changes = WEAK[weak]
+    one = proposed_policy(fleet_of({"kvm01": {}, **{f"kvm0{n}": changes for n in range(2, 7)}}))
+    (group,) = yaml.safe_load(one)["groups"].values()
+    fine = yaml.safe_load(proposed_policy(fleet_of({"kvm01": {}, "kvm02": {}})))
+    (best,) = fine["groups"].values()
+    assert (group["settings"], group["storage"]) == (best["settings"], best["storage"])
+    none = proposed_policy(fleet_of({f"kvm0{n}": changes for n in range(2, 7)}))
+    (group,) = yaml.safe_load(none)["groups"].values()
+    assert not group.get("settings")
+    assert "storage" not in group
+    assert "# decide lock_manager" in none
+    policy_from(yaml.safe_load(none), "fleet.yaml")
+
+
+WEAK: dict[str, dict[str, Any]] = {
+    **WRONG,
+    "auto leases off": {"qemu-lockd.conf": "auto_disk_leases = 0\n"},
+}
+
+
+def test_the_better_protection_of_devices_is_proposed() -> None:
+    """The one host that has names for block devices speaks for those that lock their nodes."""
+    devices = {"guests": [{"name": "a", "disks": [{"path": "/dev/vg/a", "lvm_uuid": "a" * 32}]}]}
+    without = {**devices, "qemu-lockd.conf": ""}
+    text = proposed_policy(fleet_of({"kvm01": devices, "kvm02": without, "kvm03": without}))
+    (group,) = yaml.safe_load(text)["groups"].values()
+    assert group["settings"]["lvm_lockspace_dir"] == "/srv/locks/lvm"
+    assert group["storage"]["lvm_lockspace_dir"] == "nfs://10.0.0.5:/locks/lvm"
 
 
 def test_a_first_policy_says_whom_it_leaves_out() -> None:
@@ -650,14 +791,19 @@ def test_a_wrong_policy_is_told(text: str, lockcfg: RunLockcfg, tmp_path: Path) 
 # Plans
 
 
-def plan(hosts: dict[str, dict[str, Any]]) -> list[Step]:
+def planned(hosts: dict[str, dict[str, Any]]) -> Plan:
     """The plan that makes hosts what a policy of hosts that are fine says."""
     fine: dict[str, dict[str, Any]] = {"kvm01": {}, "kvm02": {}, "kvm03": {}}
     policy = yaml.safe_load(proposed_policy(fleet_of(fine)))
     policy["groups"] = {"all": {**next(iter(policy["groups"].values())), "hosts": ["kvm*"]}}
     store = store_of({**fine, **hosts})
     fleet = read_fleet(store, now=NOW, policy=policy_from(policy, "fleet.yaml"))
-    return plan_of(fleet, store.running_guests())
+    return plan_of(fleet, store)
+
+
+def plan(hosts: dict[str, dict[str, Any]]) -> list[Step]:
+    """The steps of it."""
+    return list(planned(hosts).steps)
 
 
 def test_nothing_is_to_be_done_where_all_is_as_it_should_be() -> None:
@@ -683,17 +829,41 @@ def test_a_mount_where_nothing_is_yet_is_made_before_anything() -> None:
     steps = plan({"kvm03": {**WRONG["no lock manager"], "spaces": []}})
     actions = [step.action for step in steps]
     assert actions[:3] == ["mount", "write", "hold"]
-    assert steps[0].details[0] == "at /srv/locks/files: nfs://10.0.0.5:/locks/files"
+    assert steps[0].details == ("at /srv/locks: nfs1:/locks (nfs4)",)
     assert not steps[0].gap
+    (work,) = steps[0].work
+    assert (work.do, work.hosts) == ("mount", ("kvm03",))
+    assert work.data == {
+        "path": "/srv/locks",
+        "place": "nfs://10.0.0.5:/locks",
+        "source": "nfs1:/locks",
+        "type": "nfs4",
+        "options": ["hard", "local_lock=none", "lookupcache=none", "vers=4.2", "_netdev"],
+        "unmount": False,
+    }
+    assert work.commands[:3] == (
+        "! mountpoint -q /srv/locks",
+        "mkdir -p /srv/locks",
+        'test -z "$(ls -A /srv/locks)"',
+    )
+    assert work.commands[-1] == "mount /srv/locks"
 
 
 def test_another_mount_is_made_on_a_host_without_guests_and_while_none_may_start() -> None:
     """It takes effect at once; and the lock daemon removes by path what it locked before."""
     steps = plan({"kvm03": WRONG["another export"]})
-    assert [step.action for step in steps] == ["hold", "empty", "mount", "release", "check"]
+    actions = [step.action for step in steps]
+    assert actions == ["hold", "empty", "mount", "guests", "release", "check"]
     by_action = {step.action: step for step in steps}
     assert by_action["empty"].hosts == by_action["mount"].hosts == ("kvm03",)
     assert by_action["mount"].gap
+    # One file system for three lockspaces is unmounted once, and mounted once.
+    (work,) = by_action["mount"].work
+    assert work.data["unmount"]
+    assert work.commands[0] == "umount /srv/locks"
+    # The guests that were put to disk go on when that is done.
+    assert [each.do for each in by_action["empty"].work] == ["save"]
+    assert [each.do for each in by_action["guests"].work] == ["start"]
     idle = {**WRONG["another export"], "guests": []}
     assert "empty" not in [step.action for step in plan({"kvm03": idle})]
 
@@ -711,7 +881,8 @@ def test_a_lock_daemon_that_does_not_know_its_limit_is_told() -> None:
     """Its file was changed after its start."""
     steps = plan({"kvm03": {"edited": {"virtlockd.conf": 1}}})
     assert [step.action for step in steps] == ["limit", "check"]
-    assert "--max-clients 4096" in steps[0].details[0]
+    (work,) = steps[0].work
+    assert work.data["command"][-2:] == ["--max-clients", "4096"]
 
 
 def test_a_host_whose_files_are_newer_than_its_daemon_is_restarted_while_no_guest_may_start() -> (
@@ -744,7 +915,7 @@ def test_the_plan_says_whom_it_leaves_out(lockcfg: RunLockcfg, tmp_path: Path) -
     assert result.returncode == 1
     for said in ("no plan, for kvm04", "kvm03.json: it is cut off", "the facts of kvm02"):
         assert said in result.stdout
-    assert "nothing to do on the hosts that are known well enough" in result.stdout
+    assert "look: kvm[02,04]" in result.stdout
     report = json.loads(lockcfg("plan", "--json", *options, folder).stdout)
     assert (report["missing"], report["old"]) == (["kvm04"], ["kvm02"])
     assert report["unreadable"][0]["source"] == str(folder / "kvm03.json")
@@ -775,6 +946,10 @@ def test_the_command_prints_the_plan(lockcfg: RunLockcfg, tmp_path: Path) -> Non
     text = lockcfg("plan", *now, "--policy", policy, tmp_path / "s")
     assert text.returncode == 1
     assert "hold: kvm[01-12]" in text.stdout
+    page = tmp_path / "plan.html"
+    how = ("--format", "html", "--output-file", page, *now, "--policy", policy, tmp_path / "s")
+    assert lockcfg("plan", *how).returncode == 1
+    assert "systemctl restart libvirtd" in page.read_text()
     result = lockcfg("plan", "--json", *now, "--policy", policy, tmp_path / "s")
     schema = {**load_schema("output"), "$ref": "#/$defs/plan"}
     assert violations(json.loads(result.stdout), schema) == []

@@ -21,7 +21,7 @@ from lockcfg.frozen import Frozen
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from typing import Final
 
     from lockcfg.fleet.model.facts import Directory, Facts
@@ -127,10 +127,13 @@ def judge_disks(
     ways: Mapping[int, Use],
     aliases: Iterable[tuple[str, str]] = (),
     words: Words | None = None,
+    *,
+    adapt: Callable[[Facts, Use], Use] | None = None,
 ) -> Iterator[DiskRow]:
     """The verdict on each disk with several users. ``rows`` come with those of one name together;
     ``hosts`` are those that count, by their ids. ``aliases`` are pairs of names that may mean one
-    disk, ``words`` what somebody says of the fleet's storage."""
+    disk, ``words`` what somebody says of the fleet's storage. ``adapt`` is for hosts that are to
+    be otherwise than when their uses were found: it says how they will use a disk."""
     roots = _roots(aliases)
     known: dict[tuple[int, int], _Way] = {}
     waiting: dict[str, list[tuple[StoredDisk, _Way]]] = {}
@@ -144,7 +147,8 @@ def judge_disks(
             key = (id(host[1]), row[2])
             way = known.get(key)
             if way is None:
-                way = known[key] = _Way(host[1], ways[row[2]])
+                use = ways[row[2]]
+                way = known[key] = _Way(host[1], adapt(host[1], use) if adapt else use)
             users.append((row, way))
             quick.add(_quick_of(row, way))
         root = roots.get(name)

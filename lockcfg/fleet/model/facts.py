@@ -32,8 +32,9 @@ class Directory(Frozen):
     ``setting`` is the one that names it as a lockspace, :data:`LEASE` where <lease> elements do,
     or empty. ``state`` is ``there``,
     ``missing``, ``unknown`` (nobody looked) or ``error``, and ``error`` then says which.
-    ``type`` and ``options`` are those of the mount; ``mounted`` is the place of the mount's
-    own root. ``probe`` is what a scratch lock did, ``step`` and ``probe_error`` why it failed.
+    ``type``, ``source`` and ``options`` are those of the mount; ``mounted`` is the place of the
+    mount's own root. ``probe`` is what a scratch lock did, ``step`` and ``probe_error`` why it
+    failed.
     """
 
     __slots__ = (
@@ -48,6 +49,7 @@ class Directory(Frozen):
         "probe",
         "probe_error",
         "setting",
+        "source",
         "state",
         "step",
         "type",
@@ -62,6 +64,7 @@ class Directory(Frozen):
         state: str = "there",
         error: str = "",
         type: str = "",
+        source: str = "",
         options: Sequence[str] = (),
         mounted: Place | None = None,
         owner: str = "",
@@ -77,6 +80,7 @@ class Directory(Frozen):
         self.state: Final = state
         self.error: Final = error
         self.type: Final = type
+        self.source: Final = source
         self.options: Final = tuple(options)
         self.mounted: Final = mounted
         self.owner: Final = owner
@@ -385,6 +389,7 @@ def _directory(
         state=state,
         error=told.get("error", ""),
         type=mount["type"] if mount else "",
+        source=mount["source"] if mount else "",
         options=mount["options"] if mount else (),
         mounted=place_of(mount["point"], mount, None) if mount and not place.local else None,
         owner=told.get("owner", ""),

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from typing import Any, Final, Literal
 
     from lockcfg.fleet.model.facts import Directory, Facts
-    from lockcfg.fleet.model.locks import Lock
+    from lockcfg.fleet.model.locks import Lock, Locking
 
     #: What makes two disks of a host one use.
     Shape = tuple[object, ...]
@@ -177,26 +177,8 @@ def use_of(shape: Shape, facts: Facts) -> Use:
         return Use("network", of, "", "none", named=of == "network", **more)  # type: ignore[arg-type]
     device = directory.startswith("/dev")
     kind: str = "image" if not device else "lvm" if lvm else "scsi" if scsi else "block"
-    example = Disk(
-        of,
-        f"{directory}/disk",
-        Place("", resolved, None, "unknown", ""),
-        lvm_uuid="uuid" if lvm else "",
-        scsi_id="id" if scsi else "",
-        readonly=readonly or backing,
-    )
     locking = facts.locking_of(driver)
-    found = lock_of(locking, example).lock
-    rule = "none"
-    if found is not None:
-        rule = (
-            "direct" if not found.space else found.rule if found.rule in ("lvm", "scsi") else "path"
-        )
-    fallback = ""
-    if device and rule in ("direct", "path", "scsi"):
-        for setting, name in (("lvm_lockspace_dir", "lvm"), ("scsi_lockspace_dir", "scsi")):
-            if setting in locking.spaces and rule != name and not fallback:
-                fallback = setting
+    rule, fallback, found = _rule(locking, kind, of, scsi=scsi, unlocked=readonly or backing)
     return Use(
         kind,
         of,
@@ -212,6 +194,52 @@ def use_of(shape: Shape, facts: Facts) -> Use:
         chain=chain or not layers,
         **more,  # type: ignore[arg-type]
     )
+
+
+def use_after(facts: Facts, use: Use, *, anew: bool = False) -> Use:
+    """The use on a host that has other ``facts`` by then. With ``anew`` its guests were started
+    when it had them; otherwise those that run keep the locks that they have."""
+    if use.kind == "network":
+        return use
+    rule, fallback, found = _rule(
+        facts.locking_of(use.driver),
+        use.kind,
+        use.type,
+        scsi=use.kind == "scsi",
+        unlocked=use.readonly or use.backing,
+    )
+    held: Held = ""
+    if use.running and found is not None:
+        held = "held" if anew else use.held or "none"
+    return use.replace(rule=rule, fallback=fallback, held=held)
+
+
+def _rule(
+    locking: Locking, kind: str, type: str, *, scsi: bool, unlocked: bool
+) -> tuple[str, str, Lock | None]:
+    """For a disk of a ``kind``: what names its lock, the setting that should have named it and
+    does not, and such a lock."""
+    device = kind != "image"
+    example = Disk(
+        type,
+        "/dev/disk" if device else "/disk",
+        Place("", "/", None, "unknown", ""),
+        lvm_uuid="uuid" if kind == "lvm" else "",
+        scsi_id="id" if scsi else "",
+        readonly=unlocked,
+    )
+    found = lock_of(locking, example).lock
+    rule = "none"
+    if found is not None:
+        rule = (
+            "direct" if not found.space else found.rule if found.rule in ("lvm", "scsi") else "path"
+        )
+    fallback = ""
+    if device and rule in ("direct", "path", "scsi"):
+        for setting, name in (("lvm_lockspace_dir", "lvm"), ("scsi_lockspace_dir", "scsi")):
+            if setting in locking.spaces and rule != name and not fallback:
+                fallback = setting
+    return rule, fallback, found
 
 
 def _held(lock: object, replaced: bool, meant: Lock | None, *, running: bool) -> Held:

@@ -9,60 +9,50 @@ a program that libvirt asks for names, waits until then. Pure: the fleet goes in
 
 from __future__ import annotations
 
+import posixpath
+import shlex
+
 from lockcfg.conf.files import kinds_of
 from lockcfg.conf.settings import settings_of
-from lockcfg.fleet.comparison.fleet import count_of
+from lockcfg.fleet.comparison.fleet import Cell, count_of
 from lockcfg.fleet.model.domains import domain_of
+from lockcfg.fleet.model.facts import Directory
 from lockcfg.fleet.model.locks import KINDS
 from lockcfg.fleet.model.place import Place
-from lockcfg.frozen import Frozen
+from lockcfg.fleet.model.uses import use_after
+from lockcfg.fleet.plan.mounting import mounting_of, place_at
+from lockcfg.fleet.plan.steps import Step, Work
+from lockcfg.host.host import LOCKSPACE_KEYS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-    from typing import Final
+    from typing import Final, Literal
 
     from lockcfg.conf.document import Value
-    from lockcfg.fleet.comparison.fleet import Cell, Fleet, Group
+    from lockcfg.fleet.comparison.fleet import Fleet, Group
     from lockcfg.fleet.model.facts import Facts
     from lockcfg.fleet.model.locks import Kind
+    from lockcfg.fleet.plan.mounting import Mounting
 
     Guests = Mapping[str, Sequence[str]]
 
-#: The settings that name lockspaces.
-_SPACES: Final = ("file_lockspace_dir", "lvm_lockspace_dir", "scsi_lockspace_dir")
 
-
-class Step(Frozen):
-    """A step of the plan for a ``group``: an ``action`` (``mend``, decide, mount, write, hold,
-    empty, install, start, restart, limit, guests, release, check), the ``hosts`` it is for, what to
-    do in ``text``, and the ``details``, such as commands. ``gap`` is whether hosts are mixed when
-    it is done, so that two of them would let two guests write one disk."""
-
-    __slots__ = ("action", "details", "gap", "group", "hosts", "text")
-
-    def __init__(
-        self,
-        group: str,
-        action: str,
-        hosts: Sequence[str],
-        text: str,
-        *,
-        details: Sequence[str] = (),
-        gap: bool = False,
-    ) -> None:
-        self.group: Final = group
-        self.action: Final = action
-        self.hosts: Final = tuple(hosts)
-        self.text: Final = text
-        self.details: Final = tuple(details)
-        self.gap: Final = gap
-
-
-def plan_of(fleet: Fleet, guests: Guests) -> list[Step]:
-    """The steps for each group of the policy, in order; none where nothing is to be done.
-    ``guests`` are the names of those that run, by host."""
-    return [step for group in fleet.groups if group.policy for step in _steps(group, guests)]
+def steps_of(fleet: Fleet, guests: Guests) -> tuple[list[Step], dict[int, Cell]]:
+    """The steps for the groups of the policy, in order, none where nothing is to be done; and what
+    becomes of cells that they change, by the ``id`` of each. ``guests`` are the names of those that
+    run, by host."""
+    steps: list[Step] = []
+    changed: dict[int, Cell] = {}
+    for group in fleet.groups:
+        if group.policy is None:
+            continue
+        changes = [_Change(cell, group) for cell in group.cells]
+        found = list(_steps(fleet, group, changes, guests))
+        steps += found
+        if any(step.action == "check" for step in found):
+            changed.update((id(change.cell), change.outcome) for change in changes)
+    return steps, changed
 
 
 class _Change:
@@ -86,11 +76,16 @@ class _Change:
         }
         wanted = {**now, **{key: new for key, (_, new) in self.settings.items()}}
         self.target: Final[dict[str, Value | None]] = wanted
-        self.mounts: Final[list[tuple[str, str]]] = [
-            (str(wanted[setting]), place)
+        self.group: Final = group
+        #: How each lockspace gets to where the policy wants it, the same mount once.
+        self.mountings: Final[list[Mounting]] = [
+            mounting_of(cell, group.cells, str(wanted[setting]), place)
             for setting, place in sorted(group.policy.storage.items())
-            if wanted.get(setting) and _place_at(cell.facts, str(wanted[setting])) != place
+            if wanted.get(setting) and place_at(cell.facts, str(wanted[setting])) != place
         ]
+        self.mounts: Final = list(
+            {each.shown: each for each in self.mountings if not each.why}.values()
+        )
         devices = any(kind in ("block", "lvm", "scsi") for kind in group.kinds)
         facts = cell.facts
         self.packages: Final[list[str]] = [
@@ -122,8 +117,7 @@ class _Change:
     @property
     def remounts(self) -> bool:
         """Whether something is to be mounted where locks are now: that takes effect at once."""
-        in_use = {space.path for space in self.cell.facts.spaces}
-        return any(path in in_use for path, _ in self.mounts)
+        return any(each.used or each.replaces for each in self.mounts)
 
     @property
     def limits(self) -> bool:
@@ -148,16 +142,91 @@ class _Change:
     @property
     def is_needed(self) -> bool:
         """Whether there is anything to say."""
-        return bool(self.refused) or self.is_changed
+        return bool(self.refused or self.mountings) or self.is_changed
+
+    @property
+    def renews(self) -> bool:
+        """Whether guests that run are to be started anew, as they have another lock than they will
+        be said to have, or none."""
+        unlocked = any(use.held not in ("", "held", "unknown") for use in self.cell.uses)
+        return self.moves or self.starts or bool(self.cell.about("late")) or unlocked
+
+    @property
+    def facts(self) -> Facts:
+        """The facts of the hosts when all is done."""
+        facts = self.cell.facts
+        return facts.replace(
+            settings=self.target,
+            spaces=[
+                _directory_at(self.group, setting, str(path), facts)
+                for setting in LOCKSPACE_KEYS
+                if (path := self.target.get(setting)) and self.target["lock_manager"] == "lockd"
+            ],
+            lvs=facts.lvs or any(each.startswith("lvm2") for each in self.packages) or facts.lvs,
+            scsi_id=facts.scsi_id
+            or any(each.startswith("udev") for each in self.packages)
+            or facts.scsi_id,
+        )
+
+    @property
+    def outcome(self) -> Cell:
+        """What becomes of the hosts."""
+        if not self.is_changed:
+            return self.cell
+        return _cell_after(
+            self.cell,
+            self.facts,
+            restarts=self.restarts,
+            limits=self.limits,
+            starts=self.starts,
+            guests=self.renews,
+        )
 
 
-def _steps(group: Group, guests: Guests) -> Iterator[Step]:
+def _cell_after(
+    cell: Cell, facts: Facts, *, restarts: bool, limits: bool, starts: bool, guests: bool
+) -> Cell:
+    """Hosts when the plan is done: with ``facts``, and without what is said of daemons that it
+    restarts or starts, of limits that it sets, and of guests that it starts anew."""
+
+    def stays(each: tuple[str, ...]) -> bool:
+        word, *rest = each
+        if word == "stale":
+            return not (limits if rest[-1] == "virtlockd" else restarts)
+        gone = {"limit": limits, "absent": starts, "late": guests}
+        return not gone.get(word, False)
+
+    uses = [use_after(facts, use, anew=guests) for use in cell.uses]
+    circumstances = [each for each in cell.circumstances if stays(each)]
+    after = Cell(cell.group, facts, circumstances, uses, cell.policy)
+    after.hosts.extend(cell.hosts)
+    after.running.extend(cell.running)
+    return after
+
+
+def _steps(
+    fleet: Fleet, group: Group, changes: Sequence[_Change], guests: Guests
+) -> Iterator[Step]:
     name = group.name
-    changes = [_Change(cell, group) for cell in group.cells]
-    if not any(each.is_needed for each in changes):
+    unknown = _unknown(fleet, group)
+    if not any(each.is_needed for each in changes) and not unknown:
         return
     yield from _mend(group)
     yield from _kept(name, changes)
+    yield from _undecided(name, changes)
+    if unknown:
+        yield Step(
+            name,
+            "look",
+            unknown,
+            "nothing is known of these hosts, or not what holds now, and they may run guests that"
+            " the others would not see: collect snapshots of them, or take them out of the policy"
+            " if they are gone. There is no plan for this group before",
+            work=[_collect(unknown)],
+        )
+        return
+    if any(each.why for change in changes for each in change.mountings):
+        return
     if not any(each.is_changed for each in changes):
         return
     yield from _mounts(name, [change for change in changes if not change.remounts])
@@ -168,8 +237,9 @@ def _steps(group: Group, guests: Guests) -> Iterator[Step]:
             name,
             "hold",
             group.hosts,
-            "from here on no guest may be started, resumed or moved in this group: until all of"
-            " it is done, hosts of the old and of the new kind do not exclude each other",
+            "from here on no guest may be started, resumed or moved in this group but by this plan:"
+            " until all of it is done, hosts of the old and of the new kind do not exclude each"
+            " other",
             details=mixed,
         )
     remounting = [change for change in changes if change.remounts]
@@ -187,7 +257,47 @@ def _steps(group: Group, guests: Guests) -> Iterator[Step]:
             "guests may be started again, but for those that run under old locks on other hosts"
             " than they run on",
         )
-    yield Step(name, "check", group.hosts, "collect snapshots of all hosts again, and audit them")
+    yield Step(
+        name,
+        "check",
+        group.hosts,
+        "collect snapshots of all hosts again, and audit them",
+        work=[_collect(group.hosts)],
+    )
+
+
+def _collect(hosts: Sequence[str]) -> Work:
+    return Work("run", hosts, ["lockcfg collect"], {"command": ["lockcfg", "collect"]})
+
+
+def _unknown(fleet: Fleet, group: Group) -> list[str]:
+    """The hosts of a group of which nothing is known, or nothing that holds now."""
+    assert group.policy is not None
+    of_policy = group.policy.hosts
+    found = {host for host in fleet.missing if host in of_policy}
+    found.update({*fleet.old, *fleet.ahead}.intersection(group.hosts))
+    found.update(host for cell in group.cells if not cell.facts.live for host in cell.hosts)
+    for problem in fleet.problems:
+        name = problem.host or posixpath.basename(problem.source).partition(".json")[0]
+        if name in of_policy:
+            found.add(name)
+    return sorted(found)
+
+
+def _undecided(name: str, changes: Sequence[_Change]) -> Iterator[Step]:
+    """Where nobody can say how a lockspace gets to its place without harm."""
+    for details, hosts in _alike(
+        changes, lambda change: (each.shown for each in change.mountings if each.why)
+    ):
+        yield Step(
+            name,
+            "decide",
+            hosts,
+            "these directories have to be elsewhere, and how to bring that about is for you to"
+            " decide: nothing is mounted over what is in use. Then collect snapshots, and plan"
+            " again",
+            details=details,
+        )
 
 
 def _mend(group: Group) -> Iterator[Step]:
@@ -240,10 +350,11 @@ def _empty(name: str, changes: Sequence[_Change], guests: Guests) -> Iterator[St
             name,
             "empty",
             running,
-            "stop the guests that run there, or move them away, before anything else is mounted"
-            " where their locks are: their lock daemon would remove the lock files of other hosts"
-            " when it releases the locks",
+            "put the guests that run there to disk, or move them away, before anything else is"
+            " mounted where their locks are: their lock daemon would remove the lock files of other"
+            " hosts when it releases the locks",
             details=_named(running, guests),
+            work=_of_guests(changes, guests, ("save",)),
         )
 
 
@@ -261,6 +372,28 @@ def _named(hosts: Sequence[str], guests: Guests) -> list[str]:
     return [f"{host}: {', '.join(sorted(guests[host]))}" for host in hosts]
 
 
+def _of_guests(
+    changes: Sequence[_Change], guests: Guests, doings: Sequence[Literal["save", "start"]]
+) -> list[Work]:
+    """To put each guest that runs to disk, with all that is in its memory, or to go on with it from
+    there: it is away for seconds, and comes back under the lock that is then in force."""
+    found: list[Work] = []
+    drivers = {host: change.cell.facts.driver for change in changes for host in change.cell.hosts}
+    for host in _running(changes):
+        uri = _URIS[drivers[host]]
+        for guest in sorted(guests.get(host, ())):
+            for do in doings:
+                command = [
+                    *("virsh", "-c", uri, "managedsave" if do == "save" else "start"),
+                    *("--domain", guest),
+                ]
+                found.append(Work(do, [host], [shlex.join(command)], {"guest": guest}))
+    return found
+
+
+_URIS: Final = {"qemu": "qemu:///system", "libxl": "xen:///system"}
+
+
 def _alike(
     changes: Sequence[_Change], details_of: Callable[[_Change], Iterable[str]]
 ) -> list[tuple[tuple[str, ...], list[str]]]:
@@ -275,15 +408,15 @@ def _alike(
 
 def _mounts(name: str, changes: Sequence[_Change], *, gap: bool = False) -> Iterator[Step]:
     """What is to be mounted where, for hosts that need the same."""
-    for details, hosts in _alike(
-        changes, lambda change: (f"at {path}: {place}" for path, place in change.mounts)
-    ):
+    mounts = {each.shown: each for change in changes for each in change.mounts}
+    for details, hosts in _alike(changes, lambda change: (each.shown for each in change.mounts)):
         yield Step(
             name,
             "mount",
             hosts,
             "mount what has these directories, and for good (fstab)",
             details=details,
+            work=[mounts[each].work(hosts) for each in details],
             gap=gap,
         )
 
@@ -297,26 +430,62 @@ def _installs(name: str, changes: Sequence[_Change], *, gap: bool) -> Iterator[S
             hosts,
             "install what names block devices; it takes effect at once",
             details=details,
+            work=[_install(package, hosts) for package in dict.fromkeys(map(_package, details))],
             gap=gap,
         )
 
 
+def _package(detail: str) -> str:
+    return detail.partition(":")[0]
+
+
+def _install(package: str, hosts: Sequence[str]) -> Work:
+    """By whichever of the usual programs there is."""
+    command = (
+        f"if command -v apt-get >/dev/null; then apt-get install -y {package};"
+        f" elif command -v dnf >/dev/null; then dnf install -y {package};"
+        f" else zypper --non-interactive install {package}; fi"
+    )
+    return Work("run", hosts, [command], {"command": ["sh", "-c", command]})
+
+
 def _writes(name: str, changes: Sequence[_Change]) -> Iterator[Step]:
     """What is to be written where, for hosts that need the same."""
-    for details, hosts in _alike(
-        changes,
-        lambda change: (
-            f"{_file_of(change.cell.facts, key)}: {key} = {_spelled(new)} (now {_spelled(old)})"
-            for key, (old, new) in sorted(change.settings.items())
-        ),
-    ):
+    works = {tuple(_written(change)): _set(change) for change in changes}
+    for details, hosts in _alike(changes, _written):
+        commands, data = works[tuple(details)]
         yield Step(
             name,
             "write",
             hosts,
             "change the files; nothing takes effect by it, as long as no daemon is restarted",
             details=details,
+            work=[Work("set", hosts, commands, data)],
         )
+
+
+def _written(change: _Change) -> list[str]:
+    """What is to be written on hosts, in a line each."""
+    return [
+        f"{_file_of(change.cell.facts, key)}: {key} = {_spelled(new)} (now {_spelled(old)})"
+        for key, (old, new) in sorted(change.settings.items())
+    ]
+
+
+def _set(change: _Change) -> tuple[list[str], dict[str, object]]:
+    """The same as commands and as data: what is to be unset comes last."""
+    driver = change.cell.facts.driver
+    settings = sorted(change.settings.items())
+    words = [word for key, (_, new) in settings if new is not None for word in (key, str(new))]
+    unset = [key for key, (_, new) in settings if new is None]
+    commands = [["lockcfg", "set", "--driver", driver, *words]] if words else []
+    commands += [["lockcfg", "unset", "--driver", driver, *unset]] if unset else []
+    return [shlex.join(command) for command in commands], {
+        "changes": [
+            {"file": _file_of(change.cell.facts, key), "key": key, "old": old, "value": new}
+            for key, (old, new) in settings
+        ]
+    }
 
 
 def _mixed(group: Group, changes: Sequence[_Change]) -> list[str]:
@@ -353,7 +522,7 @@ def _after(change: _Change, group: Group, kind: Kind) -> str:
     """Where a host will lock."""
     assert group.policy is not None
     spaces: dict[str, Place] = {}
-    for setting in _SPACES:
+    for setting in LOCKSPACE_KEYS:
         path = change.target.get(setting)
         if path:
             spaces[setting] = _place_of(group, setting, str(path))
@@ -392,12 +561,19 @@ def _place_of(group: Group, setting: str, path: str) -> Place:
     return Place("", wanted or path, None, "unknown", "a file system that nobody has seen yet")
 
 
-def _place_at(facts: Facts, path: str) -> str | None:
-    """Where a directory of a host is; None where that is not known."""
-    for directory in (*facts.spaces, *facts.spare, *facts.storages):
-        if directory.path == path and directory.state == "there":
-            return directory.place.shown if directory.place.system else None
-    return None
+def _directory_at(group: Group, setting: str, path: str, facts: Facts) -> Directory:
+    """What a host sees of a lockspace when all is done: as it sees it now, where that is where the
+    policy wants it, or as another host of the group does."""
+    assert group.policy is not None
+    wanted = group.policy.storage.get(setting)
+    own = [*facts.spaces, *facts.spare, *facts.storages]
+    others = [each for cell in group.cells for each in (*cell.facts.spaces, *cell.facts.spare)]
+    for each in (*own, *others):
+        fits = each.place.shown == wanted if wanted else each.path == path and each in own
+        if fits and each.state == "there":
+            return each.replace(setting=setting, path=path)
+    place = _place_of(group, setting, path)
+    return Directory(path, place, setting=setting, state="unknown")
 
 
 def _restarts(name: str, changes: Sequence[_Change], *, gap: bool) -> Iterator[Step]:
@@ -409,24 +585,41 @@ def _restarts(name: str, changes: Sequence[_Change], *, gap: bool) -> Iterator[S
             "start",
             starting,
             "start the lock daemon and see that its socket is there before libvirt needs it",
-            details=["systemctl enable --now virtlockd.socket"],
+            work=[_run(starting, "systemctl", "enable", "--now", "virtlockd.socket")],
         )
     restarting = sorted(
-        (running, host)
-        for change in changes
-        if change.restarts
-        for host, running in zip(change.cell.hosts, change.cell.running, strict=True)
+        (
+            (running, host, change)
+            for change in changes
+            if change.restarts
+            for host, running in zip(change.cell.hosts, change.cell.running, strict=True)
+        ),
+        key=lambda each: each[:2],
     )
     if restarting:
         yield Step(
             name,
             "restart",
-            [host for _, host in restarting],
+            [host for _, host, _ in restarting],
             "restart libvirt's daemon on each, in this order; guests keep running. Never restart"
             " the lock daemon while guests run: their locks would be lost",
-            details=["systemctl restart libvirtd (or virtqemud)"],
+            work=[_restart(change.cell.facts.driver, host) for _, host, change in restarting],
             gap=gap,
         )
+
+
+def _run(hosts: Sequence[str], *command: str) -> Work:
+    return Work("run", hosts, [shlex.join(command)], {"command": list(command)})
+
+
+def _restart(driver: str, host: str) -> Work:
+    """The daemon that runs, of the driver's own and of libvirtd."""
+    own = {"qemu": "virtqemud", "libxl": "virtxend"}[driver]
+    command = (
+        f"if systemctl is-active --quiet {own}; then systemctl restart {own};"
+        " else systemctl restart libvirtd; fi"
+    )
+    return Work("run", [host], [command], {"command": ["sh", "-c", command]})
 
 
 def _limits(name: str, changes: Sequence[_Change]) -> Iterator[Step]:
@@ -440,30 +633,43 @@ def _limits(name: str, changes: Sequence[_Change]) -> Iterator[Step]:
             "limit",
             sorted(hosts),
             "raise the limit of the lock daemon that runs: a reload does not",
-            details=[
-                f"virt-admin -c virtlockd:///system srv-clients-set virtlockd --max-clients {limit}"
+            work=[
+                _run(
+                    sorted(hosts),
+                    *("virt-admin", "-c", "virtlockd:///system", "srv-clients-set", "virtlockd"),
+                    *("--max-clients", str(limit)),
+                )
             ],
         )
 
 
 def _guests(name: str, changes: Sequence[_Change], guests: Guests) -> Iterator[Step]:
-    """The guests that go on under the locks that they were started with."""
-    running = _running(
-        [
-            change
-            for change in changes
-            if (change.moves or change.starts or change.cell.about("late")) and not change.remounts
-        ]
-    )
+    """The guests that go on under the locks that they were started with, and those that were put
+    to disk."""
+    saved = [change for change in changes if change.remounts]
+    waiting = _running(saved)
+    if waiting:
+        yield Step(
+            name,
+            "guests",
+            waiting,
+            "go on with the guests that were put to disk",
+            details=_named(waiting, guests),
+            work=_of_guests(saved, guests, ("start",)),
+            gap=True,
+        )
+    renewing = [change for change in changes if change.renews and not change.remounts]
+    running = _running(renewing)
     if running:
         yield Step(
             name,
             "guests",
             running,
-            "all guests that run there run under the old locks, or none: stop and start each, or"
-            " move it away and back. Until then nothing but the old lock keeps others from its"
-            " disks: start none of them anywhere else",
+            "all guests that run there run under the old locks, or none: put each to disk and go on"
+            " with it, or move it away and back. Until then nothing but the old lock keeps others"
+            " from its disks: start none of them anywhere else",
             details=_named(running, guests),
+            work=_of_guests(renewing, guests, ("save", "start")),
             gap=True,
         )
 

@@ -10,7 +10,7 @@ from lockcfg.host.host import LOCKING_KEYS
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from typing import Any
+    from typing import Any, Final
 
     from lockcfg.fleet.comparison.fleet import Cell, Fleet, Group
 
@@ -51,6 +51,10 @@ def _group(group: Group, name: str) -> Iterable[str]:
     for host in odd:
         yield f"      - {_quoted(host.replace('[', '?'))}"
     voters = _best(group)
+    if not voters:
+        yield "    # decide lock_manager and the rest: no host here locks for others to see"
+        yield "    settings: {}"
+        return
     yield "    settings:"
     chosen: dict[str, Any] = {}
     for key in LOCKING_KEYS:
@@ -86,24 +90,31 @@ def _group(group: Group, name: str) -> Iterable[str]:
 def _best(group: Group) -> list[Cell]:
     """The hosts whose settings count: those that are protected best. A host that locks nothing, or
     where no other host sees it, has no say in how the others are to lock."""
-    ranks = [(_rank(cell), cell) for cell in group.cells]
+    ranks = [(_rank(cell, group), cell) for cell in group.cells]
     best = max(rank for rank, _ in ranks)
-    return [cell for rank, cell in ranks if rank == best]
+    return [cell for rank, cell in ranks if rank == best and rank[0]]
 
 
-def _rank(cell: Cell) -> int:
+def _rank(cell: Cell, group: Group) -> tuple[int, int]:
     """How well hosts are protected: 3 where other hosts see the locks on disks, 2 where that is not
-    known, 1 where something else is in charge, 0 where nothing is locked or only for themselves."""
+    known, 1 where something else is in charge, 0 where nothing is locked or only for themselves;
+    and of those that are alike in that, for how many kinds of disk."""
     facts = cell.facts
     manager = facts.settings["lock_manager"]
     if manager not in ("lockd", "nop", None):
-        return 1
+        return 1, 0
     if not facts.locks_disks or facts.refused:
-        return 0
-    reaches = {space.place.carries for space in facts.spaces}
-    if not reaches:  # images are locked themselves
-        reaches = {each.place.carries for each in facts.storages if not each.place.local} or {"no"}
-    return 0 if "no" in reaches else 2 if "unknown" in reaches else 3
+        return 0, 0
+    reaches = [
+        domain.reach
+        for kind in group.kinds
+        if kind != "lease" and (domain := cell.domain(kind, frozenset())) is not None
+    ]
+    best = max((_REACHES[reach] for reach in reaches), default=0)
+    return best, sum(_REACHES[reach] for reach in reaches)
+
+
+_REACHES: Final = {"no": 0, "unknown": 2, "yes": 3}
 
 
 def _open(key: str, values: Sequence[tuple[Any, int]]) -> Iterable[str]:

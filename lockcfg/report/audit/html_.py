@@ -5,10 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from itertools import groupby
 
-from markupsafe import Markup
-
 from lockcfg.fleet.policy.host_ranges import fold
-from lockcfg.report.audit.pages import content_policy, environment, text_of
+from lockcfg.report.audit.pages import breakable, content_policy, environment, text_of
 from lockcfg.report.audit.words import KINDS, LEVELS, standing_in_words, standing_of
 from lockcfg.report.terminal import escape
 
@@ -62,8 +60,8 @@ def write(result: AuditResult, stream: TextIO) -> None:
             result=result,
             level=LEVELS[result.verdict.level],
             when=datetime.fromtimestamp(result.now, UTC).strftime("%Y-%m-%d %H:%M UTC"),
-            style=Markup(style),  # noqa: S704
-            script=Markup(script),  # noqa: S704
+            style=style,
+            script=script,
             policy=content_policy(style, script),
             counts=_counts(result),
             signs=_SIGNS,
@@ -108,16 +106,11 @@ def _hosts(hosts: Sequence[str], sets: _HostSets) -> dict[str, Any]:
         short = folded[:_LONGEST].rsplit(",", 1)[0] + ", …"
     return {
         "count": len(hosts),
-        "all": _breakable(folded),
-        "short": _breakable(short),
+        "all": breakable(folded),
+        "short": breakable(short),
         "many": len(folded) > _PRINTED,
         "set": sets.number(hosts),
     }
-
-
-def _breakable(ranges: str) -> Markup:
-    """Ranges whose lines end after a comma and not within a number. What is joined is escaped."""
-    return Markup(",<wbr>").join(escape(ranges).split(","))
 
 
 def _counts(result: AuditResult) -> list[tuple[str, int, str]]:

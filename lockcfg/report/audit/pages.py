@@ -37,10 +37,15 @@ def _printable(value: Any) -> Any:
     return escape(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
-def text_of(name: str) -> str:
-    """A style or script that lies beside this file."""
+def text_of(name: str) -> Markup:
+    """A style or script that lies beside this file, to be put into a page as it is."""
     with open(os.path.join(_HERE, name), encoding="utf-8") as stream:
-        return stream.read()
+        return Markup(stream.read())  # noqa: S704
+
+
+def breakable(ranges: str) -> Markup:
+    """Ranges whose lines end after a comma and not within a number. What is joined is escaped."""
+    return Markup(",<wbr>").join(escape(ranges).split(","))
 
 
 def content_policy(style: str, script: str = "") -> str:

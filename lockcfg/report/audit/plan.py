@@ -1,4 +1,4 @@
-"""The plan of ``lockcfg plan``, for a person and as JSON."""
+"""The plan of ``lockcfg plan``, for a person and as JSON; ``plan_page.py`` has the page."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from lockcfg.report.terminal import escape
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from typing import Final
+    from collections.abc import Iterator, Sequence
+    from typing import Any, Final, TextIO
 
-    from lockcfg.fleet.comparison.result import Problem
-    from lockcfg.fleet.plan.plan import Step
+    from lockcfg.fleet.comparison.result import AuditFinding, Problem
+    from lockcfg.fleet.plan.steps import Plan, Step, Work
 
 #: How many lines of details are shown.
 _MOST: Final = 20
@@ -40,37 +40,79 @@ class LeftOut:
         return bool(self.missing or self.old or self.unreadable)
 
 
-def write_text(steps: Sequence[Step], left_out: LeftOut) -> None:
-    """Numbered steps, group by group."""
-    out = terminal.stdout()
-    for group, of_group in groupby(steps, key=lambda step: step.group):
+def write_text(plan: Plan, left_out: LeftOut, stream: TextIO) -> None:
+    """Numbered steps, group by group; then what the plan does not cover."""
+    out = terminal.Terminal(stream)
+    for group, of_group in groupby(plan.steps, key=lambda step: step.group):
         out.line(out.style(escape(group), "bold"))
         for number, step in enumerate(of_group, 1):
             gap = out.style(" (a gap)", "error") if step.gap else ""
-            hosts = in_order(step.hosts) if step.action == "restart" else folded(step.hosts)
-            out.line(f"{number:3}. {step.action}{gap}: {hosts}")
+            out.line(f"{number:3}. {step.action}{gap}: {hosts_of(step)}")
             out.line(f"     {escape(step.text)}")
-            for detail in step.details[:_MOST]:
-                out.line(f"     - {escape(detail)}")
-            if len(step.details) > _MOST:
-                out.line(f"     - … and {len(step.details) - _MOST} more: see --json")
+            for line in _some([f"- {escape(detail)}" for detail in step.details]):
+                out.line(f"     {line}")
+            for line in _some(list(_commands(step))):
+                out.line(f"     {line}")
+        out.line()
+    for finding in plan.uncovered:
+        _write_uncovered(finding, out)
+    if plan.uncovered:
         out.line()
     _write_left_out(left_out, out)
-    if not steps:
+    if not plan.steps:
         which = " on the hosts that are known well enough" if left_out.any else ""
         out.line(f"nothing to do{which}: the hosts are what the policy says")
 
 
-def in_order(hosts: Sequence[str]) -> str:
-    """Host names in the order in which their turn comes: those that follow each other in ranges."""
+def _some(lines: list[str]) -> list[str]:
+    """The first of many lines."""
+    more = len(lines) - _MOST
+    return [*lines[:_MOST], f"… and {more} more: see --format json"] if more > 0 else lines
+
+
+def _commands(step: Step) -> Iterator[str]:
+    """What to type: that which is for all hosts of a step once."""
+    for commands, hosts in works_of(step):
+        where = f"{escape(', '.join(fold(hosts)))}" if set(hosts) != set(step.hosts) else ""
+        for command in commands:
+            yield f"{where}$ {escape(command)}"
+
+
+def works_of(step: Step) -> list[tuple[tuple[str, ...], list[str]]]:
+    """The commands of a step and the hosts they are for, those of the same commands together, in
+    the order of the first."""
+    found: dict[tuple[str, ...], list[str]] = {}
+    for work in step.work:
+        found.setdefault(work.commands, []).extend(work.hosts)
+    return list(found.items())
+
+
+def hosts_of(step: Step) -> str:
+    """The hosts of a step: in the order to go by where that counts."""
+    return in_order(step.hosts) if step.action == "restart" else folded(step.hosts)
+
+
+def _write_uncovered(finding: AuditFinding, out: terminal.Terminal) -> None:
+    hosts = f" {folded(finding.hosts)}:" if finding.hosts else ""
+    said = out.style("not covered:", "warning")
+    out.line(f"{said}{hosts} {escape(finding.message)} [{finding.code}]")
+    if finding.help:
+        out.line(f"  help: {escape(finding.help)}")
+
+
+def in_order(hosts: Sequence[str], *, most: int | None = _MOST) -> str:
+    """Host names in the order in which their turn comes: those that follow each other in ranges,
+    ``most`` of these."""
     runs: list[list[str]] = []
     for host in hosts:
         if runs and len(fold([*runs[-1], host])) == 1 and natural(runs[-1][-1]) < natural(host):
             runs[-1].append(host)
         else:
             runs.append([host])
-    shown = ", ".join(folded(run) for run in runs[:_MOST])
-    return shown if len(runs) <= _MOST else f"{shown}, then {len(runs) - _MOST} more: see --json"
+    shown = ", ".join(folded(run) for run in runs[:most])
+    if most is None or len(runs) <= most:
+        return shown
+    return f"{shown}, then {len(runs) - most} more: see --format json"
 
 
 def _write_left_out(left_out: LeftOut, out: terminal.Terminal) -> None:
@@ -87,7 +129,7 @@ def _write_left_out(left_out: LeftOut, out: terminal.Terminal) -> None:
         out.line(f"{warning} too old to go by, or of a wrong clock: the facts of {hosts}")
 
 
-def write_json(steps: Sequence[Step], left_out: LeftOut) -> None:
+def write_json(plan: Plan, left_out: LeftOut, stream: TextIO) -> None:
     """The steps in order, as ``schemas/output.schema.json`` describes."""
     from lockcfg.report import jsonreport
 
@@ -100,15 +142,40 @@ def write_json(steps: Sequence[Step], left_out: LeftOut) -> None:
                     "hosts": list(step.hosts),
                     "text": step.text,
                     "details": list(step.details),
+                    "work": [_work(work) for work in step.work],
                     "gap": step.gap,
                 }
-                for step in steps
+                for step in plan.steps
             ],
+            "covered": [_finding(finding) for finding in plan.covered],
+            "uncovered": [_finding(finding) for finding in plan.uncovered],
             "missing": list(left_out.missing),
             "old": list(left_out.old),
             "unreadable": [
                 {"source": each.source, "host": each.host or None, "reason": each.reason}
                 for each in left_out.unreadable
             ],
-        }
+        },
+        stream,
     )
+
+
+def _work(work: Work) -> dict[str, Any]:
+    return {
+        "do": work.do,
+        "hosts": list(work.hosts),
+        **work.data,
+        "commands": list(work.commands),
+    }
+
+
+def _finding(finding: AuditFinding) -> dict[str, Any]:
+    return {
+        "code": finding.code,
+        "rule": finding.rule,
+        "severity": finding.severity,
+        "group": finding.group,
+        "message": finding.message,
+        "hosts": list(finding.hosts),
+        "help": finding.help,
+    }

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 
 from benchmarks.made_up_fleet import NOW, snapshot, text_of
 from lockcfg.errors import LockcfgError
-from lockcfg.fleet.plan.plan import plan_of
+from lockcfg.fleet.forecast import plan_of
 from lockcfg.fleet.plan.proposal import proposed_policy
 from lockcfg.fleet.policy.policy import policy_from
 from lockcfg.fleet.snapshots.collector import render
@@ -225,7 +225,7 @@ def test_a_first_policy_of_hostile_names_is_a_policy(hostile: str) -> None:
     fleet = fleet_of(hosts, policy)
     assert fleet.missing == []
     assert [group.hosts for group in fleet.groups] == [sorted((hostile, "kvm02"))]
-    assert plan_of(fleet, store_of(hosts).running_guests())
+    assert plan_of(fleet, store_of(hosts)).steps
 
 
 json_values = st.recursive(

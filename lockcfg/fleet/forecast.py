@@ -1,0 +1,106 @@
+"""A plan, and what is left to be found when it has been carried out.
+
+The hosts are taken as the plan leaves them, and the audit is asked again: what it then finds the
+plan does not cover. That is a forecast by the same model, and no audit: the last step of every plan
+is to look.
+"""
+
+from __future__ import annotations
+
+from lockcfg.fleet.audit import audit_of
+from lockcfg.fleet.comparison.disks import judge_disks
+from lockcfg.fleet.comparison.fleet import Fleet, Group
+from lockcfg.fleet.model.uses import Use, use_after
+from lockcfg.fleet.plan.plan import steps_of
+from lockcfg.fleet.plan.steps import Plan
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+    from typing import Final
+
+    from lockcfg.fleet.comparison.fleet import Cell
+    from lockcfg.fleet.comparison.result import AuditFinding
+    from lockcfg.fleet.store.store import Store
+
+
+def plan_of(fleet: Fleet, store: Store) -> Plan:
+    """The plan for a fleet that is from ``store``."""
+    steps, changed = steps_of(fleet, store.running_guests())
+    now = _findings(fleet)
+    then = _outlook(fleet, changed, store) if changed else now
+    mended = {host for step in steps if step.action == "mend" for host in step.hosts}
+    left = {(each.code, each.group, host) for each in then for host in each.hosts or ("",)}
+    covered = [
+        rest
+        for each in now
+        if (rest := _but_for(each, [h for h in each.hosts if (each.code, each.group, h) in left]))
+        and (each.hosts or (each.code, each.group, "") not in left)
+    ]
+    uncovered = [
+        rest for each in then if (rest := _but_for(each, mended if each.code == _REFUSED else ()))
+    ]
+    return Plan(steps, covered, uncovered)
+
+
+#: The rule about files with which libvirt does not start: a step says to mend them.
+_REFUSED: Final = "LA102"
+
+
+def _but_for(finding: AuditFinding, left_out: Collection[str]) -> AuditFinding | None:
+    """A finding without some of its hosts; None where it had no others."""
+    hosts = [host for host in finding.hosts if host not in left_out]
+    if not finding.hosts or len(hosts) == len(finding.hosts):
+        return finding
+    return finding.replace(hosts=hosts) if hosts else None
+
+
+def _findings(fleet: Fleet) -> list[AuditFinding]:
+    """What the audit finds of a fleet, without what is waived."""
+    return list(audit_of(_copy(fleet, fleet.cells, fleet.groups)).counted)
+
+
+def _outlook(fleet: Fleet, changed: Mapping[int, Cell], store: Store) -> list[AuditFinding]:
+    """What it will find where ``changed`` has what becomes of cells, by the ``id`` of each."""
+    groups: list[Group] = []
+    for group in fleet.groups:
+        after = Group(
+            group.name,
+            inferred=group.inferred,
+            policy=group.policy,
+            aliases=group.aliases,
+            words=group.words,
+        )
+        after.storages = group.storages
+        after.cells.extend(changed.get(id(cell), cell) for cell in group.cells)
+        groups.append(after)
+    cells = [changed.get(id(cell), cell) for cell in fleet.cells]
+    then = _copy(fleet, cells, groups)
+    facts = {host: cell.facts for cell in cells for host in cell.hosts}
+    then.places = {
+        number: (name, facts.get(name, now), group)
+        for number, (name, now, group) in fleet.places.items()
+    }
+    then.disks = list(
+        judge_disks(
+            store.shared_disks(),
+            then.places,
+            {number: Use.from_json(text) for number, text in store.ways()},
+            store.names_of_one_disk(),
+            fleet.policy.words if fleet.policy else None,
+            adapt=use_after,
+        )
+    )
+    return list(audit_of(then).counted)
+
+
+def _copy(fleet: Fleet, cells: list[Cell], groups: list[Group]) -> Fleet:
+    """A fleet of its own: an audit notes in it what became of waivers."""
+    found = Fleet(fleet.now, fleet.policy, fleet.max_age)
+    found.cells, found.groups = cells, groups
+    for name in (
+        *("disks", "problems", "twofold", "places", "old", "ahead", "missing", "same", "sharing"),
+        *("twice", "guests_twice"),
+    ):
+        setattr(found, name, getattr(fleet, name))
+    return found

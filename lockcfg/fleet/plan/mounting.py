@@ -1,0 +1,227 @@
+"""How a host gets a lockspace to where the policy wants it: what to mount, and where not to.
+
+A mount hides what is below it. So nothing is mounted over a file system that serves: not where a
+guest's disks or leases are, nor where something is mounted that other directories are on. Pure.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import shlex
+
+from lockcfg.fleet.plan.steps import Work
+from lockcfg.frozen import Frozen
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from typing import Final
+
+    from lockcfg.fleet.comparison.fleet import Cell
+    from lockcfg.fleet.model.facts import Directory, Facts
+
+
+class Mounting(Frozen):
+    """What is to be done so that a host has ``path`` where it is wanted. ``why`` is why nobody but
+    a person can do it, or empty; else ``source`` is to be mounted at ``point``, which is then the
+    ``place`` of that name, in the stead of what is mounted there where it ``replaces`` that.
+    ``used`` is whether locks are there now: then it takes effect at once."""
+
+    __slots__ = ("options", "path", "place", "point", "replaces", "source", "type", "used", "why")
+
+    def __init__(
+        self,
+        path: str,
+        place: str,
+        *,
+        point: str = "",
+        source: str = "",
+        type: str = "",
+        options: Sequence[str] = (),
+        replaces: bool = False,
+        used: bool = False,
+        why: str = "",
+    ) -> None:
+        self.path: Final = path
+        self.place: Final = place
+        self.point: Final = point
+        self.source: Final = source
+        self.type: Final = type
+        self.options: Final = tuple(options)
+        self.replaces: Final = replaces
+        self.used: Final = used
+        self.why: Final = why
+
+    @property
+    def shown(self) -> str:
+        """In a line."""
+        if self.why:
+            return f"{self.path} is to be {self.place}: {self.why}"
+        instead = ", instead of what is mounted there" if self.replaces else ""
+        return f"at {self.point}: {self.source} ({self.type}){instead}"
+
+    def work(self, hosts: Sequence[str]) -> Work:
+        """It as work: what is to stay mounted is in fstab(5), and mounted from there."""
+        point = shlex.quote(self.point)
+        fields = [
+            _for_fstab(each)
+            for each in (self.source, self.point, self.type, ",".join(self.options))
+        ]
+        quoted = shlex.quote(" ".join((*fields, "0", "0")))
+        if self.replaces:
+            # The line of what was mounted there goes, and stays in fstab.bak.
+            others = f"""point={shlex.quote(fields[1])} awk '/^#/ || $2 != ENVIRON["point"]'"""
+            first = [
+                f"umount {point}",
+                "cp -p /etc/fstab /etc/fstab.bak",
+                f"{others} /etc/fstab.bak >/etc/fstab",
+            ]
+        else:
+            first = [f"! mountpoint -q {point}", f"mkdir -p {point}"]
+            if not self.used:
+                first.append(f'test -z "$(ls -A {point})"')
+        return Work(
+            "mount",
+            hosts,
+            [
+                *first,
+                f"grep -qxF {quoted} /etc/fstab || echo {quoted} >>/etc/fstab",
+                f"mount {point}",
+            ],
+            {
+                "path": self.point,
+                "place": self.place,
+                "source": self.source,
+                "type": self.type,
+                "options": list(self.options),
+                "unmount": self.replaces,
+            },
+        )
+
+
+def place_at(facts: Facts, path: str) -> str | None:
+    """Where a directory of a host is, or would be if somebody made it; None where that is not
+    known."""
+    for directory in _known(facts):
+        if directory.path == path and directory.state in ("there", "missing"):
+            return directory.place.shown if directory.place.system else None
+    # Nobody looked at it. What is mounted above it tells, but of local file systems, on which
+    # something else may be mounted anywhere.
+    above = [each for each in _known(facts) if _is_in(path, point_of(each)) and each.mounted]
+    if not above:
+        return None
+    nearest = max(above, key=lambda each: len(point_of(each)))
+    assert nearest.mounted is not None
+    inside = posixpath.relpath(path, point_of(nearest))
+    return nearest.mounted.below(inside).shown if inside != "." else nearest.mounted.shown
+
+
+def mounting_of(cell: Cell, cells: Iterable[Cell], path: str, place: str) -> Mounting:
+    """What gets a host ``path`` at ``place``, as another host of its group has it."""
+    facts = cell.facts
+    known = list(_known(facts))
+    used = any(path == each.path for each in facts.spaces)
+    models = [
+        each
+        for other in cells
+        for each in _known(other.facts)
+        if each.place.shown == place and each.state == "there" and each.mounted and each.source
+    ]
+    if not models:
+        return Mounting(path, place, why="no host of the group has it mounted to show how")
+    model = min(models, key=lambda each: (each.path != path, each.source, each.path))
+    assert model.mounted is not None
+    inside = _inside(model)
+    kind, options = _TYPES.get(model.type, model.type), _worth(model)
+    point = path if inside == "." else path[: -len(inside) - 1]
+    serving = _serving(facts)
+    if path == posixpath.normpath(posixpath.join(point, inside)):
+        # As the other host has it: with all that is on that file system.
+        on = [each for each in known if _is_in(each.path, point)]
+        mounted = any(each.mounted and point_of(each) == point for each in on)
+        local = all(each.mounted is None for each in on)
+        if not any(_is_in(each, point) for each in serving) and (local or mounted):
+            return Mounting(
+                path,
+                model.mounted.shown,
+                point=point,
+                source=model.source,
+                type=kind,
+                options=options,
+                replaces=mounted,
+                used=any(_is_in(each.path, point) for each in facts.spaces),
+            )
+    below = [each for each in known if _is_in(each.path, path) and each.path != path]
+    if any(_is_in(each, path) for each in serving):
+        why = "disks or leases of guests are there, and nothing is mounted over these"
+    elif below:
+        why = f"{below[0].path} is in use below it, and nothing is mounted over that"
+    elif any(point_of(each) == path for each in known):
+        why = "something else is mounted there"
+    elif model.type not in _WITH_PATHS:
+        why = f"{kind} cannot be mounted from a directory within it"
+    else:
+        source = model.source if inside == "." else f"{model.source.rstrip('/')}/{inside}"
+        return Mounting(
+            path, place, point=path, source=source, type=kind, options=options, used=used
+        )
+    return Mounting(path, place, why=why)
+
+
+def point_of(directory: Directory) -> str:
+    """Where what a directory is on is mounted; empty where that cannot be told."""
+    inside = _inside(directory)
+    if inside == ".":
+        return directory.path
+    return directory.path[: -len(inside) - 1] if directory.path.endswith(f"/{inside}") else ""
+
+
+def _inside(directory: Directory) -> str:
+    """The path of a directory on what is mounted."""
+    if directory.mounted is None:
+        return "."
+    return posixpath.relpath(directory.place.path or "/", directory.mounted.path or "/")
+
+
+def _known(facts: Facts) -> Iterator[Directory]:
+    yield from (*facts.spaces, *facts.spare, *facts.storages, *facts.leases)
+
+
+def _serving(facts: Facts) -> list[str]:
+    """Where what guests use is."""
+    return [each.path for each in (*facts.storages, *facts.leases)]
+
+
+def _is_in(path: str, directory: str) -> bool:
+    """Whether a path is that of a directory, or of something in it."""
+    return bool(directory) and f"{path}/".startswith(f"{directory.rstrip('/')}/")
+
+
+#: What mount(8) calls what the kernel calls otherwise.
+_TYPES: Final = {"fuse.glusterfs": "glusterfs", "fuse.ceph-fuse": "fuse.ceph"}
+
+#: Kinds of which a directory can be mounted by a path behind the source.
+_WITH_PATHS: Final = ("nfs", "nfs4", "fuse.glusterfs", "ceph", "cifs", "smb3")
+
+#: The options that are a person's wish: the kernel shows many that it found out by itself, and
+#: some that mount(8) refuses.
+_WORTH: Final = frozenset(
+    (
+        *("vers", "nfsvers", "minorversion", "proto", "port", "sec", "hard", "soft", "timeo"),
+        *("retrans", "nolock", "local_lock", "lookupcache", "noac", "actimeo", "acregmin"),
+        *("acregmax", "acdirmin", "acdirmax", "ro", "noexec", "nosuid", "nodev", "noatime"),
+        *("attribute-timeout", "entry-timeout", "negative-timeout", "direct-io-mode"),
+        *("fs", "mds_namespace", "name", "mon_addr", "locktable", "lockproto", "errors"),
+    )
+)
+
+
+def _worth(directory: Directory) -> list[str]:
+    """The options of a mount that are worth writing down, of what needs the network with that."""
+    found = [each for each in directory.options if each.partition("=")[0] in _WORTH]
+    return [*sorted(found), "_netdev"]
+
+
+def _for_fstab(field: str) -> str:
+    """A field as fstab(5) has it."""
+    return "".join(f"\\{ord(c):03o}" if c in " \t\n\\#" else c for c in field)
