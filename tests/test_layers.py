@@ -30,6 +30,7 @@ FOUNDATION = {
     "filelock",
     "rooted",
     "version",
+    "workers",
     "yamlschema",
 }
 

@@ -9,6 +9,7 @@ from lockcfg.frozen import Frozen
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Final, Literal
 
     Driver = Literal["qemu", "libxl"]
@@ -52,6 +53,9 @@ class FileKind(Frozen):
     def program(self) -> str:
         """Whose file it is, as messages call it."""
         return "lockd" if self.role == "engine" else "libvirt"
+
+    def __reduce__(self) -> tuple[Callable[[str], FileKind], tuple[str]]:
+        return kind_named, (self.name,)  # one object in every process
 
 
 #: The daemons: monolithic libvirtd, or the modular daemon of the driver.

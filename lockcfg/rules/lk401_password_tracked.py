@@ -69,18 +69,19 @@ _HELP: Final = (
 def check(subject: FileSubject, options: Options) -> Iterator[Found]:
     """See the manual above."""
     del options
-    if not subject.tracked:
-        return
     document = subject.document
-    for key, span in passwords(document):
-        message = f"'{key}' is a password, and this file is in version control"
-        yield Found(finding(RULE, document, key, span, message, _HELP))
-    for key, span in _commented_out(document):
-        message = (
-            f"'{key}' is commented out, but what it was set to is still in version control for"
-            " all to read"
-        )
-        yield Found(finding(RULE, document, key, span, message, _HELP))
+    found = [
+        (key, span, f"'{key}' is a password, and this file is in version control")
+        for key, span in passwords(document)
+    ]
+    commented_out = (
+        "'{}' is commented out, but what it was set to is still in version control for all to read"
+    )
+    found += [(key, span, commented_out.format(key)) for key, span in _commented_out(document)]
+    # Only of a file with a password is it looked up whether version control has it.
+    if found and subject.tracked:
+        for key, span, message in found:
+            yield Found(finding(RULE, document, key, span, message, _HELP))
 
 
 def _commented_out(document: Document) -> Iterator[tuple[str, Span]]:

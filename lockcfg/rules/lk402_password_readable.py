@@ -57,10 +57,11 @@ RULE = Rule("LK402", "password-readable", "warning")
 def check(subject: FileSubject, options: Options) -> Iterator[Found]:
     """See the manual above."""
     del options
-    if subject.tracked or subject.mode is None or not subject.mode & 0o004:
-        return
     document = subject.document
-    for key, span in passwords(document):
+    found = list(passwords(document))
+    if not found or subject.tracked or subject.mode is None or not subject.mode & 0o004:
+        return
+    for key, span in found:
         message = f"'{key}' is a password, and every user of the host can read this file"
         advice = (
             f"let root alone read it: chmod 600 {document.kind.name}; in a repository, keep it in"

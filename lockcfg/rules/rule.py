@@ -123,18 +123,32 @@ class Options(Frozen):
         return self.libvirt_version or self.installed
 
 
-class FileSubject(Frozen):
-    """One file. ``mode`` are its permission bits, ``tracked`` whether version control has it;
-    both None where that is not known."""
+class FileSubject:
+    """One file. A rule asks for its permission bits (:attr:`mode`) and whether version control
+    has it (:attr:`tracked`) as late as it can: the engine looks both up for the files of which
+    a rule ``asked``, and for no others."""
 
-    __slots__ = ("document", "mode", "tracked")
+    __slots__ = ("_mode", "_tracked", "asked", "document")
 
     def __init__(
         self, document: Document, *, mode: int | None = None, tracked: bool | None = None
     ) -> None:
         self.document: Final = document
-        self.mode: Final = mode
-        self.tracked: Final = tracked
+        self.asked = False
+        self._mode: Final = mode
+        self._tracked: Final = tracked
+
+    @property
+    def mode(self) -> int | None:
+        """The permission bits of the file; None if they are not known."""
+        self.asked = True
+        return self._mode
+
+    @property
+    def tracked(self) -> bool | None:
+        """Whether version control has the file; None if that is not known."""
+        self.asked = True
+        return self._tracked
 
 
 class HostSubject(Frozen):

@@ -177,7 +177,7 @@ def test_a_file_that_vanishes_is_unreadable(
         (tmp_path / "a/qemu.conf").unlink(missing_ok=True)
         return read_bytes(path)
 
-    monkeypatch.setattr("lockcfg.lint.engine.read_bytes", read)
+    monkeypatch.setattr("lockcfg.lint.reading.read_bytes", read)
     result = lint(tmp_path, select=["LK102"])
     assert paths(result, tmp_path) == ["b/qemu.conf"]
     assert result.unreadable == ((str(tmp_path / "a/qemu.conf"), "No such file or directory"),)
@@ -196,7 +196,7 @@ def test_a_directory_that_vanishes_is_unreadable(
             (tmp_path / "b").rmdir()
         return read_bytes(path)
 
-    monkeypatch.setattr("lockcfg.lint.engine.read_bytes", read)
+    monkeypatch.setattr("lockcfg.lint.reading.read_bytes", read)
     result = lint(tmp_path, select=["LK102"])
     assert paths(result, tmp_path) == ["a/qemu.conf"]
     assert result.unreadable == ((str(tmp_path / "b"), "No such file or directory"),)

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from lockcfg import workers
 from lockcfg.errors import LockcfgError
-from lockcfg.lint import engine
+from lockcfg.lint import reading
 from lockcfg.lint.baseline import render as render_baseline
 from lockcfg.lint.engine import Linter
 from lockcfg.lint.settings import Settings, SettingsWaiver
@@ -225,14 +226,14 @@ def test_a_password_in_version_control(tmp_path: Path) -> None:
 
 def test_a_small_tree_is_read_by_one_process(tmp_path: Path, forked: list[int]) -> None:
     """A large one by as many as there are CPUs, but never where there are threads."""
-    for number in range(engine._MANY + 10):
+    for number in range(reading.MANY + 10):
         write(tmp_path, {f"small/{number}/qemu.conf": ""} if number < 50 else {})
         write(tmp_path, {f"large/{number}/qemu.conf": ""})
     run = Settings(str(tmp_path))
     assert Linter(run).run([str(tmp_path / "small")]).hosts == 50
     assert not forked
-    assert Linter(run).run([str(tmp_path / "large")]).hosts == engine._MANY + 10
-    assert len(forked) == min(len(os.sched_getaffinity(0)), engine._PROCESSES) - 1
+    assert Linter(run).run([str(tmp_path / "large")]).hosts == reading.MANY + 10
+    assert len(forked) == min(len(os.sched_getaffinity(0)), workers._MOST_PROCESSES) - 1
 
 
 # --- what goes wrong ------------------------------------------------------------------------
@@ -265,11 +266,11 @@ def test_a_worker_that_dies_is_an_error(
     """And not a report of what the others have read; nothing is left of it."""
     top = make(tmp_path, 1)
     here = os.getpid()
-    work = Linter._work
+    work = reading.Reader._work
 
-    def dying(self: Linter, jobs: Any, take: int) -> Any:
+    def dying(self: reading.Reader, jobs: Any, numbers: Any) -> Any:
         if os.getpid() == here:
-            return work(self, jobs, take)
+            return work(self, jobs, numbers)
         if death == "killed":
             os.kill(os.getpid(), signal.SIGKILL)
         elif death == "raises":
@@ -278,7 +279,7 @@ def test_a_worker_that_dies_is_an_error(
             os._exit(0)
         return {0: [os.urandom(300_000), _Bomb()]}
 
-    monkeypatch.setattr(Linter, "_work", dying)
+    monkeypatch.setattr(reading.Reader, "_work", dying)
     with pytest.raises(LockcfgError, match="one of the processes of the linter") as caught:
         Linter(settings(top, 1), processes=3).run([str(top)])
     assert caught.value.exit_code == 3
@@ -319,13 +320,13 @@ def test_nothing_is_left_of_the_workers(tmp_path: Path, forked: list[int]) -> No
 #: A lint in two processes; what they do instead is put in front.
 PROGRAM = """
 import os, signal, sys, time
-from lockcfg.lint import engine
+from lockcfg.lint import reading
 from lockcfg.main import main
-engine._MANY, engine._cpus = 1, lambda: 2
-parent, work = os.getpid(), engine.Linter._work
-def instead(self, jobs, take):
+reading.MANY, reading.cpus = 1, lambda: 2
+parent, work = os.getpid(), reading.Reader._work
+def instead(self, jobs, numbers):
     {instead}
-engine.Linter._work = instead
+reading.Reader._work = instead
 sys.exit(main(["lint", sys.argv[1]]))
 """
 
@@ -333,7 +334,7 @@ sys.exit(main(["lint", sys.argv[1]]))
 def test_the_exit_status_of_a_run_without_one_of_its_workers(tmp_path: Path) -> None:
     """Three, with the error and without a report."""
     top = make(tmp_path, 1)
-    instead = "return work(self, jobs, take) if os.getpid() == parent else os.abort()"
+    instead = "return work(self, jobs, numbers) if os.getpid() == parent else os.abort()"
     result = subprocess.run(
         [sys.executable, "-c", PROGRAM.format(instead=instead), top],
         capture_output=True,

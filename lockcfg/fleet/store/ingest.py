@@ -35,6 +35,8 @@ from lockcfg.fleet.snapshots.reading import (
 )
 from lockcfg.fleet.snapshots.sources import files_of, sources_of, texts_of
 from lockcfg.fleet.store.store import Store, packed
+from lockcfg.workers import MOST_JOBS, share
+from lockcfg.workers import processes as cpus
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -53,12 +55,9 @@ _HEADS: Final = 4
 #: How many rows are handed to the store at a time.
 _BATCH: Final = 2000
 
-#: How many sources make it pay to share them among processes, and the most processes.
+#: How many sources make it pay to share them among processes.
 _MANY: Final = 300
-_PROCESSES: Final = 4
 
-#: What is to be read is dealt out in so many parts: a number of them is a byte.
-_JOBS: Final = 250
 
 #: To make a number one that SQLite takes.
 _POSITIVE: Final = (1 << 63) - 1
@@ -384,7 +383,7 @@ def ingest(
     sources = list(sources_of(paths))
     stores = [source.path for source in sources if source.kind == "store"]
     rest = [source for source in sources if source.kind != "store"]
-    workers = processes or (_cpus() if len(rest) >= _MANY else 1)
+    workers = processes or (cpus() if len(rest) >= _MANY else 1)
     if workers > 1 and len(rest) > 1 and all(source.path != "-" for source in rest):
         _ingest_together(rest, store, workers, progress)
     else:
@@ -404,70 +403,36 @@ def _ingest_together(
     import shutil
     import tempfile
 
-    directory = tempfile.mkdtemp(prefix="lockcfg-audit-")
-    size = -(-len(sources) // _JOBS)
+    size = -(-len(sources) // MOST_JOBS)
     jobs = [sources[at : at + size] for at in range(0, len(sources), size)]
-    # Each job is a byte in a pipe, so it goes to one process, and a slow one gets fewer.
-    take, put = os.pipe()
-    os.write(put, bytes(range(len(jobs))))
-    os.close(put)
-    paths = [os.path.join(directory, f"{number}") for number in range(1, workers)]
-    pids: list[int] = []
+
+    def into(path: str) -> Callable[[Iterator[int]], str]:
+        def work(numbers: Iterator[int]) -> str:
+            part = Store.create(path)
+            Ingester(part).read(source for number in numbers for source in jobs[number])
+            part.end()
+            return path
+
+        return work
+
+    def here(numbers: Iterator[int]) -> str:
+        Ingester(store, progress).read(source for number in numbers for source in jobs[number])
+        return ""
+
+    directory = tempfile.mkdtemp(prefix="lockcfg-audit-")
     try:
-        for path in paths:
-            pids.append(_fork(_dealt(jobs, take), path))
-        Ingester(store, progress).read(_dealt(jobs, take))
-        while pids:
-            _, status = os.waitpid(pids.pop(0), 0)
-            if status:
-                raise LockcfgError(
-                    "one of the processes of the audit ended before its work was done",
-                    help="memory may be short: audit a part at a time with --partial",
-                )
-        for path in paths:
+        others = [into(os.path.join(directory, str(number))) for number in range(1, workers)]
+        paths = share(
+            len(jobs),
+            here,
+            others,
+            whose="audit",
+            help="memory may be short: audit a part at a time with --partial",
+        )
+        for path in list(paths)[1:]:
             store.join(path)
     finally:
-        while os.read(take, _JOBS):
-            pass  # after an error: no more work for the others
-        os.close(take)
-        for pid in pids:
-            os.waitpid(pid, 0)
         shutil.rmtree(directory, ignore_errors=True)
-
-
-def _dealt(jobs: Sequence[Sequence[Source]], take: int) -> Iterator[Source]:
-    """The sources of jobs as long as there are any that nobody took."""
-    while number := os.read(take, 1):
-        yield from jobs[number[0]]
-
-
-def _fork(sources: Iterable[Source], path: str) -> int:
-    """Have another process make a store at ``path``; its process id."""
-    import sys
-
-    pid = os.fork()
-    if pid:
-        return pid
-    status = 1
-    try:
-        store = Store.create(path)
-        Ingester(store).read(sources)
-        store.end()
-        status = 0
-    except BaseException:  # noqa: BLE001 - whatever it is, it ends here
-        sys.excepthook(*sys.exc_info())
-    finally:
-        # Buffers of output belong to the parent.
-        os._exit(status)
-
-
-def _cpus() -> int:
-    """How many processes to use; one where there are threads, which do not survive a fork."""
-    import threading
-
-    if threading.active_count() > 1:
-        return 1
-    return min(len(os.sched_getaffinity(0)), _PROCESSES)
 
 
 def _told(text: str) -> str:

@@ -1,0 +1,203 @@
+"""The rules that run, and what they find in a content or in several together."""
+
+from __future__ import annotations
+
+import os
+
+from lockcfg.conf.document import Document, Span
+from lockcfg.conf.files import DRIVERS, KINDS, kinds_of
+from lockcfg.findings import Finding, Place
+from lockcfg.host.host import Configuration
+from lockcfg.lint.conceal import Veil
+from lockcfg.lint.contents import Ready
+from lockcfg.lint.result import Fix, Replacement
+from lockcfg.lint.settings import means
+from lockcfg.rules import TABLE, rule_module
+from lockcfg.rules.rule import FileSubject, Found, HostSubject, RuleInfo
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+    from typing import Any, Final
+
+    from lockcfg.conf.files import Role
+    from lockcfg.findings import Severity
+    from lockcfg.lint.contents import Content
+    from lockcfg.lint.settings import Settings
+    from lockcfg.rules import RuleModule
+    from lockcfg.rules.rule import Fix as RuleFix
+    from lockcfg.rules.rule import Rule, Scope
+
+#: Where the manual of a rule is, in the project's documentation.
+RULE_URL: Final = "docs/rules/{code}.md"
+
+
+class Checks:
+    """The rules that the settings let run: ``running`` are their modules, ``infos`` what reports
+    say of them, ``rules`` all rules by their names, whether they run or not."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        modules = [rule_module(name) for name in TABLE]
+        self.rules: Final[dict[str, Rule]] = {module.RULE.name: module.RULE for module in modules}
+        self.infos: Final = [
+            RuleInfo(
+                rule.code,
+                rule.name,
+                self._severity(rule.code, rule.name, rule.severity),
+                (module.__doc__ or "").partition("\n")[0],
+                RULE_URL.format(code=rule.code),
+            )
+            for module in modules
+            if self.runs(rule := module.RULE)
+        ]
+        self.running = [module for module in modules if self.runs(module.RULE)]
+
+    def keep(self, *scopes: Scope) -> None:
+        """Run the rules of these scopes only."""
+        self.running = [module for scope in scopes for module in self.of_scope(scope)]
+
+    def runs(self, rule: Rule) -> bool:
+        """Whether the settings let a rule run."""
+        names = self._settings.select
+        if names and not any(means(name, rule.code, rule.name) for name in names):
+            return False
+        return not any(means(name, rule.code, rule.name) for name in self._settings.ignore)
+
+    def _severity(self, code: str, name: str, own: Severity) -> Severity:
+        for each, severity in self._settings.severity.items():
+            if means(each, code, name):
+                return severity
+        return own
+
+    def found_together(self, contents: tuple[Content, ...], unread: frozenset[str]) -> list[Ready]:
+        """What the rules of a host find in a directory with ``contents``, and with files that
+        were not read."""
+        found: list[Ready] = []
+        by_name = {content.name: content for content in contents}
+        for driver in DRIVERS:
+            if f"{driver}.conf" not in by_name:
+                continue
+            kinds = kinds_of(driver)
+            of_host = [by_name.get(kind.name) for kind in kinds]
+            if any(content is not None and content.document is None for content in of_host):
+                continue  # what cannot be parsed has its finding already
+            if driver == "libxl" and _is_bystander(by_name, unread):
+                continue
+            documents = {
+                kind.role: content.document
+                if content is not None and content.document is not None
+                else Document(kind, kind.name, None, ())
+                for kind, content in zip(kinds, of_host, strict=True)
+            }
+            subject = HostSubject("", Configuration(driver, documents))
+            absent = {kind.role for kind in kinds if kind.name in unread}
+            found += self._ready("host", subject, by_name, absent)
+        return found
+
+    def found_in(self, content: Content, mode: int | None, tracked: bool | None) -> list[Ready]:
+        """What the rules of a file find in a content; notes whether one of them asked for
+        ``mode`` or ``tracked``."""
+        if content.document is None:
+            assert content.syntax is not None
+            rule = self.rules[content.syntax.rule]
+            if not self.runs(rule):
+                return []
+            return [self.make_ready(rule, Found(content.syntax), content)]
+        subject = FileSubject(content.document, mode=mode, tracked=tracked)
+        found = self._ready("file", subject, {content.name: content})
+        content.asks = content.asks or subject.asked
+        return found
+
+    def of_scope(self, scope: Scope) -> list[RuleModule]:
+        """The rules of one scope that run."""
+        return [module for module in self.running if module.RULE.scope == scope]
+
+    def _ready(
+        self,
+        scope: Scope,
+        subject: Any,
+        contents: dict[str, Content],
+        unread: Collection[Role] = (),
+    ) -> list[Ready]:
+        """What the rules of ``scope`` find in ``subject``, whose files have ``contents``; without
+        those that need a file that was not read."""
+        return [
+            self.make_ready(module.RULE, found, contents.get(os.path.basename(found.finding.path)))
+            for module in self.of_scope(scope)
+            if not any(role in unread for role in module.RULE.needs)
+            for found in module.check(subject, self._settings.options)
+        ]
+
+    def make_ready(self, rule: Rule, found: Found, content: Content | None) -> Ready:
+        """A finding of a rule, ready but for its directory. ``content`` is that of the file that
+        it is about, or None."""
+        finding = found.finding
+        severity = self._severity(rule.code, rule.name, finding.severity)
+        if severity != finding.severity:
+            finding = copy_of(finding, severity=severity)
+        line = finding.place.line if finding.place else None
+        waiver = None
+        if content is not None:
+            for each in content.waivers_of(line):
+                if any(means(name, rule.code, rule.name) for name in each.rules):
+                    waiver = each
+                    break
+        veil = content.veil if content else Veil(b"", None)
+        fix = None
+        if found.fix is not None and content is not None:
+            fix = _in_lines(found.fix, content)
+            if veil.covers(fix, content.text):
+                fix = fix.replace(secret=True)
+        finding = veil.finding(finding)
+        return Ready(rule.code, rule.name, finding, fix, waiver)
+
+
+def _is_bystander(contents: Mapping[str, Content], unread: Collection[str]) -> bool:
+    """Whether the Xen driver's files are just those that every package of libvirt installs:
+    nothing is set in them, and QEMU's are there."""
+    if "qemu.conf" not in contents and "qemu.conf" not in unread:
+        return False
+    return not any(
+        content.document is not None and content.document.entries
+        for name, content in contents.items()
+        if KINDS[name].drivers == ("libxl",)
+    )
+
+
+def copy_of(
+    finding: Finding, *, path: str | None = None, severity: Severity | None = None
+) -> Finding:
+    """A copy of ``finding`` for another path or severity."""
+    place = finding.place
+    if place is not None and path is not None:
+        place = Place(path, place.line, place.column, place.text, place.length)
+    return Finding(
+        finding.rule,
+        severity or finding.severity,
+        finding.message,
+        path=path or finding.path,
+        place=place,
+        key=finding.key,
+        help=finding.help,
+    )
+
+
+def _in_lines(fix: RuleFix, content: Content) -> Fix:
+    """A rule's fix, by bytes, as one by lines and columns."""
+    document = content.document
+    assert document is not None
+
+    def position(offset: int) -> tuple[int, int]:
+        place = document.place(Span(offset, offset))
+        return place.line, place.column
+
+    return Fix(
+        fix.safety,
+        fix.description,
+        [
+            Replacement(*position(each.span.start), *position(each.span.end), each.text)
+            for each in fix.replacements
+        ],
+        content.checksum,
+    )

@@ -1,0 +1,138 @@
+"""What a run has read: distinct contents, the directories that they stand in, and what the rules
+found in them, which lacks nothing but a directory."""
+
+from __future__ import annotations
+
+from zlib import crc32
+
+from lockcfg.conf.files import KINDS
+from lockcfg.conf.load import parse
+from lockcfg.errors import ConfSyntaxError
+from lockcfg.lint.conceal import Veil
+from lockcfg.lint.discover import passed_over
+from lockcfg.lint.waivers import waivers_in
+from lockcfg.rules import syntax_finding
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lockcfg.conf.document import Document
+    from lockcfg.findings import Finding
+    from lockcfg.lint.result import Fix
+    from lockcfg.lint.waivers import Waiver
+
+
+class Content:
+    """One distinct content of one kind of file, called ``name``.
+
+    ``document`` is None where it cannot be parsed, and ``syntax`` then the finding. ``found``
+    is what the rules of a file found, by the mode of the file and whether it is tracked. Both are
+    None but for a content of which a rule ``asks`` for them.
+    ``passed_over`` says what a content is that is no configuration file.
+    """
+
+    __slots__ = (
+        "asks",
+        "checksum",
+        "document",
+        "found",
+        "name",
+        "passed_over",
+        "syntax",
+        "text",
+        "veil",
+        "waivers",
+        "waivers_by_line",
+    )
+
+    def __init__(self, name: str, text: bytes) -> None:
+        self.name = name
+        self.text = text
+        self.document: Document | None = None
+        self.syntax: Finding | None = None
+        self.checksum = crc32(text)
+        self.waivers: list[Waiver] = []
+        self.waivers_by_line: dict[int | None, list[Waiver]] = {}
+        self.found: dict[tuple[int | None, bool | None], list[Ready]] = {}
+        self.asks = False
+        self.passed_over = passed_over(text, KINDS[name])
+        if self.passed_over:
+            return
+        try:
+            self.document = parse(text, KINDS[name], name)
+            self.waivers = waivers_in(self.document)
+        except ConfSyntaxError as error:
+            self.syntax = syntax_finding(error)
+        for waiver in self.waivers:
+            line = None if waiver.whole_file else waiver.line
+            self.waivers_by_line.setdefault(line, []).append(waiver)
+        self.veil = Veil(text, self.document)
+
+    def waivers_of(self, line: int | None) -> Iterator[Waiver]:
+        """The waivers that may be about a finding in ``line``; None is the whole file."""
+        yield from self.waivers_by_line.get(None, ())
+        if line is not None:
+            yield from self.waivers_by_line.get(line, ())
+
+
+class Combination:
+    """One distinct set of contents that stands in one directory, and what the rules of a host
+    found in it. ``unread`` are the names of the files that are there besides, and were not read.
+    ``documents`` are those of the contents, by name, and None of the others; ``silent`` whether
+    there is nothing to say wherever it stands."""
+
+    __slots__ = ("contents", "documents", "found", "silent", "unread")
+
+    def __init__(
+        self, contents: tuple[Content, ...], unread: frozenset[str], found: list[Ready]
+    ) -> None:
+        self.contents = contents
+        self.unread = unread
+        self.documents: dict[str, Document | None] = dict.fromkeys(unread)
+        self.documents.update((content.name, content.document) for content in contents)
+        self.found = found
+        self.silent = not found and not any(
+            content.waivers or content.asks or any(content.found.values()) for content in contents
+        )
+
+
+class Survey:
+    """What was read. Each of ``directories``, given by their relative paths, has the one of
+    ``combinations`` with its number; ``loud`` are those of which there is something to say, by
+    their paths."""
+
+    __slots__ = ("combinations", "directories", "files", "loud", "notes", "unreadable")
+
+    def __init__(self) -> None:
+        self.files = 0
+        self.directories: list[str] = []
+        self.combinations: list[Combination] = []
+        self.loud: list[tuple[str, Combination]] = []
+        self.notes: list[tuple[str, str]] = []
+        self.unreadable: list[tuple[str, str]] = []
+
+    def add(self, other: Survey) -> None:
+        """Append what was read elsewhere."""
+        self.files += other.files
+        self.directories += other.directories
+        self.combinations += other.combinations
+        self.loud += other.loud
+        self.notes += other.notes
+        self.unreadable += other.unreadable
+
+
+class Ready:
+    """A finding that lacks nothing but its directory: severity set, fix in lines and columns,
+    and the waiver of its file that covers it."""
+
+    __slots__ = ("code", "finding", "fix", "name", "waiver")
+
+    def __init__(
+        self, code: str, name: str, finding: Finding, fix: Fix | None, waiver: Waiver | None
+    ) -> None:
+        self.code = code
+        self.name = name
+        self.finding = finding
+        self.fix = fix
+        self.waiver = waiver

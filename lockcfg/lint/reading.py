@@ -1,0 +1,200 @@
+"""Reading a run's files: each distinct content once, in several processes if there are many."""
+
+from __future__ import annotations
+
+import os
+from fnmatch import fnmatch
+from itertools import pairwise
+
+from lockcfg.conf.files import KINDS
+from lockcfg.conf.load import read_bytes
+from lockcfg.errors import ReadError
+from lockcfg.lint.contents import Combination, Content, Survey
+from lockcfg.lint.discover import discover, is_file_of_ours, note_on, together
+from lockcfg.workers import MOST_JOBS, share
+from lockcfg.workers import processes as cpus
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from typing import Final
+
+    from lockcfg.lint.checks import Checks
+    from lockcfg.lint.discover import Directory
+    from lockcfg.lint.settings import Settings
+
+#: How many contents of one kind are compared before a file is looked up by its hash.
+_RECENT: Final = 4
+
+#: How many directories, read or still to be walked, make it pay to share them among processes.
+MANY: Final = 500
+
+
+class Reader:
+    """Reads files, and has ``checks`` look at each distinct content and each distinct set of
+    contents once. ``progress`` is told now and then how many files this process has read.
+    ``processes`` are how many to use: by default one, or one for each CPU if there is much to
+    read."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        checks: Checks,
+        *,
+        progress: Callable[[int], None] | None = None,
+        processes: int | None = None,
+    ) -> None:
+        self._settings = settings
+        self._checks = checks
+        self._progress = progress
+        self._processes = processes
+        self._looked_at = 0
+        self._excluded = self._is_excluded if settings.exclude else None
+        self._recent: dict[str, list[Content]] = {name: [] for name in KINDS}
+        self._by_text: dict[str, dict[bytes, Content]] = {name: {} for name in KINDS}
+        self._combinations: dict[tuple[tuple[Content, ...], frozenset[str]], Combination] = {}
+
+    def read(self, paths: Sequence[str]) -> Survey:
+        """Read all that is at and below ``paths``."""
+        survey = Survey()
+        named = {path: None for path in paths if is_file_of_ours(path)}
+        pending = [path for path in reversed(paths) if path not in named]
+        seen: set[str] | None = set() if _overlap(paths) else None
+        processes = 1 if seen is not None else self._processes or cpus()
+        enough = MANY if self._processes is None else 0
+        jobs: list[list[str]] = []
+        for directory in discover(pending, self._excluded, survey.unreadable, seen):
+            self._read(directory, survey)
+            # What has been read up to here is known to every process.
+            if processes > 1 and pending and len(pending) + len(survey.directories) >= enough:
+                size = len(pending) // MOST_JOBS + 1
+                rest = pending[::-1]
+                jobs = [rest[at : at + size] for at in range(0, len(rest), size)]
+                pending.clear()
+        if jobs:
+            for part in self._shared(jobs, processes):
+                survey.add(part)
+        for directory in together(named, seen or ()):
+            self._read(directory, survey)
+        return survey
+
+    def _shared(self, jobs: Sequence[Sequence[str]], processes: int) -> list[Survey]:
+        """The jobs, lists of paths to be walked, done by this process and others together."""
+
+        def work(numbers: Iterator[int]) -> dict[int, Survey]:
+            return self._work(jobs, numbers)
+
+        def beside(numbers: Iterator[int]) -> dict[int, Survey]:
+            self._progress = None
+            return work(numbers)
+
+        results = share(
+            len(jobs),
+            work,
+            [beside] * (processes - 1),
+            whose="linter",
+            help="memory may be short: lint a part of the files at a time",
+        )
+        done = dict(next(results))
+        for result in results:
+            done.update(self._adopted(result))
+        return [done[number] for number in range(len(jobs))]
+
+    def _work(self, jobs: Sequence[Sequence[str]], numbers: Iterator[int]) -> dict[int, Survey]:
+        """Do the jobs of these numbers."""
+        done: dict[int, Survey] = {}
+        for number in numbers:
+            survey = done[number] = Survey()
+            pending = list(reversed(jobs[number]))
+            for directory in discover(pending, self._excluded, survey.unreadable, None):
+                self._read(directory, survey)
+        return done
+
+    def _adopted(self, done: dict[int, Survey]) -> dict[int, Survey]:
+        """What another process read, with this one's contents where it knows them."""
+        own: dict[Combination, Combination] = {}
+        for survey in done.values():
+            for combination in survey.combinations:
+                if combination not in own:
+                    own[combination] = self._adopt(combination)
+            survey.combinations = [own[each] for each in survey.combinations]
+            survey.loud = [(path, own[each]) for path, each in survey.loud]
+        return done
+
+    def _adopt(self, combination: Combination) -> Combination:
+        contents = tuple(
+            self._by_text[content.name].setdefault(content.text, content)
+            for content in combination.contents
+        )
+        key = contents, combination.unread
+        known = self._combinations.get(key)
+        if known is None:
+            known = self._combinations[key] = Combination(*key, combination.found)
+        return known
+
+    def _is_excluded(self, path: str) -> bool:
+        relative = self._settings.relative(path)
+        return any(
+            fnmatch(relative, pattern) or fnmatch(relative, f"*/{pattern}")
+            for pattern in self._settings.exclude
+        )
+
+    def _read(self, directory: Directory, survey: Survey) -> None:
+        path, names, templates, others = directory
+        prefix = os.path.join(path, "")
+        survey.notes += [(prefix + name, f"{note_on(name)}, passed over") for name in templates]
+        unread = {*others, *(name[: name.rindex(".")] for name in templates)}
+        contents: list[Content] = []
+        for name in names:
+            self._looked_at += 1
+            if self._progress is not None and not self._looked_at % 500:
+                self._progress(self._looked_at)
+            try:
+                text = read_bytes(prefix + name)
+            except ReadError as error:
+                survey.unreadable.append((prefix + name, error.reason))
+                unread.add(name)
+                continue
+            survey.files += 1
+            content = self.content(name, text)
+            if content.passed_over:
+                survey.notes.append((prefix + name, f"{content.passed_over}, passed over"))
+                unread.add(name)
+            else:
+                contents.append(content)
+                unread.discard(name)
+        if not contents:
+            return
+        key = tuple(contents), frozenset(unread)
+        combination = self._combinations.get(key)
+        if combination is None:
+            combination = self._combinations[key] = Combination(
+                *key, self._checks.found_together(*key)
+            )
+        survey.directories.append(self._settings.relative(path))
+        survey.combinations.append(combination)
+        if not combination.silent:
+            survey.loud.append((path, combination))
+
+    def content(self, name: str, text: bytes) -> Content:
+        """The content of a file: the same object for the same bytes."""
+        recent = self._recent[name]
+        # Most files are what one of the last ones was, and to compare is faster than to hash.
+        for content in recent:
+            if content.text == text:
+                return content
+        known = self._by_text[name]
+        found = known.get(text)
+        if found is None:
+            found = known[text] = Content(name, text)
+            if not found.passed_over:
+                found.found[None, None] = self._checks.found_in(found, None, None)
+        recent.insert(0, found)
+        del recent[_RECENT:]
+        return found
+
+
+def _overlap(paths: Sequence[str]) -> bool:
+    """Whether one of ``paths`` is another one, or below it."""
+    whole = sorted(os.path.join(os.path.abspath(path), "") for path in paths)
+    return any(after.startswith(before) for before, after in pairwise(whole))
