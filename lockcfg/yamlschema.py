@@ -10,8 +10,8 @@ import datetime
 import json
 import os
 
-from lockcfg.data import SCHEMAS
 from lockcfg.errors import ReadError
+from lockcfg.resources import SCHEMAS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

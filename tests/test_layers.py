@@ -26,7 +26,7 @@ FOUNDATION = {
     "errors",
     "findings",
     "frozen",
-    "data",
+    "resources",
     "filelock",
     "rooted",
     "version",

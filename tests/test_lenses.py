@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lockcfg.conf.files import KINDS, LOCKD
-from lockcfg.data import LENSES
+from lockcfg.resources import LENSES
 
 if TYPE_CHECKING:
     from typing import Final

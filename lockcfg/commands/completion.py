@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from lockcfg.data import prepared
+from lockcfg.resources import prepared
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

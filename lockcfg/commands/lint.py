@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from lockcfg.conf.save import Write
     from lockcfg.lint.result import LintResult
-    from lockcfg.lint.settings import Settings
+    from lockcfg.lint.settings import LintSettings
 
 DESCRIPTION = """\
 Check all of libvirt's files at and below the paths given, by a catalogue of rules: what libvirt
@@ -147,7 +147,7 @@ def _unknown_kind(path: str) -> UsageError:
     )
 
 
-def _status(result: LintResult, settings: Settings) -> int:
+def _status(result: LintResult, settings: LintSettings) -> int:
     """The exit status that a finished run comes to."""
     if result.unreadable:
         return ReadError.exit_code
@@ -171,7 +171,7 @@ def _start(arguments: argparse.Namespace) -> str:
     return path
 
 
-def _settings(arguments: argparse.Namespace) -> Settings:
+def _settings(arguments: argparse.Namespace) -> LintSettings:
     from lockcfg.lint.settings import check_names, load_settings
     from lockcfg.report.secrets import hide_secrets
 
@@ -205,7 +205,7 @@ def _settings(arguments: argparse.Namespace) -> Settings:
     return settings.replace(**changes)
 
 
-def _lint(settings: Settings, arguments: argparse.Namespace) -> LintResult:
+def _lint(settings: LintSettings, arguments: argparse.Namespace) -> LintResult:
     from lockcfg.lint.engine import Linter
 
     progress = _progress() if sys.stderr is not None and sys.stderr.isatty() else None
@@ -242,7 +242,7 @@ def _progress() -> Callable[[int], None]:
     return show
 
 
-def _mend(result: LintResult, settings: Settings, arguments: argparse.Namespace) -> LintResult:
+def _mend(result: LintResult, settings: LintSettings, arguments: argparse.Namespace) -> LintResult:
     """Apply fixes until there are none left, and return the last run."""
     from lockcfg.conf.save import save
     from lockcfg.lint.mended import mended
@@ -292,7 +292,7 @@ def _show_diff(write: Write, stream: TextIO) -> None:
 
     from lockcfg.conf.document import decode
     from lockcfg.conf.load import parse
-    from lockcfg.lint.conceal import Veil
+    from lockcfg.lint.conceal import PasswordFilter
     from lockcfg.report.diagnostics import relative
 
     kind, path = KINDS[os.path.basename(write.path)], relative(write.path, os.getcwd())
@@ -301,7 +301,7 @@ def _show_diff(write: Write, stream: TextIO) -> None:
     old, new = (
         [
             f"{shown}\0{line}"
-            for shown, line in Veil(text, parse(text, kind, path)).lines(decode(text))
+            for shown, line in PasswordFilter(text, parse(text, kind, path)).lines(decode(text))
         ]
         for text in (write.old, write.new)
     )
@@ -309,7 +309,7 @@ def _show_diff(write: Write, stream: TextIO) -> None:
     terminal.Terminal(stream).diff(line.partition("\0")[0] for line in lines)
 
 
-def _write_baseline(result: LintResult, settings: Settings, path: str) -> None:
+def _write_baseline(result: LintResult, settings: LintSettings, path: str) -> None:
     from lockcfg.draft import writing
     from lockcfg.lint.baseline import render
 

@@ -6,8 +6,8 @@ import json
 import sys
 
 from lockcfg.commands.arguments import add_json
-from lockcfg.data import prepared
 from lockcfg.report import terminal
+from lockcfg.resources import prepared
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

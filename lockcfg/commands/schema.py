@@ -13,9 +13,9 @@ from lockcfg.conf.settings import (
     spell,
     together_in,
 )
-from lockcfg.data import LENSES
 from lockcfg.errors import UnknownKeyError
 from lockcfg.report import terminal
+from lockcfg.resources import LENSES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -12,9 +12,9 @@ import os
 import re
 
 from lockcfg.conf.files import KINDS, kinds_of
-from lockcfg.data import SCHEMAS
 from lockcfg.errors import LockcfgError
 from lockcfg.frozen import Frozen
+from lockcfg.resources import SCHEMAS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ from augeas import Augeas
 
 from lockcfg.conf.document import Entry, Span, decode, place
 from lockcfg.conf.syntax import Condensed, condense, list_parts
-from lockcfg.data import LENSES
 from lockcfg.errors import ConfSyntaxError, LockcfgError
+from lockcfg.resources import LENSES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from lockcfg.fleet.comparison.result import (
     Verdict,
     Waived,
 )
-from lockcfg.fleet.rules import TABLE, audit_rule, means
+from lockcfg.fleet.rules import TABLE, audit_rule, names_rule
 from lockcfg.rules.rule import RuleInfo
 
 TYPE_CHECKING = False
@@ -160,7 +160,8 @@ class _Findings:
             for finding, unknown in self._done:
                 hosts = (
                     [host for host in finding.hosts if host in waiver.hosts]
-                    if finding.waived is None and means(waiver.rule, finding.code, finding.rule)
+                    if finding.waived is None
+                    and names_rule(waiver.rule, finding.code, finding.rule)
                     else []
                 )
                 if not hosts:

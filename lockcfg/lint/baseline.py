@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Final
 
-    from lockcfg.lint.result import Diagnostic
+    from lockcfg.lint.result import LintFinding
 
 _VERSION: Final = 1
 
@@ -65,7 +65,7 @@ def _legible(text: str) -> str:
     return "".join(character if character.isprintable() else "?" for character in text[:300])
 
 
-def render(diagnostics: Iterable[Diagnostic], relative: dict[str, str]) -> str:
+def render(diagnostics: Iterable[LintFinding], relative: dict[str, str]) -> str:
     """The text of a baseline of ``diagnostics``; ``relative`` is the path to write for each."""
     lines = [
         json.dumps(

@@ -8,12 +8,12 @@ from lockcfg.conf.document import Document, Span
 from lockcfg.conf.files import DRIVERS, KINDS, kinds_of
 from lockcfg.findings import Finding, Place
 from lockcfg.host.host import Configuration
-from lockcfg.lint.conceal import Veil
+from lockcfg.lint.conceal import PasswordFilter
 from lockcfg.lint.contents import Ready
-from lockcfg.lint.result import Fix, Replacement
-from lockcfg.lint.settings import means
+from lockcfg.lint.result import LintFix, LintReplacement
+from lockcfg.lint.settings import names_rule
 from lockcfg.rules import TABLE, rule_module
-from lockcfg.rules.rule import FileSubject, Found, HostSubject, RuleInfo
+from lockcfg.rules.rule import FileSubject, HostSubject, RuleFinding, RuleInfo
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,10 +23,9 @@ if TYPE_CHECKING:
     from lockcfg.conf.files import Role
     from lockcfg.findings import Severity
     from lockcfg.lint.contents import Content
-    from lockcfg.lint.settings import Settings
+    from lockcfg.lint.settings import LintSettings
     from lockcfg.rules import RuleModule
-    from lockcfg.rules.rule import Fix as RuleFix
-    from lockcfg.rules.rule import Rule, Scope
+    from lockcfg.rules.rule import Fix, Rule, Scope
 
 #: Where the manual of a rule is, in the project's documentation.
 RULE_URL: Final = "docs/rules/{code}.md"
@@ -36,7 +35,7 @@ class Checks:
     """The rules that the settings let run: ``running`` are their modules, ``infos`` what reports
     say of them, ``rules`` all rules by their names, whether they run or not."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: LintSettings) -> None:
         self._settings = settings
         modules = [rule_module(name) for name in TABLE]
         self.rules: Final[dict[str, Rule]] = {module.RULE.name: module.RULE for module in modules}
@@ -60,13 +59,13 @@ class Checks:
     def runs(self, rule: Rule) -> bool:
         """Whether the settings let a rule run."""
         names = self._settings.select
-        if names and not any(means(name, rule.code, rule.name) for name in names):
+        if names and not any(names_rule(name, rule.code, rule.name) for name in names):
             return False
-        return not any(means(name, rule.code, rule.name) for name in self._settings.ignore)
+        return not any(names_rule(name, rule.code, rule.name) for name in self._settings.ignore)
 
     def _severity(self, code: str, name: str, own: Severity) -> Severity:
         for each, severity in self._settings.severity.items():
-            if means(each, code, name):
+            if names_rule(each, code, name):
                 return severity
         return own
 
@@ -103,7 +102,7 @@ class Checks:
             rule = self.rules[content.syntax.rule]
             if not self.runs(rule):
                 return []
-            return [self.make_ready(rule, Found(content.syntax), content)]
+            return [self.make_ready(rule, RuleFinding(content.syntax), content)]
         subject = FileSubject(content.document, mode=mode, tracked=tracked)
         found = self._ready("file", subject, {content.name: content})
         content.asks = content.asks or subject.asked
@@ -129,7 +128,7 @@ class Checks:
             for found in module.check(subject, self._settings.options)
         ]
 
-    def make_ready(self, rule: Rule, found: Found, content: Content | None) -> Ready:
+    def make_ready(self, rule: Rule, found: RuleFinding, content: Content | None) -> Ready:
         """A finding of a rule, ready but for its directory. ``content`` is that of the file that
         it is about, or None."""
         finding = found.finding
@@ -140,16 +139,16 @@ class Checks:
         waiver = None
         if content is not None:
             for each in content.waivers_of(line):
-                if any(means(name, rule.code, rule.name) for name in each.rules):
+                if any(names_rule(name, rule.code, rule.name) for name in each.rules):
                     waiver = each
                     break
-        veil = content.veil if content else Veil(b"", None)
+        passwords = content.passwords if content else PasswordFilter(b"", None)
         fix = None
         if found.fix is not None and content is not None:
             fix = _in_lines(found.fix, content)
-            if veil.covers(fix, content.text):
+            if passwords.covers(fix, content.text):
                 fix = fix.replace(secret=True)
-        finding = veil.finding(finding)
+        finding = passwords.finding(finding)
         return Ready(rule.code, rule.name, finding, fix, waiver)
 
 
@@ -183,7 +182,7 @@ def copy_of(
     )
 
 
-def _in_lines(fix: RuleFix, content: Content) -> Fix:
+def _in_lines(fix: Fix, content: Content) -> LintFix:
     """A rule's fix, by bytes, as one by lines and columns."""
     document = content.document
     assert document is not None
@@ -192,11 +191,11 @@ def _in_lines(fix: RuleFix, content: Content) -> Fix:
         place = document.place(Span(offset, offset))
         return place.line, place.column
 
-    return Fix(
+    return LintFix(
         fix.safety,
         fix.description,
         [
-            Replacement(*position(each.span.start), *position(each.span.end), each.text)
+            LintReplacement(*position(each.span.start), *position(each.span.end), each.text)
             for each in fix.replacements
         ],
         content.checksum,

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from typing import Final
 
     from lockcfg.conf.document import Document
-    from lockcfg.lint.result import Fix
+    from lockcfg.lint.result import LintFix
 
 #: What stands in for a password and all that is behind it.
 HIDDEN: Final = '"********"'
@@ -42,7 +42,7 @@ _QUOTES: Final = "a string stands in quotes"
 _VALUE: Final = "write '"
 
 
-class Veil:
+class PasswordFilter:
     """What of a text can be shown. ``document`` is the text parsed, or None where it cannot be."""
 
     def __init__(self, text: bytes, document: Document | None) -> None:
@@ -85,7 +85,7 @@ class Veil:
             help=advice,
         )
 
-    def covers(self, fix: Fix, text: bytes) -> bool:
+    def covers(self, fix: LintFix, text: bytes) -> bool:
         """Whether ``fix``, made for the text, touches a line with a password: what it writes
         there may be that password, spelled another way."""
         if not self._lines:

@@ -8,7 +8,7 @@ from zlib import crc32
 from lockcfg.conf.files import KINDS
 from lockcfg.conf.load import parse
 from lockcfg.errors import ConfSyntaxError
-from lockcfg.lint.conceal import Veil
+from lockcfg.lint.conceal import PasswordFilter
 from lockcfg.lint.discover import passed_over
 from lockcfg.lint.waivers import waivers_in
 from lockcfg.rules import syntax_finding
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from lockcfg.conf.document import Document
     from lockcfg.findings import Finding
-    from lockcfg.lint.result import Fix
+    from lockcfg.lint.result import LintFix
     from lockcfg.lint.waivers import Waiver
 
 
@@ -39,9 +39,9 @@ class Content:
         "found",
         "name",
         "passed_over",
+        "passwords",
         "syntax",
         "text",
-        "veil",
         "waivers",
         "waivers_by_line",
     )
@@ -67,7 +67,7 @@ class Content:
         for waiver in self.waivers:
             line = None if waiver.whole_file else waiver.line
             self.waivers_by_line.setdefault(line, []).append(waiver)
-        self.veil = Veil(text, self.document)
+        self.passwords = PasswordFilter(text, self.document)
 
     def waivers_of(self, line: int | None) -> Iterator[Waiver]:
         """The waivers that may be about a finding in ``line``; None is the whole file."""
@@ -79,10 +79,10 @@ class Content:
 class Combination:
     """One distinct set of contents that stands in one directory, and what the rules of a host
     found in it. ``unread`` are the names of the files that are there besides, and were not read.
-    ``documents`` are those of the contents, by name, and None of the others; ``silent`` whether
+    ``documents`` are those of the contents, by name, and None of the others; ``clean`` whether
     there is nothing to say wherever it stands."""
 
-    __slots__ = ("contents", "documents", "found", "silent", "unread")
+    __slots__ = ("clean", "contents", "documents", "found", "unread")
 
     def __init__(
         self, contents: tuple[Content, ...], unread: frozenset[str], found: list[Ready]
@@ -92,23 +92,23 @@ class Combination:
         self.documents: dict[str, Document | None] = dict.fromkeys(unread)
         self.documents.update((content.name, content.document) for content in contents)
         self.found = found
-        self.silent = not found and not any(
+        self.clean = not found and not any(
             content.waivers or content.asks or any(content.found.values()) for content in contents
         )
 
 
 class Survey:
     """What was read. Each of ``directories``, given by their relative paths, has the one of
-    ``combinations`` with its number; ``loud`` are those of which there is something to say, by
+    ``combinations`` with its number; ``to_report`` are those of which there is something to say, by
     their paths."""
 
-    __slots__ = ("combinations", "directories", "files", "loud", "notes", "unreadable")
+    __slots__ = ("combinations", "directories", "files", "notes", "to_report", "unreadable")
 
     def __init__(self) -> None:
         self.files = 0
         self.directories: list[str] = []
         self.combinations: list[Combination] = []
-        self.loud: list[tuple[str, Combination]] = []
+        self.to_report: list[tuple[str, Combination]] = []
         self.notes: list[tuple[str, str]] = []
         self.unreadable: list[tuple[str, str]] = []
 
@@ -117,7 +117,7 @@ class Survey:
         self.files += other.files
         self.directories += other.directories
         self.combinations += other.combinations
-        self.loud += other.loud
+        self.to_report += other.to_report
         self.notes += other.notes
         self.unreadable += other.unreadable
 
@@ -129,7 +129,7 @@ class Ready:
     __slots__ = ("code", "finding", "fix", "name", "waiver")
 
     def __init__(
-        self, code: str, name: str, finding: Finding, fix: Fix | None, waiver: Waiver | None
+        self, code: str, name: str, finding: Finding, fix: LintFix | None, waiver: Waiver | None
     ) -> None:
         self.code = code
         self.name = name

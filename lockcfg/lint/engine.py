@@ -19,11 +19,11 @@ from lockcfg.lint.baseline import Baseline
 from lockcfg.lint.checks import Checks, copy_of
 from lockcfg.lint.contents import Survey
 from lockcfg.lint.reading import Reader
-from lockcfg.lint.result import Diagnostic, LintResult, Suppression
-from lockcfg.lint.settings import known_rule, matches, means
+from lockcfg.lint.result import LintFinding, LintResult, Suppression
+from lockcfg.lint.settings import known_rule, matches, names_rule
 from lockcfg.lint.tracked import Tracked
 from lockcfg.rules import TABLE, rule_module
-from lockcfg.rules.rule import Found, HostFiles, RepositorySubject
+from lockcfg.rules.rule import HostFiles, RepositorySubject, RuleFinding
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from lockcfg.conf.files import FileKind
     from lockcfg.lint.contents import Combination, Content, Ready
-    from lockcfg.lint.settings import Settings
+    from lockcfg.lint.settings import LintSettings
     from lockcfg.lint.waivers import Waiver
 
 try:  # Through hashlib it loads OpenSSL, which takes a third of the time of a short run.
@@ -48,7 +48,7 @@ class Linter:
 
     def __init__(
         self,
-        settings: Settings,
+        settings: LintSettings,
         *,
         version: str = "",
         today: datetime.date | None = None,
@@ -62,7 +62,7 @@ class Linter:
         self._reader = Reader(settings, self._checks, progress=progress, processes=processes)
         self._tracked = Tracked(settings.root)
         self._baseline = Baseline.load(settings.baseline) if settings.baseline else None
-        self._diagnostics: list[Diagnostic] = []
+        self._diagnostics: list[LintFinding] = []
         self._fingerprints: dict[str, int] = {}
         #: Waivers in comments, by file, and which of them were needed.
         self._inline: dict[str, tuple[Content, set[Waiver]]] = {}
@@ -72,7 +72,7 @@ class Linter:
         """Lint what is at and below ``paths``. Raises :class:`LockcfgError` where one of several
         processes ends before its work is done."""
         survey = self._reader.read(paths)
-        for directory, combination in survey.loud:
+        for directory, combination in survey.to_report:
             self._look_at(directory, combination)
         self._look_at_all(survey)
         self._look_at_waivers()
@@ -131,7 +131,7 @@ class Linter:
                 os.path.join(path, content.name),
                 content,
             )
-            for path, combination in survey.loud
+            for path, combination in survey.to_report
             for content in combination.contents
             if content.waivers
         }
@@ -149,7 +149,7 @@ class Linter:
         relative = self._settings.relative(path)
         for glob, rules in self._settings.per_path:
             if matches(relative, glob) and any(
-                means(name, ready.code, ready.name) for name in rules
+                names_rule(name, ready.code, ready.name) for name in rules
             ):
                 return
         suppression = self._waived(ready, path, relative)
@@ -157,7 +157,7 @@ class Linter:
         if suppression is None and self._baseline and self._baseline.covers(fingerprint):
             suppression = Suppression("baseline", "in the baseline")
         self._diagnostics.append(
-            Diagnostic(
+            LintFinding(
                 ready.code,
                 copy_of(ready.finding, path=path),
                 fingerprint,
@@ -173,7 +173,7 @@ class Linter:
             if waiver.until is None or waiver.until >= self._today:
                 return Suppression("inline", waiver.reason)
         for number, each in enumerate(self._settings.waivers):
-            if means(each.rule, ready.code, ready.name) and matches(relative, each.path):
+            if names_rule(each.rule, ready.code, ready.name) and matches(relative, each.path):
                 self._settings_waivers_needed.add(number)
                 if each.until is None or each.until >= self._today:
                     return Suppression("settings", each.reason)
@@ -198,10 +198,10 @@ class Linter:
         for path, (content, needed) in list(self._inline.items()):
             document = content.document
             assert document is not None
-            veil = content.veil
+            passwords = content.passwords
             for waiver in content.waivers:
                 place = document.place(waiver.span)
-                text = veil.line(place.line, place.text)
+                text = passwords.line(place.line, place.text)
                 place = Place(path, place.line, place.column, text, place.length)
                 if not waiver.reason:
                     self._run_finding("waiver-without-reason", path, place=place)
@@ -245,7 +245,7 @@ class Linter:
     ) -> None:
         if not needed:
             running = any(
-                means(name, module.RULE.code, module.RULE.name)
+                names_rule(name, module.RULE.code, module.RULE.name)
                 for name in rules
                 for module in self._checks.running
             )
@@ -261,7 +261,7 @@ class Linter:
             return
         module: Any = rule_module(f"{rule.code.lower()}_{slug.replace('-', '_')}")
         finding = module.finding(path=path, **arguments)
-        self._say(self._checks.make_ready(rule, Found(finding), None), path)
+        self._say(self._checks.make_ready(rule, RuleFinding(finding), None), path)
 
     def _result(self, survey: Survey) -> LintResult:
         self._diagnostics.sort(key=_order)
@@ -276,7 +276,7 @@ class Linter:
         )
 
 
-def _order(diagnostic: Diagnostic) -> tuple[str, int, int, str, str]:
+def _order(diagnostic: LintFinding) -> tuple[str, int, int, str, str]:
     finding = diagnostic.finding
     place = finding.place
     line, column = (place.line, place.column) if place else (0, 0)

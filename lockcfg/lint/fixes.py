@@ -15,25 +15,25 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from lockcfg.lint.result import Fix, LintResult
+    from lockcfg.lint.result import LintFix, LintResult
 
 
-def fixable(result: LintResult, *, unsafe: bool) -> dict[str, list[Fix]]:
+def fixable(result: LintResult, *, unsafe: bool) -> dict[str, list[LintFix]]:
     """The fixes to apply, by path: those of findings that count, and unsafe ones if asked for."""
-    found: dict[str, list[Fix]] = {}
+    found: dict[str, list[LintFix]] = {}
     for diagnostic in result.counted:
         if diagnostic.fix is not None and (unsafe or diagnostic.fix.safety == "safe"):
             found.setdefault(diagnostic.finding.path, []).append(diagnostic.fix)
     return found
 
 
-def are_for(fixes: Iterable[Fix], text: bytes) -> bool:
+def are_for(fixes: Iterable[LintFix], text: bytes) -> bool:
     """Whether ``fixes`` were made for ``text``, and not for what stood there before."""
     checksum = crc32(text)
     return all(fix.made_for in (None, checksum) for fix in fixes)
 
 
-def applied(text: bytes, fixes: Iterable[Fix]) -> bytes:
+def applied(text: bytes, fixes: Iterable[LintFix]) -> bytes:
     """``text`` with those of ``fixes`` that do not touch one another."""
     lines = text.split(b"\n")
     starts = [0]

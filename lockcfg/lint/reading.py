@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from lockcfg.lint.checks import Checks
     from lockcfg.lint.discover import Directory
-    from lockcfg.lint.settings import Settings
+    from lockcfg.lint.settings import LintSettings
 
 #: How many contents of one kind are compared before a file is looked up by its hash.
 _RECENT: Final = 4
@@ -38,7 +38,7 @@ class Reader:
 
     def __init__(
         self,
-        settings: Settings,
+        settings: LintSettings,
         checks: Checks,
         *,
         progress: Callable[[int], None] | None = None,
@@ -118,7 +118,7 @@ class Reader:
                 if combination not in own:
                     own[combination] = self._adopt(combination)
             survey.combinations = [own[each] for each in survey.combinations]
-            survey.loud = [(path, own[each]) for path, each in survey.loud]
+            survey.to_report = [(path, own[each]) for path, each in survey.to_report]
         return done
 
     def _adopt(self, combination: Combination) -> Combination:
@@ -173,8 +173,8 @@ class Reader:
             )
         survey.directories.append(self._settings.relative(path))
         survey.combinations.append(combination)
-        if not combination.silent:
-            survey.loud.append((path, combination))
+        if not combination.clean:
+            survey.to_report.append((path, combination))
 
     def content(self, name: str, text: bytes) -> Content:
         """The content of a file: the same object for the same bytes."""

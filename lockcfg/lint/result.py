@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     Safety = Literal["safe", "unsafe"]
 
 
-class Replacement(Frozen):
+class LintReplacement(Frozen):
     """Text that takes the place of a stretch of a file; a rule's, by lines instead of bytes.
 
     Lines and columns count from 1, columns in characters; the end is the first position that is
@@ -35,7 +35,7 @@ class Replacement(Frozen):
         self.text: Final = text
 
 
-class Fix(Frozen):
+class LintFix(Frozen):
     """How a finding can be fixed: ``description`` says it in words.
 
     ``made_for`` is a checksum of the text that the replacements are for, or None. What a
@@ -48,7 +48,7 @@ class Fix(Frozen):
         self,
         safety: Safety,
         description: str,
-        replacements: Sequence[Replacement],
+        replacements: Sequence[LintReplacement],
         made_for: int | None = None,
         *,
         secret: bool = False,
@@ -71,7 +71,7 @@ class Suppression(Frozen):
         self.reason: Final = reason
 
 
-class Diagnostic(Frozen):
+class LintFinding(Frozen):
     """A finding of the linter.
 
     ``code`` is the rule's (``LK102``), ``finding.rule`` its slug. ``fingerprint`` is 64 hex
@@ -86,7 +86,7 @@ class Diagnostic(Frozen):
         code: str,
         finding: Finding,
         fingerprint: str,
-        fix: Fix | None = None,
+        fix: LintFix | None = None,
         suppression: Suppression | None = None,
     ) -> None:
         self.code: Final = code
@@ -130,7 +130,7 @@ class LintResult(Frozen):
 
     def __init__(
         self,
-        diagnostics: Sequence[Diagnostic],
+        diagnostics: Sequence[LintFinding],
         rules: Sequence[RuleInfo],
         *,
         files: int,
@@ -150,6 +150,6 @@ class LintResult(Frozen):
         self.version: Final = version
 
     @property
-    def counted(self) -> tuple[Diagnostic, ...]:
+    def counted(self) -> tuple[LintFinding, ...]:
         """The diagnostics that are not suppressed."""
         return tuple(d for d in self.diagnostics if d.suppression is None)

@@ -40,7 +40,7 @@ class SettingsWaiver(Frozen):
         self.until: Final = until
 
 
-class Settings(Frozen):
+class LintSettings(Frozen):
     """What a run is told to do. ``root`` is what the paths in settings, baselines and waivers are
     relative to; ``path`` where the settings were read from, or None for the built-in ones."""
 
@@ -93,7 +93,7 @@ class Settings(Frozen):
         return absolute
 
 
-def means(name: str, code: str, slug: str) -> bool:
+def names_rule(name: str, code: str, slug: str) -> bool:
     """Whether ``name``, as settings and waivers write it, names the rule: by its code, the
     beginning of codes, its slug, or ALL."""
     return name in (code, slug, "ALL") or (name.startswith("LK") and code.startswith(name))
@@ -103,7 +103,7 @@ def known_rule(name: str) -> bool:
     """Whether ``name`` names any rule at all."""
     for module in TABLE:
         code, slug = module[:5].upper(), module[6:].replace("_", "-")
-        if means(name, code, slug):
+        if names_rule(name, code, slug):
             return True
     return False
 
@@ -113,7 +113,7 @@ def matches(path: str, pattern: str) -> bool:
     return fnmatch(path, pattern) or fnmatch(path, f"{pattern}/*") or fnmatch(path, f"*/{pattern}")
 
 
-def load_settings(start: str, explicit: str | None = None) -> Settings:
+def load_settings(start: str, explicit: str | None = None) -> LintSettings:
     """The settings for what is at ``start``; those in the file ``explicit`` if it is given.
 
     Raises :class:`ReadError` for a file that cannot be read and :class:`UsageError` for one
@@ -134,11 +134,11 @@ def load_settings(start: str, explicit: str | None = None) -> Settings:
         if os.path.isfile(project) and (content := _content(project)) is not None:
             return _settings(project, content, directory)
         if os.path.exists(os.path.join(directory, ".git")):
-            return Settings(directory)
+            return LintSettings(directory)
         parent = os.path.dirname(directory)
         if parent == directory:
             here = os.getcwd()
-            return Settings(here if f"{top}/".startswith(f"{here.rstrip('/')}/") else top)
+            return LintSettings(here if f"{top}/".startswith(f"{here.rstrip('/')}/") else top)
         directory = parent
 
 
@@ -169,7 +169,7 @@ def _content(path: str) -> Any:
     return {} if content is None else content
 
 
-def _settings(path: str, content: Any, root: str) -> Settings:
+def _settings(path: str, content: Any, root: str) -> LintSettings:
     content = {} if content is None else plain(content, path)
     for where, message in violations(content, load_schema("settings")):
         raise UsageError(f"{path}: {f'{where}: ' if where else ''}{message}")
@@ -187,7 +187,7 @@ def _settings(path: str, content: Any, root: str) -> Settings:
     ]
     check_names(names, path)
     baseline = content.get("baseline")
-    return Settings(
+    return LintSettings(
         root,
         path=path,
         select=content.get("select", ()),

@@ -14,7 +14,7 @@ from bisect import bisect_right
 
 from lockcfg.conf.document import Span, decode
 from lockcfg.frozen import Frozen
-from lockcfg.lint.conceal import Veil
+from lockcfg.lint.conceal import PasswordFilter
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def waivers_in(document: Document) -> list[Waiver]:
     text = document.text or b""
     if b"lockcfg:" not in text:
         return []
-    veil = Veil(b"", document)
+    passwords = PasswordFilter(b"", document)
     starts = [entry.value_span.start for entry in document.entries]
     found: list[Waiver] = []
     for match in _WAIVER.finditer(text):
@@ -81,7 +81,7 @@ def waivers_in(document: Document) -> list[Waiver]:
         setting = document.entries[number] if number >= 0 else None
         if setting is not None and match.start() < setting.value_span.end:
             continue
-        reason = veil.line(0, decode(match.group(3)).strip())
+        reason = passwords.line(0, decode(match.group(3)).strip())
         until = None
         if date := _UNTIL.search(reason):
             reason = reason[: date.start()].strip()

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from lockcfg.findings import Finding
-    from lockcfg.lint.result import Diagnostic, LintResult, Replacement
+    from lockcfg.lint.result import LintFinding, LintReplacement, LintResult
 
 
 def relative(path: str, root: str) -> str:
@@ -45,7 +45,7 @@ def words(finding: Finding) -> str:
     return clean(f"{finding.message}\n{finding.help}" if finding.help else finding.message)
 
 
-def reason(diagnostic: Diagnostic) -> str:
+def reason(diagnostic: LintFinding) -> str:
     """Why a finding is suppressed. It comes from a comment, so a password may be in it."""
     from lockcfg.report.secrets import hide_secrets
 
@@ -53,7 +53,7 @@ def reason(diagnostic: Diagnostic) -> str:
     return clean(hide_secrets(suppression.reason)) if suppression else ""
 
 
-def replacements(diagnostic: Diagnostic) -> tuple[Replacement, ...]:
+def replacements(diagnostic: LintFinding) -> tuple[LintReplacement, ...]:
     """The replacements of the fix, or none where they would show a password or cannot be text."""
     from lockcfg.report.secrets import hide_secrets
 

@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
     from lockcfg.conf.document import Document
     from lockcfg.findings import Finding
-    from lockcfg.rules.rule import Found, Options, Rule
+    from lockcfg.rules.rule import Options, Rule, RuleFinding
 
     class RuleModule(Protocol):
         """What a module of this package holds."""
 
         RULE: Rule
 
-        def check(self, subject: Any, options: Options) -> Iterable[Found]:
+        def check(self, subject: Any, options: Options) -> Iterable[RuleFinding]:
             """What the rule finds in its subject, which is of the kind that its scope says."""
 
 

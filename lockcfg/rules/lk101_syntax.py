@@ -38,14 +38,14 @@ if TYPE_CHECKING:
     from typing import Final
 
     from lockcfg.errors import ConfSyntaxError
-    from lockcfg.rules.rule import FileSubject, Found, Options
+    from lockcfg.rules.rule import FileSubject, Options, RuleFinding
 
 RULE = Rule("LK101", "syntax", "error", validates=True)
 
 _OUTCOME: Final = ": libvirt cannot read this file and does not start"
 
 
-def check(subject: FileSubject, options: Options) -> Iterator[Found]:
+def check(subject: FileSubject, options: Options) -> Iterator[RuleFinding]:
     """Nothing: a document that exists was parsed. See :func:`finding`."""
     del subject, options
     yield from ()

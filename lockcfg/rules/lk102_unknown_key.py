@@ -30,7 +30,7 @@ from __future__ import annotations
 
 from lockcfg.conf.elsewhere import file_elsewhere
 from lockcfg.conf.settings import kinds_anywhere_with, nearest, settings_of
-from lockcfg.rules.rule import Fix, Found, Replacement, Rule, at_key
+from lockcfg.rules.rule import Fix, Replacement, Rule, RuleFinding, at_key
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 RULE = Rule("LK102", "unknown-key", "warning", fix="unsafe", validates=True)
 
 
-def check(subject: FileSubject, options: Options) -> Iterator[Found]:
+def check(subject: FileSubject, options: Options) -> Iterator[RuleFinding]:
     """See the manual above."""
     del options
     document = subject.document
@@ -55,7 +55,7 @@ def check(subject: FileSubject, options: Options) -> Iterator[Found]:
         fix = None
         if near is not None and document.get(near) is None:
             fix = Fix("unsafe", f"rename it to {near}", Replacement(entry.key_span, near))
-        yield Found(
+        yield RuleFinding(
             at_key(
                 RULE,
                 document,

@@ -31,7 +31,7 @@ from __future__ import annotations
 
 from lockcfg.conf.elsewhere import file_elsewhere
 from lockcfg.conf.settings import kinds_anywhere_with, settings_of
-from lockcfg.rules.rule import Found, Rule, at_key
+from lockcfg.rules.rule import Rule, RuleFinding, at_key
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 RULE = Rule("LK103", "wrong-file", "warning", validates=True)
 
 
-def check(subject: FileSubject, options: Options) -> Iterator[Found]:
+def check(subject: FileSubject, options: Options) -> Iterator[RuleFinding]:
     """See the manual above."""
     del options
     document = subject.document
@@ -56,7 +56,7 @@ def check(subject: FileSubject, options: Options) -> Iterator[Found]:
         if not names and (elsewhere := file_elsewhere(entry.key)):
             names = [elsewhere]
         if names:
-            yield Found(
+            yield RuleFinding(
                 at_key(
                     RULE,
                     document,

@@ -29,7 +29,7 @@ Safe: takes the dead entry out. What is in force stays in force.
 
 from __future__ import annotations
 
-from lockcfg.rules.rule import Fix, Found, Rule, at_key, whole_line
+from lockcfg.rules.rule import Fix, Rule, RuleFinding, at_key, whole_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 RULE = Rule("LK104", "duplicate-key", "warning", fix="safe", validates=True)
 
 
-def check(subject: FileSubject, options: Options) -> Iterator[Found]:
+def check(subject: FileSubject, options: Options) -> Iterator[RuleFinding]:
     """See the manual above."""
     del options
     document = subject.document
@@ -51,7 +51,7 @@ def check(subject: FileSubject, options: Options) -> Iterator[Found]:
         if winner is entry:
             continue
         line = document.place(winner.key_span).line
-        yield Found(
+        yield RuleFinding(
             at_key(
                 RULE,
                 document,

@@ -33,7 +33,7 @@ import re
 
 from lockcfg.conf.meant import parts_of, what_to_write
 from lockcfg.conf.settings import settings_of, spell
-from lockcfg.rules.rule import Fix, Found, Replacement, Rule, at_value
+from lockcfg.rules.rule import Fix, Replacement, Rule, RuleFinding, at_value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 RULE = Rule("LK105", "wrong-type", "error", fix="safe", validates=True)
 
 
-def check(subject: FileSubject, options: Options) -> Iterator[Found]:
+def check(subject: FileSubject, options: Options) -> Iterator[RuleFinding]:
     """See the manual above."""
     del options
     known = settings_of(subject.document.kind)
@@ -64,7 +64,7 @@ def check(subject: FileSubject, options: Options) -> Iterator[Found]:
             f"{objection.message}: {subject.document.kind.program} refuses to start",
             help=what_to_write(setting, entry.value) or objection.help,
         )
-        yield Found(finding, _fix(setting, entry))
+        yield RuleFinding(finding, _fix(setting, entry))
 
 
 def _fix(setting: Setting, entry: Entry) -> Fix | None:

@@ -32,7 +32,7 @@ from __future__ import annotations
 from lockcfg.conf.meant import what_to_write
 from lockcfg.conf.settings import integer_bounds, nearest, settings_of, spell, together_in
 from lockcfg.rules.lk114_list_in_string import as_list
-from lockcfg.rules.rule import Fix, Found, Replacement, Rule, at_value
+from lockcfg.rules.rule import Fix, Replacement, Rule, RuleFinding, at_value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ _SAID_BY_OTHERS: Final = ("log_filters", "log_outputs")
 _ZERO_SAID_BY_OTHERS: Final = ("max_clients", "admin_max_clients")
 
 
-def check(subject: FileSubject, options: Options) -> Iterator[Found]:
+def check(subject: FileSubject, options: Options) -> Iterator[RuleFinding]:
     """See the manual above."""
     yield from _each(subject, options)
     yield from _together(subject)
@@ -65,7 +65,7 @@ def _instead(setting: Setting, rule: Together, values: dict[str, Value]) -> str:
     return ""
 
 
-def _together(subject: FileSubject) -> Iterator[Found]:
+def _together(subject: FileSubject) -> Iterator[RuleFinding]:
     """What the settings in force break together, each of them right by itself."""
     document = subject.document
     rules = together_in(document.kind)
@@ -88,7 +88,7 @@ def _together(subject: FileSubject) -> Iterator[Found]:
             for other in rule.keys
             if other != key
         )
-        yield Found(
+        yield RuleFinding(
             at_value(
                 RULE,
                 document,
@@ -100,7 +100,7 @@ def _together(subject: FileSubject) -> Iterator[Found]:
         )
 
 
-def _each(subject: FileSubject, options: Options) -> Iterator[Found]:
+def _each(subject: FileSubject, options: Options) -> Iterator[RuleFinding]:
     """What each value breaks by itself."""
     low, high = integer_bounds(options.release)
     known = settings_of(subject.document.kind)
@@ -124,7 +124,7 @@ def _each(subject: FileSubject, options: Options) -> Iterator[Found]:
         fix = None
         if near is not None:
             fix = Fix("unsafe", f"write {near}", Replacement(entry.value_span, spell(near)))
-        yield Found(
+        yield RuleFinding(
             at_value(
                 RULE,
                 subject.document,

@@ -32,7 +32,7 @@ None.
 from __future__ import annotations
 
 from lockcfg.conf.settings import INTEGER_MAX, INTEGER_MIN, TAKEN_MAX, TAKEN_MIN, integer_bounds
-from lockcfg.rules.rule import Found, Rule, at_value
+from lockcfg.rules.rule import Rule, RuleFinding, at_value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 RULE = Rule("LK107", "integer-overflow", "error", validates=True)
 
 
-def check(subject: FileSubject, options: Options) -> Iterator[Found]:
+def check(subject: FileSubject, options: Options) -> Iterator[RuleFinding]:
     """See the manual above."""
     low, high = integer_bounds(options.release)
     dead_ones_count = high == TAKEN_MAX  # where the parser refuses one, it refuses the file
@@ -54,7 +54,7 @@ def check(subject: FileSubject, options: Options) -> Iterator[Found]:
         for integer in elements:
             if isinstance(integer, int) and not low <= integer <= high:
                 message = f"'{entry.key}' {_too_much(integer)}"
-                yield Found(at_value(RULE, subject.document, entry, message))
+                yield RuleFinding(at_value(RULE, subject.document, entry, message))
                 break
 
 

@@ -28,7 +28,7 @@ None: which encoding was meant is for a person to say.
 
 from __future__ import annotations
 
-from lockcfg.rules.rule import Found, Rule, at_value
+from lockcfg.rules.rule import Rule, RuleFinding, at_value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,13 +39,13 @@ if TYPE_CHECKING:
 RULE = Rule("LK108", "not-utf8", "warning", validates=True)
 
 
-def check(subject: FileSubject, options: Options) -> Iterator[Found]:
+def check(subject: FileSubject, options: Options) -> Iterator[RuleFinding]:
     """See the manual above."""
     del options
     for entry in subject.document.entries:
         # What does not decode stands as one of these characters.
         if not entry.literal.isascii() and any("\udc80" <= c <= "\udcff" for c in entry.literal):
-            yield Found(
+            yield RuleFinding(
                 at_value(
                     RULE,
                     subject.document,

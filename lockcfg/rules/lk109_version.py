@@ -36,7 +36,7 @@ None: another libvirt, or not this setting.
 from __future__ import annotations
 
 from lockcfg.conf.settings import settings_of
-from lockcfg.rules.rule import Found, Rule, at_key
+from lockcfg.rules.rule import Rule, RuleFinding, at_key
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 RULE = Rule("LK109", "version", "warning")
 
 
-def check(subject: FileSubject, options: Options) -> Iterator[Found]:
+def check(subject: FileSubject, options: Options) -> Iterator[RuleFinding]:
     """See the manual above."""
     version = options.libvirt_version
     if version is None:
@@ -69,7 +69,7 @@ def check(subject: FileSubject, options: Options) -> Iterator[Found]:
             what = f"'{entry.key}' went with libvirt {setting.removed}: {shown} ignores it"
         else:
             continue
-        yield Found(at_key(RULE, subject.document, entry, what))
+        yield RuleFinding(at_key(RULE, subject.document, entry, what))
 
 
 def _numbers(release: str) -> tuple[int, ...]:

@@ -36,7 +36,7 @@ import re
 
 from lockcfg.conf.document import Span
 from lockcfg.conf.settings import spell
-from lockcfg.rules.rule import Fix, Found, Replacement, Rule, at_value
+from lockcfg.rules.rule import Fix, Replacement, Rule, RuleFinding, at_value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -52,14 +52,14 @@ RULE = Rule("LK110", "stock-lens", "info", fix="safe")
 _STRINGS_TO_LENS: Final = ("security_driver", "hugetlbfs_mount")
 
 
-def check(subject: FileSubject, options: Options) -> Iterator[Found]:
+def check(subject: FileSubject, options: Options) -> Iterator[RuleFinding]:
     """See the manual above."""
     del options
     document = subject.document
     for entry in document.entries:
         troubles = list(_troubles(document, entry))
         if troubles:
-            yield Found(
+            yield RuleFinding(
                 at_value(
                     RULE,
                     document,

@@ -32,7 +32,7 @@ from __future__ import annotations
 
 from lockcfg.conf.meant import unquoted
 from lockcfg.conf.settings import settings_of, spell
-from lockcfg.rules.rule import Fix, Found, Replacement, Rule, at_value
+from lockcfg.rules.rule import Fix, Replacement, Rule, RuleFinding, at_value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 RULE = Rule("LK113", "quotes-in-value", "warning", fix="safe", validates=True)
 
 
-def check(subject: FileSubject, options: Options) -> Iterator[Found]:
+def check(subject: FileSubject, options: Options) -> Iterator[RuleFinding]:
     """See the manual above."""
     del options
     known = settings_of(subject.document.kind)
@@ -55,7 +55,7 @@ def check(subject: FileSubject, options: Options) -> Iterator[Found]:
         value = _plain(entry.value)
         if value == entry.value or setting.objection(value, spell(value)) is not None:
             continue
-        yield Found(
+        yield RuleFinding(
             at_value(
                 RULE,
                 subject.document,

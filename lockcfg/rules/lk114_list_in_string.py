@@ -31,7 +31,7 @@ from __future__ import annotations
 
 from lockcfg.conf.meant import parts_of
 from lockcfg.conf.settings import settings_of, spell
-from lockcfg.rules.rule import Fix, Found, Replacement, Rule, at_value, shown
+from lockcfg.rules.rule import Fix, Replacement, Rule, RuleFinding, at_value, shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 RULE = Rule("LK114", "list-in-string", "warning", fix="unsafe", validates=True)
 
 
-def check(subject: FileSubject, options: Options) -> Iterator[Found]:
+def check(subject: FileSubject, options: Options) -> Iterator[RuleFinding]:
     """See the manual above."""
     del options
     known = settings_of(subject.document.kind)
@@ -59,7 +59,7 @@ def check(subject: FileSubject, options: Options) -> Iterator[Found]:
         outcome = ": libvirt refuses to start" if refused and refused.refused else ""
         elements = entry.value if isinstance(entry.value, tuple) else (entry.value,)
         one = next(each for each in elements if isinstance(each, str) and parts_of(each))
-        yield Found(
+        yield RuleFinding(
             at_value(
                 RULE,
                 subject.document,

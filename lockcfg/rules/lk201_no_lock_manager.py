@@ -33,7 +33,7 @@ None: `lockcfg enable` turns locking on, and says what must be restarted.
 from __future__ import annotations
 
 from lockcfg.rules.lockd import is_misplaced, lockd_is_configured
-from lockcfg.rules.rule import Found, Rule, about_file
+from lockcfg.rules.rule import Rule, RuleFinding, about_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 RULE = Rule("LK201", "no-lock-manager", "warning", scope="host", needs=("driver",))
 
 
-def check(subject: HostSubject, options: Options) -> Iterator[Found]:
+def check(subject: HostSubject, options: Options) -> Iterator[RuleFinding]:
     """See the manual above."""
     del options
     configuration = subject.configuration
@@ -52,7 +52,7 @@ def check(subject: HostSubject, options: Options) -> Iterator[Found]:
     if driver.get("lock_manager") is not None or lockd_is_configured(configuration):
         return
     if not is_misplaced(configuration):
-        yield Found(
+        yield RuleFinding(
             about_file(
                 RULE,
                 driver,

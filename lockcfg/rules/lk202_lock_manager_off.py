@@ -29,7 +29,7 @@ None: someone has turned it off, and may have had a reason.
 from __future__ import annotations
 
 from lockcfg.rules.lockd import lockd_is_configured
-from lockcfg.rules.rule import Found, Rule, at_value
+from lockcfg.rules.rule import Rule, RuleFinding, at_value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 RULE = Rule("LK202", "lock-manager-off", "warning", scope="host", needs=("driver",))
 
 
-def check(subject: HostSubject, options: Options) -> Iterator[Found]:
+def check(subject: HostSubject, options: Options) -> Iterator[RuleFinding]:
     """See the manual above."""
     del options
     configuration = subject.configuration
@@ -48,7 +48,7 @@ def check(subject: HostSubject, options: Options) -> Iterator[Found]:
     entry = driver.get("lock_manager")
     if entry is None or entry.value != "nop" or lockd_is_configured(configuration):
         return
-    yield Found(
+    yield RuleFinding(
         at_value(
             RULE,
             driver,

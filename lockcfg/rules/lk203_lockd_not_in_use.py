@@ -40,7 +40,7 @@ None: `lockcfg enable` turns locking on, and says what must be restarted.
 from __future__ import annotations
 
 from lockcfg.rules.lockd import is_misplaced, lockd_is_configured
-from lockcfg.rules.rule import Found, Rule, about_file, at_value
+from lockcfg.rules.rule import Rule, RuleFinding, about_file, at_value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 RULE = Rule("LK203", "lockd-not-in-use", "error", scope="host", needs=("driver", "lockd"))
 
 
-def check(subject: HostSubject, options: Options) -> Iterator[Found]:
+def check(subject: HostSubject, options: Options) -> Iterator[RuleFinding]:
     """See the manual above."""
     del options
     configuration = subject.configuration
@@ -64,12 +64,14 @@ def check(subject: HostSubject, options: Options) -> Iterator[Found]:
     if entry is None:
         if not is_misplaced(configuration):
             message = f"{lockd} sets up lockd, but {driver.kind.name} sets no lock_manager"
-            yield Found(about_file(RULE, driver, f"{message}: nothing is locked", help=advice))
+            yield RuleFinding(
+                about_file(RULE, driver, f"{message}: nothing is locked", help=advice)
+            )
     elif entry.value == "nop":
         message = f"{lockd} sets up lockd, but lock_manager is nop: nothing is locked"
-        yield Found(at_value(RULE, driver, entry, message, help=advice))
+        yield RuleFinding(at_value(RULE, driver, entry, message, help=advice))
     elif entry.value == "sanlock":
-        yield Found(
+        yield RuleFinding(
             at_value(
                 RULE,
                 driver,

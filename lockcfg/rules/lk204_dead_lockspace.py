@@ -43,7 +43,7 @@ set.
 from __future__ import annotations
 
 from lockcfg.host.host import LOCKSPACE_KEYS
-from lockcfg.rules.rule import Fix, Found, Replacement, Rule, at_value
+from lockcfg.rules.rule import Fix, Replacement, Rule, RuleFinding, at_value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ RULE = Rule(
 )
 
 
-def check(subject: HostSubject, options: Options) -> Iterator[Found]:
+def check(subject: HostSubject, options: Options) -> Iterator[RuleFinding]:
     """See the manual above."""
     del options
     configuration = subject.configuration
@@ -68,7 +68,7 @@ def check(subject: HostSubject, options: Options) -> Iterator[Found]:
     if configuration.auto_disk_leases or entry is None or not dead:
         return
     verb = "is" if len(dead) == 1 else "are"
-    yield Found(
+    yield RuleFinding(
         at_value(
             RULE,
             lockd,

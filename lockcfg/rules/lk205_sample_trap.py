@@ -42,7 +42,7 @@ Unsafe: sets `auto_disk_leases = 1`, with which every disk is locked.
 from __future__ import annotations
 
 from lockcfg.host.host import LOCKSPACE_KEYS
-from lockcfg.rules.rule import Fix, Found, Replacement, Rule, at_value
+from lockcfg.rules.rule import Fix, Replacement, Rule, RuleFinding, at_value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ RULE = Rule(
 )
 
 
-def check(subject: HostSubject, options: Options) -> Iterator[Found]:
+def check(subject: HostSubject, options: Options) -> Iterator[RuleFinding]:
     """See the manual above."""
     del options
     configuration = subject.configuration
@@ -68,7 +68,7 @@ def check(subject: HostSubject, options: Options) -> Iterator[Found]:
         return  # who sets the one alone has not copied the sample
     if any(configuration.lockspace(key) is not None for key in LOCKSPACE_KEYS):
         return
-    yield Found(
+    yield RuleFinding(
         at_value(
             RULE,
             lockd,

@@ -42,7 +42,7 @@ Unsafe: sets `auto_disk_leases = 1`, with which every disk is locked.
 from __future__ import annotations
 
 from lockcfg.host.protection import leaves_disks
-from lockcfg.rules.rule import Fix, Found, Replacement, Rule, at_value
+from lockcfg.rules.rule import Fix, Replacement, Rule, RuleFinding, at_value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ if TYPE_CHECKING:
 RULE = Rule("LK206", "no-leases", "error", scope="host", fix="unsafe", needs=("driver", "lockd"))
 
 
-def check(subject: HostSubject, options: Options) -> Iterator[Found]:
+def check(subject: HostSubject, options: Options) -> Iterator[RuleFinding]:
     """See the manual above."""
     del options
     configuration = subject.configuration
@@ -61,7 +61,7 @@ def check(subject: HostSubject, options: Options) -> Iterator[Found]:
     entry = lockd.get("auto_disk_leases")
     if configuration.lock_manager != "lockd" or not leaves_disks(configuration) or entry is None:
         return
-    yield Found(
+    yield RuleFinding(
         at_value(
             RULE,
             lockd,

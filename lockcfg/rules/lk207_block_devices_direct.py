@@ -41,7 +41,7 @@ None: which directory all hosts share is for a person to say.
 
 from __future__ import annotations
 
-from lockcfg.rules.rule import Found, Rule, about_file, at_value
+from lockcfg.rules.rule import Rule, RuleFinding, about_file, at_value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ RULE = Rule("LK207", "block-devices-direct", "info", scope="host", needs=("drive
 _NAMES: Final = {"lvm_lockspace_dir": "LVM UUID", "scsi_lockspace_dir": "SCSI id"}
 
 
-def check(subject: HostSubject, options: Options) -> Iterator[Found]:
+def check(subject: HostSubject, options: Options) -> Iterator[RuleFinding]:
     """See the manual above."""
     del options
     configuration = subject.configuration
@@ -78,9 +78,9 @@ def check(subject: HostSubject, options: Options) -> Iterator[Found]:
     )
     lockd = configuration.documents["lockd"]
     if lockd.exists:
-        yield Found(about_file(RULE, lockd, message, help=advice))
+        yield RuleFinding(about_file(RULE, lockd, message, help=advice))
         return
     driver = configuration.documents["driver"]
     entry = driver.get("lock_manager")
     if entry is not None:
-        yield Found(at_value(RULE, driver, entry, message, help=advice))
+        yield RuleFinding(at_value(RULE, driver, entry, message, help=advice))

@@ -46,7 +46,7 @@ import re
 
 from lockcfg.conf.settings import spell
 from lockcfg.rules.lockspaces import lockspaces_in_use
-from lockcfg.rules.rule import Fix, Found, Replacement, Rule, at_value
+from lockcfg.rules.rule import Fix, Replacement, Rule, RuleFinding, at_value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ RULE = Rule(
 _SLASH_AT_END: Final = "a slash at the end"
 
 
-def check(subject: HostSubject, options: Options) -> Iterator[Found]:
+def check(subject: HostSubject, options: Options) -> Iterator[RuleFinding]:
     """See the manual above."""
     del options
     lockd = subject.configuration.documents["lockd"]
@@ -71,7 +71,7 @@ def check(subject: HostSubject, options: Options) -> Iterator[Found]:
         oddities = _oddities(directory)
         if not oddities:
             continue
-        yield Found(
+        yield RuleFinding(
             at_value(
                 RULE,
                 lockd,

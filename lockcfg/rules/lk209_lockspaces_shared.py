@@ -42,7 +42,7 @@ None: which directories all hosts share is for a person to say.
 from __future__ import annotations
 
 from lockcfg.rules.lockspaces import lockspaces_in_use, relation
-from lockcfg.rules.rule import Found, Rule, at_value
+from lockcfg.rules.rule import Rule, RuleFinding, at_value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ if TYPE_CHECKING:
 RULE = Rule("LK209", "lockspaces-shared", "info", scope="host", needs=("driver", "lockd"))
 
 
-def check(subject: HostSubject, options: Options) -> Iterator[Found]:
+def check(subject: HostSubject, options: Options) -> Iterator[RuleFinding]:
     """See the manual above."""
     del options
     lockd = subject.configuration.documents["lockd"]
@@ -69,7 +69,7 @@ def check(subject: HostSubject, options: Options) -> Iterator[Found]:
                 what = f"{entry.key} is inside {key}"
             else:
                 what = f"{key} is inside {entry.key}"
-            yield Found(
+            yield RuleFinding(
                 at_value(
                     RULE,
                     lockd,

@@ -40,7 +40,7 @@ None: which directory all hosts share is for a person to say.
 from __future__ import annotations
 
 from lockcfg.rules.lockspaces import lockspaces_in_use, relation
-from lockcfg.rules.rule import Found, Rule, at_value
+from lockcfg.rules.rule import Rule, RuleFinding, at_value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ _LOCAL: Final = (
 _SHARED: Final = ("/run/gluster", "/var/run/gluster")
 
 
-def check(subject: HostSubject, options: Options) -> Iterator[Found]:
+def check(subject: HostSubject, options: Options) -> Iterator[RuleFinding]:
     """See the manual above."""
     del options
     lockd = subject.configuration.documents["lockd"]
@@ -74,7 +74,7 @@ def check(subject: HostSubject, options: Options) -> Iterator[Found]:
         top = _top(directory, _LOCAL)
         if top is None or _top(directory, _SHARED) is not None:
             continue
-        yield Found(
+        yield RuleFinding(
             at_value(
                 RULE,
                 lockd,

@@ -50,7 +50,7 @@ from __future__ import annotations
 import os
 
 from lockcfg.rules.lockspaces import lockspaces_in_use, relation
-from lockcfg.rules.rule import Found, Rule, at_value
+from lockcfg.rules.rule import Rule, RuleFinding, at_value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ if TYPE_CHECKING:
 RULE = Rule("LK211", "lockspace-in-images", "warning", scope="host", needs=("driver", "lockd"))
 
 
-def check(subject: HostSubject, options: Options) -> Iterator[Found]:
+def check(subject: HostSubject, options: Options) -> Iterator[RuleFinding]:
     """See the manual above."""
     lockd = subject.configuration.documents["lockd"]
     for entry, directory in lockspaces_in_use(subject.configuration):
@@ -74,7 +74,7 @@ def check(subject: HostSubject, options: Options) -> Iterator[Found]:
                 "inside": f"is inside the image directory {images}",
                 "around": f"has the image directory {images} inside",
             }[how]
-            yield Found(
+            yield RuleFinding(
                 at_value(
                     RULE,
                     lockd,

@@ -50,7 +50,7 @@ None: where the shared file system is mounted is for a person to say.
 from __future__ import annotations
 
 from lockcfg.rules.lockspaces import lockspaces_in_use, relation
-from lockcfg.rules.rule import Found, Rule, at_value
+from lockcfg.rules.rule import Rule, RuleFinding, at_value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ RULE = Rule("LK212", "lockspace-label", "info", scope="host", needs=("driver", "
 _LABELLED: Final = "/var/lib/libvirt/lockd"
 
 
-def check(subject: HostSubject, options: Options) -> Iterator[Found]:
+def check(subject: HostSubject, options: Options) -> Iterator[RuleFinding]:
     """See the manual above."""
     del options
     configuration = subject.configuration
@@ -75,7 +75,7 @@ def check(subject: HostSubject, options: Options) -> Iterator[Found]:
     for entry, directory in lockspaces_in_use(configuration):
         if relation(directory, _LABELLED) in ("same", "inside"):
             continue
-        yield Found(
+        yield RuleFinding(
             at_value(
                 RULE,
                 lockd,

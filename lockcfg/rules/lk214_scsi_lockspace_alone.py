@@ -44,7 +44,7 @@ None: which directory all hosts share is for a person to say.
 from __future__ import annotations
 
 from lockcfg.rules.lockspaces import lockspaces_in_use
-from lockcfg.rules.rule import Found, Rule, at_value
+from lockcfg.rules.rule import Rule, RuleFinding, at_value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -55,14 +55,14 @@ if TYPE_CHECKING:
 RULE = Rule("LK214", "scsi-lockspace-alone", "info", scope="host", needs=("driver", "lockd"))
 
 
-def check(subject: HostSubject, options: Options) -> Iterator[Found]:
+def check(subject: HostSubject, options: Options) -> Iterator[RuleFinding]:
     """See the manual above."""
     del options
     lockd = subject.configuration.documents["lockd"]
     in_use = {entry.key: entry for entry, _ in lockspaces_in_use(subject.configuration)}
     entry = in_use.get("scsi_lockspace_dir")
     if entry is not None and "lvm_lockspace_dir" not in in_use:
-        yield Found(
+        yield RuleFinding(
             at_value(
                 RULE,
                 lockd,

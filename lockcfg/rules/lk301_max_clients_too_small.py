@@ -53,7 +53,7 @@ libvirtd brings it into force: see the help of the finding.
 
 from __future__ import annotations
 
-from lockcfg.rules.rule import Fix, Found, Replacement, Rule, about_file, at_value
+from lockcfg.rules.rule import Fix, Replacement, Rule, RuleFinding, about_file, at_value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ HEAD_ROOM: Final = 20
 DEFAULT: Final = 1024
 
 
-def check(subject: HostSubject, options: Options) -> Iterator[Found]:
+def check(subject: HostSubject, options: Options) -> Iterator[RuleFinding]:
     """See the manual above."""
     configuration = subject.configuration
     if options.guests is None or configuration.lock_manager != "lockd":
@@ -94,15 +94,15 @@ def check(subject: HostSubject, options: Options) -> Iterator[Found]:
     )
     if entry is not None:
         fix = Fix("unsafe", f"set it to {needed}", Replacement(entry.value_span, str(needed)))
-        yield Found(at_value(RULE, daemon, entry, message, help=advice), fix)
+        yield RuleFinding(at_value(RULE, daemon, entry, message, help=advice), fix)
         return
     driver = configuration.documents["driver"]
     manager = driver.get("lock_manager")
     if daemon.exists or manager is None:
-        yield Found(about_file(RULE, daemon, message, help=advice))
+        yield RuleFinding(about_file(RULE, daemon, message, help=advice))
     else:
         # There is no virtlockd.conf to point at: what makes it needed is this.
-        yield Found(at_value(RULE, driver, manager, message, help=advice))
+        yield RuleFinding(at_value(RULE, driver, manager, message, help=advice))
 
 
 def _guests(guests: int, spare: int) -> str:

@@ -29,7 +29,7 @@ Unsafe: takes the setting out, for libvirt's default: 1024, and 5000 for `admin_
 
 from __future__ import annotations
 
-from lockcfg.rules.rule import Fix, Found, Rule, at_value, whole_line
+from lockcfg.rules.rule import Fix, Rule, RuleFinding, at_value, whole_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ RULE = Rule("LK302", "max-clients-zero", "error", fix="unsafe", validates=True)
 _ANSWERED: Final = {"max_clients": "connection", "admin_max_clients": "virt-admin command"}
 
 
-def check(subject: FileSubject, options: Options) -> Iterator[Found]:
+def check(subject: FileSubject, options: Options) -> Iterator[RuleFinding]:
     """See the manual above."""
     del options
     document = subject.document
@@ -56,7 +56,7 @@ def check(subject: FileSubject, options: Options) -> Iterator[Found]:
         if entry is None or entry.value != 0 or entry.literal.startswith("-"):
             continue
         alone = sum(1 for _ in document.all(key)) == 1
-        yield Found(
+        yield RuleFinding(
             at_value(
                 RULE,
                 document,

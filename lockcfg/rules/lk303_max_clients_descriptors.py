@@ -33,7 +33,7 @@ None: either `max_clients` is too large or `LimitNOFILE` of the unit too small.
 from __future__ import annotations
 
 from lockcfg.conf.settings import INTEGER_MAX
-from lockcfg.rules.rule import Found, Rule, about_file, at_value
+from lockcfg.rules.rule import Rule, RuleFinding, about_file, at_value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ _OWN: Final = 16
 _DEFAULT: Final = 1024
 
 
-def check(subject: FileSubject, options: Options) -> Iterator[Found]:
+def check(subject: FileSubject, options: Options) -> Iterator[RuleFinding]:
     """See the manual above."""
     document = subject.document
     if document.kind.name != "virtlockd.conf":
@@ -74,6 +74,6 @@ def check(subject: FileSubject, options: Options) -> Iterator[Found]:
         f" descriptor-limit, or lower max_clients to {max((limit - _OWN) // 2, 1)}"
     )
     if entry is None:
-        yield Found(about_file(RULE, document, message, help=advice))
+        yield RuleFinding(about_file(RULE, document, message, help=advice))
     else:
-        yield Found(at_value(RULE, document, entry, message, help=advice))
+        yield RuleFinding(at_value(RULE, document, entry, message, help=advice))

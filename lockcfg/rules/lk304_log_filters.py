@@ -32,7 +32,7 @@ from __future__ import annotations
 
 import re
 
-from lockcfg.rules.rule import Found, Rule, at_value, shown
+from lockcfg.rules.rule import Rule, RuleFinding, at_value, shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ _FOREIGN: Final = r"[\s,;\"'=]"
 _HELP: Final = 'write it like "1:locking 4:object": level (1 debug to 4 error), colon, part, space'
 
 
-def check(subject: FileSubject, options: Options) -> Iterator[Found]:
+def check(subject: FileSubject, options: Options) -> Iterator[RuleFinding]:
     """See the manual above."""
     del options
     document = subject.document
@@ -67,7 +67,7 @@ def check(subject: FileSubject, options: Options) -> Iterator[Found]:
     objections.sort(key=lambda found: found[0] != "error")
     if objections:
         severity, message = objections[0]
-        yield Found(at_value(RULE, document, entry, message, help=_HELP, severity=severity))
+        yield RuleFinding(at_value(RULE, document, entry, message, help=_HELP, severity=severity))
 
 
 def _objection(text: str) -> tuple[Severity, str] | None:

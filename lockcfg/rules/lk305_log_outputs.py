@@ -33,7 +33,7 @@ from __future__ import annotations
 
 from lockcfg.conf.settings import nearest
 from lockcfg.rules.lk304_log_filters import LEVEL
-from lockcfg.rules.rule import Found, Rule, at_value, shown
+from lockcfg.rules.rule import Rule, RuleFinding, at_value, shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ _FORMS: Final = {
 _HELP: Final = 'write it like "3:syslog:virtlockd": level (1 debug to 4 error), colon, destination'
 
 
-def check(subject: FileSubject, options: Options) -> Iterator[Found]:
+def check(subject: FileSubject, options: Options) -> Iterator[RuleFinding]:
     """See the manual above."""
     del options
     document = subject.document
@@ -70,7 +70,7 @@ def check(subject: FileSubject, options: Options) -> Iterator[Found]:
     objections.sort(key=lambda found: found[0] != "error")
     if objections:
         severity, message, advice = objections[0]
-        yield Found(at_value(RULE, document, entry, message, help=advice, severity=severity))
+        yield RuleFinding(at_value(RULE, document, entry, message, help=advice, severity=severity))
 
 
 def _objection(text: str) -> tuple[Severity, str, str] | None:

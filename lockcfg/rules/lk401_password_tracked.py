@@ -46,7 +46,7 @@ import re
 from lockcfg.conf.document import Span, decode
 from lockcfg.conf.settings import settings_of
 from lockcfg.rules.passwords import finding, is_password, passwords
-from lockcfg.rules.rule import Found, Rule
+from lockcfg.rules.rule import Rule, RuleFinding
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ _HELP: Final = (
 )
 
 
-def check(subject: FileSubject, options: Options) -> Iterator[Found]:
+def check(subject: FileSubject, options: Options) -> Iterator[RuleFinding]:
     """See the manual above."""
     del options
     document = subject.document
@@ -81,7 +81,7 @@ def check(subject: FileSubject, options: Options) -> Iterator[Found]:
     # Only of a file with a password is it looked up whether version control has it.
     if found and subject.tracked:
         for key, span, message in found:
-            yield Found(finding(RULE, document, key, span, message, _HELP))
+            yield RuleFinding(finding(RULE, document, key, span, message, _HELP))
 
 
 def _commented_out(document: Document) -> Iterator[tuple[str, Span]]:

@@ -43,7 +43,7 @@ None: it is the mode of the file that is wrong, and no text in it.
 from __future__ import annotations
 
 from lockcfg.rules.passwords import finding, passwords
-from lockcfg.rules.rule import Found, Rule
+from lockcfg.rules.rule import Rule, RuleFinding
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ if TYPE_CHECKING:
 RULE = Rule("LK402", "password-readable", "warning")
 
 
-def check(subject: FileSubject, options: Options) -> Iterator[Found]:
+def check(subject: FileSubject, options: Options) -> Iterator[RuleFinding]:
     """See the manual above."""
     del options
     document = subject.document
@@ -67,4 +67,4 @@ def check(subject: FileSubject, options: Options) -> Iterator[Found]:
             f"let root alone read it: chmod 600 {document.kind.name}; in a repository, keep it in"
             " an encrypted file (ansible-vault, SOPS)"
         )
-        yield Found(finding(RULE, document, key, span, message, advice))
+        yield RuleFinding(finding(RULE, document, key, span, message, advice))

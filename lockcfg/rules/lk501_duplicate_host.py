@@ -37,7 +37,7 @@ from __future__ import annotations
 
 from lockcfg.conf.files import KINDS
 from lockcfg.findings import Finding
-from lockcfg.rules.rule import Found, Rule
+from lockcfg.rules.rule import Rule, RuleFinding
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ _NO_HOSTS: Final = frozenset(
 )
 
 
-def check(subject: RepositorySubject, options: Options) -> Iterator[Found]:
+def check(subject: RepositorySubject, options: Options) -> Iterator[RuleFinding]:
     """See the manual above."""
     groups_of: dict[str, set[str]] | None = None
     for namesakes in _namesakes(subject):
@@ -84,7 +84,7 @@ def check(subject: RepositorySubject, options: Options) -> Iterator[Found]:
                 " what it gets"
             )
             advice = "delete the one that is not used, or put them into two groups in the settings"
-            yield Found(
+            yield RuleFinding(
                 Finding(RULE.name, RULE.severity, message, path=host.path(file), help=advice)
             )
 

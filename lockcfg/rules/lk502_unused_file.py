@@ -41,7 +41,7 @@ from __future__ import annotations
 
 from lockcfg.conf.files import DRIVERS
 from lockcfg.findings import Finding
-from lockcfg.rules.rule import Found, Rule
+from lockcfg.rules.rule import Rule, RuleFinding
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 RULE = Rule("LK502", "unused-file", "info", scope="repository")
 
 
-def check(subject: RepositorySubject, options: Options) -> Iterator[Found]:
+def check(subject: RepositorySubject, options: Options) -> Iterator[RuleFinding]:
     """See the manual above."""
     del options
     for host in sorted(subject.hosts, key=lambda host: host.directory):
@@ -67,7 +67,7 @@ def check(subject: RepositorySubject, options: Options) -> Iterator[Found]:
                 f"nothing reads {driver}-lockd.conf here: this host has {others[0]}.conf and no"
                 f" {driver}.conf to name lockd as its lock manager"
             )
-            yield Found(
+            yield RuleFinding(
                 Finding(
                     RULE.name,
                     RULE.severity,

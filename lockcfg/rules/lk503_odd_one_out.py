@@ -71,7 +71,7 @@ from lockcfg.conf.settings import spell
 from lockcfg.findings import Finding, Place
 from lockcfg.frozen import Frozen
 from lockcfg.host.host import LOCKING_KEYS, Configuration
-from lockcfg.rules.rule import Found, Rule, shown
+from lockcfg.rules.rule import Rule, RuleFinding, shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ class _Seen:
         return values
 
 
-def check(subject: RepositorySubject, options: Options) -> Iterator[Found]:
+def check(subject: RepositorySubject, options: Options) -> Iterator[RuleFinding]:
     """See the manual above."""
     seen = _Seen()
     said: set[tuple[str, str]] = set()
@@ -192,7 +192,7 @@ def _settings(host: HostFiles, driver: Driver, seen: _Seen) -> _Settings | None:
 
 def _odd(
     group: str, hosts: Sequence[HostFiles], settings_of: Sequence[_Settings | None]
-) -> Iterator[Found]:
+) -> Iterator[RuleFinding]:
     """The hosts of one group that are unlike the others; None has not the driver."""
     # Each set of documents is looked at once: most hosts share theirs.
     counts: dict[int, int] = {}
@@ -213,7 +213,7 @@ def _odd(
         for number in odd_of[id(settings)]:
             expected = common[number]
             assert expected is not None
-            yield Found(_finding(group, host, settings, number, *expected, total))
+            yield RuleFinding(_finding(group, host, settings, number, *expected, total))
 
 
 _NUMBERS: Final = range(len(LOCKING_KEYS))

@@ -59,7 +59,7 @@ from __future__ import annotations
 
 from lockcfg.conf.files import DRIVERS
 from lockcfg.findings import Finding, Place
-from lockcfg.rules.rule import Found, Rule
+from lockcfg.rules.rule import Rule, RuleFinding
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ RULE = Rule("LK504", "sanlock-host-id", "error", scope="repository")
 _DEFAULT_DIRECTORY = "/var/lib/libvirt/sanlock"
 
 
-def check(subject: RepositorySubject, options: Options) -> Iterator[Found]:
+def check(subject: RepositorySubject, options: Options) -> Iterator[RuleFinding]:
     """See the manual above."""
     del options
     numbers: dict[tuple[str, str, int], list[tuple[HostFiles, Document, Entry]]] = {}
@@ -96,7 +96,7 @@ def check(subject: RepositorySubject, options: Options) -> Iterator[Found]:
         for host, plugin, entry in hosts[1:]:
             path = host.path(plugin.kind.name)
             place = plugin.place_of(entry)
-            yield Found(
+            yield RuleFinding(
                 Finding(
                     RULE.name,
                     RULE.severity,

@@ -35,12 +35,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from lockcfg.findings import Place
-    from lockcfg.rules.rule import Found, Options
+    from lockcfg.rules.rule import Options, RuleFinding
 
 RULE = Rule("LK902", "waiver-unneeded", "warning", scope="run")
 
 
-def check(subject: object, options: Options) -> Iterator[Found]:
+def check(subject: object, options: Options) -> Iterator[RuleFinding]:
     """Nothing: the linter knows its waivers. See :func:`finding`."""
     del subject, options
     yield from ()

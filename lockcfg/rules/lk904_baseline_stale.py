@@ -60,12 +60,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from lockcfg.rules.rule import Found, Options
+    from lockcfg.rules.rule import Options, RuleFinding
 
 RULE = Rule("LK904", "baseline-stale", "info", scope="run")
 
 
-def check(subject: object, options: Options) -> Iterator[Found]:
+def check(subject: object, options: Options) -> Iterator[RuleFinding]:
     """Nothing: the linter knows its baseline. See :func:`finding`."""
     del subject, options
     yield from ()

@@ -253,7 +253,7 @@ class Fix(Frozen):
         self.replacements: Final = replacements
 
 
-class Found(Frozen):
+class RuleFinding(Frozen):
     """What a rule found, and how it could be fixed, or None."""
 
     __slots__ = ("finding", "fix")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from lockcfg.lint.engine import Linter
-from lockcfg.lint.settings import Settings
+from lockcfg.lint.settings import LintSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -39,7 +39,7 @@ def host(directory: str, **changes: str) -> dict[str, str]:
 
 def lint(top: Path, paths: Iterable[Path] = (), **settings: Any) -> LintResult:
     """A run over all that is below ``top``, or over ``paths``."""
-    run = Settings(str(top), **settings)
+    run = LintSettings(str(top), **settings)
     return Linter(run).run([str(path) for path in paths] or [str(top)])
 
 

@@ -14,7 +14,7 @@ from lockcfg.conf.files import KINDS
 from lockcfg.conf.load import load_file, parse
 from lockcfg.conf.settings import settings_of
 from lockcfg.errors import ConfSyntaxError
-from lockcfg.lint.conceal import HIDDEN, Veil
+from lockcfg.lint.conceal import HIDDEN, PasswordFilter
 from tests.conftest import SAMPLES
 from tests.lint import lint, write
 from tests.lint.passwords import PLANTS, planted
@@ -32,7 +32,7 @@ def shown(text: bytes) -> list[str]:
     document: Document | None = None
     with contextlib.suppress(ConfSyntaxError):
         document = parse(text, KINDS["qemu.conf"], "qemu.conf")
-    return [line for line, _ in Veil(text, document).lines(decode(text))]
+    return [line for line, _ in PasswordFilter(text, document).lines(decode(text))]
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_of_libvirts_samples_only_passwords_are_hidden(name: str) -> None:
     """Which are commented out there."""
     document = load_file(SAMPLES / name)
     text = document.text or b""
-    lines = Veil(text, document).lines(decode(text))
+    lines = PasswordFilter(text, document).lines(decode(text))
     hidden = [line for shown, line in lines if shown != line]
     assert hidden == [line for line in decode(text).splitlines() if "_password =" in line]
 

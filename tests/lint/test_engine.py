@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from lockcfg.conf.files import KINDS
 from lockcfg.lint.engine import Linter
-from lockcfg.lint.settings import Settings
+from lockcfg.lint.settings import LintSettings
 from tests.lint import codes, host, lint, write
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ def test_counts(tmp_path: Path) -> None:
 def in_editor(top: Path, text: str | bytes, name: str = "qemu.conf") -> LintResult:
     """What is said of a text that is not saved yet."""
     raw = text if isinstance(text, bytes) else text.encode()
-    return Linter(Settings(str(top))).run_text(raw, str(top / name), KINDS[name])
+    return Linter(LintSettings(str(top))).run_text(raw, str(top / name), KINDS[name])
 
 
 def test_one_file_is_looked_at_by_itself(tmp_path: Path) -> None:

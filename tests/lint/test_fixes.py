@@ -16,7 +16,7 @@ from lockcfg.conf.files import KINDS
 from lockcfg.conf.load import parse
 from lockcfg.errors import ConfSyntaxError
 from lockcfg.lint.fixes import applied, are_for, fixable
-from lockcfg.lint.result import Fix, Replacement
+from lockcfg.lint.result import LintFix, LintReplacement
 from lockcfg.main import main
 from tests.lint import host, lint, write
 from tests.real.generate import Generator
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from tests.real.libvirt_parser import Value
 
 
-def fix(*edits: tuple[int, int, int, int, str], made_for: int | None = None) -> Fix:
+def fix(*edits: tuple[int, int, int, int, str], made_for: int | None = None) -> LintFix:
     """A safe fix of some stretches."""
-    return Fix("safe", "x", [Replacement(*edit) for edit in edits], made_for)
+    return LintFix("safe", "x", [LintReplacement(*edit) for edit in edits], made_for)
 
 
 def run(*arguments: str | Path) -> tuple[int, str]:

@@ -22,7 +22,7 @@ from lockcfg.errors import LockcfgError
 from lockcfg.lint import reading
 from lockcfg.lint.baseline import render as render_baseline
 from lockcfg.lint.engine import Linter
-from lockcfg.lint.settings import Settings, SettingsWaiver
+from lockcfg.lint.settings import LintSettings, SettingsWaiver
 from lockcfg.report.lint import FORMATS, render
 from lockcfg.rules.rule import Options
 from tests.lint import CLEAN, write
@@ -99,11 +99,11 @@ def make(top: Path, seed: int, hosts: int = 150) -> Path:
     return top
 
 
-def settings(top: Path, seed: int) -> Settings:
+def settings(top: Path, seed: int) -> LintSettings:
     """Settings that use everything there is."""
     rng = random.Random(seed)
     path = top / ".lockcfg.yaml"
-    return Settings(
+    return LintSettings(
         str(top),
         path=str(path),
         exclude=["excluded"],
@@ -121,7 +121,7 @@ def settings(top: Path, seed: int) -> Settings:
     )
 
 
-def with_baseline(of: Settings, result: LintResult) -> Settings:
+def with_baseline(of: LintSettings, result: LintResult) -> LintSettings:
     """The settings with half of what was found in the baseline, and something stale."""
     path = os.path.join(of.root, "known.json")
     counted = [d for number, d in enumerate(result.counted) if number % 2]
@@ -229,7 +229,7 @@ def test_a_small_tree_is_read_by_one_process(tmp_path: Path, forked: list[int]) 
     for number in range(reading.MANY + 10):
         write(tmp_path, {f"small/{number}/qemu.conf": ""} if number < 50 else {})
         write(tmp_path, {f"large/{number}/qemu.conf": ""})
-    run = Settings(str(tmp_path))
+    run = LintSettings(str(tmp_path))
     assert Linter(run).run([str(tmp_path / "small")]).hosts == 50
     assert not forked
     assert Linter(run).run([str(tmp_path / "large")]).hosts == reading.MANY + 10

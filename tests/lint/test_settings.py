@@ -16,7 +16,7 @@ from jsonschema import Draft202012Validator
 
 from lockcfg.errors import LockcfgError, ReadError, UsageError
 from lockcfg.host.installed import parse_release
-from lockcfg.lint.settings import Settings, known_rule, load_settings, matches, means
+from lockcfg.lint.settings import LintSettings, known_rule, load_settings, matches, names_rule
 from lockcfg.rules import TABLE, rule_module
 from tests.lint import codes, host, lint, paths, write
 
@@ -46,7 +46,7 @@ baseline: known.json
 """
 
 
-def settings(top: Path, text: str) -> Settings:
+def settings(top: Path, text: str) -> LintSettings:
     """What ``text`` in a file of settings in ``top`` comes to."""
     write(top, {".lockcfg.yaml": text})
     return load_settings(str(top))
@@ -343,7 +343,7 @@ def test_rules_are_known_by_code_prefix_and_name() -> None:
         rule = rule_module(module).RULE
         for name in (rule.code, rule.name, rule.code[:3], rule.code[:4], "ALL"):
             assert known_rule(name)
-            assert means(name, rule.code, rule.name)
+            assert names_rule(name, rule.code, rule.name)
     for name in ("", "L", "lk101", "LK1011", "LK7", "all", "unknown_key", "key"):
         assert not known_rule(name), name
 
@@ -435,7 +435,7 @@ def test_what_the_rules_are_told(tmp_path: Path) -> None:
         write(tmp_path, {".lockcfg.yaml": text})
         return codes(lint_with(load_settings(str(tmp_path)).replace(select=rules)))
 
-    def lint_with(settings: Settings) -> Any:
+    def lint_with(settings: LintSettings) -> Any:
         from lockcfg.lint.engine import Linter
 
         return Linter(settings).run([str(tmp_path)])

@@ -13,7 +13,7 @@ from lockcfg.conf.files import KINDS
 from lockcfg.conf.load import parse
 from lockcfg.errors import ConfSyntaxError
 from lockcfg.lint.engine import Linter
-from lockcfg.lint.settings import Settings, SettingsWaiver
+from lockcfg.lint.settings import LintSettings, SettingsWaiver
 from lockcfg.lint.waivers import Waiver, waivers_in
 from tests.lint import codes, host, lint, write
 
@@ -36,7 +36,7 @@ def run(top: Path, text: str, **settings: Any) -> LintResult:
     if "lock_manager" not in text:
         text += 'lock_manager = "lockd"\n'
     write(top, host("a", qemu=text))
-    return Linter(Settings(str(top), path=f"{top}/.lockcfg.yaml", **settings), today=TODAY).run(
+    return Linter(LintSettings(str(top), path=f"{top}/.lockcfg.yaml", **settings), today=TODAY).run(
         [str(top)]
     )
 
@@ -211,7 +211,7 @@ def test_a_file_that_cannot_be_parsed_waives_nothing(tmp_path: Path) -> None:
 
 def test_a_waiver_in_an_editor_is_not_unneeded(tmp_path: Path) -> None:
     """One file alone is not all that it may be about."""
-    linter = Linter(Settings(str(tmp_path)), today=TODAY)
+    linter = Linter(LintSettings(str(tmp_path)), today=TODAY)
     text = b'# lockcfg: ignore[LK202] a lab\nlock_manager = "nop"\n# lockcfg: ignore[LK105] x\n\n'
     result = linter.run_text(text, str(tmp_path / "qemu.conf"), KINDS["qemu.conf"])
     assert [(d.code, d.finding.place.line) for d in result.counted if d.finding.place] == [

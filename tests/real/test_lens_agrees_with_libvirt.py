@@ -17,9 +17,9 @@ from lockcfg.conf.files import KINDS, QEMU, QEMU_LOCKD
 from lockcfg.conf.settings import REFUSING_RELEASE
 from lockcfg.conf.syntax import Condensed, condense
 from lockcfg.conf.tree import read_entries
-from lockcfg.data import LENSES
 from lockcfg.errors import ConfSyntaxError
 from lockcfg.host.installed import libvirt_release
+from lockcfg.resources import LENSES
 from lockcfg.rules import check
 from tests.real.generate import PIECES, Generator, all_texts
 from tests.real.libvirt_parser import Accepted, LibvirtParser, Rejected

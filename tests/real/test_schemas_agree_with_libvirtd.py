@@ -18,7 +18,7 @@ from jsonschema import Draft202012Validator
 from lockcfg.conf.files import QEMU
 from lockcfg.conf.load import parse
 from lockcfg.conf.settings import integer_bounds, together_in
-from lockcfg.data import SCHEMAS
+from lockcfg.resources import SCHEMAS
 from lockcfg.rules import check
 from tests.conftest import SAMPLES
 from tests.real.libvirtd_host import DIRECTORY, HUGE_PAGES, RELATIVE, Host, Outcome

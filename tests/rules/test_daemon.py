@@ -15,7 +15,7 @@ from lockcfg.rules.rule import FileSubject, HostSubject, Options
 from tests.conftest import SAMPLES
 
 if TYPE_CHECKING:
-    from lockcfg.rules.rule import Found
+    from lockcfg.rules.rule import RuleFinding
 
 TOO_SMALL = "lk301_max_clients_too_small"
 ZERO = "lk302_max_clients_zero"
@@ -28,13 +28,13 @@ LOCKD = 'lock_manager = "lockd"\n'
 
 def in_file(
     rule: str, text: str, *, options: Options | None = None, name: str = "virtlockd.conf"
-) -> list[Found]:
+) -> list[RuleFinding]:
     """What a rule of one file finds."""
     subject = FileSubject(parse(text.encode(), KINDS[name], name))
     return list(rule_module(rule).check(subject, options or Options()))
 
 
-def in_host(options: Options, **files: str) -> list[Found]:
+def in_host(options: Options, **files: str) -> list[RuleFinding]:
     """What LK301 finds in a host; files are given by the names of their roles."""
     documents = {
         kind.role: parse(files[kind.role].encode(), kind, kind.name)

@@ -28,7 +28,7 @@ from lockcfg.conf.load import parse
 from lockcfg.errors import ConfSyntaxError
 from lockcfg.host.host import Configuration
 from lockcfg.rules import TABLE, rule_module, syntax_finding
-from lockcfg.rules.rule import FileSubject, Found, HostSubject, Options
+from lockcfg.rules.rule import FileSubject, HostSubject, Options, RuleFinding
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -99,7 +99,7 @@ def attributes_of(known: dict[str, Any]) -> dict[str, Any]:
     return {key: int(value, 8) if key == "mode" else value for key, value in known.items()}
 
 
-def run(module: RuleModule, case: Case) -> list[Found]:
+def run(module: RuleModule, case: Case) -> list[RuleFinding]:
     """What a rule finds in some files. Those of a driver whose own file is not there are no
     host, and files that are left out do not exist."""
     documents: dict[str, Document] = {}
@@ -109,7 +109,7 @@ def run(module: RuleModule, case: Case) -> list[Found]:
         except ConfSyntaxError as error:
             if module.RULE.name != "syntax":
                 raise
-            return [Found(syntax_finding(error))]
+            return [RuleFinding(syntax_finding(error))]
     return [
         found
         for subject in subjects_of(module, documents, case)
@@ -140,7 +140,7 @@ def subjects_of(
         )
 
 
-def applied(files: Files, all_found: Iterable[Found]) -> Files:
+def applied(files: Files, all_found: Iterable[RuleFinding]) -> Files:
     """The files with all fixes of some findings applied, the last place first."""
     fixes = [found for found in all_found if found.fix is not None]
     result = dict(files)
@@ -172,7 +172,7 @@ def reading_of(files: Files) -> dict[tuple[str, str], Value]:
 
 
 def without(
-    reading: dict[tuple[str, str], Value], all_found: Sequence[Found]
+    reading: dict[tuple[str, str], Value], all_found: Sequence[RuleFinding]
 ) -> dict[tuple[str, str], Value]:
     """A reading without the settings that some findings are about."""
     concerned = {(found.finding.path, found.finding.key) for found in all_found}

@@ -24,7 +24,7 @@ from tests.conftest import SAMPLES
 if TYPE_CHECKING:
     from lockcfg.conf.files import Driver
     from lockcfg.host.protection import Level
-    from lockcfg.rules.rule import Fix, Found
+    from lockcfg.rules.rule import Fix, RuleFinding
 
 MODULES = [rule_module(name) for name in TABLE if name.startswith("lk2")]
 
@@ -52,7 +52,7 @@ def host(
     return Configuration(driver, documents)
 
 
-def found_in(it: Configuration, options: Options | None = None) -> list[tuple[str, Found]]:
+def found_in(it: Configuration, options: Options | None = None) -> list[tuple[str, RuleFinding]]:
     """What the rules find in a host, each with the rule's code."""
     subject = HostSubject("", it)
     return [

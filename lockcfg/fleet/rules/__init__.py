@@ -90,7 +90,7 @@ def audit_rule(name: str) -> AuditRule:
     return module
 
 
-def means(name: str, code: str, slug: str) -> bool:
+def names_rule(name: str, code: str, slug: str) -> bool:
     """Whether ``name``, as a policy writes it, names a rule: by its code, the beginning of codes,
     its slug, or ALL."""
     return name in (code, slug, "ALL") or (name.startswith("LA") and code.startswith(name))
@@ -98,4 +98,4 @@ def means(name: str, code: str, slug: str) -> bool:
 
 def is_rule(name: str) -> bool:
     """Whether ``name`` names any rule of the audit."""
-    return any(means(name, each[:5].upper(), each[6:].replace("_", "-")) for each in TABLE)
+    return any(names_rule(name, each[:5].upper(), each[6:].replace("_", "-")) for each in TABLE)

@@ -10,7 +10,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, TextIO
 
-    from lockcfg.lint.result import Diagnostic, LintResult
+    from lockcfg.lint.result import LintFinding, LintResult
 
 
 def write(result: LintResult, stream: TextIO, *, root: str) -> None:
@@ -57,7 +57,7 @@ def write(result: LintResult, stream: TextIO, *, root: str) -> None:
     stream.write("\n")
 
 
-def _finding(diagnostic: Diagnostic, root: str) -> dict[str, Any]:
+def _finding(diagnostic: LintFinding, root: str) -> dict[str, Any]:
     finding, place = diagnostic.finding, diagnostic.finding.place
     return {
         "code": diagnostic.code,
@@ -76,7 +76,7 @@ def _finding(diagnostic: Diagnostic, root: str) -> dict[str, Any]:
     }
 
 
-def _fix(diagnostic: Diagnostic) -> dict[str, Any] | None:
+def _fix(diagnostic: LintFinding) -> dict[str, Any] | None:
     fix = diagnostic.fix
     if fix is None:
         return None
@@ -96,7 +96,7 @@ def _fix(diagnostic: Diagnostic) -> dict[str, Any] | None:
     }
 
 
-def _suppression(diagnostic: Diagnostic) -> dict[str, Any] | None:
+def _suppression(diagnostic: LintFinding) -> dict[str, Any] | None:
     suppression = diagnostic.suppression
     if suppression is None:
         return None

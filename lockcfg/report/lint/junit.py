@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from typing import TextIO
     from xml.sax.saxutils import XMLGenerator
 
-    from lockcfg.lint.result import Diagnostic, LintResult
+    from lockcfg.lint.result import LintFinding, LintResult
 
 
 def write(result: LintResult, stream: TextIO, *, root: str) -> None:
@@ -33,7 +33,7 @@ def write(result: LintResult, stream: TextIO, *, root: str) -> None:
                 whole.passed(f"{result.files} files checked")
 
 
-def _file(writer: XMLGenerator, path: str, diagnostics: Sequence[Diagnostic]) -> None:
+def _file(writer: XMLGenerator, path: str, diagnostics: Sequence[LintFinding]) -> None:
     tests = len(diagnostics)
     failures = sum(diagnostic.suppression is None for diagnostic in diagnostics)
     with suite(writer, path, tests=tests, failures=failures, skipped=tests - failures) as of_file:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from typing import Any, Final, TextIO
 
-    from lockcfg.lint.result import Diagnostic, LintResult, Replacement
+    from lockcfg.lint.result import LintFinding, LintReplacement, LintResult
 
 #: Stands for the root of the repository, wherever that is for the reader.
 _ROOT: Final = "%SRCROOT%"
@@ -41,7 +41,7 @@ def write(result: LintResult, stream: TextIO, *, root: str) -> None:
 
 
 def _result(
-    diagnostic: Diagnostic, index: Mapping[str, int], root: str, *, suppressing: bool
+    diagnostic: LintFinding, index: Mapping[str, int], root: str, *, suppressing: bool
 ) -> dict[str, Any]:
     finding, place = diagnostic.finding, diagnostic.finding.place
     artifact = _artifact(finding.path, root)
@@ -72,7 +72,7 @@ def _result(
     return described
 
 
-def _fix(diagnostic: Diagnostic, artifact: dict[str, str]) -> dict[str, Any] | None:
+def _fix(diagnostic: LintFinding, artifact: dict[str, str]) -> dict[str, Any] | None:
     changes = replacements(diagnostic)
     if diagnostic.fix is None or not changes:
         return None
@@ -88,7 +88,7 @@ def _fix(diagnostic: Diagnostic, artifact: dict[str, str]) -> dict[str, Any] | N
     }
 
 
-def _replacement(replacement: Replacement) -> dict[str, Any]:
+def _replacement(replacement: LintReplacement) -> dict[str, Any]:
     return {
         "deletedRegion": {
             "startLine": replacement.line,
@@ -100,7 +100,7 @@ def _replacement(replacement: Replacement) -> dict[str, Any]:
     }
 
 
-def _suppressions(diagnostic: Diagnostic) -> list[dict[str, str]]:
+def _suppressions(diagnostic: LintFinding) -> list[dict[str, str]]:
     suppression = diagnostic.suppression
     if suppression is None:
         return []

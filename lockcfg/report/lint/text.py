@@ -13,7 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import TextIO
 
-    from lockcfg.lint.result import Diagnostic, Fix, LintResult
+    from lockcfg.lint.result import LintFinding, LintFix, LintResult
 
 
 def write(result: LintResult, stream: TextIO, *, root: str) -> None:
@@ -45,7 +45,7 @@ def write_statistics(result: LintResult, stream: TextIO) -> None:
     terminal.line(_summary(result))
 
 
-def _shown(diagnostic: Diagnostic, root: str) -> Finding:
+def _shown(diagnostic: LintFinding, root: str) -> Finding:
     """The finding with the rule's code, and its path as it is printed."""
     finding, place = diagnostic.finding, diagnostic.finding.place
     path = relative(finding.path, root)
@@ -61,7 +61,7 @@ def _shown(diagnostic: Diagnostic, root: str) -> Finding:
     )
 
 
-def _fix(fix: Fix, terminal: Terminal) -> None:
+def _fix(fix: LintFix, terminal: Terminal) -> None:
     hint = "fixable with --fix" if fix.safety == "safe" else "fixable with --unsafe-fixes"
     terminal.line(f"  {terminal.style('fix:', 'info')} {escape(fix.description)} ({hint})")
 

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from lockcfg.findings import Finding, Place
 from lockcfg.lint.result import (
-    Diagnostic,
-    Fix,
+    LintFinding,
+    LintFix,
+    LintReplacement,
     LintResult,
-    Replacement,
     Suppression,
 )
 from lockcfg.report.lint import render
@@ -37,7 +37,7 @@ def fingerprint(number: int) -> str:
     return hashlib.sha256(str(number).encode()).hexdigest()
 
 
-def diagnostic(number: int = 0, **changes: Any) -> Diagnostic:
+def diagnostic(number: int = 0, **changes: Any) -> LintFinding:
     """An unknown setting on a line of its own, or what the fields of a finding make of it."""
     fields: dict[str, Any] = {
         "rule": "unknown-key",
@@ -48,14 +48,16 @@ def diagnostic(number: int = 0, **changes: Any) -> Diagnostic:
         "key": "lock_managr",
         "help": "did you mean 'lock_manager'?",
         "code": "LK102",
-        "fix": Fix("safe", "rename it to lock_manager", [Replacement(3, 1, 3, 12, "lock_manager")]),
+        "fix": LintFix(
+            "safe", "rename it to lock_manager", [LintReplacement(3, 1, 3, 12, "lock_manager")]
+        ),
         "suppression": None,
     }
     fields |= changes
     if fields["place"] is ...:
         fields["place"] = Place(fields["path"], 3, 1, 'lock_managr = "lockd"', 11)
     code, fix, suppression = (fields.pop(name) for name in ("code", "fix", "suppression"))
-    return Diagnostic(code, Finding(**fields), fingerprint(number), fix, suppression)
+    return LintFinding(code, Finding(**fields), fingerprint(number), fix, suppression)
 
 
 def sample() -> LintResult:
@@ -78,7 +80,7 @@ def sample() -> LintResult:
             diagnostic(
                 3,
                 path=other,
-                fix=Fix("unsafe", "remove it", [Replacement(3, 1, 4, 1, "")]),
+                fix=LintFix("unsafe", "remove it", [LintReplacement(3, 1, 4, 1, "")]),
             ),
             diagnostic(4, path=other, suppression=Suppression("inline", "old, ticket 7")),
             diagnostic(5, path=other, suppression=Suppression("settings", "known")),
@@ -189,12 +191,12 @@ _places = st.builds(
 )
 
 _fixes = st.builds(
-    Fix,
+    LintFix,
     st.sampled_from(["safe", "unsafe"]),
     hostile_text,
     st.lists(
         st.builds(
-            Replacement,
+            LintReplacement,
             st.integers(1, 10),
             st.integers(1, 10),
             st.integers(10, 20),

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 import lockcfg.report.lint
 from lockcfg.errors import UsageError
 from lockcfg.findings import Place
-from lockcfg.lint.result import Fix, LintResult, Replacement, Suppression
+from lockcfg.lint.result import LintFix, LintReplacement, LintResult, Suppression
 from lockcfg.main import parser_of
 from lockcfg.report import audit, doctor
 from lockcfg.report.diagnostics import relative
@@ -104,8 +104,8 @@ def test_paths_are_printed_relative(format: str) -> None:
 def test_no_password_is_printed(format: str) -> None:
     """Not out of the source line, however far to the right, a fix or a reason."""
     line = f'vnc_password = "{PASSWORD}" # x'
-    fix = Fix("safe", "quote it", [Replacement(1, 1, 1, 9, f'"{PASSWORD}"')])
-    whole = Fix("safe", "rewrite it", [Replacement(1, 1, 1, 9, f'{line}\n"')])
+    fix = LintFix("safe", "quote it", [LintReplacement(1, 1, 1, 9, f'"{PASSWORD}"')])
+    whole = LintFix("safe", "rewrite it", [LintReplacement(1, 1, 1, 9, f'{line}\n"')])
     waived = Suppression("inline", f"was vnc_password = '{PASSWORD}'")
     places = [Place(f"{ROOT}/f", 1, column, line, 1) for column in (1, 50, 120, len(line))]
     result = LintResult(

@@ -7,8 +7,8 @@ import json
 from hypothesis import given, settings
 from jsonschema import Draft202012Validator
 
-from lockcfg.data import SCHEMAS
-from lockcfg.lint.result import Fix, LintResult, Replacement
+from lockcfg.lint.result import LintFix, LintReplacement, LintResult
+from lockcfg.resources import SCHEMAS
 from tests.report.lint import (
     RULES,
     diagnostic,
@@ -82,7 +82,7 @@ def test_a_finding_is_a_line() -> None:
 
 def test_a_fix_that_is_not_text_is_not_given() -> None:
     """Applied as it is printed, it would write other bytes."""
-    fix = Fix("safe", "d", [Replacement(1, 1, 1, 2, "caf\udce9")])
+    fix = LintFix("safe", "d", [LintReplacement(1, 1, 1, 2, "caf\udce9")])
     run = LintResult([diagnostic(fix=fix)], RULES, files=1, hosts=1)
     content = strict_json(rendered(run, "json"))
     assert content["findings"][0]["fix"]["replacements"] == []

@@ -1,4 +1,7 @@
-"""Where the lenses and schemas are: beside the package in a checkout, inside it in a wheel."""
+"""The files that come with the package: lenses, schemas, and what packaging/prepared wrote.
+
+They are beside the package in a checkout and inside it in a wheel.
+"""
 
 from __future__ import annotations
 
