@@ -6,6 +6,7 @@ import errno
 import fcntl
 import os
 import time
+from struct import Struct
 
 from lockcfg.errors import BusyError, WriteError
 
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 PATIENCE: Final = 5.0
 
 _PROBE: Final = ".lockcfg-probe"
+
+#: ``struct flock`` where files have 64 bits.
+_FLOCK: Final = Struct("hhqqi4x")
 
 
 class DirectoryLock:
@@ -75,6 +79,26 @@ class DirectoryLock:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
+
+
+def lock_on(path: str, start: int, length: int) -> tuple[bool, int] | None:
+    """A lock that somebody has on some bytes of a file, by which an exclusive one would be refused:
+    whether it is shared, and the pid of its process where the kernel says it (0 where not). None
+    where there is none. Nothing is locked; a file server is asked. Raises OSError."""
+    # Not to be written: udev would look at a block device anew when it is closed.
+    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        asked = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, start, length, 0)
+        # As an open file of nobody: a lock of this very process would count, too.
+        told = fcntl.fcntl(fd, fcntl.F_OFD_GETLK, asked)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        told = fcntl.fcntl(fd, fcntl.F_GETLK, asked)
+    finally:
+        os.close(fd)
+    kind, _, _, _, pid = _FLOCK.unpack(told)
+    return None if kind == fcntl.F_UNLCK else (kind == fcntl.F_RDLCK, max(pid, 0))
 
 
 def try_lock(directory: str) -> str | None:

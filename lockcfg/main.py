@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 COMMANDS: Final = {
     "show": "show the settings in force and what they protect",
     "doctor": "say whether every disk of every running guest is really locked",
+    "who": "say who holds the lock of a disk, and whether that host lives",
     "get": "print the value of a setting",
     "set": "set one or more settings",
     "unset": "take settings out, so that libvirt's defaults hold",
@@ -50,7 +51,7 @@ COMMANDS: Final = {
     "audit": "find out which hosts of a fleet exclude each other",
     "plan": "the safe order of changes that makes a fleet what its policy says",
     "rules": "list the rules of the linter and the audit",
-    "explain": "tell about a rule of the linter or the audit",
+    "explain": "tell about a rule, or about an error text or a lock as 'who' does",
     "diff": "compare what two configurations mean",
     "schema": "describe settings, or print a JSON Schema",
     "completion": "print a completion script for a shell",

@@ -43,6 +43,9 @@ Options:
                          Look at every lock that often (10; 0: never)
        --adopt           Take the locks of guests that run without them, at the
                          start of lockd and of libvirtd
+       --heartbeat <secs>
+                         Write that often into each lockspace that this host
+                         lives (0: never)
        --takes-over <n>  Whether it can take over from a daemon whose journal
                          has that format (exit status 0 or 1), for SIGUSR1
 
@@ -80,6 +83,7 @@ _LONG: Final = [
     "check-config",
     "check-interval=",
     "adopt",
+    "heartbeat=",
     "takes-over=",
 ]
 
@@ -149,6 +153,8 @@ def _parse(arguments: Sequence[str]) -> Options | None:
             options.check_interval = _number(option, value)
         elif option == "--adopt":
             options.adopt = True
+        elif option == "--heartbeat":
+            options.heartbeat = _number(option, value)
         elif option == "--takes-over":
             options.takes_over = int(_number(option, value, whole=True))
     if wrong is not None:

@@ -18,7 +18,8 @@ PACKAGE = Path(__file__).parent.parent / "lockcfg"
 
 #: Each layer may import itself, those to the right of it, and :data:`FOUNDATION`.
 LAYERS = (
-    *("main", "commands", "report", "doctor", "running", "fleet", "lint", "change", "rules"),
+    *("main", "commands", "report", "release", "who", "doctor", "running", "fleet", "lint"),
+    *("change", "rules"),
     *("host", "conf"),
 )
 FOUNDATION = {

@@ -1,6 +1,9 @@
-"""``lockcfg explain``: the manual of a rule."""
+"""``lockcfg explain``: the manual of a rule, and of anything else what ``lockcfg who`` tells."""
 
 from __future__ import annotations
+
+import os
+import re
 
 from lockcfg.commands.arguments import add_json
 from lockcfg.errors import UsageError
@@ -13,21 +16,31 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
 
-DESCRIPTION = (
-    "Print the manual of a rule: what it does, why, an example, and what to write instead."
+DESCRIPTION = """\
+Print the manual of a rule: what it does, why, an example, and what to write instead. Of anything
+else (an error text, a lock, a disk, a guest) tell what 'lockcfg who' does.
+"""
+EXAMPLES = (
+    ("lockcfg explain LK104", "or: lockcfg explain duplicate-key"),
+    ("virsh start web 2>&1 | lockcfg explain -", "an error of libvirt, QEMU or a lock daemon"),
 )
-EXAMPLES = (("lockcfg explain LK104", "or: lockcfg explain duplicate-key"),)
+
+
+#: What nothing but a rule is called.
+_CODE = re.compile(r"L[AK]\d{3}", re.IGNORECASE)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """See :mod:`lockcfg.main`."""
-    parser.add_argument("rule", metavar="RULE", help="a code or a name")
+    parser.add_argument(
+        "what", nargs="+", metavar="WHAT", help="a code or a name, or what 'lockcfg who' takes"
+    )
     add_json(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """See :mod:`lockcfg.main`."""
-    wanted = arguments.rule
+    wanted = " ".join(arguments.what)
     for name in (*TABLE, *AUDIT_TABLE):
         code, slug = name[:5].upper(), name[6:].replace("_", "-")
         if wanted.upper() == code or wanted == slug:
@@ -44,4 +57,14 @@ def run(arguments: argparse.Namespace) -> int:
             for line in (module.__doc__ or "").rstrip().splitlines():
                 out.line(out.style(line, "bold") if line.startswith("## ") else line)
             return 0
-    raise UsageError(f"no rule is called '{wanted}'", help="'lockcfg rules' lists them")
+    if _CODE.fullmatch(wanted):
+        raise UsageError(f"no rule is called '{wanted}'", help="'lockcfg rules' lists them")
+    from lockcfg.commands import who
+
+    return who.answer(
+        who.text_of(arguments.what),
+        lockspaces=[],
+        snapshots=[],
+        session=os.geteuid() != 0,
+        as_json=arguments.json,
+    )

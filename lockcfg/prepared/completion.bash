@@ -5,10 +5,11 @@
 #    source ~/.local/share/bash_completion/lockcfg
 # See also: https://github.com/scop/bash-completion/blob/main/doc/configuration.md
 
-_shtab_lockcfg_subparsers=(show doctor get set unset enable disable validate lint collect audit plan rules explain diff schema completion)
+_shtab_lockcfg_subparsers=(show doctor who get set unset enable disable validate lint collect audit plan rules explain diff schema completion)
 
 _shtab_lockcfg_show_option_strings=(-h --help --all --json --root --driver --system --session)
 _shtab_lockcfg_doctor_option_strings=(-h --help --format --json -q --quiet --no-probe --session)
+_shtab_lockcfg_who_option_strings=(-h --help --lockspace --snapshots --session --json)
 _shtab_lockcfg_get_option_strings=(-h --help --default --file --json --root --driver --system --session)
 _shtab_lockcfg_set_option_strings=(-h --help --file --json -n --dry-run --diff --backup --force --root --driver --system --session)
 _shtab_lockcfg_unset_option_strings=(-h --help --file --json -n --dry-run --diff --backup --force --root --driver --system --session)
@@ -47,7 +48,7 @@ _shtab_lockcfg_audit___fail_level_choices=(error warning info)
 _shtab_lockcfg_diff___as_choices=(libxl-lockd.conf libxl-sanlock.conf libxl.conf qemu-lockd.conf qemu-sanlock.conf qemu.conf virtlockd.conf)
 _shtab_lockcfg_diff___driver_choices=(qemu libxl)
 _shtab_lockcfg_completion_pos_0_choices=(bash zsh tcsh)
-_shtab_lockcfg_pos_0_choices=(show doctor get set unset enable disable validate lint collect audit plan rules explain diff schema completion)
+_shtab_lockcfg_pos_0_choices=(show doctor who get set unset enable disable validate lint collect audit plan rules explain diff schema completion)
 
 _shtab_lockcfg_show__h_nargs=0
 _shtab_lockcfg_show___help_nargs=0
@@ -62,6 +63,11 @@ _shtab_lockcfg_doctor__q_nargs=0
 _shtab_lockcfg_doctor___quiet_nargs=0
 _shtab_lockcfg_doctor___no_probe_nargs=0
 _shtab_lockcfg_doctor___session_nargs=0
+_shtab_lockcfg_who_pos_0_nargs=+
+_shtab_lockcfg_who__h_nargs=0
+_shtab_lockcfg_who___help_nargs=0
+_shtab_lockcfg_who___session_nargs=0
+_shtab_lockcfg_who___json_nargs=0
 _shtab_lockcfg_get__h_nargs=0
 _shtab_lockcfg_get___help_nargs=0
 _shtab_lockcfg_get___default_nargs=0
@@ -142,6 +148,7 @@ _shtab_lockcfg_plan___json_nargs=0
 _shtab_lockcfg_rules__h_nargs=0
 _shtab_lockcfg_rules___help_nargs=0
 _shtab_lockcfg_rules___json_nargs=0
+_shtab_lockcfg_explain_pos_0_nargs=+
 _shtab_lockcfg_explain__h_nargs=0
 _shtab_lockcfg_explain___help_nargs=0
 _shtab_lockcfg_explain___json_nargs=0

@@ -17,7 +17,7 @@ _shtab_lockcfg_commands() {
     disable:'Take lock_manager out, so that libvirt starts guests without locking their disks. The'
     doctor:'Look at the guests that run on this host, at what the configuration means to be locked for each of'
     enable:'Have libvirt lock the disks of its guests with its lock daemon (lock_manager = "lockd"), and say'
-    explain:'Print the manual of a rule: what it does, why, an example, and what to write instead.'
+    explain:'Print the manual of a rule: what it does, why, an example, and what to write instead. Of anything'
     get:'Print the value of a setting as it is set in its file: a string without its quotes, the'
     lint:'Check all of libvirt'"'"'s files at and below the paths given, by a catalogue of rules: what libvirt'
     plan:'Read snapshots of hosts, as '"'"'lockcfg audit'"'"' does, and a policy, and print what is to be changed on'
@@ -27,6 +27,7 @@ _shtab_lockcfg_commands() {
     show:'Show the settings that decide the locking of disks, with where each comes from, and a verdict in'
     unset:'Take settings out of their files, so that libvirt'"'"'s defaults hold: all of them or none. The'
     validate:'Check configuration files: does libvirt parse them, know their settings, take their values, and'
+    who:'Tell who holds a lock, from what you have in hand: the SHA-256 in an error or in a lockspace, the'
   )
   _describe 'lockcfg commands' _commands
 }
@@ -142,7 +143,7 @@ _shtab_lockcfg_enable_defaults_added=0
 _shtab_lockcfg_explain_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "--json[print JSON, as schemas\/output.schema.json describes]"
-  ":a code or a name:"
+  "(*):a code or a name, or what \'lockcfg who\' takes:"
 )
 
 # guard to ensure default positional specs are added only once per session
@@ -283,6 +284,18 @@ _shtab_lockcfg_validate_options=(
 # guard to ensure default positional specs are added only once per session
 _shtab_lockcfg_validate_defaults_added=0
 
+_shtab_lockcfg_who_options=(
+  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "*--lockspace[look in this lockspace, too (default\: those of this host\'s configuration)]:DIR:"
+  "*--snapshots[snapshots of other hosts, or a fleet store, to find who else has the disk]:PATH:"
+  "--session[this user\'s libvirt (the default for other users than root)]"
+  "--json[print JSON, as schemas\/output.schema.json describes]"
+  "(*):a name or an error text\; - for standard input:"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_lockcfg_who_defaults_added=0
+
 
 _shtab_lockcfg() {
   local context state line curcontext="$curcontext" one_or_more='(*)' remainder='(-)*:' default='*::: :->lockcfg'
@@ -319,6 +332,7 @@ _shtab_lockcfg() {
         show) _arguments -C -s $_shtab_lockcfg_show_options ;;
         unset) _arguments -C -s $_shtab_lockcfg_unset_options ;;
         validate) _arguments -C -s $_shtab_lockcfg_validate_options ;;
+        who) _arguments -C -s $_shtab_lockcfg_who_options ;;
       esac
   esac
 }

@@ -135,6 +135,13 @@ def running_guests(
     return [_guest(each, why) for each in found]
 
 
+def defined_guests(directory: str) -> list[RunningGuest]:
+    """The guests of QEMU that are defined in a directory of libvirt's configuration, and may not
+    run: their ``pid`` is 0, their ``state`` empty. One that cannot be read is left out."""
+    found = Collector(probe=False).defined(directory)
+    return [_guest({**each, "id": 0, "pid": 0, "state": ""}, {}) for each in found]
+
+
 def _guest(guest: dict[str, Any], why: dict[str, str]) -> RunningGuest:
     return RunningGuest(
         guest["name"],

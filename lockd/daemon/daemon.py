@@ -20,6 +20,7 @@ from select import EPOLLERR, EPOLLPRI
 from lockd.daemon.adoption import Adoption
 from lockd.daemon.descriptors import Descriptors
 from lockd.daemon.handback import HandBack
+from lockd.daemon.heartbeat import Heartbeat
 from lockd.daemon.idleness import Idleness
 from lockd.daemon.succession import Succession
 from lockd.daemon.upkeep import Upkeep
@@ -92,10 +93,10 @@ class Daemon:
         self._inheritance: Final = inheritance
         self._keeper: Final = keeper
         self.loop: Final = Loop()
-        aside = Aside(self.loop)
+        self._aside: Final = Aside(self.loop)
         self.journal: Final = inheritance.journal or Journal.create(1)
         self._sharing: Final = Sharing()
-        self._remotes: Final = Remotes(self.loop, aside, log)
+        self._remotes: Final = Remotes(self.loop, self._aside, log)
         self.engine: Final = Engine(
             self.journal,
             keeper,
@@ -114,7 +115,7 @@ class Daemon:
             lambda pid: self.services["virtlockd"].has_guest(pid),
             log,
         )
-        self._health: Final = Health(self.engine, self.loop, aside, interval, log)
+        self._health: Final = Health(self.engine, self.loop, self._aside, interval, log)
         self._numbers: Final = Numbers()
         self.services: Final[dict[str, Service]] = {}
         self._idleness: Final = Idleness(self.loop, timeout, self._is_idle, self.stop)
@@ -258,6 +259,12 @@ class Daemon:
         adoption = Adoption(self.loop, address, self._log)
         self.engine.on_lockspaces = adoption.soon
         adoption.soon()
+
+    def tell_that_it_lives(self, interval: float) -> None:
+        """Write a heartbeat into each lockspace, every ``interval`` seconds."""
+        Heartbeat(
+            self.loop, self._aside, lambda: self.engine.table.spaces, interval, self._log
+        ).begin()
 
     # --- while it runs
 

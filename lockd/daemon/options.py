@@ -32,6 +32,7 @@ class Options:
         self.check_config = False
         self.check_interval = 10.0
         self.adopt = False
+        self.heartbeat = 0.0
         self.takes_over: int | None = None
 
     def of_virtlockd(self) -> list[str]:

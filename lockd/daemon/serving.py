@@ -118,6 +118,8 @@ def serve(options: Options, paths: Paths, was_virtlockd: State | None = None) ->
     )
     if options.adopt:
         daemon.adopt_by_itself(paths.socket("admin"))
+    if options.heartbeat:
+        daemon.tell_that_it_lives(options.heartbeat)
     listening = {
         service: inheritance.fds.pop(name)
         for service, name in LISTENING.items()

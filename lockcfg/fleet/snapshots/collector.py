@@ -245,6 +245,11 @@ class Collector:
             found.append(guest)
         return sorted(found, key=lambda guest: (guest["name"], guest["uuid"]))
 
+    def defined(self, directory: str) -> List[Json]:
+        """The guests of QEMU that are defined, by the descriptions in a directory, by name."""
+        found = [self._guest(path, "qemu", False) for path in self._descriptions(directory)]
+        return sorted([guest for guest in found if guest], key=lambda guest: guest["name"])
+
     @staticmethod
     def daemons_running() -> List[Json]:
         """The daemons that run, as in a snapshot."""

@@ -17,18 +17,20 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sqlite3
 import weakref
 from array import array
 from collections import Counter
-from hashlib import blake2b
+from hashlib import blake2b, sha256
 
 from lockcfg.errors import ReadError
 from lockcfg.fleet.model.uses import is_device, whole_of
+from lockcfg.frozen import Frozen
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
     from typing import Any, Final
 
 #: Stands in the file's header, so that file(1) and others can tell.
@@ -106,6 +108,28 @@ _EARLIER_COLUMNS: Final = {
     ("host", "uuids"): "x''",
     ("cell", "circumstances"): "json_insert(circumstances, '$[#]', 'earlier|')",
 }
+
+
+#: The columns by which a person may know a disk.
+_NAMES_OF_A_DISK: Final = ("path", "lvm_uuid", "scsi_id", "guest", "uuid")
+
+_SHA256: Final = re.compile(r"[0-9a-f]{64}")
+
+
+class FoundDisk(Frozen):
+    """A disk of a guest: on which host, by a snapshot ``taken`` when (seconds since the epoch)."""
+
+    __slots__ = ("guest", "host", "path", "runs", "taken", "uuid")
+
+    def __init__(
+        self, host: str, taken: int, guest: str, uuid: str, path: str, *, runs: bool
+    ) -> None:
+        self.host: Final = host
+        self.taken: Final = taken
+        self.guest: Final = guest
+        self.uuid: Final = uuid
+        self.path: Final = path
+        self.runs: Final = runs
 
 
 class Store:
@@ -311,6 +335,27 @@ class Store:
         query = "SELECT DISTINCT host FROM shared JOIN disk ON disk.rowid = shared.disk"
         return {host for (host,) in self._iterate(query)}
 
+    def find_disks(self, words: Collection[str]) -> list[FoundDisk]:
+        """The guests' disks that one of some words means: a path, the SHA-256 of one, an LVM UUID,
+        a SCSI id, the name or the UUID of a guest; by each host's newest snapshot."""
+        marks = ", ".join("?" for _ in words)
+        terms = [f"disk.{name} IN ({marks})" for name in _NAMES_OF_A_DISK]
+        if any(_SHA256.fullmatch(word) for word in words):
+            self._connection.create_function("sha256", 1, _sha256, deterministic=True)
+            terms.append(f"sha256(disk.path) IN ({marks})")
+        query = (
+            "SELECT host.name, host.taken, disk.guest, disk.uuid, disk.path, way.use"  # noqa: S608
+            " FROM disk JOIN host ON host.id = disk.host JOIN way ON way.id = disk.way"
+            f" WHERE ({' OR '.join(terms)}) AND host.taken ="
+            " (SELECT max(taken) FROM host AS same WHERE same.name = host.name)"
+            " ORDER BY host.name, disk.guest, disk.path"
+        )
+        values = [*words] * len(terms)
+        return [
+            FoundDisk(name, taken, guest, uuid, path, runs=bool(json.loads(use).get("running")))
+            for name, taken, guest, uuid, path, use in self._iterate(query, values)
+        ]
+
     def count(self, table: str) -> int:
         """How many rows a table has."""
         assert table in _COLUMNS
@@ -323,11 +368,16 @@ class Store:
     def _read(self, query: str) -> list[Any]:
         return list(self._iterate(query))
 
-    def _iterate(self, query: str) -> Iterator[Any]:
+    def _iterate(self, query: str, values: Sequence[str] = ()) -> Iterator[Any]:
         try:
-            yield from self._connection.execute(query)
+            yield from self._connection.execute(query, values)
         except sqlite3.Error as error:
             raise ReadError(self.path, f"is no whole fleet store: {error}") from error
+
+
+def _sha256(path: str) -> str:
+    """What libvirt calls a disk in ``file_lockspace_dir``."""
+    return sha256(path.encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def packed(uuids: Iterable[str]) -> bytes:

@@ -1,0 +1,128 @@
+"""From what a person has in hand to names that can be looked for. Pure.
+
+That is one word (a SHA-256, a path, an LVM UUID, a SCSI id, a guest) or a whole error text, in
+which the same are found by their looks, and what lockd says of the holder by its words.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+
+from lockcfg.frozen import Frozen
+from lockcfg.who.texts import texts_in
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Final, Literal
+
+    from lockcfg.who.texts import Text
+
+    #: name: a resource's, in whichever lockspace. path: a disk's, or a lock file's. guest: a name
+    #: or a UUID.
+    ClueKind = Literal["name", "path", "guest"]
+
+#: How much of a text is read, in characters, and how many names are taken from it.
+MOST: Final = 256 * 1024
+_MOST_CLUES: Final = 20
+
+_SHA256: Final = re.compile(r"(?<![0-9A-Za-z])[0-9a-f]{64}(?![0-9A-Za-z])")
+_LVM: Final = re.compile(
+    r"(?<![0-9A-Za-z-])[0-9A-Za-z]{6}(?:-[0-9A-Za-z]{4}){5}-[0-9A-Za-z]{6}(?![0-9A-Za-z-])"
+)
+_UUID: Final = re.compile(r"(?<![0-9a-f-])[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}(?![0-9a-f-])")
+_SCSI: Final = re.compile(r"(?<![0-9A-Za-z])[23][0-9a-f]{16}(?:[0-9a-f]{16})?(?![0-9A-Za-z])")
+_RESOURCE: Final = re.compile(r"[Rr]esource '([^']+)'")
+#: A path ends at a blank, and before what ends a sentence; in quotes it ends with them.
+_QUOTED: Final = re.compile(r"['\"](/[^'\"\n]+)['\"]")
+_PATH: Final = re.compile(r"(?:^|[\s=,(])(/[^\s'\",;)]+)")
+_FILE: Final = re.compile(r"(?:for the disk|resource|file=|filename['\"]?:) ?['\"]?(/[^'\"\n,]+)")
+
+_GUEST: Final = re.compile(r"guest '([^'\n]+)'")
+_HOLDER: Final = re.compile(
+    r" by guest '(?P<guest>[^'\n]+)' \((?:uuid (?P<uuid>[0-9a-f-]{36}))?,? ?(?:pid (?P<pid>\d+))?\)"
+    r" on (?:host '(?P<host>[^'\n]+)'|(?P<here>this host))(?: since (?P<since>[0-9T:Z-]+))?"
+    r"(?:, for the disk (?P<disk>[^\n]+?))?(?:, under its other name '(?P<other>[^'\n]+)')?\s*$",
+    re.M,
+)
+
+#: What a path in a text is not the disk of.
+_NO_DISKS: Final = ("/usr/", "/proc/", "/var/log/", "/etc/", "/var/run/libvirt/", "/run/libvirt/")
+
+
+class Clue(Frozen):
+    """A name to look for."""
+
+    __slots__ = ("kind", "value")
+
+    def __init__(self, kind: ClueKind, value: str) -> None:
+        self.kind: Final[ClueKind] = kind
+        self.value: Final = value
+
+
+class Said(Frozen):
+    """What a text says of the holder: guest, UUID, pid (empty where it does not), the host (empty:
+    the one that the text is from), since when, and the disk."""
+
+    __slots__ = ("disk", "guest", "host", "pid", "since", "uuid")
+
+    def __init__(self, guest: str, uuid: str, pid: str, host: str, since: str, disk: str) -> None:
+        self.guest: Final = guest
+        self.uuid: Final = uuid
+        self.pid: Final = pid
+        self.host: Final = host
+        self.since: Final = since
+        self.disk: Final = disk
+
+
+class Reading:
+    """What is in a text: the ``clues``, the ``texts`` that are known, and the ``said`` holders."""
+
+    def __init__(self, text: str) -> None:
+        self.text: Final = text[:MOST].strip()
+        is_one = not re.search(r"\s", self.text)
+        self.texts: Final[list[Text]] = [] if is_one else texts_in(self.text)
+        self.said: Final[list[Said]] = [] if is_one else [*_holders(self.text)]
+        found = _of_word(self.text) if is_one else _of_text(self.text)
+        self.clues: Final[list[Clue]] = [*dict.fromkeys(found)][:_MOST_CLUES]
+
+
+def _of_word(word: str) -> Iterable[Clue]:
+    if word.startswith("/"):
+        return [Clue("path", posixpath.normpath(word) if "//" in word else word)]
+    # What a name looks like does not tell whether a guest or a <lease> is called so, too.
+    return [Clue("name", word), Clue("guest", word)]
+
+
+def _of_text(text: str) -> Iterable[Clue]:
+    for said in _holders(text):
+        if said.disk:
+            yield Clue("path", said.disk)
+    for match in _RESOURCE.finditer(text):
+        yield Clue("path" if match[1].startswith("/") else "name", match[1])
+    for pattern in (_SHA256, _LVM, _SCSI):
+        for match in pattern.finditer(text):
+            yield Clue("name", match[0])
+    for pattern in (_FILE, _QUOTED, _PATH):
+        for match in pattern.finditer(text):
+            path = match[1].rstrip(".:")
+            if not path.startswith(_NO_DISKS) and len(path) > 1:
+                yield Clue("path", path)
+    for match in _GUEST.finditer(text):
+        yield Clue("guest", match[1])
+    for match in _UUID.finditer(text):
+        yield Clue("guest", match[0])
+
+
+def _holders(text: str) -> Iterable[Said]:
+    for match in _HOLDER.finditer(text):
+        found = match.groupdict(default="")
+        yield Said(
+            found["guest"],
+            found["uuid"],
+            found["pid"],
+            found["host"],
+            found["since"],
+            found["disk"] or found["other"],
+        )

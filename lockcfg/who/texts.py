@@ -1,0 +1,229 @@
+"""The texts that a person meets when a lock is refused: which program says each, what it means, and
+what to do. Pure.
+
+They are the errors of lockd and virtlockd, of libvirt's lockd plugin, and of QEMU. A test takes
+lockd's from its source and the plugin's from the plugin that is installed, and fails for one that
+is not here.
+"""
+
+from __future__ import annotations
+
+import re
+
+from lockcfg.frozen import Frozen
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final, Literal
+
+    #: Who says it. lock-daemon: lockd or virtlockd. plugin: libvirt's lockd plugin, within
+    #: libvirtd. qemu: QEMU itself, of its own image locks.
+    Layer = Literal["lock-daemon", "plugin", "qemu"]
+
+
+class Text(Frozen):
+    """A text: its ``pattern``, who says it, what it ``means``, and what to do (``help``)."""
+
+    __slots__ = ("help", "layer", "means", "pattern")
+
+    def __init__(self, pattern: str, layer: Layer, means: str, help: str) -> None:
+        self.pattern: Final = re.compile(pattern)
+        self.layer: Final[Layer] = layer
+        self.means: Final = means
+        self.help: Final = help
+
+
+_VERSIONS: Final = "update lockcfg and libvirt to releases that know each other"
+_REPORT: Final = "read the log of the lock daemon, and report a bug with it"
+_CALLER: Final = "this is a fault of the program that called; libvirt never makes this call"
+_STORAGE: Final = "look after the file system: 'lockcfg doctor' on that host tries its lockspaces"
+_ADMIN: Final = "it is about the administration of the daemon, and no lock: see 'man virt-admin'"
+
+_DAEMON: Final[tuple[tuple[str, str, str], ...]] = (
+    (
+        r"Lockspace resource '.*' is locked",
+        "another guest or host holds the lock of this disk",
+        "find the holder before anything else; never delete the lock file",
+    ),
+    (
+        r"Lockspace resource '.*' is not locked",
+        "a lock was to be released that nobody holds: it was lost, or was never taken",
+        "'lockcfg doctor' says which guests run without their locks; 'lockd adopt' takes them",
+    ),
+    (
+        r"owner -?\d+ does not hold the resource lock",
+        "a lock was to be released that another guest holds",
+        "'lockcfg doctor' says which guest holds what",
+    ),
+    (
+        r"Lockspace for path .* does not exist",
+        "the lock daemon does not know this lockspace: it was restarted without lockd's journal",
+        "restart libvirtd or virtqemud, which makes its lockspaces known",
+    ),
+    (
+        r"Lockspace for path .* already exists",
+        "a lockspace was to be made that is there",
+        "nothing is to be done",
+    ),
+    (
+        r"Lockspace location .* exists, but is not a directory",
+        "a file is where the lockspace should be",
+        "correct the path in qemu-lockd.conf, or remove the file",
+    ),
+    (r"Unable to create lockspace", "the directory of the lockspace cannot be made", _STORAGE),
+    (
+        r"Unable to (?:open/create|open|create) resource",
+        "the lock file, or the disk of a direct lock, cannot be opened",
+        _STORAGE,
+    ),
+    (r"Unable to acquire lock on", "the file system refuses the lock itself", _STORAGE),
+    (r"Unable to delete lockspace resource", "the lock file cannot be removed", _STORAGE),
+    (r"cannot create file '", "the lock file cannot be made", _STORAGE),
+    (
+        r"was removed each time it had been locked",
+        "another program removes the lock file again and again",
+        "find that program: nothing but the lock daemon may touch a lockspace",
+    ),
+    (
+        r"Unable to tell which disk '.*' is",
+        "the description of the guest, or its disk, cannot be read",
+        _STORAGE,
+    ),
+    (r"Unable to look for the process", "the guest's process cannot be looked for", _REPORT),
+    (
+        r"is .*, no lock file",
+        "what has the name of the lock file is no lock file",
+        "find out who put it there, and remove it: nothing but lock files belongs in a lockspace",
+    ),
+    (
+        (
+            r"lockspace '.*' must be an absolute path|resource '.*' must be an absolute path|"
+            r"resource '.*' must be the name of a file|the default lockspace already exists"
+        ),
+        "the lock daemon was asked for a name that cannot be one",
+        "correct the path in qemu-lockd.conf or in the guest's <lease>",
+    ),
+    (
+        r"lock owner details have not been registered|lock manager connection has been restricted",
+        "a program called that may not call, or in an order that is wrong",
+        _CALLER,
+    ),
+    (
+        (
+            r"unsupported flags \(0x[0-9a-f]+\)|Cannot find program|unknown procedure|"
+            r"Unexpected message|Unable to decode message payload"
+        ),
+        "two programs that do not know each other's protocol",
+        _VERSIONS,
+    ),
+    (
+        r"Too many active clients: (?:admin_)?max_clients is \d+",
+        "more guests run than the lock daemon takes clients",
+        "'lockcfg set max_clients N', more than all guests that may run here after a failure",
+    ),
+    (
+        r"the lock daemon has logged an error of its own",
+        "something went wrong in lockd that nobody foresaw; it went on with what it has written",
+        _REPORT,
+    ),
+    (
+        r"what is to be adopted makes no sense|pid \d+\) has ended",
+        "'lockd adopt' was asked for a guest that has ended",
+        "nothing is to be done: a guest that has ended writes nothing",
+    ),
+    (
+        r"operation forbidden: Disallowing client|Disallowing client -?\d+ with uid",
+        "a user connected who may not",
+        "only the user that the daemon runs as may connect",
+    ),
+    (
+        (
+            r"No (?:server named|client with matching ID) '|no (?:server|client) with matching |"
+            r"parameter '?\S+ (?:not supported|occurs multiple times|too big for destination)|"
+            r"parameter '.*' (?:not supported|occurs multiple times)|"
+            r"(?:min|max)Workers (?:cannot|must)|no tls service found|"
+            r"No identity information available|Unable to retrieve threadpool parameters|"
+            r"Too many (?:servers|clients) '"
+        ),
+        "a call of virt-admin was refused",
+        _ADMIN,
+    ),
+    (
+        r"DISK IN DANGER|was not kept",
+        "a guest runs, and its lock is lost or cannot be confirmed",
+        "stop the guest if another host may have its disk; 'lockd locks' tells which locks",
+    ),
+)
+
+_PLUGIN: Final[tuple[tuple[str, str, str], ...]] = (
+    (
+        r"Read/write, exclusive access, disks were present, but no leases specified",
+        "require_lease_for_disks is 1, and the guest has a disk and no <lease>",
+        "give the guest a <lease>, or 'lockcfg set auto_disk_leases 1 require_lease_for_disks 0'",
+    ),
+    (
+        (
+            r"Missing path or lockspace for lease|Offset must be zero for this lock manager|"
+            r"Unexpected parameter .* for lease resource|Unexpected parameters for disk resource"
+        ),
+        "the <lease> of the guest has what the lockd plugin does not take",
+        "a <lease> needs <lockspace>, <key> and <target path='…'/> without an offset",
+    ),
+    (
+        (
+            r"Missing (?:ID|PID|name|UUID) parameter for domain object|"
+            r"Unexpected parameter .* for object|Unknown lock manager object type"
+        ),
+        "libvirt and its lockd plugin are of two releases",
+        _VERSIONS,
+    ),
+    (
+        r"Unable to access config.file",
+        "qemu-lockd.conf cannot be read",
+        "'lockcfg validate' tells more",
+    ),
+    (
+        (
+            r"Failed to connect socket to '[^']*virtlockd-sock'|virtlockd-sock.*"
+            r"(?:No such file|Connection refused)|Cannot find .*virtlockd"
+        ),
+        "libvirt does not reach the lock daemon",
+        "start virtlockd.socket; 'lockcfg doctor' says what else is wrong",
+    ),
+    (
+        r"(?:Trying to find|Got) an (?:LVM UUID|SCSI ID)|Using (?:in)?direct lease",
+        "the plugin tells in the log how it names the lock of a disk",
+        "nothing is to be done",
+    ),
+)
+
+_QEMU: Final[tuple[tuple[str, str, str], ...]] = (
+    (
+        r"Failed to get (?:shared )?(?:\"|')?[\w -]+(?:\"|')? lock|Failed to lock byte \d+",
+        "QEMU itself refused: another QEMU, or qemu-img, has this image open",
+        "find that process; the lock daemon knows nothing of this lock",
+    ),
+    (
+        r"Is another process using the image",
+        "QEMU itself refused: another QEMU, or qemu-img, has this image open",
+        "find that process; the lock daemon knows nothing of this lock",
+    ),
+    (
+        r"Failed to unlock byte \d+|Failed to check byte \d+",
+        "the file system refuses QEMU's own image locks",
+        _STORAGE,
+    ),
+)
+
+#: All of them, the most telling first.
+TEXTS: Final[tuple[Text, ...]] = (
+    *(Text(pattern, "lock-daemon", means, advice) for pattern, means, advice in _DAEMON),
+    *(Text(pattern, "plugin", means, advice) for pattern, means, advice in _PLUGIN),
+    *(Text(pattern, "qemu", means, advice) for pattern, means, advice in _QEMU),
+)
+
+
+def texts_in(text: str) -> list[Text]:
+    """Those that are in what a person has pasted, each once."""
+    found = {each.means: each for each in reversed(TEXTS) if each.pattern.search(text)}
+    return [each for each in TEXTS if found.get(each.means) is each]
