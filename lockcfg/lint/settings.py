@@ -11,12 +11,13 @@ import os
 from fnmatch import fnmatch
 
 from lockcfg.conf.load import read_bytes
+from lockcfg.conf.settings import nearest
 from lockcfg.errors import ReadError, UsageError
 from lockcfg.frozen import Frozen
 from lockcfg.host.installed import parse_release
 from lockcfg.rules import TABLE
 from lockcfg.rules.rule import Options
-from lockcfg.yamlschema import load_schema, load_yaml, plain, violations
+from lockcfg.yamlschema import check_against, find_text, load_schema, load_yaml, plain, refusal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -121,7 +122,8 @@ def load_settings(start: str, explicit: str | None = None) -> LintSettings:
     """
     if explicit is not None:
         path = os.path.abspath(explicit)
-        return _settings(path, _content(path), os.path.dirname(path))
+        text = read_bytes(path)
+        return _settings(path, text, _content(path, text), os.path.dirname(path))
     directory = os.path.abspath(start)
     if not os.path.isdir(directory):
         directory = os.path.dirname(directory)
@@ -129,10 +131,13 @@ def load_settings(start: str, explicit: str | None = None) -> LintSettings:
     while True:
         path = os.path.join(directory, FILE_NAME)
         if os.path.lexists(path):  # what is no file is an error, and not no settings
-            return _settings(path, _content(path), directory)
+            text = read_bytes(path)
+            return _settings(path, text, _content(path, text), directory)
         project = os.path.join(directory, "pyproject.toml")
-        if os.path.isfile(project) and (content := _content(project)) is not None:
-            return _settings(project, content, directory)
+        if os.path.isfile(project):
+            text = read_bytes(project)
+            if (content := _content(project, text)) is not None:
+                return _settings(project, text, content, directory)
         if os.path.exists(os.path.join(directory, ".git")):
             return LintSettings(directory)
         parent = os.path.dirname(directory)
@@ -154,9 +159,8 @@ def repository_of(path: str) -> str | None:
     return directory
 
 
-def _content(path: str) -> Any:
+def _content(path: str, text: bytes) -> Any:
     """What a settings file holds; None for a pyproject.toml that has no table for us."""
-    text = read_bytes(path)
     if path.endswith(".toml"):
         import tomllib
 
@@ -169,13 +173,17 @@ def _content(path: str) -> Any:
     return {} if content is None else content
 
 
-def _settings(path: str, content: Any, root: str) -> LintSettings:
+def _settings(path: str, text: bytes, content: Any, root: str) -> LintSettings:
     content = {} if content is None else plain(content, path)
-    for where, message in violations(content, load_schema("settings")):
-        raise UsageError(f"{path}: {f'{where}: ' if where else ''}{message}")
+    check_against(load_schema("settings"), content, text, path)
     waivers = [
-        SettingsWaiver(w["rule"], w["path"], w["reason"], _date(path, w.get("until")))
-        for w in content.get("waivers", ())
+        SettingsWaiver(
+            each["rule"],
+            each["path"],
+            each["reason"],
+            _date(path, text, ("waivers", number, "until"), each.get("until")),
+        )
+        for number, each in enumerate(content.get("waivers", ()))
     ]
     per_path = [(each["path"], each["ignore"]) for each in content.get("per-path", ())]
     names: list[str] = [
@@ -185,7 +193,16 @@ def _settings(path: str, content: Any, root: str) -> LintSettings:
         *(waiver.rule for waiver in waivers),
         *(name for _, rules in per_path for name in rules),
     ]
-    check_names(names, path)
+    for name in names:
+        if not known_rule(name):
+            raise refusal(
+                text,
+                path,
+                find_text(content, name),
+                _no_rule(name),
+                help=_nearest_rule(name),
+                shown=(),
+            )
     baseline = content.get("baseline")
     return LintSettings(
         root,
@@ -206,7 +223,18 @@ def check_names(names: Iterable[str], where: str) -> None:
     """Raise :class:`UsageError` for a name that names no rule."""
     for name in names:
         if not known_rule(name):
-            raise UsageError(f"{where}: no rule is called '{name}'", help="see 'lockcfg rules'")
+            raise UsageError(f"{where}: {_no_rule(name)}", help=_nearest_rule(name))
+
+
+def _no_rule(name: str) -> str:
+    return f"no rule is called '{name}'"
+
+
+def _nearest_rule(name: str) -> str:
+    """What to say of a name that no rule has."""
+    slugs = [module[6:].replace("_", "-") for module in TABLE]
+    near = nearest(name, [*slugs, *(module[:5].upper() for module in TABLE)])
+    return f"did you mean '{near}'? 'lockcfg rules' lists all" if near else "see 'lockcfg rules'"
 
 
 def _options(content: Mapping[str, Any]) -> Options:
@@ -220,10 +248,12 @@ def _options(content: Mapping[str, Any]) -> Options:
     return Options(**given)
 
 
-def _date(path: str, text: str | None) -> datetime.date | None:
-    if text is None:
+def _date(
+    path: str, text: bytes, keys: Sequence[str | int], day: str | None
+) -> datetime.date | None:
+    if day is None:
         return None
     try:
-        return datetime.date.fromisoformat(text)
+        return datetime.date.fromisoformat(day)
     except ValueError:
-        raise UsageError(f"{path}: waivers: '{text}' is no date") from None
+        raise refusal(text, path, keys, f"'{day}' is no date", help="write YYYY-MM-DD") from None

@@ -194,7 +194,7 @@ def test_empty_settings_are_the_built_in_ones(tmp_path: Path, text: str) -> None
         ),
         (
             "waivers: [{rule: LK1, path: x, reason: y, until: '2027-02-30'}]",
-            r"waivers: '2027-02-30' is no date",
+            r"waivers\.0\.until: '2027-02-30' is no date",
         ),
         (
             "waivers: [{rule: LK1, path: x, reason: y, until: 2027-02-28 10:00:00}]",
@@ -210,10 +210,43 @@ def test_a_mistake_is_refused(tmp_path: Path, text: str, message: str) -> None:
     """With the file and the place in it, in a few words."""
     with pytest.raises(UsageError) as caught:
         settings(tmp_path, text)
-    assert caught.value.message.startswith(f"{tmp_path}/.lockcfg.yaml: ")
+    assert re.match(rf"{tmp_path}/\.lockcfg\.yaml:1:\d+: ", caught.value.message)
     assert re.search(message, caught.value.message)
     assert len(caught.value.message) < 400
     assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "place", "help"),
+    [
+        (".lockcfg.yaml", "guests: 5\nselct: [LK1]\n", "2:1", "did you mean 'select'?"),
+        (".lockcfg.yaml", "guests: 5\nnonsense: 1\n", "2:1", "choices: baseline, "),
+        (".lockcfg.yaml", "severity:\n  LK101: eror\n", "2:3", "did you mean 'error'?"),
+        (
+            ".lockcfg.yaml",
+            "ignore:\n  - LK1\n  - unkown-key\n",
+            "3:5",
+            "did you mean 'unknown-key'?",
+        ),
+        (".lockcfg.yaml", "waivers:\n- rule: LK1\n  path: x\n", "2:3", ""),
+        ("pyproject.toml", "[project]\n[tool.lockcfg]\nguests = -1\n", "3:1", ""),
+        (
+            "pyproject.toml",
+            "selct = 1\n[tool.lockcfg]\n\nselct = []\n",
+            "4:1",
+            "did you mean 'select'?",
+        ),
+    ],
+)
+def test_a_mistake_is_told_with_its_line(
+    tmp_path: Path, name: str, text: str, place: str, help: str
+) -> None:
+    """And with what was probably meant."""
+    write(tmp_path, {name: text})
+    with pytest.raises(UsageError) as caught:
+        load_settings(str(tmp_path))
+    assert caught.value.message.startswith(f"{tmp_path}/{name}:{place}: ")
+    assert caught.value.help.startswith(help)
 
 
 LAUGHS = (
@@ -253,6 +286,13 @@ def test_what_is_no_yaml(tmp_path: Path, text: str | bytes, message: str) -> Non
         load_settings(str(tmp_path))
     assert caught.value.exit_code == 3
     assert "\n" not in caught.value.message
+
+
+def test_what_is_no_yaml_is_told_with_its_line(tmp_path: Path) -> None:
+    """As an editor understands it."""
+    write(tmp_path, {".lockcfg.yaml": "guests: 5\nselect: [LK1\nignore: []\n"})
+    with pytest.raises(ReadError, match=r"/\.lockcfg\.yaml:3:7: is not YAML: "):
+        load_settings(str(tmp_path))
 
 
 @pytest.mark.parametrize(

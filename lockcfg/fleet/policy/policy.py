@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import datetime
 
-from lockcfg.errors import UsageError
 from lockcfg.fleet.model.words import Words
 from lockcfg.fleet.policy.host_ranges import HostPatterns
 from lockcfg.frozen import Frozen
@@ -99,28 +98,30 @@ def load_policy(path: str) -> Policy:
     from lockcfg.conf.load import read_bytes
     from lockcfg.yamlschema import load_yaml
 
-    return policy_from(load_yaml(read_bytes(path), path), path)
+    text = read_bytes(path)
+    return policy_from(load_yaml(text, path), path, text)
 
 
-def policy_from(content: Any, path: str) -> Policy:
-    """The policy that parsed YAML says. Raises :class:`UsageError`."""
+def policy_from(content: Any, path: str, text: bytes = b"") -> Policy:
+    """The policy that ``content``, which is ``text`` parsed, says. Raises :class:`UsageError`."""
     from lockcfg.fleet.rules import is_rule
-    from lockcfg.yamlschema import load_schema, plain, violations
+    from lockcfg.yamlschema import check_against, load_schema, plain, refusal
 
     content = plain({} if content is None else content, path)
-    for where, message in violations(content, load_schema("fleet")):
-        raise UsageError(f"{path}: {f'{where}: ' if where else ''}{message}")
+    check_against(load_schema("fleet"), content, text, path)
     waivers: list[PolicyWaiver] = []
-    for each in content.get("waivers", ()):
+    for number, each in enumerate(content.get("waivers", ())):
         if not is_rule(each["rule"]):
-            raise UsageError(
-                f"{path}: waivers: no rule is called '{each['rule']}'", help="see 'lockcfg rules'"
-            )
+            message = f"no rule is called '{each['rule']}'"
+            keys = ("waivers", number, "rule")
+            raise refusal(text, path, keys, message, help="see 'lockcfg rules'")
         until = each.get("until")
         try:
             day = None if until is None else datetime.date.fromisoformat(until)
         except ValueError:
-            raise UsageError(f"{path}: waivers: '{until}' is no date") from None
+            keys = ("waivers", number, "until")
+            message = f"'{until}' is no date"
+            raise refusal(text, path, keys, message, help="write YYYY-MM-DD") from None
         waivers.append(PolicyWaiver(each["rule"], each["hosts"], each["reason"], day))
     return Policy(
         path,
