@@ -33,7 +33,14 @@ if TYPE_CHECKING:
         WriteError,
     )
     from lockcfg.findings import Finding, Place, Severity
-    from lockcfg.host.host import Configuration, Effective, Host, Locking, load_host
+    from lockcfg.host.host import (
+        LOCKSPACE_KEYS,
+        Configuration,
+        Effective,
+        Host,
+        Locking,
+        load_host,
+    )
     from lockcfg.host.installed import libvirt_release
     from lockcfg.host.protection import Protection, Reach, protection_of
     from lockcfg.host.storage import Mount, Storage, read_mounts, storage_of
@@ -44,6 +51,7 @@ if TYPE_CHECKING:
 __all__ = [
     "KINDS",
     "LOCKD",
+    "LOCKSPACE_KEYS",
     "BusyError",
     "Change",
     "ChangedError",
@@ -112,7 +120,14 @@ _HOMES = {
         "WriteError",
     ),
     "lockcfg.findings": ("Finding", "Place"),
-    "lockcfg.host.host": ("Configuration", "Effective", "Host", "Locking", "load_host"),
+    "lockcfg.host.host": (
+        "LOCKSPACE_KEYS",
+        "Configuration",
+        "Effective",
+        "Host",
+        "Locking",
+        "load_host",
+    ),
     "lockcfg.host.installed": ("libvirt_release",),
     "lockcfg.change.verdict": ("storages_of",),
     "lockcfg.host.protection": ("Protection", "Reach", "protection_of"),

@@ -29,6 +29,7 @@ FOUNDATION = {
     "frozen",
     "resources",
     "filelock",
+    "printable",
     "rooted",
     "version",
     "workers",

@@ -10,6 +10,7 @@ import json
 
 from lockcfg.conf.load import read_bytes
 from lockcfg.errors import ReadError
+from lockcfg.printable import printable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,7 +39,8 @@ class Baseline:
                 raise ReadError(path, "is a baseline of another version of lockcfg")
             entries = {
                 str(entry["fingerprint"]): {
-                    field: _legible(str(entry[field])) for field in ("path", "code", "message")
+                    field: printable(str(entry[field]), 300)
+                    for field in ("path", "code", "message")
                 }
                 for entry in content["findings"]
             }
@@ -58,11 +60,6 @@ class Baseline:
     def stale(self) -> list[dict[str, str]]:
         """The entries that no finding met, as ``path``, ``code`` and ``message``."""
         return [entry for key, entry in self._entries.items() if key not in self._met]
-
-
-def _legible(text: str) -> str:
-    """What the file says, which may be anything, as a part of a message of one line."""
-    return "".join(character if character.isprintable() else "?" for character in text[:300])
 
 
 def render(diagnostics: Iterable[LintFinding], relative: dict[str, str]) -> str:

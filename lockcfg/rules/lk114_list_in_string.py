@@ -31,7 +31,8 @@ from __future__ import annotations
 
 from lockcfg.conf.meant import parts_of
 from lockcfg.conf.settings import settings_of, spell
-from lockcfg.rules.rule import Fix, Replacement, Rule, RuleFinding, at_value, shown
+from lockcfg.printable import printable
+from lockcfg.rules.rule import Fix, Replacement, Rule, RuleFinding, at_value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def check(subject: FileSubject, options: Options) -> Iterator[RuleFinding]:
                 RULE,
                 subject.document,
                 entry,
-                f"'{shown(one)}' is one string: '{entry.key}' takes a list of several{outcome}",
+                f"'{printable(one)}' is one string: '{entry.key}' takes a list of several{outcome}",
                 help=f"write {entry.key} = {spell(value)}",
                 severity="error" if outcome else "warning",
             ),

@@ -42,13 +42,14 @@ Unsafe: sets `auto_disk_leases = 1`, with which every disk is locked.
 from __future__ import annotations
 
 from lockcfg.host.host import LOCKSPACE_KEYS
-from lockcfg.rules.rule import Fix, Replacement, Rule, RuleFinding, at_value
+from lockcfg.rules.leases import leases_off, leases_off_finding
+from lockcfg.rules.rule import Rule
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lockcfg.rules.rule import HostSubject, Options
+    from lockcfg.rules.rule import HostSubject, Options, RuleFinding
 
 RULE = Rule(
     "LK205", "sample-trap", "warning", scope="host", fix="unsafe", needs=("driver", "lockd")
@@ -59,23 +60,17 @@ def check(subject: HostSubject, options: Options) -> Iterator[RuleFinding]:
     """See the manual above."""
     del options
     configuration = subject.configuration
-    lockd = configuration.documents["lockd"]
-    entry = lockd.get("auto_disk_leases")
-    if configuration.lock_manager != "lockd" or configuration.auto_disk_leases or entry is None:
-        return
+    entry = leases_off(configuration)
     required = configuration.effective("require_lease_for_disks")
-    if required.value != 1 or required.place is None:
+    if entry is None or required.value != 1 or required.place is None:
         return  # who sets the one alone has not copied the sample
     if any(configuration.lockspace(key) is not None for key in LOCKSPACE_KEYS):
         return
-    yield RuleFinding(
-        at_value(
-            RULE,
-            lockd,
-            entry,
-            "guests with writable disks and no <lease> do not start: auto_disk_leases = 0 with"
-            " require_lease_for_disks = 1 is what libvirt's sample shows, not its defaults",
-            help="take both lines out, unless every guest has <lease> elements",
-        ),
-        Fix("unsafe", "set auto_disk_leases = 1", Replacement(entry.value_span, "1")),
+    yield leases_off_finding(
+        RULE,
+        configuration,
+        entry,
+        "guests with writable disks and no <lease> do not start: auto_disk_leases = 0 with"
+        " require_lease_for_disks = 1 is what libvirt's sample shows, not its defaults",
+        help="take both lines out, unless every guest has <lease> elements",
     )

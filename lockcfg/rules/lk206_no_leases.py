@@ -42,13 +42,14 @@ Unsafe: sets `auto_disk_leases = 1`, with which every disk is locked.
 from __future__ import annotations
 
 from lockcfg.host.protection import leaves_disks
-from lockcfg.rules.rule import Fix, Replacement, Rule, RuleFinding, at_value
+from lockcfg.rules.leases import leases_off, leases_off_finding
+from lockcfg.rules.rule import Rule
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lockcfg.rules.rule import HostSubject, Options
+    from lockcfg.rules.rule import HostSubject, Options, RuleFinding
 
 RULE = Rule("LK206", "no-leases", "error", scope="host", fix="unsafe", needs=("driver", "lockd"))
 
@@ -57,18 +58,14 @@ def check(subject: HostSubject, options: Options) -> Iterator[RuleFinding]:
     """See the manual above."""
     del options
     configuration = subject.configuration
-    lockd = configuration.documents["lockd"]
-    entry = lockd.get("auto_disk_leases")
-    if configuration.lock_manager != "lockd" or not leaves_disks(configuration) or entry is None:
+    entry = leases_off(configuration)
+    if entry is None or not leaves_disks(configuration):
         return
-    yield RuleFinding(
-        at_value(
-            RULE,
-            lockd,
-            entry,
-            "guests without a <lease> start with no lock on their disks: auto_disk_leases and"
-            " require_lease_for_disks are both 0",
-            help="set auto_disk_leases = 1, which is the default",
-        ),
-        Fix("unsafe", "set auto_disk_leases = 1", Replacement(entry.value_span, "1")),
+    yield leases_off_finding(
+        RULE,
+        configuration,
+        entry,
+        "guests without a <lease> start with no lock on their disks: auto_disk_leases and"
+        " require_lease_for_disks are both 0",
+        help="set auto_disk_leases = 1, which is the default",
     )

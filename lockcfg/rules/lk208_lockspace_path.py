@@ -46,7 +46,7 @@ import re
 
 from lockcfg.conf.settings import spell
 from lockcfg.rules.lockspaces import lockspaces_in_use
-from lockcfg.rules.rule import Fix, Replacement, Rule, RuleFinding, at_value
+from lockcfg.rules.rule import Fix, Replacement, Rule, RuleFinding
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -66,22 +66,19 @@ _SLASH_AT_END: Final = "a slash at the end"
 def check(subject: HostSubject, options: Options) -> Iterator[RuleFinding]:
     """See the manual above."""
     del options
-    lockd = subject.configuration.documents["lockd"]
-    for entry, directory in lockspaces_in_use(subject.configuration):
-        oddities = _oddities(directory)
+    for lockspace in lockspaces_in_use(subject.configuration):
+        oddities = _oddities(lockspace.directory)
         if not oddities:
             continue
         yield RuleFinding(
-            at_value(
+            lockspace.finding(
                 RULE,
-                lockd,
-                entry,
-                f"{entry.key} has {' and '.join(oddities)}: to the lock daemon the same directory"
-                " written otherwise is another lockspace",
+                f"{lockspace.key} has {' and '.join(oddities)}: to the lock daemon the same"
+                " directory written otherwise is another lockspace",
                 help="write the plain path, and restart with it while no guest is running",
                 severity="info" if oddities == [_SLASH_AT_END] else None,
             ),
-            _fix(entry, directory),
+            _fix(lockspace.entry, lockspace.directory),
         )
 
 

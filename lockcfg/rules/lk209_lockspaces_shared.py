@@ -42,12 +42,13 @@ None: which directories all hosts share is for a person to say.
 from __future__ import annotations
 
 from lockcfg.rules.lockspaces import lockspaces_in_use, relation
-from lockcfg.rules.rule import Rule, RuleFinding, at_value
+from lockcfg.rules.rule import Rule, RuleFinding
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from lockcfg.rules.lockspaces import LockspaceSetting
     from lockcfg.rules.rule import HostSubject, Options
 
 RULE = Rule("LK209", "lockspaces-shared", "info", scope="host", needs=("driver", "lockd"))
@@ -56,27 +57,23 @@ RULE = Rule("LK209", "lockspaces-shared", "info", scope="host", needs=("driver",
 def check(subject: HostSubject, options: Options) -> Iterator[RuleFinding]:
     """See the manual above."""
     del options
-    lockd = subject.configuration.documents["lockd"]
-    before: list[tuple[str, str]] = []
-    for entry, directory in lockspaces_in_use(subject.configuration):
-        for key, other in before:
-            how = relation(directory, other)
+    before: list[LockspaceSetting] = []
+    for lockspace in lockspaces_in_use(subject.configuration):
+        for other in before:
+            how = relation(lockspace.directory, other.directory)
             if how is None:
                 continue
-            if how == "same":
-                what = f"{entry.key} names the same directory as {key}"
-            elif how == "inside":
-                what = f"{entry.key} is inside {key}"
-            else:
-                what = f"{key} is inside {entry.key}"
+            what = {
+                "same": f"{lockspace.key} names the same directory as {other.key}",
+                "inside": f"{lockspace.key} is inside {other.key}",
+                "around": f"{other.key} is inside {lockspace.key}",
+            }[how]
             yield RuleFinding(
-                at_value(
+                lockspace.finding(
                     RULE,
-                    lockd,
-                    entry,
                     f"{what}: what a lock file there belongs to cannot be told",
                     help="give each of them a directory of its own, next to the others",
                 )
             )
             break
-        before.append((entry.key, directory))
+        before.append(lockspace)

@@ -40,7 +40,7 @@ None: which directory all hosts share is for a person to say.
 from __future__ import annotations
 
 from lockcfg.rules.lockspaces import lockspaces_in_use, relation
-from lockcfg.rules.rule import Rule, RuleFinding, at_value
+from lockcfg.rules.rule import Rule, RuleFinding
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -69,18 +69,15 @@ _SHARED: Final = ("/run/gluster", "/var/run/gluster")
 def check(subject: HostSubject, options: Options) -> Iterator[RuleFinding]:
     """See the manual above."""
     del options
-    lockd = subject.configuration.documents["lockd"]
-    for entry, directory in lockspaces_in_use(subject.configuration):
-        top = _top(directory, _LOCAL)
-        if top is None or _top(directory, _SHARED) is not None:
+    for lockspace in lockspaces_in_use(subject.configuration):
+        top = _top(lockspace.directory, _LOCAL)
+        if top is None or _top(lockspace.directory, _SHARED) is not None:
             continue
         yield RuleFinding(
-            at_value(
+            lockspace.finding(
                 RULE,
-                lockd,
-                entry,
-                f"{entry.key} is in {top}, which every host has for itself: guests on other hosts"
-                " are not kept out",
+                f"{lockspace.key} is in {top}, which every host has for itself: guests on other"
+                " hosts are not kept out",
                 help="use a directory on a file system that all hosts mount",
             )
         )

@@ -50,7 +50,7 @@ from __future__ import annotations
 import os
 
 from lockcfg.rules.lockspaces import lockspaces_in_use, relation
-from lockcfg.rules.rule import Rule, RuleFinding, at_value
+from lockcfg.rules.rule import Rule, RuleFinding
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -63,10 +63,9 @@ RULE = Rule("LK211", "lockspace-in-images", "warning", scope="host", needs=("dri
 
 def check(subject: HostSubject, options: Options) -> Iterator[RuleFinding]:
     """See the manual above."""
-    lockd = subject.configuration.documents["lockd"]
-    for entry, directory in lockspaces_in_use(subject.configuration):
+    for lockspace in lockspaces_in_use(subject.configuration):
         for images in filter(os.path.isabs, options.image_directories):
-            how = relation(directory, images)
+            how = relation(lockspace.directory, images)
             if how is None:
                 continue
             what = {
@@ -75,11 +74,9 @@ def check(subject: HostSubject, options: Options) -> Iterator[RuleFinding]:
                 "around": f"has the image directory {images} inside",
             }[how]
             yield RuleFinding(
-                at_value(
+                lockspace.finding(
                     RULE,
-                    lockd,
-                    entry,
-                    f"{entry.key} {what}: a lock file that is cleaned up with the images lets a"
+                    f"{lockspace.key} {what}: a lock file that is cleaned up with the images lets a"
                     " second guest in",
                     help="use a directory that holds nothing but locks",
                 )

@@ -50,7 +50,7 @@ None: where the shared file system is mounted is for a person to say.
 from __future__ import annotations
 
 from lockcfg.rules.lockspaces import lockspaces_in_use, relation
-from lockcfg.rules.rule import Rule, RuleFinding, at_value
+from lockcfg.rules.rule import Rule, RuleFinding
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -68,20 +68,16 @@ _LABELLED: Final = "/var/lib/libvirt/lockd"
 def check(subject: HostSubject, options: Options) -> Iterator[RuleFinding]:
     """See the manual above."""
     del options
-    configuration = subject.configuration
-    if not _has_selinux(configuration):
+    if not _has_selinux(subject.configuration):
         return
-    lockd = configuration.documents["lockd"]
-    for entry, directory in lockspaces_in_use(configuration):
-        if relation(directory, _LABELLED) in ("same", "inside"):
+    for lockspace in lockspaces_in_use(subject.configuration):
+        if relation(lockspace.directory, _LABELLED) in ("same", "inside"):
             continue
         yield RuleFinding(
-            at_value(
+            lockspace.finding(
                 RULE,
-                lockd,
-                entry,
-                f"{entry.key} is outside {_LABELLED}: SELinux may keep the lock daemon out unless"
-                " the directory is labelled for lock files",
+                f"{lockspace.key} is outside {_LABELLED}: SELinux may keep the lock daemon out"
+                " unless the directory is labelled for lock files",
                 help="label it virt_var_lockd_t with semanage fcontext and restorecon, on NFS with"
                 " the mount option context=",
             )

@@ -44,7 +44,7 @@ None: which directory all hosts share is for a person to say.
 from __future__ import annotations
 
 from lockcfg.rules.lockspaces import lockspaces_in_use
-from lockcfg.rules.rule import Rule, RuleFinding, at_value
+from lockcfg.rules.rule import Rule, RuleFinding
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -58,15 +58,12 @@ RULE = Rule("LK214", "scsi-lockspace-alone", "info", scope="host", needs=("drive
 def check(subject: HostSubject, options: Options) -> Iterator[RuleFinding]:
     """See the manual above."""
     del options
-    lockd = subject.configuration.documents["lockd"]
-    in_use = {entry.key: entry for entry, _ in lockspaces_in_use(subject.configuration)}
-    entry = in_use.get("scsi_lockspace_dir")
-    if entry is not None and "lvm_lockspace_dir" not in in_use:
+    in_use = {each.key: each for each in lockspaces_in_use(subject.configuration)}
+    scsi = in_use.get("scsi_lockspace_dir")
+    if scsi is not None and "lvm_lockspace_dir" not in in_use:
         yield RuleFinding(
-            at_value(
+            scsi.finding(
                 RULE,
-                lockd,
-                entry,
                 "two logical volumes on one disk share one lock: without lvm_lockspace_dir a volume"
                 " is locked by the SCSI id of the disk below it",
                 help="if guests have logical volumes as disks, set lvm_lockspace_dir as well",

@@ -32,7 +32,8 @@ from __future__ import annotations
 
 import re
 
-from lockcfg.rules.rule import Rule, RuleFinding, at_value, shown
+from lockcfg.printable import printable
+from lockcfg.rules.rule import Rule, RuleFinding, at_value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -78,17 +79,17 @@ def _objection(text: str) -> tuple[Severity, str] | None:
     part, second, _ = rest.partition(":")
     refused = None
     if not colon:
-        refused = f"the log filter '{shown(text)}' has no colon"
+        refused = f"the log filter '{printable(text)}' has no colon"
     elif not LEVEL.fullmatch(level):
-        refused = f"the level of the log filter '{shown(text)}' is none of 1, 2, 3 and 4"
+        refused = f"the level of the log filter '{printable(text)}' is none of 1, 2, 3 and 4"
     elif part in ("", "+"):
-        refused = f"the log filter '{shown(text)}' names no part of libvirt"
+        refused = f"the log filter '{printable(text)}' names no part of libvirt"
     if refused is not None:
         return "error", f"{refused}: virtlockd does not start"
     if re.search(_FOREIGN, part):
-        what = f"no part of libvirt is called '{shown(part)}': this log filter does nothing"
+        what = f"no part of libvirt is called '{printable(part)}': this log filter does nothing"
         return "warning", what
     if second:
-        what = f"virtlockd reads the log filter '{shown(text)}' up to its second colon only"
+        what = f"virtlockd reads the log filter '{printable(text)}' up to its second colon only"
         return "warning", what
     return None

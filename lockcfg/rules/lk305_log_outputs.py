@@ -32,8 +32,9 @@ None: what was meant is for a person to say.
 from __future__ import annotations
 
 from lockcfg.conf.settings import nearest
+from lockcfg.printable import printable
 from lockcfg.rules.lk304_log_filters import LEVEL
-from lockcfg.rules.rule import Rule, RuleFinding, at_value, shown
+from lockcfg.rules.rule import Rule, RuleFinding, at_value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -79,25 +80,25 @@ def _objection(text: str) -> tuple[Severity, str, str] | None:
         return None
     level, *rest = text.split(":")
     if not rest:
-        return _refused(f"the log output '{shown(text)}' has no colon", _HELP)
+        return _refused(f"the log output '{printable(text)}' has no colon", _HELP)
     if not LEVEL.fullmatch(level):
-        what = f"the level of the log output '{shown(text)}' is none of 1, 2, 3 and 4"
+        what = f"the level of the log output '{printable(text)}' is none of 1, 2, 3 and 4"
         return _refused(what, _HELP)
     destination = rest[0]
     if destination not in _FORMS:
         near = nearest(destination, _FORMS)
         return _refused(
-            f"virtlockd has no log destination '{shown(destination)}'",
+            f"virtlockd has no log destination '{printable(destination)}'",
             f"did you mean '{near}'?" if near else f"choices: {', '.join(_FORMS)}",
         )
     form, colons = _FORMS[destination]
     if len(rest) != colons:
-        return _refused(f"the log output '{shown(text)}' is not of the form {form}", _HELP)
+        return _refused(f"the log output '{printable(text)}' is not of the form {form}", _HELP)
     if destination == "file" and not rest[1]:
-        return _refused(f"the log output '{shown(text)}' names no file", _HELP)
+        return _refused(f"the log output '{printable(text)}' names no file", _HELP)
     if destination == "file" and not rest[1].startswith("/"):
         what = (
-            f"the log file '{shown(rest[1])}' is no absolute path: it ends up in whatever"
+            f"the log file '{printable(rest[1])}' is no absolute path: it ends up in whatever"
             " directory virtlockd is started in"
         )
         return "warning", what, "for example 3:file:/var/log/libvirt/virtlockd.log"

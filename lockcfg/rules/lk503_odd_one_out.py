@@ -71,7 +71,8 @@ from lockcfg.conf.settings import spell
 from lockcfg.findings import Finding, Place
 from lockcfg.frozen import Frozen
 from lockcfg.host.host import LOCKING_KEYS, Configuration
-from lockcfg.rules.rule import Rule, RuleFinding, shown
+from lockcfg.printable import printable
+from lockcfg.rules.rule import Rule, RuleFinding
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -284,4 +285,4 @@ def _finding(
 def _shown(value: Value | None) -> str:
     if value is None:
         return "not set"
-    return shown(f'"{value}"' if isinstance(value, str) else spell(value))
+    return printable(f'"{value}"' if isinstance(value, str) else spell(value))

@@ -29,7 +29,8 @@ None: correct what is waived, or decide about it again.
 from __future__ import annotations
 
 from lockcfg.findings import Finding
-from lockcfg.rules.rule import Rule, shown
+from lockcfg.printable import printable
+from lockcfg.rules.rule import Rule
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def finding(path: str, place: Place | None, rules: Sequence[str], until: datetim
 
     A day that is none of the calendar is the first day of the year 1.
     """
-    names = shown(", ".join(rules))
+    names = printable(", ".join(rules))
     if until.year == 1:
         message = f"the end of the waiver of {names} is no day of the calendar: it does not count"
     else:

@@ -28,7 +28,8 @@ None: delete the waiver.
 from __future__ import annotations
 
 from lockcfg.findings import Finding
-from lockcfg.rules.rule import Rule, shown
+from lockcfg.printable import printable
+from lockcfg.rules.rule import Rule
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def check(subject: object, options: Options) -> Iterator[RuleFinding]:
 
 def finding(path: str, place: Place | None, rules: Sequence[str]) -> Finding:
     """The finding about a waiver of ``rules`` that waives nothing."""
-    names = shown(", ".join(rules))
+    names = printable(", ".join(rules))
     return Finding(
         RULE.name,
         RULE.severity,

@@ -54,7 +54,8 @@ None: `lockcfg lint --write-baseline` makes the baseline again.
 from __future__ import annotations
 
 from lockcfg.findings import Finding
-from lockcfg.rules.rule import Rule, shown
+from lockcfg.printable import printable
+from lockcfg.rules.rule import Rule
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ def finding(path: str, entry: Mapping[str, str]) -> Finding:
     return Finding(
         RULE.name,
         RULE.severity,
-        f"the baseline has {shown(entry['code'])} in {shown(entry['path'], 200)},"
+        f"the baseline has {printable(entry['code'])} in {printable(entry['path'], 200)},"
         " which is no longer found",
         path=path,
         help="write the baseline again with 'lockcfg lint --write-baseline'",

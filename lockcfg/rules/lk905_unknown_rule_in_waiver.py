@@ -29,7 +29,8 @@ None: which rule was meant is for a person to say.
 from __future__ import annotations
 
 from lockcfg.findings import Finding
-from lockcfg.rules.rule import Rule, shown
+from lockcfg.printable import printable
+from lockcfg.rules.rule import Rule
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def finding(path: str, place: Place | None, name: str) -> Finding:
     return Finding(
         RULE.name,
         RULE.severity,
-        f"no rule is called '{shown(name)}': that part of the waiver does nothing",
+        f"no rule is called '{printable(name)}': that part of the waiver does nothing",
         path=path,
         place=place,
         help=f"did you mean '{near}'?" if near else "'lockcfg rules' lists all",

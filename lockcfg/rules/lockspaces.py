@@ -5,21 +5,47 @@ from __future__ import annotations
 import os
 from functools import lru_cache
 
+from lockcfg.frozen import Frozen
+from lockcfg.rules.rule import at_value
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from typing import Literal
+    from typing import Final, Literal
 
-    from lockcfg.conf.document import Entry
+    from lockcfg.conf.document import Document, Entry
+    from lockcfg.findings import Finding, Severity
     from lockcfg.host.host import Configuration
+    from lockcfg.rules.rule import Rule
 
 
-def lockspaces_in_use(configuration: Configuration) -> Iterator[tuple[Entry, str]]:
-    """The settings that name a lockspace directory in use, and the directories."""
+class LockspaceSetting(Frozen):
+    """A setting that names a lockspace directory in use: its ``key``, its ``entry`` in a
+    ``document``, and the ``directory``."""
+
+    __slots__ = ("directory", "document", "entry", "key")
+
+    def __init__(self, document: Document, entry: Entry, directory: str) -> None:
+        self.document: Final = document
+        self.entry: Final = entry
+        self.key: Final = entry.key
+        self.directory: Final = directory
+
+    def finding(
+        self, rule: Rule, message: str, *, help: str, severity: Severity | None = None
+    ) -> Finding:
+        """A finding about the directory."""
+        return at_value(rule, self.document, self.entry, message, help=help, severity=severity)
+
+
+def lockspaces_in_use(configuration: Configuration) -> list[LockspaceSetting]:
+    """The settings of a host that name a lockspace directory in use."""
+    document = configuration.documents["lockd"]
+    found: list[LockspaceSetting] = []
     for key, directory in configuration.lockspaces.items():
-        entry = configuration.documents["lockd"].get(key)
+        entry = document.get(key)
         assert entry is not None
-        yield entry, directory
+        found.append(LockspaceSetting(document, entry, directory))
+    return found
 
 
 # The hosts of a fleet have few lockspaces between them.

@@ -324,9 +324,3 @@ def whole_line(document: Document, entry: Entry) -> Replacement:
 def text_of(document: Document, span: Span) -> str:
     """The text of a stretch of a document."""
     return decode((document.text or b"")[span.start : span.end])
-
-
-def shown(text: str, most: int = 60) -> str:
-    """``text`` out of a file, which may hold anything, as a part of a message of one line."""
-    text = "".join(c if c.isprintable() else "?" for c in text[: most + 1])
-    return text if len(text) <= most else f"{text[:most]}…"

@@ -15,10 +15,6 @@ if TYPE_CHECKING:
 
     from lockcfg import Configuration, Document, Driver, Finding
 
-#: Where locks may be. They are lockspaces also where libvirt locks no disks by itself: a guest's
-#: own leases may be in them.
-_LOCKSPACE_KEYS: Final = ("file_lockspace_dir", "lvm_lockspace_dir", "scsi_lockspace_dir")
-
 #: How long the file systems of the lockspaces may take to say what they are, in seconds.
 _PATIENCE: Final = 0.5
 
@@ -164,7 +160,7 @@ def read_settings(*, session: bool, file: str | None = None) -> DaemonSettings:
             {
                 directory
                 for configuration in configurations.values()
-                for key in _LOCKSPACE_KEYS
+                for key in lockcfg.LOCKSPACE_KEYS
                 # libvirt would ask for another one, below wherever it was started, and get none.
                 if (directory := configuration.lockspace(key) or "").startswith("/")
             }

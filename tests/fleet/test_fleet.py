@@ -788,6 +788,25 @@ def test_a_wrong_policy_is_told(text: str, lockcfg: RunLockcfg, tmp_path: Path) 
     assert result.stderr.startswith("lockcfg: error: ")
 
 
+@pytest.mark.parametrize(
+    ("text", "where", "help"),
+    [
+        ("groups: {}\nwaiver: []\n", "2:1", "did you mean 'waivers'?"),
+        ("groups:\n  all:\n    host: [kvm01]\n", "3:5", "did you mean 'hosts'?"),
+        ("waivers:\n- {rule: LA1999, hosts: [a], reason: b}\n", "2:4", "see 'lockcfg rules'"),
+        ("groups: [\n", "2:1", ""),
+    ],
+)
+def test_a_wrong_policy_is_told_with_its_line(
+    text: str, where: str, help: str, lockcfg: RunLockcfg, tmp_path: Path
+) -> None:
+    """And with what was probably meant."""
+    (tmp_path / "fleet.yaml").write_text(text)
+    result = lockcfg("audit", "--policy", tmp_path / "fleet.yaml", tmp_path)
+    assert f"error: {tmp_path}/fleet.yaml:{where}: " in result.stderr
+    assert help in result.stderr
+
+
 # Plans
 
 

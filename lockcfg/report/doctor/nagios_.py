@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 
+from lockcfg.printable import printable
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Final
@@ -32,8 +34,7 @@ def write(diagnosis: Diagnosis, *, quiet: bool) -> int:  # noqa: ARG001 - it is 
 
 def _plain(text: str) -> str:
     """A bar begins the figures."""
-    shown = "".join(c if c.isprintable() else "?" for c in text)
-    return shown.replace("|", "/")
+    return printable(text, len(text)).replace("|", "/")
 
 
 def _line(text: str) -> None:
