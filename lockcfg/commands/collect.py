@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import sys
+from contextlib import redirect_stderr
+from io import StringIO
+
+from lockcfg.errors import LockcfgError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,6 +34,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--print-collector", action="store_true", help="print the program and collect nothing"
     )
+    parser.add_argument(
+        "--json", action="store_true", help="print an error, or the program, as JSON as well"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -38,6 +45,19 @@ def run(arguments: argparse.Namespace) -> int:
 
     if arguments.print_collector:
         with open(collector.__file__, encoding="utf-8") as file:
-            sys.stdout.write(file.read())
+            program = file.read()
+        if arguments.json:
+            from lockcfg.report import jsonreport
+
+            jsonreport.write({"program": program})
+            return 0
+        sys.stdout.write(program)
         return 0
-    return collector.run(arguments)
+    if not arguments.json:
+        return collector.run(arguments)
+    # The collector, which stands alone, tells its errors as text.
+    with redirect_stderr(StringIO()) as told:
+        status = collector.run(arguments)
+    if status:
+        raise LockcfgError(told.getvalue().strip())
+    return 0

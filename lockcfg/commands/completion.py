@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 
+from lockcfg.commands.arguments import add_json
 from lockcfg.resources import prepared
 
 TYPE_CHECKING = False
@@ -25,9 +26,16 @@ SHELLS = ("bash", "zsh", "tcsh")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """See :mod:`lockcfg.main`."""
     parser.add_argument("shell", choices=SHELLS, help="the shell")
+    add_json(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """See :mod:`lockcfg.main`."""
-    sys.stdout.write(prepared(f"completion.{arguments.shell}"))
+    script = prepared(f"completion.{arguments.shell}")
+    if arguments.json:
+        from lockcfg.report import jsonreport
+
+        jsonreport.write({"shell": arguments.shell, "script": script})
+        return 0
+    sys.stdout.write(script)
     return 0

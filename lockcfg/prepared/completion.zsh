@@ -66,6 +66,7 @@ _shtab_lockcfg_collect_options=(
   "--run[libvirt\'s state]:DIR:"
   "--no-probe[make no scratch lock\: only look]"
   "--print-collector[print the program and collect nothing]"
+  "--json[print an error, or the program, as JSON as well]"
 )
 
 # guard to ensure default positional specs are added only once per session
@@ -73,6 +74,7 @@ _shtab_lockcfg_collect_defaults_added=0
 
 _shtab_lockcfg_completion_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
+  "--json[print JSON, as schemas\/output.schema.json describes]"
   ":the shell:(bash zsh tcsh)"
 )
 
@@ -193,7 +195,9 @@ _shtab_lockcfg_plan_options=(
   "--policy[the policy (fleet.yaml)]:FILE:"
   "--max-age[how old facts may be (default\: what the policy says, or 24)]:HOURS:"
   "--now[the time to count ages from, since the epoch (default\: now)]:SECONDS:"
-  "--json[print JSON, as schemas\/output.schema.json describes]"
+  "--format[(default\: text)]:format:(text json html)"
+  "--json[--format json]"
+  "--output-file[write there instead\; a link there is replaced]:FILE:"
   "(*):where the snapshots are:"
 )
 

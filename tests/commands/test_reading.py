@@ -273,3 +273,27 @@ def test_validate_counts_what_it_read(lockcfg: RunLockcfg, tmp_path: Path) -> No
     assert result.returncode == 3
     assert result.stdout.endswith("1 finding in 2 files\n")
     assert conforms(lockcfg("validate", "--json", tmp_path).stdout, "validate")["files"] == 2
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_takes_json(command: str, lockcfg: RunLockcfg) -> None:
+    """And says so."""
+    assert "--json" in lockcfg(command, "--help").stdout
+
+
+def test_programs_as_json(lockcfg: RunLockcfg) -> None:
+    """Their texts are the same as without."""
+    for command, argument, member in (
+        ("completion", "bash", "script"),
+        ("collect", "--print-collector", "program"),
+    ):
+        plain = lockcfg(command, argument).stdout
+        assert conforms(lockcfg(command, argument, "--json").stdout, command)[member] == plain
+
+
+def test_an_error_of_the_collector_as_json(lockcfg: RunLockcfg, tmp_path: Path) -> None:
+    """In place of nothing on standard output."""
+    result = lockcfg("collect", "--json", "--no-probe", "--output", tmp_path / "no/such.json")
+    report = conforms(result.stdout, "error")
+    assert (result.returncode, result.stderr) == (3, "")
+    assert "no/such.json: No such file or directory" in str(report["error"])
