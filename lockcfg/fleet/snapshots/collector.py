@@ -11,6 +11,11 @@ the configuration files go into the snapshot as they are, without passwords.
 
 The document is described by ``schemas/snapshot.schema.json``. Each of its members stands on a
 line of its own, so that what many hosts have in common is the same bytes.
+
+It is also what runs on a host in a probe (``lockcfg probe``), in which hosts find out together
+whose locks they see: ``--probe-hold`` takes locks on scratch files and leaves a process that holds
+them, ``--probe-ask`` asks whose locks are seen and writes a snapshot with the answers, and
+``--probe-end`` ends the process and removes the files. No file of a guest is touched.
 """
 
 import sys
@@ -101,6 +106,30 @@ LOCKSPACE = re.compile(
 #: The storage pools whose volumes are called after their paths, and what these are.
 POOLS = {"dir": "file", "fs": "file", "netfs": "file", "logical": "block", "disk": "block"}
 
+#: What tells the hosts of a probe what to do, and what each says after the first round.
+PLAN = "lockcfg-probe"
+HELD = "lockcfg-probe-held"
+
+#: How many hosts a probe may have, how many directories it looks at on each, and how long locks are
+#: held at most, in seconds.
+MAX_HOSTS = 10_000
+MAX_PROBED = 64
+MAX_HOLD = 3600
+
+#: The scratch file of a probe. Its first page is the nonce; that of a host is its mark, as long as
+#: the host holds its locks. Each has a page of its own, as a client of NFS may write a page whole.
+SCRATCH = ".lockcfg-probe-{}"
+PAGE = 4096
+NONCE = 32
+MARK = b"held "
+
+#: Where the bytes are that the hosts lock, two each: behind all that is written, as locks of CIFS
+#: are mandatory. Locks of both kinds are taken: virtlockd's are those of POSIX, lockd's those of an
+#: open file description (fcntl(2); the numbers are not in Python 3.6).
+FIRST_BYTE = 1 << 30
+F_OFD_GETLK = 36
+F_OFD_SETLK = 37
+
 #: Of a mount, what is about this host and not about the mount.
 OWN_OPTIONS = ("clientaddr=", "user_id=", "group_id=", "size=", "nr_inodes=", "fd=", "pgrp=")
 
@@ -167,6 +196,99 @@ class Collector:
         document["identities"] = identities
         document["guests"] = guests
         return document
+
+    # The probe: see lockcfg/commands/probe.py
+
+    def places(self, plan: Json) -> List[str]:
+        """The directories of this host that a probe looks at: those that hold locks or disks, and
+        those that the plan names."""
+        self.probe = False
+        for base in FILES:
+            self.file(base)
+        found = set(plan["directories"])
+        for each in self.directories(self.guests())[0]:
+            kind = each.get("mount", {}).get("type", "")
+            if not ("missing" in each or "error" in each or kind in ("devtmpfs", "devfs")):
+                found.add(each.get("resolved", each["path"]))
+        if len(found) > MAX_PROBED:
+            self.incomplete.append(f"more than {MAX_PROBED} directories: not all are probed")
+        return sorted(found)[:MAX_PROBED]
+
+    def hold(self, plan: Json, number: int) -> Json:
+        """The first round: take this host's locks and leave a process that holds them. What it
+        holds is told by directory: empty, or the reason why it does not."""
+        directories = self.places(plan)
+        listener = _listener(plan["id"], number)
+        secret = os.urandom(16).hex()
+        read, write = os.pipe()
+        pid = os.fork()
+        if not pid:
+            try:
+                os.close(read)
+                os.setsid()
+                if not os.fork():
+                    if self.seer is not None:
+                        _enter(self.seer)
+                    _supervise(plan, number, directories, secret, listener, write)
+            finally:
+                os._exit(0)
+        os.close(write)
+        os.waitpid(pid, 0)
+        listener.close()
+        held = dict.fromkeys(directories, "no answer")
+        for line in _lines_until(read, PATIENCE + 1):
+            held[line["path"]] = line["error"]
+        os.close(read)
+        return {
+            "format": HELD,
+            "version": 1,
+            "id": plan["id"],
+            "number": number,
+            "host": plan["hosts"][number - 1],
+            "secret": secret,
+            "directories": held,
+        }
+
+    def end_probe(self, plan: Json, number: int) -> Json:
+        """The end: have the process let the locks go. Where it has ended before its time, as in a
+        reboot, what it has left is removed."""
+        ended = _holder(plan["id"], number, "end") is not None
+        if not ended:
+            for path in self.places(plan):
+                self._bounded(partial(_remove, os.path.join(path, SCRATCH.format(plan["id"]))))
+        return {"format": HELD, "version": 1, "id": plan["id"], "number": number, "ended": ended}
+
+    def ask(self, questions: Json, number: int) -> Json:
+        """The second round: whose locks this host sees, as a snapshot has it. Raises ValueError."""
+        secret = questions["held"].get(str(number))
+        before = _holder(questions["id"], number, "state")
+        if before is None:
+            raise ValueError("the process that held the locks of this host has ended")
+        if secret is None or before["secret"] != secret:
+            raise ValueError("the questions are not of the locks that this host holds")
+        directories: List[Json] = []
+        for path in sorted(before["held"]):
+            told: Json = {"path": path}
+            if before["held"][path]:
+                told["error"] = before["held"][path]
+            else:
+                seen = self._bounded(partial(_seen, path, questions, number))
+                told.update({"error": "no answer"} if seen is None else seen)
+            directories.append(told)
+        after = _holder(questions["id"], number, "state") or {"held": {}}
+        for told in directories:
+            lost = after["held"].get(told["path"], "the lock was let go meanwhile")
+            if lost:
+                told["error"] = lost
+        token = json.dumps(questions["held"], sort_keys=True)
+        return {
+            "probe": questions["id"],
+            "round": hashlib.sha256(token.encode()).hexdigest()[:32],
+            "number": number,
+            "hosts": len(questions["hosts"]),
+            "taken": int(time.time()),
+            "directories": directories,
+        }
 
     # The files
 
@@ -641,6 +763,332 @@ def _is_refused(path: str) -> bool:
         finally:
             os._exit(2)
     return os.waitpid(pid, 0)[1] == 0
+
+
+# The probe between hosts
+
+
+def plan_of(text: str, *, asking: bool = False) -> Json:
+    """The plan of a probe (``schemas/probe.schema.json``), which is at the path ``text`` or is that
+    text; ``asking``: with the questions of the second round. Raises OSError, and ValueError."""
+    if not text.lstrip().startswith("{"):
+        with os.fdopen(_open(text), "rb") as stream:
+            text = stream.read(MAX_GUEST + 1).decode("utf-8")
+    plan = json.loads(text) if len(text) <= MAX_GUEST else None
+    if not isinstance(plan, dict) or plan.get("format") != PLAN or plan.get("version") != 1:
+        raise ValueError("is no plan of a probe that can be read here")
+    hosts, paths, held = plan.get("hosts"), plan.get("directories"), plan.get("held", {})
+    seconds = plan.get("seconds")
+    if (
+        not re.match(r"[0-9a-f]{32}\Z", str(plan.get("id")))
+        or not isinstance(hosts, list)
+        or not 0 < len(hosts) <= MAX_HOSTS
+        or not all(isinstance(each, str) for each in hosts)
+        or len(set(hosts)) != len(hosts)
+        or not isinstance(seconds, int)
+        or not 0 < seconds <= MAX_HOLD
+        or not isinstance(paths, list)
+        or not all(isinstance(each, str) and each.startswith("/") for each in paths)
+        or not isinstance(held, dict)
+    ):
+        raise ValueError("is a plan of a probe with something wrong in it")
+    if asking and not held:
+        raise ValueError(
+            "is a plan of the first round: 'lockcfg probe --questions' makes that of the second"
+        )
+    return plan
+
+
+def number_of(plan: Json, name: Optional[str]) -> int:
+    """The number of this host in a plan: by ``name``, or by how the host calls itself. Raises
+    ValueError."""
+    itself = socket.gethostname()
+    for each in [name] if name else [itself, itself.partition(".")[0]]:
+        if each in plan["hosts"]:
+            return int(plan["hosts"].index(each)) + 1
+    raise ValueError(f"names no host {name or itself}: say which one this is with --name")
+
+
+def _byte(number: int, kind: int) -> int:
+    """The byte that a host locks: of POSIX (0), of an open file description (1)."""
+    return FIRST_BYTE + 2 * number + kind
+
+
+def _flock(kind: int, start: int) -> bytes:
+    """struct flock of 64 bit systems: type, whence, start, length, pid."""
+    return struct.pack("hhqqi4x", kind, os.SEEK_SET, start, 1, 0)
+
+
+def _supervise(
+    plan: Json, number: int, directories: List[str], secret: str, listener: Any, report: int
+) -> None:
+    """Hold the locks until somebody ends the probe, or its time is up: a process for each
+    directory, as any of them may hang."""
+    null = os.open(os.devnull, os.O_RDWR)
+    for each in (0, 1, 2):
+        os.dup2(null, each)
+    end = time.monotonic() + plan["seconds"]
+    held = dict.fromkeys(directories, "no answer")
+    waiting: Dict[int, str] = {}
+    controls: List[int] = []
+    pids: Dict[str, int] = {}
+    for path in directories:
+        read, write = os.pipe()
+        control, ours = os.pipe()
+        pids[path] = os.fork()
+        if not pids[path]:
+            try:
+                # A process sees the end of this one, however that comes, if nobody has its ends.
+                for each in (read, ours, report, listener.fileno(), *controls, *waiting):
+                    os.close(each)
+                _hold(path, plan, number, secret, write, control)
+            finally:
+                os._exit(0)
+        os.close(write)
+        os.close(control)
+        waiting[read] = path
+        controls.append(ours)
+    answers = time.monotonic() + PATIENCE
+    while waiting and time.monotonic() < answers:
+        for read in select.select(list(waiting), [], [], answers - time.monotonic())[0]:
+            path = waiting.pop(read)
+            said = os.read(read, 4096).decode("utf-8", "replace") or "it ended at once"
+            held[path] = "" if said == "held" else said
+            os.close(read)
+            line = json.dumps({"path": path, "error": held[path]}) + "\n"
+            with contextlib.suppress(OSError):  # who wants to know may have given up
+                os.write(report, line.encode())
+    os.close(report)
+    while time.monotonic() < end:
+        if not select.select([listener], [], [], end - time.monotonic())[0]:
+            break
+        with contextlib.suppress(OSError), contextlib.closing(listener.accept()[0]) as client:
+            client.settimeout(PATIENCE)
+            if not _is_ours(client):
+                continue
+            word = client.recv(64)
+            for path, pid in list(pids.items()):
+                if os.waitpid(pid, os.WNOHANG)[0]:
+                    del pids[path]
+                    held[path] = held[path] or "the process that held the lock has ended"
+            if word == b"end":
+                _let_go(controls, [pid for path, pid in pids.items() if not held[path]])
+                client.sendall(b"{}")
+                return
+            client.sendall(json.dumps({"secret": secret, "held": held}).encode())
+    _let_go(controls, list(pids.values()))
+
+
+def _is_ours(client: Any) -> bool:
+    """Whether who is at the other end of a socket is root, or who this is."""
+    peer = client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+    return struct.unpack("3i", peer)[1] in (0, os.geteuid())
+
+
+def _let_go(controls: List[int], pids: List[int]) -> None:
+    """Have the processes that hold locks end, and wait for those that do."""
+    for control in controls:
+        os.close(control)
+    end = time.monotonic() + PATIENCE
+    while pids and time.monotonic() < end:
+        pids = [pid for pid in pids if not os.waitpid(pid, os.WNOHANG)[0]]
+        time.sleep(0.01)
+
+
+def _hold(directory: str, plan: Json, number: int, secret: str, report: int, control: int) -> None:
+    """Lock this host's bytes in a directory, say so, and hold them until ``control`` is closed."""
+    name = SCRATCH.format(plan["id"])
+    mine = _mark(secret)
+    descriptors: List[int] = []
+    try:
+        place = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        os.write(report, _reason(error).encode())
+        return
+    try:
+        try:
+            descriptors = _locked(name, place, number, mine)
+            os.write(report, b"held")
+        except OSError as error:
+            os.write(report, _reason(error).encode())
+        # The file stays until the end in any case: others may have their locks on it.
+        select.select([control], [], [], plan["seconds"])
+        if descriptors:  # or another process has them: the directory has two names here
+            os.pwrite(descriptors[0], b"\0" * len(mine), number * PAGE)
+            os.fsync(descriptors[0])
+    finally:
+        for each in descriptors:
+            with contextlib.suppress(OSError):
+                os.close(each)
+        _remove(name, place)
+
+
+def _remove(name: str, place: Optional[int] = None) -> None:
+    """Remove a scratch file, if it is there."""
+    with contextlib.suppress(OSError):
+        os.unlink(name, dir_fd=place)
+
+
+def _mark(secret: str) -> bytes:
+    """What a host writes on its page of a scratch file: nobody else's process writes the same."""
+    return MARK + hashlib.sha256(secret.encode()).hexdigest().encode()
+
+
+def _locked(name: str, place: int, number: int, mine: bytes) -> List[int]:
+    """The descriptors of a scratch file with the host's locks on it, which is made if it is not
+    there; none where another process of this probe has them, as the file has several names on this
+    host. Raises OSError."""
+    flags = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
+    try:
+        first = os.open(name, flags | os.O_CREAT | os.O_EXCL, 0o600, dir_fd=place)
+        os.pwrite(first, os.urandom(NONCE // 2).hex().encode(), 0)
+        os.fsync(first)
+    except FileExistsError:
+        first = os.open(name, flags, dir_fd=place)
+    if not stat.S_ISREG(os.fstat(first).st_mode):
+        raise OSError(errno.EINVAL, "what has the name of the scratch file is no file")
+    second = os.open(name, flags, dir_fd=place)
+    try:
+        fcntl.fcntl(first, fcntl.F_SETLK, _flock(fcntl.F_WRLCK, _byte(number, 0)))
+        with _without_new_kinds():
+            fcntl.fcntl(second, F_OFD_SETLK, _flock(fcntl.F_WRLCK, _byte(number, 1)))
+    except OSError as error:
+        if error.errno not in (errno.EAGAIN, errno.EACCES):
+            raise
+        for _ in range(20):  # the other may not have come to write it yet
+            with contextlib.suppress(OSError):
+                again = os.open(name, flags, dir_fd=place)
+                found = os.pread(again, len(mine), number * PAGE)
+                os.close(again)
+                if found == mine:
+                    return []
+            time.sleep(0.1)
+        raise OSError(
+            errno.EBUSY, "another host has the number of this one: is a name there twice?"
+        ) from None
+    os.pwrite(first, mine, number * PAGE)
+    os.fsync(first)
+    return [first, second]
+
+
+@contextlib.contextmanager
+def _without_new_kinds() -> Iterator[None]:
+    """Where the kernel knows no locks of open file descriptions, there are none."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+
+
+def _seen(directory: str, questions: Json, number: int) -> Json:
+    """Whose marks and whose locks this host sees in the scratch file of a directory. A mark is
+    looked for before and after the lock, each time in a file that was opened anew: caches must not
+    answer."""
+    path = os.path.join(directory, SCRATCH.format(questions["id"]))
+    numbers = sorted(int(each) for each in questions["held"])
+    end = time.monotonic() + PATIENCE - 1
+    marked: Set[int] = set()
+    nonce = ""
+    try:
+        while time.monotonic() < end:  # names and contents may be cached for a second
+            nonce, now = _marks(path, numbers)
+            if len(nonce) == NONCE and (
+                len(now) == len(numbers) or (number in now and now == marked)
+            ):
+                break
+            marked = now
+            time.sleep(0.4)
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+        try:
+            locked = [each for each in numbers if _both_locked(descriptor, each)]
+        finally:
+            os.close(descriptor)
+        again, after = _marks(path, numbers)
+    except OSError as error:
+        return {"error": _reason(error)}
+    if len(nonce) != NONCE or again != nonce:
+        return {"error": "the scratch file has no nonce, or another one now"}
+    return {"nonce": nonce, "marked": sorted(now & after), "locked": locked}
+
+
+def _marks(path: str, numbers: List[int]) -> Tuple[str, Set[int]]:
+    """The nonce of a scratch file, and the numbers of the hosts that have marked it."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    try:
+        nonce = os.pread(descriptor, NONCE, 0).rstrip(b"\0").decode("ascii", "replace")
+        found = {n for n in numbers if os.pread(descriptor, len(MARK), n * PAGE) == MARK}
+        return nonce, found
+    finally:
+        os.close(descriptor)
+
+
+def _both_locked(descriptor: int, number: int) -> bool:
+    """Whether the bytes of a host are locked, which is asked and not tried: a lock of each kind."""
+    found: List[bool] = []
+    for kind, question in ((0, fcntl.F_GETLK), (1, F_OFD_GETLK)):
+        try:
+            answer = fcntl.fcntl(descriptor, question, _flock(fcntl.F_WRLCK, _byte(number, kind)))
+        except OSError as error:
+            if not kind or error.errno != errno.EINVAL:
+                raise
+            continue
+        found.append(bool(struct.unpack("hhqqi4x", answer)[0] != fcntl.F_UNLCK))
+    return all(found)
+
+
+def _address(probe_id: str, number: int) -> str:
+    """Where the process listens that holds the locks of a host: a name that no file has."""
+    return f"\0lockcfg-probe-{probe_id}-{number}"
+
+
+def _listener(probe_id: str, number: int) -> Any:
+    """Raises OSError where a process listens there already."""
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        listener.bind(_address(probe_id, number))
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            raise
+        raise OSError(error.errno, "this host holds the locks of that plan already") from None
+    listener.listen(8)
+    return listener
+
+
+def _holder(probe_id: str, number: int, word: str) -> Optional[Json]:
+    """What the process says that holds the locks of a host; None where there is none."""
+    with contextlib.closing(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)) as client:
+        client.settimeout(2 * PATIENCE)
+        try:
+            client.connect(_address(probe_id, number))
+            if not _is_ours(client):
+                return None
+            client.sendall(word.encode())
+            answer = b""
+            while len(answer) <= MAX_GUEST:
+                piece = client.recv(65536)
+                if not piece:
+                    break
+                answer += piece
+            told = json.loads(answer.decode())
+        except (OSError, ValueError):
+            return None
+    return told if isinstance(told, dict) else None
+
+
+def _lines_until(read: int, patience: float) -> Iterator[Json]:
+    """The lines that come within ``patience`` seconds, until their end."""
+    end = time.monotonic() + patience
+    rest = b""
+    while True:
+        left = end - time.monotonic()
+        if left <= 0 or not select.select([read], [], [], left)[0]:
+            return
+        piece = os.read(read, 65536)
+        if not piece:
+            return
+        *lines, rest = (rest + piece).split(b"\n")
+        yield from (json.loads(line.decode()) for line in lines)
 
 
 def _open(path: str) -> int:
@@ -1255,12 +1703,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--etc", metavar="DIR", default="/etc/libvirt", help="libvirt's files")
     parser.add_argument("--run", metavar="DIR", default="/run/libvirt", help="libvirt's state")
     parser.add_argument("--no-probe", action="store_true", help="make no scratch lock: only look")
+    rounds = parser.add_argument_group(
+        "rounds of a probe", "PLAN is a file of 'lockcfg probe', or its text"
+    ).add_mutually_exclusive_group()
+    for step, what in (
+        ("hold", "take locks on scratch files, and leave a process that holds them"),
+        ("ask", "write a snapshot that says whose locks are seen"),
+        ("end", "let the locks go, and remove the scratch files"),
+    ):
+        rounds.add_argument(f"--probe-{step}", metavar="PLAN", help=what)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Collect, write, and return the exit status."""
     collector = Collector(arguments.etc, arguments.run, probe=not arguments.no_probe)
-    text = render(collector.snapshot(arguments.name))
+    try:
+        text = _told_by(collector, arguments)
+    except (OSError, ValueError) as error:
+        reason = _reason(error) if isinstance(error, OSError) else str(error)
+        sys.stderr.write(f"the probe cannot be made: {reason}\n")
+        return 3
     if not arguments.output:
         sys.stdout.write(text)
         return 0
@@ -1270,6 +1732,23 @@ def run(arguments: argparse.Namespace) -> int:
         sys.stderr.write(f"{arguments.output}: {_reason(error)}\n")
         return 3
     return 0
+
+
+def _told_by(collector: Collector, arguments: argparse.Namespace) -> str:
+    """What the round of a probe or the collector has to say. Raises OSError, and ValueError."""
+    text = arguments.probe_hold or arguments.probe_ask or arguments.probe_end
+    if text is None:
+        return render(collector.snapshot(arguments.name))
+    plan = plan_of(text, asking=arguments.probe_ask is not None)
+    number = number_of(plan, arguments.name)
+    if arguments.probe_hold is not None:
+        return render(collector.hold(plan, number))
+    if arguments.probe_end is not None:
+        return render(collector.end_probe(plan, number))
+    evidence = collector.ask(plan, number)
+    document = collector.snapshot(plan["hosts"][number - 1])
+    document["evidence"] = evidence
+    return render(document)
 
 
 def _compressed(path: str, text: bytes) -> bytes:
