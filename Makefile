@@ -11,7 +11,7 @@ DEMO_PACKAGES := augeas-tools mount util-linux hostname
 # What the tests hold it against: the real thing. With "?", where the release has such a package.
 TEST_PACKAGES := augeas-tools augeas-lenses libvirt0 libvirt-clients qemu-system-x86 virtiofsd? \
 	strace acl attr man-db bash-completion e2fsprogs mount util-linux libxml2-utils \
-	glusterfs-server glusterfs-client iproute2 nfs-common rpcbind \
+	glusterfs-server glusterfs-client openssh-server openssh-client sshfs iproute2 nfs-common rpcbind \
 	systemd procps chromium chromium-driver sanlock
 # Of these, what test-short needs.
 SHORT_PACKAGES := augeas-lenses libvirt0 libvirt-clients qemu-system-x86 strace acl attr \

@@ -119,7 +119,8 @@ def snapshot(name: str, changes: Json | None = None) -> Json:
     - ``tools``, ``versions``, ``host``, ``collector``: members to change;
     - ``daemons``: their names and the days since their start;
     - ``edited``: days since each file was changed;
-    - ``age-hours``: how long ago the snapshot was taken.
+    - ``age-hours``: how long ago the snapshot was taken;
+    - ``evidence``: what it saw in a probe.
     """
     changes = copy.deepcopy(changes or {})
     texts: dict[str, str | None] = dict.fromkeys(FILES)
@@ -174,7 +175,13 @@ def snapshot(name: str, changes: Json | None = None) -> Json:
         "changed": {file: TAKEN - round(ago * _DAY) for file, ago in edited.items()},
         "identities": identities,
         "guests": _locked([_guest(guest) for guest in guests], texts, tools, days),
+        **_evidence(changes.get("evidence")),
     }
+
+
+def _evidence(told: Json | None) -> Json:
+    probe = {"probe": "0" * 32, "round": "1" * 32, "taken": TAKEN}
+    return {} if told is None else {"evidence": {**probe, **told}}
 
 
 def _locked(

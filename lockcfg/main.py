@@ -48,6 +48,7 @@ COMMANDS: Final = {
     "validate": "check files against what libvirt accepts",
     "lint": "check a repository of configurations",
     "collect": "write what decides locking on this host, for an audit",
+    "probe": "have hosts prove whose locks they see",
     "audit": "find out which hosts of a fleet exclude each other",
     "plan": "the safe order of changes that makes a fleet what its policy says",
     "rules": "list the rules of the linter and the audit",

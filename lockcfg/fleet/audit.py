@@ -15,6 +15,7 @@ from lockcfg.fleet.comparison.result import (
     Verdict,
     Waived,
 )
+from lockcfg.fleet.comparison.scratches import probe_rows
 from lockcfg.fleet.rules import TABLE, audit_rule, names_rule
 from lockcfg.rules.rule import RuleInfo
 
@@ -95,6 +96,7 @@ def audit_of(fleet: Fleet, *, version: str = "") -> AuditResult:
             fleet.disks,
             key=lambda disk: (_REACHES[disk.safe], not disk.written, disk.name),
         ),
+        probe=probe_rows(fleet.probe, fleet.names),
         profiles=_profile_rows(fleet, worst, not_known),
         findings=done,
         problems=fleet.problems,

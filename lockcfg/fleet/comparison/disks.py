@@ -73,7 +73,8 @@ class _Way:
             if use.kind != "image" or self.storage is None:
                 return None
             place = self.storage.place
-            return ("direct", f"{place.system} {inode}") if place.carries == "yes" else None
+            where = f"{place.system} {inode} {' '.join(place.ids)}"
+            return ("direct", where) if place.carries == "yes" else None
         setting = {"lvm": "lvm", "scsi": "scsi", "path": "file"}[use.rule] + "_lockspace_dir"
         place = self.locking.spaces[setting]
         if place.carries != "yes" or not place.system or place.inode is None:

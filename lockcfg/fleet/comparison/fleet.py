@@ -8,6 +8,7 @@ from operator import itemgetter
 
 from lockcfg.fleet.comparison.result import Problem
 from lockcfg.fleet.model.domains import domain_of
+from lockcfg.fleet.model.evidence import Probe, probe_of, with_sights
 from lockcfg.fleet.model.facts import facts_from
 from lockcfg.fleet.model.locks import KINDS
 from lockcfg.fleet.model.place import relation
@@ -204,22 +205,27 @@ class Fleet:
     ``twofold`` are the names of directories behind which hosts see different inode numbers.
     ``old``, ``ahead``, ``missing`` and ``twice`` are host names, the last with the sources and
     whether they are of two machines; ``same`` are pairs of names that one kernel gave itself.
-    ``sharing`` are the groups of the policy that share storage with each inferred one.
+    ``sharing`` are the groups of the policy that share storage with each inferred one. ``probe`` is
+    what a probe showed, ``names`` what the hosts are called that it is about, by their ids, and
+    ``expected`` are their facts as they would be without it.
     """
 
     __slots__ = (
         "ahead",
         "cells",
         "disks",
+        "expected",
         "expired",
         "groups",
         "guests_twice",
         "max_age",
         "missing",
+        "names",
         "now",
         "old",
         "places",
         "policy",
+        "probe",
         "problems",
         "same",
         "sharing",
@@ -241,6 +247,9 @@ class Fleet:
         #: Each host that may have a disk in common, by its id in the store: its name, its facts,
         #: and its group if that is one of the policy.
         self.places: dict[int, tuple[str, Facts, str]] = {}
+        self.probe = Probe({})
+        self.names: dict[int, str] = {}
+        self.expected: dict[int, Facts] = {}
         self.old: list[str] = []
         self.ahead: list[str] = []
         self.missing: list[str] = []
@@ -265,12 +274,14 @@ def load_fleet(
         if text not in distinct:
             distinct[text] = facts_from(json.loads(text))
         profiles[number] = distinct[text]
-    fleet.twofold = _twofold(distinct.values())
     combinations = _combinations(store, profiles)
-    cells: dict[tuple[str, int], Cell] = {}
+    probed = _probed(store, combinations, fleet)
+    all_facts = [*distinct.values(), *{id(facts): facts for facts, _ in probed.values()}.values()]
+    fleet.twofold = _twofold(all_facts)
+    cells: dict[tuple[str, int, int], Cell] = {}
     shared, devices = _shared_disks(store, combinations)
     words = policy.words if policy else None
-    sharing = Sharing(distinct.values(), devices, words)
+    sharing = Sharing(all_facts, devices, words)
     of_policies = {group.name for group in policy.groups} if policy else set()
     boots: dict[str, str] = {}
     names: dict[int, str] = {}
@@ -280,7 +291,7 @@ def load_fleet(
             fleet.same.append((boots[boot_id], name))
         names[number] = name
         combination = combinations[cell_number]
-        facts = combination[1]
+        facts, look = probed.get(number, (combination[1], 0))
         if facts.live:
             if taken > now + _AHEAD:
                 fleet.ahead.append(name)
@@ -295,9 +306,10 @@ def load_fleet(
             fleet.sharing.setdefault(_outside(seen, of_policies), set()).add(group)
         else:
             group = _outside(seen, of_policies)
-        cell = cells.get((group, combination[0]))
+        cell = cells.get((group, combination[0], look))
         if cell is None:
-            cell = cells[group, combination[0]] = Cell(group, *combination[1:], policy=of_policy)
+            cell = Cell(group, facts, *combination[2:], policy=of_policy)
+            cells[group, combination[0], look] = cell
         cell.hosts.append(name)
         cell.running.append(running)
     fleet.cells = sorted(cells.values(), key=lambda cell: cell.hosts[0])
@@ -308,6 +320,28 @@ def load_fleet(
         named = {host for group in policy.groups for host in group.hosts.named}
         fleet.missing = sorted(named - there)
     return fleet
+
+
+def _probed(
+    store: Store, combinations: Mapping[int, _Combination], fleet: Fleet
+) -> dict[int, tuple[Facts, int]]:
+    """The facts of the hosts that took part in a probe, by their ids, with what it showed, and a
+    number that is the same for what is shown to be the same."""
+    told = {host: json.loads(text) for host, text in store.evidence()}
+    if not told:
+        return {}
+    counted = {row[0]: row for row in _newest(store.hosts(), []) if row[0] in told}
+    fleet.probe = probe_of({host: told[host] for host in counted})
+    fleet.names = {host: row[1] for host, row in counted.items()}
+    seen: dict[tuple[int, object], tuple[Facts, int]] = {}
+    found: dict[int, tuple[Facts, int]] = {}
+    for host, sights in fleet.probe.sights.items():
+        facts = fleet.expected[host] = combinations[counted[host][7]][1]
+        key = (id(facts), tuple(sorted((path, sight.ids) for path, sight in sights.items())))
+        if key not in seen:
+            seen[key] = (with_sights(facts, sights), len(seen) + 1)
+        found[host] = seen[key]
+    return found
 
 
 def _guests_twice(store: Store, names: Mapping[int, str]) -> list[tuple[str, list[str]]]:
@@ -401,13 +435,21 @@ def _directories(facts: Facts) -> Iterable[Directory]:
 
 
 def _twofold(all_facts: Iterable[Facts]) -> frozenset[tuple[str, str]]:
-    """The places that are one name and several directories: hosts see different numbers there."""
+    """The places that are one name and several directories: hosts see different numbers there, or
+    a probe found different scratch files."""
     seen: dict[tuple[str, str], set[int]] = {}
+    nonces: dict[tuple[str, str], dict[str, str]] = {}
     for facts in all_facts:
         for directory in _directories(facts):
             place = directory.place
             if place.system and place.inode is not None:
                 seen.setdefault((place.system, place.path), set()).add(place.inode)
+            for each in place.ids if place.system else ():
+                if each.startswith("nonce:"):
+                    of_round, _, nonce = each.partition("/")
+                    known = nonces.setdefault((place.system, place.path), {})
+                    if known.setdefault(of_round, nonce) != nonce:
+                        seen.setdefault((place.system, place.path), set()).update((-1, -2))
     return frozenset(name for name, inodes in seen.items() if len(inodes) > 1)
 
 

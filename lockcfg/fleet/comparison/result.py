@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from lockcfg.frozen import Frozen
 
 TYPE_CHECKING = False
@@ -144,6 +146,41 @@ class DiskRow(Frozen):
         self.written: Final = written
 
 
+class ProbeRow(Frozen):
+    """A scratch file of a probe (:mod:`lockcfg.fleet.model.evidence`), which is a directory that
+    ``hosts`` have at ``paths``. ``seen`` is whether they see each other's locks there; ``pairs``
+    are those of which that is not shown, as two names and ``no`` or ``unknown``. ``taken`` is when,
+    in seconds since the epoch."""
+
+    __slots__ = ("hosts", "pairs", "paths", "seen", "taken")
+
+    def __init__(
+        self,
+        paths: Sequence[str],
+        taken: int,
+        hosts: Sequence[str],
+        seen: Shared,
+        pairs: Sequence[tuple[str, str, str]],
+    ) -> None:
+        self.paths: Final = tuple(paths)
+        self.taken: Final = taken
+        self.hosts: Final = tuple(hosts)
+        self.seen: Final = seen
+        self.pairs: Final = tuple(pairs)
+
+    def partners(self, seen: str) -> list[tuple[str, list[str]]]:
+        """The pairs of which that is so, each once: those with the most others first."""
+        left = {frozenset(pair[:2]) for pair in self.pairs if pair[2] == seen}
+        found: list[tuple[str, list[str]]] = []
+        while left:
+            counts = Counter(host for pair in left for host in pair)
+            host = min(counts, key=lambda name: (-counts[name], name))
+            mine = {pair for pair in left if host in pair}
+            found.append((host, sorted(next(iter(pair - {host})) for pair in mine)))
+            left -= mine
+        return found
+
+
 class ProfileRow(Frozen):
     """Hosts of one group that are alike in all that decides the locking: a row of the matrix of
     hosts and settings.
@@ -240,9 +277,9 @@ class AuditResult(Frozen):
 
     ``hosts`` are all names, sorted; ``unknown`` those of which not enough is known to call them
     fine: facts too old, incomplete, unreadable, or none at all. ``findings`` are sorted, worst
-    first, the waived ones among them; ``groups``, ``domains``, ``disks`` and ``profiles`` are
-    sorted too. ``now`` is the time that ages are counted from, ``policy`` where the policy is
-    from, or empty.
+    first, the waived ones among them; ``probe`` is what a probe showed; ``groups``, ``domains``,
+    ``disks`` and ``profiles`` are sorted too. ``now`` is the time that ages are counted from,
+    ``policy`` where the policy is from, or empty.
     """
 
     __slots__ = (
@@ -254,6 +291,7 @@ class AuditResult(Frozen):
         "notes",
         "now",
         "policy",
+        "probe",
         "problems",
         "profiles",
         "rules",
@@ -272,6 +310,7 @@ class AuditResult(Frozen):
         self.groups: Final[tuple[GroupRow, ...]] = tuple(fields["groups"])
         self.domains: Final[tuple[DomainRow, ...]] = tuple(fields["domains"])
         self.disks: Final[tuple[DiskRow, ...]] = tuple(fields["disks"])
+        self.probe: Final[tuple[ProbeRow, ...]] = tuple(fields["probe"])
         self.profiles: Final[tuple[ProfileRow, ...]] = tuple(fields["profiles"])
         self.findings: Final[tuple[AuditFinding, ...]] = tuple(fields["findings"])
         self.problems: Final[tuple[Problem, ...]] = tuple(fields["problems"])

@@ -97,8 +97,10 @@ def _of_place(
 ) -> Domain:
     key = place.shown
     if (place.system, place.path) in twofold:
-        if place.inode is None:
+        if place.inode is None and not place.probed:
             key += " (nobody knows which of several)"
             return Domain(kind, mode, key, "unknown", f"{words} {key}, on {place.why}", place)
-        key += f" (inode {place.inode})"
+        key += f" (inode {place.inode})" if place.inode is not None else ""
+        nonces = [each.rpartition("/")[2] for each in place.ids if each.startswith("nonce:")]
+        key += "".join(f" (nonce {nonce[:8]})" for nonce in nonces)
     return Domain(kind, mode, key, place.carries, f"{words} {key}, on {place.why}", place)

@@ -26,7 +26,7 @@ from __future__ import annotations
 
 import hashlib
 
-from lockcfg.fleet.model.place import relation
+from lockcfg.fleet.model.place import reach_by_probe, relation
 from lockcfg.frozen import Frozen
 
 TYPE_CHECKING = False
@@ -239,6 +239,10 @@ def exclusion(
         elif found == "likely":
             why += ": the number of its directory is the same, and where it is mounted from is not"
         return Exclusion("unknown", why)
+    probed = reach_by_probe(one.file, other.file)
+    if probed != "unknown":
+        seen = "see each other's locks" if probed == "yes" else "do not see each other's locks"
+        return Exclusion(probed, f"both lock the same file; a probe showed that they {seen} there")
     if one.file.local and other.file.local:
         return Exclusion("yes", "both lock the same file, in one kernel")
     # The kernel of a file server holds the locks of its clients against its own.

@@ -74,6 +74,11 @@ class Place(Frozen):
         """The file called ``name`` in this directory."""
         return self.replace(name=name)
 
+    @property
+    def probed(self) -> str:
+        """What a probe showed of the locks here: yes, no, unknown; empty where there was none."""
+        return min((each.rpartition("/")[2] for each in _values(self, "reach")), default="")
+
     def same(self, other: Place) -> bool:
         """Whether the two are shown to be one file."""
         return relation(self, other) == "same"
@@ -93,6 +98,9 @@ def relation(
     """
     if one.name != other.name:
         return "different"  # whatever the directories are: two names of a file are hard links
+    shown = _by_probe(one, other)
+    if shown is not None:
+        return shown
     said = words.about(one.shown, other.shown) if words is not None else None
     if said is not None:
         return said
@@ -125,6 +133,24 @@ def relation(
     if is_telling(one.inode) and posixpath.basename(one.path) == posixpath.basename(other.path):
         return "same"
     return "unknown"
+
+
+def _by_probe(one: Place, other: Place) -> Relation | None:
+    """What a probe showed (:mod:`lockcfg.fleet.model.evidence`): one scratch file, or two."""
+    mine = dict(each.split("/", 1) for each in _values(one, "nonce"))
+    yours = dict(each.split("/", 1) for each in _values(other, "nonce"))
+    for each in sorted(mine.keys() & yours.keys()):
+        return "same" if mine[each] == yours[each] else "different"
+    return None
+
+
+def reach_by_probe(one: Place, other: Place) -> Shared:
+    """Whether a probe showed that the locks on two names of one file exclude each other."""
+    if _by_probe(one, other) != "same":
+        return "unknown"
+    reaches = _values(one, "reach") | _values(other, "reach")
+    found = {each.rpartition("/")[2] for each in reaches}
+    return "no" if "no" in found else "unknown" if "unknown" in found else "yes"
 
 
 def _of_kernels(one: Place, other: Place) -> Relation:
@@ -374,7 +400,7 @@ def _option(options: frozenset[str], name: str) -> str:
 
 
 #: File systems of FUSE that one host has for itself.
-_LOCAL_FUSE: Final = ("fuse.sshfs", "fuse.lxcfs", "fuse.fuse-overlayfs", "fuse.gvfsd-fuse")
+_LOCAL_FUSE: Final = ("fuse.lxcfs", "fuse.fuse-overlayfs", "fuse.gvfsd-fuse")
 
 
 def _server(source: str) -> tuple[str, str]:

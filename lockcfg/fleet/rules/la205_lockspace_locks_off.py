@@ -47,7 +47,7 @@ RULE = Rule("LA205", "lockspace-locks-off", "error", scope="alike")
 def check(cell: Cell) -> Iterator[Observation]:
     """See the manual above."""
     for space in each_space(cell):
-        if space.place.carries == "no" and not space.place.local:
+        if space.place.carries == "no" and not space.place.local and not space.place.probed:
             yield Observation(
                 f"{space.setting}: {space.path} is on {space.place.why}",
                 help="mount it without that option, or use a file system that carries locks",

@@ -36,6 +36,9 @@ OWN: Final = ("host", "daemons", "changed", "identities", "guests")
 #: libvirt's files, as members.
 FILES: Final = ("qemu.conf", "qemu-lockd.conf", "libxl.conf", "libxl-lockd.conf", "virtlockd.conf")
 
+#: And after them, where the host took part in a probe, what it saw there.
+EVIDENCE: Final = "evidence"
+
 _OWN_NAMES: Final = frozenset(OWN)
 
 #: The longest string of a member that only one host has: what is shorter as a whole has none.
@@ -48,7 +51,7 @@ _NAME: Final = 255
 _MANY: Final = 100
 
 #: How a piece of an own member begins.
-_OWN_BEGINNINGS: Final = tuple(f'"{name}":'.encode() for name in OWN)
+_OWN_BEGINNINGS: Final = tuple(f'"{name}":'.encode() for name in (*OWN, EVIDENCE))
 
 
 class SnapshotError(LockcfgError):
@@ -99,7 +102,7 @@ def member(piece: bytes) -> dict[str, Any]:
 
 def own_members(pieces: list[bytes]) -> dict[str, Any]:
     """The members that are about one host alone, parsed together, and checked."""
-    if len(pieces) != len(OWN):
+    if not len(OWN) <= len(pieces) <= len(OWN) + 1:
         raise SnapshotError("has not all of its members, or one of them twice")
     return _own(b"{%b}" % b",".join(pieces))
 
@@ -110,16 +113,17 @@ def own_members_behind(head: bytes, data: bytes) -> dict[str, Any] | None:
     if not data.startswith(head) or not data.startswith(_FIRST_OWN, len(head)):
         return None
     tail = data[len(head) + 1 : -3]
-    if not data.endswith(b"\n}\n") or tail.count(b",\n") != len(OWN) - 1:
+    if not data.endswith(b"\n}\n") or not len(OWN) - 1 <= tail.count(b",\n") <= len(OWN):
         return None
     return _own(b"{%b}" % tail)
 
 
 def head_of(data: bytes, pieces: list[bytes]) -> bytes | None:
     """What comes before the members that are about one host alone, if these are the last ones."""
-    size = sum(len(piece) + 2 for piece in pieces[-len(OWN) :])
+    last = len(OWN) + pieces[-1].startswith(_OWN_BEGINNINGS[-1])
+    size = sum(len(piece) + 2 for piece in pieces[-last:])
     head = data[: -(size + 3)]
-    return head if all(map(is_own, pieces[-len(OWN) :])) and data[len(head)] == _COMMA else None
+    return head if all(map(is_own, pieces[-last:])) and data[len(head)] == _COMMA else None
 
 
 _FIRST_OWN: Final = f',\n"{OWN[0]}":'.encode()
@@ -129,7 +133,12 @@ _COMMA: Final = ord(",")
 def _own(data: bytes) -> dict[str, Any]:
     own: dict[str, Any] = _parsed(data)
     if own.keys() != _OWN_NAMES:
-        raise SnapshotError("has not all of its members, or one of them twice")
+        if own.keys() - {EVIDENCE} != _OWN_NAMES:
+            raise SnapshotError("has not all of its members, or one of them twice")
+        _object_of(data)
+        for name, value in own.items():
+            check_member(name, value)
+        return own
     if not (_is_plain(data) and _is_familiar(own) and data.count(b'":') == _names_in(own)):
         _object_of(data)  # no object has a member twice
         for name in OWN:
@@ -275,7 +284,7 @@ def check_header(members: Mapping[str, Any]) -> None:
             f"is of version {version}, and this lockcfg reads {VERSION}: a newer lockcfg is needed"
         )
     for name in _MEMBERS:
-        if name not in members:
+        if name not in members and name != EVIDENCE:
             raise SnapshotError(f"has no '{name}'")
 
 
@@ -478,6 +487,12 @@ _guest: Final = _object(
     },
 )
 
+#: What a host saw in one directory of a probe.
+_probed: Final = _object(
+    {"path": _path},
+    {"nonce": _name, "marked": _list_of(_whole), "locked": _list_of(_whole), "error": _long},
+)
+
 _MEMBERS: Final[dict[str, Check]] = {
     "collector": _object({"privileged": _flag, "probe": _flag, "incomplete": _list_of(_long)}),
     **dict.fromkeys(FILES, _file),
@@ -494,4 +509,14 @@ _MEMBERS: Final[dict[str, Check]] = {
     "changed": _map_of(_long, _whole, 100),
     "identities": _map_of(_long, _identity),
     "guests": _list_of(_guest),
+    EVIDENCE: _object(
+        {
+            "probe": _name,
+            "round": _name,
+            "number": _whole,
+            "hosts": _whole,
+            "taken": _whole,
+            "directories": _list_of(_probed, 1000),
+        }
+    ),
 }

@@ -16,9 +16,11 @@ from zlib import crc32
 from lockcfg.conf.document import Document, decode
 from lockcfg.conf.files import kinds_of
 from lockcfg.errors import LockcfgError
+from lockcfg.fleet.model.evidence import evidence_of
 from lockcfg.fleet.model.facts import NOT_LIVE, Facts, as_json, document_of, facts_of
 from lockcfg.fleet.model.uses import PART, PLAIN, Use, Way, shape_of, traits_of, use_of, whole_of
 from lockcfg.fleet.snapshots.reading import (
+    EVIDENCE,
     FILES,
     OWN,
     SnapshotError,
@@ -125,7 +127,12 @@ class Ingester:
         self._cells: dict[tuple[int, str, frozenset[int]], int] = {}
         self._ways: dict[Use, int] = {}
         self._hosts = 0
-        self._rows: dict[str, list[tuple[object, ...]]] = {"host": [], "disk": [], "problem": []}
+        self._rows: dict[str, list[tuple[object, ...]]] = {
+            "host": [],
+            "disk": [],
+            "evidence": [],
+            "problem": [],
+        }
 
     def read(self, sources: Iterable[Source]) -> None:
         """Read all there is in ``sources``."""
@@ -151,6 +158,9 @@ class Ingester:
         try:
             profile = self._profile(common, own["identities"])
             self._add(source, profile, own)
+            if EVIDENCE in own:
+                told = evidence_of(own[EVIDENCE], common.by_name["directories"].value)
+                self._rows["evidence"].append((self._hosts, _dumped(told)))
         except LockcfgError as error:
             raise SnapshotError(error.message, host=host["name"]) from error
 
@@ -216,7 +226,7 @@ class Ingester:
         return [section]
 
     def _section(self, name: str, value: Any) -> _Section:
-        if name in OWN:
+        if name in OWN or name == EVIDENCE:
             raise SnapshotError("has members that are not where they belong")
         check_member(name, value)
         return _Section(next(self._numbers), name, value)

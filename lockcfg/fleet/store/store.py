@@ -10,6 +10,7 @@ talks to SQLite. What the tables hold is described in ``docs/explanation/fleet-m
 - ``host``: a line for each snapshot, with its cell;
 - ``way``: distinct uses of disks, as JSON (:class:`~lockcfg.fleet.model.uses.Use`);
 - ``disk``: the disks that other hosts might reach as well;
+- ``evidence``: what a host saw in a probe, as JSON;
 - ``problem``: what could not be read.
 """
 
@@ -35,10 +36,10 @@ if TYPE_CHECKING:
 
 #: Stands in the file's header, so that file(1) and others can tell.
 APPLICATION_ID: Final = 0x6C6B6366  # lkcf
-VERSION: Final = 2
+VERSION: Final = 3
 
-#: Stores of this version are still read: what they do not hold is unknown.
-EARLIER: Final = 1
+#: Stores of these versions are still read: what they do not hold is unknown.
+EARLIER: Final = (1, 2)
 
 _TABLES: Final = """
 CREATE TABLE profile (id INTEGER PRIMARY KEY, facts TEXT NOT NULL);
@@ -60,6 +61,7 @@ CREATE TABLE disk (
 CREATE TABLE problem (
     source TEXT NOT NULL, host TEXT NOT NULL, reason TEXT NOT NULL
 );
+CREATE TABLE evidence (host INTEGER NOT NULL, told TEXT NOT NULL);
 CREATE TABLE shared (disk INTEGER PRIMARY KEY);
 CREATE TABLE twice (uuid INTEGER NOT NULL, host INTEGER NOT NULL, guest TEXT NOT NULL);
 """
@@ -95,6 +97,7 @@ _COLUMNS: Final = {
         ("uuid", ""),
         ("number", ""),
     ),
+    "evidence": (("host", "host"), ("told", "")),
     "problem": (("source", ""), ("host", ""), ("reason", "")),
 }
 
@@ -102,7 +105,10 @@ HostRow = tuple[int, str, str, str, int, int, int, int, str]
 CellRow = tuple[int, int, str]
 DiskRow = tuple[int, int, int, str, str, str, str, str, str, int]
 
-#: What a column of an earlier version is taken to be.
+#: The tables that earlier versions do not have, with the version that has them first.
+_SINCE: Final = {"evidence": 3}
+
+#: What a column of version 1 is taken to be.
 _EARLIER_COLUMNS: Final = {
     ("disk", "number"): "0",
     ("host", "uuids"): "x''",
@@ -172,7 +178,7 @@ class Store:
             raise ReadError(path, f"is no fleet store: {error}") from error
         if identity != APPLICATION_ID:
             raise ReadError(path, "is a database, but no fleet store")
-        if version not in (EARLIER, VERSION):
+        if version not in (*EARLIER, VERSION):
             raise ReadError(
                 path,
                 f"is a fleet store of version {version}, and this lockcfg reads {VERSION}",
@@ -232,7 +238,7 @@ class Store:
         """Append all that is in the store at ``path``, which keeps its order."""
         part = Store.open(path)
         part.close()
-        earlier = _EARLIER_COLUMNS if part.version == EARLIER else {}
+        earlier = _EARLIER_COLUMNS if part.version == 1 else {}
         connection = self._connection
         try:
             connection.execute("COMMIT")
@@ -244,6 +250,8 @@ class Store:
                     f"SELECT coalesce(max(id), 0) FROM {table}"  # noqa: S608
                 ).fetchone()
             for table, columns in _COLUMNS.items():
+                if part.version < _SINCE.get(table, 0):
+                    continue
                 terms = ", ".join(
                     earlier.get((table, name), f"{name} + {offsets[of]}" if of else name)
                     for name, of in columns
@@ -355,6 +363,10 @@ class Store:
             FoundDisk(name, taken, guest, uuid, path, runs=bool(json.loads(use).get("running")))
             for name, taken, guest, uuid, path, use in self._iterate(query, values)
         ]
+
+    def evidence(self) -> list[tuple[int, str]]:
+        """What hosts saw in a probe: the id of each, and its evidence as JSON."""
+        return self._read("SELECT host, told FROM evidence ORDER BY host")
 
     def count(self, table: str) -> int:
         """How many rows a table has."""

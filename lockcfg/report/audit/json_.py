@@ -75,6 +75,16 @@ def members_of(result: AuditResult) -> dict[str, Any]:
         ],
         "findings": [_finding(finding) for finding in result.findings],
         "disks": [_disk(disk) for disk in result.disks],
+        "probe": [
+            {
+                "paths": list(row.paths),
+                "taken": row.taken,
+                "seen": row.seen,
+                "hosts": list(row.hosts),
+                "pairs": [list(pair) for pair in row.pairs],
+            }
+            for row in result.probe
+        ],
         "profiles": [
             {
                 "group": profile.group,

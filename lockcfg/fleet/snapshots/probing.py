@@ -1,0 +1,173 @@
+"""The coordinator of a probe: what the hosts are told in its rounds, and what they answer.
+
+The hosts run the collector (:mod:`lockcfg.fleet.snapshots.collector`). What goes to them and comes
+back are files, so any tool that runs a program on many hosts will do; for a few, ssh does.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import signal
+import subprocess
+from contextlib import suppress
+
+from lockcfg.conf.load import read_bytes
+from lockcfg.errors import LockcfgError
+from lockcfg.fleet.snapshots import collector
+from lockcfg.fleet.snapshots.reading import MAX_SIZE, SnapshotError, member, pieces_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from typing import Any, Final
+
+#: How long one round may take on a host, in seconds: the collector's own limit, and some for ssh.
+PATIENCE: Final = 45.0
+
+#: The most hosts that are asked over ssh, and how many at once.
+MOST: Final = 200
+_AT_ONCE: Final = 32
+
+
+def new_plan(hosts: Sequence[str], directories: Sequence[str], seconds: int) -> dict[str, Any]:
+    """A plan for ``hosts``, which look at what holds their locks and disks and at ``directories``,
+    and hold their locks for ``seconds`` at most. Raises :class:`LockcfgError`."""
+    plan = {
+        "format": collector.PLAN,
+        "version": 1,
+        "id": os.urandom(16).hex(),
+        "seconds": seconds,
+        "hosts": list(hosts),
+        "directories": list(directories),
+    }
+    return parsed_plan(json.dumps(plan), "the plan")
+
+
+def parsed_plan(text: str, where: str) -> dict[str, Any]:
+    """A plan, as the hosts will read it. Raises :class:`LockcfgError`."""
+    try:
+        return collector.plan_of(text)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise LockcfgError(f"{where}: {reason}") from error
+
+
+def questions_of(
+    plan: Mapping[str, Any], held: Iterable[tuple[str, bytes]]
+) -> tuple[dict[str, Any], list[str]]:
+    """The plan with the questions of the second round, and which hosts did not answer in the
+    first. ``held`` are their answers, each with where it is from. Raises :class:`LockcfgError` for
+    one that is none, or not of this plan."""
+    secrets: dict[str, str] = {}
+    hosts = plan["hosts"]
+    for where, data in held:
+        answer = _object(data, where)
+        number = answer.get("number")
+        if answer.get("format") != collector.HELD or not isinstance(answer.get("secret"), str):
+            raise LockcfgError(f"{where}: is no answer of the first round of a probe")
+        if answer.get("id") != plan["id"]:
+            raise LockcfgError(f"{where}: is the answer to another plan")
+        if type(number) is not int or not 0 < number <= len(hosts):
+            raise LockcfgError(f"{where}: is of a host that the plan does not name")
+        if secrets.setdefault(str(number), answer["secret"]) != answer["secret"]:
+            raise LockcfgError(f"{where}: {hosts[number - 1]} has answered twice")
+    lacking = [host for number, host in enumerate(hosts, 1) if str(number) not in secrets]
+    return {**plan, "held": secrets}, lacking
+
+
+def evidence_in(snapshot: bytes) -> dict[str, Any]:
+    """What the host of a snapshot saw in a probe. Raises :class:`SnapshotError`."""
+    for piece in pieces_of(snapshot):
+        if piece.startswith(b'"evidence":'):
+            told: dict[str, Any] = member(piece)["evidence"]
+            return told
+    raise SnapshotError("has no evidence of a probe")
+
+
+def _object(data: bytes, where: str) -> dict[str, Any]:
+    try:
+        found = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise LockcfgError(f"{where}: is not JSON") from error
+    if not isinstance(found, dict):
+        raise LockcfgError(f"{where}: is no answer of a host")
+    return found
+
+
+# By ssh
+
+
+def over_ssh(
+    plan: Mapping[str, Any],
+    ssh: str,
+    python: str,
+    tell: Callable[[str, str], None],
+) -> dict[str, bytes]:
+    """Make all rounds of a probe over ssh: the snapshots with the evidence, by host. ``tell`` is
+    told of each host what went wrong. However it ends, the hosts are told to let their locks go."""
+    program = read_bytes(str(collector.__file__), MAX_SIZE)
+    hosts: list[str] = plan["hosts"]
+
+    def round_of(step: str, text: Mapping[str, Any], of: Sequence[str]) -> dict[str, bytes]:
+        words = {host: [*shlex.split(ssh), host, _remote(python, host, step, text)] for host in of}
+        return _answers(words, program, tell)
+
+    try:
+        held = round_of("hold", plan, hosts)
+        questions, _ = questions_of(plan, sorted(held.items()))
+        return round_of("ask", questions, list(held)) if held else {}
+    finally:
+        round_of("end", plan, hosts)
+
+
+def _remote(python: str, host: str, step: str, plan: Mapping[str, Any]) -> str:
+    """The command for the other side's shell; the program comes on its standard input."""
+    text = json.dumps(plan, separators=(",", ":"))
+    words = ["-I", "-", "--name", host, f"--probe-{step}", text]
+    return f"{python} {shlex.join(words)}"
+
+
+def _answers(
+    commands: Mapping[str, Sequence[str]], program: bytes, tell: Callable[[str, str], None]
+) -> dict[str, bytes]:
+    """What each command prints that ends well, all started side by side."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    def run(host: str) -> tuple[str, bytes, str]:
+        try:
+            return (host, *_run(commands[host], program))
+        except OSError as error:
+            return host, b"", f"{commands[host][0]}: {error.strerror}"
+
+    found: dict[str, bytes] = {}
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        for host, answer, error in pool.map(run, commands):
+            if error:
+                tell(host, error)
+            else:
+                found[host] = answer
+    return found
+
+
+def _run(command: Sequence[str], program: bytes) -> tuple[bytes, str]:
+    """What a command prints, or what went wrong. One that hangs is killed, with what it started."""
+    process = subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+    try:
+        answer, said = process.communicate(program, timeout=PATIENCE)
+    except subprocess.TimeoutExpired:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        return b"", f"no answer in {PATIENCE:.0f} s"
+    if process.returncode or len(answer) > MAX_SIZE:
+        lines = said.decode("utf-8", "replace").strip().splitlines() or ["no reason was given"]
+        return b"", lines[-1]
+    return answer, ""
