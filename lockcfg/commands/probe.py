@@ -65,7 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=300,
         metavar="N",
-        help="after these the locks are let go in any case (default: 300)",
+        help="the locks are released after these in any case (default: 300)",
     )
     over = parser.add_argument_group("over ssh")
     over.add_argument(

@@ -5,7 +5,7 @@
 #    source ~/.local/share/bash_completion/lockcfg
 # See also: https://github.com/scop/bash-completion/blob/main/doc/configuration.md
 
-_shtab_lockcfg_subparsers=(show doctor who get set unset enable disable validate lint collect audit plan rules explain diff schema completion)
+_shtab_lockcfg_subparsers=(show doctor who get set unset enable disable validate lint collect probe audit plan rules explain diff schema completion)
 
 _shtab_lockcfg_show_option_strings=(-h --help --all --json --root --driver --system --session)
 _shtab_lockcfg_doctor_option_strings=(-h --help --format --json -q --quiet --no-probe --session)
@@ -17,7 +17,8 @@ _shtab_lockcfg_enable_option_strings=(-h --help --file-lockspace --lvm-lockspace
 _shtab_lockcfg_disable_option_strings=(-h --help --lockspaces --json -n --dry-run --diff --backup --force --root --driver --system --session)
 _shtab_lockcfg_validate_option_strings=(-h --help --as --libvirt-version --json --root --driver --system --session)
 _shtab_lockcfg_lint_option_strings=(-h --help --select --ignore --libvirt-version --guests --settings --fix --unsafe-fixes --diff --baseline --write-baseline --format --json --output-file --statistics --fail-level --stdin-filename)
-_shtab_lockcfg_collect_option_strings=(-h --help --output --name --etc --run --no-probe --print-collector --json)
+_shtab_lockcfg_collect_option_strings=(-h --help --output --name --etc --run --no-probe --probe-hold --probe-ask --probe-end --print-collector --json)
+_shtab_lockcfg_probe_option_strings=(-h --help --output --write-plan --write-questions --hosts --plan --directory --seconds --ssh --python)
 _shtab_lockcfg_audit_option_strings=(-h --help --policy --max-age --now --write-policy --partial --merge --format --json --output-file --fail-level)
 _shtab_lockcfg_plan_option_strings=(-h --help --policy --max-age --now --format --json --output-file)
 _shtab_lockcfg_rules_option_strings=(-h --help --json)
@@ -49,7 +50,7 @@ _shtab_lockcfg_plan___format_choices=(text json html)
 _shtab_lockcfg_diff___as_choices=(libxl-lockd.conf libxl-sanlock.conf libxl.conf qemu-lockd.conf qemu-sanlock.conf qemu.conf virtlockd.conf)
 _shtab_lockcfg_diff___driver_choices=(qemu libxl)
 _shtab_lockcfg_completion_pos_0_choices=(bash zsh tcsh)
-_shtab_lockcfg_pos_0_choices=(show doctor who get set unset enable disable validate lint collect audit plan rules explain diff schema completion)
+_shtab_lockcfg_pos_0_choices=(show doctor who get set unset enable disable validate lint collect probe audit plan rules explain diff schema completion)
 
 _shtab_lockcfg_show__h_nargs=0
 _shtab_lockcfg_show___help_nargs=0
@@ -138,6 +139,9 @@ _shtab_lockcfg_collect___help_nargs=0
 _shtab_lockcfg_collect___no_probe_nargs=0
 _shtab_lockcfg_collect___print_collector_nargs=0
 _shtab_lockcfg_collect___json_nargs=0
+_shtab_lockcfg_probe_pos_0_nargs='*'
+_shtab_lockcfg_probe__h_nargs=0
+_shtab_lockcfg_probe___help_nargs=0
 _shtab_lockcfg_audit_pos_0_nargs=+
 _shtab_lockcfg_audit__h_nargs=0
 _shtab_lockcfg_audit___help_nargs=0

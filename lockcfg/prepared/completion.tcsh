@@ -16,7 +16,7 @@ complete lockcfg \
         'c/--fail-level=/(error warning info)/' \
         'c/--format=/(text json junit sarif html)/' \
         'c/--format=/(text json html)/' \
-        'c/--/(all as backup baseline check create default diff driver dry-run etc fail-level file file-lockspace fix force format guests help ignore json lenses libvirt-version lockspace lockspaces lvm-lockspace max-age merge name no-probe now output output-file partial path policy print-collector quiet root run scsi-lockspace select session settings snapshots statistics stdin-filename system unsafe-fixes version write-baseline write-policy)/' \
+        'c/--/(all as backup baseline check create default diff directory driver dry-run etc fail-level file file-lockspace fix force format guests help hosts ignore json lenses libvirt-version lockspace lockspaces lvm-lockspace max-age merge name no-probe now output output-file partial path plan policy print-collector probe-ask probe-end probe-hold python quiet root run scsi-lockspace seconds select session settings snapshots ssh statistics stdin-filename system unsafe-fixes version write-baseline write-plan write-policy write-questions)/' \
         'c/-/(- h n q)/' \
         'n/--driver/(qemu libxl)/' \
         'n/--format/(text json nagios openmetrics)/' \
@@ -26,6 +26,6 @@ complete lockcfg \
         'n/--fail-level/(error warning info)/' \
         'n/--format/(text json junit sarif html)/' \
         'n/--format/(text json html)/' \
-        'p/1/(show doctor who get set unset enable disable validate lint collect audit plan rules explain diff schema completion)/' \
+        'p/1/(show doctor who get set unset enable disable validate lint collect probe audit plan rules explain diff schema completion)/' \
         'n/completion/(bash zsh tcsh)/' \
         'p/*/()/'

@@ -21,6 +21,7 @@ _shtab_lockcfg_commands() {
     get:'Print the value of a setting as it is set in its file: a string without its quotes, the'
     lint:'Check all of libvirt'"'"'s files at and below the paths given, by a catalogue of rules: what libvirt'
     plan:'Read snapshots of hosts, as '"'"'lockcfg audit'"'"' does, and a policy, and print what is to be changed on'
+    probe:'Have hosts find out together whose locks they see, in the directories that hold their locks and'
     rules:'List the rules of '"'"'lockcfg lint'"'"' and '"'"'lockcfg audit'"'"' with their codes, names and severities.'
     schema:'Describe settings: what each does, its type, choices, range and default, and which libvirt'
     set:'Set one or more settings, in the files they belong in: all of them or, if anything is wrong,'
@@ -65,6 +66,9 @@ _shtab_lockcfg_collect_options=(
   "--etc[libvirt\'s files]:DIR:"
   "--run[libvirt\'s state]:DIR:"
   "--no-probe[make no scratch lock\: only look]"
+  "--probe-hold[take locks on scratch files, and leave a process that holds them]:PLAN:"
+  "--probe-ask[write a snapshot that says whose locks are seen]:PLAN:"
+  "--probe-end[release the locks, and remove the scratch files]:PLAN:"
   "--print-collector[print the program and collect nothing]"
   "--json[print an error, or the program, as JSON as well]"
 )
@@ -204,6 +208,23 @@ _shtab_lockcfg_plan_options=(
 # guard to ensure default positional specs are added only once per session
 _shtab_lockcfg_plan_defaults_added=0
 
+_shtab_lockcfg_probe_options=(
+  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "--output[the snapshots, with a probe over ssh]:DIR:"
+  "--write-plan[the plan of the first round]:FILE:"
+  "--write-questions[the plan of the second round]:FILE:"
+  "*--hosts[names, as kvm\[01-08,12\]]:HOSTS:"
+  "--plan[the plan of the first round]:FILE:"
+  "*--directory[look there too, where no guest has a disk yet]:DIR:"
+  "--seconds[the locks are released after these in any case (default\: 300)]:N:"
+  "--ssh[how a host is reached (default\: ssh -o BatchMode\=yes -o ConnectTimeout\=10)]:COMMAND:"
+  "--python[Python on the hosts, as \'sudo python3\' (default\: python3)]:COMMAND:"
+  "(*)::what --probe-hold printed:"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_lockcfg_probe_defaults_added=0
+
 _shtab_lockcfg_rules_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "--json[print JSON, as schemas\/output.schema.json describes]"
@@ -330,6 +351,7 @@ _shtab_lockcfg() {
         get) _arguments -C -s $_shtab_lockcfg_get_options ;;
         lint) _arguments -C -s $_shtab_lockcfg_lint_options ;;
         plan) _arguments -C -s $_shtab_lockcfg_plan_options ;;
+        probe) _arguments -C -s $_shtab_lockcfg_probe_options ;;
         rules) _arguments -C -s $_shtab_lockcfg_rules_options ;;
         schema) _arguments -C -s $_shtab_lockcfg_schema_options ;;
         set) _arguments -C -s $_shtab_lockcfg_set_options ;;

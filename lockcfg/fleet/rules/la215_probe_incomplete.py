@@ -29,7 +29,7 @@ kvm01:
 
 ## Fix
 
-None: mend what the message says, and make the probe again.
+None: repair what the message says, and make the probe again.
 """
 
 from __future__ import annotations
@@ -65,4 +65,4 @@ def check(fleet: Fleet) -> Iterator[Observation]:
         )
 
 
-_HELP: Final = "mend it, and make the probe again: 'lockcfg probe --help'"
+_HELP: Final = "repair it, and make the probe again: 'lockcfg probe --help'"

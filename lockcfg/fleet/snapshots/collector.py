@@ -277,7 +277,7 @@ class Collector:
             directories.append(told)
         after = _holder(questions["id"], number, "state") or {"held": {}}
         for told in directories:
-            lost = after["held"].get(told["path"], "the lock was let go meanwhile")
+            lost = after["held"].get(told["path"], "the lock was released meanwhile")
             if lost:
                 told["error"] = lost
         token = json.dumps(questions["held"], sort_keys=True)
@@ -1709,7 +1709,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for step, what in (
         ("hold", "take locks on scratch files, and leave a process that holds them"),
         ("ask", "write a snapshot that says whose locks are seen"),
-        ("end", "let the locks go, and remove the scratch files"),
+        ("end", "release the locks, and remove the scratch files"),
     ):
         rounds.add_argument(f"--probe-{step}", metavar="PLAN", help=what)
 
