@@ -310,7 +310,7 @@ class AuditResult(Frozen):
         self.groups: Final[tuple[GroupRow, ...]] = tuple(fields["groups"])
         self.domains: Final[tuple[DomainRow, ...]] = tuple(fields["domains"])
         self.disks: Final[tuple[DiskRow, ...]] = tuple(fields["disks"])
-        self.probe: Final[tuple[ProbeRow, ...]] = tuple(fields["probe"])
+        self.probe: Final[tuple[ProbeRow, ...]] = tuple(fields.get("probe", ()))
         self.profiles: Final[tuple[ProfileRow, ...]] = tuple(fields["profiles"])
         self.findings: Final[tuple[AuditFinding, ...]] = tuple(fields["findings"])
         self.problems: Final[tuple[Problem, ...]] = tuple(fields["problems"])
