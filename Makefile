@@ -37,7 +37,7 @@ PIP := $(BIN)/pip install --quiet --disable-pip-version-check
 PIN := UV_CUSTOM_COMPILE_COMMAND="make requirements" $(BIN)/uv pip compile --quiet --universal \
 	--python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate $(UPGRADE)
 
-.PHONY: help setup demo test test-short test-releases test-slow check format docs site requirements benchmark clean
+.PHONY: help setup demo test test-short test-releases test-slow check format new-rule docs site requirements benchmark clean
 
 help:
 	@echo "make demo       install what is missing and see lockcfg work on real files"
@@ -46,6 +46,7 @@ help:
 	@echo "make check      ruff, ruff format --check, mypy --strict, proselint, pip-audit"
 	@echo "make test-slow  the long runs: more generated files and calls, a million of inputs, contests on NFS"
 	@echo "make benchmark  the tables of docs/explanation/performance.md"
+	@echo "make new-rule CODE=LK115 NAME=hosts-file  the skeleton of a rule and of its test"
 	@echo "make docs       make the man page and the pages of the rules again"
 	@echo "make site       build the documentation as a web site, in $(SITE)"
 	@echo "make requirements  pin again what the bounds of pyproject.toml allow, with hashes"
@@ -117,6 +118,10 @@ check: $(VENV)/.installed-dev
 format: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+new-rule: $(VENV)/.installed-dev
+	$(BIN)/python packaging/new-rule $(CODE) $(NAME)
+	$(MAKE) docs
 
 docs: $(VENV)/.installed-dev
 	packaging/manual > docs/man/lockcfg.8
