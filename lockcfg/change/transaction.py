@@ -213,7 +213,7 @@ class Transaction:
             for finding in start_errors(document, self._release)
         ]
         manager, driver = after.lock_manager, after.documents["driver"]
-        found += missing_parts(self.host, manager, driver.path)
+        found += missing_parts(self.host, driver)
         if before.lock_manager not in ("nop", manager):
             found.append(
                 self._objection(

@@ -48,13 +48,18 @@ def verdict_on(host: Host, files: Mapping[Role, Document | LockcfgError]) -> Pro
     trouble = _trouble(configuration, files, libvirt_release(host.root))
     if trouble is not None:
         return trouble
-    path = configuration.documents["driver"].path
-    missing = missing_parts(host, configuration.lock_manager, path)
+    driver = configuration.documents["driver"]
+    missing = missing_parts(host, driver)
     if host.is_this_one:
-        missing += lacking(configuration.documents["driver"])
+        missing += lacking(driver)
     if missing:
         return refused(_reason(missing[0]))
-    return protection_of(configuration, storages_of(host, configuration))
+    watchdog = None
+    if configuration.lock_manager == "sanlock" and not host.session:
+        from lockcfg.host.watchdog import watchdog_of
+
+        watchdog = watchdog_of(host)
+    return protection_of(configuration, storages_of(host, configuration), watchdog)
 
 
 def verdict_of_files(driver: Driver, files: Mapping[Role, Document | LockcfgError]) -> Protection:
@@ -84,8 +89,11 @@ def _trouble(
 ) -> Protection | None:
     """The verdict where libvirt does not start with ``files``, or nobody can tell."""
     in_use: tuple[Role, ...] = ("driver",)
-    if isinstance(files["driver"], Document) and configuration.lock_manager == "lockd":
-        in_use = ("driver", "lockd", "daemon")
+    if isinstance(files["driver"], Document):
+        if configuration.lock_manager == "lockd":
+            in_use = ("driver", "lockd", "daemon")
+        elif configuration.lock_manager == "sanlock":
+            in_use = ("driver", "sanlock")
     unread: list[ReadError] = []
     for role in in_use:
         file = files[role]

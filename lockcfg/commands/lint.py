@@ -6,7 +6,7 @@ import os
 import sys
 
 from lockcfg.commands.arguments import output_of
-from lockcfg.conf.files import KINDS
+from lockcfg.conf.files import READ
 from lockcfg.errors import ChangedError, ReadError, UsageError
 from lockcfg.findings import SEVERITIES, Finding
 from lockcfg.host.installed import libvirt_release, parse_release
@@ -131,7 +131,7 @@ def _check_usage(arguments: argparse.Namespace) -> None:
             raise UsageError("--fix, --unsafe-fixes and --diff need files, not standard input")
         if arguments.paths:
             raise UsageError("--stdin-filename is instead of paths")
-        if os.path.basename(arguments.stdin_filename) not in KINDS:
+        if os.path.basename(arguments.stdin_filename) not in READ:
             raise _unknown_kind(arguments.stdin_filename)
     for path in arguments.paths:
         if not os.path.lexists(path):
@@ -143,7 +143,7 @@ def _check_usage(arguments: argparse.Namespace) -> None:
 def _unknown_kind(path: str) -> UsageError:
     return UsageError(
         f"cannot tell what kind of file '{path}' is",
-        help=f"its name should be one of {', '.join(sorted(KINDS))}",
+        help=f"its name should be one of {', '.join(sorted(READ))}",
     )
 
 
@@ -212,7 +212,7 @@ def _lint(settings: LintSettings, arguments: argparse.Namespace) -> LintResult:
     linter = Linter(settings, version=VERSION, progress=progress)
     if arguments.stdin_filename is not None:
         path = os.path.abspath(arguments.stdin_filename)
-        return linter.run_text(_standard_input(), path, KINDS[os.path.basename(path)])
+        return linter.run_text(_standard_input(), path, READ[os.path.basename(path)])
     # Absolute, so that one file has one path, however it was named.
     paths = [os.path.abspath(path) for path in arguments.paths or ["."]]
     try:
@@ -281,7 +281,7 @@ def _changes(result: LintResult, *, unsafe: bool) -> Iterator[Write]:
                 help="look at it and try again",
             )
         new = applied(old, fixes)
-        kind = KINDS[os.path.basename(path)]
+        kind = READ[os.path.basename(path)]
         parse(new, kind, path)  # a fix never makes a file that cannot be read
         if new != old:
             yield Write(path, old, new, kind.mode)
@@ -295,7 +295,7 @@ def _show_diff(write: Write, stream: TextIO) -> None:
     from lockcfg.lint.conceal import PasswordFilter
     from lockcfg.report.diagnostics import relative
 
-    kind, path = KINDS[os.path.basename(write.path)], relative(write.path, os.getcwd())
+    kind, path = READ[os.path.basename(write.path)], relative(write.path, os.getcwd())
     assert write.old is not None
     # What is compared stands behind what is shown, and a NUL, which neither text has.
     old, new = (

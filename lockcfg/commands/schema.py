@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from lockcfg.commands.arguments import add_json
-from lockcfg.conf.files import KINDS
+from lockcfg.conf.files import READ
 from lockcfg.conf.settings import (
-    kinds_anywhere_with,
     nearest,
     schema_of,
     schema_path,
@@ -57,12 +56,12 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
     if name is None:
         return _list_files(arguments)
-    if name in KINDS:
+    if name in READ:
         return _file(name, arguments)
-    kinds = kinds_anywhere_with(name)
+    kinds = tuple(kind for kind in READ.values() if name in settings_of(kind))
     if not kinds:
-        keys = [key for kind in KINDS.values() for key in settings_of(kind)]
-        near = nearest(name, [*keys, *KINDS])
+        keys = [key for kind in READ.values() for key in settings_of(kind)]
+        near = nearest(name, [*keys, *READ])
         raise UnknownKeyError(name, help=f"did you mean '{near}'?" if near else "")
     if arguments.json:
         from lockcfg.report import jsonreport
@@ -78,18 +77,18 @@ def _list_files(arguments: argparse.Namespace) -> int:
     if arguments.json:
         from lockcfg.report import jsonreport
 
-        jsonreport.write({name: schema_path(kind) for name, kind in KINDS.items()})
+        jsonreport.write({name: schema_path(kind) for name, kind in READ.items()})
         return 0
     rows = [
         (name, schema_path(kind) if arguments.path else f"{len(settings_of(kind))} settings")
-        for name, kind in KINDS.items()
+        for name, kind in READ.items()
     ]
     terminal.stdout().table(rows)
     return 0
 
 
 def _file(name: str, arguments: argparse.Namespace) -> int:
-    kind = KINDS[name]
+    kind = READ[name]
     if arguments.check is not None:
         return _check(name, arguments)
     if arguments.path:
@@ -110,7 +109,7 @@ def _check(name: str, arguments: argparse.Namespace) -> int:
     from lockcfg.conf.rendering import check_rendering
     from lockcfg.report import jsonreport
 
-    findings = check_rendering(arguments.check, KINDS[name])
+    findings = check_rendering(arguments.check, READ[name])
     if arguments.json:
         found = [jsonreport.finding(finding) for finding in findings]
         jsonreport.write({"files": 1, "findings": found, "unreadable": []})
@@ -128,7 +127,7 @@ def _describe(setting: Setting) -> None:
     if setting.choices:
         rows.append(("choices", ", ".join(setting.choices)))
     rows.append(("default", _default(setting)))
-    since = f"libvirt {setting.since}"
+    since = f"{setting.kind.program} {setting.since}"
     rows.append(
         ("known", f"{since} to before {setting.removed}" if setting.removed else f"since {since}")
     )

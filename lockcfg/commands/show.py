@@ -61,7 +61,7 @@ def run(arguments: argparse.Namespace) -> int:
         f for document in configuration.documents.values() for f in check(document, release)
     ]
     driver = configuration.documents["driver"]
-    findings += missing_parts(host, configuration.lock_manager, driver.path)
+    findings += missing_parts(host, driver)
     system = _system(arguments)
     if arguments.json:
         from lockcfg.report import jsonreport

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 
 from lockcfg.commands.arguments import add_host, add_json, host_of
-from lockcfg.conf.files import KINDS, kind_named, kinds_of
+from lockcfg.conf.files import READ, SANLOCK, kind_named, kinds_of
 from lockcfg.conf.load import load_file, read_error
 from lockcfg.errors import ConfSyntaxError, ReadError
 from lockcfg.host.installed import libvirt_release, parse_release
 from lockcfg.host.lacking import lacking
+from lockcfg.host.watchdog import SANLOCK_CONF, without_watchdog
 from lockcfg.report import terminal
 from lockcfg.rules import check, syntax_finding
 
@@ -43,9 +44,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--as",
         dest="kind",
-        choices=sorted(KINDS),
+        choices=sorted(READ),
         metavar="NAME",
-        help="read the files given as this one: " + ", ".join(sorted(KINDS)),
+        help="read the files given as this one: " + ", ".join(sorted(READ)),
     )
     parser.add_argument(
         "--libvirt-version",
@@ -81,7 +82,7 @@ def run(arguments: argparse.Namespace) -> int:
         where = ", ".join(arguments.paths) or host_of(arguments).directory
         errors.append(ReadError(where, "there is none of libvirt's files"))
     if not arguments.paths:
-        findings.extend(_missing_parts(arguments))
+        findings.extend(_of_lock_manager(arguments))
     if arguments.json:
         from lockcfg.report import jsonreport
 
@@ -109,7 +110,7 @@ def _files(
     arguments: argparse.Namespace, errors: list[ReadError]
 ) -> Iterator[tuple[str, FileKind]]:
     """The files to check; what cannot be looked into goes to ``errors``."""
-    named = KINDS[arguments.kind] if arguments.kind else None
+    named = READ[arguments.kind] if arguments.kind else None
     if not arguments.paths:
         host = host_of(arguments)
         for kind in kinds_of(host.driver):
@@ -122,6 +123,8 @@ def _files(
                 errors.append(read_error(path, error))
                 continue
             yield path, kind
+        if not host.session and os.path.lexists(host.real(SANLOCK_CONF)):
+            yield host.inside(SANLOCK_CONF), SANLOCK
         return
     for path in arguments.paths:
         if os.path.isdir(path):
@@ -130,22 +133,22 @@ def _files(
             yield path, named or kind_named(path)
 
 
-def _missing_parts(arguments: argparse.Namespace) -> list[Finding]:
-    """What is not installed on the host that its lock manager needs."""
+def _of_lock_manager(arguments: argparse.Namespace) -> list[Finding]:
+    """What is not installed on the host that its lock manager needs, and what else is to be said
+    of that manager there."""
     from lockcfg.host.host import driver_kind
     from lockcfg.host.parts import missing_parts
 
     host = host_of(arguments)
-    kind = driver_kind(host.driver)
     try:
-        entry = host.load(kind).get("lock_manager")
+        driver = host.load(driver_kind(host.driver))
     except (ReadError, ConfSyntaxError):
         return []  # said already
-    if entry is None:
-        return []
-    missing = missing_parts(host, str(entry.value), host.path(kind))
-    # Of this host's plugin is said what the file needs.
-    return [f for f in missing if not (host.is_this_one and f.rule == "plugin-missing")]
+    found = missing_parts(host, driver)
+    manager = driver.get("lock_manager")
+    if manager is not None and manager.value == "sanlock" and not host.session:
+        found += without_watchdog(host)
+    return found
 
 
 def _walk(top: str, errors: list[ReadError]) -> Iterator[tuple[str, FileKind]]:
@@ -161,8 +164,8 @@ def _walk(top: str, errors: list[ReadError]) -> Iterator[tuple[str, FileKind]]:
         directories.sort()
         # A directory of such a name is yielded as well: to read it is an error to report.
         for name in sorted([*names, *directories]):
-            if name in KINDS:
-                yield os.path.join(directory, name), KINDS[name]
+            if name in READ:
+                yield os.path.join(directory, name), READ[name]
 
 
 def _count(number: int, word: str) -> str:

@@ -146,9 +146,12 @@ class Document(_Remembering):
         return self.text is not None
 
     def get(self, key: str) -> Entry | None:
-        """The entry of ``key`` that libvirt uses, the first one; None where there is none."""
+        """The entry of ``key`` that counts, None where there is none: to libvirt the first one, to
+        the sanlock daemon the last."""
         if not self._index:
-            self._index.update((entry.key, entry) for entry in reversed(self.entries))
+            last = self.kind.grammar == "sanlock"
+            entries = self.entries if last else reversed(self.entries)
+            self._index.update((entry.key, entry) for entry in entries)
         return self._index.get(key)
 
     def all(self, key: str) -> Iterator[Entry]:

@@ -31,8 +31,10 @@ def set_value(document: Document, key: str, value: Value) -> Document:
     setting goes under the commented-out sample of the same key, written in its manner, or to
     the end of the file.
 
-    Raises :class:`UsageError` for a string that libvirt's syntax has no way to write.
+    Raises :class:`UsageError` for a string that libvirt's syntax has no way to write, and for the
+    file of the sanlock daemon, which is not edited.
     """
+    _check_edited(document)
     entry = document.get(key)
     if entry is not None and entry.value == value:
         return document
@@ -55,8 +57,17 @@ def set_value(document: Document, key: str, value: Value) -> Document:
     return _reread(document, text, key, value)
 
 
+def _check_edited(document: Document) -> None:
+    if document.kind.grammar != "libvirt":
+        raise UsageError(
+            f"{document.path}: lockcfg reads {document.kind.name} and does not edit it"
+        )
+
+
 def unset(document: Document, key: str) -> Document:
-    """``document`` without ``key``, every entry of it, or a dead one would come to life."""
+    """``document`` without ``key``, every entry of it, or a dead one would come to life. Raises
+    :class:`UsageError` for the file of the sanlock daemon."""
+    _check_edited(document)
     entries = list(document.all(key))
     if not entries:
         return document

@@ -32,7 +32,13 @@ _FILES: Final = {
     "libvirt.conf": "uri_aliases uri_default",
     "lxc.conf": "log_with_libvirtd",
     "bhyve.conf": "firmware_dir",
-    "qemu-sanlock.conf": "disk_lease_dir host_id io_timeout",
+    "/etc/sanlock/sanlock.conf": """
+        debug_clients debug_cmd debug_io debug_renew gname high_priority kill_grace_seconds
+        logfile_priority logfile_use_utc max_sectors_kb max_worker_threads mlock_level
+        names_log_priority our_host_name paxos_debug_all quiet_fail renewal_history_size
+        renewal_read_extend_sec sh_retries syslog_priority uname use_aio use_watchdog
+        watchdog_fire_timeout write_init_io_timeout""",
+    "/etc/default/sanlock": "sanlock_opts",
     "/etc/default/libvirtd or /etc/sysconfig/libvirtd": "LIBVIRTD_ARGS libvirtd_opts",
     "/etc/default/virtlockd or /etc/sysconfig/virtlockd": "VIRTLOCKD_ARGS",
     "/etc/default/libvirt-guests or /etc/sysconfig/libvirt-guests": """

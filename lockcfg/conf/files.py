@@ -14,8 +14,10 @@ if TYPE_CHECKING:
 
     Driver = Literal["qemu", "libxl"]
     #: driver: libvirt's driver itself. lockd, sanlock: its plugins. daemon: the lock daemon.
-    #: engine: our own lock daemon, of what libvirt's does not have.
-    Role = Literal["driver", "lockd", "sanlock", "daemon", "engine"]
+    #: engine: our own lock daemon, of what libvirt's does not have. sanlock-daemon: the daemon of
+    #: sanlock, whose file has a grammar of its own.
+    Role = Literal["driver", "lockd", "sanlock", "daemon", "engine", "sanlock-daemon"]
+    Grammar = Literal["libvirt", "sanlock"]
 
 DRIVERS: Final[tuple[Driver, ...]] = ("qemu", "libxl")
 
@@ -46,13 +48,18 @@ class FileKind(Frozen):
         self.mode: Final = mode
         self.readers: Final = readers
 
+    @property
+    def grammar(self) -> Grammar:
+        """Whose parser reads it: libvirt's, or that of the sanlock daemon."""
+        return "sanlock" if self.role == "sanlock-daemon" else "libvirt"
+
     def __hash__(self) -> int:
         return hash(self.name)  # kinds are keys in inner loops
 
     @property
     def program(self) -> str:
         """Whose file it is, as messages call it."""
-        return "lockd" if self.role == "engine" else "libvirt"
+        return "lockd" if self.role == "engine" else self.grammar
 
     def __reduce__(self) -> tuple[Callable[[str], FileKind], tuple[str]]:
         return kind_named, (self.name,)  # one object in every process
@@ -86,12 +93,20 @@ LIBXL_SANLOCK: Final = FileKind(
 #: Of our own lock daemon. It is none of libvirt's files, and none of :data:`KINDS`.
 LOCKD: Final = FileKind("lockd.conf", "Lockcfg_lockd.lns", "engine", DRIVERS, 0o644, ("lockd",))
 
+#: The daemon's own file, in /etc/sanlock.
+SANLOCK: Final = FileKind(
+    "sanlock.conf", "Lockcfg_sanlock.lns", "sanlock-daemon", DRIVERS, 0o644, ("sanlock",)
+)
+
 #: Every kind of libvirt's, by base name. The order is that of a search for a key: small files
 #: first, and last those of sanlock, which have settings of the same names as others.
 KINDS: Final[dict[str, FileKind]] = {
     kind.name: kind
     for kind in (QEMU_LOCKD, LIBXL_LOCKD, VIRTLOCKD, LIBXL, QEMU, QEMU_SANLOCK, LIBXL_SANLOCK)
 }
+
+#: Every kind that is read and checked. sanlock's own file is not edited.
+READ: Final[dict[str, FileKind]] = {**KINDS, SANLOCK.name: SANLOCK}
 
 
 def kinds_of(driver: Driver) -> tuple[FileKind, ...]:
@@ -102,15 +117,15 @@ def kinds_of(driver: Driver) -> tuple[FileKind, ...]:
 def kind_named(path: str | os.PathLike[str]) -> FileKind:
     """The kind of the file at ``path``, told by its base name.
 
-    Raises :class:`UsageError` for a name that is neither one of :data:`KINDS` nor :data:`LOCKD`'s.
+    Raises :class:`UsageError` for a name that is neither one of :data:`READ` nor :data:`LOCKD`'s.
     """
     name = os.path.basename(os.fspath(path))
     if name == LOCKD.name:
         return LOCKD
     try:
-        return KINDS[name]
+        return READ[name]
     except KeyError:
         raise UsageError(
             f"cannot tell what kind of file '{os.fspath(path)}' is",
-            help=f"its name should be one of {', '.join(sorted(KINDS))}; or say with --as",
+            help=f"its name should be one of {', '.join(sorted(READ))}; or say with --as",
         ) from None

@@ -44,8 +44,10 @@ def read_entries(text: bytes, kind: FileKind, path: str) -> list[Entry]:
 
     ``path`` is for messages only. Raises :class:`ConfSyntaxError` where libvirt's parser would
     refuse the text, and for a NUL byte in a string, which libvirt reads up to it. In a comment
-    libvirt reads over it.
+    libvirt reads over it. The sanlock daemon refuses nothing.
     """
+    if kind.grammar == "sanlock":
+        return _read_lines(text, kind)
     if b"\0" in text:
         return _read_around_nul(text, kind, path)
     condensed = condense(text)
@@ -65,6 +67,40 @@ def read_entries(text: bytes, kind: FileKind, path: str) -> list[Entry]:
     if last and last.literal == '""""""' and last.value_span.end == len(text):
         # libvirt looks for a triple quote only where seven bytes are left.
         raise _syntax_error(text, kind, path)
+    return entries
+
+
+def _read_lines(text: bytes, kind: FileKind) -> list[Entry]:
+    """The settings of a file of the sanlock daemon. Each line is one node of the tree."""
+    from lockcfg.conf.sanlock import LINES, lines_of, seen_as
+
+    augeas = _augeas()
+    lines = lines_of(text)
+    entries: list[Entry] = []
+    for first in range(0, len(lines), LINES):
+        part = lines[first : first + LINES]
+        seen = [seen_as(text[start:end]) for start, end in part]
+        augeas.set(_TEXT, b"".join(line + b"\n" for line in seen).decode("latin-1"))
+        augeas.remove(_TREE)
+        augeas.text_store(kind.lens, _TEXT, _TREE)
+        augeas.defvar("nodes", f"{_TREE}/*")
+        for number, (start, _) in enumerate(part):
+            value, key, _ = augeas.ns_attr("nodes", number)
+            if key.startswith("#"):
+                continue
+            word = _string(value)
+            at = start + seen[number].index(b"=") + 1
+            at += len(seen[number][at - start :]) - len(seen[number][at - start :].lstrip(b" \t\r"))
+            entries.append(
+                Entry(
+                    key,
+                    _integer(word) if re.fullmatch("[+-]?[0-9]+", word, re.ASCII) else _text(word),
+                    _text(word),
+                    None,
+                    Span(start, start + len(key)),
+                    Span(at, at + len(word)),
+                )
+            )
     return entries
 
 

@@ -218,12 +218,14 @@ class Configuration(_Remembering):
         raise KeyError(key)
 
     def in_use(self) -> Iterable[Document]:
-        """The documents that somebody reads: while lockd is not the lock manager, nobody reads
+        """The documents that somebody reads: while a lock manager is not in charge, nobody reads
         the files of its plugin and its daemon for a guest of this driver."""
         driver = self.documents["driver"]
         yield driver
         if self.lock_manager == "lockd":
-            yield from (each for each in self.documents.values() if each is not driver)
+            yield from (self.documents[role] for role in ("lockd", "daemon"))
+        elif self.lock_manager == "sanlock" and "sanlock" in self.documents:
+            yield self.documents["sanlock"]
 
     def all(self) -> Iterable[Effective]:
         """What holds for every setting of every file, in the order of libvirt's samples."""

@@ -11,6 +11,7 @@ import os
 import re
 
 from lockcfg.errors import UsageError
+from lockcfg.rooted import real_path
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,8 +21,18 @@ if TYPE_CHECKING:
 #: The newest release that lockcfg knows. It refuses most.
 NEWEST: Final = (12, 8, 0)
 
-_DRIVERS: Final = "connection-driver"
-_PLUGINS: Final = "lock-driver"
+#: Where distributions put libraries. Debian, Ubuntu and their like have a directory for each
+#: architecture below /usr/lib, Fedora, RHEL, SUSE and Gentoo have /usr/lib64, Arch and Alpine
+#: /usr/lib; who builds libvirt himself has /usr/local.
+_LIBRARIES: Final = (
+    "/usr/lib64",
+    "/usr/lib",
+    "/lib64",
+    "/lib",
+    "/run/current-system/sw/lib",
+    "/usr/local/lib64",
+    "/usr/local/lib",
+)
 
 _LINK: Final = "libvirt.so.0"
 _LIBRARY: Final = re.compile(r"libvirt\.so\.0\.(\d+)\.(\d+)\Z")
@@ -30,7 +41,7 @@ _LIBRARY: Final = re.compile(r"libvirt\.so\.0\.(\d+)\.(\d+)\Z")
 def libvirt_release(root: str = "/") -> tuple[int, int, int]:
     """The release of the libvirt that is installed in the file tree ``root``, such as
     ``(11, 3, 0)``. Where none is, or it cannot be told, the newest that lockcfg knows."""
-    for directory in _directories(os.path.join(root, "usr")):
+    for directory in _directories(root):
         try:
             match = _LIBRARY.search(os.readlink(os.path.join(directory, _LINK)))
         except OSError:
@@ -48,26 +59,21 @@ def parse_release(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in text.split("."))
 
 
-def plugin_directories(root: str = "/") -> list[str]:
-    """Where the libvirt that is installed in ``root`` looks for the plugins of lock managers; empty
-    where none is installed."""
-    found: list[str] = []
-    for directory in _directories(os.path.join(root, "usr")):
-        home = os.path.join(directory, "libvirt")
-        if any(os.path.isdir(os.path.join(home, each)) for each in (_DRIVERS, _PLUGINS)):
-            found.append(os.path.join(home, _PLUGINS))
-    return found
+def plugin_directories(root: str = "/") -> Iterator[str]:
+    """The directories with plugins of lock managers in the file tree ``root``."""
+    for directory in _directories(root):
+        plugins = os.path.join(directory, "libvirt/lock-driver")
+        if os.path.isdir(plugins):
+            yield plugins
 
 
-def _directories(usr: str) -> Iterator[str]:
-    """Where libraries are: of Fedora, of Debian, and of who builds libvirt himself."""
-    yield os.path.join(usr, "lib64")
-    lib = os.path.join(usr, "lib")
-    try:
-        names = sorted(os.listdir(lib))
-    except OSError:
-        names = []
-    yield from (os.path.join(lib, name) for name in names if "-linux-" in name)
-    yield lib
-    yield os.path.join(usr, "local", "lib64")
-    yield os.path.join(usr, "local", "lib")
+def _directories(root: str) -> Iterator[str]:
+    """Where libraries are, as paths here; links are followed as the host does."""
+    for libraries in _LIBRARIES:
+        directory = real_path(root, libraries)
+        try:
+            below = sorted(name for name in os.listdir(directory) if "-linux-" in name)
+        except OSError:
+            continue
+        yield from (os.path.join(directory, name) for name in below)
+        yield directory

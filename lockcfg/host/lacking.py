@@ -1,7 +1,8 @@
 """What the settings of a host need of it, and what of that is not there: libvirt would not start.
 
-That is looked at where a command runs on the host itself, never for a tree of files. Each check is
-the one that libvirt makes when it starts; a test starts libvirtd beside each.
+The parts of a lock manager are looked for in :mod:`lockcfg.host.parts`, in any tree. What is here
+is looked at where a command runs on the host itself, never for a tree of files. Each check is the
+one that libvirt makes when it starts; a test starts libvirtd beside each.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ import os
 
 from lockcfg.conf.settings import settings_of
 from lockcfg.findings import Finding
-from lockcfg.host.installed import plugin_directories
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -58,24 +58,6 @@ def _finding(document: Document, entry: Entry, message: str, advice: str) -> Fin
         key=entry.key,
         help=advice,
     )
-
-
-def lock_manager_plugin(name: str) -> str | None:
-    """What is missing for the lock manager ``name``, as a message, or None: its plugin is there,
-    or it has none, or no libvirt is installed here."""
-    directories = plugin_directories()
-    if name == "nop" or not directories:
-        return None
-    if any(os.path.exists(os.path.join(each, f"{name}.so")) for each in directories):
-        return None
-    return f"the plugin {os.path.join(directories[0], name)}.so is not installed"
-
-
-def _lock_manager(value: Value) -> Iterator[tuple[str, str]]:
-    message = lock_manager_plugin(str(value))
-    if message is not None:
-        older = ", on Debian 12 libvirt-sanlock" if value == "sanlock" else ""
-        yield message, f"install the package libvirt-daemon-plugin-{value}{older}"
 
 
 def _user(value: Value) -> Iterator[tuple[str, str]]:
@@ -139,7 +121,6 @@ def _has_apparmor() -> bool:
 
 
 _CHECKS: Final = {
-    "lock_manager": _lock_manager,
     "security_driver": _security_driver,
     "user": _user,
     "group": _group,

@@ -11,12 +11,13 @@ import os
 
 from lockcfg.findings import Finding
 from lockcfg.frozen import Frozen
+from lockcfg.host.installed import plugin_directories
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from typing import Final
 
+    from lockcfg.conf.document import Document
     from lockcfg.host.host import Host
 
 #: Where distributions put programs of the system, and who builds libvirt himself does.
@@ -28,18 +29,6 @@ _PROGRAMS: Final = (
     "/usr/local/sbin",
     "/usr/local/bin",
     "/run/current-system/sw/bin",
-)
-
-#: Where they put libraries. Debian, Ubuntu and their like have a directory for each architecture
-#: below /usr/lib, Fedora, RHEL, SUSE and Gentoo have /usr/lib64, Arch and Alpine /usr/lib.
-_LIBRARIES: Final = (
-    "/usr/lib64",
-    "/usr/lib",
-    "/usr/local/lib64",
-    "/usr/local/lib",
-    "/lib64",
-    "/lib",
-    "/run/current-system/sw/lib",
 )
 
 #: The daemons that hold a driver.
@@ -84,7 +73,7 @@ class Installed(Frozen):
 
 def installed_on(host: Host) -> Installed:
     """What is installed on ``host``."""
-    plugins = list(_plugin_directories(host))
+    plugins = list(plugin_directories(host.root))
     return Installed(
         tuple(name for name in _DRIVERS if _has_program(host, name)),
         tuple(
@@ -101,13 +90,16 @@ def installed_on(host: Host) -> Installed:
     )
 
 
-def missing_parts(host: Host, manager: str, path: str) -> list[Finding]:
-    """What is not installed on ``host`` that the lock manager ``manager`` needs.
+def missing_parts(host: Host, driver: Document) -> list[Finding]:
+    """What is not installed on ``host`` that the lock manager needs which ``driver``, the file of
+    libvirt's driver, names.
 
-    ``path`` is the file that names the manager. Empty where all is there, and where no libvirt
-    is installed, as in a tree that holds configuration only.
+    Empty where all is there, and where no libvirt is installed, as in a tree that holds
+    configuration only.
     """
-    if manager not in _DAEMONS:
+    entry = driver.get("lock_manager")
+    manager = entry.value if entry is not None else None
+    if entry is None or manager not in _DAEMONS:
         return []
     installed = installed_on(host)
     if not installed.libvirt:
@@ -123,7 +115,8 @@ def missing_parts(host: Host, manager: str, path: str) -> list[Finding]:
             "error",
             f'{what} is not installed: with lock_manager = "{manager}" libvirt\'s {host.driver}'
             " driver does not start",
-            path=path,
+            path=driver.path,
+            place=driver.place_of(entry),
             key="lock_manager",
             help=f"install {_PACKAGES[manager]}",
         )
@@ -133,17 +126,3 @@ def missing_parts(host: Host, manager: str, path: str) -> list[Finding]:
 
 def _has_program(host: Host, name: str) -> bool:
     return any(os.path.isfile(host.real(f"{directory}/{name}")) for directory in _PROGRAMS)
-
-
-def _plugin_directories(host: Host) -> Iterator[str]:
-    """The directories of the plugins of lock managers that are there."""
-    for directory in _LIBRARIES:
-        libraries = host.real(directory)
-        try:
-            below = sorted(entry.name for entry in os.scandir(libraries) if "-linux-" in entry.name)
-        except OSError:
-            continue
-        for name in ("", *below):
-            plugins = os.path.join(libraries, name, "libvirt/lock-driver")
-            if os.path.isdir(plugins):
-                yield plugins

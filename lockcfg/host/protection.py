@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from lockcfg.host.host import Configuration, Locking
     from lockcfg.host.storage import Shared, Storage
+    from lockcfg.host.watchdog import Watchdog
 
     #: none: nothing is locked. leases: only what a guest's own <lease> elements name.
     #: this-host: between guests of this host. depends: on the file system of each image.
@@ -81,8 +82,13 @@ def refused(reason: str) -> Protection:
     )
 
 
-def protection_of(configuration: Configuration, storages: Mapping[str, Storage]) -> Protection:
-    """The verdict on a host. ``storages`` holds, by directory, what each lockspace is on."""
+def protection_of(
+    configuration: Configuration,
+    storages: Mapping[str, Storage],
+    watchdog: Watchdog | None = None,
+) -> Protection:
+    """The verdict on a host. ``storages`` holds, by directory, what each lockspace is on;
+    ``watchdog`` is what is known of that of a host with sanlock."""
     for document in configuration.in_use():
         known = settings_of(document.kind)
         in_force = {e.key: e for e in reversed(document.entries) if e.key in known}
@@ -99,7 +105,7 @@ def protection_of(configuration: Configuration, storages: Mapping[str, Storage])
             "none", f"Nothing is locked: {why}. Two guests can write one disk at the same time."
         )
     if manager == "sanlock":
-        return _of_sanlock(configuration, storages)
+        return _of_sanlock(configuration, storages, watchdog)
     if manager != "lockd":
         return Protection(
             "other", f"{manager} locks the disks of guests. lockcfg does not judge its settings."
@@ -135,7 +141,9 @@ def protection_of(configuration: Configuration, storages: Mapping[str, Storage])
     return Protection(level, summary, reaches)
 
 
-def _of_sanlock(configuration: Configuration, storages: Mapping[str, Storage]) -> Protection:
+def _of_sanlock(
+    configuration: Configuration, storages: Mapping[str, Storage], watchdog: Watchdog | None
+) -> Protection:
     """The verdict where sanlock is the lock manager. It leases with blocks that it reads and writes
     in the lease directory, so what counts is who shares that, and that no two have one number."""
     of_sanlock = configuration.of_sanlock
@@ -174,6 +182,14 @@ def _of_sanlock(configuration: Configuration, storages: Mapping[str, Storage]) -
         "unknown": "Whether other hosts share the directory, this host cannot tell; hosts with"
         " lockd are not kept out.",
     }[level]
+    if watchdog is not None and watchdog.used is None:
+        others += f" Whether its watchdog guards them cannot be told: {watchdog.why}."
+    elif watchdog is not None and not watchdog.used:
+        where = f" ({watchdog.place})" if watchdog.place else ""
+        others += (
+            f" It runs without its watchdog{where}: where this host loses its leases and its guests"
+            " hang, it may write their disks after another host has taken them."
+        )
     text = f"All disks are locked by the MD5 of the path, with leases in {directory}{reason}."
     return Protection(
         level,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from lockcfg.conf.document import Document, Span
-from lockcfg.conf.files import DRIVERS, KINDS, kinds_of
+from lockcfg.conf.files import DRIVERS, READ, kinds_of
 from lockcfg.findings import Finding, Place
 from lockcfg.host.host import Configuration
 from lockcfg.lint.conceal import PasswordFilter
@@ -125,6 +125,7 @@ class Checks:
             self.make_ready(module.RULE, found, contents.get(os.path.basename(found.finding.path)))
             for module in self.of_scope(scope)
             if not any(role in unread for role in module.RULE.needs)
+            if scope != "file" or subject.document.kind.grammar in module.RULE.grammars
             for found in module.check(subject, self._settings.options)
         ]
 
@@ -160,7 +161,7 @@ def _is_bystander(contents: Mapping[str, Content], unread: Collection[str]) -> b
     return not any(
         content.document is not None and content.document.entries
         for name, content in contents.items()
-        if KINDS[name].drivers == ("libxl",)
+        if READ[name].drivers == ("libxl",)
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from zlib import crc32
 
-from lockcfg.conf.files import KINDS
+from lockcfg.conf.files import READ
 from lockcfg.conf.load import parse
 from lockcfg.errors import ConfSyntaxError
 from lockcfg.lint.conceal import PasswordFilter
@@ -56,11 +56,11 @@ class Content:
         self.waivers_by_line: dict[int | None, list[Waiver]] = {}
         self.found: dict[tuple[int | None, bool | None], list[Ready]] = {}
         self.asks = False
-        self.passed_over = passed_over(text, KINDS[name])
+        self.passed_over = passed_over(text, READ[name])
         if self.passed_over:
             return
         try:
-            self.document = parse(text, KINDS[name], name)
+            self.document = parse(text, READ[name], name)
             self.waivers = waivers_in(self.document)
         except ConfSyntaxError as error:
             self.syntax = syntax_finding(error)

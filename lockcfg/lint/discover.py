@@ -8,9 +8,10 @@ the walk goes on.
 from __future__ import annotations
 
 import os
+import re
 
 from lockcfg.conf.document import encode
-from lockcfg.conf.files import KINDS
+from lockcfg.conf.files import READ
 from lockcfg.conf.foreign import (
     encrypted_by,
     has_logic,
@@ -83,11 +84,11 @@ def discover(
                 for entry in entries:
                     name = entry.name
                     if entry.is_dir(follow_symlinks=False):
-                        if name in KINDS:
+                        if name in READ:
                             others.append(name)
                         if name not in _PASSED_OVER:
                             below.append(entry.path)
-                    elif name in KINDS:
+                    elif name in READ:
                         files.append(name)
                     elif _is_template_name(name):
                         templates.append(name)
@@ -104,14 +105,14 @@ def discover(
         below.sort(reverse=True)
         pending += below
         if files or templates:
-            yield path, [name for name in KINDS if name in files], sorted(templates), others
+            yield path, [name for name in READ if name in files], sorted(templates), others
 
 
 def is_file_of_ours(path: str) -> bool:
     """Whether a path that was named is one of libvirt's files, or a template of one, and not
     something to be walked."""
     name = os.path.basename(path)
-    return (name in KINDS or _is_template_name(name)) and not os.path.isdir(path)
+    return (name in READ or _is_template_name(name)) and not os.path.isdir(path)
 
 
 def together(files: Iterable[str], seen: Collection[str]) -> Iterator[Directory]:
@@ -128,16 +129,16 @@ def together(files: Iterable[str], seen: Collection[str]) -> Iterator[Directory]
     for directory, names in named.items():
         others = [
             name
-            for name in KINDS
+            for name in READ
             if name not in names and os.path.lexists(os.path.join(directory, name))
         ]
-        files = [name for name in KINDS if name in names]
-        yield directory, files, sorted(names - KINDS.keys()), others
+        files = [name for name in READ if name in names]
+        yield directory, files, sorted(names - READ.keys()), others
 
 
 def _is_template_name(name: str) -> bool:
     suffixes = TEMPLATE_SUFFIXES + ENCRYPTED_SUFFIXES
-    return name.endswith(suffixes) and name[: name.rindex(".")] in KINDS
+    return name.endswith(suffixes) and name[: name.rindex(".")] in READ
 
 
 def passed_over(text: bytes, kind: FileKind) -> str:
@@ -152,6 +153,8 @@ def passed_over(text: bytes, kind: FileKind) -> str:
         return ""
     if has_logic(text):
         return _TEMPLATE
+    if kind.grammar == "sanlock":  # which takes any line for one
+        return _TEMPLATE if is_template(re.sub(rb"(?m)^#.*$", b"", text)) else ""
     try:
         entries = read_entries(text, kind, kind.name)
     except ConfSyntaxError:

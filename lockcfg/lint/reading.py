@@ -6,7 +6,7 @@ import os
 from fnmatch import fnmatch
 from itertools import pairwise
 
-from lockcfg.conf.files import KINDS
+from lockcfg.conf.files import KINDS, READ
 from lockcfg.conf.load import read_bytes
 from lockcfg.errors import ReadError
 from lockcfg.lint.contents import Combination, Content, Survey
@@ -50,8 +50,8 @@ class Reader:
         self._processes = processes
         self._looked_at = 0
         self._excluded = self._is_excluded if settings.exclude else None
-        self._recent: dict[str, list[Content]] = {name: [] for name in KINDS}
-        self._by_text: dict[str, dict[bytes, Content]] = {name: {} for name in KINDS}
+        self._recent: dict[str, list[Content]] = {name: [] for name in READ}
+        self._by_text: dict[str, dict[bytes, Content]] = {name: {} for name in READ}
         self._combinations: dict[tuple[tuple[Content, ...], frozenset[str]], Combination] = {}
 
     def read(self, paths: Sequence[str]) -> Survey:
@@ -114,7 +114,10 @@ class Reader:
         """What another process read, with this one's contents where it knows them."""
         own: dict[Combination, Combination] = {}
         for survey in done.values():
-            for combination in survey.combinations:
+            for combination in (
+                *survey.combinations,
+                *(each for _, each in survey.to_report),
+            ):
                 if combination not in own:
                     own[combination] = self._adopt(combination)
             survey.combinations = [own[each] for each in survey.combinations]
@@ -171,8 +174,10 @@ class Reader:
             combination = self._combinations[key] = Combination(
                 *key, self._checks.found_together(*key)
             )
-        survey.directories.append(self._settings.relative(path))
-        survey.combinations.append(combination)
+        if any(content.name in KINDS for content in contents):
+            # sanlock's own file is in a directory of its own, which is no other host.
+            survey.directories.append(self._settings.relative(path))
+            survey.combinations.append(combination)
         if not combination.clean:
             survey.to_report.append((path, combination))
 

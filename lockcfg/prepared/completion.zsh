@@ -296,7 +296,7 @@ _shtab_lockcfg_unset_defaults_added=0
 
 _shtab_lockcfg_validate_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
-  "--as[read the files given as this one\: libxl-lockd.conf, libxl-sanlock.conf, libxl.conf, qemu-lockd.conf, qemu-sanlock.conf, qemu.conf, virtlockd.conf]:NAME:(libxl-lockd.conf libxl-sanlock.conf libxl.conf qemu-lockd.conf qemu-sanlock.conf qemu.conf virtlockd.conf)"
+  "--as[read the files given as this one\: libxl-lockd.conf, libxl-sanlock.conf, libxl.conf, qemu-lockd.conf, qemu-sanlock.conf, qemu.conf, sanlock.conf, virtlockd.conf]:NAME:(libxl-lockd.conf libxl-sanlock.conf libxl.conf qemu-lockd.conf qemu-sanlock.conf qemu.conf sanlock.conf virtlockd.conf)"
   "--libvirt-version[the libvirt that reads the files (default\: the one installed, else the newest)]:VERSION:"
   "--json[print JSON, as schemas\/output.schema.json describes]"
   "--root[the directory that holds the host\'s file tree\; no link leads out of it (default\: \/)]:DIR:"

@@ -64,6 +64,8 @@ TABLE: Final = (
     "lk502_unused_file",
     "lk503_odd_one_out",
     "lk504_sanlock_host_id",
+    "lk505_sanlock_misread",
+    "lk506_sanlock_without_watchdog",
     "lk901_waiver_expired",
     "lk902_waiver_unneeded",
     "lk903_waiver_without_reason",
@@ -79,6 +81,7 @@ VALIDATING: Final = (
     "lk302_max_clients_zero",
     "lk304_log_filters",
     "lk305_log_outputs",
+    "lk505_sanlock_misread",
 )
 
 #: Those of them that know what keeps a daemon from starting.
@@ -86,7 +89,13 @@ STOPPING: Final = tuple(
     name
     for name in VALIDATING
     if name
-    not in ("lk102_unknown_key", "lk103_wrong_file", "lk104_duplicate_key", "lk108_not_utf8")
+    not in (
+        "lk102_unknown_key",
+        "lk103_wrong_file",
+        "lk104_duplicate_key",
+        "lk108_not_utf8",
+        "lk505_sanlock_misread",
+    )
 )
 
 __all__ = ["STOPPING", "TABLE", "VALIDATING", "check", "rule_module", "syntax_finding"]
@@ -114,8 +123,13 @@ def check(
     from lockcfg.rules.rule import FileSubject, Options
 
     subject, options = FileSubject(document), Options(libvirt_version=release)
+    grammar = document.kind.grammar
+    modules = [rule_module(name) for name in rules]
     findings = [
-        found.finding for name in rules for found in rule_module(name).check(subject, options)
+        found.finding
+        for module in modules
+        if grammar in module.RULE.grammars
+        for found in module.check(subject, options)
     ]
     findings.sort(key=lambda finding: finding.place.line if finding.place else 0)
     return findings

@@ -38,7 +38,14 @@ if TYPE_CHECKING:
 
     from lockcfg.rules.rule import FileSubject, Options
 
-RULE = Rule("LK102", "unknown-key", "warning", fix="unsafe", validates=True)
+RULE = Rule(
+    "LK102",
+    "unknown-key",
+    "warning",
+    fix="unsafe",
+    validates=True,
+    grammars=("libvirt", "sanlock"),
+)
 
 
 def check(subject: FileSubject, options: Options) -> Iterator[RuleFinding]:
@@ -49,6 +56,8 @@ def check(subject: FileSubject, options: Options) -> Iterator[RuleFinding]:
     for entry in document.entries:
         if entry.key in known or kinds_anywhere_with(entry.key) or file_elsewhere(entry.key):
             continue  # LK103 says more
+        if document.kind.grammar == "sanlock" and document.place(entry.key_span).column > 1:
+            continue  # the rest of a line that is too long for the daemon
         near = nearest(entry.key, known)
         if near is None and not entry.key.islower():
             near = nearest(entry.key.lower(), known)

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from lockcfg.rules.rule import FileSubject, Options
 
-RULE = Rule("LK103", "wrong-file", "warning", validates=True)
+RULE = Rule("LK103", "wrong-file", "warning", validates=True, grammars=("libvirt", "sanlock"))
 
 
 def check(subject: FileSubject, options: Options) -> Iterator[RuleFinding]:

@@ -35,16 +35,26 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lockcfg.conf.document import Entry
+    from lockcfg.conf.document import Document, Entry
     from lockcfg.rules.rule import FileSubject, Options
 
-RULE = Rule("LK104", "duplicate-key", "warning", fix="safe", validates=True)
+RULE = Rule(
+    "LK104",
+    "duplicate-key",
+    "warning",
+    fix="safe",
+    validates=True,
+    grammars=("libvirt", "sanlock"),
+)
 
 
 def check(subject: FileSubject, options: Options) -> Iterator[RuleFinding]:
     """See the manual above."""
     del options
     document = subject.document
+    if document.kind.grammar == "sanlock":
+        yield from _of_sanlock(document)
+        return
     first: dict[str, Entry] = {}
     for entry in document.entries:
         winner = first.setdefault(entry.key, entry)
@@ -61,4 +71,23 @@ def check(subject: FileSubject, options: Options) -> Iterator[RuleFinding]:
                 help="delete one of the two",
             ),
             Fix("safe", "delete the line that has no effect", whole_line(document, entry)),
+        )
+
+
+def _of_sanlock(document: Document) -> Iterator[RuleFinding]:
+    """To the sanlock daemon the last one counts; what it logs of commands adds up."""
+    for entry in document.entries:
+        winner = document.get(entry.key)
+        if winner is None or winner is entry or entry.key == "debug_cmd":
+            continue
+        line = document.place(winner.key_span).line
+        yield RuleFinding(
+            at_key(
+                RULE,
+                document,
+                entry,
+                f"'{entry.key}' is set again in line {line}, and to sanlock the last one wins:"
+                " this line has no effect",
+                help="delete one of the two",
+            )
         )

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from typing import Final, Literal
 
     from lockcfg.conf.document import Document, Entry
-    from lockcfg.conf.files import Role
+    from lockcfg.conf.files import Grammar, Role
     from lockcfg.findings import Severity
     from lockcfg.host.host import Configuration
 
@@ -39,10 +39,11 @@ class Rule(Frozen):
     ``validates`` rules are those of ``lockcfg validate``: would libvirt start, and read what
     is written? ``fix`` is the safety of the fix it may offer, or None. A rule of a host ``needs``
     the files of these roles: where one of them is there and was not read, it does not run, as what
-    it would say may rest on the absence of what is there.
+    it would say may rest on the absence of what is there. A rule of a file is about those
+    that are written in one of its ``grammars``.
     """
 
-    __slots__ = ("code", "fix", "name", "needs", "scope", "severity", "validates")
+    __slots__ = ("code", "fix", "grammars", "name", "needs", "scope", "severity", "validates")
 
     def __init__(
         self,
@@ -54,7 +55,9 @@ class Rule(Frozen):
         fix: Safety | None = None,
         validates: bool = False,
         needs: tuple[Role, ...] = ("driver", "lockd", "daemon"),
+        grammars: tuple[Grammar, ...] = ("libvirt",),
     ) -> None:
+        self.grammars: Final = grammars
         self.needs: Final = needs
         self.code: Final = code
         self.name: Final = name

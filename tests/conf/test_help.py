@@ -12,7 +12,7 @@ import yaml
 
 import lockcfg.conf.advice
 import lockcfg.conf.diagnosis
-from lockcfg.conf.files import KINDS
+from lockcfg.conf.files import READ
 from lockcfg.conf.load import parse
 from lockcfg.conf.settings import settings_of
 from lockcfg.errors import ConfSyntaxError
@@ -37,7 +37,7 @@ def findings(text: str, name: str) -> list[Finding]:
     """What is wrong with a file, whether or not it can be parsed."""
     raw = text.encode("utf-8", "surrogateescape")
     try:
-        return check(parse(raw, KINDS[name], name))
+        return check(parse(raw, READ[name], name))
     except ConfSyntaxError as error:
         return [syntax_finding(error)]
 
@@ -153,10 +153,10 @@ def typed(text: str, finding: Finding) -> str | None:
     return None
 
 
-@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("name", READ)
 def test_the_help_for_every_setting_is_right(name: str) -> None:
     """Whatever is wrong with its value."""
-    for key in settings_of(KINDS[name]):
+    for key in settings_of(READ[name]):
         for value in VALUES:
             text = f"{key} = {value}\n"
             for finding in findings(text, name):
@@ -205,7 +205,7 @@ def test_the_help_of_a_rules_example_is_right(rule: str) -> None:
 
 def test_a_nul_in_a_comment_is_none() -> None:
     """libvirt reads over it."""
-    document = parse(b'# c\0x\nuser = "a" # \0\n', KINDS["qemu.conf"], "qemu.conf")
+    document = parse(b'# c\0x\nuser = "a" # \0\n', READ["qemu.conf"], "qemu.conf")
     assert [(entry.key, entry.value) for entry in document.entries] == [("user", "a")]
     (finding,) = findings('user = "a\0b"\n', "qemu.conf")
     assert "does not start" not in finding.message
@@ -228,7 +228,7 @@ def test_a_nul_in_a_comment_is_none() -> None:
 def test_what_is_no_such_file_is_said(text: bytes, says: str) -> None:
     """Before anything else."""
     with pytest.raises(ConfSyntaxError) as caught:
-        parse(text, KINDS["qemu.conf"], "qemu.conf")
+        parse(text, READ["qemu.conf"], "qemu.conf")
     assert says in caught.value.help
 
 

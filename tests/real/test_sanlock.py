@@ -71,6 +71,14 @@ def test_the_plugin_reads_what_the_schema_says(host: Host, text: str, starts: bo
 _NO_LIMITS = "int setrlimit(int a, const void *b) { return 0; }\n"
 
 
+def no_limits(directory: Path) -> Path:
+    """A library that has a daemon run where its limits may not be raised."""
+    source, preload = directory / "limits.c", directory / "limits.so"
+    source.write_text(_NO_LIMITS)
+    subprocess.run(["gcc", "-shared", "-fPIC", "-o", preload, source], check=True)
+    return preload
+
+
 class SanlockHost:
     """A sanlock daemon without a watchdog, with a /run of its own: to others another host."""
 
@@ -127,9 +135,7 @@ class SanlockHost:
 @pytest.fixture
 def hosts(tmp_path: Path) -> Iterator[list[SanlockHost]]:
     """Two hosts; and the lockspace and the lease of a disk, both empty, in ``tmp_path``."""
-    source, preload = tmp_path / "limits.c", tmp_path / "limits.so"
-    source.write_text(_NO_LIMITS)
-    subprocess.run(["gcc", "-shared", "-fPIC", "-o", preload, source], check=True)
+    preload = no_limits(tmp_path)
     for name, kind, what in (("space", "-s", "LS:0"), ("lease", "-r", "LS:disk")):
         path = tmp_path / name
         path.write_bytes(bytes(1 << 20))

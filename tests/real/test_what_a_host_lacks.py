@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
 
+#: What the findings are called that are about the host and not about the files.
+OF_THE_HOST = ("not-on-this-host", "plugin-missing", "daemon-missing")
+
 #: Settings, and whether this host has what they need.
 CASES = [
     ('user = "root"', True),
@@ -54,7 +57,7 @@ def lacks(host: Host, text: str, *options: str) -> list[dict[str, Any]]:
     done = host.run({"qemu.conf": text}, LOCKCFG, "validate", "--json", *options)
     assert done.returncode in (0, 1), done.stdout
     report = json.loads(done.stdout)
-    return [each for each in report["findings"] if each["rule"] == "not-on-this-host"]
+    return [each for each in report["findings"] if each["rule"] in OF_THE_HOST]
 
 
 @pytest.mark.parametrize(("text", "there"), CASES)

@@ -23,7 +23,7 @@ import yaml
 
 import lockcfg.rules
 from lockcfg.conf.document import Document, encode
-from lockcfg.conf.files import DRIVERS, KINDS, kinds_of
+from lockcfg.conf.files import DRIVERS, READ, kinds_of
 from lockcfg.conf.load import parse
 from lockcfg.errors import ConfSyntaxError
 from lockcfg.host.host import Configuration
@@ -79,7 +79,7 @@ def cases_of(module: RuleModule, heading: str) -> list[Case]:
             assert language == "conf", f"a block of {language}"
             files.append((name, body.encode()))
     assert files, f"nothing under '{heading}'"
-    assert {name for name, _ in files} <= set(KINDS)
+    assert {name for name, _ in files} <= set(READ)
     if module.RULE.scope == "file":
         return [base._replace(files={name: text}) for name, text in files]
     assert len(files) == len(dict(files)), "a host has each file once"
@@ -105,7 +105,7 @@ def run(module: RuleModule, case: Case) -> list[RuleFinding]:
     documents: dict[str, Document] = {}
     for name, text in case.files.items():
         try:
-            documents[name] = parse(text, KINDS[name], name)
+            documents[name] = parse(text, READ[name], name)
         except ConfSyntaxError as error:
             if module.RULE.name != "syntax":
                 raise
@@ -166,7 +166,7 @@ def reading_of(files: Files) -> dict[tuple[str, str], Value]:
     """What libvirt reads in some files: of each setting the first entry."""
     reading: dict[tuple[str, str], Value] = {}
     for name, text in files.items():
-        for entry in parse(text, KINDS[name], name).entries:
+        for entry in parse(text, READ[name], name).entries:
             reading.setdefault((name, entry.key), entry.value)
     return reading
 

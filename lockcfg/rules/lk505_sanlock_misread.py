@@ -1,0 +1,174 @@
+"""A line that the sanlock daemon reads otherwise than a person does.
+
+## What it does
+
+Reports in `sanlock.conf` what the daemon passes over or takes for something else: a word, a number
+in quotes or a number out of range where it wants a number, a line with a blank before the name or
+without a value, a string with a blank or in quotes, and what follows the 127th byte of a line.
+
+## Why is this bad
+
+The daemon refuses nothing and says nothing. `use_watchdog = yes` is 0 to it and switches the
+watchdog off; a name without a value gets whatever was read last.
+
+## Example
+
+```conf sanlock.conf
+use_watchdog = yes
+```
+
+```conf sanlock.conf
+our_host_name = "kvm01"
+```
+
+## Use instead
+
+```conf sanlock.conf
+use_watchdog = 1
+```
+
+```conf sanlock.conf
+our_host_name = kvm01
+```
+
+## Fix
+
+None: what was meant is for a person to say.
+"""
+
+from __future__ import annotations
+
+import re
+
+from lockcfg.conf.document import Span
+from lockcfg.conf.meant import QUOTES, meant, unquoted
+from lockcfg.conf.sanlock import WIDTH, lines_of, name_in, number_in, seen_as, taken
+from lockcfg.conf.settings import nearest, settings_of
+from lockcfg.findings import Finding
+from lockcfg.rules.rule import Rule, RuleFinding, at_value, shown, text_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from lockcfg.conf.document import Document, Entry
+    from lockcfg.conf.settings import Setting
+    from lockcfg.rules.rule import FileSubject, Options
+
+RULE = Rule(
+    "LK505", "sanlock-misread", "warning", scope="file", validates=True, grammars=("sanlock",)
+)
+
+
+def check(subject: FileSubject, options: Options) -> Iterator[RuleFinding]:
+    """See the manual above."""
+    del options
+    document = subject.document
+    settings = settings_of(document.kind)
+    entries = {entry.key_span.start: entry for entry in document.entries}
+    text = document.text or b""
+    for start, end in lines_of(text):
+        entry = entries.get(start)
+        message = advice = ""
+        if start and text[start - 1 : start] != b"\n":
+            if entry is not None and entry.key in settings:
+                message = (
+                    f"what follows {WIDTH} bytes of a line is another line to sanlock: this sets"
+                    f" {entry.key}"
+                )
+                advice = "make the line above shorter"
+        elif entry is None:
+            message, advice = _ignored(text[start:end], settings)
+        if message:
+            yield _of_line(document, Span(start, end), message, advice)
+        elif entry is not None and (setting := settings.get(entry.key)) is not None:
+            yield from _of_value(document, setting, entry, end)
+
+
+def _ignored(line: bytes, settings: Mapping[str, Setting]) -> tuple[str, str]:
+    """What is wrong with a line that is no setting, and what to do; empty for a comment."""
+    line = seen_as(line)
+    bare = line.strip(b" \t\r")
+    if not bare or line.startswith(b"#") or bare.startswith(b"#"):
+        return "", ""
+    name = name_in(line)
+    if name in settings:
+        return (
+            f"'{name}' has no value here: sanlock takes for it what it read last, or nothing",
+            f"write {_example(settings[name])}, or take the line out",
+        )
+    known = name_in(bare)
+    if known in settings:
+        return (
+            "sanlock passes over a line that begins with a blank",
+            f"begin the line with {known}",
+        )
+    near = nearest(known.rstrip(":"), settings)
+    advice = f"write it as {near} = VALUE" if near else "take the line out, or put '#' before it"
+    return "sanlock passes over this line: it is no 'name = value'", advice
+
+
+def _of_value(
+    document: Document, setting: Setting, entry: Entry, end: int
+) -> Iterator[RuleFinding]:
+    """What the daemon makes otherwise of the value of a setting."""
+    rest = text_of(document, Span(entry.value_span.end, end)).strip(" \t\r\0")
+    if setting.takes_string:
+        message, advice = _of_string(setting, entry.literal, rest)
+    else:
+        message, advice = _of_number(setting, entry)
+    if message:
+        word = "for example" if setting.takes_string else "write"
+        instead = f"{word} {_example(setting)}"
+        yield RuleFinding(at_value(RULE, document, entry, message, help=advice or instead))
+
+
+def _of_string(setting: Setting, word: str, rest: str) -> tuple[str, str]:
+    key = setting.key
+    if word[0] in QUOTES:
+        bare = unquoted(word) or word.strip("".join(QUOTES))
+        advice = f"write {key} = {shown(bare)}" if bare and not rest else "write it without quotes"
+        return f"to sanlock quotes are a part of {key}, and its first blank is its end", advice
+    if rest and not rest.startswith("#"):
+        advice = "use a name without blanks, or put '#' before a comment"
+        return f"of {key} sanlock takes the first word, {shown(word)}, and no more", advice
+    objection = setting.objection(word, "")
+    return (objection.message, "") if objection is not None else ("", "")
+
+
+def _of_number(setting: Setting, entry: Entry) -> tuple[str, str]:
+    key, word = setting.key, entry.literal
+    number = number_in(word)
+    if not re.fullmatch("[+-]?[0-9]+", word, re.ASCII):
+        value = meant(setting, word)
+        advice = f"write {key} = {value}" if isinstance(value, int) else ""
+        return (
+            f"'{key}' takes {setting.expected}, and sanlock reads {shown(word)} as {number}",
+            advice,
+        )
+    low, high = setting.schema["minimum"], setting.schema["maximum"]
+    if low <= number <= high:
+        return "", ""
+    took = taken(setting, entry)
+    what = ", and sanlock keeps what it had" if took is None else ""
+    if took not in (None, number):
+        what = f", and sanlock takes {took}"
+    return f"'{key}' must be from {low} to {high}, not {shown(word)}{what}", ""
+
+
+def _example(setting: Setting) -> str:
+    """A setting as the daemon reads it."""
+    return f"{setting.key} = {setting.schema['x-libvirt'].get('sample', setting.default)}"
+
+
+def _of_line(document: Document, span: Span, message: str, advice: str) -> RuleFinding:
+    return RuleFinding(
+        Finding(
+            RULE.name,
+            RULE.severity,
+            message,
+            path=document.path,
+            place=document.place(span),
+            help=advice,
+        )
+    )
