@@ -41,7 +41,7 @@ from __future__ import annotations
 import re
 
 from lockcfg.conf.document import Span
-from lockcfg.conf.meant import QUOTES, meant, unquoted
+from lockcfg.conf.meant import QUOTES, meant
 from lockcfg.conf.sanlock import WIDTH, lines_of, name_in, number_in, seen_as, taken
 from lockcfg.conf.settings import nearest, settings_of
 from lockcfg.findings import Finding
@@ -126,11 +126,13 @@ def _of_value(
 def _of_string(setting: Setting, word: str, rest: str) -> tuple[str, str]:
     key = setting.key
     if word[0] in QUOTES:
-        bare = unquoted(word) or word.strip("".join(QUOTES))
-        advice = f"write {key} = {shown(bare)}" if bare and not rest else "write it without quotes"
+        bare = word.strip("".join(QUOTES))
+        advice = f"write it without quotes, for example {_example(setting)}"
+        if bare and not rest and setting.objection(bare, "") is None:
+            advice = f"write {key} = {shown(bare)}"
         return f"to sanlock quotes are a part of {key}, and its first blank is its end", advice
     if rest and not rest.startswith("#"):
-        advice = "use a name without blanks, or put '#' before a comment"
+        advice = f"write one word, and '#' before a comment: for example {_example(setting)}"
         return f"of {key} sanlock takes the first word, {shown(word)}, and no more", advice
     objection = setting.objection(word, "")
     return (objection.message, "") if objection is not None else ("", "")
