@@ -45,7 +45,8 @@ from lockcfg.conf.meant import QUOTES, meant
 from lockcfg.conf.sanlock import WIDTH, lines_of, name_in, number_in, seen_as, taken
 from lockcfg.conf.settings import nearest, settings_of
 from lockcfg.findings import Finding
-from lockcfg.rules.rule import Rule, RuleFinding, at_value, shown, text_of
+from lockcfg.printable import printable
+from lockcfg.rules.rule import Rule, RuleFinding, at_value, text_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -129,11 +130,11 @@ def _of_string(setting: Setting, word: str, rest: str) -> tuple[str, str]:
         bare = word.strip("".join(QUOTES))
         advice = f"write it without quotes, for example {_example(setting)}"
         if bare and not rest and setting.objection(bare, "") is None:
-            advice = f"write {key} = {shown(bare)}"
+            advice = f"write {key} = {printable(bare)}"
         return f"to sanlock quotes are a part of {key}, and its first blank is its end", advice
     if rest and not rest.startswith("#"):
         advice = f"write one word, and '#' before a comment: for example {_example(setting)}"
-        return f"of {key} sanlock takes the first word, {shown(word)}, and no more", advice
+        return f"of {key} sanlock takes the first word, {printable(word)}, and no more", advice
     objection = setting.objection(word, "")
     return (objection.message, "") if objection is not None else ("", "")
 
@@ -145,7 +146,7 @@ def _of_number(setting: Setting, entry: Entry) -> tuple[str, str]:
         value = meant(setting, word)
         advice = f"write {key} = {value}" if isinstance(value, int) else ""
         return (
-            f"'{key}' takes {setting.expected}, and sanlock reads {shown(word)} as {number}",
+            f"'{key}' takes {setting.expected}, and sanlock reads {printable(word)} as {number}",
             advice,
         )
     low, high = setting.schema["minimum"], setting.schema["maximum"]
@@ -155,7 +156,7 @@ def _of_number(setting: Setting, entry: Entry) -> tuple[str, str]:
     what = ", and sanlock keeps what it had" if took is None else ""
     if took not in (None, number):
         what = f", and sanlock takes {took}"
-    return f"'{key}' must be from {low} to {high}, not {shown(word)}{what}", ""
+    return f"'{key}' must be from {low} to {high}, not {printable(word)}{what}", ""
 
 
 def _example(setting: Setting) -> str:
