@@ -281,7 +281,7 @@ def _domain_rows(fleet: Fleet) -> list[DomainRow]:
     rows: list[DomainRow] = []
     for group in fleet.groups:
         for kind in group.kinds:
-            domains = group.domains(kind, fleet.twofold)
+            domains = group.domains(kind, fleet.ambiguous)
             leading = group.leading(domains)
             rows += [
                 DomainRow(

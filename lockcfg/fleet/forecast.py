@@ -99,7 +99,7 @@ def _copy(fleet: Fleet, cells: list[Cell], groups: list[Group]) -> Fleet:
     found = Fleet(fleet.now, fleet.policy, fleet.max_age)
     found.cells, found.groups = cells, groups
     for name in (
-        *("disks", "problems", "twofold", "places", "old", "ahead", "missing", "same", "sharing"),
+        *("disks", "problems", "ambiguous", "places", "old", "ahead", "missing", "same", "sharing"),
         *("twice", "guests_twice"),
     ):
         setattr(found, name, getattr(fleet, name))

@@ -6,7 +6,7 @@ from __future__ import annotations
 import posixpath
 
 from lockcfg.fleet.model.locks import Disk, Locking, lock_of
-from lockcfg.fleet.model.place import Place
+from lockcfg.fleet.model.place import Location
 from lockcfg.frozen import Frozen
 
 TYPE_CHECKING = False
@@ -71,9 +71,9 @@ def locking_of(configuration: Configuration) -> Locking:
     )
 
 
-def _place(path: str) -> Place:
+def _place(path: str) -> Location:
     """A place on this host, of which no other host is asked."""
-    return Place("", path, None, "unknown", "a file system of this host", local=True)
+    return Location("", path, None, "unknown", "a file system of this host", local=True)
 
 
 def _of_disk(locking: Locking, disk: GuestDisk) -> Meant:

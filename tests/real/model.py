@@ -11,7 +11,7 @@ import random
 from typing import TYPE_CHECKING, NamedTuple
 
 from lockcfg.fleet.model.locks import Disk, Locking, exclusion, lock_of
-from lockcfg.fleet.model.place import Place, place_of
+from lockcfg.fleet.model.place import Location, place_of
 from tests.real.lock_hosts import disk_xml, grants_both, guest_xml
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class Side:
         (guest,) = self.snapshot["guests"]
         self.disks = {(d["path"], d.get("shareable", False)): d for d in guest["disks"]}
 
-    def place(self, path: str) -> Place:
+    def place(self, path: str) -> Location:
         """Where a directory is."""
         told = self.directories[path]
         device, inode = self.snapshot["identities"][path]
@@ -89,7 +89,7 @@ class Side:
         image = self.place(os.path.dirname(real)).below(os.path.basename(real))
         if found.get("links", 1) > 1:  # of a file with several names the number tells
             inode, why = found["inode"], image.why
-            image = Place(image.system, "", inode, image.carries, why, local=image.local)
+            image = Location(image.system, "", inode, image.carries, why, local=image.local)
         disk = Disk(found["type"], case.image, image, shareable=case.shareable)
         spaces = {"file_lockspace_dir": case.lockspace} if case.lockspace else {}
         places = {setting: self.place(path) for setting, path in spaces.items()}

@@ -11,7 +11,7 @@ and the locks would exclude each other if they were, all is well.
 from __future__ import annotations
 
 from itertools import groupby
-from operator import itemgetter
+from operator import attrgetter
 
 from lockcfg.fleet.comparison.result import DiskRow, DiskUse
 from lockcfg.fleet.model.locks import Exclusion, exclusion, exclusion_of, lock_of
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from lockcfg.fleet.model.locks import Answer, Disk, Lock, Locking
     from lockcfg.fleet.model.place import Relation
     from lockcfg.fleet.model.words import Words
-    from lockcfg.fleet.store.store import DiskRow as StoredDisk
+    from lockcfg.fleet.store.store import StoredDisk
     from lockcfg.host.storage import Shared
 
     #: A host that counts: its name, its facts, and its group if that is one of the policy.
@@ -107,15 +107,14 @@ class _User(Frozen):
         row: StoredDisk,
         way: _Way,
     ) -> None:
-        _, _, _, name, path, lvm_uuid, scsi_id, guest, uuid, number = row
-        disk = disk_of(way.use, path, name, way.storage, lvm_uuid, scsi_id)
+        disk = disk_of(way.use, row.path, row.name, way.storage, row.lvm_uuid, row.scsi_id)
         self.host: Final = host
         self.group: Final = group
-        self.guest: Final = guest
-        self.uuid: Final = uuid
-        self.name: Final = name
-        self.path: Final = path
-        self.number: Final = number
+        self.guest: Final = row.guest
+        self.uuid: Final = row.uuid
+        self.name: Final = row.name
+        self.path: Final = row.path
+        self.number: Final = row.number
         self.way: Final = way
         self.running: Final = way.use.running
         self.disk: Final[Disk] = disk
@@ -138,17 +137,17 @@ def judge_disks(
     roots = _roots(aliases)
     known: dict[tuple[int, int], _Way] = {}
     waiting: dict[str, list[tuple[StoredDisk, _Way]]] = {}
-    for name, of_disk in groupby(rows, key=itemgetter(3)):
+    for name, of_disk in groupby(rows, key=attrgetter("name")):
         users: list[tuple[StoredDisk, _Way]] = []
         quick: set[_Quick | None] = set()
         for row in of_disk:
-            host = hosts.get(row[1])
+            host = hosts.get(row.host)
             if host is None:
                 continue
-            key = (id(host[1]), row[2])
+            key = (id(host[1]), row.way)
             way = known.get(key)
             if way is None:
-                use = ways[row[2]]
+                use = ways[row.way]
                 way = known[key] = _Way(host[1], adapt(host[1], use) if adapt else use)
             users.append((row, way))
             quick.add(_quick_of(row, way))
@@ -159,7 +158,7 @@ def judge_disks(
         if len(users) < 2:
             continue
         if len(quick) == 1 and None not in quick:
-            users.sort(key=lambda user: (hosts[user[0][1]][0], user[0][7], user[0][4]))
+            users.sort(key=lambda user: (hosts[user[0].host][0], user[0].guest, user[0].path))
             yield _safe(name, users, hosts)
         else:
             yield from _judged(users, hosts, words)
@@ -189,7 +188,7 @@ def _quick_of(row: StoredDisk, way: _Way) -> _Quick | None:
     if way.quick is None:
         return None
     rule, where = way.quick
-    names = {"lvm": row[5], "scsi": row[6], "path": row[4], "direct": row[3]}
+    names = {"lvm": row.lvm_uuid, "scsi": row.scsi_id, "path": row.path, "direct": row.name}
     return rule, where, names[rule]
 
 
@@ -197,14 +196,14 @@ def _safe(
     name: str, users: Sequence[tuple[StoredDisk, _Way]], hosts: Mapping[int, Host]
 ) -> DiskRow:
     named = [
-        DiskUse(hosts[row[1]][0], row[7], row[4], running=way.use.running)
+        DiskUse(hosts[row.host][0], row.guest, row.path, running=way.use.running)
         for row, way in users[:_NAMED]
     ]
     return DiskRow(
         name,
         users[0][1].use.kind,
         "yes",
-        sorted({hosts[row[1]][0] for row, _ in users}),
+        sorted({hosts[row.host][0] for row, _ in users}),
         named,
         written=sum(way.use.running for _, way in users) > 1,
     )
@@ -215,7 +214,7 @@ def _judged(
 ) -> Iterator[DiskRow]:
     """The verdict that the model gives: that on the worst two of the users."""
     users = sorted(
-        (_User(hosts[row[1]][0], hosts[row[1]][2], row, way) for row, way in rows),
+        (_User(hosts[row.host][0], hosts[row.host][2], row, way) for row, way in rows),
         key=lambda user: (user.host, user.guest, user.path, user.name),
     )
     verdict: Shared = "yes"

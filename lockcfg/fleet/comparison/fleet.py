@@ -6,11 +6,11 @@ import heapq
 import json
 from operator import itemgetter
 
-from lockcfg.fleet.comparison.result import Problem
+from lockcfg.fleet.comparison.result import UnreadSource
 from lockcfg.fleet.model.domains import domain_of
 from lockcfg.fleet.model.evidence import Probe, probe_of, with_sights
 from lockcfg.fleet.model.facts import facts_from
-from lockcfg.fleet.model.locks import KINDS
+from lockcfg.fleet.model.locks import DISK_KINDS
 from lockcfg.fleet.model.place import relation
 from lockcfg.fleet.model.sharing import Sharing
 from lockcfg.fleet.model.uses import Use
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from lockcfg.fleet.model.domains import Domain
     from lockcfg.fleet.model.facts import Directory, Facts
     from lockcfg.fleet.model.locks import Kind
-    from lockcfg.fleet.model.place import Place, Relation
+    from lockcfg.fleet.model.place import Location, Relation
     from lockcfg.fleet.model.words import Words
     from lockcfg.fleet.policy.policy import Policy, PolicyGroup, PolicyWaiver
-    from lockcfg.fleet.store.store import HostRow, Store
+    from lockcfg.fleet.store.store import Store, StoredHost
 
     #: A distinct combination: its number, the facts, the circumstances, and the uses of disks.
     _Combination = tuple[int, Facts, list[list[str]], list[Use]]
@@ -76,7 +76,7 @@ class Cell:
         """The circumstances of a kind, without the word."""
         return [each[1:] for each in self.circumstances if each[0] == word]
 
-    def domain(self, kind: Kind, twofold: frozenset[tuple[str, str]]) -> Domain | None:
+    def domain(self, kind: Kind, ambiguous: frozenset[tuple[str, str]]) -> Domain | None:
         """The lock domain of these hosts for a kind of disk."""
         facts = self.facts
         return domain_of(
@@ -84,7 +84,7 @@ class Cell:
             kind,
             images=[storage.place for storage in facts.storages],
             leases=[lease.place for lease in facts.leases],
-            twofold=twofold,
+            ambiguous=ambiguous,
         )
 
     @property
@@ -128,17 +128,17 @@ class Group:
     def kinds(self) -> list[Kind]:
         """The kinds of disk that its guests have; image files where it has no guests."""
         found = {kind for cell in self.cells for kind in cell.kinds} or {"image"}
-        return [kind for kind in KINDS if kind in found]
+        return [kind for kind in DISK_KINDS if kind in found]
 
     def domains(
-        self, kind: Kind, twofold: frozenset[tuple[str, str]]
+        self, kind: Kind, ambiguous: frozenset[tuple[str, str]]
     ) -> list[tuple[Domain, list[Cell]]]:
         """The lock domains for a kind of disk, with their hosts, the largest first; of two as
         large, in the order of their names. Hosts without disks of that kind are in them too:
         a guest may come. What is one directory by several names is one domain."""
         by_key: dict[tuple[str, str, str], tuple[Domain, list[Cell]]] = {}
         for cell in self.cells:
-            domain = cell.domain(kind, twofold)
+            domain = cell.domain(kind, ambiguous)
             if domain is not None:
                 key = (domain.mode, domain.key, domain.reach)
                 by_key.setdefault(key, (domain, []))[1].append(cell)
@@ -173,7 +173,7 @@ class Group:
             )
         return self.relation_of(one.place, other.place)
 
-    def relation_of(self, one: Place, other: Place) -> Relation:
+    def relation_of(self, one: Location, other: Location) -> Relation:
         """Whether two directories of its hosts are one. What is likely one is one where somebody
         says that these hosts share their storage, where the storage itself is known by no more
         than that, and of file systems of a cluster, which all its hosts call otherwise."""
@@ -202,7 +202,7 @@ class Group:
 class Fleet:
     """What was read of a fleet. ``now`` is the time of the audit, in seconds since the epoch.
 
-    ``twofold`` are the names of directories behind which hosts see different inode numbers.
+    ``ambiguous`` are the names of directories behind which hosts see different inode numbers.
     ``old``, ``ahead``, ``missing`` and ``twice`` are host names, the last with the sources and
     whether they are of two machines; ``same`` are pairs of names that one kernel gave itself.
     ``sharing`` are the groups of the policy that share storage with each inferred one. ``probe`` is
@@ -212,6 +212,7 @@ class Fleet:
 
     __slots__ = (
         "ahead",
+        "ambiguous",
         "cells",
         "disks",
         "expected",
@@ -230,7 +231,6 @@ class Fleet:
         "same",
         "sharing",
         "twice",
-        "twofold",
         "unneeded",
     )
 
@@ -242,8 +242,8 @@ class Fleet:
         self.cells: list[Cell] = []
         self.groups: list[Group] = []
         self.disks: list[DiskRow] = []
-        self.problems: list[Problem] = []
-        self.twofold: frozenset[tuple[str, str]] = frozenset()
+        self.problems: list[UnreadSource] = []
+        self.ambiguous: frozenset[tuple[str, str]] = frozenset()
         #: Each host that may have a disk in common, by its id in the store: its name, its facts,
         #: and its group if that is one of the policy.
         self.places: dict[int, tuple[str, Facts, str]] = {}
@@ -267,7 +267,7 @@ def load_fleet(
 ) -> Fleet:
     """The fleet in ``store``, but for its disks."""
     fleet = Fleet(now, policy, max_age)
-    fleet.problems = [Problem(*row) for row in store.problems()]
+    fleet.problems = [UnreadSource(*row) for row in store.problems()]
     distinct: dict[str, Facts] = {}
     profiles: dict[int, Facts] = {}
     for number, text in store.profiles():
@@ -277,7 +277,7 @@ def load_fleet(
     combinations = _combinations(store, profiles)
     probed = _probed(store, combinations, fleet)
     all_facts = [*distinct.values(), *{id(facts): facts for facts, _ in probed.values()}.values()]
-    fleet.twofold = _twofold(all_facts)
+    fleet.ambiguous = _ambiguous(all_facts)
     cells: dict[tuple[str, int, int], Cell] = {}
     shared, devices = _shared_disks(store, combinations)
     words = policy.words if policy else None
@@ -286,11 +286,11 @@ def load_fleet(
     boots: dict[str, str] = {}
     names: dict[int, str] = {}
     for row in _newest(store.hosts(), fleet.twice):
-        number, name, _, boot_id, taken, running, _, cell_number, _ = row
+        number, name, boot_id, taken = row.number, row.name, row.boot_id, row.taken
         if boot_id and boots.setdefault(boot_id, name) != name:
             fleet.same.append((boots[boot_id], name))
         names[number] = name
-        combination = combinations[cell_number]
+        combination = combinations[row.cell]
         facts, look = probed.get(number, (combination[1], 0))
         if facts.live:
             if taken > now + _AHEAD:
@@ -311,7 +311,7 @@ def load_fleet(
             cell = Cell(group, facts, *combination[2:], policy=of_policy)
             cells[group, combination[0], look] = cell
         cell.hosts.append(name)
-        cell.running.append(running)
+        cell.running.append(row.running)
     fleet.cells = sorted(cells.values(), key=lambda cell: cell.hosts[0])
     fleet.groups = _groups(fleet, policy, sharing)
     fleet.guests_twice = _guests_twice(store, names)
@@ -330,13 +330,13 @@ def _probed(
     told = {host: json.loads(text) for host, text in store.evidence()}
     if not told:
         return {}
-    counted = {row[0]: row for row in _newest(store.hosts(), []) if row[0] in told}
+    counted = {row.number: row for row in _newest(store.hosts(), []) if row.number in told}
     fleet.probe = probe_of({host: told[host] for host in counted})
-    fleet.names = {host: row[1] for host, row in counted.items()}
+    fleet.names = {host: row.name for host, row in counted.items()}
     seen: dict[tuple[int, object], tuple[Facts, int]] = {}
     found: dict[int, tuple[Facts, int]] = {}
     for host, sights in fleet.probe.sights.items():
-        facts = fleet.expected[host] = combinations[counted[host][7]][1]
+        facts = fleet.expected[host] = combinations[counted[host].cell][1]
         key = (id(facts), tuple(sorted((path, sight.ids) for path, sight in sights.items())))
         if key not in seen:
             seen[key] = (with_sights(facts, sights), len(seen) + 1)
@@ -395,7 +395,9 @@ def _shared_disks(
         return shared, {}
     users = set().union(*found.values())
     counted = {
-        row[0]: combinations[row[7]][1] for row in _newest(store.hosts(), []) if row[0] in users
+        row.number: combinations[row.cell][1]
+        for row in _newest(store.hosts(), [])
+        if row.number in users
     }
     return shared, {
         name: {host: counted[host] for host in hosts if host in counted}
@@ -403,14 +405,14 @@ def _shared_disks(
     }
 
 
-def _newest(rows: Iterable[HostRow], twice: list[_Twice]) -> Iterable[HostRow]:
+def _newest(rows: Iterable[StoredHost], twice: list[_Twice]) -> Iterable[StoredHost]:
     """Of each host the newest snapshot. What is left out is noted in ``twice``, unless it is the
     same one."""
-    last: HostRow | None = None
-    others: list[HostRow] = []
+    last: StoredHost | None = None
+    others: list[StoredHost] = []
     for row in rows:
-        if last is not None and row[1] == last[1]:
-            if row[1:8] != last[1:8]:
+        if last is not None and row.name == last.name:
+            if row._replace(number=0, source="") != last._replace(number=0, source=""):
                 others.append(row)
             continue
         if last is not None and others:
@@ -422,10 +424,10 @@ def _newest(rows: Iterable[HostRow], twice: list[_Twice]) -> Iterable[HostRow]:
         twice.append(_twice(last, others))
 
 
-def _twice(counts: HostRow, others: Sequence[HostRow]) -> _Twice:
+def _twice(counts: StoredHost, others: Sequence[StoredHost]) -> _Twice:
     """What is noted of several snapshots of one name. A machine id of its own tells a machine."""
-    machines = {row[2] for row in (counts, *others) if row[2]}
-    return counts[1], (counts[8], *(row[8] for row in others)), len(machines) > 1
+    machines = {row.machine_id for row in (counts, *others) if row.machine_id}
+    return counts.name, (counts.source, *(row.source for row in others)), len(machines) > 1
 
 
 def _directories(facts: Facts) -> Iterable[Directory]:
@@ -434,7 +436,7 @@ def _directories(facts: Facts) -> Iterable[Directory]:
     yield from facts.leases
 
 
-def _twofold(all_facts: Iterable[Facts]) -> frozenset[tuple[str, str]]:
+def _ambiguous(all_facts: Iterable[Facts]) -> frozenset[tuple[str, str]]:
     """The places that are one name and several directories: hosts see different numbers there, or
     a probe found different scratch files."""
     seen: dict[tuple[str, str], set[int]] = {}

@@ -261,7 +261,7 @@ class AuditFinding(Frozen):
         self.waived: Final = waived
 
 
-class Problem(Frozen):
+class UnreadSource(Frozen):
     """A snapshot that could not be read: where, whose if that is known, and why."""
 
     __slots__ = ("host", "reason", "source")
@@ -313,7 +313,7 @@ class AuditResult(Frozen):
         self.probe: Final[tuple[ProbeRow, ...]] = tuple(fields.get("probe", ()))
         self.profiles: Final[tuple[ProfileRow, ...]] = tuple(fields["profiles"])
         self.findings: Final[tuple[AuditFinding, ...]] = tuple(fields["findings"])
-        self.problems: Final[tuple[Problem, ...]] = tuple(fields["problems"])
+        self.problems: Final[tuple[UnreadSource, ...]] = tuple(fields["problems"])
         self.notes: Final[tuple[str, ...]] = tuple(fields["notes"])
         self.rules: Final[tuple[RuleInfo, ...]] = tuple(fields["rules"])
 

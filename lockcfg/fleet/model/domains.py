@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from typing import Final
 
     from lockcfg.fleet.model.locks import Kind, Locking, Mode
-    from lockcfg.fleet.model.place import Place
+    from lockcfg.fleet.model.place import Location
     from lockcfg.host.storage import Shared
 
 
@@ -38,7 +38,7 @@ class Domain(Frozen):
         key: str,
         reach: Shared,
         where: str,
-        place: Place | None = None,
+        place: Location | None = None,
     ) -> None:
         self.place: Final = place
         self.kind: Final = kind
@@ -52,14 +52,14 @@ def domain_of(
     host: Locking,
     kind: Kind,
     *,
-    images: Iterable[Place] = (),
-    leases: Iterable[Place] = (),
-    twofold: frozenset[tuple[str, str]] = frozenset(),
+    images: Iterable[Location] = (),
+    leases: Iterable[Location] = (),
+    ambiguous: frozenset[tuple[str, str]] = frozenset(),
 ) -> Domain | None:
     """The lock domain of a host for disks of a kind; None where it has none of that kind.
 
     ``images`` are where its image files are, which matters to direct locks, ``leases`` where its
-    guests have leases. ``twofold`` are names of directories (system and path) behind which
+    guests have leases. ``ambiguous`` are names of directories (system and path) behind which
     hosts of the fleet see different numbers: there the number is a part of the name.
     """
     leases = tuple(leases)
@@ -71,7 +71,7 @@ def domain_of(
         return Domain(kind, "other", host.manager, "unknown", f"{host.manager} is in charge")
     if kind == "lease":
         place = min(leases, key=lambda place: place.shown)
-        return _of_place(kind, "lease", place, "what <lease> names, in", twofold)
+        return _of_place(kind, "lease", place, "what <lease> names, in", ambiguous)
     if not host.auto:
         mode: Mode = "lease" if host.require else "none"
         return Domain(kind, mode, mode, "no", "disks are not locked: auto_disk_leases is 0")
@@ -82,7 +82,7 @@ def domain_of(
     )
     for setting, there, words, applies in rules:
         if applies and setting in host.spaces and there is not False:
-            return _of_place(kind, "indirect", host.spaces[setting], words, twofold)
+            return _of_place(kind, "indirect", host.spaces[setting], words, ambiguous)
     if kind != "image":
         return Domain(kind, "direct", "direct", "no", "the device node, which no other host has")
     reach: Shared = "no"
@@ -93,10 +93,10 @@ def domain_of(
 
 
 def _of_place(
-    kind: Kind, mode: Mode, place: Place, words: str, twofold: frozenset[tuple[str, str]]
+    kind: Kind, mode: Mode, place: Location, words: str, ambiguous: frozenset[tuple[str, str]]
 ) -> Domain:
     key = place.shown
-    if (place.system, place.path) in twofold:
+    if (place.system, place.path) in ambiguous:
         if place.inode is None and not place.probed:
             key += " (nobody knows which of several)"
             return Domain(kind, mode, key, "unknown", f"{words} {key}, on {place.why}", place)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from typing import Any, Final
 
     from lockcfg.fleet.model.facts import Directory, Facts
-    from lockcfg.fleet.model.place import Place
+    from lockcfg.fleet.model.place import Location
     from lockcfg.host.storage import Shared
 
 #: The most hosts of one scratch file that are compared with each other.
@@ -219,7 +219,7 @@ def with_sights(facts: Facts, sights: Mapping[str, Sight]) -> Facts:
     return facts.replace(**changes)
 
 
-def _shown(place: Place, sight: Sight) -> Place:
+def _shown(place: Location, sight: Sight) -> Location:
     changes: dict[str, object] = {"ids": sorted({*place.ids, *sight.ids})}
     if sight.reach != "unknown":
         changes["carries"] = sight.reach

@@ -13,7 +13,7 @@ from lockcfg.conf.load import parse
 from lockcfg.conf.settings import settings_of
 from lockcfg.errors import ConfSyntaxError
 from lockcfg.fleet.model.locks import Locking
-from lockcfg.fleet.model.place import Place, place_of
+from lockcfg.fleet.model.place import Location, place_of
 from lockcfg.frozen import Frozen
 from lockcfg.host.host import LOCKING_KEYS, LOCKSPACE_KEYS, Configuration
 
@@ -58,7 +58,7 @@ class Directory(Frozen):
     def __init__(
         self,
         path: str,
-        place: Place,
+        place: Location,
         *,
         setting: str = "",
         state: str = "there",
@@ -66,7 +66,7 @@ class Directory(Frozen):
         type: str = "",
         source: str = "",
         options: Sequence[str] = (),
-        mounted: Place | None = None,
+        mounted: Location | None = None,
         owner: str = "",
         group: str = "",
         mode: str = "",
@@ -372,7 +372,7 @@ def _directory(
     if told is None:
         why = "a file system that nobody looked at"
         return Directory(
-            path, Place("", path, None, "unknown", why), setting=setting, state="unknown"
+            path, Location("", path, None, "unknown", why), setting=setting, state="unknown"
         )
     mount = told.get("mount")
     resolved = told.get("resolved", path)
@@ -431,7 +431,7 @@ def facts_from(content: Mapping[str, Any]) -> Facts:
 
 def _directory_from(content: Mapping[str, Any]) -> Directory:
     fields = dict(content)
-    fields["place"] = Place(**content["place"])
+    fields["place"] = Location(**content["place"])
     if content["mounted"] is not None:
-        fields["mounted"] = Place(**content["mounted"])
+        fields["mounted"] = Location(**content["mounted"])
     return Directory(**fields)

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
     from typing import Final, Literal
 
-    from lockcfg.fleet.model.place import Place, Relation
+    from lockcfg.fleet.model.place import Location, Relation
     from lockcfg.fleet.model.words import Words
     from lockcfg.host.storage import Shared
 
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     #: indirect: a file in a lockspace directory. other: another lock manager is in charge.
     Mode = Literal["none", "lease", "direct", "indirect", "other"]
 
-KINDS: Final[tuple[Kind, ...]] = ("image", "block", "lvm", "scsi", "lease")
+DISK_KINDS: Final[tuple[Kind, ...]] = ("image", "block", "lvm", "scsi", "lease")
 
 #: What the lock daemon locks of a file: one byte, the first.
 START: Final = 0
@@ -69,7 +69,7 @@ class Locking(Frozen):
         *,
         auto: bool = True,
         require: bool = False,
-        spaces: Mapping[str, Place] | None = None,
+        spaces: Mapping[str, Location] | None = None,
         paths: Mapping[str, str] | None = None,
         lvs: bool | None = None,
         scsi_id: bool | None = None,
@@ -93,7 +93,7 @@ class Disk(Frozen):
         self,
         type: str,
         path: str,
-        place: Place | None,
+        place: Location | None,
         *,
         lvm_uuid: str = "",
         scsi_id: str = "",
@@ -115,7 +115,7 @@ class Lock(Frozen):
 
     __slots__ = ("file", "name", "rule", "shared", "space")
 
-    def __init__(self, file: Place, space: str, name: str, rule: Kind, *, shared: bool) -> None:
+    def __init__(self, file: Location, space: str, name: str, rule: Kind, *, shared: bool) -> None:
         self.file: Final = file
         self.space: Final = space
         self.name: Final = name

@@ -1,7 +1,7 @@
 """Where a file is, and whether two hosts mean one file.
 
 A path says nothing to another host, and a name of a file system may be two names of one thing or
-one name of two things. So a :class:`Place` carries what identifies it, and :func:`relation`
+one name of two things. So a :class:`Location` carries what identifies it, and :func:`relation`
 answers with what is *shown*: one file, two files, or neither. What is not shown is unknown.
 ``docs/explanation/fleet-model.md`` has the table of what counts as evidence.
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     Relation = Literal["same", "likely", "unknown", "different"]
 
 
-class Place(Frozen):
+class Location(Frozen):
     """A directory, or the file called ``name`` in it.
 
     ``kind`` is the kind of file system (``nfs``, ``glusterfs``, ``ceph`` …; ``local`` for one that
@@ -70,7 +70,7 @@ class Place(Frozen):
         path = posixpath.join(self.path, self.name) if self.name else self.path
         return f"{self.system}:{path}" if self.system else path
 
-    def below(self, name: str) -> Place:
+    def below(self, name: str) -> Location:
         """The file called ``name`` in this directory."""
         return self.replace(name=name)
 
@@ -79,14 +79,14 @@ class Place(Frozen):
         """What a probe showed of the locks here: yes, no, unknown; empty where there was none."""
         return min((each.rpartition("/")[2] for each in _values(self, "reach")), default="")
 
-    def same(self, other: Place) -> bool:
+    def same(self, other: Location) -> bool:
         """Whether the two are shown to be one file."""
         return relation(self, other) == "same"
 
 
 def relation(
-    one: Place,
-    other: Place,
+    one: Location,
+    other: Location,
     *,
     taken_for_one: Collection[frozenset[str]] = (),
     words: Words | None = None,
@@ -135,7 +135,7 @@ def relation(
     return "unknown"
 
 
-def _by_probe(one: Place, other: Place) -> Relation | None:
+def _by_probe(one: Location, other: Location) -> Relation | None:
     """What a probe showed (:mod:`lockcfg.fleet.model.evidence`): one scratch file, or two."""
     mine = dict(each.split("/", 1) for each in _values(one, "nonce"))
     yours = dict(each.split("/", 1) for each in _values(other, "nonce"))
@@ -144,7 +144,7 @@ def _by_probe(one: Place, other: Place) -> Relation | None:
     return None
 
 
-def reach_by_probe(one: Place, other: Place) -> Shared:
+def reach_by_probe(one: Location, other: Location) -> Shared:
     """Whether a probe showed that the locks on two names of one file exclude each other."""
     if _by_probe(one, other) != "same":
         return "unknown"
@@ -153,14 +153,14 @@ def reach_by_probe(one: Place, other: Place) -> Shared:
     return "no" if "no" in found else "unknown" if "unknown" in found else "yes"
 
 
-def _of_kernels(one: Place, other: Place) -> Relation:
+def _of_kernels(one: Location, other: Location) -> Relation:
     """Of two places that are each on a file system of one kernel."""
     if not one.system or one.system != other.system:
         return "different"
     return "same" if one.path == other.path and not _differ(one, other) else "different"
 
 
-def _of_server_and_client(one: Place, other: Place) -> Relation:
+def _of_server_and_client(one: Location, other: Location) -> Relation:
     """Of a place on a local file system and one on a network: the host may be the server."""
     network = other if one.local else one
     if network.kind not in _EXPORTS:
@@ -199,7 +199,7 @@ def _is_long(value: str) -> bool:
 
 
 def _systems(
-    one: Place, other: Place, taken_for_one: Collection[frozenset[str]]
+    one: Location, other: Location, taken_for_one: Collection[frozenset[str]]
 ) -> Literal["file system", "server", "different", "unknown"]:
     """Whether two places of one kind are on one file system, or at least on one server."""
     shown = False
@@ -262,7 +262,7 @@ _NAMED_BY_NODE: Final = ("gfs2", "ocfs2")
 _EXPORTS: Final = ("nfs", "cifs")
 
 
-def _by_numbers(one: Place, other: Place, *, proof: bool = True) -> Relation:
+def _by_numbers(one: Location, other: Location, *, proof: bool = True) -> Relation:
     """Of places of which the systems say nothing. Two numbers are two directories (``proof``),
     but for what is mounted over; one number and one name are likely one."""
     if one.inode is None or other.inode is None:
@@ -273,7 +273,7 @@ def _by_numbers(one: Place, other: Place, *, proof: bool = True) -> Relation:
     return "likely" if alike and is_telling(one.inode) else "unknown"
 
 
-def _differ(one: Place, other: Place) -> bool:
+def _differ(one: Location, other: Location) -> bool:
     return None not in (one.inode, other.inode) and one.inode != other.inode
 
 
@@ -289,7 +289,7 @@ def is_telling(inode: int) -> bool:
     return inode not in _COMMON and inode not in _CEPH_FIRST
 
 
-def _values(place: Place, what: str) -> frozenset[str]:
+def _values(place: Location, what: str) -> frozenset[str]:
     prefix = f"{what}:"
     return frozenset(each[len(prefix) :] for each in place.ids if each.startswith(prefix))
 
@@ -301,17 +301,17 @@ def place_of(
     *,
     device: str = "",
     kernel: str = "",
-) -> Place:
+) -> Location:
     """The place of the absolute path ``resolved``, without links, on ``mount``, which is that of a
     snapshot. A local file system is known by its ``device`` on the ``kernel``, which its
     boot id names; without that it is nobody's but the host's."""
     if mount is None:
-        return Place(
+        return Location(
             "", resolved, inode, "unknown", "a file system that the snapshot does not name"
         )
     if mount["type"] in _PLACEHOLDERS:
         why = f"{mount['type']}, which stands for what is mounted there when it is used"
-        return Place("", resolved, None, "unknown", why)
+        return Location("", resolved, None, "unknown", why)
     options = frozenset(mount["options"])
     carries, why = carries_locks(Mount(mount["point"], mount["type"], mount["source"], options))
     inside = posixpath.relpath(resolved, mount["point"]) if resolved != mount["point"] else "."
@@ -320,12 +320,12 @@ def place_of(
     named = _shared_name(mount["type"], mount["source"], options, inode, told)
     if named is None:
         system = f"{kernel}/{device}" if kernel else ""
-        return Place(
+        return Location(
             system, path, inode, carries, why, local=carries == "no", kind="local", ids=told
         )
     system, export, ids = named
     path = posixpath.normpath(f"/{export}/{path}").replace("//", "/")
-    return Place(system, path, inode, carries, why, ids=sorted({*ids, *told}))
+    return Location(system, path, inode, carries, why, ids=sorted({*ids, *told}))
 
 
 #: What is mounted where something else will be, once somebody goes there.

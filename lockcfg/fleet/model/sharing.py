@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from typing import Final
 
     from lockcfg.fleet.model.facts import Facts
-    from lockcfg.fleet.model.place import Place
+    from lockcfg.fleet.model.place import Location
     from lockcfg.fleet.model.words import Words
 
 #: The most names of one thing that are compared with each other.
@@ -68,7 +68,7 @@ class Sharing:
     def _join_aliases(self, all_facts: Iterable[Facts], words: Words | None) -> None:
         """Put together what has several names: the same number and name are behind them, or
         somebody says so."""
-        found: dict[object, dict[str, Place]] = {}
+        found: dict[object, dict[str, Location]] = {}
         for facts in all_facts:
             for storage in facts.storages:
                 place = storage.place

@@ -12,7 +12,7 @@ import posixpath
 import re
 
 from lockcfg.fleet.model.locks import Disk, lock_of
-from lockcfg.fleet.model.place import Place
+from lockcfg.fleet.model.place import Location
 from lockcfg.frozen import Frozen
 
 TYPE_CHECKING = False
@@ -223,7 +223,7 @@ def _rule(
     example = Disk(
         type,
         "/dev/disk" if device else "/disk",
-        Place("", "/", None, "unknown", ""),
+        Location("", "/", None, "unknown", ""),
         lvm_uuid="uuid" if kind == "lvm" else "",
         scsi_id="id" if scsi else "",
         readonly=unlocked,
@@ -260,7 +260,7 @@ def _held(lock: object, replaced: bool, meant: Lock | None, *, running: bool) ->
 DIRECT: Final = "."
 
 
-class Way:
+class NumberedUse:
     """A use of disks on a host, with a number, and what all hosts call the directory of theirs."""
 
     __slots__ = ("has_chain", "is_image", "is_passed_over", "number", "prefix", "storage", "use")
@@ -361,7 +361,7 @@ def disk_of(
     use: Use, path: str, name: str, storage: Directory | None, lvm_uuid: str, scsi_id: str
 ) -> Disk:
     """The disk that the model is asked about. ``name`` is that of :meth:`Way.name_of`."""
-    place: Place | None = None
+    place: Location | None = None
     if storage is not None and use.kind == "image":
         of = storage.place
         _, _, number = name.rpartition(":inode ")
@@ -373,12 +373,12 @@ def disk_of(
             else of.below(posixpath.basename(name if of.system else path))
         )
     elif use.kind == "image":
-        place = Place(
+        place = Location(
             "", use.storage, None, "unknown", "a file system that nobody looked at"
         ).below(posixpath.basename(path))
     elif use.kind != "network":
         why = "the device node, which no other host has"
-        place = Place("", path, None, "no", why, local=True, kind="local")
+        place = Location("", path, None, "no", why, local=True, kind="local")
     return Disk(
         use.type,
         path,

@@ -17,8 +17,8 @@ from lockcfg.conf.settings import settings_of
 from lockcfg.fleet.comparison.fleet import Cell, count_of
 from lockcfg.fleet.model.domains import domain_of
 from lockcfg.fleet.model.facts import Directory
-from lockcfg.fleet.model.locks import KINDS
-from lockcfg.fleet.model.place import Place
+from lockcfg.fleet.model.locks import DISK_KINDS
+from lockcfg.fleet.model.place import Location
 from lockcfg.fleet.model.uses import use_after
 from lockcfg.fleet.plan.mounting import mounting_of, place_at
 from lockcfg.fleet.plan.steps import Step, Work
@@ -499,7 +499,7 @@ def _mixed(group: Group, changes: Sequence[_Change]) -> list[str]:
     kinds = set(group.kinds)
     if any(change.packages for change in changes):
         kinds |= {"lvm", "scsi"}  # what else seems to be a device without a name may be one
-    for kind in KINDS:
+    for kind in DISK_KINDS:
         if kind not in kinds:
             continue
         before: dict[str, list[Cell]] = {}
@@ -521,7 +521,7 @@ def _mixed(group: Group, changes: Sequence[_Change]) -> list[str]:
 def _after(change: _Change, group: Group, kind: Kind) -> str:
     """Where a host will lock."""
     assert group.policy is not None
-    spaces: dict[str, Place] = {}
+    spaces: dict[str, Location] = {}
     for setting in LOCKSPACE_KEYS:
         path = change.target.get(setting)
         if path:
@@ -545,7 +545,7 @@ def _after(change: _Change, group: Group, kind: Kind) -> str:
     return domain.where if domain else "nothing"
 
 
-def _place_of(group: Group, setting: str, path: str) -> Place:
+def _place_of(group: Group, setting: str, path: str) -> Location:
     """Where a lockspace will be: where the policy says, or where most hosts have that path."""
     assert group.policy is not None
     known = [
@@ -558,7 +558,7 @@ def _place_of(group: Group, setting: str, path: str) -> Place:
     fitting = [each for each in known if wanted in (None, each[1])]
     if fitting:
         return max(fitting, key=lambda each: each[:2])[2]
-    return Place("", wanted or path, None, "unknown", "a file system that nobody has seen yet")
+    return Location("", wanted or path, None, "unknown", "a file system that nobody has seen yet")
 
 
 def _directory_at(group: Group, setting: str, path: str, facts: Facts) -> Directory:

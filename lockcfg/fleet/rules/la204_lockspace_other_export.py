@@ -50,7 +50,7 @@ RULE = Rule("LA204", "lockspace-other-export", "error", scope="fleet")
 def check(fleet: Fleet) -> Iterator[Observation]:
     """See the manual above."""
     for group in fleet.groups:
-        for setting, by_path in places_by_setting(group, fleet.twofold):
+        for setting, by_path in places_by_setting(group, fleet.ambiguous):
             for path, places in by_path.items():
                 if not group.name or len(places) < 2:
                     continue

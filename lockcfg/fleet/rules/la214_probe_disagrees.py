@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     from lockcfg.fleet.comparison.fleet import Fleet
     from lockcfg.fleet.model.evidence import Sight
     from lockcfg.fleet.model.facts import Facts
-    from lockcfg.fleet.model.place import Place
+    from lockcfg.fleet.model.place import Location
 
 RULE = Rule("LA214", "probe-disagrees", "error", scope="fleet")
 
@@ -64,7 +64,7 @@ _COMPARED: Final = 200
 
 def check(fleet: Fleet) -> Iterator[Observation]:
     """See the manual above."""
-    places: dict[str, dict[tuple[str, Place], list[str]]] = {}
+    places: dict[str, dict[tuple[str, Location], list[str]]] = {}
     for host, sights in sorted(fleet.probe.sights.items(), key=lambda each: fleet.names[each[0]]):
         name = fleet.names[host]
         for path, place, sight in _looked_at(fleet.expected[host], sights):
@@ -95,11 +95,11 @@ def check(fleet: Fleet) -> Iterator[Observation]:
                     )
 
 
-def _told(one: Place, other: Place) -> str:
+def _told(one: Location, other: Location) -> str:
     return one.shown if one.shown == other.shown else f"{one.shown} and {other.shown}"
 
 
-def _looked_at(facts: Facts, sights: Mapping[str, Sight]) -> Iterator[tuple[str, Place, Sight]]:
+def _looked_at(facts: Facts, sights: Mapping[str, Sight]) -> Iterator[tuple[str, Location, Sight]]:
     """The directories of a host of which a probe showed something, each once."""
     seen: set[str] = set()
     for directory in (*facts.spaces, *facts.leases, *facts.storages, *facts.spare):

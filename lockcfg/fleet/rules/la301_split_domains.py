@@ -54,7 +54,7 @@ def check(fleet: Fleet) -> Iterator[Observation]:
         if not group.name or (len(group.cells) == 1 and len(group.cells[0].hosts) == 1):
             continue
         for kind in group.kinds:
-            domains = group.domains(kind, fleet.twofold)
+            domains = group.domains(kind, fleet.ambiguous)
             if all(domain.mode == "lease" for domain, _ in domains) and kind != "lease":
                 continue  # leases alone are to keep guests apart: they are a kind of their own
             split = len(domains) > 1 or any(domain.reach == "no" for domain, _ in domains)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from lockcfg.fleet.comparison.fleet import Cell, Group
     from lockcfg.fleet.model.facts import Directory
-    from lockcfg.fleet.model.place import Place
+    from lockcfg.fleet.model.place import Location
 
 
 #: The most directories of a group that are compared with each other.
@@ -56,20 +56,20 @@ def direct_images(cell: Cell) -> Iterator[Directory]:
 
 
 def places_by_setting(
-    group: Group, twofold: frozenset[tuple[str, str]] = frozenset()
+    group: Group, ambiguous: frozenset[tuple[str, str]] = frozenset()
 ) -> Iterator[tuple[str, dict[str, dict[str, list[str]]]]]:
     """The hosts of a group by lockspace setting, by path, and by the place that is behind it,
     those with the most hosts first. Places that nobody knows, or that only one host has, are
     left out: other rules are about them."""
     found: dict[str, dict[str, dict[str, list[str]]]] = {}
-    known: dict[str, Place] = {}
+    known: dict[str, Location] = {}
     for cell in group.cells:
         for space in cell.facts.spaces:
             place = space.place
             if not place.system:
                 continue
             key = place.shown
-            if (place.system, place.path) in twofold:
+            if (place.system, place.path) in ambiguous:
                 if place.inode is None:
                     continue
                 key += f" (inode {place.inode})"

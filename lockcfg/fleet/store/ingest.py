@@ -18,7 +18,16 @@ from lockcfg.conf.files import kinds_of
 from lockcfg.errors import LockcfgError
 from lockcfg.fleet.model.evidence import evidence_of
 from lockcfg.fleet.model.facts import NOT_LIVE, Facts, as_json, document_of, facts_of
-from lockcfg.fleet.model.uses import PART, PLAIN, Use, Way, shape_of, traits_of, use_of, whole_of
+from lockcfg.fleet.model.uses import (
+    PART,
+    PLAIN,
+    NumberedUse,
+    Use,
+    shape_of,
+    traits_of,
+    use_of,
+    whole_of,
+)
 from lockcfg.fleet.snapshots.reading import (
     EVIDENCE,
     FILES,
@@ -107,7 +116,7 @@ class _Profile:
         self.number = number
         self.facts = facts
         self.storages = {storage.path: storage for storage in facts.storages}
-        self.ways: dict[Shape, Way] = {}
+        self.ways: dict[Shape, NumberedUse] = {}
         self.readers = [(kind.name, kind.readers) for kind in kinds_of(facts.driver)]
         self.daemons = facts.settings["lock_manager"] == "lockd"
 
@@ -327,13 +336,13 @@ class Ingester:
             if self._progress is not None:
                 self._progress(number)
 
-    def _way(self, profile: _Profile, shape: Shape) -> Way:
+    def _way(self, profile: _Profile, shape: Shape) -> NumberedUse:
         use = use_of(shape, profile.facts)
         number = self._ways.get(use)
         if number is None:
             number = self._ways[use] = len(self._ways) + 1
             self._store.insert("way", [(number, _dumped(as_json(use)))])
-        way = profile.ways[shape] = Way(
+        way = profile.ways[shape] = NumberedUse(
             number, use, profile.storages.get(use.storage), has_chain="chain" in traits_of(shape)
         )
         return way

@@ -24,6 +24,7 @@ import weakref
 from array import array
 from collections import Counter
 from hashlib import blake2b, sha256
+from typing import NamedTuple
 
 from lockcfg.errors import ReadError
 from lockcfg.fleet.model.uses import is_device, whole_of
@@ -101,9 +102,45 @@ _COLUMNS: Final = {
     "problem": (("source", ""), ("host", ""), ("reason", "")),
 }
 
-HostRow = tuple[int, str, str, str, int, int, int, int, str]
-CellRow = tuple[int, int, str]
-DiskRow = tuple[int, int, int, str, str, str, str, str, str, int]
+
+class StoredHost(NamedTuple):
+    """A snapshot of a host. ``taken`` is in seconds since the epoch; ``running`` and ``defined``
+    are how many guests run and are defined; ``cell`` is a number of a cell."""
+
+    number: int
+    name: str
+    machine_id: str
+    boot_id: str
+    taken: int
+    running: int
+    defined: int
+    cell: int
+    source: str
+
+
+class StoredCell(NamedTuple):
+    """A cell: ``profile`` is a number of a profile, ``circumstances`` is JSON."""
+
+    number: int
+    profile: int
+    circumstances: str
+
+
+class StoredDisk(NamedTuple):
+    """A disk of a guest. ``host`` and ``way`` are numbers of a host and of a use; ``number`` is
+    that of the file, as :func:`lockcfg.fleet.store.ingest` makes it, or 0."""
+
+    key: int
+    host: int
+    way: int
+    name: str
+    path: str
+    lvm_uuid: str
+    scsi_id: str
+    guest: str
+    uuid: str
+    number: int
+
 
 #: The tables that earlier versions do not have, with the version that has them first.
 _SINCE: Final = {"evidence": 3}
@@ -271,9 +308,10 @@ class Store:
         """The profiles: their ids and their facts as JSON."""
         return self._read("SELECT id, facts FROM profile ORDER BY id")
 
-    def cells(self) -> list[CellRow]:
+    def cells(self) -> list[StoredCell]:
         """The cells: id, profile, and circumstances as JSON."""
-        return self._read("SELECT id, profile, circumstances FROM cell ORDER BY id")
+        rows = self._iterate("SELECT id, profile, circumstances FROM cell ORDER BY id")
+        return [StoredCell._make(row) for row in rows]
 
     def ways_of_cells(self) -> dict[int, list[int]]:
         """The uses of disks that the hosts of each cell have, by their ids."""
@@ -282,12 +320,13 @@ class Store:
             found.setdefault(cell, []).append(way)
         return found
 
-    def hosts(self) -> Iterator[HostRow]:
+    def hosts(self) -> Iterator[StoredHost]:
         """The hosts by name, of one name the newest first."""
-        return self._iterate(
+        rows = self._iterate(
             "SELECT id, name, machine_id, boot_id, taken, running, defined, cell, source"
             " FROM host ORDER BY name, taken DESC, machine_id, boot_id, source"
         )
+        return map(StoredHost._make, rows)
 
     def running_guests(self) -> dict[str, list[str]]:
         """The names of the guests that run on each host where any does, by its newest
@@ -309,12 +348,13 @@ class Store:
         """The uses of disks: their ids, and each as JSON."""
         return self._read("SELECT id, use FROM way ORDER BY id")
 
-    def shared_disks(self) -> Iterator[DiskRow]:
+    def shared_disks(self) -> Iterator[StoredDisk]:
         """The disks that are there more than once, those of one name together."""
-        return self._iterate(
+        rows = self._iterate(
             "SELECT disk.* FROM shared JOIN disk ON disk.rowid = shared.disk"
             " ORDER BY disk.name, disk.host, disk.guest, disk.path, disk.uuid, disk.way"
         )
+        return map(StoredDisk._make, rows)
 
     def names_of_one_disk(self) -> list[tuple[str, str]]:
         """The names of disks that may mean one disk, in pairs: of files with one number and one

@@ -7,7 +7,7 @@ from itertools import groupby
 
 from lockcfg.fleet.policy.host_ranges import fold
 from lockcfg.report.audit.pages import breakable, content_policy, environment, text_of
-from lockcfg.report.audit.words import KINDS, LEVELS, standing_in_words, standing_of
+from lockcfg.report.audit.words import KIND_WORDS, LEVELS, standing_in_words, standing_of
 from lockcfg.report.terminal import escape
 
 TYPE_CHECKING = False
@@ -141,7 +141,7 @@ def _group(group: GroupRow, rows: Sequence[DomainRow], sets: _HostSets) -> dict[
         "said": group,
         "shared": _some(group.storages) if group.name and named else "",
         "kinds": [
-            {"name": KINDS[kind], "domains": _map(list(domains), sets)}
+            {"name": KIND_WORDS[kind], "domains": _map(list(domains), sets)}
             for kind, domains in groupby(rows, key=lambda row: row.kind)
         ],
     }

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from typing import Any, Final, TextIO
 
-    from lockcfg.fleet.comparison.result import AuditFinding, Problem
+    from lockcfg.fleet.comparison.result import AuditFinding, UnreadSource
     from lockcfg.fleet.plan.steps import Plan, Step, Work
 
 #: How many lines of details are shown.
@@ -28,7 +28,7 @@ class LeftOut:
     __slots__ = ("missing", "old", "unreadable")
 
     def __init__(
-        self, missing: Sequence[str], old: Sequence[str], unreadable: Sequence[Problem]
+        self, missing: Sequence[str], old: Sequence[str], unreadable: Sequence[UnreadSource]
     ) -> None:
         self.missing: Final = missing
         self.old: Final = old

@@ -7,7 +7,7 @@ from itertools import groupby
 from lockcfg.fleet.policy.host_ranges import fold
 from lockcfg.report.audit.words import (
     COLOURS,
-    KINDS,
+    KIND_WORDS,
     LEVELS,
     standing_in_words,
     standing_of,
@@ -60,7 +60,7 @@ def _group(group: GroupRow, domains: Iterable[DomainRow], terminal: Terminal) ->
         more = f" and {len(group.storages) - _MOST} more" if len(group.storages) > _MOST else ""
         terminal.line(f"  {terminal.style(f'they share {shared}{more}', 'dim')}")
     for kind, rows in groupby(domains, key=lambda row: row.kind):
-        terminal.line(f"  {KINDS[kind]}")
+        terminal.line(f"  {KIND_WORDS[kind]}")
         for row in rows:
             words = terminal.style(standing_in_words(row), COLOURS[standing_of(row)])
             terminal.line(f"    {words}: {folded(row.hosts)}")

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     #: How a domain stands: apart is one whose hosts exclude each other, and not the rest.
     Standing = Literal["yes", "apart", "unknown", "no"]
 
-KINDS: Final = {
+KIND_WORDS: Final = {
     "image": "image files",
     "block": "block devices",
     "lvm": "logical volumes",

@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lockcfg.fleet.model.domains import domain_of
-from lockcfg.fleet.model.locks import KINDS, Disk, Lock, Locking, exclusion, lock_of
-from lockcfg.fleet.model.place import Place, place_of
+from lockcfg.fleet.model.locks import DISK_KINDS, Disk, Lock, Locking, exclusion, lock_of
+from lockcfg.fleet.model.place import Location, place_of
 
 WHY = "a file system"
 
 places = st.builds(
-    Place,
+    Location,
     st.sampled_from(["", "nfs://a", "nfs://b"]),
     st.sampled_from(["/locks", "/locks/files", "/vm"]),
     st.sampled_from([None, 7, 8]),
@@ -93,12 +93,12 @@ def test_a_domain_holds_for_its_disks(one: Locking, other: Locking, disk: Disk) 
         return
     said = exclusion(lock_of(one, disk).lock, lock_of(other, disk).lock)
     spaces = one.spaces["file_lockspace_dir"], other.spaces["file_lockspace_dir"]
-    # Where numbers differ, the fleet says so (twofold), and the key has them.
+    # Where numbers differ, the fleet says so (ambiguous), and the key has them.
     if spaces[0].system and not any(space.local for space in spaces):
         assert said.verdict == "yes"
 
 
-@given(lockings, st.sampled_from(KINDS))
+@given(lockings, st.sampled_from(DISK_KINDS))
 def test_a_host_is_in_one_domain_of_a_kind(host: Locking, kind: str) -> None:
     """Or in none, for leases that it has not."""
     domain = domain_of(host, kind)  # type: ignore[arg-type]
@@ -106,7 +106,7 @@ def test_a_host_is_in_one_domain_of_a_kind(host: Locking, kind: str) -> None:
     assert domain is None or domain.reach in ("yes", "no", "unknown")
 
 
-SPACE = Place("nfs://a", "/locks", 7, "yes", "NFSv4")
+SPACE = Location("nfs://a", "/locks", 7, "yes", "NFSv4")
 ALL = {
     "file_lockspace_dir": SPACE.below("files"),
     "lvm_lockspace_dir": SPACE.below("lvm"),
@@ -155,7 +155,7 @@ def test_a_fallback_is_told() -> None:
     assert "its scsi_id gives no name" in answer.reasons[1]
 
 
-def lock(place: Place, *, shared: bool = False) -> Lock:
+def lock(place: Location, *, shared: bool = False) -> Lock:
     """A lock on a file."""
     return Lock(place, "/locks", "name", "image", shared=shared)
 
