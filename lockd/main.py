@@ -26,6 +26,9 @@ Usage:
   {program} [options]
   {program} status [--json] [--socket <path>]
   {program} locks [--json] [--socket <path>]
+  {program} events [--follow] [--json] [--socket <path>]
+  {program} metrics [--listen <address>|--textfile <file> [--every <secs>]]
+           [--socket <path>]
   {program} adopt [--dry-run] [--json] [--socket <path>] {{--all|<guest>...}}
   {program} takeover [--dry-run] [--pid <pid>]
   {program} handback [--dry-run] [--program <path>]
@@ -50,7 +53,8 @@ Options:
                          has that format (exit status 0 or 1), for SIGUSR1
 
 lockd holds the locks of running guests, in virtlockd's place. 'status' and
-'locks' ask a running lockd how it does and what it holds; 'adopt' has it take
+'locks' ask a running lockd how it does and what it holds, 'events' what has
+happened, 'metrics' for figures, to print or serve; 'adopt' has it take
 the locks that guests run without; 'takeover' puts lockd in the place of a
 running virtlockd, and 'handback' virtlockd in the place of a running lockd,
 with all locks held and all guests running.
@@ -99,6 +103,14 @@ def main(arguments: Sequence[str]) -> int:
         from lockd.query import main as query
 
         return query(arguments, Paths().socket("admin"))
+    if arguments and arguments[0] == "events":
+        from lockd.follow import main as follow
+
+        return follow(arguments, Paths().socket("admin"))
+    if arguments and arguments[0] == "metrics":
+        from lockd.exporter import main as export
+
+        return export(arguments, Paths().socket("admin"))
     if arguments and arguments[0] == "adopt":
         from lockd.adopt import main as adopt
 

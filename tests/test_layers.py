@@ -187,6 +187,8 @@ ENGINE_LAYERS = (
         "__main__",
         "main",
         "adopt",
+        "exporter",
+        "follow",
         "move",
         "query",
         "daemon",

@@ -40,12 +40,14 @@ from lockd.programs.admin.changes import Changes
 from lockd.programs.admin.changes.changeable import Changeable
 from lockd.programs.admin.context import AdminContext
 from lockd.programs.inspect.context import InspectContext
+from lockd.programs.inspect.recent import Recent
 from lockd.programs.lock.context import LockContext
 from lockd.rpc.dispatch import in_context
 from lockd.rpc.service import Service
+from lockd.rpc.statistics import CallStatistics, measured
 from lockd.survival.journal import Journal
 from lockd.survival.keeper import PID_FILE, Numbers, is_client, is_lock
-from lockd.survival.records import clients, guests, locks, processes
+from lockd.survival.records import clients, guests, locks, processes, starts
 from lockd.survival.records import settings as settings_records
 
 TYPE_CHECKING = False
@@ -151,7 +153,8 @@ class Daemon:
             dialect,
             end=lambda: self.loop.after(0, self.stop),
         )
-        inspection = InspectContext(
+        calls: dict[str, CallStatistics] = {}
+        self._inspection: Final = InspectContext(
             self.engine,
             self._guests,
             self._remotes,
@@ -161,12 +164,18 @@ class Daemon:
             settings.warnings,
             self._hand_back.ask,
             log,
+            Recent(logging, self.loop),
+            calls,
         )
         for name, limit, programs in (
             (
                 "virtlockd",
                 settings.max_clients,
-                {(lock.PROGRAM, lock.VERSION): in_context(lock.PROCEDURES, locking)},
+                {
+                    (lock.PROGRAM, lock.VERSION): measured(
+                        in_context(lock.PROCEDURES, locking), lock.NAMES, calls
+                    )
+                },
             ),
             (
                 "admin",
@@ -175,7 +184,9 @@ class Daemon:
                     (admin.PROGRAM, admin.VERSION): in_context(
                         admin.procedures_of(dialect), administration
                     ),
-                    (inspect.PROGRAM, inspect.VERSION): in_context(inspect.PROCEDURES, inspection),
+                    (inspect.PROGRAM, inspect.VERSION): in_context(
+                        inspect.PROCEDURES, self._inspection
+                    ),
                 },
             ),
         ):
@@ -211,6 +222,7 @@ class Daemon:
             self._take_over()
         self.journal.serve(0)
         self.journal.append(settings_records.in_force(self._settings.record()))
+        self.journal.append(starts.starts(self._inspection.starts))
         for directory in self._settings.lockspaces:
             self.engine.know_lockspace(directory)
         for name, fd in listening.items():
@@ -227,6 +239,7 @@ class Daemon:
     def _take_over(self) -> None:
         """Go on from what the journal tells of, with the descriptors that are there."""
         state, fds = self._inheritance.state(), self._inheritance.fds
+        self._inspection.starts = state.of(starts.Records).count + 1
         for name, value in state.of(settings_records.Records).changed.items():
             self._changes.restore(name, value)
         self.engine.restore(state.of(locks.Records), state.of(processes.Records).started, fds)
@@ -277,6 +290,7 @@ class Daemon:
     def _records(self) -> Iterator[str]:
         """The state, for a new journal."""
         yield settings_records.in_force(self._settings.record())
+        yield starts.starts(self._inspection.starts)
         yield from self._changes.records()
         yield from self.engine.records()
         for service in self.services.values():

@@ -19,6 +19,8 @@ STATUS: Final = 1
 LOCKS: Final = 2
 HAND_BACK: Final = 3
 ADOPT: Final = 4
+EVENTS: Final = 5
+METRICS: Final = 6
 
 #: The procedures, by number. Each answers with JSON, in a string.
 PROCEDURES: Final[Mapping[int, Procedure[InspectContext]]] = procedures(
@@ -28,5 +30,7 @@ PROCEDURES: Final[Mapping[int, Procedure[InspectContext]]] = procedures(
         LOCKS: "locks",
         HAND_BACK: "hand_back",
         ADOPT: "adopt",
+        EVENTS: "events",
+        METRICS: "metrics",
     },
 )

@@ -11,18 +11,22 @@ if TYPE_CHECKING:
     from lockd.locks.guests import Guests
     from lockd.locks.remote import Remotes
     from lockd.log import Log
+    from lockd.programs.inspect.recent import Recent
     from lockd.rpc.service import Service
+    from lockd.rpc.statistics import CallStatistics
     from lockd.survival.keeper import Keeper
 
 
 class InspectContext:
     """The locks, the guests that are made to end, the file systems, the services by name, who keeps
     the locks, ``since`` when the daemon runs (seconds since the epoch), and what is to be said of
-    its configuration. ``hand_back`` has virtlockd go on in its place, or returns why not."""
+    its configuration. ``hand_back`` has virtlockd go on in its place, or returns why not.
+    ``recent`` are the events, ``calls`` the figures of the lock program by procedure, and
+    ``starts`` tells how often lockd was started with these locks."""
 
     __slots__ = (
-        *("engine", "guests", "hand_back", "keeper", "log"),
-        *("remotes", "services", "since", "warnings"),
+        *("calls", "engine", "guests", "hand_back", "keeper", "log"),
+        *("recent", "remotes", "services", "since", "starts", "warnings"),
     )
 
     def __init__(
@@ -36,6 +40,8 @@ class InspectContext:
         warnings: Sequence[str],
         hand_back: Callable[[str], str],
         log: Log,
+        recent: Recent,
+        calls: Mapping[str, CallStatistics],
     ) -> None:
         self.engine: Final = engine
         self.guests: Final = guests
@@ -46,3 +52,6 @@ class InspectContext:
         self.warnings: Final = warnings
         self.hand_back: Final = hand_back
         self.log: Final = log
+        self.recent: Final = recent
+        self.calls: Final = calls
+        self.starts = 1

@@ -15,17 +15,17 @@ if TYPE_CHECKING:
 PROGRAM: Final = 0xEA7BEEF
 VERSION: Final = 1
 
+#: What the procedures are called, by number.
+NAMES: Final[Mapping[int, str]] = {
+    1: "register",
+    2: "restrict",
+    3: "new",
+    4: "create_resource",
+    5: "delete_resource",
+    6: "acquire_resource",
+    7: "release_resource",
+    8: "create_lockspace",
+}
+
 #: The procedures, by number.
-PROCEDURES: Final[Mapping[int, Procedure[LockContext]]] = procedures(
-    __name__,
-    {
-        1: "register",
-        2: "restrict",
-        3: "new",
-        4: "create_resource",
-        5: "delete_resource",
-        6: "acquire_resource",
-        7: "release_resource",
-        8: "create_lockspace",
-    },
-)
+PROCEDURES: Final[Mapping[int, Procedure[LockContext]]] = procedures(__name__, NAMES)

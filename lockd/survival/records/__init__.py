@@ -12,6 +12,7 @@ module         kinds
                ``sent``, ``waiting``, ``gone``
 ``guests``     ``dying``, ``dead``
 ``processes``  ``process``
+``starts``     ``starts``
 =============  =====================================================
 
 Besides there are ``format``, with which every journal begins (:mod:`lockd.survival.journal`), and
@@ -45,6 +46,7 @@ SUBJECTS: Final = (
     "clients",
     "guests",
     "processes",
+    "starts",
 )
 
 

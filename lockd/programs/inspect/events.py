@@ -1,0 +1,34 @@
+"""EVENTS: what has happened to locks. Arguments: the number to go on behind, 0 at first, and
+whether somebody follows (1), who wants to know of each grant and release from now on.
+
+It answers with an object: ``events``, ``last`` (the number of the last that there is), ``lost``
+(how many behind the number are not remembered), and ``since``, when the daemon runs: in another
+one, numbers begin anew.
+"""
+
+from __future__ import annotations
+
+import json
+
+from lockd.wire.xdr import pack_string
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
+
+    from lockd.programs.inspect.context import InspectContext
+    from lockd.rpc.session import Session
+    from lockd.wire.xdr import Reader
+
+#: How many events are in an answer.
+_AT_ONCE: Final = 200
+
+
+def call(context: InspectContext, session: Session, arguments: Reader) -> bytes:
+    """The next events."""
+    number, follows = arguments.uint(), arguments.uint()
+    if follows:
+        context.recent.follow()
+    events, lost = context.recent.behind(number, _AT_ONCE)
+    answer = {"events": events, "last": context.recent.last, "lost": lost, "since": context.since}
+    return pack_string(json.dumps(answer))
