@@ -60,6 +60,7 @@ def read_fleet(
             ways,
             store.names_of_one_disk(),
             policy.words if policy else None,
+            stale=fleet.stale,
         )
     )
     return fleet

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from lockcfg.fleet.comparison.fleet import Cell
     from lockcfg.fleet.comparison.result import AuditFinding
+    from lockcfg.fleet.model.facts import Facts
     from lockcfg.fleet.store.store import Store
 
 
@@ -77,6 +78,16 @@ def _outlook(fleet: Fleet, changed: Mapping[int, Cell], store: Store) -> list[Au
     cells = [changed.get(id(cell), cell) for cell in fleet.cells]
     then = _copy(fleet, cells, groups)
     facts = {host: cell.facts for cell in cells for host in cell.hosts}
+    # Whether the guests of hosts with other facts than now were started anew by then.
+    anew = {
+        id(cell.facts): all(use.held in ("", "held") for use in cell.uses)
+        for cell in changed.values()
+        if cell not in fleet.cells
+    }
+
+    def adapted(of: Facts, use: Use) -> Use:
+        return use_after(of, use, anew=anew[id(of)]) if id(of) in anew else use
+
     then.places = {
         number: (name, facts.get(name, now), group)
         for number, (name, now, group) in fleet.places.items()
@@ -88,7 +99,8 @@ def _outlook(fleet: Fleet, changed: Mapping[int, Cell], store: Store) -> list[Au
             {number: Use.from_json(text) for number, text in store.ways()},
             store.names_of_one_disk(),
             fleet.policy.words if fleet.policy else None,
-            adapt=use_after,
+            stale=then.stale,
+            adapt=adapted,
         )
     )
     return list(audit_of(then).counted)

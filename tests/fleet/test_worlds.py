@@ -45,8 +45,11 @@ def fault_of(made: World, result: AuditResult) -> str:
     }
     for disk in result.disks:
         users = {(user.host, user.guest) for user in disk.users}
-        if disk.safe == "no" and not any(pair <= users for pair in pairs):
+        conflict = any(pair <= users for pair in pairs)
+        if disk.safe == "no" and not conflict:
             return f"called unsafe: {disk.name}: {disk.reasons}"
+        if disk.safe == "yes" and conflict:
+            return f"called safe: {disk.name}"
     return ""
 
 

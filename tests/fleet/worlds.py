@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tests.fleet.known_fleets import DEVICES, device, directory, disk, guest, host, mount
+from tests.fleet.known_fleets import DEVICES, NOW, device, directory, disk, guest, host, mount
 
 if TYPE_CHECKING:
     import random
@@ -241,6 +241,10 @@ class _Maker:
         rng = self.rng
         manager = "lockd" if rng.random() < 0.95 else "nop"
         space = rng.choice(spaces) if rng.random() < 0.8 else None
+        # What is in force is what the files said when the daemon was started.
+        stale = rng.random() < 0.08
+        in_force = (rng.choice(("lockd", "nop")), rng.choice((space, None)))
+        in_force = in_force if stale else (manager, space)
         directories: list[Json] = []
         points: dict[File, str] = {}
         on: dict[File, Json] = {}
@@ -265,20 +269,22 @@ class _Maker:
             if any(each["name"] == called for each in guests):
                 continue
             if rng.random() < 0.4:
-                more, made = self.lun(name, called, luns, manager, space, on)
+                more, made = self.lun(name, called, luns, *in_force, on)
             else:
-                more, made = self.image(name, called, files, points, manager, space, on)
+                more, made = self.image(name, called, files, points, *in_force, on)
             if rng.random() < 0.2:
                 made["uuid"] = f"{name}-{number}"
             user = more[0]
             if rng.random() < 0.4 and self.alone(user, users):
                 held = rng.random() < 0.9
-                meant = "/srv/locks" if space is not None else "."
+                where = "" if user.lock is None else "/srv/locks" if in_force[1] else "."
                 made |= {"running": True}
-                if user.lock is not None:
-                    unheld |= not held
+                if user.lock is not None or stale:
+                    unheld |= not held and user.lock is not None
+                    if not held:
+                        more[0] = user._replace(lock=None)
                     if self.version == 2 and self.seen():
-                        made["disks"][0]["lock"] = meant if held else ""
+                        made["disks"][0]["lock"] = where if held else ""
             users += more
             guests.append(made)
         snapshot = host(
@@ -289,6 +295,8 @@ class _Maker:
             lockd=lockd,
             version=self.version,
         )
+        if stale:
+            snapshot["changed"] = dict.fromkeys(snapshot["changed"], NOW - 1000)
         return users, snapshot, unheld
 
     def alone(self, user: User, users: list[User]) -> bool:

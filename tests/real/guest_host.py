@@ -27,7 +27,7 @@ from tests.real.libvirtd_host import UNSHARE, environment, namespace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
-    from typing import Final
+    from typing import Final, Self
 
 NOBODY: Final = 65534
 
@@ -153,7 +153,8 @@ class GuestHost:
 
     ``directory`` takes its files, its parent what all hosts share. ``lock_daemon`` is the path of a
     program that has virtlockd's options, ``settings`` is qemu-lockd.conf. With ``session`` all is
-    run by an unprivileged user, whose libvirtd starts the lock daemon.
+    run by an unprivileged user, whose libvirtd starts the lock daemon. ``first_uuid`` numbers the
+    guests, for several hosts of which no two are to have one guest.
     """
 
     def __init__(
@@ -163,15 +164,16 @@ class GuestHost:
         settings: Mapping[str, int | str],
         *,
         session: bool = False,
+        first_uuid: int = 1,
     ) -> None:
         self.lock_daemon: Final = lock_daemon
         self.session: Final = session
         self._directory: Final = directory
         self._settings: Final = settings
         self._domain_type: Final = "kvm" if not session and _has_kvm() else "qemu"
-        self._uuids: Final = itertools.count(1)
+        self._uuids: Final = itertools.count(first_uuid)
 
-    def __enter__(self) -> GuestHost:
+    def __enter__(self) -> Self:
         cache = self._directory.parent / "cache"
         cache.mkdir(exist_ok=True)
         for name in ("etc", "run"):
@@ -239,6 +241,11 @@ class GuestHost:
         ):
             self.path(f"{configuration}/{name}").write_text(text)
         self.path(_FIRMWARE).write_bytes(_HALT * (64 << 10))
+
+    @property
+    def pid(self) -> int:
+        """A process that is in the host's namespaces."""
+        return self._process.pid
 
     def path(self, path: str) -> Path:
         """Where a path of the host is here."""

@@ -21,7 +21,7 @@ from lockcfg.frozen import Frozen
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
     from typing import Final
 
     from lockcfg.fleet.model.facts import Directory, Facts
@@ -58,7 +58,7 @@ class _Way:
 
     def _quick(self) -> tuple[str, str] | None:
         use = self.use
-        if use.shareable or use.rule == "none" or use.backing:
+        if use.shareable or use.rule == "none" or use.backing or use.held not in ("", "held"):
             return None
         inode: int | None = None
         if use.kind == "image":
@@ -128,11 +128,13 @@ def judge_disks(
     aliases: Iterable[tuple[str, str]] = (),
     words: Words | None = None,
     *,
+    stale: Collection[str] = (),
     adapt: Callable[[Facts, Use], Use] | None = None,
 ) -> Iterator[DiskRow]:
     """The verdict on each disk with several users. ``rows`` come with those of one name together;
     ``hosts`` are those that count, by their ids. ``aliases`` are pairs of names that may mean one
-    disk, ``words`` what somebody says of the fleet's storage. ``adapt`` is for hosts that are to
+    disk, ``words`` what somebody says of the fleet's storage. ``stale`` are hosts whose daemon has
+    in force what nobody knows, as its files are newer. ``adapt`` is for hosts that are to
     be otherwise than when their uses were found: it says how they will use a disk."""
     roots = _roots(aliases)
     known: dict[tuple[int, int], _Way] = {}
@@ -150,7 +152,7 @@ def judge_disks(
                 use = ways[row.way]
                 way = known[key] = _Way(host[1], adapt(host[1], use) if adapt else use)
             users.append((row, way))
-            quick.add(_quick_of(row, way))
+            quick.add(_quick_of(row, way) if host[0] not in stale else None)
         root = roots.get(name)
         if root is not None:
             waiting.setdefault(root, []).extend(users)
@@ -161,10 +163,10 @@ def judge_disks(
             users.sort(key=lambda user: (hosts[user[0].host][0], user[0].guest, user[0].path))
             yield _safe(name, users, hosts)
         else:
-            yield from _judged(users, hosts, words)
+            yield from _judged(users, hosts, words, stale)
     for users in waiting.values():
         if len(users) > 1:
-            yield from _judged(users, hosts, words)
+            yield from _judged(users, hosts, words, stale)
 
 
 def _roots(aliases: Iterable[tuple[str, str]]) -> dict[str, str]:
@@ -210,7 +212,10 @@ def _safe(
 
 
 def _judged(
-    rows: Sequence[tuple[StoredDisk, _Way]], hosts: Mapping[int, Host], words: Words | None
+    rows: Sequence[tuple[StoredDisk, _Way]],
+    hosts: Mapping[int, Host],
+    words: Words | None,
+    stale: Collection[str],
 ) -> Iterator[DiskRow]:
     """The verdict that the model gives: that on the worst two of the users."""
     users = sorted(
@@ -218,7 +223,7 @@ def _judged(
         key=lambda user: (user.host, user.guest, user.path, user.name),
     )
     verdict: Shared = "yes"
-    worst: tuple[_User, _User, str] | None = None
+    worst: tuple[_User, _User, str, str] | None = None
     rank = -1
     apart: set[str] = set()
     together: set[int] = set()
@@ -237,13 +242,15 @@ def _judged(
             both = one.running and other.running
             if both and disks != "unknown" and not (one.way.use.backing or other.way.use.backing):
                 written = True
-            found = _exclusion(one, other, disks, words)
+            meant = _exclusion(one, other, disks, words)
+            found = _in_force(one, other, meant, stale)
             if found.verdict != "yes":
                 apart.update((one.host, other.host))
             # Two that run now are worse than two that could.
             badness = _BADNESS[found.verdict] * 2 + both
             if badness > rank:
-                verdict, worst, rank = found.verdict, (one, other, found.why), badness
+                cause = _cause(one, other) if found is meant else "held"
+                verdict, worst, rank = found.verdict, (one, other, found.why, cause), badness
     if not together:
         return  # one number, and two disks
     seen = [user for user in users if id(user) in together]
@@ -256,7 +263,7 @@ def _judged(
     if worst is None or verdict == "yes":
         yield DiskRow(name, kind, "yes", names, named, written=written)
         return
-    one, other, why = worst
+    one, other, why, cause = worst
     reasons = [f"{user.host}: {'; '.join(user.answer.reasons)}" for user in (one, other)]
     yield DiskRow(
         name,
@@ -267,7 +274,7 @@ def _judged(
         pair=(one.host, other.host),
         apart=sorted(apart),
         reasons=[*dict.fromkeys(reasons), why],
-        cause=_cause(one, other),
+        cause=cause,
         written=written,
     )
 
@@ -335,6 +342,25 @@ def _exclusion(one: _User, other: _User, disks: Relation, words: Words | None) -
     if disks == "unknown" and found.verdict == "no":
         return Exclusion("unknown", f"whether it is one disk is not known; if it is: {found.why}")
     return found
+
+
+def _in_force(one: _User, other: _User, meant: Exclusion, stale: Collection[str]) -> Exclusion:
+    """The answer where the locks that are meant may not be those that are held, or that a host
+    would take: files say what the daemon that reads them next will do."""
+    unknown = ""
+    for user in (one, other):
+        held = user.way.use.held
+        who = f"{user.guest} on {user.host}"
+        if meant.verdict != "unknown" and held != "held" and user.host in stale:
+            why = f"what {user.host} would lock is not known: its files are newer than libvirt"
+            return Exclusion("unknown", why)
+        if held in ("none", "replaced") and meant.verdict == "yes":
+            return Exclusion("no", f"{who} runs, and its lock is not held")
+        if held == "elsewhere":
+            unknown = f"{who} runs under another lock than the configuration means"
+        elif held == "unknown":
+            unknown = f"whether the lock of {who}, which runs, is held is not known"
+    return Exclusion("unknown", unknown) if unknown and meant.verdict == "yes" else meant
 
 
 def _by_leases(one: _User, other: _User) -> Exclusion | None:

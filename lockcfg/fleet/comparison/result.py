@@ -102,7 +102,8 @@ class DiskRow(Frozen):
     other; if not, ``pair`` are the two hosts that show it (which may be one and the same) and
     ``reasons`` the chain; ``cause`` says in a word what it is: ``unlocked`` (one of them locks
     nothing), ``paths`` (the lock is named by the path, and they have two), ``rules`` (they lock
-    by different rules), ``places`` (they lock in different places). ``written`` is whether two
+    by different rules), ``places`` (they lock in different places), ``held`` (they mean the same
+    lock, and it is not held, or not in force). ``written`` is whether two
     of its users were running when the snapshots were taken, and not all were to share it.
     ``users`` are at most 20 of them, ``hosts`` all.
     """

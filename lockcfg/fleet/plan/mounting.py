@@ -113,7 +113,9 @@ def place_at(facts: Facts, path: str) -> str | None:
     nearest = max(above, key=lambda each: len(point_of(each)))
     assert nearest.mounted is not None
     inside = posixpath.relpath(path, point_of(nearest))
-    return nearest.mounted.below(inside).shown if inside != "." else nearest.mounted.shown
+    within = posixpath.normpath(posixpath.join(nearest.mounted.path or "/", inside))
+    # The directory's own name of the file system: that of its root has no number to go by.
+    return nearest.place.replace(path=within).shown
 
 
 def mounting_of(cell: Cell, cells: Iterable[Cell], path: str, place: str) -> Mounting:

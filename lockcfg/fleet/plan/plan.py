@@ -98,14 +98,9 @@ class _Change:
         ]
 
     @property
-    def is_stale(self) -> bool:
-        """Whether libvirt's daemon has in force what nobody knows, as its files are newer."""
-        return any(reader != "virtlockd" for _, reader in self.cell.about("stale"))
-
-    @property
     def restarts(self) -> bool:
         """Whether libvirt's daemon has to read its files again."""
-        return self.is_stale or any(key != "max_clients" for key in self.settings)
+        return self.cell.is_stale or any(key != "max_clients" for key in self.settings)
 
     @property
     def starts(self) -> bool:
@@ -491,7 +486,7 @@ def _set(change: _Change) -> tuple[list[str], dict[str, object]]:
 def _mixed(group: Group, changes: Sequence[_Change]) -> list[str]:
     """Why hosts that are done and hosts that are not do not exclude each other."""
     found: list[str] = []
-    stale = count_of([change.cell for change in changes if change.is_stale])
+    stale = count_of([change.cell for change in changes if change.cell.is_stale])
     if stale:
         found.append(
             f"{stale} of them now: as files say that were changed since, nobody knows what"

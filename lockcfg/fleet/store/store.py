@@ -433,14 +433,17 @@ def _sha256(path: str) -> str:
 
 
 def packed(uuids: Iterable[str]) -> bytes:
-    """The UUIDs of guests, as the store has them: the first 64 bits of each."""
+    """The UUIDs of guests, as the store has them: 64 bits of each, its halves put together. Who
+    makes UUIDs by hand changes the end of one."""
     of_host = list(uuids)
+    length = 8 * len(of_host)
     try:
-        beginnings = bytes.fromhex("".join([u[:8] + u[9:13] + u[14:18] for u in of_host]))
+        first = bytes.fromhex("".join([u[:8] + u[9:13] + u[14:18] for u in of_host]))
+        second = bytes.fromhex("".join([u[19:23] + u[24:36] for u in of_host]))
     except ValueError:
-        beginnings = b""
-    if len(beginnings) == 8 * len(of_host):
-        return beginnings
+        first = second = b""
+    if len(first) == len(second) == length:
+        return (int.from_bytes(first) ^ int.from_bytes(second)).to_bytes(length)
     return b"".join(blake2b(uuid.encode(), digest_size=8).digest() for uuid in of_host)
 
 

@@ -119,14 +119,20 @@ class Host:
         """Run a shell script, which stops at the first error, on the host."""
         return self.run("sh", "-euc", script, "sh", *arguments)
 
-    def plug_into(self, other: Host) -> None:
-        """Lay a cable: the interface ``lan`` here, one with this host's name there."""
-        # From outside: a host does not know the other's processes.
-        cable = ("ip", "link", "add", self.name, "type", "veth", "peer", "name", "lan")
-        subprocess.run(
-            ["nsenter", "--target", str(other.pid), "--net", *cable, "netns", str(self.pid)],
-            check=True,
-        )
+
+def _lay_cable(host: Host, name: str, pid: int) -> None:
+    """Give a host an interface of that name, whose other end is ``lan`` for the process ``pid``."""
+    # From outside: a host does not know the other's processes.
+    cable = ("ip", "link", "add", name, "type", "veth", "peer", "name", "lan")
+    subprocess.run(
+        ["nsenter", "--target", str(host.pid), "--net", *cable, "netns", str(pid)], check=True
+    )
+
+
+def join(server: Host, name: str, pid: int) -> None:
+    """Plug the network namespace of the process ``pid`` into a server's network."""
+    _lay_cable(server, name, pid)
+    server.sh(_PORT, name)
 
 
 class Network(NamedTuple):
@@ -164,7 +170,6 @@ def network() -> Iterator[Network]:
             host.wait_until_up()
         server.sh(_SWITCH)
         for client in clients:
-            client.plug_into(server)
-            server.sh(_PORT, client.name)
+            join(server, client.name, client.pid)
             client.sh(_CLIENT, f"{client.address}/24")
         yield Network(server, (clients[0], clients[1]))
