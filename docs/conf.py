@@ -24,6 +24,7 @@ extensions = [
     "sphinx.ext.graphviz",
     "architecture",
     "manual_pages",
+    "procedures",
     "schema_tables",
 ]
 exclude_patterns = ["man", "extensions", "static"]

@@ -1,4 +1,4 @@
-"""CLIENT_CLOSE: hang up a client. Arguments: client, flags.
+"""CLIENT_CLOSE: close the connection of a client. Arguments: client, flags.
 
 That is to a client as if it had closed the connection itself: a guest that holds locks is made
 to end.

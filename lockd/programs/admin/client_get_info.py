@@ -1,4 +1,4 @@
-"""CLIENT_GET_INFO: who a client is. Arguments: client, flags."""
+"""CLIENT_GET_INFO: the process and user of a client. Arguments: client, flags."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""CONNECT_CLOSE: end. Arguments: none."""
+"""CONNECT_CLOSE: end the connection. Arguments: none."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""CONNECT_DAEMON_SHUTDOWN: end, as for SIGTERM. Arguments: flags.
+"""CONNECT_DAEMON_SHUTDOWN: stop the daemon, as SIGTERM does. Arguments: flags.
 
 Guests that hold locks are made to end first, also where the flag asks for the state of the daemon
 to be kept: virtlockd has none to keep, and ends just the same.

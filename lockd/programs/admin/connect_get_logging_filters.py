@@ -1,4 +1,4 @@
-"""CONNECT_GET_LOGGING_FILTERS: what the log is about. Arguments: flags."""
+"""CONNECT_GET_LOGGING_FILTERS: the filters of the log. Arguments: flags."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""CONNECT_GET_LOGGING_OUTPUTS: where the log goes. Arguments: flags."""
+"""CONNECT_GET_LOGGING_OUTPUTS: the outputs of the log. Arguments: flags."""
 
 from __future__ import annotations
 

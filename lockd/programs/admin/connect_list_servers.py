@@ -1,4 +1,4 @@
-"""CONNECT_LIST_SERVERS: the services. Arguments: whether they are wanted, flags.
+"""CONNECT_LIST_SERVERS: list the services. Arguments: whether the names are wanted, flags.
 
 It answers with the services, by name, if they are wanted, and with their number.
 """

@@ -1,4 +1,4 @@
-"""CONNECT_LOOKUP_SERVER: whether there is a service. Arguments: name, flags (any)."""
+"""CONNECT_LOOKUP_SERVER: check whether a service exists. Arguments: name, flags (any)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""CONNECT_OPEN: begin. Arguments: flags.
+"""CONNECT_OPEN: begin the connection. Arguments: flags.
 
 Nothing depends on it: the others may be called before, and it more than once.
 """

@@ -1,4 +1,4 @@
-"""CONNECT_SET_LOGGING_FILTERS: what the log is about. Arguments: filters (optional), flags."""
+"""CONNECT_SET_LOGGING_FILTERS: set the filters of the log. Arguments: filters (optional), flags."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""CONNECT_SET_LOGGING_OUTPUTS: where the log goes. Arguments: outputs (optional), flags."""
+"""CONNECT_SET_LOGGING_OUTPUTS: set the outputs of the log. Arguments: outputs (optional), flags."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""GET_LIB_VERSION: which libvirt it is. Arguments: none."""
+"""GET_LIB_VERSION: the release of libvirt that lockd speaks as. Arguments: none."""
 
 from __future__ import annotations
 

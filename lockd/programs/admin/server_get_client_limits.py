@@ -1,4 +1,4 @@
-"""SERVER_GET_CLIENT_LIMITS: how many clients may be there, and are. Arguments: service, flags."""
+"""SERVER_GET_CLIENT_LIMITS: the limits for clients, and how many there are. Arguments: service, flags."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SERVER_GET_THREADPOOL_PARAMETERS: the workers of a service. Arguments: service, flags.
+"""SERVER_GET_THREADPOOL_PARAMETERS: the worker threads of a service. Arguments: service, flags.
 
 There are none, as in virtlockd; how many there should be for calls of priority can be set.
 """

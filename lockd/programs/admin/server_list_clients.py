@@ -1,4 +1,4 @@
-"""SERVER_LIST_CLIENTS: the clients of a service.
+"""SERVER_LIST_CLIENTS: list the clients of a service.
 
 Arguments: service, whether they are wanted, flags.
 

@@ -1,4 +1,4 @@
-"""SERVER_LOOKUP_CLIENT: a client of a service. Arguments: service, id, flags."""
+"""SERVER_LOOKUP_CLIENT: find a client of a service. Arguments: service, id, flags."""
 
 from __future__ import annotations
 

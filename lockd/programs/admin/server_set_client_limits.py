@@ -1,4 +1,4 @@
-"""SERVER_SET_CLIENT_LIMITS: how many clients may be there. Arguments: service, parameters, flags.
+"""SERVER_SET_CLIENT_LIMITS: set the limits for clients. Arguments: service, parameters, flags.
 
 Who is connected stays, also where fewer may be there now.
 """

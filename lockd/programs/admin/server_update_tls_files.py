@@ -1,4 +1,4 @@
-"""SERVER_UPDATE_TLS_FILES: read the certificates anew. Arguments: service, flags."""
+"""SERVER_UPDATE_TLS_FILES: read the TLS certificates again. Arguments: service, flags."""
 
 from __future__ import annotations
 

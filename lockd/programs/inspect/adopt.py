@@ -1,4 +1,4 @@
-"""ADOPT: take the locks that are meant for a guest that runs. Arguments: an object, as JSON.
+"""ADOPT: take the locks that a running guest should have. Arguments: an object, as JSON.
 
 It has the guest (``name``, ``uuid``, ``id``, ``pid``, and ``started``, when its process did, so
 that no other is taken for it), the ``locks`` (``space``, ``name``, ``shared``, ``create``), the

@@ -1,4 +1,4 @@
-"""HAND_BACK: have virtlockd go on in our place. Arguments: its program.
+"""HAND_BACK: have virtlockd continue in the place of lockd. Arguments: its program.
 
 It answers with an object: ``refused``, why that cannot be, and then nothing has changed; empty
 where it is on its way.

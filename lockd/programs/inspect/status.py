@@ -1,4 +1,4 @@
-"""STATUS: how the daemon does. It answers with an object."""
+"""STATUS: the state of the daemon. It answers with an object."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""CREATE_LOCKSPACE: make a lockspace if nobody has made it yet. Arguments: path.
+"""CREATE_LOCKSPACE: create a lockspace unless it exists. Arguments: path.
 
 libvirt calls it at its start, without being anybody's, for the directories of its configuration.
 """

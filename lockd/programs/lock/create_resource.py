@@ -1,4 +1,4 @@
-"""CREATE_RESOURCE: make the file of a resource. Arguments: path of the lockspace, name, flags."""
+"""CREATE_RESOURCE: create the file of a resource. Arguments: path of the lockspace, name, flags."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""NEW: make a lockspace that nobody has made yet. Arguments: path, flags."""
+"""NEW: create a lockspace that does not exist yet. Arguments: path, flags."""
 
 from __future__ import annotations
 

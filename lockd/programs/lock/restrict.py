@@ -1,4 +1,4 @@
-"""RESTRICT: give up the right to call anything more. Arguments: flags.
+"""RESTRICT: give up the right to make any further call. Arguments: flags.
 
 A guest's own connection is restricted before the guest runs: it says by staying open that the
 guest lives, and nothing that the guest could break into gets at locks through it.
