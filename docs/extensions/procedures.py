@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from importlib import import_module
 
 from docutils import nodes
@@ -17,13 +16,11 @@ def rows(name: str) -> list[str]:
     lines = ["| number | call | what it does | arguments |", "|---|---|---|---|"]
     for number, procedure in program.PROCEDURES.items():
         manual = import_module(procedure.__module__).__doc__ or ""
-        first = " ".join(manual.partition("\n\n")[0].split())
-        call, _, rest = first.partition(": ")
+        call, _, rest = " ".join(manual.split()).partition(": ")
         what, _, arguments = rest.partition(" Arguments: ")
-        arguments = re.split(r"\. (?=[A-Z])|\.$", arguments, maxsplit=1)[0]
-        lines.append(
-            f"| {number} | `{call}` | {what.rstrip('.')} | {arguments} |".replace("``", "`")
-        )
+        what = what.partition(". ")[0].rstrip(".")
+        arguments = arguments.partition(". ")[0].rstrip(".")
+        lines.append(f"| {number} | `{call}` | {what} | {arguments} |".replace("``", "`"))
     return lines
 
 

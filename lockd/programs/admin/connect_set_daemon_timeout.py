@@ -1,4 +1,7 @@
-"""CONNECT_SET_DAEMON_TIMEOUT: set after how many seconds without a client the daemon stops. Arguments: seconds, flags."""
+"""CONNECT_SET_DAEMON_TIMEOUT: set after how many seconds without a client the daemon stops.
+
+Arguments: seconds, flags.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""SERVER_GET_CLIENT_LIMITS: the limits for clients, and how many there are. Arguments: service, flags."""
+"""SERVER_GET_CLIENT_LIMITS: the limits for clients, and how many there are.
+
+Arguments: service, flags.
+"""
 
 from __future__ import annotations
 

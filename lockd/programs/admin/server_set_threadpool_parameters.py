@@ -1,4 +1,6 @@
-"""SERVER_SET_THREADPOOL_PARAMETERS: change the worker threads of a service. Arguments: service, parameters, flags.
+"""SERVER_SET_THREADPOOL_PARAMETERS: change the worker threads of a service.
+
+Arguments: service, parameters, flags.
 
 A service that has none, as ours, cannot get any, but for calls of priority; that number is
 remembered, and nothing else comes of it.

@@ -1,4 +1,6 @@
-"""REGISTER: say which guest the connection is for. Arguments: uuid (16 bytes), name, id, pid, flags.
+"""REGISTER: say which guest the connection is for.
+
+Arguments: uuid (16 bytes), name, id, pid, flags.
 
 Once more is fine, and then counts. The id 0 is no guest's.
 """

@@ -1,4 +1,7 @@
-"""RELEASE_RESOURCE: release the lock on a resource. Arguments: path of the lockspace, name, flags."""
+"""RELEASE_RESOURCE: release the lock on a resource.
+
+Arguments: path of the lockspace, name, flags.
+"""
 
 from __future__ import annotations
 
