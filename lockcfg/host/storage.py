@@ -131,9 +131,11 @@ def carries_locks(mount: Mount) -> tuple[Shared, str]:
         return "yes", f"{_SHARED[kind]} ({mount.source})"
     if kind in _UNKNOWN:
         return "unknown", f"{_UNKNOWN[kind]}, of which one host cannot tell"
-    if kind.startswith("fuse.") and kind != "fuse.sshfs":
-        return "unknown", f"{kind}, of which one host cannot tell"
-    return "no", f"{kind}, which no other host shares"
+    if kind in LOCAL:
+        return "no", f"{kind}, which no other host shares"
+    if kind in _WITHOUT_LOCKS:
+        return "no", f"{kind}, which keeps locks on this host"
+    return "unknown", f"{kind}, of which one host cannot tell"
 
 
 #: Options by which a file system that hosts share keeps locks to each of them, or takes none.
@@ -156,6 +158,21 @@ _SHARED: Final = {
     "fuse.ceph-fuse": "CephFS",
     "gfs2": "GFS2",
 }
+
+#: File systems that one kernel has for itself. Of one that is not known here, others may have it
+#: as well.
+LOCAL: Final = frozenset(
+    (
+        *("ext2", "ext3", "ext4", "xfs", "btrfs", "zfs", "f2fs", "jfs", "reiserfs", "bcachefs"),
+        *("nilfs2", "erofs", "squashfs", "cramfs", "minix", "ufs", "udf", "iso9660", "hfsplus"),
+        *("vfat", "msdos", "exfat", "ntfs", "ntfs3", "fuseblk", "overlay", "aufs"),
+        *("tmpfs", "ramfs", "rootfs", "hugetlbfs", "devtmpfs", "devfs", "proc", "sysfs", "cgroup2"),
+        *("fuse.lxcfs", "fuse.fuse-overlayfs", "fuse.ntfs", "fuse.ntfs-3g", "fuse.exfat"),
+    )
+)
+
+#: File systems of several hosts that leave locks to each of them.
+_WITHOUT_LOCKS: Final = ("9p", "fuse.sshfs")
 
 _UNKNOWN: Final = {
     "ocfs2": "OCFS2",

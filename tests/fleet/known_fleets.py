@@ -151,6 +151,7 @@ def host(
     }
     told = sorted((dict(each) for each in directories), key=lambda each: str(each["path"]))
     numbers = {each["path"]: each.pop("inode") for each in told}
+    volumes = {each["path"]: each.pop("volume", "") for each in told}
     daemons = more.pop("daemons", ("libvirtd", "virtlockd"))
     identity = {
         "name": name,
@@ -172,7 +173,11 @@ def host(
             for number, daemon in enumerate(daemons)
         ],
         "changed": {file: NOW - 60 * _DAY for file, text in texts.items() if text is not None},
-        "identities": {path: ["0:52", n] for path, n in numbers.items() if n is not None},
+        "identities": {
+            path: [f"0:52 {volumes[path]}".strip(), n]
+            for path, n in numbers.items()
+            if n is not None
+        },
         "guests": guests,
         **more,
     }
@@ -240,8 +245,96 @@ SHUT: Json = {"running": False}
 MPATH = "mpath-36001405aaa"
 LV = f"LVM-{'A' * 32}{'B' * 32}"
 
+#: A volume of a SAN, with a local file system on it.
+MOUNTED = directory(
+    "/srv/vms", mount("/srv/vms", "xfs", "/dev/dm-3"), "disks", 131, volume="naa.6001405aaa//"
+)
+#: A logical volume, and the device that it is on.
+VOLUME = device(
+    "/dev/vg/lv",
+    lvm_uuid=LV[-32:],
+    chain=[{"type": "block", "path": "/dev/dm-1", "inode": 9, "dm_uuid": MPATH}],
+)
+
 #: Fleets by what is special about them.
 FLEETS: dict[str, Known] = {
+    "a local file system that two hosts have mounted": Known(
+        "unsafe", both([MOUNTED], [image()], lockd="")
+    ),
+    "local file systems of two volumes": Known(
+        "safe",
+        two(
+            ([MOUNTED], [image()], DIRECT),
+            (
+                [directory("/srv/vms", mount("/srv/vms", "xfs", "/dev/dm-3"), "disks", 131)],
+                [image()],
+                DIRECT,
+            ),
+        ),
+    ),
+    "a file system that nobody here knows": Known(
+        "unknown", both(on("weka", "cluster/vms"), [image(inode=40_004)], lockd="")
+    ),
+    "sshfs by two names of its server": Known(
+        "unsafe",
+        two(
+            (
+                [directory("/srv/vms", mount("/srv/vms", "fuse.sshfs", "s:/vms"), "disks", 1)],
+                [image(inode=5)],
+                DIRECT,
+            ),
+            (
+                [
+                    directory(
+                        "/srv/vms",
+                        mount("/srv/vms", "fuse.sshfs", "root@10.0.0.5:/vms"),
+                        "disks",
+                        1,
+                    )
+                ],
+                [image(inode=9)],
+                DIRECT,
+            ),
+        ),
+    ),
+    "a logical volume, and the device below it": Known(
+        "unsafe",
+        two(
+            ([*DEVICES, locks()], [VOLUME], {"version": 2}),
+            (
+                [*DEVICES, locks()],
+                [device("/dev/mapper/m", name="w", dm_uuid=MPATH)],
+                {"version": 2},
+            ),
+        ),
+    ),
+    "two logical volumes on one device": Known(
+        "safe",
+        two(
+            ([*DEVICES, locks()], [VOLUME], {"version": 2}),
+            (
+                [*DEVICES, locks()],
+                [
+                    device(
+                        "/dev/vg/other",
+                        name="w",
+                        lvm_uuid="C" * 32,
+                        chain=[
+                            {"type": "block", "path": "/dev/dm-1", "inode": 9, "dm_uuid": MPATH}
+                        ],
+                    )
+                ],
+                {"version": 2},
+            ),
+        ),
+    ),
+    "many hosts, and the last one locks nothing": Known(
+        "unsafe",
+        [
+            host(f"h{n:03}", [images(), locks()], [image()], qemu="" if n == 249 else LOCKD)
+            for n in range(250)
+        ],
+    ),
     "two hosts that are alike": Known("safe", both([images(), locks()], [image()])),
     "two directories on one export": Known(
         "unsafe",

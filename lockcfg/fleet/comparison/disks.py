@@ -10,13 +10,14 @@ and the locks would exclude each other if they were, all is well.
 
 from __future__ import annotations
 
-from itertools import groupby
+from itertools import combinations, groupby, islice, product
 from operator import attrgetter
 
+from lockcfg.fleet.comparison.pairs import folded_pairs, sentences
 from lockcfg.fleet.comparison.result import DiskRow, DiskUse
 from lockcfg.fleet.model.locks import Exclusion, exclusion, exclusion_of, lock_of
 from lockcfg.fleet.model.place import is_telling, relation
-from lockcfg.fleet.model.uses import PART, Use, disk_of, is_device
+from lockcfg.fleet.model.uses import PART, VOLUME, Use, disk_of, is_device
 from lockcfg.frozen import Frozen
 
 TYPE_CHECKING = False
@@ -34,9 +35,9 @@ if TYPE_CHECKING:
     #: A host that counts: its name, its facts, and its group if that is one of the policy.
     Host = tuple[str, Facts, str]
 
-#: The most users that are named of one disk, and that are compared with each other.
+#: The most users that are named of one disk, and the most pairs of them that are compared.
 _NAMED: Final = 20
-_COMPARED: Final = 200
+_COMPARED: Final = 50_000
 
 #: What makes two locks one without asking: the rule, where the lock is, how it is named.
 _Quick = tuple[str, str, str]
@@ -228,29 +229,35 @@ def _judged(
     apart: set[str] = set()
     together: set[int] = set()
     written = False
-    compared = users[:_COMPARED]
-    for number, one in enumerate(compared):
-        for other in compared[number + 1 :]:
-            if one.way.use.backing and other.way.use.backing:
-                continue  # neither writes it
-            disks = _one_disk(one, other, words)
-            if disks == "different":
-                continue
-            together.update((id(one), id(other)))
-            if one.way.use.shareable and other.way.use.shareable:
-                continue  # it is meant to be written by both
-            both = one.running and other.running
-            if both and disks != "unknown" and not (one.way.use.backing or other.way.use.backing):
-                written = True
-            meant = _exclusion(one, other, disks, words)
-            found = _in_force(one, other, meant, stale)
-            if found.verdict != "yes":
-                apart.update((one.host, other.host))
-            # Two that run now are worse than two that could.
-            badness = _BADNESS[found.verdict] * 2 + both
-            if badness > rank:
-                cause = _cause(one, other) if found is meant else "held"
-                verdict, worst, rank = found.verdict, (one, other, found.why, cause), badness
+    pairs: dict[Shared, set[tuple[str, str]]] = {"no": set(), "unknown": set()}
+    for one, other in islice(_pairs(users), _COMPARED):
+        disks = _one_disk(one, other, words)
+        if disks == "different":
+            continue
+        together.update((id(one), id(other)))
+        if one.way.use.shareable and other.way.use.shareable:
+            continue  # it is meant to be written by both
+        both = one.running and other.running
+        if both and disks != "unknown" and not (one.way.use.backing or other.way.use.backing):
+            written = True
+        meant = _exclusion(one, other, disks, words)
+        found = _in_force(one, other, meant, stale)
+        if found.verdict != "yes":
+            apart.update((one.host, other.host))
+            pairs[found.verdict].add((one.host, other.host))
+        # Two that run now are worse than two that could.
+        badness = _BADNESS[found.verdict] * 2 + both
+        if badness > rank:
+            cause = _cause(one, other) if found is meant else "held"
+            verdict, worst, rank = found.verdict, (one, other, found.why, cause), badness
+    rest = next(islice(_pairs(users), _COMPARED, None), None)
+    if rest is not None and together:
+        # What is not looked at is unknown.
+        together.update(map(id, users))
+        apart.update(user.host for user in users)
+        if worst is None or verdict == "yes":
+            why = "it has so many users that not all were compared"
+            verdict, worst = "unknown", (*rest, why, _cause(*rest))
     if not together:
         return  # one number, and two disks
     seen = [user for user in users if id(user) in together]
@@ -264,6 +271,8 @@ def _judged(
         yield DiskRow(name, kind, "yes", names, named, written=written)
         return
     one, other, why, cause = worst
+    folded = [(how, *both) for how, of_hosts in pairs.items() for both in folded_pairs(of_hosts)]
+    every = sentences(folded[:_NAMED]) if sum(map(len, pairs.values())) > 1 else ()
     reasons = [f"{user.host}: {'; '.join(user.answer.reasons)}" for user in (one, other)]
     yield DiskRow(
         name,
@@ -273,10 +282,18 @@ def _judged(
         named,
         pair=(one.host, other.host),
         apart=sorted(apart),
-        reasons=[*dict.fromkeys(reasons), why],
+        pairs=folded,
+        reasons=[*dict.fromkeys(reasons), why, *every],
         cause=cause,
         written=written,
     )
+
+
+def _pairs(users: Sequence[_User]) -> Iterator[tuple[_User, _User]]:
+    """Any two users of which one writes the disk: a base image may be below thousands of guests."""
+    writers = [user for user in users if not user.way.use.backing]
+    yield from combinations(writers, 2)
+    yield from product(writers, [user for user in users if user.way.use.backing])
 
 
 def _one_disk(one: _User, other: _User, words: Words | None) -> Relation:
@@ -285,6 +302,8 @@ def _one_disk(one: _User, other: _User, words: Words | None) -> Relation:
     mine, yours = one.disk.place, other.disk.place
     if is_device(one.name) or is_device(other.name):
         return _one_device(one.name, other.name)
+    if one.name.startswith(VOLUME) and one.name == other.name:
+        return "same"  # two hosts have mounted the volume, each for itself
     if mine is None or yours is None or "image" not in (one.way.use.kind, other.way.use.kind):
         return "same" if one.name == other.name else "different"
     if one.host == other.host and mine.local and yours.local:

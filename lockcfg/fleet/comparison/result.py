@@ -103,7 +103,9 @@ class DiskRow(Frozen):
     ``reasons`` the chain; ``cause`` says in a word what it is: ``unlocked`` (one of them locks
     nothing), ``paths`` (the lock is named by the path, and they have two), ``rules`` (they lock
     by different rules), ``places`` (they lock in different places), ``held`` (they mean the same
-    lock, and it is not held, or not in force). ``written`` is whether two
+    lock, and it is not held, or not in force). ``pairs`` are all pairs of its hosts that do not
+    exclude each other: no or unknown, and two lists of hosts, see
+    :func:`~lockcfg.fleet.comparison.pairs.folded_pairs`. ``written`` is whether two
     of its users were running when the snapshots were taken, and not all were to share it.
     ``users`` are at most 20 of them, ``hosts`` all.
     """
@@ -115,6 +117,7 @@ class DiskRow(Frozen):
         "kind",
         "name",
         "pair",
+        "pairs",
         "reasons",
         "safe",
         "users",
@@ -131,6 +134,7 @@ class DiskRow(Frozen):
         *,
         pair: Sequence[str] = (),
         apart: Sequence[str] = (),
+        pairs: Sequence[tuple[str, Sequence[str], Sequence[str]]] = (),
         reasons: Sequence[str] = (),
         cause: str = "",
         written: bool = False,
@@ -143,6 +147,7 @@ class DiskRow(Frozen):
         self.users: Final = tuple(users)
         self.pair: Final = tuple(pair)
         self.apart: Final = tuple(apart)
+        self.pairs: Final = tuple((seen, tuple(a), tuple(b)) for seen, a, b in pairs)
         self.reasons: Final = tuple(reasons)
         self.written: Final = written
 

@@ -244,6 +244,12 @@ def exclusion(
         seen = "see each other's locks" if probed == "yes" else "do not see each other's locks"
         return Exclusion(probed, f"both lock the same file; a probe showed that they {seen} there")
     if one.file.local and other.file.local:
+        if not one.file.system:
+            return Exclusion(
+                "no",
+                "both lock the same file, each in its own kernel: two hosts have mounted the"
+                " volume without a file system of a cluster, which destroys it",
+            )
         return Exclusion("yes", "both lock the same file, in one kernel")
     # The kernel of a file server holds the locks of its clients against its own.
     verdicts = {file.carries for file in (one.file, other.file) if not file.local}

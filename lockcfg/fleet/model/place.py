@@ -13,7 +13,7 @@ from __future__ import annotations
 import posixpath
 
 from lockcfg.frozen import Frozen
-from lockcfg.host.storage import Mount, carries_locks
+from lockcfg.host.storage import LOCAL, Mount, carries_locks
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -364,11 +364,9 @@ def _shared_name(
     if kind == "lustre":
         servers, _, tail = source.partition(":/")
         return f"lustre://{source}", "", [f"server:{each}/{tail}" for each in servers.split(":")]
-    if kind in ("ocfs2", "virtiofs", "9p", "gpfs", "beegfs"):
-        return f"{kind}://{source}", "", []
-    if kind.startswith("fuse.") and kind not in _LOCAL_FUSE:
-        return f"{kind[5:]}://{source}", "", []
-    return None
+    if kind in LOCAL:
+        return None
+    return f"{kind[5:] if kind.startswith('fuse.') else kind}://{source}", "", []
 
 
 def _ceph(source: str, options: frozenset[str], told: Sequence[str]) -> tuple[str, str, list[str]]:
@@ -397,10 +395,6 @@ def _option(options: frozenset[str], name: str) -> str:
     """The value of a mount option, or nothing."""
     prefix = f"{name}="
     return min((each[len(prefix) :] for each in options if each.startswith(prefix)), default="")
-
-
-#: File systems of FUSE that one host has for itself.
-_LOCAL_FUSE: Final = ("fuse.lxcfs", "fuse.fuse-overlayfs", "fuse.gvfsd-fuse")
 
 
 def _server(source: str) -> tuple[str, str]:

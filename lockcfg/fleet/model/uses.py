@@ -303,6 +303,9 @@ def _prefix(storage: Directory) -> str:
     return f"{place.system}:{place.path.rstrip('/')}/" if place.system else ""
 
 
+#: How the name of a file begins that is on a volume of a SAN, with a file system of one host.
+VOLUME: Final = "volume:"
+
 #: What stands between the name of a whole device and that of a part of it.
 PART: Final = "#"
 

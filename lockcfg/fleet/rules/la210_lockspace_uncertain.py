@@ -28,7 +28,7 @@ kvm02: {}
 
 ## Fix
 
-None: try it with two hosts, or use NFSv4, GlusterFS or CephFS.
+None: `lockcfg probe` shows whether it carries locks; or use NFSv4, GlusterFS or CephFS.
 """
 
 from __future__ import annotations
@@ -75,5 +75,5 @@ def check(cell: Cell) -> Iterator[Observation]:
             )
 
 
-_TRY: Final = "try it with two hosts, or waive this with what you know"
+_TRY: Final = "'lockcfg probe' shows it; or waive this with what you know"
 _LOOK: Final = "collect it again, as root"

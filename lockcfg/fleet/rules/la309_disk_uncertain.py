@@ -36,6 +36,7 @@ None: find out what is missing, by the chain of reasons.
 from __future__ import annotations
 
 from lockcfg.fleet.rules.observation import Observation
+from lockcfg.fleet.rules.spaces import probe_of
 from lockcfg.rules.rule import Rule
 
 TYPE_CHECKING = False
@@ -56,5 +57,6 @@ def check(fleet: Fleet) -> Iterator[Observation]:
                 f"{disk.name}: whether its hosts exclude each other is not known",
                 hosts=disk.apart,
                 reasons=disk.reasons,
+                help=probe_of(disk.apart),
                 unknown=True,
             )

@@ -55,6 +55,7 @@ def check(cell: Cell) -> Iterator[Observation]:
         yield Observation(
             "guests have block devices without a name that holds between hosts: which other host"
             " has them too is not known",
-            help="use devices with a world-wide name, or waive this for devices of one host alone",
+            help="compare 'lsblk --output NAME,WWN,SERIAL,UUID' of the hosts, use devices with a"
+            " world-wide name, or waive this for devices of one host alone",
             unknown=True,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lockcfg.fleet.model.facts import NOT_ROOT
+from lockcfg.fleet.policy.host_ranges import fold
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,8 +18,18 @@ if TYPE_CHECKING:
 #: The most directories of a group that are compared with each other.
 _COMPARED: Final = 100
 
+#: The most ranges of hosts that a command in an advice has.
+_NAMED: Final = 8
+
 #: How the kernel refuses who may not write.
 DENIED: Final = ("Permission denied", "Operation not permitted")
+
+
+def probe_of(hosts: Sequence[str]) -> str:
+    """The command that settles what is not known of some hosts."""
+    names = " ".join(f"--hosts '{each}'" for each in fold(hosts)[:_NAMED])
+    more = " ..." if len(fold(hosts)) > _NAMED else ""
+    return f"settle it: lockcfg probe {names}{more} --output snapshots"
 
 
 def was_root(cell: Cell) -> bool:

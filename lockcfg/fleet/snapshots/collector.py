@@ -681,7 +681,7 @@ class Collector:
             if label:
                 told["label"] = label
             device = f"{os.major(status.st_dev)}:{os.minor(status.st_dev)}"
-            identity = [device, status.st_ino]
+            identity = [" ".join([device, *_volume(device)]), status.st_ino]
             if not stat.S_ISDIR(status.st_mode):
                 told["error"] = "is not a directory"
             elif self.probe and mount is not None and mount["type"] not in ("devtmpfs", "devfs"):
@@ -1164,11 +1164,37 @@ def _resolved(path: str, form: str) -> Json:
             more["links"] = status.st_nlink
         if stat.S_ISBLK(status.st_mode):
             more.update(_kernel_names(real))
+            below = list(_devices_below(os.path.realpath(f"/sys/dev/block/{more['device']}")))
+            if below:
+                more["chain"] = below
         elif stat.S_ISREG(status.st_mode) and form == "qcow2":
             more.update(_chain(real))
     except OSError as error:
         more["error"] = _reason(error)
     return more
+
+
+def _devices_below(path: str) -> Iterator[Json]:
+    """The devices that a volume of LVM, LUKS or md is on, as images below one: who writes one of
+    them writes the volume. The paths of a multipath device are the device itself."""
+    pending = [path]
+    seen: Set[str] = set()
+    while pending and len(seen) < MAX_CHAIN:
+        top = pending.pop()
+        uuid = _line(f"{top}/dm/uuid")
+        if top in seen or uuid.startswith("mpath-"):
+            continue
+        seen.add(top)
+        for name in sorted(_names_in(f"{top}/slaves")):
+            slave = os.path.realpath(f"{top}/slaves/{name}")
+            pending.append(slave)
+            path = f"/dev/{os.path.basename(slave)}"
+            names = dict(_kernel_names(path))
+            if names and not uuid.startswith("part"):
+                told: Json = {"type": "block", "path": path, "device": _line(f"{slave}/dev")}
+                with contextlib.suppress(OSError):
+                    told["inode"] = os.stat(path).st_ino
+                yield {**told, **names}
 
 
 def _chain(path: str) -> Iterator[Tuple[str, Any]]:
@@ -1375,6 +1401,37 @@ def _ids(mount: Json, device: str, path: str) -> Iterator[str]:
         uuid = _uuid(device)
         if uuid:
             yield f"uuid:{uuid.lower()}"
+
+
+def _volume(device: str) -> Iterator[str]:
+    """What names the volume that a file system is on wherever it is mounted. No UUID does: those of
+    hosts that were installed from one image are the same, and so are names of virtual disks."""
+    top = os.path.realpath(f"/sys/dev/block/{device}")
+    names = dict(_kernel_names(top))
+    wwid = names.get("wwid") or _wwid_below(top)
+    if wwid.startswith(("naa.", "eui.", "uuid.")):
+        which = names.get("dm_uuid", "").partition("mpath-")[0]
+        yield "{}/{}/{}".format(wwid, which, names.get("part", ""))
+
+
+def _wwid_below(path: str) -> str:
+    """The world-wide name of the device that one of device-mapper or md is on, if it is on one."""
+    found = {_line(f"{each}/device/wwid") or _line(f"{each}/wwid") for each in _below(path)}
+    return found.pop() if len(found) == 1 else ""
+
+
+def _below(path: str) -> List[str]:
+    """The devices, by their directories in sysfs, that one is on, down to the last."""
+    found: List[str] = []
+    pending = [path]
+    while pending and len(found) < MAX_CHAIN:
+        top = pending.pop()
+        slaves = [os.path.realpath(f"{top}/slaves/{name}") for name in _names_in(f"{top}/slaves")]
+        pending += slaves
+        if not slaves and top != path:
+            part = os.path.exists(f"{top}/partition")
+            found.append(os.path.dirname(top) if part else top)
+    return found
 
 
 #: Local file systems that a host may export by NFS.

@@ -21,6 +21,7 @@ from lockcfg.fleet.model.facts import NOT_LIVE, Facts, as_json, document_of, fac
 from lockcfg.fleet.model.uses import (
     PART,
     PLAIN,
+    VOLUME,
     NumberedUse,
     Use,
     shape_of,
@@ -272,6 +273,12 @@ class Ingester:
         running: list[str] = []
         uuids: list[str] = []
         ways = profile.ways
+        # Two hosts may have mounted one volume of a SAN.
+        volumes = {
+            path: device.partition(" ")[2]
+            for path, (device, _) in own["identities"].items()
+            if " " in device
+        }
         for guest in guests:
             runs = guest.get("running", False)
             if runs:
@@ -302,6 +309,10 @@ class Ingester:
                         continue
                     # Nobody can name it for others.
                     name = f"{host['boot_id']}:{disk.get('device', '')}:{inode}"
+                    if way.is_image and volumes:
+                        real = disk.get("resolved", path)
+                        volume = volumes.get(real[: real.rfind("/")])
+                        name = f"{VOLUME}{volume}:inode {inode}" if volume else name
                     if not file:  # but two guests of this host may have it
                         into = local.setdefault(name, [])
                 lvm = scsi = ""

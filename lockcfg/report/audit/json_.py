@@ -139,6 +139,10 @@ def _disk(disk: DiskRow) -> dict[str, Any]:
         "written": disk.written,
         "hosts": list(disk.hosts),
         "pair": list(disk.pair),
+        "pairs": [
+            {"exclude": seen, "one": list(one), "other": list(other)}
+            for seen, one, other in disk.pairs
+        ],
         "reasons": list(disk.reasons),
         "users": [
             {"host": user.host, "guest": user.guest, "path": user.path, "running": user.running}
