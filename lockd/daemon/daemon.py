@@ -47,7 +47,7 @@ from lockd.rpc.service import Service
 from lockd.rpc.statistics import CallStatistics, measured
 from lockd.survival.journal import Journal
 from lockd.survival.keeper import PID_FILE, Numbers, is_client, is_lock
-from lockd.survival.records import clients, guests, locks, processes, starts
+from lockd.survival.records import clients, ending, guests, locks, processes, starts
 from lockd.survival.records import settings as settings_records
 
 TYPE_CHECKING = False
@@ -119,6 +119,7 @@ class Daemon:
         )
         self._health: Final = Health(self.engine, self.loop, self._aside, interval, log)
         self._numbers: Final = Numbers()
+        self._is_ending = False
         self.services: Final[dict[str, Service]] = {}
         self._idleness: Final = Idleness(self.loop, timeout, self._is_idle, self.stop)
         self._changes: Final = Changes(
@@ -234,12 +235,16 @@ class Daemon:
         self.loop.afterwards = self.look
         self.loop.on_error = self._on_error
         self._keeper.ready(f"{sum(1 for _ in self.engine.table.resources())} locks")
-        self._hand_back.begin()
+        if self._is_ending:
+            self.stop()  # the process before this one was killed while it did
+        else:
+            self._hand_back.begin()
 
     def _take_over(self) -> None:
         """Go on from what the journal tells of, with the descriptors that are there."""
         state, fds = self._inheritance.state(), self._inheritance.fds
         self._inspection.starts = state.of(starts.Records).count + 1
+        self._is_ending = state.of(ending.Records).is_ending
         for name, value in state.of(settings_records.Records).changed.items():
             self._changes.restore(name, value)
         self.engine.restore(state.of(locks.Records), state.of(processes.Records).started, fds)
@@ -249,7 +254,9 @@ class Daemon:
             service.next_id = connected.next_ids.get(name, service.next_id)
         for client in connected.clients.values():
             if client.service in self.services:  # else it is left over, as of another version
-                self.services[client.service].restore(client, fds, self.journal.served)
+                self.services[client.service].restore(
+                    client, fds, self.journal.served, self.journal.answered
+                )
         for (pid, started), left in state.of(guests.Records).dying.items():
             self._guests.restore(pid, started, left)
         for resource in self.engine.table.resources():
@@ -296,6 +303,8 @@ class Daemon:
         for service in self.services.values():
             yield from service.records()
         yield from self._guests.records()
+        if self._is_ending:
+            yield ending.ending()
 
     def _on_gone(self, session: Session) -> None:
         """A client is gone, which may have been a guest itself."""
@@ -326,6 +335,8 @@ class Daemon:
     def stop(self) -> None:
         """End: close every connection, and when the guests that this concerns have ended, let go
         what is left, the locks of owners that have no connection of their own."""
+        self._is_ending = True
+        self.journal.append(ending.ending())
         self.succession.give_up()
         self._hand_back.end()
         self._keeper.stopping()

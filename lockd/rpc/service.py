@@ -15,6 +15,7 @@ from lockd.log import DEBUG
 from lockd.rpc.complaints import Complaints
 from lockd.rpc.dispatch import HangUpError, answer
 from lockd.rpc.session import Session, session_of
+from lockd.survival.journal import MOST_ANSWERED
 from lockd.survival.keeper import client_name
 from lockd.survival.records import clients as records
 from lockd.wire.fault import FROM_RPC, RPC, fault
@@ -42,6 +43,10 @@ _READ: Final = 4096
 #: are more, those that have said nothing for the longest are hung up.
 _REFUSED: Final = 256
 _REFUSED_FOR: Final = 5.0
+
+#: How long a client may be silent after the process before this one ended while it sent a reply,
+#: in seconds, before it gets that again. Whoever had it goes on, or is a guest, which reads none.
+_DOUBT: Final = 5.0
 
 #: How long to wait before connections are taken again when a descriptor was not to be had.
 _PAUSE: Final = 0.1
@@ -383,11 +388,12 @@ class Service:
     def _send(self, session: Session, data: bytes) -> None:
         if not data or session.number not in self.clients:
             return  # nothing is due, or one of its own calls closed it
-        if len(data) <= _READ and not session.unsent:
-            # From here on the answer counts as given: a client that has it may be woken, and go
-            # on, before this process does. A long one is sent in parts; until it is written down
-            # which of them are there, only hanging up is right.
-            self._journal.serve(0)
+        is_short = len(data) <= MOST_ANSWERED and not session.unsent
+        if is_short:
+            # A client that has it may be woken, and go on, before this process does. A long one is
+            # sent in parts; until it is written down which of them are there, only hanging up is
+            # right.
+            self._journal.answer(data)
         try:
             sent = session.socket.send(data)
         except OSError as error:
@@ -395,6 +401,9 @@ class Service:
                 self.hang_up(session)
                 return
             sent = 0  # it is sent when it can be
+        if sent == len(data) and is_short:
+            self._journal.serve(0)
+            return
         if sent == len(data) and not session.unsent:
             return
         # Nothing more is read from a client that does not read what it is told.
@@ -449,13 +458,16 @@ class Service:
                 yield records.received(number, *session.inbox.state)
             if session.unsent:
                 yield records.unsent(number, session.unsent)
+            if session.doubtful:
+                yield records.doubtful(number, session.doubtful)
             if session.waiting:
                 yield records.waiting(number, session.waiting)
 
-    def restore(self, client: Client, fds: dict[str, int], served: int) -> None:
+    def restore(self, client: Client, fds: dict[str, int], served: int, answered: bytes) -> None:
         """Go on with a client that was taken over, with its descriptor, which is taken out of
         ``fds``. One whose connection was not kept, or which was being served when the process
-        before this one ended, is hung up, as if it had closed its connection."""
+        before this one ended, is hung up, as if it had closed its connection; but not where that
+        had ``answered``, or was about to."""
         fd = fds.pop(client_name(client.number), -1)
         # All is said, so that it need not be asked of the kernel; a new one is nobody's.
         connection = socket.socket(
@@ -468,8 +480,38 @@ class Service:
         self._attend(session)
         if session.waiting:
             self._loop.after(0, partial(self._go_on, session))
-        if fd < 0 or session.number == served:
+        if fd < 0 or (session.number == served and (session.waiting or not answered)):
             self.hang_up(session)
+            return
+        if session.number == served and not session.unsent:
+            session.doubtful = answered
+            self._journal.append(records.doubtful(session.number, answered))
+        if session.doubtful:
+            self._loop.unwatch(session.socket.fileno())
+            self._loop.watch(session.socket.fileno(), EPOLLIN, partial(self._on_sign, session))
+            self._loop.after(_DOUBT, partial(self._answer_again, session))
+
+    def _on_sign(self, session: Session, events: int) -> None:
+        """A client of which it was not known whether it had its answer has sent the next call, or
+        hung up: so it had."""
+        self._end_doubt(session)
+        self._on_client(session, events)
+
+    def _answer_again(self, session: Session) -> None:
+        """It has done neither: it is a guest, which reads no replies, or has waited all the
+        time."""
+        answer = session.doubtful
+        if answer and session.number in self.clients:
+            self._end_doubt(session)
+            self._journal.serve(session.number)
+            self._send(session, answer)
+            self._journal.serve(0)
+
+    def _end_doubt(self, session: Session) -> None:
+        session.doubtful = b""
+        self._journal.append(records.doubtful(session.number, b""))
+        self._loop.unwatch(session.socket.fileno())
+        self._loop.watch(session.socket.fileno(), EPOLLIN, partial(self._on_client, session))
 
 
 def _record(session: Session) -> str:

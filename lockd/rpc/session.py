@@ -41,15 +41,17 @@ class Session:
     what the kernel says of the peer. ``started`` is when the process of the owner
     started, in clock ticks since the system did, so that another one that gets its pid is not taken
     for it; 0 where it is not known. ``unsent`` is the part of a reply that the client has
-    not read yet. ``number`` is the smallest that no other connection has; ``id``, which people see,
-    counts the clients of a service and is never given again. ``waiting`` are calls that cannot be
-    begun yet: nothing of them has been done. ``leaving`` is set when the client is to be hung up
-    once it has its reply, and ``why`` says for what, where it has not asked for it. ``complaints``
-    are there once it has been refused.
+    not read yet, ``doubtful`` a reply of which nobody knows whether it was sent before the process
+    before this one ended. ``number`` is the smallest that no other connection has; ``id``, which
+    people see, counts the clients of a service and is never given again. ``waiting`` are calls that
+    cannot be begun yet: nothing of them has been done. ``leaving`` is set when the client is to be
+    hung up once it has its reply, and ``why`` says for what, where it has not asked for it.
+    ``complaints`` are there once it has been refused.
     """
 
     __slots__ = (
         "complaints",
+        "doubtful",
         "gid",
         "id",
         "inbox",
@@ -90,6 +92,7 @@ class Session:
         self.since: Final = time.time() if since is None else since
         self.inbox = Inbox()
         self.unsent = b""
+        self.doubtful = b""
         self.waiting: list[bytes] = []
         self.owner: Owner | None = None
         self.started = 0
@@ -144,6 +147,7 @@ def session_of(client: Client, socket: socket.socket) -> Session:
     session.restricted = client.restricted
     session.inbox = Inbox(client.rest, client.skip)
     session.unsent = client.unsent
+    session.doubtful = client.doubtful
     session.waiting = client.waiting
     return session
 

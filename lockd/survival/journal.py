@@ -7,9 +7,10 @@ where this process was; there is no other way of handing over, and so none that 
 A record is one line of JSON, a list that begins with its kind: :mod:`lockd.survival.records` has
 them all. The first record of every journal is ``format``, the version of the format.
 
-In front of the records there are two numbers. One is how far they go: it grows when a record is
-there whole. The other is the client whose call is being looked at, until the answer is sent: if the
-process is killed meanwhile, that connection cannot go on, for its call is lost.
+In front of the records there are some numbers. One is how far they go: it grows when a record is
+there whole. Another is the client whose call is being looked at, until the answer is sent: if the
+process is killed meanwhile, that connection cannot go on, for its call is lost. But once there is
+an answer, that is there too: then the next process can give it.
 """
 
 from __future__ import annotations
@@ -39,6 +40,11 @@ _GROWTH: Final = 1024 * 1024
 # The numbers in front.
 _SERVING: Final = 0
 _LENGTH: Final = 1
+_ANSWER_LENGTH: Final = 2
+
+#: Where the answer is that is being sent, in bytes, and how long it may be.
+_ANSWER: Final = 64
+MOST_ANSWERED: Final = _START - _ANSWER
 
 
 class JournalError(Exception):
@@ -111,13 +117,29 @@ class Journal:
         return self._end > self._limit
 
     def serve(self, client: int) -> None:
-        """Note which client is being served; 0 for none."""
-        self._head[_SERVING] = client
+        """Note which client is being served, and has no answer yet; 0 for none."""
+        head = self._head
+        head[_SERVING] = 0
+        head[_ANSWER_LENGTH] = 0
+        head[_SERVING] = client
+
+    def answer(self, data: bytes) -> None:
+        """Note what the client that is being served is about to be sent, of no more bytes than
+        :data:`MOST_ANSWERED`."""
+        self._head_page[_ANSWER : _ANSWER + len(data)] = data
+        self._head[_ANSWER_LENGTH] = len(data)
 
     @property
     def served(self) -> int:
         """Whom the process that wrote the journal was serving when it ended."""
         return self._head[_SERVING]
+
+    @property
+    def answered(self) -> bytes:
+        """What it was about to send to that one, or had sent already; empty where there was no
+        answer yet."""
+        length = min(self._head[_ANSWER_LENGTH], MOST_ANSWERED)
+        return self._head_page[_ANSWER : _ANSWER + length]
 
     def read(self) -> Iterator[bytes]:
         """The records, each a line, without the first. Raises :class:`JournalError`."""

@@ -12,6 +12,7 @@ import os
 import signal
 import socket
 import time
+from contextlib import suppress
 from select import POLLIN, poll
 
 from lockd.kernel.loop import hold_signals, take_signals
@@ -34,6 +35,15 @@ _MAX_MESSAGE: Final = 4096
 _ANCILLARY: Final = socket.CMSG_SPACE(16 * 4)
 _TO_STOP: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 _FORWARDED: Final = (*_TO_STOP, signal.SIGUSR1, signal.SIGUSR2)
+
+#: How often a daemon is started again that is killed, or fails, while it ends as it was asked to,
+#: so that it sees its guests off.
+_TRIES_TO_END: Final = 10
+
+#: How long until something is tried again that the system refused, and how often it is looked
+#: whether the daemon is there, in seconds: to be told of its end takes a signal and a pipe.
+_AGAIN: Final = 0.1
+_LOOK: Final = 5.0
 
 #: How likely the kernel takes this process and its child, where memory runs out: -1000 to 1000.
 _OOM_SCORE: Final = "-900"
@@ -66,7 +76,8 @@ class Supervisor:
 
     def run(self) -> int:
         """Run the daemon until it ends as it was asked to, or does not come up the first time;
-        returns its exit status."""
+        returns its exit status. One that is killed while it ends has not seen its guests off: the
+        next one does."""
         signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
         for number in (*_FORWARDED, signal.SIGCHLD):
             signal.signal(number, lambda *_: None)
@@ -74,13 +85,16 @@ class Supervisor:
         take_signals()
         _set_oom_score()
         pause, last = _PAUSES
+        tries = _TRIES_TO_END
         try:
             while True:
                 started = time.monotonic()
                 status = self._run_child()
                 if self._becomes:
                     self._become_daemon(alone=True)
-                if self._ending or self._stopping or self._ready is not None:
+                is_asked_to = self._ending or self._stopping
+                tries -= is_asked_to
+                if self._ready is not None or (is_asked_to and (not status or not tries)):
                     return _exit_status(status)
                 self._log.error(f"the daemon ended ({_how(status)}): starting it again")
                 if time.monotonic() - started < _SOON:
@@ -93,23 +107,54 @@ class Supervisor:
 
     def _run_child(self) -> int:
         """Start the daemon and wait for its end; returns what waitpid gives."""
-        self._child = os.fork()
-        if not self._child:
-            self._become_daemon()
+        self._child = self._fork()
         poller = poll()
         poller.register(self._socket, POLLIN)
         poller.register(self._wake_read, POLLIN)
         while True:
-            for fd, _ in poller.poll():
-                if fd == self._wake_read:
-                    ended = self._on_signals()
-                    if ended is not None:
-                        # What it sent before its end is still in the socket.
-                        while self._receive():
-                            pass
-                        return ended
-                else:
-                    self._receive()
+            # What the system refuses it may do the next time; nothing is to end this process.
+            try:
+                ready = {fd for fd, _ in poller.poll(1000 * _LOOK)}
+            except OSError:
+                ready = {self._wake_read}
+                time.sleep(_AGAIN)
+            if self._wake_read in ready or not ready:
+                ended = self._on_signals()
+                if ended is not None:
+                    # What it sent before its end is still in the socket.
+                    while self._receive():
+                        pass
+                    return ended
+            self._receive()
+
+    def _fork(self) -> int:
+        """Start the daemon; returns its pid."""
+        told: str | None = None
+        while True:
+            # A signal that comes meanwhile is for the daemon as well.
+            hold_signals()
+            try:
+                pid = os.fork()
+            except OSError as error:
+                take_signals()
+                if told != error.strerror:
+                    told = error.strerror
+                    self._log.error(f"the daemon cannot be started: {told}; it is tried again")
+                time.sleep(_AGAIN)
+                continue
+            if not pid:
+                self._become_daemon()
+            take_signals()
+            if self._stopping:
+                # The one before it was killed before it had come to that, or in the midst of it.
+                self._pass_on(pid, signal.SIGTERM)
+            return pid
+
+    def _pass_on(self, pid: int, number: int) -> None:
+        try:
+            os.kill(pid, number)
+        except OSError as error:
+            self._log.error(f"the daemon cannot be sent a signal: {error.strerror}")
 
     def _become_daemon(self, *, alone: bool = False) -> None:
         """Pass on what is kept, and run the daemon: in the child, or ``alone`` in this process,
@@ -141,13 +186,16 @@ class Supervisor:
         """Pass signals on; the child's status, if it has ended."""
         try:
             numbers = os.read(self._wake_read, 256)
-        except BlockingIOError:
-            return None
+        except OSError:
+            numbers = b""  # there is none, or it is read when it can be
         for number in dict.fromkeys(numbers):
             if number in _FORWARDED:
                 self._stopping |= number in _TO_STOP
-                os.kill(self._child, number)
-        pid, status = os.waitpid(self._child, os.WNOHANG)
+                self._pass_on(self._child, number)
+        try:
+            pid, status = os.waitpid(self._child, os.WNOHANG)
+        except OSError:
+            return None  # it is looked for again
         return status if pid else None
 
     def _receive(self) -> bool:
@@ -165,9 +213,10 @@ class Supervisor:
         if fields.get(b"FDSTORE") == b"1" and len(fds) == 1 and name not in self._kept:
             self._kept[name] = fds.pop()
         elif fields.get(b"FDSTOREREMOVE") == b"1" and name in self._kept:
-            os.close(self._kept.pop(name))
+            fds.append(self._kept.pop(name))
         for fd in fds:
-            os.close(fd)
+            with suppress(OSError):
+                os.close(fd)  # it is closed all the same
         self._ending |= fields.get(b"STOPPING") == b"1"
         self._becomes = fields.get(BECOME.encode(), b"").decode("utf-8") or self._becomes
         if fields.get(b"READY") == b"1" and self._ready is not None:

@@ -67,10 +67,12 @@ class Client:
         """Hang up."""
         self.socket.close()
 
-    def send(self, procedure: int, arguments: bytes = b"", *, program: int = lock.PROGRAM) -> None:
-        """Send a call."""
-        header = Header(0, program, 1, procedure, CALL, next(self._serials), OK)
+    def send(self, procedure: int, arguments: bytes = b"", *, program: int = lock.PROGRAM) -> int:
+        """Send a call; returns its serial."""
+        serial = next(self._serials)
+        header = Header(0, program, 1, procedure, CALL, serial, OK)
         self.socket.sendall(pack_message(header, arguments))
+        return serial
 
     def receive(self) -> bytes:
         """The next whole message. Raises EOFError where the daemon has hung up."""
@@ -86,15 +88,17 @@ class Client:
 
     def reply(self) -> bytes:
         """The payload of the next reply. Raises :class:`CallRefusedError`, EOFError."""
-        message = self.receive()
-        if read_header(message).status == ERROR:
-            raise CallRefusedError(read_refused(message))
-        return message[HEADER_SIZE:]
+        return payload_of(self.receive())
 
     def call(self, procedure: int, arguments: bytes = b"", *, program: int = lock.PROGRAM) -> bytes:
-        """Send a call and wait for its reply. Raises as :meth:`reply` does."""
-        self.send(procedure, arguments, program=program)
-        return self.reply()
+        """Send a call and wait for its reply. Raises as :meth:`reply` does. The reply to another
+        call ends the connection, as with libvirt."""
+        serial = self.send(procedure, arguments, program=program)
+        message = self.receive()
+        if read_header(message).serial != serial:
+            self.close()
+            raise EOFError
+        return payload_of(message)
 
     def register(
         self, name: str = "guest", pid: int | None = None, *, id: int = 1, uuid: bytes = bytes(16)
@@ -117,6 +121,13 @@ class Client:
     def create_lockspace(self, path: Path | str) -> None:
         """Make a lockspace."""
         self.call(CREATE_LOCKSPACE, pack_string(str(path)))
+
+
+def payload_of(message: bytes) -> bytes:
+    """What is in a reply. Raises :class:`CallRefusedError`."""
+    if read_header(message).status == ERROR:
+        raise CallRefusedError(read_refused(message))
+    return message[HEADER_SIZE:]
 
 
 def registration(name: str, pid: int, id: int = 1, uuid: bytes = bytes(16)) -> bytes:

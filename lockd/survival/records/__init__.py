@@ -9,10 +9,11 @@ module         kinds
 ``settings``   ``settings``, ``changed``
 ``locks``      ``space``, ``lock``, ``also``, ``less``, ``relock``, ``unlock``, ``closed``
 ``clients``    ``ids``, ``client``, ``owner``, ``restricted``, ``received``, ``more``, ``unsent``,
-               ``sent``, ``waiting``, ``gone``
+               ``sent``, ``doubtful``, ``waiting``, ``gone``
 ``guests``     ``dying``, ``dead``
 ``processes``  ``process``
 ``starts``     ``starts``
+``ending``     ``ending``
 =============  =====================================================
 
 Besides there are ``format``, with which every journal begins (:mod:`lockd.survival.journal`), and
@@ -47,6 +48,7 @@ SUBJECTS: Final = (
     "guests",
     "processes",
     "starts",
+    "ending",
 )
 
 

@@ -58,6 +58,12 @@ def sent(number: int, count: int) -> str:
     return record("sent", number, count)
 
 
+def doubtful(number: int, data: bytes) -> str:
+    """``doubtful``: a reply of which nobody knows whether it was sent: number, bytes; none once it
+    is known."""
+    return record("doubtful", number, data.hex())
+
+
 def waiting(number: int, messages: Iterable[bytes]) -> str:
     """``waiting``: calls that wait for a file system: number, the list of them."""
     return record("waiting", number, [each.hex() for each in messages])
@@ -73,7 +79,18 @@ class Client:
     as, None where it has not; ``rest`` and ``skip`` are the state of its inbox."""
 
     __slots__ = (
-        *("gid", "id", "number", "owner", "pid", "rest", "restricted", "service", "since"),
+        *(
+            "doubtful",
+            "gid",
+            "id",
+            "number",
+            "owner",
+            "pid",
+            "rest",
+            "restricted",
+            "service",
+            "since",
+        ),
         *("skip", "started", "uid", "unsent", "waiting"),
     )
 
@@ -93,6 +110,7 @@ class Client:
         self.rest = b""
         self.skip = 0
         self.unsent = b""
+        self.doubtful = b""
         self.waiting: list[bytes] = []
 
 
@@ -115,6 +133,7 @@ class Records:
             "more": self._more,
             "unsent": self._unsent,
             "sent": self._sent,
+            "doubtful": self._doubtful,
             "waiting": self._waiting,
             "gone": self._gone,
         }
@@ -153,6 +172,10 @@ class Records:
     def _sent(self, fields: list[Any], _: bytes) -> None:
         number, count = fields[:2]
         self.clients[number].unsent = self.clients[number].unsent[count:]
+
+    def _doubtful(self, fields: list[Any], _: bytes) -> None:
+        number, data = fields[:2]
+        self.clients[number].doubtful = bytes.fromhex(data)
 
     def _waiting(self, fields: list[Any], _: bytes) -> None:
         number, messages = fields[:2]
