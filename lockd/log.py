@@ -17,6 +17,7 @@ import time
 
 from lockd import __version__
 from lockd.escape import escaped
+from lockd.ownfile import open_own
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -317,9 +318,7 @@ class _File:
         self.level: Final = level
         self.place: Final = f"file:{path}"
         try:
-            self._fd: Final = os.open(
-                path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600
-            )
+            self._fd: Final = open_own(path, os.O_WRONLY | os.O_APPEND, 0o600)
         except (OSError, ValueError) as error:
             number = error.errno or 0 if isinstance(error, OSError) else errno.ENOENT
             raise LogError(f"failed to open {path}: {os.strerror(number)}", number) from error

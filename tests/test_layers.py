@@ -198,7 +198,7 @@ ENGINE_LAYERS = (
         "survival",
         "kernel",
     ),
-    *("wire", "log", "events", "escape", "__init__"),
+    *("wire", "log", "events", "escape", "ownfile", "__init__"),
 )
 
 #: Its modules that do no I/O: they import nothing of the engine but the codec and each other, and

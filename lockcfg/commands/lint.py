@@ -44,6 +44,11 @@ EXAMPLES = (
 )
 
 
+#: The variable that names the file to write, and those that tell who has become root.
+_OUTPUT_FILE = "LOCKCFG_OUTPUT_FILE"
+_BECOMING_ROOT = {"SUDO_UID", "DOAS_USER", "PKEXEC_UID"}
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """See :mod:`lockcfg.main`."""
     parser.add_argument("paths", nargs="*", metavar="PATH", help="where to look (default: .)")
@@ -74,7 +79,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     output.add_argument(
         "--output-file",
         metavar="FILE",
-        default=os.environ.get("LOCKCFG_OUTPUT_FILE"),
+        default=os.environ.get(_OUTPUT_FILE),
         help="write there instead (default: $LOCKCFG_OUTPUT_FILE, or standard output)",
     )
     output.add_argument("--statistics", action="store_true", help="count by rule, list nothing")
@@ -96,6 +101,7 @@ def run(arguments: argparse.Namespace) -> int:
     from lockcfg.report.lint import render
 
     _check_usage(arguments)
+    _check_environment(arguments)
     settings = _settings(arguments)
     result = _lint(settings, arguments)
     if arguments.diff:
@@ -114,6 +120,18 @@ def run(arguments: argparse.Namespace) -> int:
     with output_of(arguments) as stream:
         render(result, arguments.format, stream, root=root, statistics=arguments.statistics)
     return _status(result, settings)
+
+
+def _check_environment(arguments: argparse.Namespace) -> None:
+    """Refuse to write, for somebody who has become root by one of these, what his environment
+    names: it may be as old as his session, or somebody else's idea."""
+    path = os.environ.get(_OUTPUT_FILE)
+    if path and arguments.output_file == path and not _BECOMING_ROOT.isdisjoint(os.environ):
+        raise UsageError(
+            f"{_OUTPUT_FILE} names {path}, and comes from the environment of the user who has"
+            " become root: name the file with --output-file",
+            help="or unset the variable",
+        )
 
 
 def _check_usage(arguments: argparse.Namespace) -> None:

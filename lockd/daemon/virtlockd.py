@@ -367,12 +367,16 @@ def state_of(services: Mapping[str, Service], spaces: Mapping[str, Lockspace], p
 
 def write(path: str, state: State) -> None:
     """Leave the file, whole or not at all. Raises OSError."""
-    draft = f"{path}.new"
-    clear(draft)
-    fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with open(fd, "wb") as file:
-        file.write(restart_file.write(state))
-    os.replace(draft, path)
+    draft = f"{path}.{os.urandom(16).hex()}.new"
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    fd = os.open(draft, flags, 0o600)
+    try:
+        with open(fd, "wb") as file:
+            file.write(restart_file.write(state))
+        os.replace(draft, path)
+    except BaseException:
+        clear(draft)
+        raise
 
 
 def become(program: str, arguments: Sequence[str], fds: Iterable[int]) -> None:

@@ -7,6 +7,7 @@ import resource
 import sys
 
 from lockd.kernel.filelock import hold_whole_life
+from lockd.ownfile import open_own
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ class PidFile:
         if fd >= 0:
             self.fd = fd
             return
-        self.fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        self.fd = open_own(path, os.O_RDWR, 0o644)
         try:
             hold_whole_life(self.fd)
         except OSError as error:

@@ -41,14 +41,15 @@ if TYPE_CHECKING:
     from typing import Final
 
 #: The calls that lockd and its interpreter make, in all that it does. Those of which strace would
-#: leave undone what the kernel does in spite of an error (close, munmap) are among them.
+#: leave undone what the kernel does in spite of an error (close, munmap) are among them; shutdown
+#: of a connected socket is not, which has nothing to fail for.
 CALLS: Final = (
     *("openat", "close", "fcntl", "fstat", "newfstatat", "statx", "lseek", "read", "write"),
     *("pread64", "pwrite64", "ftruncate", "unlink", "mkdir", "readlink", "statfs", "fstatfs"),
     *("fsetxattr", "fgetxattr", "fremovexattr", "getdents64", "memfd_create", "mmap", "mremap"),
     *("munmap", "brk", "madvise", "epoll_wait", "epoll_ctl", "epoll_create1", "poll", "pipe2"),
     *("eventfd2", "socketpair", "socket", "bind", "connect", "accept4", "getsockopt"),
-    *("setsockopt", "recvfrom", "sendto", "recvmsg", "sendmsg", "shutdown", "getsockname"),
+    *("setsockopt", "recvfrom", "sendto", "recvmsg", "sendmsg", "getsockname"),
     *("pidfd_open", "pidfd_send_signal", "clone3", "clone", "vfork", "execve", "wait4", "kill"),
     *("futex", "dup", "dup2", "dup3", "ioctl", "getrandom"),
     *("prctl", "prlimit64", "sched_yield", "fsync", "fadvise64", "rename", "umask"),
@@ -127,7 +128,8 @@ class Storm:
         self.unsure: Final[set[tuple[int, str]]] = set()
         self.said: Final[Counter[str]] = Counter()
         self.injected = 0
-        self.is_silent = False
+        #: Those that have had no answer, which may be as long as there are faults.
+        self._waiting: Final[list[Client]] = []
         self._lost = ""
 
     # --- calls
@@ -138,7 +140,7 @@ class Storm:
                 client = Client(self._engine.socket, timeout=_PATIENCE)
                 said = answer_of(client.register, f"guest-{pid - NOBODY}", pid)
             except TimeoutError:
-                self.is_silent = True
+                self._waiting.append(client)
                 return "nobody answers"
             except OSError as error:
                 return f"no connection: {error.strerror}"
@@ -151,9 +153,11 @@ class Storm:
             said = answer_of(call, procedure, resource(self._engine.lockspace, name, flags))
         except TimeoutError:
             said = "hung up"
-            self.is_silent = True
+            self._waiting.append(self._clients[pid])
         if said == "hung up":
-            self._clients.pop(pid).close()
+            client = self._clients.pop(pid)
+            if client not in self._waiting:
+                client.close()
             self.unsure.add((pid, name))
             self.held.pop((pid, name), None)
         return said
@@ -253,16 +257,22 @@ class Storm:
                     self.acquire(pid, name, shared=chance.random() < 0.3)
                 if self._lost:
                     raise FoundError(self._lost)
-                if self.is_silent:
-                    self.is_silent = False
-                    if what.victim == DAEMON:
-                        raise FoundError("a client waits for its answer for ever")
-                    break  # no daemon comes up as long as its supervisor has such faults
+                if self._waiting:
+                    break
             self.injected += strace.count
 
     def _look(self) -> None:
         """Whether all agree again: the engine, the kernel, and what clients were told."""
         engine = self._engine
+        while self._waiting:
+            with self._waiting.pop() as client:
+                client.socket.settimeout(30)
+                try:
+                    client.receive()
+                except EOFError:
+                    pass
+                except TimeoutError:
+                    raise FoundError("a client waits for its answer for ever") from None
         wait_for(lambda: all(each["resource"] != "own" for each in locks_of(engine)), "its end", 30)
         wait_for_agreement(engine, 40)
         if self._lost:
