@@ -185,6 +185,11 @@ class Storm:
     def _count(self, said: str) -> None:
         self.said[said.split(":")[0][:60] if said else "done"] += 1
 
+    def close(self) -> None:
+        """Hang up."""
+        for client in (*self._clients.values(), *self._waiting):
+            client.close()
+
     # --- beside it
 
     def _watch(self, until: threading.Event, process: subprocess.Popen[bytes] | None) -> None:
@@ -343,6 +348,7 @@ def run(
                     until = 0
                 if found and found[-1].startswith(f"seed {seed}, round {number - 1}:"):
                     break
+            storm.close()
             with suppress(AssertionError, OSError):
                 # It may be another supervisor than the one that was started.
                 end(processes_of(engine)[1])

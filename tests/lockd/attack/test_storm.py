@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import pytest
 
 #: How long, in seconds.
-SHORT, LONG = 15, 3600
+SHORT, LONG = 10, 3600
 
 
 def test_faults_at_random(tmp_path: Path, pytestconfig: pytest.Config) -> None:
