@@ -128,6 +128,8 @@ class Storm:
         self.unsure: Final[set[tuple[int, str]]] = set()
         self.said: Final[Counter[str]] = Counter()
         self.injected = 0
+        #: How often each was released: what is held again is not what was held before.
+        self._released: Final[Counter[tuple[int, str]]] = Counter()
         #: Those that have had no answer, which may be as long as there are faults.
         self._waiting: Final[list[Client]] = []
         self._lost = ""
@@ -174,12 +176,13 @@ class Storm:
 
     def release(self, pid: int, name: str) -> None:
         """One call, and whether its answer can be."""
-        self.held_before = self.held.pop((pid, name), None)
+        before = self.held.pop((pid, name), None)
+        self._released[pid, name] += 1
         said = self._call(pid, RELEASE, name, 0)
-        if said and said != "hung up" and self.held_before is not None:
+        if said and said != "hung up" and before is not None:
             if "is not locked" in said or "does not hold" in said:
                 raise FoundError(f"{name} was held, and is not: {said}")
-            self.held[pid, name] = self.held_before
+            self.held[pid, name] = before
         self._count(said)
 
     def _count(self, said: str) -> None:
@@ -196,7 +199,7 @@ class Storm:
         """Read /proc/locks again and again: what is held before and after, is locked."""
         directory = self._engine.lockspace
         while not until.is_set():
-            before = set(self.held)
+            before = {(each, self._released[each]) for each in [*self.held]}
             guest = process is not None and process.poll() is None
             try:
                 locked = held_by_the_kernel(directory)
@@ -204,7 +207,8 @@ class Storm:
             except OSError:
                 continue
             still = guest and process is not None and process.poll() is None
-            wanted = {name for _, name in before & set(self.held)}
+            still_held = {(each, self._released[each]) for each in [*self.held]}
+            wanted = {name for (_, name), _ in before & still_held}
             if still:
                 wanted.add("own")
             for name in sorted(wanted):
