@@ -44,7 +44,7 @@ import subprocess
 import time
 import xml.etree.ElementTree as ElementTree
 from functools import partial
-from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Set, Tuple
+from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Set, Tuple, Union
 
 FORMAT = "lockcfg-snapshot"
 VERSION = 2
@@ -136,8 +136,97 @@ OWN_OPTIONS = ("clientaddr=", "user_id=", "group_id=", "size=", "nr_inodes=", "f
 Json = Dict[str, Any]
 
 
+#: How many links one path may lead through, as with the kernel.
+MOST_LINKS = 40
+
+
+class Tree:
+    """The files of the host whose root directory is ``root``. Where that is not ``/`` a link leads
+    where it would lead on that host, and nothing leads out of it: a path is walked one name at a
+    time, each looked up in the directory that was opened before, as :mod:`lockcfg.rooted` does."""
+
+    def __init__(self, root: str = "/") -> None:
+        self.root = root
+        self.is_here = os.path.realpath(root) == "/"
+
+    def open(self, path: str, flags: int = 0) -> int:
+        """A descriptor to read through. It waits for nobody, not for the writer of a pipe. Raises
+        OSError."""
+        flags |= os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+        if self.is_here:
+            return os.open(path, flags)
+        directory, name = self._walk(path)
+        try:
+            return os.open(name, flags | os.O_NOFOLLOW, dir_fd=directory)
+        finally:
+            os.close(directory)
+
+    def _walk(self, path: str) -> Tuple[int, str]:
+        """The open directory that ``path`` leads to a name in, and the name."""
+        directory = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+        opened = [os.open(self.root, directory & ~os.O_NOFOLLOW)]
+        pending = [each for each in reversed(path.split("/")) if each not in ("", ".")]
+        links = 0
+        name = "."
+        try:
+            while pending:
+                name = pending.pop()
+                if name == "..":
+                    if len(opened) > 1:
+                        os.close(opened.pop())
+                    name = "."
+                    continue
+                try:
+                    target = os.readlink(name, dir_fd=opened[-1])
+                except OSError as error:
+                    if error.errno != errno.EINVAL:  # it is no link
+                        raise
+                    if pending:
+                        opened.append(os.open(name, directory, dir_fd=opened[-1]))
+                        name = "."
+                    continue
+                links += 1
+                if links > MOST_LINKS:
+                    raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+                if target.startswith("/"):
+                    while len(opened) > 1:
+                        os.close(opened.pop())
+                pending += [each for each in reversed(target.split("/")) if each not in ("", ".")]
+                name = "."
+            return opened.pop(), name
+        finally:
+            for each in opened:
+                os.close(each)
+
+    def names_in(self, directory: str) -> List[str]:
+        """What is in a directory. Raises OSError."""
+        descriptor = self.open(directory, os.O_DIRECTORY)
+        try:
+            return os.listdir(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def exists(self, path: str) -> bool:
+        """Whether there is something."""
+        try:
+            os.close(self.open(path, os.O_PATH))
+        except OSError:
+            return False
+        return True
+
+    def line(self, path: str) -> str:
+        """The first line of a file; empty where there is none."""
+        try:
+            with os.fdopen(self.open(path), encoding="utf-8", errors="replace") as stream:
+                return stream.readline(4096).strip()
+        except OSError:
+            return ""
+
+
 class Collector:
-    """Collects a snapshot. ``etc``, ``run`` and ``lib`` are where libvirt keeps its files."""
+    """Collects a snapshot. ``etc``, ``run`` and ``lib`` are where libvirt keeps its files, below
+    ``root``: where that is not ``/`` it is the root of a host that does not run, of which there
+    are its files and nothing else."""
 
     def __init__(
         self,
@@ -145,13 +234,15 @@ class Collector:
         run: str = "/run/libvirt",
         probe: bool = True,
         progress: bool = False,
+        root: str = "/",
     ) -> None:
         self.etc = etc
         self.run = run
-        self.probe = probe
+        self.tree = Tree(root)
+        self.probe = probe and self.tree.is_here
         self.progress = progress
         self.end = time.monotonic() + DEADLINE
-        self.daemons = _daemons()
+        self.daemons = _daemons() if self.tree.is_here else []
         self.lockers = _in_charge(self.daemons)
         # Files and mounts count as the lock daemon sees them.
         away = [each["pid"] for each in self.lockers if "namespace" in each]
@@ -160,6 +251,11 @@ class Collector:
         self.incomplete: List[str] = []
         #: The processes of guests that libvirt knows.
         self.pids: Set[int] = set()
+        if not self.tree.is_here:
+            self.incomplete.append(
+                f"{root}: of a host that does not run here there are its files: what runs, what"
+                " is mounted, and what devices are called, is not known"
+            )
 
     def snapshot(self, name: Optional[str] = None) -> Json:
         """The snapshot of this host, called ``name`` or as the host calls itself."""
@@ -169,12 +265,13 @@ class Collector:
             files[base], when = self.file(base)
             if when is not None:
                 changed[base] = when
-        tools = {"lvs": _which("lvs") is not None, "scsi_id": _which(SCSI_ID) is not None}
+        tools = self.tools()
         guests = self.guests()
         directories, identities = self.directories(guests)
-        self.devices(guests, tools)
-        self.locks(guests, directories)
-        self.limits()
+        if self.tree.is_here:
+            self.devices(guests, tools)
+            self.locks(guests, directories)
+            self.limits()
         document: Json = {"format": FORMAT, "version": VERSION}
         document["collector"] = {
             "privileged": os.geteuid() == 0,
@@ -183,12 +280,12 @@ class Collector:
         }
         document.update(files)
         document["tools"] = tools
-        document["versions"] = _versions()
+        document["versions"] = _versions() if self.tree.is_here else {}
         document["directories"] = directories
         document["host"] = {
-            "name": name or socket.gethostname(),
-            "machine_id": _line("/etc/machine-id"),
-            "boot_id": _line("/proc/sys/kernel/random/boot_id"),
+            "name": name or self.name(),
+            "machine_id": self.tree.line("/etc/machine-id"),
+            "boot_id": _line("/proc/sys/kernel/random/boot_id") if self.tree.is_here else "",
             "taken": int(time.time()),
         }
         document["daemons"] = self.daemons
@@ -196,6 +293,19 @@ class Collector:
         document["identities"] = identities
         document["guests"] = guests
         return document
+
+    def name(self) -> str:
+        """What the host calls itself; empty where nothing tells."""
+        return socket.gethostname() if self.tree.is_here else self.tree.line("/etc/hostname")
+
+    def tools(self) -> Json:
+        """Which programs are there that libvirt asks for the names of block devices."""
+        if self.tree.is_here:
+            return {"lvs": _which("lvs") is not None, "scsi_id": _which(SCSI_ID) is not None}
+        return {
+            "lvs": any(self.tree.exists(f"{each}/lvs") for each in PROGRAMS),
+            "scsi_id": self.tree.exists(SCSI_ID),
+        }
 
     # The probe: see lockcfg/commands/probe.py
 
@@ -297,15 +407,16 @@ class Collector:
         path = os.path.join(self.etc, base)
         told: Json = {"path": path}
         try:
-            descriptor = _open(path)
+            descriptor = self.tree.open(path)
         except OSError as error:
-            if error.errno != errno.ENOENT or os.path.islink(path):
+            # A link to nothing is no file that is not there.
+            if error.errno != errno.ENOENT or base in _names_at(self.tree, self.etc):
                 told["error"] = _reason(error)
             return told, None
         try:
             status = os.fstat(descriptor)
             told.update(_ownership(status))
-            label = _label(path)
+            label = _label(descriptor)
             if label:
                 told["label"] = label
             if not stat.S_ISREG(status.st_mode):
@@ -335,17 +446,21 @@ class Collector:
                 (os.path.join(self.etc, driver), False),
                 (os.path.join(self.run, driver), True),
             ):
+                if running and not self.tree.is_here:
+                    continue  # left over
                 for path in self._descriptions(directory):
                     guest = self._guest(path, driver, running)
                     if guest is not None:
                         # What runs counts, not what is written down for the next start.
                         found[guest["uuid"] or guest["name"]] = guest
-        for path, running in _of_sessions():
+        for path, running in _of_sessions() if self.tree.is_here else ():
             guest = self._guest(path, "qemu", running)
             if guest is not None:
                 guest["instance"] = "session"
                 found[f"session {path.split('/')[3]} {guest['uuid'] or guest['name']}"] = guest
-        guests = [*found.values(), *_without_libvirt(self.pids)]
+        guests = [*found.values()]
+        if self.tree.is_here:
+            guests += _without_libvirt(self.pids)
         return sorted(guests, key=lambda guest: (guest["name"], guest["uuid"]))
 
     def running(self, directory: str) -> List[Json]:
@@ -355,7 +470,7 @@ class Collector:
         for path in self._descriptions(directory):
             guest = self._guest(path, "qemu", True)
             try:
-                root = _description(path)
+                root = _description(path, self.tree)
             except (OSError, ValueError, ElementTree.ParseError):
                 continue  # it has been noted
             domain = root.find("domain")
@@ -384,7 +499,7 @@ class Collector:
 
     def _descriptions(self, directory: str) -> List[str]:
         try:
-            names = sorted(name for name in os.listdir(directory) if name.endswith(".xml"))
+            names = sorted(each for each in self.tree.names_in(directory) if each.endswith(".xml"))
         except OSError as error:
             if error.errno != errno.ENOENT:
                 self.incomplete.append(f"{directory}: {_reason(error)}")
@@ -393,7 +508,7 @@ class Collector:
 
     def _guest(self, path: str, driver: str, running: bool) -> Optional[Json]:
         try:
-            root = _description(path)
+            root = _description(path, self.tree)
         except (OSError, ValueError, ElementTree.ParseError) as error:
             reason = _reason(error) if isinstance(error, OSError) else "cannot be parsed"
             self.incomplete.append(f"{path}: {reason}")
@@ -430,10 +545,10 @@ class Collector:
         pool, volume = source.get("pool") or "", source.get("volume") or ""
         for top in (self.run, self.etc):
             path = os.path.join(top, "storage", f"{pool}.xml")
-            if not pool or not volume or "/" in pool or not os.path.exists(path):
+            if not pool or not volume or "/" in pool or not self.tree.exists(path):
                 continue
             try:
-                root = _description(path)
+                root = _description(path, self.tree)
             except (OSError, ValueError, ElementTree.ParseError):
                 continue
             found = root if root.tag == "pool" else root.find("pool")
@@ -599,6 +714,12 @@ class Collector:
             directory = pending.pop(0)
             held = disks.get(directory, [])
             paths = [(disk["path"], disk.pop("format", "")) for disk in held]
+            if not self.tree.is_here:
+                told[directory] = {"path": directory, "error": "the host does not run here"}
+                told[directory]["holds"] = sorted(
+                    uses.get(directory, set()) | ({"disks"} if held else set())
+                )
+                continue
             answer = self._bounded(partial(self._look, directory, paths))
             told[directory] = {"path": directory, "error": "no answer"}
             if answer is not None:
@@ -1096,9 +1217,16 @@ def _open(path: str) -> int:
     return os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
 
 
-def _description(path: str) -> Any:
+def _names_at(tree: Tree, directory: str) -> List[str]:
+    try:
+        return tree.names_in(directory)
+    except OSError:
+        return []
+
+
+def _description(path: str, tree: Tree) -> Any:
     """What libvirt has written about a guest or a pool. Raises OSError, ValueError, ParseError."""
-    with os.fdopen(_open(path), "rb") as stream:
+    with os.fdopen(tree.open(path), "rb") as stream:
         if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
             raise ValueError("is not a regular file")
         text = stream.read(MAX_GUEST + 1)
@@ -1501,7 +1629,7 @@ def _name(database: Callable[[int], Any], number: int) -> str:
         return str(number)
 
 
-def _label(path: str) -> str:
+def _label(path: Union[str, int]) -> str:
     try:
         return os.getxattr(path, "security.selinux").rstrip(b"\0").decode("utf-8", "replace")
     except OSError:
@@ -1757,6 +1885,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="write there instead of standard output; compressed if it ends in .gz, .xz or .bz2",
     )
     parser.add_argument("--name", metavar="HOST", help="the name of the host (default: its own)")
+    parser.add_argument(
+        "--root",
+        metavar="DIR",
+        default="/",
+        help="the host whose root directory is DIR, which does not run here: its files and no more",
+    )
     parser.add_argument("--etc", metavar="DIR", default="/etc/libvirt", help="libvirt's files")
     parser.add_argument("--run", metavar="DIR", default="/run/libvirt", help="libvirt's state")
     parser.add_argument("--no-probe", action="store_true", help="make no scratch lock: only look")
@@ -1773,7 +1907,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Collect, write, and return the exit status."""
-    collector = Collector(arguments.etc, arguments.run, probe=not arguments.no_probe)
+    if not os.path.isdir(arguments.root):
+        sys.stderr.write(f"{arguments.root}: there is no such directory\n")
+        return 2
+    collector = Collector(
+        arguments.etc, arguments.run, probe=not arguments.no_probe, root=arguments.root
+    )
+    in_probe = arguments.probe_hold or arguments.probe_ask or arguments.probe_end
+    if in_probe and not collector.tree.is_here:
+        sys.stderr.write("--root: a host that does not run here takes no part in a probe\n")
+        return 2
+    if not (arguments.name or collector.name()):
+        sys.stderr.write(f"{arguments.root}: no file says what the host is called: use --name\n")
+        return 2
     try:
         text = _told_by(collector, arguments)
     except (OSError, ValueError) as error:
