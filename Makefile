@@ -30,6 +30,8 @@ LIBVIRT_FILES := /usr/sbin/libvirtd /usr/sbin/virtlockd \
 SITE_PACKAGES := graphviz mandoc
 # Where the documentation is built.
 SITE ?= .site
+# Where what an installation is made of is written down.
+SBOM ?= lockcfg.cdx.json
 
 # Every requirement is pinned with its hashes; pip takes no other, and builds with nothing else.
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check
@@ -37,7 +39,8 @@ PIP := $(BIN)/pip install --quiet --disable-pip-version-check
 PIN := UV_CUSTOM_COMPILE_COMMAND="make requirements" $(BIN)/uv pip compile --quiet --universal \
 	--python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate $(UPGRADE)
 
-.PHONY: help setup demo test test-short test-releases test-slow check format new-rule docs site requirements benchmark clean
+.PHONY: help setup demo test test-short test-releases test-slow check format new-rule docs site \
+	requirements sbom benchmark clean
 
 help:
 	@echo "make demo       install what is missing and see lockcfg work on real files"
@@ -49,6 +52,7 @@ help:
 	@echo "make new-rule CODE=LK115 NAME=hosts-file  the skeleton of a rule and of its test"
 	@echo "make docs       make the man page and the pages of the rules again"
 	@echo "make site       build the documentation as a web site, in $(SITE)"
+	@echo "make sbom       what an installation is made of, as CycloneDX, in $(SBOM)"
 	@echo "make requirements  pin again what the bounds of pyproject.toml allow, with hashes"
 
 setup: $(VENV)/.installed
@@ -132,6 +136,9 @@ site: $(VENV)/.installed-dev
 	packaging/install-packages $(SITE_PACKAGES)
 	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet docs $(SITE)
 
+sbom: $(VENV)/.installed-dev
+	$(BIN)/python packaging/sbom > $(SBOM)
+
 # From the bounds in pyproject.toml; what is pinned already stays, as long as it fits.
 requirements: $(VENV)/.installed-dev
 	$(PIN) --group build -o requirements-build.txt
@@ -144,4 +151,4 @@ benchmark: $(VENV)/.installed-tests
 	$(BIN)/python -m benchmarks
 
 clean:
-	rm -rf $(VENV) .demo .site .vm .mypy_cache .pytest_cache .ruff_cache .hypothesis dist
+	rm -rf $(VENV) $(SBOM) .demo .site .vm .mypy_cache .pytest_cache .ruff_cache .hypothesis dist

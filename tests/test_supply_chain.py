@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from lockcfg.version import VERSION
+
 PROJECT = Path(__file__).parent.parent
 FILES = sorted(PROJECT.glob("requirements*.txt"))
 AUDIT = PROJECT / "packaging/audit-requirements"
@@ -110,3 +112,37 @@ def test_a_clean_audit_is_one_that_has_looked(
     )
     assert result.returncode == status, result.stderr
     assert told in result.stdout + result.stderr
+
+
+def test_the_bill_of_materials_is_what_is_pinned() -> None:
+    """Every requirement, with the version and the digests of its pin, and nothing more but Augeas;
+    the same each time."""
+    command = [sys.executable, str(PROJECT / "packaging/sbom")]
+    first, second = (
+        subprocess.run(command, capture_output=True, text=True, check=True).stdout for _ in range(2)
+    )
+    assert first == second
+    document = json.loads(first)
+    assert (document["bomFormat"], document["specVersion"]) == ("CycloneDX", "1.6")
+    root = document["metadata"]["component"]
+    assert (root["name"], root["version"]) == ("lockcfg", VERSION)
+    text = (PROJECT / "requirements.txt").read_text()
+    pins = {
+        (name, version): set(re.findall(r"sha256:([0-9a-f]{64})", rest))
+        for name, version, rest in re.findall(
+            r"^([\w.-]+)==([\w.]+)((?:.*\\\n)*.*)", text, re.MULTILINE
+        )
+    }
+    found = {
+        (each["name"], each["version"]): {
+            digest["content"]
+            for reference in each["externalReferences"]
+            for digest in reference["hashes"]
+        }
+        for each in document["components"]
+        if each["name"] != "augeas"
+    }
+    assert found == pins
+    assert len(document["components"]) == len(pins) + 1
+    (of_root,) = (each for each in document["dependencies"] if each["ref"] == root["bom-ref"])
+    assert len(of_root["dependsOn"]) == len(document["components"])
