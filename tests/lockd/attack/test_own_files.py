@@ -71,7 +71,7 @@ def test_a_log_that_root_has_led_elsewhere(shared: Path) -> None:
     """In a directory of root's own a link is root's, and followed."""
     (shared.parent / "lockd.log").symlink_to(shared.parent / "elsewhere")
     output = parse_output(f"1:file:{shared.parent / 'lockd.log'}")
-    output.write(4, "part", "a message")
+    output.write(4, "part", "a message", None)
     output.close()
     assert "a message" in (shared.parent / "elsewhere").read_text()
 
