@@ -63,6 +63,7 @@ _shtab_lockcfg_collect_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "--output[write there instead of standard output\; compressed if it ends in .gz, .xz or .bz2]:FILE:"
   "--name[the name of the host (default\: its own)]:HOST:"
+  "--root[the host whose root directory is DIR, which does not run here\: its files and no more]:DIR:"
   "--etc[libvirt\'s files]:DIR:"
   "--run[libvirt\'s state]:DIR:"
   "--no-probe[make no scratch lock\: only look]"

@@ -71,6 +71,9 @@ NOBODY: Final = 1 << 23
 _NAMES: Final = tuple(f"disk-{number}" for number in range(12))
 _CALLS_A_ROUND: Final = 40
 
+#: How often in a row a lock is missing in /proc/locks before it is.
+_LOOKS: Final = 5
+
 #: How long a client waits for its answer, in seconds.
 _PATIENCE: Final = 10.0
 
@@ -197,22 +200,25 @@ class Storm:
 
     def _watch(self, until: threading.Event, process: subprocess.Popen[bytes] | None) -> None:
         """Read /proc/locks again and again: what is held before and after, is locked."""
-        directory = self._engine.lockspace
+        missing: Counter[str] = Counter()
         while not until.is_set():
             before = {(each, self._released[each]) for each in [*self.held]}
             guest = process is not None and process.poll() is None
             try:
-                locked = held_by_the_kernel(directory)
-                inodes = {each.name: each.inode() for each in os.scandir(directory)}
+                locked = held_by_the_kernel(self._engine.lockspace)
+                inodes = {each.name: each.inode() for each in os.scandir(self._engine.lockspace)}
             except OSError:
                 continue
-            still = guest and process is not None and process.poll() is None
             still_held = {(each, self._released[each]) for each in [*self.held]}
             wanted = {name for (_, name), _ in before & still_held}
-            if still:
+            if guest and process is not None and process.poll() is None:
                 wanted.add("own")
-            for name in sorted(wanted):
-                if inodes.get(name) not in locked:
+            # The kernel gives the table in pieces, and leaves out of it what moves in between.
+            missing = Counter(
+                {name: missing[name] + 1 for name in wanted if inodes.get(name) not in locked}
+            )
+            for name, times in missing.items():
+                if times == _LOOKS:
                     self._lost = f"{name} is held, and not locked"
                     return
             until.wait(0.01)
