@@ -214,7 +214,7 @@ class _Process:
             os.close(pidfd)
 
     def wait_for_quiet(self) -> None:
-        """Wait until no call is under way: virtlockd would not answer it any more."""
+        """Wait until no call is under way: virtlockd would not answer it."""
         end = time.monotonic() + _CALLS
         while callers := [*self.callers()]:
             if time.monotonic() > end:
@@ -510,8 +510,8 @@ def _wait(is_so: Callable[[], bool], process: _Process, what: str) -> None:
 
 
 def _check_held(locked: dict[File, list[str]], pid: int) -> None:
-    """Make sure that all files are locked that were, but for those that have been let go since,
-    which the process ``pid`` has not open any more. Raises QueryError."""
+    """Make sure that all files are locked that were, except those released since, which the
+    process ``pid`` has no longer open. Raises QueryError."""
     missing = locked
     for _ in range(_LOOKS):
         # It is read in pieces: while others let locks go, one that is there may be missed.
@@ -527,4 +527,4 @@ def _check_held(locked: dict[File, list[str]], pid: int) -> None:
             return
         time.sleep(_LOOK)
     for paths in missing.values():
-        raise QueryError(f"{paths[0]} is not locked any more: see the log")
+        raise QueryError(f"{paths[0]} is no longer locked: see the log")

@@ -208,7 +208,7 @@ class Daemon:
     # --- the start
 
     def start(self, listening: dict[str, int]) -> None:
-        """Take over what there is to take over, and serve ``listening``, by service."""
+        """Take over what the process before this one left, and serve the sockets ``listening``."""
         self.loop.watch(self._sharing.mounts, EPOLLPRI | EPOLLERR, self._on_mounts)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
             self.loop.on_signal(number, self.stop)
@@ -333,8 +333,8 @@ class Daemon:
     # --- the end
 
     def stop(self) -> None:
-        """End: close every connection, and when the guests that this concerns have ended, let go
-        what is left, the locks of owners that have no connection of their own."""
+        """End: close every connection. When the guests of these have ended, release the locks of
+        owners that have no connection of their own."""
         self._is_ending = True
         self.journal.append(ending.ending())
         self.succession.give_up()
@@ -353,8 +353,8 @@ class Daemon:
                 self.engine.release_everything()
             except SilentError as error:
                 self._log.error(
-                    f"{error.remote.mount.point}: the locks there are let go by the end of this"
-                    " process, as the file system does not answer"
+                    f"{error.remote.mount.point}: the file system does not answer; its locks end"
+                    " with this process"
                 )
         self.loop.stop()
 

@@ -104,8 +104,8 @@ class HandBack:
             self._settle(alone=self._virtlockd.was_here)
 
     def _settle(self, *, alone: bool) -> None:
-        """Nothing is to depend on the file any more, nor, where this process is ``alone``, on
-        this process; once all locks are our own."""
+        """Once lockd holds all locks itself: depend on the file no longer, nor, if this process
+        is ``alone``, on this process."""
         if self._health.is_waiting:
             self._loop.after(_LOOK, partial(self._settle, alone=alone))
         elif self._keeper:
@@ -141,7 +141,7 @@ class HandBack:
     def _against(self) -> str:
         """Why virtlockd could not go on from here, as a sentence; empty where it could."""
         if self._guests:
-            return "guests are being ended, and their locks are not let go yet"
+            return "guests are being ended, and their locks are not released yet"
         if self._health.is_asking or self._health.is_waiting:
             return "a file system is being asked about its locks"
         for service in self._services.values():

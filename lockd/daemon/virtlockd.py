@@ -306,7 +306,7 @@ def lost(path: str) -> Iterator[str]:
 
 
 def clear(path: str) -> None:
-    """Nobody needs the file any more."""
+    """Remove the file: nobody needs it."""
     try:
         os.unlink(path)
     except OSError:

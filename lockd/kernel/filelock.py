@@ -469,7 +469,7 @@ def _is_forgotten(fd: int) -> bool:
 
 
 def _is_refused(fd: int) -> bool:
-    """Whether the open file cannot be read for want of its lock.
+    """Whether the open file cannot be read because its lock is missing.
 
     NFSv4 reads in the name of the lock, and answers EIO once that has gone with the lease; but not
     what is in the cache, nor an empty file.
@@ -510,7 +510,7 @@ def drop(lock: FileLock) -> None:
 
 
 def set_free(lock: FileLock) -> None:
-    """No other thread uses a lock any more."""
+    """Note that no other thread uses a lock."""
     lock.busy = False
     if lock.is_over:
         _close(lock.fd)

@@ -2,7 +2,7 @@
 
 Every change is made in an order that loses no lock, wherever this process is killed: a lock is
 taken, its descriptor given to the keeper, the change written to the journal, and then the call
-answered; a lock is first taken off the journal and then let go.
+answered; a lock is first taken off the journal and then released.
 
 So what fails half way is undone where it takes a lock, and gone on with where it lets one go: the
 file of a lock that is off the journal is *idle* (:mod:`lockd.locks.idle`).
@@ -302,19 +302,19 @@ class Engine:
         self._release(resource, each)
 
     def _release(self, resource: Resource, owner: Owner) -> None:
-        """One acquisition less, and the lock let go with the last."""
+        """Count one acquisition less, and release the lock with the last."""
         if len(resource.owners) > 1:
             self._journal.append(records.less(resource.number, owner.text))
         else:
             self._journal.append(records.unlock(resource.number))
         self.table.remove_owner(resource, owner)
-        self._say(RELEASED, resource, "let go by", owner)
+        self._say(RELEASED, resource, "released by", owner)
         if not resource.owners:
             self.visibility.hide(resource)
             self.idle.add(resource)
 
     def release_all(self, held: deque[Acquisition]) -> None:
-        """Let go what is still held of some acquisitions. Raises SilentError where some are left
+        """Release what is still held of some acquisitions. Raises SilentError if some are left
         in ``held``."""
         while held:
             resource, owner = held[0]
@@ -324,7 +324,7 @@ class Engine:
             held.popleft()
 
     def release_everything(self) -> None:
-        """Let go all that anybody holds. Raises SilentError where some of it is left."""
+        """Release every lock. Raises SilentError if some are left."""
         for pid in self.table.pids:
             self.release_all(self.table.held_by(pid))
         self.idle.close(self._clock.monotonic())

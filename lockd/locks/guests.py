@@ -1,8 +1,8 @@
 """What happens to a guest whose own connection has closed.
 
 The connection lives as long as the guest's process. If it closes while the guest holds locks, the
-guest has ended or is about to; it must not write any more. So it is made to end, and its locks are
-let go when it has: not before, or another host could be writing while it still does.
+guest has ended or is about to, and it must not write. So lockd ends its process, and releases its
+locks afterwards: not before, or another host could write while it still does.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _AGAIN: Final = 0.2
 
 
 class Guests:
-    """Those that are made to end, by pid and start time, until their locks have been let go."""
+    """The guests that lockd ends, by pid and start time, until it has released their locks."""
 
     def __init__(self, engine: Engine, loop: Loop, journal: Journal, log: Log) -> None:
         self._engine: Final = engine
@@ -170,7 +170,7 @@ class Guests:
         return [_dying(guest, self._left.get(guest, ())) for guest in self._dying]
 
     def restore(self, pid: int, started: int, left: Sequence[Left]) -> None:
-        """Take over one that is made to end, or has, and what is left to be let go of it."""
+        """Take over a guest that lockd ends, or that has ended, and what is left to release."""
         if not left:
             self.end(pid, started)
             return

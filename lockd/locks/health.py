@@ -1,7 +1,7 @@
 """Looks at every lock again and again: is it still on the file of that name, and still ours?
 
 A lock file that somebody removes takes its lock with it, and a file system between hosts can lose
-a lock and tell nobody. Either is found here, said, and mended if nobody else was faster.
+a lock and tell nobody. This module finds both, logs them, and takes the lock again if it can.
 
 Such a file system may also keep whoever asks it waiting until a server is back. So it is asked in a
 thread, one for each file system that has not answered yet, and silence is told like a loss: it
@@ -245,7 +245,7 @@ class Health:
             error.remote.wait(partial(self._act_on, question))
 
     def _problem(self, question: Question) -> str:
-        """What is wrong with a lock that was asked about, once what can be mended is. Raises
+        """What is wrong with a lock that was asked about, after what can be repaired is. Raises
         SilentError."""
         resource = question.resource
         if question.answer is None:
@@ -269,7 +269,7 @@ class Health:
     # --- what is found
 
     def _judge(self, resource: Resource, problem: str) -> None:
-        """Say what is wrong with a lock, or that nothing is any more."""
+        """Log what is wrong with a lock, or that all is well again."""
         if problem and problem != resource.problem:
             message = (
                 f"DISK IN DANGER: the lock {resource.path} of {_owners(resource)} is not safe:"
@@ -286,7 +286,7 @@ class Health:
         self._log.event(Event(kind, message, owner | resource.fields()))
 
     def _mend(self, resource: Resource) -> str:
-        """What is wrong with a lock whose file is not at its name, if it cannot be mended."""
+        """What is wrong with a lock whose file is not at its name, if it cannot be repaired."""
         gone = "replaced" if os.path.lexists(resource.path) else "removed"
         if not resource.create:
             return f"its file was {gone}; another guest can lock the one that has that name"

@@ -1,6 +1,6 @@
 """Who and what is behind a name: the guest that holds a lock, and the disk behind a hash.
 
-In an indirect lockspace a disk is known by the SHA-256 of its path alone. The path is to be had
+In an indirect lockspace a disk is known by the SHA-256 of its path alone. The path is found
 where guests are described: libvirt keeps a file of every guest, by its name, and the owner of a
 lock is known by that name. A host's own name and what it found go into the lock file, as a note
 for the hosts that it keeps out.

@@ -1,4 +1,4 @@
-"""The files of locks that were let go: unlocked, open for a while, and then removed.
+"""The files of locks that were released: unlocked, open for a while, and then removed.
 
 What libvirt pauses, moves or takes a snapshot of, it soon wants again. And a lock that is off the
 journal and cannot be unlocked is tried again and again, and said.
@@ -33,7 +33,7 @@ _UNLOCKS: Final = 20
 
 
 class IdleFiles:
-    """Those of the resources in the lockspaces of ``table`` that nobody holds any more."""
+    """The files of the resources in the lockspaces of ``table`` that nobody holds."""
 
     def __init__(
         self,
@@ -103,7 +103,7 @@ class IdleFiles:
         return None
 
     def close(self, before: float) -> None:
-        """Remove the files of locks that were let go before that time, and not wanted since."""
+        """Remove the files of locks that were released before that time, and not wanted since."""
         for space in self._table.spaces.values():
             for resource in [each for each in space.idle.values() if each.released < before]:
                 try:
@@ -123,12 +123,12 @@ class IdleFiles:
             self._close_idle(resource)
 
     def forget_number(self, number: int) -> None:
-        """What had that number need not be kept any more."""
+        """Keep the descriptor of that number no longer."""
         self._keeper.forget()
         self._numbers.give_back(number)
 
     def _may_idle(self, resource: Resource) -> bool:
-        """Whether the file of a lock that is let go stays open for a while: one that would be
+        """Whether the file of a lock that is released stays open for a while: one that would be
         removed, on a file system of this host alone."""
         return (
             resource.create
@@ -164,18 +164,18 @@ class IdleFiles:
         self.forget_number(resource.number)
 
     def _complain(self, resource: Resource, error: OSError) -> None:
-        """A lock that was let go cannot be unlocked: it is tried again when idle files are looked
-        at, some times, and then the file is closed, with which the lock ends."""
+        """A lock that was released cannot be unlocked. lockd tries again some times, when it looks
+        at idle files, and then closes the file, which ends the lock."""
         why = error.strerror or str(error)
         resource.released = self._clock.monotonic()
         resource.unlocks += 1
         if not resource.problem:
             message = (
-                f"{resource.path}: it was let go and cannot be unlocked ({why}): nobody can have it"
-                " until that is done; it is tried again"
+                f"{resource.path}: it was released and cannot be unlocked ({why}): nobody can have"
+                " it until that is done; lockd tries again"
             )
             self._log.event(Event(STUCK, message, resource.fields()))
-        resource.problem = f"it was let go and cannot be unlocked: {why}"
+        resource.problem = f"it was released and cannot be unlocked: {why}"
         if resource.unlocks > _UNLOCKS:
             self._forget(resource)
             self._disk.drop(resource.lock)

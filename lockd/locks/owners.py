@@ -1,8 +1,8 @@
 """The end of an owner is the end of its locks, also where no connection of its own tells of it.
 
 A guest that was started while nothing was locked has no connection: libvirt acts for it, by
-connections that come and go. When its process has ended, what it holds protects nothing any more.
-So that process is watched, and known by its start time, too: another one may get its pid.
+connections that come and go. When its process has ended, what it holds protects nothing.
+So lockd watches that process, and knows it by its start time, too: another one may get its pid.
 """
 
 from __future__ import annotations
@@ -107,8 +107,8 @@ class Owners:
         if held:
             resource, who = held[0]
             message = (
-                f"{who} has ended, and no connection of its own has told of it: what it held is let"
-                f" go, {len(held)} in all, such as {resource.path}"
+                f"{who} has ended, and no connection of its own has told of it: its"
+                f" {len(held)} locks are released, such as {resource.path}"
             )
             self._log.event(Event(OWNER_ENDED, message, who.fields()))
             self._guests.end(pid, started)
@@ -119,7 +119,7 @@ class Owners:
         os.close(fd)
 
     def _sweep(self) -> None:
-        """Watch none any more that holds nothing."""
+        """Stop watching those that hold nothing."""
         for owner in [*self._watched]:
             if not self._engine.table.held_by(*owner):
                 self._forget(owner)

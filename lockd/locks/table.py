@@ -86,7 +86,7 @@ class LockTable:
             yield from space.idle.values()
 
     def stuck(self) -> Iterator[Resource]:
-        """What was let go and cannot be unlocked."""
+        """The resources that were released and cannot be unlocked."""
         for space in self.spaces.values():
             yield from (each for each in space.idle.values() if each.problem)
 

@@ -82,7 +82,7 @@ class Visibility:
                 self._log.warning(f"{resource.path}: cannot be written: {error.strerror}")
 
     def hide(self, resource: Resource) -> None:
-        """Take back what makes a lock visible: it is about to be let go."""
+        """Take back what makes a lock visible: it is about to be released."""
         if resource.noted:
             self._disk.wipe_note(resource.lock.fd)
             resource.noted = False

@@ -9,8 +9,8 @@ seconds for 2,000 and minutes for 16,000, at every ``daemon-reload`` again, and 
 must fit into one variable of 128 KiB. So the manager keeps one descriptor, the reading end of a
 *queue*: a pair of sockets, into which we send, and from which nobody reads, the descriptors that
 are to be kept. They stay open as long as somebody has that end. The next process looks into the
-queue without taking anything out (MSG_PEEK), so that it may be killed at that, too. What need not
-be kept any more goes with the whole queue, when a new one takes its place.
+queue without taking anything out (MSG_PEEK), so that it may be killed at that, too. A descriptor
+that is no longer needed goes with the whole queue, when a new one takes its place.
 """
 
 from __future__ import annotations
@@ -314,7 +314,7 @@ class Keeper:
         """Say that what is kept is not all of it, or not for long."""
         if not self.lost:
             self._log.error(
-                f"the service manager does not keep descriptors any more ({why}):"
+                f"the service manager no longer keeps descriptors ({why}):"
                 " the locks would not outlive a crash"
             )
         self.lost = why

@@ -41,7 +41,7 @@ def test_levels(
         guest = "guest 'web' (uuid 00000000-0000-0000-0000-000000000000, pid 4242)"
         lock = f"info : util.virlockspace : {engine.lockspace}/disk: shared lock"
         assert (f"{lock} granted to {guest}" in engine.log) == locks
-        assert (f"{lock} let go by {guest}" in engine.log) == locks
+        assert (f"{lock} released by {guest}" in engine.log) == locks
         # The first two were the ones that saw to it that it was up.
         line = f"rpc.netserver : client 3 of virtlockd (pid {os.getpid()})"
         assert f"error : {line}: {refused}" in engine.log

@@ -21,7 +21,7 @@ _PRESERVE: Final = 1
 
 
 def call(context: AdminContext, session: Session, arguments: Reader) -> bytes:
-    """End the daemon; nobody gets a reply any more."""
+    """End the daemon. Nobody gets a reply."""
     check_flags(arguments.uint() & ~_PRESERVE, "adminConnectDaemonShutdown")
     context.end()
     raise HangUpError("it has asked the daemon to end")

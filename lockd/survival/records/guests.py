@@ -1,4 +1,4 @@
-"""The records of the guests that are made to end before their locks are let go."""
+"""The records of the guests that lockd ends before it releases their locks."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ def dying(pid: int, started: int, left: Sequence[Left]) -> str:
 
 
 def dead(pid: int, started: int) -> str:
-    """``dead``: its locks have been let go: pid, start time."""
+    """``dead``: its locks have been released: pid, start time."""
     return record("dead", pid, started)
 
 
 class Records:
-    """What is left to be let go of each, by pid and start time."""
+    """The locks left to release of each, by pid and start time."""
 
     def __init__(self) -> None:
         self.dying: Final[dict[tuple[int, int], Sequence[Left]]] = {}

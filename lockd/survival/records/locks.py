@@ -48,12 +48,12 @@ def relock(before: int, fields: str) -> str:
 
 
 def unlock(number: int) -> str:
-    """``unlock``: a resource that is let go, whose file is still open: its number."""
+    """``unlock``: a resource that was released, whose file is still open: its number."""
     return f'["unlock",{number}]'
 
 
 def closed(number: int) -> str:
-    """``closed``: a file that is not open any more: its number."""
+    """``closed``: a file that is no longer open: its number."""
     return f'["closed",{number}]'
 
 

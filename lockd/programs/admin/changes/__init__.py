@@ -55,7 +55,7 @@ class Changes:
         self._journal.append(records.changed(name, value))
 
     def restore(self, name: str, value: int | str) -> None:
-        """Take over a change from the process before this one. One that cannot be made any more,
+        """Take over a change from the process before this one. One that can no longer be made,
         because a file of the log cannot be opened or another version of lockd made it, is told
         and kept: it may be possible the next time."""
         self._made[name] = value
