@@ -12,7 +12,6 @@ DEMO_PACKAGES := augeas-tools mount util-linux hostname
 TEST_PACKAGES := augeas-tools augeas-lenses libvirt0 libvirt-clients qemu-system-x86 virtiofsd? \
 	strace acl attr man-db bash-completion e2fsprogs mount util-linux libxml2-utils \
 	glusterfs-server glusterfs-client openssh-server openssh-client sshfs iproute2 nfs-common rpcbind \
-	systemd procps chromium chromium-driver sanlock prometheus
 # Of these, what test-short needs.
 SHORT_PACKAGES := augeas-lenses libvirt0 libvirt-clients qemu-system-x86 strace acl attr \
 	e2fsprogs mount util-linux iproute2 procps
@@ -50,7 +49,7 @@ help:
 	@echo "make test-slow  the long runs: more generated files and calls, a million of inputs, contests on NFS"
 	@echo "make benchmark  the tables of docs/explanation/performance.md"
 	@echo "make new-rule CODE=LK115 NAME=hosts-file  the skeleton of a rule and of its test"
-	@echo "make docs       make the man page and the pages of the rules again"
+	@echo "make docs       make again what is made: the man page, the pages of the rules, the proofs"
 	@echo "make site       build the documentation as a web site, in $(SITE)"
 	@echo "make sbom       what an installation is made of, as CycloneDX, in $(SBOM)"
 	@echo "make requirements  pin again what the bounds of pyproject.toml allow, with hashes"
@@ -131,6 +130,8 @@ docs: $(VENV)/.installed-dev
 	packaging/manual > docs/man/lockcfg.8
 	$(BIN)/python packaging/rule-pages docs/rules
 	$(BIN)/python packaging/prepared lockcfg/prepared
+	packaging/install-packages spin
+	$(BIN)/python -m proofs --page > docs/reference/proof-traces.md
 
 site: $(VENV)/.installed-dev
 	packaging/install-packages $(SITE_PACKAGES)

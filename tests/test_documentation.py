@@ -93,7 +93,7 @@ def test_the_examples_of_the_help_are_accepted(host_root: Path) -> None:
         examples = command(name).EXAMPLES
         assert examples
         for line, what in examples:
-            words = line.split(">")[0].split()
+            words = line.split("|")[-1].split(">")[0].split()
             assert words[:2] == ["lockcfg", name]
             assert what
             parser_of(name).parse_args(words[2:])

@@ -1,0 +1,1 @@
+"""Models of how locks are held, in Promela, and what Spin says of each."""

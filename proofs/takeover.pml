@@ -1,0 +1,111 @@
+/* A lock that becomes one of another kind while its guest writes.
+ *
+ * virtlockd has POSIX locks, which are the process's; lockd has open-file-description locks, which
+ * are the open file's. When lockd takes over from virtlockd it is the same process, and turns each
+ * lock into one of its own kind; when it hands back, the other way round (BACK). The two kinds
+ * exclude each other, even in one process. Shared locks exclude no shared ones.
+ *
+ *   1  make the old one shared      3  unlock the old one
+ *   2  take the new one, shared     4  make the new one exclusive
+ *
+ * Others try all the time, exclusively and shared. The process may be killed between any two steps:
+ * a POSIX lock ends with it. The other kind ends too while lockd has no keeper, and stays if there
+ * is one, which has the file open (KEPT).
+ *
+ * Invariant: while the guest writes and lockd lives, nobody else has the lock exclusively; and what
+ * lockd says that it holds, it holds exclusively, and nobody else has a lock of any kind.
+ */
+
+mtype = { NONE, SHARED, EXCLUSIVE };
+mtype = { UNKNOWN, HELD, TAKEN };
+
+#ifdef BACK
+#define old ofd
+#define new posix
+mtype posix = NONE, ofd = EXCLUSIVE;	/* the locks of the daemon */
+#else
+#define old posix
+#define new ofd
+mtype posix = EXCLUSIVE, ofd = NONE;	/* the locks of the daemon */
+#endif
+mtype others[2] = NONE;			/* those of two other hosts */
+mtype said = UNKNOWN;
+bool lives = true;
+#ifdef KEPT
+bool kept = true;
+#else
+bool kept = false;
+#endif
+
+#define nobody_else (others[0] == NONE && others[1] == NONE)
+#define nobody_else_exclusively (others[0] != EXCLUSIVE && others[1] != EXCLUSIVE)
+
+active proctype daemon()
+{
+	{
+		/* To take the new one at once fails: the old one is in its way. */
+#ifdef UNLOCK_FIRST
+		atomic { old = NONE; printf("daemon: unlocks the old lock\n") };
+		if
+		:: atomic { nobody_else -> new = EXCLUSIVE; said = HELD }
+		:: atomic { !nobody_else -> said = TAKEN }
+		fi
+#else
+		atomic { old = SHARED; printf("daemon: makes the old lock shared\n") };
+		if
+		:: atomic { nobody_else_exclusively -> new = SHARED;
+			    printf("daemon: takes the new lock, shared\n") }
+		:: atomic { !nobody_else_exclusively -> said = TAKEN; goto over }
+		fi;
+		atomic { old = NONE; printf("daemon: unlocks the old lock\n") };
+#ifdef STAYS_SHARED
+		said = HELD;
+#else
+		if
+		:: atomic { nobody_else -> new = EXCLUSIVE; said = HELD;
+			    printf("daemon: makes the new lock exclusive\n") }
+		:: atomic { !nobody_else -> said = TAKEN; printf("daemon: another has it\n") }
+		fi;
+#endif
+#endif
+over:		skip
+	}
+	unless {
+		atomic { !lives ->
+			posix = NONE;
+			ofd = (kept -> ofd : NONE);
+			printf("daemon: killed\n") }
+	}
+}
+
+#ifdef KILLED
+active proctype killer()
+{
+end:	atomic { lives -> lives = false }
+}
+#endif
+
+/* Another host: exclusive only if nobody has anything, shared if nobody has it exclusively. */
+active [2] proctype other()
+{
+	byte me = _pid % 2;
+end:	do
+	:: atomic { (others[me] == NONE && others[1 - me] == NONE && posix == NONE && ofd == NONE) ->
+		    others[me] = EXCLUSIVE; printf("other: locks exclusively\n") }
+#ifdef SHARERS
+	:: atomic { (others[me] == NONE && others[1 - me] != EXCLUSIVE &&
+		     posix != EXCLUSIVE && ofd != EXCLUSIVE) ->
+		    others[me] = SHARED; printf("other: locks shared\n") }
+#endif
+	:: atomic { others[me] != NONE -> others[me] = NONE; printf("other: unlocks\n") }
+	od
+}
+
+/* Looks at any time. */
+active proctype monitor()
+{
+end:	do
+	:: atomic { (lives || ofd != NONE) -> assert(nobody_else_exclusively) }
+	:: atomic { (said == HELD && lives) -> assert(new == EXCLUSIVE && nobody_else) }
+	od
+}
