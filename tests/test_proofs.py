@@ -50,5 +50,5 @@ def test_what_spin_cannot_read_is_an_error(monkeypatch: pytest.MonkeyPatch, tmp_
     """And no model that holds."""
     (tmp_path / "broken.pml").write_text("active proctype p() { no such thing }\n")
     monkeypatch.setattr("proofs.spin.MODELS", tmp_path)
-    with pytest.raises(SpinError, match="syntax error"):
+    with pytest.raises(SpinError, match="undeclared variable"):
         check("broken", (), deadlocks=True)
