@@ -38,6 +38,10 @@ _NOT_OF_THE_TRACE: Final = re.compile(
 )
 
 
+#: What Spin says where a run without end begins to repeat itself.
+_CYCLE: Final = {"<<<<<START OF CYCLE>>>>>": "from here on, again and again:"}
+
+
 class SpinError(Exception):
     """Spin could not check a model; the text says why."""
 
@@ -79,8 +83,7 @@ def _trace(directory: str, source: Path, macros: Sequence[str]) -> tuple[str, ..
     (trail,) = Path(directory).glob("*.trail")
     said = _run(directory, "spin", "-T", "-k", trail, "-t", *macros, source).splitlines()
     lines = [line for line in said if line and not _NOT_OF_THE_TRACE.match(line)]
-    cycle = [line.replace("<<<<<START OF CYCLE>>>>>", "from here on, again and again:") for line in lines]
-    times = [(line, len(list(same))) for line, same in groupby(cycle)]
+    times = [(_CYCLE.get(line, line), len([*same])) for line, same in groupby(lines)]
     return tuple(line if count == 1 else f"{line} ({count} times)" for line, count in times)
 
 
