@@ -120,6 +120,26 @@ TOOK_OVER: Final = Kind(
     _WARNING,
     "lockd goes on after an upgrade or a crash, with the locks of the process before it.",
 )
+STOPPED: Final = Kind(
+    "guest-paused",
+    "53e334f06c594743934fc854a3ec1dad",
+    _ERROR,
+    "A guest whose lock is lost, or may be soon, is paused before another guest can get its disk.",
+    "`lockd status` says what is wrong; the guide on lost locks says how it goes on",
+)
+GOES_ON: Final = Kind(
+    "guest-resumed",
+    "0e6a92a8537840aa8d864342a7f351e4",
+    _WARNING,
+    "A guest that was paused for a lock goes on.",
+)
+KILLED: Final = Kind(
+    "guest-killed",
+    "cfaaff6727aa46f483645eef724a8958",
+    _ERROR,
+    "A guest whose lock is lost, or may be soon, is killed, as the configuration says.",
+    "look after the storage, then start the guest",
+)
 
 #: All of them.
 KINDS: Final = (
@@ -127,6 +147,7 @@ KINDS: Final = (
     *(LOST, REGAINED, SAFE),
     *(ADOPTED, NOT_ADOPTED),
     *(SILENT, ANSWERS),
+    *(STOPPED, GOES_ON, KILLED),
     *(OWNER_ENDED, HUNG_UP, STUCK, TOOK_OVER),
 )
 

@@ -22,14 +22,17 @@ from lockd.daemon.descriptors import Descriptors
 from lockd.daemon.handback import HandBack
 from lockd.daemon.heartbeat import Heartbeat
 from lockd.daemon.idleness import Idleness
+from lockd.daemon.libvirt import Libvirt
 from lockd.daemon.succession import Succession
 from lockd.daemon.upkeep import Upkeep
+from lockd.daemon.watchdog import Watchdog
 from lockd.events import TOOK_OVER, Event
 from lockd.kernel import filelock
 from lockd.kernel.aside import Aside
 from lockd.kernel.loop import Loop, take_signals
 from lockd.kernel.needs import lacks
 from lockd.locks.engine import Engine
+from lockd.locks.failures import Failures, Policy
 from lockd.locks.guests import Guests
 from lockd.locks.health import Health
 from lockd.locks.owners import Owners
@@ -47,7 +50,15 @@ from lockd.rpc.service import Service
 from lockd.rpc.statistics import CallStatistics, measured
 from lockd.survival.journal import Journal
 from lockd.survival.keeper import PID_FILE, Numbers, is_client, is_lock
-from lockd.survival.records import clients, ending, guests, locks, processes, starts
+from lockd.survival.records import (
+    clients,
+    ending,
+    guests,
+    locks,
+    processes,
+    starts,
+    stopped,
+)
 from lockd.survival.records import settings as settings_records
 
 TYPE_CHECKING = False
@@ -67,6 +78,9 @@ if TYPE_CHECKING:
 #: How long the guests may take to end when the daemon does, in seconds.
 _PARTING: Final = 10.0
 _LOOK: Final = 0.02
+
+#: How long a file system may have been silent before this process, in seconds, while nobody knew.
+_DOUBT: Final = 5.0
 
 
 class Daemon:
@@ -118,6 +132,23 @@ class Daemon:
             log,
         )
         self._health: Final = Health(self.engine, self.loop, self._aside, interval, log)
+        libvirt = Libvirt(self.loop, "qemu:///session" if os.geteuid() else "qemu:///system", log)
+        self._failures: Final = Failures(
+            self.engine,
+            self._guests,
+            self._health,
+            self._remotes,
+            holders,
+            Policy(
+                settings.on_lockfailure, settings.on_lockfailure_in, settings.lockfailure_deadline
+            ),
+            self.loop,
+            self.journal,
+            log,
+            tell=libvirt.tell,
+            start=libvirt.start,
+        )
+        self._watchdog: Final = Watchdog(self.loop, keeper)
         self._numbers: Final = Numbers()
         self._is_ending = False
         self.services: Final[dict[str, Service]] = {}
@@ -138,10 +169,12 @@ class Daemon:
             loop=self.loop,
             engine=self.engine,
             guests=self._guests,
+            failures=self._failures,
             health=self._health,
             services=self.services,
             keeper=keeper,
             succession=self.succession,
+            watchdog=self._watchdog,
             inherited=inheritance.fds,
             timeout=lambda: self._idleness.timeout,
             log=log,
@@ -158,6 +191,7 @@ class Daemon:
         self._inspection: Final = InspectContext(
             self.engine,
             self._guests,
+            self._failures,
             self._remotes,
             self.services,
             keeper,
@@ -235,6 +269,7 @@ class Daemon:
         self.loop.afterwards = self.look
         self.loop.on_error = self._on_error
         self._keeper.ready(f"{sum(1 for _ in self.engine.table.resources())} locks")
+        self._watchdog.begin()
         if self._is_ending:
             self.stop()  # the process before this one was killed while it did
         else:
@@ -259,6 +294,9 @@ class Daemon:
                 )
         for (pid, started), left in state.of(guests.Records).dying.items():
             self._guests.restore(pid, started, left)
+        self._remotes.doubt = _DOUBT
+        for guest, what in state.of(stopped.Records).stopped.items():
+            self._failures.restore(guest, what)
         for resource in self.engine.table.resources():
             if resource.lock.posix:
                 # It ended with the process that had it, unless that is this one.
@@ -292,6 +330,7 @@ class Daemon:
         """What is done after each turn of the loop."""
         self.upkeep.look()
         self._owners.look()
+        self._failures.look()
         self._idleness.look()
 
     def _records(self) -> Iterator[str]:
@@ -303,6 +342,7 @@ class Daemon:
         for service in self.services.values():
             yield from service.records()
         yield from self._guests.records()
+        yield from self._failures.records()
         if self._is_ending:
             yield ending.ending()
 

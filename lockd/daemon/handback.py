@@ -22,8 +22,10 @@ if TYPE_CHECKING:
     from typing import Final
 
     from lockd.daemon.succession import Succession
+    from lockd.daemon.watchdog import Watchdog
     from lockd.kernel.loop import Loop
     from lockd.locks.engine import Engine
+    from lockd.locks.failures import Failures
     from lockd.locks.guests import Guests
     from lockd.locks.health import Health
     from lockd.locks.space import Resource
@@ -65,10 +67,12 @@ class HandBack:
         loop: Loop,
         engine: Engine,
         guests: Guests,
+        failures: Failures,
         health: Health,
         services: Mapping[str, Service],
         keeper: Keeper,
         succession: Succession,
+        watchdog: Watchdog,
         inherited: Mapping[str, int],
         timeout: Callable[[], int],
         log: Log,
@@ -77,10 +81,12 @@ class HandBack:
         self._loop: Final = loop
         self._engine: Final = engine
         self._guests: Final = guests
+        self._failures: Final = failures
         self._health: Final = health
         self._services: Final = services
         self._keeper: Final = keeper
         self._succession: Final = succession
+        self._watchdog: Final = watchdog
         self._inherited: Final = inherited
         self._timeout: Final = timeout
         self._log: Final = log
@@ -142,6 +148,8 @@ class HandBack:
         """Why virtlockd could not go on from here, as a sentence; empty where it could."""
         if self._guests:
             return "guests are being ended, and their locks are not released yet"
+        for guest, problem in self._failures.problems():
+            return f"{guest}: {problem}"
         if self._health.is_asking or self._health.is_waiting:
             return "a file system is being asked about its locks"
         for service in self._services.values():
@@ -204,6 +212,8 @@ class HandBack:
                     turned.append(resource)
                     if engine.renewal.make_posix(resource) == "taken":
                         return f"somebody else has locked {resource.path}, shared"
+            if not self._watchdog.end():
+                return "the service manager would kill virtlockd, which gives it no signs of life"
             state = self._leave_file(os.getpid())
             self._keeper.keep_nothing()
             if pid_file >= 0:
@@ -218,5 +228,6 @@ class HandBack:
                 self._health.check(resource)
             if self._keeper:
                 self._keeper.renew()
+                self._watchdog.go_on()
             if pid_file >= 0:
                 hold_whole_life(pid_file)

@@ -15,6 +15,12 @@ between hosts, what this host remembers of it may be old: there the server is as
 (:mod:`lockd.kernel.statx`), and no lock file is ever removed at a release; the figures are in
 ``docs/explanation/lockd.md``.
 
+**Generations.** On a file system that hosts share, the note that a holder leaves in its lock file
+is the generation of the lock: whoever takes the lock takes away the note that it finds, before it
+answers, and a holder takes away its own when it lets go. So a holder whose lock was lost, and who
+has it again, knows by its note that nobody has had it meanwhile. virtlockd knows no notes, but
+removes the file when it lets go.
+
 **Planted files.** A lock file in a lockspace directory is *plain*: a regular file, and no link that
 leads to one. What else is planted there is left alone: opening a device can do something to it, and
 a link leads wherever somebody likes. In the default lockspace the files are the disks themselves,
@@ -257,6 +263,8 @@ def take(
             if status is not None:
                 if plain:
                     _check_kind(path, status)
+                    if may_be_shared(status.st_dev, path):
+                        _end_generation(fd)
                 return FileLock(fd, identity_of(status), posix)
         except (HeldError, PlantedError):
             _close(fd)
@@ -588,6 +596,18 @@ def wipe_note(fd: int) -> None:
             os.ftruncate(fd, 0)
     except OSError:
         pass
+
+
+def _end_generation(fd: int) -> None:
+    """The lock has a new holder: a note that is still there is that of one who has lost it."""
+    if read_note(fd):
+        wipe_note(fd)
+
+
+def note_now(fd: int, path: str) -> bytes:
+    """The note with a lock file that is locked, as the server has it. Raises OSError."""
+    statx.refresh(fd, path, flush=False)
+    return read_note(fd)
 
 
 def read_note(fd: int) -> bytes:

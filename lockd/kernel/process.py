@@ -72,15 +72,16 @@ def has_ended(fd: int) -> bool:
 
 def terminate(fd: int) -> None:
     """Ask a process to end. Raises OSError where that is not allowed."""
-    _send(fd, signal.SIGTERM)
+    send(fd, signal.SIGTERM)
 
 
 def kill(fd: int) -> None:
     """End a process. Raises OSError where that is not allowed."""
-    _send(fd, signal.SIGKILL)
+    send(fd, signal.SIGKILL)
 
 
-def _send(fd: int, number: signal.Signals) -> None:
+def send(fd: int, number: signal.Signals) -> None:
+    """Send a signal to a process that may have ended. Raises OSError where that is not allowed."""
     try:
         signal.pidfd_send_signal(fd, number)
     except ProcessLookupError:

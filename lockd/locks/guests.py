@@ -70,16 +70,16 @@ class Guests:
             self._log.event(Event(HUNG_UP, message, guest.fields()))
             self.end(guest.pid, started)
 
-    def end(self, pid: int, started: int) -> None:
-        """Make a guest end, and let its locks go then."""
+    def end(self, pid: int, started: int, patience: float = TERM_SECONDS) -> None:
+        """Make a guest end, and let its locks go then; it is killed after ``patience`` seconds."""
         guest = pid, started
         if guest in self._dying:
             return
         self._dying[guest] = None
         self._journal.append(_dying(guest, ()))
-        self._make_end(guest)
+        self._make_end(guest, patience)
 
-    def _make_end(self, guest: Process) -> None:
+    def _make_end(self, guest: Process, patience: float) -> None:
         """Look for one, and ask it to end. As long as it is not known to have ended, its locks
         stay."""
         fd = -1
@@ -92,7 +92,7 @@ class Guests:
             if fd >= 0:
                 os.close(fd)
             self._say(guest, f"cannot be looked for ({error.strerror}): its locks stay")
-            self._look_again(_AGAIN, guest, partial(self._make_end, guest))
+            self._look_again(_AGAIN, guest, partial(self._make_end, guest, patience))
             return
         if fd < 0 or self._has_ended(fd):
             if fd >= 0:
@@ -101,7 +101,7 @@ class Guests:
             self._let_go(guest, self._engine.table.held_by(*guest))
             return
         self._send(guest, fd, process.terminate)
-        self._look_again(TERM_SECONDS, guest, partial(self._kill, guest, fd))
+        self._look_again(patience, guest, partial(self._kill, guest, fd))
 
     def _has_ended(self, fd: int) -> bool:
         try:

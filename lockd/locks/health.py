@@ -20,8 +20,8 @@ from lockd.locks.remote import PATIENCE, SilentError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from typing import Final
+    from collections.abc import Callable, Iterable, Iterator
+    from typing import Final, Literal
 
     from lockd.events import Kind
     from lockd.kernel.aside import Aside
@@ -30,6 +30,11 @@ if TYPE_CHECKING:
     from lockd.locks.engine import Engine
     from lockd.locks.space import Resource
     from lockd.log import Log
+
+    #: What is known of a lock when it has been looked at: it is held. It had been lost, is held
+    #: again, and nobody has had it meanwhile; or somebody may have. It is lost, and not held. It is
+    #: not known, as the file system does not answer.
+    Standing = Literal["held", "regained", "anew", "lost", "unknown"]
 
 #: How often every lock is looked at, in seconds, where nothing else is said.
 INTERVAL: Final = 10.0
@@ -43,9 +48,10 @@ _BATCH: Final = 64
 
 
 class Question:
-    """What is asked about a lock. ``answer`` is there, or ``error``, when it has been answered."""
+    """What is asked about a lock. ``answer`` is there, or ``error``, when it has been answered, and
+    where the lock had been lost, ``note`` is what was with the file then."""
 
-    __slots__ = ("answer", "error", "lock", "path", "plain", "resource", "shared")
+    __slots__ = ("answer", "error", "lock", "note", "path", "plain", "resource", "shared")
 
     def __init__(self, resource: Resource) -> None:
         self.resource: Final = resource
@@ -56,6 +62,7 @@ class Question:
         # It may be let go at any time, and the number of its descriptor would be another's.
         self.lock.busy = True
         self.answer: State | None = None
+        self.note = b""
         self.error = ""
 
     def matters(self) -> bool:
@@ -70,6 +77,8 @@ class Question:
             self.answer = filelock.look_at(
                 self.lock, self.path, shared=self.shared, plain=self.plain
             )
+            if self.answer == "regained":
+                self.note = filelock.note_now(self.lock.fd, self.path)
         except OSError as error:
             self.error = error.strerror or str(error)
         if not self.matters():
@@ -123,7 +132,9 @@ class Inquiry:
 
 
 class Health:
-    """The rounds through all locks, one every ``interval`` seconds; none where that is 0."""
+    """The rounds through all locks, one every ``interval`` seconds; none where that is 0.
+    ``on_standing`` is told what is known of each that was looked at, and in words what is wrong
+    with it."""
 
     def __init__(self, engine: Engine, loop: Loop, aside: Aside, interval: float, log: Log) -> None:
         self._engine: Final = engine
@@ -135,6 +146,7 @@ class Health:
         self._inquiries: Final[dict[int, Inquiry]] = {}
         #: Those that wait for what their names lead to now.
         self._postponed: Final[set[Resource]] = set()
+        self.on_standing: Callable[[Resource, Standing, str], object] = _nothing
         if interval > 0:
             loop.after(interval, self._begin)
 
@@ -172,35 +184,51 @@ class Health:
         wait = begun + self._interval - time.monotonic()
         self._loop.after(max(wait, _REST), self._begin)
 
+    def look(self, resources: Iterable[Resource]) -> None:
+        """Look at some locks now, besides the rounds."""
+        shared: dict[int, list[Resource]] = {}
+        for resource in resources:
+            if self._engine.files.may_be_lost(resource):
+                shared.setdefault(resource.lock.identity[0], []).append(resource)
+            else:
+                self.check(resource)
+        for device, of_device in shared.items():
+            self._inquire(device, of_device)
+
     def check(self, resource: Resource) -> None:
         """Look at a lock on a file system of this host alone, which answers at once, or at a POSIX
         lock. One that its file system may still keep waiting is looked at when that answers."""
         engine = self._engine
+        standing: Standing
         try:
             # By its name it may be on another file system by now.
             engine.files.check_remote(resource)
             found = engine.renewal.renew(resource)
-            problem = "" if engine.files.is_in_place(resource) else self._mend(resource)
+            is_in_place = engine.files.is_in_place(resource)
+            problem = "" if is_in_place else self._mend(resource)
         except SilentError as error:
             if resource not in self._postponed:
                 self._postponed.add(resource)
                 error.remote.wait(partial(self._check_if_held, resource))
             if error.remote.problem:
-                self._judge(resource, _no_answer("what its name leads to now is silent"))
+                problem = _no_answer("what its name leads to now is silent")
+                self._judge(resource, problem, "unknown")
             return
         except OSError as error:
-            problem = _no_answer(error.strerror or str(error))
+            problem, standing = _no_answer(error.strerror or str(error)), "unknown"
         else:
             if found == "taken" and not problem:
                 problem = self._taken(resource)
-            elif found == "regained":
+            standing = "lost" if problem else "held" if is_in_place else "anew"
+            if found == "regained" and not problem:
+                standing = "anew"
                 message = (
                     f"DISK IN DANGER: the lock {resource.path} of {_owners(resource)} had been"
                     " lost by the daemon before this one: locked again; another may have had it"
                     " meanwhile"
                 )
                 self._tell(REGAINED, message, resource)
-        self._judge(resource, problem)
+        self._judge(resource, problem, standing)
 
     def _check_if_held(self, resource: Resource) -> None:
         """What was to be waited for has answered."""
@@ -221,7 +249,8 @@ class Health:
             self._next(device, inquiry)
         elif inquiry.is_stuck:
             for resource in resources:
-                self._judge(resource, _no_answer("another host may have the lock by now"))
+                problem = _no_answer("another host may have the lock by now")
+                self._judge(resource, problem, "unknown")
 
     def _next(self, device: int, inquiry: Inquiry) -> None:
         if not inquiry.go_on(partial(self._on_answers, device, inquiry)):
@@ -240,35 +269,44 @@ class Health:
         if not question.matters():
             return
         try:
-            self._judge(question.resource, self._problem(question))
+            self._judge(question.resource, *self._problem(question))
         except SilentError as error:
             error.remote.wait(partial(self._act_on, question))
 
-    def _problem(self, question: Question) -> str:
-        """What is wrong with a lock that was asked about, after what can be repaired is. Raises
-        SilentError."""
+    def _problem(self, question: Question) -> tuple[str, Standing]:
+        """What is wrong with a lock that was asked about, after what can be repaired is, and what
+        is known of it. Raises SilentError."""
         resource = question.resource
         if question.answer is None:
-            return _no_answer(question.error)
+            return _no_answer(question.error), "unknown"
         if question.answer == "moved":
             self._engine.files.check_remote(resource)
             try:
-                return self._mend(resource)
+                problem = self._mend(resource)
             except OSError as error:
-                return _no_answer(error.strerror or str(error))
+                return _no_answer(error.strerror or str(error)), "unknown"
+            return problem, "lost" if problem else "anew"
         if question.answer == "taken":
-            return "the file system has lost the lock, and another host has it now"
+            return "the file system has lost the lock, and another host has it now", "lost"
         if question.answer == "regained":
+            untouched = self._engine.visibility.is_noted_by(resource, question.note)
             message = (
                 f"DISK IN DANGER: the file system had lost the lock {resource.path} of"
-                f" {_owners(resource)}: locked again; another host may have had it meanwhile"
+                f" {_owners(resource)}: locked again; "
+            )
+            message += (
+                "no other lockd has had it meanwhile"
+                if untouched
+                else "another host may have had it meanwhile"
             )
             self._tell(REGAINED, message, resource)
-        return ""
+            self._engine.visibility.renew(resource)
+            return "", "regained" if untouched else "anew"
+        return "", "held"
 
     # --- what is found
 
-    def _judge(self, resource: Resource, problem: str) -> None:
+    def _judge(self, resource: Resource, problem: str, standing: Standing) -> None:
         """Log what is wrong with a lock, or that all is well again."""
         if problem and problem != resource.problem:
             message = (
@@ -279,6 +317,7 @@ class Health:
         elif resource.problem and not problem:
             self._tell(SAFE, f"the lock {resource.path} is safe again", resource)
         resource.problem = problem
+        self.on_standing(resource, standing, problem)
 
     def _tell(self, kind: Kind, message: str, resource: Resource) -> None:
         """What has become of a lock; of the guest that has it, or of the first of several."""
@@ -304,6 +343,10 @@ class Health:
         message = f"the lock file {resource.path} was {gone} while it was held: locked anew"
         self._tell(REGAINED, message, resource)
         return ""
+
+
+def _nothing(resource: Resource, standing: Standing, problem: str) -> None:
+    """Nobody wants to know."""
 
 
 def _owners(resource: Resource) -> str:

@@ -102,6 +102,19 @@ class Holders:
                 return Owner(domain.findtext("name") or "", who, known, pid)
         return Owner(process.name(pid) or "unknown", bytes(16), 0, pid)
 
+    def on_lockfailure(self, owner: Owner) -> str:
+        """What the description of a guest that runs says of the loss of a lock (``poweroff``,
+        ``restart``, ``pause``, ``ignore``); empty where it says nothing."""
+        if not self._directories or not _is_name(owner.name):
+            return ""
+        try:
+            root = _description(os.path.join(self._directories[0], f"{owner.name}.xml"))
+        except OSError:
+            return ""
+        if root is None or root.get("pid") != str(owner.pid):
+            return ""
+        return root.findtext("domain/on_lockfailure") or ""
+
     def _running(self) -> list[str]:
         """The descriptions of guests that run."""
         directory = self._directories[0] if self._directories else "/nowhere"
@@ -122,7 +135,7 @@ class Holders:
 
     def _disks(self, owner: Owner, check: Callable[[str], object]) -> list[str]:
         """The disks of a guest, by its descriptions."""
-        if not owner.name or "/" in owner.name or "\0" in owner.name:
+        if not _is_name(owner.name):
             return []
         found: list[str] = []
         for directory in self._directories:
@@ -130,6 +143,11 @@ class Holders:
             check(path)
             found += _disks_in(path)
         return found
+
+
+def _is_name(name: str) -> bool:
+    """Whether a guest may have that name, and so a file that is called by it."""
+    return bool(name) and "/" not in name and "\0" not in name
 
 
 def _hash(path: str) -> str:

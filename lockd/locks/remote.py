@@ -71,14 +71,18 @@ class SilentError(Exception):
 class Remote:
     """A mounted file system that has a server. ``path`` is what that is asked about: where it is
     mounted or, where that is done by looking at something in it, what is looked at. ``answered`` is
-    when it last answered, ``asked`` since when it is being asked, 0 where it is not (in the time of
-    :func:`time.monotonic`)."""
+    when it last answered, ``asked`` since when it is being asked, 0 where it is not, and ``heard``
+    when it was asked what it last answered without an error (in the time of
+    :func:`time.monotonic`): at that time or later its server knew of this host. ``failed`` is
+    whether its last answer was an error."""
 
     def __init__(self, mount: Mount, path: str, ask: Callable[[Remote], None]) -> None:
         self.mount: Final = mount
         self.path: Final = path
         self.answered = 0.0
         self.asked = 0.0
+        self.heard = 0.0
+        self.failed = False
         self.waiting: list[Callable[[], object]] = []
         self._ask: Final = ask
 
@@ -108,6 +112,8 @@ class Remotes:
         #: Until when it is remembered, and which file systems they are, by directory.
         self._known: Final[dict[str, tuple[float, tuple[Remote, ...]]]] = {}
         self._mounts: dict[str, Mount] = {}
+        #: For how long one that is new here may have been silent, in seconds.
+        self.doubt = 0.0
         self._has_remotes = False
         self._read_mounts()
 
@@ -144,10 +150,22 @@ class Remotes:
             remote = self._remotes.get(asked)
             if remote is None:
                 remote = self._remotes[asked] = Remote(mount, asked, self._ask)
+                remote.heard = time.monotonic() - self.doubt
             if time.monotonic() - remote.answered > _FRESH:
                 raise SilentError(remote)
             found.append(remote)
         return tuple(found)
+
+    def behind(self, path: str) -> tuple[Remote, ...]:
+        """The file systems that a path leads to or over, as far as they have answered, and the
+        first that has not for a moment: that one is being asked then."""
+        try:
+            return self._follow(path)
+        except SilentError as error:
+            if not error.remote.asked:
+                # The one behind it is asked when this one has answered.
+                error.remote.wait(partial(self.behind, path))
+            return (error.remote,)
 
     def silent(self) -> Iterator[tuple[str, str]]:
         """The file systems that do not answer, where they are mounted, and the words for it."""
@@ -187,7 +205,7 @@ class Remotes:
     def _ask(self, remote: Remote) -> None:
         remote.asked = time.monotonic()
         then = partial(self._on_answer, remote, remote.asked)
-        if self._aside.run(partial(_wait_for, remote), then):
+        if self._aside.run(partial(_wait_for, remote, remote.asked), then):
             # There are too many threads. What waits has to take its chance.
             remote.answered = time.monotonic()
             return
@@ -215,13 +233,14 @@ class Remotes:
             self._log.event(Event(SILENT, message, {"path": remote.path}))
 
 
-def _wait_for(remote: Remote) -> None:
-    """Wait until a file system answers."""
+def _wait_for(remote: Remote, asked: float) -> None:
+    """Wait until a file system answers what it was ``asked`` at that time."""
     try:
         # No client caches how much room is left.
         os.statvfs(remote.path)
+        remote.heard, remote.failed = asked, False
     except OSError:
-        pass  # an answer as well: the call that waits gets the same error
+        remote.failed = True  # an answer as well: the call that waits gets the same error
     remote.answered = time.monotonic()
 
 

@@ -81,6 +81,11 @@ class Visibility:
             except OSError as error:
                 self._log.warning(f"{resource.path}: cannot be written: {error.strerror}")
 
+    def is_noted_by(self, resource: Resource, note: bytes) -> bool:
+        """Whether ``note``, which was with the file, is the one on the holder that is written there
+        while the lock is held: nobody who writes notes has taken it since."""
+        return resource.noted and note == self._holders.note(resource)
+
     def hide(self, resource: Resource) -> None:
         """Take back what makes a lock visible: it is about to be released."""
         if resource.noted:

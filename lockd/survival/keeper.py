@@ -21,6 +21,7 @@ import socket
 import time
 from array import array
 from collections import deque
+from contextlib import suppress
 from itertools import chain, islice
 
 from lockd.kernel.reserve import insist
@@ -41,6 +42,9 @@ PID_FILE: Final = "pid-file"
 
 #: What our own supervisor is told to become, in a message of the daemon to it.
 BECOME: Final = "LOCKD_BECOME"
+
+#: After how many seconds without a sign of life the daemon is killed and started again.
+WATCHDOG_SECONDS: Final = 10.0
 
 #: For how many seconds the manager may be silent before it is said, and how many pass before what
 #: it did not take is tried again.
@@ -274,6 +278,18 @@ class Keeper:
     def ready(self, status: str) -> None:
         """Tell that the service has started, or has started again in place."""
         self._post(f"READY=1\nSTATUS={status}\nMAINPID={os.getpid()}")
+
+    def watch(self, seconds: float) -> bool:
+        """Ask the manager to kill this process when it gives no sign of life for so long, or no
+        more where that is 0; whether the manager has been told."""
+        self._post(f"WATCHDOG_USEC={seconds * 1e6:.0f}\nWATCHDOG=1")
+        return not self._untold
+
+    def alive(self) -> None:
+        """Give a sign of life. One that the manager does not take is not worth a second try."""
+        if self._manager is not None:
+            with suppress(OSError):
+                self._tell(b"WATCHDOG=1")
 
     def stopping(self) -> None:
         """Tell that the service ends because it was asked to."""

@@ -17,7 +17,7 @@ from select import POLLIN, poll
 
 from lockd.kernel.loop import hold_signals, take_signals
 from lockd.survival.handover import HANDS_BACK, SUPERVISED
-from lockd.survival.keeper import BECOME, received
+from lockd.survival.keeper import BECOME, WATCHDOG_SECONDS, received
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,9 +41,11 @@ _FORWARDED: Final = (*_TO_STOP, signal.SIGUSR1, signal.SIGUSR2)
 _TRIES_TO_END: Final = 10
 
 #: How long until something is tried again that the system refused, and how often it is looked
-#: whether the daemon is there, in seconds: to be told of its end takes a signal and a pipe.
+#: whether the daemon is there, and gives signs of life, in seconds: to be told of its end takes a
+#: signal and a pipe. After how long this process itself has not been running.
 _AGAIN: Final = 0.1
-_LOOK: Final = 5.0
+_LOOK: Final = 1.0
+_SLEPT: Final = 3.0
 
 #: How likely the kernel takes this process and its child, where memory runs out: -1000 to 1000.
 _OOM_SCORE: Final = "-900"
@@ -71,6 +73,8 @@ class Supervisor:
         self._stopping = False
         self._ending = False
         self._becomes = ""
+        #: When the daemon last gave a sign of life; 0 as long as it has not begun to.
+        self._alive = 0.0
         self._socket: Final = _listen(address)
         self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
 
@@ -111,7 +115,9 @@ class Supervisor:
         poller = poll()
         poller.register(self._socket, POLLIN)
         poller.register(self._wake_read, POLLIN)
+        self._alive, looked = 0.0, time.monotonic()
         while True:
+            looked = self._look_after_child(looked)
             # What the system refuses it may do the next time; nothing is to end this process.
             try:
                 ready = {fd for fd, _ in poller.poll(1000 * _LOOK)}
@@ -156,6 +162,20 @@ class Supervisor:
         except OSError as error:
             self._log.error(f"the daemon cannot be sent a signal: {error.strerror}")
 
+    def _look_after_child(self, looked: float) -> float:
+        """Kill a daemon that hangs; ``looked`` is when this was done last. Returns the time."""
+        now = time.monotonic()
+        if now - looked > _SLEPT:
+            # What the daemon has said meanwhile is still unread.
+            self._alive = self._alive and now
+        elif self._alive and now - self._alive > WATCHDOG_SECONDS:
+            self._log.error(
+                f"the daemon has given no sign of life for {now - self._alive:.0f} s: killing it"
+            )
+            self._alive = 0.0
+            self._pass_on(self._child, signal.SIGKILL)
+        return now
+
     def _become_daemon(self, *, alone: bool = False) -> None:
         """Pass on what is kept, and run the daemon: in the child, or ``alone`` in this process,
         where it puts virtlockd in its own place as soon as it has taken over."""
@@ -169,7 +189,11 @@ class Supervisor:
                 os.unlink(self._address)
                 manager = {HANDS_BACK: self._becomes}
             else:
-                manager = {SUPERVISED: str(os.getppid()), "NOTIFY_SOCKET": self._address}
+                manager = {
+                    SUPERVISED: str(os.getppid()),
+                    "NOTIFY_SOCKET": self._address,
+                    "WATCHDOG_USEC": f"{WATCHDOG_SECONDS * 1e6:.0f}",
+                }
             environment = {
                 **os.environ,
                 **manager,
@@ -217,6 +241,8 @@ class Supervisor:
         for fd in fds:
             with suppress(OSError):
                 os.close(fd)  # it is closed all the same
+        if b"WATCHDOG" in fields:
+            self._alive = time.monotonic()
         self._ending |= fields.get(b"STOPPING") == b"1"
         self._becomes = fields.get(BECOME.encode(), b"").decode("utf-8") or self._becomes
         if fields.get(b"READY") == b"1" and self._ready is not None:

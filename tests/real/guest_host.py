@@ -326,10 +326,22 @@ class GuestHost:
             os.chown(self.path(path), NOBODY, NOBODY)
         return path
 
-    def define(self, name: str, disks: tuple[Disk, ...], leases: tuple[Lease, ...] = ()) -> None:
+    def define(
+        self,
+        name: str,
+        disks: tuple[Disk, ...],
+        leases: tuple[Lease, ...] = (),
+        *,
+        on_lockfailure: str = "",
+    ) -> None:
         """Define a guest: firmware and disks, which can be attached and detached."""
         file = f"/srv/{name}.xml"
-        self.path(file).write_text(self._domain(name, disks, leases))
+        domain = self._domain(name, disks, leases)
+        if on_lockfailure:
+            domain = domain.replace(
+                "<devices>", f"<on_lockfailure>{on_lockfailure}</on_lockfailure><devices>"
+            )
+        self.path(file).write_text(domain)
         result = self.virsh(f"define {file}")
         if result.status:
             raise RuntimeError(result.said)
@@ -448,9 +460,9 @@ class GuestHost:
             with suppress(FileNotFoundError):
                 yield f"/{path.relative_to(self.root)} {path.stat().st_mode & 0o7777:04o}"
 
-    def wait(self, condition: Callable[[], bool]) -> bool:
-        """Wait until something is so, for some seconds at most. Whether it is so is returned."""
-        end = time.monotonic() + _PATIENCE
+    def wait(self, condition: Callable[[], bool], patience: float = _PATIENCE) -> bool:
+        """Wait until something is so, for so many seconds at most. Whether it is so is returned."""
+        end = time.monotonic() + patience
         while not condition():
             if time.monotonic() > end:
                 return False

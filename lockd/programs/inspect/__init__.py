@@ -21,6 +21,7 @@ HAND_BACK: Final = 3
 ADOPT: Final = 4
 EVENTS: Final = 5
 METRICS: Final = 6
+RESUME: Final = 7
 
 #: The procedures, by number. Each answers with JSON, in a string.
 PROCEDURES: Final[Mapping[int, Procedure[InspectContext]]] = procedures(
@@ -32,5 +33,6 @@ PROCEDURES: Final[Mapping[int, Procedure[InspectContext]]] = procedures(
         ADOPT: "adopt",
         EVENTS: "events",
         METRICS: "metrics",
+        RESUME: "resume",
     },
 )

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from typing import Final
 
     from lockd.locks.engine import Engine
+    from lockd.locks.failures import Failures
     from lockd.locks.guests import Guests
     from lockd.locks.remote import Remotes
     from lockd.log import Log
@@ -18,21 +19,22 @@ if TYPE_CHECKING:
 
 
 class InspectContext:
-    """The locks, the guests that are made to end, the file systems, the services by name, who keeps
-    the locks, ``since`` when the daemon runs (seconds since the epoch), and what is to be said of
-    its configuration. ``hand_back`` has virtlockd go on in its place, or returns why not.
-    ``recent`` are the events, ``calls`` the figures of the lock program by procedure, and
-    ``starts`` tells how often lockd was started with these locks."""
+    """The locks, the guests that are made to end and those that are paused, the file systems, the
+    services by name, who keeps the locks, ``since`` when the daemon runs (seconds since the epoch),
+    and what is to be said of its configuration. ``hand_back`` has virtlockd go on in its place, or
+    returns why not. ``recent`` are the events, ``calls`` the figures of the lock program by
+    procedure, and ``starts`` tells how often lockd was started with these locks."""
 
     __slots__ = (
-        *("calls", "engine", "guests", "hand_back", "keeper", "log"),
-        *("recent", "remotes", "services", "since", "starts", "warnings"),
+        *("calls", "engine", "failures", "guests", "hand_back", "keeper"),
+        *("log", "recent", "remotes", "services", "since", "starts", "warnings"),
     )
 
     def __init__(
         self,
         engine: Engine,
         guests: Guests,
+        failures: Failures,
         remotes: Remotes,
         services: Mapping[str, Service],
         keeper: Keeper,
@@ -45,6 +47,7 @@ class InspectContext:
     ) -> None:
         self.engine: Final = engine
         self.guests: Final = guests
+        self.failures: Final = failures
         self.remotes: Final = remotes
         self.services: Final = services
         self.keeper: Final = keeper

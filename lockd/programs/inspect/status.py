@@ -38,6 +38,10 @@ def call(context: InspectContext, session: Session, arguments: Reader) -> bytes:
             *({"path": each.path, "problem": each.problem} for each in resources if each.problem),
             *({"path": each.path, "problem": each.problem} for each in table.stuck()),
             *({"path": which, "problem": problem} for which, problem in context.guests.problems()),
+            *(
+                {"path": which, "problem": problem}
+                for which, problem in context.failures.problems()
+            ),
         ],
         "warnings": context.warnings,
         "lacks": lacks(context.services["virtlockd"].max_clients),

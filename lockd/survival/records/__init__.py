@@ -14,6 +14,7 @@ module         kinds
 ``processes``  ``process``
 ``starts``     ``starts``
 ``ending``     ``ending``
+``stopped``    ``stopped``, ``goes_on``
 =============  =====================================================
 
 Besides there are ``format``, with which every journal begins (:mod:`lockd.survival.journal`), and
@@ -49,6 +50,7 @@ SUBJECTS: Final = (
     "processes",
     "starts",
     "ending",
+    "stopped",
 )
 
 

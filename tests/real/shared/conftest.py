@@ -31,7 +31,7 @@ _PAIRS = 30
 _KILLS = 6
 
 #: What is done in a long run only: emulated, the rest takes nearly two minutes.
-_LONG_PARTS = {"nfs_kills", "nfs_model", "nfs_rivals"}
+_LONG_PARTS = {"nfs_failures", "nfs_kills", "nfs_model", "nfs_rivals", "takes_a_minute"}
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -89,6 +89,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
             "mixed_seconds": mixed_seconds,
             "mixed_versions": mixed_versions,
         },
+        "failures": {},
         "kills": {"count": _KILLS},
         "lost": {},
         "model": {"seed": session.config.getoption("seed"), "pairs": _PAIRS},
@@ -125,6 +126,17 @@ def nfs_report(request: pytest.FixtureRequest) -> dict[str, Any]:
 def nfs_contests(nfs_report: dict[str, Any]) -> Any:
     """What came of the contests, by version of NFS."""
     return nfs_report["contests"]
+
+
+@pytest.fixture
+def takes_a_minute() -> None:
+    """The test is for long runs."""
+
+
+@pytest.fixture(scope="session")
+def nfs_failures(nfs_report: dict[str, Any]) -> Any:
+    """What became of guests whose lock was lost or in danger."""
+    return nfs_report["failures"]
 
 
 @pytest.fixture(scope="session")

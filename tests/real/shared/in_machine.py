@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.real.shared import losses, model_on_nfs
+from tests.real.shared import failing, losses, model_on_nfs
 from tests.real.shared.contest import ring
 from tests.real.shared.daemons import LOCKD, VIRTLOCKD, lock_daemons
 from tests.real.shared.kept_lock import transcript
@@ -83,6 +83,17 @@ def lost(hosts: Network) -> tuple[list[str], bool]:
     return losses.with_nobody(hosts, f"{MOUNTS['4.2']}/lost", forget=forget)
 
 
+def failures(hosts: Network) -> dict[str, Any]:
+    """What became of guests on NFSv4.2 whose server was away, for longer than the lease and for
+    less."""
+    mount = MOUNTS["4.2"]
+    cut, mend = partial(cut_off, hosts), partial(plug_in, hosts)
+    return {
+        "nobody": failing.with_nobody(hosts, f"{mount}/silent", cut=cut, mend=mend, deadline=3),
+        "rival": failing.with_a_rival(hosts, f"{mount}/cut", cut=cut, mend=mend),
+    }
+
+
 def rivals(hosts: Network) -> dict[str, Any]:
     """For each version of NFS what was seen of a lock that another host took."""
     return {
@@ -114,6 +125,7 @@ def silent(hosts: Network) -> dict[str, Any]:
 #: What can be done, by name.
 PARTS: Final[dict[str, Callable[..., Any]]] = {
     "contests": contests,
+    "failures": failures,
     "kills": kills,
     "lost": lost,
     "model": model,

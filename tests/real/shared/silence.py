@@ -177,12 +177,12 @@ def _problems(host: Host) -> list[dict[str, str]]:
     return problems
 
 
-def wait_for(condition: Callable[[], bool], what: str) -> None:
+def wait_for(condition: Callable[[], bool], what: str, patience: float = PATIENCE) -> None:
     """Wait until something is so."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + patience
     while not condition():
         if time.monotonic() > deadline:
-            raise TimeoutError(f"this has not come true in {PATIENCE} s: {what}")
+            raise TimeoutError(f"this has not come true in {patience:.0f} s: {what}")
         time.sleep(0.02)
 
 

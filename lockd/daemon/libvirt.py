@@ -1,0 +1,142 @@
+"""libvirt is told what was done to a guest without it, when it answers.
+
+It is told by ``virsh``, in a process of its own: libvirtd may be away, or wait for the very guest
+that is stopped. A guest that is stopped gets metadata (:data:`URI`) that says why, which every
+client of libvirt can read and is told of; ``virsh suspend`` would wait for an answer of the guest.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from functools import partial
+from select import EPOLLIN
+from xml.sax.saxutils import quoteattr
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Final
+
+    from lockd.kernel.loop import Loop
+    from lockd.log import Log
+
+    #: What is called with the exit status of a command, and what it has said.
+    Then = Callable[[int, str], object]
+
+#: The namespace of the metadata of a guest that is stopped.
+URI: Final = "urn:lockcfg:lockd"
+_KEY: Final = "lockd"
+
+#: How long a command may take, after how long one is tried again, and how often a guest is tried
+#: to be started, in seconds and times.
+_PATIENCE: Final = 20.0
+_AGAIN: Final = 3.0
+_STARTS: Final = 20
+
+#: How much is read of what a command says, in bytes.
+_MOST_SAID: Final = 4096
+
+#: What says that trying again is of no use: the guest is gone, or there is nothing to remove.
+_NO_SUCH: Final = ("failed to get domain", "Domain not found", "metadata not found")
+
+
+class Libvirt:
+    """Tells libvirt at ``uri``, of one guest at a time."""
+
+    def __init__(self, loop: Loop, uri: str, log: Log) -> None:
+        self._loop: Final = loop
+        self._command: Final = ("virsh", "--quiet", "--connect", uri)
+        self._log: Final = log
+        self._waiting: Final[deque[tuple[Sequence[str], Then]]] = deque()
+        self._runs = False
+        #: What is to be told of each guest, by UUID, until it has been.
+        self._untold: Final[dict[str, str]] = {}
+        self._has_complained = False
+
+    def tell(self, uuid: str, why: str) -> None:
+        """Say why a guest is stopped, or that it is not."""
+        is_under_way = uuid in self._untold
+        self._untold[uuid] = why
+        if not is_under_way:
+            self._tell(uuid)
+
+    def _tell(self, uuid: str) -> None:
+        why = self._untold[uuid]
+        what = ("--set", f"<paused reason={quoteattr(why)}/>") if why else ("--remove",)
+        command = ("metadata", uuid, "--uri", URI, "--key", _KEY, "--live", *what)
+        self._queue(
+            command if why else (*command[:4], "--live", *what), partial(self._told, uuid, why)
+        )
+
+    def _told(self, uuid: str, why: str, status: int, said: str) -> None:
+        if status and not any(words in said for words in _NO_SUCH):
+            self._complain(said)
+            self._loop.after(_AGAIN, partial(self._tell, uuid))
+        elif self._untold[uuid] != why:
+            self._tell(uuid)
+        else:
+            del self._untold[uuid]
+            self._has_complained = False
+
+    def _complain(self, said: str) -> None:
+        if not self._has_complained:
+            self._log.warning(
+                f"libvirt cannot be told that guests are paused: {said}; it is tried again"
+            )
+        self._has_complained = True
+
+    def start(self, uuid: str) -> None:
+        """Start a guest again that is about to end; libvirt takes its locks, or does not start
+        it."""
+        self._loop.after(_AGAIN, partial(self._start, uuid, _STARTS))
+
+    def _start(self, uuid: str, left: int) -> None:
+        self._queue(("start", uuid), partial(self._started, uuid, left - 1))
+
+    def _started(self, uuid: str, left: int, status: int, said: str) -> None:
+        if not status:
+            self._log.warning(f"the guest with uuid {uuid} has been started again")
+        elif left:
+            self._loop.after(_AGAIN, partial(self._start, uuid, left))
+        else:
+            self._log.error(f"the guest with uuid {uuid} cannot be started again: {said}")
+
+    # --- one command after the other
+
+    def _queue(self, command: Sequence[str], then: Then) -> None:
+        self._waiting.append((command, then))
+        if not self._runs:
+            self._next()
+
+    def _next(self) -> None:
+        if not self._waiting:
+            return
+        command, then = self._waiting.popleft()
+        said = os.memfd_create("said")
+        actions = [(os.POSIX_SPAWN_DUP2, said, 1), (os.POSIX_SPAWN_DUP2, said, 2)]
+        try:
+            pid = os.posix_spawnp(
+                "virsh", [*self._command, *command], os.environ, file_actions=actions
+            )
+            fd = os.pidfd_open(pid)
+        except OSError as error:
+            os.close(said)
+            then(1, f"virsh: {error.strerror}")
+            self._loop.after(0, self._next)
+            return
+        self._runs = True
+        timer = self._loop.after(_PATIENCE, partial(os.kill, pid, 9))
+
+        def on_end(_: int) -> None:
+            timer.cancel()
+            self._loop.unwatch(fd)
+            os.close(fd)
+            status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+            text = os.pread(said, _MOST_SAID, 0).decode("utf-8", "replace").strip()
+            os.close(said)
+            self._runs = False
+            then(status, text or f"exit status {status}")
+            self._next()
+
+        self._loop.watch(fd, EPOLLIN, on_end)
