@@ -45,7 +45,13 @@ if TYPE_CHECKING:
     from lockcfg.host.protection import Protection, Reach, protection_of
     from lockcfg.host.storage import Mount, Storage, read_mounts, storage_of
     from lockcfg.rules import check, syntax_finding
-    from lockcfg.running.guests import GuestDisk, GuestLease, RunningGuest, running_guests
+    from lockcfg.running.guests import (
+        GuestDisk,
+        GuestLease,
+        RunningGuest,
+        named_disks,
+        running_guests,
+    )
     from lockcfg.running.meant import Meant, MeantLock, locks_meant
 
 __all__ = [
@@ -92,6 +98,7 @@ __all__ = [
     "load_file",
     "load_host",
     "locks_meant",
+    "named_disks",
     "parse",
     "protection_of",
     "read_mounts",
@@ -133,7 +140,13 @@ _HOMES = {
     "lockcfg.host.protection": ("Protection", "Reach", "protection_of"),
     "lockcfg.host.storage": ("Mount", "Storage", "read_mounts", "storage_of"),
     "lockcfg.change.transaction": ("Change", "Transaction"),
-    "lockcfg.running.guests": ("GuestDisk", "GuestLease", "RunningGuest", "running_guests"),
+    "lockcfg.running.guests": (
+        "GuestDisk",
+        "GuestLease",
+        "RunningGuest",
+        "named_disks",
+        "running_guests",
+    ),
     "lockcfg.running.meant": ("Meant", "MeantLock", "locks_meant"),
 }
 

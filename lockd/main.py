@@ -30,6 +30,8 @@ Usage:
   {program} metrics [--listen <address>|--textfile <file> [--every <secs>]]
            [--socket <path>]
   {program} adopt [--dry-run] [--json] [--socket <path>] {{--all|<guest>...}}
+  {program} resume [--socket <path>] <guest>
+  {program} run [--lock <path>]... -- <command>
   {program} takeover [--dry-run] [--pid <pid>]
   {program} handback [--dry-run] [--program <path>]
 
@@ -54,8 +56,10 @@ Options:
 
 lockd holds the locks of running guests, in virtlockd's place. 'status' and
 'locks' ask a running lockd how it does and what it holds, 'events' what has
-happened, 'metrics' for figures, to print or serve; 'adopt' has it take
-the locks that guests run without; 'takeover' puts lockd in the place of a
+happened, 'metrics' for figures, to print or serve; 'adopt' has it take the
+locks that guests run without; 'resume' has a guest go on that is paused for a
+lost lock; 'run' runs QEMU without libvirt, under the locks of its disks;
+'takeover' puts lockd in the place of a
 running virtlockd, and 'handback' virtlockd in the place of a running lockd,
 with all locks held and all guests running.
 
@@ -115,6 +119,14 @@ def main(arguments: Sequence[str]) -> int:
         from lockd.adopt import main as adopt
 
         return adopt(arguments, Paths().socket("admin"))
+    if arguments and arguments[0] == "resume":
+        from lockd.resume import main as resume
+
+        return resume(arguments, Paths().socket("admin"))
+    if arguments and arguments[0] == "run":
+        from lockd.run import main as run
+
+        return run(arguments, Paths().socket("virtlockd"))
     if arguments and arguments[0] in ("takeover", "handback"):
         from lockd.move import main as move
 

@@ -9,7 +9,7 @@ PROMISED = """
     FileKind Finding GuestDisk GuestLease Host KINDS LOCKD LOCKSPACE_KEYS LockcfgError Locking
     Meant MeantLock Mount Place Protection Reach ReadError RefusedError RunningGuest Setting
     Severity Span Storage Transaction UnknownKeyError UsageError Value WriteError check
-    libvirt_release load_directory load_file load_host locks_meant parse protection_of
+    libvirt_release load_directory load_file load_host locks_meant named_disks parse protection_of
     read_mounts running_guests settings_of storage_of storages_of syntax_finding
 """
 

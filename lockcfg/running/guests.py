@@ -128,11 +128,39 @@ def running_guests(
     if ask_names:
         tools = {name: collector.has(name) for name in ("lvs", "scsi_id")}
         collector.devices(found, tools)
+    why = _reasons(collector)
+    return [_guest(each, why) for each in found]
+
+
+def named_disks(disks: Sequence[GuestDisk]) -> list[GuestDisk]:
+    """The same disks with the names that lvs and scsi_id tell of those that are block devices, or
+    with why these could not be asked."""
+    collector = Collector(probe=False)
+    guest: dict[str, Any] = {"disks": [{"type": each.type, "path": each.path} for each in disks]}
+    tools = {name: collector.has(name) for name in ("lvs", "scsi_id")}
+    collector.devices([guest], tools)
+    why = _reasons(collector)
+    return [
+        GuestDisk(
+            disk.type,
+            disk.path,
+            shareable=disk.shareable,
+            readonly=disk.readonly,
+            lvm_uuid=named.get("lvm_uuid", ""),
+            scsi_id=named.get("scsi_id", ""),
+            layers=disk.layers,
+            unknown=why.get(disk.path, ""),
+        )
+        for disk, named in zip(disks, guest["disks"], strict=True)
+    ]
+
+
+def _reasons(collector: Collector) -> dict[str, str]:
+    """Why block devices could not be asked for their names, by their paths."""
     unknown = [note.rpartition(": ")[::2] for note in collector.incomplete]
-    why = {
+    return {
         path.rpartition("/dev/")[1] + path.rpartition("/dev/")[2]: what for path, what in unknown
     }
-    return [_guest(each, why) for each in found]
 
 
 def defined_guests(directory: str) -> list[RunningGuest]:

@@ -7,9 +7,10 @@ format that belongs to the code, and of a detail; a client gets all three.
 
 from __future__ import annotations
 
+from functools import partial
 from os import strerror
 
-from lockd.wire.xdr import pack_int, pack_optional
+from lockd.wire.xdr import Reader, pack_int, pack_optional
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -57,6 +58,9 @@ _LEVEL_ERROR: Final = 2
 #: How a format ends that has a beginning of its own.
 _FORMAT: Final = ": %s"
 _NOTHING: Final = b"\0\0\0\0"
+
+#: The longest string in an error that is read, in bytes.
+MAX_ERROR: Final = 4194304
 
 
 class Fault(Exception):  # noqa: N818 - it is the answer, not an error of ours
@@ -120,3 +124,11 @@ def unsupported_flags(flags: int, function: str, domain: int = FROM_RPC) -> Faul
     """Bits that the procedure, under libvirt's name ``function``, does not know."""
     message = f"unsupported flags (0x{flags:x}) in function {function}"
     return Fault(INVALID_ARG, domain, message, (function, "flags"), (0, 0))
+
+
+def message_in(payload: bytes) -> str:
+    """What an error says that came as the payload of a reply. Raises DecodeError."""
+    reader = Reader(payload)
+    reader.sint()
+    reader.sint()
+    return reader.optional(partial(reader.string, MAX_ERROR)) or "unknown error"

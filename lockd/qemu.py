@@ -1,0 +1,239 @@
+"""The disks in a command line of QEMU: what is written behind ``-drive``, ``-blockdev``, ``-hda``
+and their like. Pure: nothing is looked at but the words.
+
+Sources: qemu-options.hx and qapi/block-core.json of QEMU 7.2 and 10.0.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from typing import Any, Final
+
+#: The options that are followed by the name of a file, as a disk that is written.
+_PLAIN: Final = ("hda", "hdb", "hdc", "hdd", "fda", "fdb", "mtdblock", "sd", "pflash")
+
+#: All that are followed by a disk or by what tells of one.
+_WITH_DISKS: Final = (*_PLAIN, "drive", "blockdev", "device")
+
+#: Those that hide what is on the command line.
+_HIDING: Final = ("readconfig", "daemonize")
+
+#: Those that stand alone. All others are followed by a word of theirs.
+_ALONE: Final = {
+    *("h", "help", "version", "snapshot", "no-fd-bootchk", "full-screen", "nographic"),
+    *("no-acpi", "no-hpet", "no-reboot", "no-shutdown", "no-user-config", "nodefaults", "S"),
+    *("daemonize", "only-migratable", "preconfig", "win2k-hack", "sdl", "alt-grab"),
+    *("ctrl-grab", "singlestep", "one-insn-per-tb", "portrait", "usb", "s", "mem-prealloc"),
+    *("xen-attach", "xen-domid-restrict", "semihosting", "old-param", "audio-help"),
+    *("enable-kvm", "no-kvm", "enable-sync-profile", "enable-fips", "show-cursor"),
+    *("no-quit", "no-frame", "nodefconfig"),
+}
+
+#: The drivers that are a file or a device of the host, and what they call it.
+_FILES: Final = ("file", "host_device", "host_cdrom")
+
+#: The members of a block node that are only read, whatever the node is.
+_ONLY_READ: Final = ("backing",)
+
+#: What a name of a file may begin with that says it is one; every other protocol is none.
+_SCHEMES: Final = ("file:", "host_device:")
+_PROTOCOL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
+
+_DEEPEST: Final = 40
+
+
+class CommandError(Exception):
+    """What is on the command line cannot be understood; the text says what."""
+
+
+class QemuDisk:
+    """A file or device that QEMU opens as a disk, as it is named; whether it is only read, and
+    whether others may write it, too (``share-rw``)."""
+
+    __slots__ = ("path", "readonly", "shareable")
+
+    def __init__(self, path: str, *, readonly: bool, shareable: bool = False) -> None:
+        self.path: Final = path
+        self.readonly: Final = readonly
+        self.shareable: Final = shareable
+
+
+class QemuCommand:
+    """What a command line of QEMU says: its disks, the name and the UUID of the guest, which are
+    empty where it says none, and the options that hide disks. Raises :class:`CommandError`."""
+
+    def __init__(self, arguments: Sequence[str]) -> None:
+        self.name = ""
+        self.uuid = ""
+        self.hiding: Final[list[str]] = []
+        self._found: Final[list[tuple[str, bool, str]]] = []
+        #: Block nodes by name; and what devices are for others, too.
+        self._nodes: Final[dict[str, Mapping[str, Any]]] = {}
+        self._shared: Final[set[str]] = set()
+        self._all_snapshots = False
+        left = iter(arguments)
+        for word in left:
+            self._read(word, left)
+        self.disks: Final = [*self._disks()]
+
+    def _read(self, word: str, left: Iterator[str]) -> None:
+        if not word.startswith("-") or word == "-":
+            self._add_name(word, readonly=False)  # as -hda
+            return
+        option = word[2:] if word.startswith("--") else word[1:]
+        if option in _HIDING:
+            self.hiding.append(word)
+        if option in _ALONE:
+            self._all_snapshots |= option == "snapshot"
+            return
+        value = next(left, None)
+        if value is None:
+            if option in _WITH_DISKS:
+                raise CommandError(f"{word} has nothing behind it")
+            return
+        if (
+            option not in (*_WITH_DISKS, "append")
+            and value.lstrip("-") in _WITH_DISKS
+            and value[0] == "-"
+        ):
+            # An option of another release that stands alone.
+            self._read(value, left)
+            return
+        if option in _PLAIN:
+            self._add_name(value, readonly=False)
+        elif option == "drive":
+            self._add_drive(_fields(value, "file"))
+        elif option == "blockdev":
+            self._add_node(
+                _object(value) if value.startswith("{") else _nested(_fields(value, "driver"))
+            )
+        elif option == "device":
+            device = _object(value) if value.startswith("{") else _fields(value, "driver")
+            if _is_on(device.get("share-rw", False)) and device.get("drive"):
+                self._shared.add(str(device["drive"]))
+        elif option == "name":
+            self.name = str(_fields(value, "guest").get("guest", ""))
+        elif option == "uuid":
+            self.uuid = value
+
+    def _add_drive(self, fields: Mapping[str, Any]) -> None:
+        readonly = _is_on(fields.get("readonly", fields.get("read-only", False)))
+        readonly |= fields.get("media") == "cdrom" or _is_on(fields.get("snapshot", False))
+        name = str(fields.get("id", ""))
+        if fields.get("file"):
+            self._add_name(str(fields["file"]), readonly=readonly, name=name)
+        options = {
+            key: value
+            for key, value in _nested(fields).items()
+            if key != "file" or isinstance(value, dict)
+        }
+        self._walk(options, readonly=readonly, name=name, depth=0)
+
+    def _add_name(self, text: str, *, readonly: bool, name: str = "") -> None:
+        """A file by its name, as QEMU takes it: it may have a protocol, or be JSON."""
+        if text.startswith("json:"):
+            node = _nested(_object(text.removeprefix("json:")))
+            self._walk(node, readonly=readonly, name=name, depth=0)
+            return
+        for scheme in _SCHEMES:
+            if text.startswith(scheme):
+                self._found.append((text.removeprefix(scheme), readonly, name))
+                return
+        if text and not _PROTOCOL.match(text):
+            self._found.append((text, readonly, name))
+
+    def _add_node(self, node: Mapping[str, Any]) -> None:
+        name = node.get("node-name")
+        if not isinstance(name, str):
+            raise CommandError("a -blockdev has no node-name")
+        self._nodes[name] = node
+
+    def _walk(self, node: Mapping[str, Any], *, readonly: bool, name: str, depth: int) -> None:
+        """The files below a block node that are written with it."""
+        if depth > _DEEPEST:
+            raise CommandError("block nodes stand on each other without end")
+        readonly |= _is_on(node.get("read-only", False))
+        if node.get("driver", "file") in _FILES and isinstance(node.get("filename"), str):
+            self._found.append((node["filename"], readonly, name))
+        for key, below in node.items():
+            for each in below if isinstance(below, list) else [below]:
+                if key in _ONLY_READ or (key in ("node-name", "driver", "filename")):
+                    continue
+                if isinstance(each, dict):
+                    self._walk(each, readonly=readonly, name=name, depth=depth + 1)
+                elif isinstance(each, str) and each in self._nodes:
+                    self._walk(self._nodes[each], readonly=readonly, name=name, depth=depth + 1)
+
+    def _disks(self) -> Iterator[QemuDisk]:
+        """Each file once: it is written if anything writes it."""
+        named = {
+            each for node in self._nodes.values() for each in _names_in(node, self._nodes, depth=0)
+        }
+        for name, node in self._nodes.items():
+            if name not in named:  # what stands on it tells whether it is written
+                self._walk(node, readonly=False, name=name, depth=0)
+        found: dict[str, tuple[bool, bool]] = {}
+        for path, readonly, name in self._found:
+            is_read, is_shared = found.get(path, (True, True))
+            found[path] = is_read and readonly, is_shared and name in self._shared
+        for path, (readonly, shareable) in found.items():
+            yield QemuDisk(path, readonly=readonly or self._all_snapshots, shareable=shareable)
+
+
+def _names_in(node: Mapping[str, Any], known: Mapping[str, Any], depth: int) -> Iterator[str]:
+    """The nodes that a node stands on by their names, those that it only reads among them."""
+    if depth > _DEEPEST:
+        raise CommandError("block nodes stand on each other without end")
+    for key, below in node.items():
+        for each in below if isinstance(below, list) else [below]:
+            if isinstance(each, dict):
+                yield from _names_in(each, known, depth + 1)
+            elif isinstance(each, str) and each in known and key != "node-name":
+                yield each
+
+
+def _fields(text: str, first: str) -> dict[str, Any]:
+    """``a=b,c=d`` as QEMU reads it: two commas are one in a value, and the first of them may lack
+    its name, which is ``first``."""
+    found: dict[str, Any] = {}
+    for index, part in enumerate(re.split(r",(?!,)", text.replace(",,", "\0"))):
+        key, equals, value = part.replace("\0", ",").partition("=")
+        if not equals:
+            key, value = (first, key) if index == 0 else (key, "on")
+        if key:
+            found[key] = value
+    return found
+
+
+def _nested(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """``file.driver`` and the like as an object in an object."""
+    found: dict[str, Any] = {}
+    for key, value in fields.items():
+        *path, last = key.split(".")
+        at = found
+        for part in path[:_DEEPEST]:
+            below = at.get(part)
+            if not isinstance(below, dict):
+                below = at[part] = {}
+            at = below
+        at[last] = value
+    return found
+
+
+def _object(text: str) -> dict[str, Any]:
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise CommandError(f"{text[:60]}: it is no JSON: {error}") from None
+    if not isinstance(found, dict):
+        raise CommandError(f"{text[:60]}: it is no object")
+    return found
+
+
+def _is_on(value: object) -> bool:
+    return value is True or value in ("on", "yes", "true", "y")

@@ -1,0 +1,235 @@
+"""``lockd run``: run QEMU without libvirt, under the locks that the host's configuration means for
+its disks.
+
+This process takes the locks, as a guest of libvirt does: by a connection of its own, which the
+command inherits. Then it becomes the command. So the locks are let go when that has ended, and not
+before, its exit status is the command's, and so are the signals.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import socket
+import sys
+import uuid
+
+import lockcfg
+from lockd.escape import escaped
+from lockd.programs.lock import PROGRAM, VERSION
+from lockd.programs.lock.acquire_resource import AUTOCREATE, SHARED
+from lockd.qemu import CommandError, QemuCommand
+from lockd.wire.fault import message_in
+from lockd.wire.inbox import Inbox
+from lockd.wire.message import CALL, ERROR, HEADER_SIZE, OK, Header, pack_message, read_header
+from lockd.wire.xdr import DecodeError, pack_string, pack_uint
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Final, NoReturn
+
+_REGISTER: Final = 1
+_ACQUIRE: Final = 6
+_RELEASE: Final = 7
+_CREATE_LOCKSPACE: Final = 8
+
+_MAX_ANSWER: Final = 1 << 20
+
+#: The longest line that is shown, in characters.
+_LONGEST: Final = 4096
+
+#: Exit statuses: a lock is held by another; wrong usage; it cannot be done; and, as those of other
+#: programs that run one, the command cannot be executed, or is not there.
+_REFUSED: Final = 1
+_USAGE: Final = 2
+_FAILED: Final = 3
+_NOT_EXECUTABLE: Final = 126
+_NOT_FOUND: Final = 127
+
+
+class _RunError(Exception):
+    """It does not run; ``status`` is the exit status."""
+
+    def __init__(self, why: str, status: int = _FAILED) -> None:
+        super().__init__(why)
+        self.status: Final = status
+
+
+def main(arguments: Sequence[str], address: str) -> int:
+    """Run the command; returns an exit status only where that does not run."""
+    parser = argparse.ArgumentParser(
+        prog="lockd run",
+        usage="lockd run [--lock PATH]... [--dry-run] [--socket PATH] -- COMMAND [ARGUMENT...]",
+        description="Run QEMU without libvirt, under the locks that the configuration of this host"
+        " means for the disks of its command line. Where another guest has one of them, it is not"
+        " run. Exit status: the command's; else 1 a lock is refused, 2 wrong usage, 3 it cannot be"
+        " done, 126 and 127 the command cannot be executed or found.",
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "--lock",
+        action="append",
+        default=[],
+        metavar="PATH",
+        help="lock this disk, too; with it a command need not be QEMU",
+    )
+    parser.add_argument("--dry-run", action="store_true", help="only say what would be locked")
+    parser.add_argument("--socket", default=address, help=f"the lock daemon's ({address})")
+    parser.add_argument("command", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
+    options = parser.parse_args(arguments[1:])
+    command = options.command[1:] if options.command[:1] == ["--"] else options.command
+    if not command:
+        parser.error("say which command, behind --")
+    try:
+        return _run(command, options)
+    except _RunError as error:
+        sys.stderr.write(f"lockd run: {error}\n")
+        return error.status
+    except lockcfg.LockcfgError as error:
+        sys.stderr.write(f"lockd run: {error.message}{f' ({error.help})' if error.help else ''}\n")
+        return _FAILED
+
+
+def _run(command: list[str], options: argparse.Namespace) -> int:
+    guest = _guest(command, options.lock)
+    configuration = lockcfg.load_host(lockcfg.Host(session=os.geteuid() != 0))
+    if configuration.lock_manager != "lockd":
+        raise _RunError(f"lock_manager is {configuration.lock_manager}: no locks are meant here")
+    meant = lockcfg.locks_meant(configuration, guest)
+    for each in meant:
+        if each.unknown:
+            raise _RunError(f"{each.what}: it is not known what is to be locked: {each.why}")
+    locks = [each.lock for each in meant if each.lock is not None]
+    if not locks and configuration.require_lease_for_disks and _writes(guest):
+        raise _RunError("disks are written, and require_lease_for_disks is 1", _REFUSED)
+    if options.dry_run:
+        for each in meant:
+            what = each.lock.path if each.lock else f"no lock: {each.why}"
+            sys.stdout.write(escaped(f"{each.what}: {what}", _LONGEST) + "\n")
+        return 0
+    with _connected(options.socket) as connection:
+        client = _Client(connection)
+        client.register(guest)
+        try:
+            for lock in locks:
+                client.acquire(lock)
+            connection.set_inheritable(True)
+            _become(command)
+        finally:
+            # Or the daemon would end this process, which closes its connection with locks held.
+            client.release_all()
+
+
+def _become(command: list[str]) -> NoReturn:
+    try:
+        os.execvp(command[0], command)
+    except FileNotFoundError as error:
+        raise _RunError(f"{command[0]}: {error.strerror}", _NOT_FOUND) from error
+    except OSError as error:
+        raise _RunError(f"{command[0]}: {error.strerror}", _NOT_EXECUTABLE) from error
+
+
+def _guest(command: Sequence[str], more: Sequence[str]) -> lockcfg.RunningGuest:
+    """The guest that the command is to be, with its disks and ``more``. Raises :class:`_RunError`,
+    ReadError."""
+    try:
+        qemu = QemuCommand([] if more and not _is_qemu(command[0]) else command[1:])
+        who = uuid.UUID(qemu.uuid) if qemu.uuid else uuid.uuid4()
+    except CommandError as error:
+        raise _RunError(str(error), _USAGE) from error
+    except ValueError:
+        raise _RunError(f"-uuid {qemu.uuid}: it is no UUID", _USAGE) from None
+    if not more and not _is_qemu(command[0]):
+        raise _RunError(f"{command[0]} is not known as QEMU: name its disks with --lock", _USAGE)
+    for word in qemu.hiding:
+        raise _RunError(
+            f"{word}: the locks are those of the process that is started, and what it reads from"
+            " elsewhere is not seen",
+            _USAGE,
+        )
+    disks = [
+        _disk(each.path, readonly=each.readonly, shareable=each.shareable) for each in qemu.disks
+    ]
+    disks += [_disk(path, readonly=False, shareable=False) for path in more]
+    if not disks:
+        raise _RunError("the command line names no disk: name one with --lock", _USAGE)
+    pid = os.getpid()
+    name = qemu.name or os.path.basename(command[0])
+    named = lockcfg.named_disks(disks)
+    return lockcfg.RunningGuest(name, str(who), pid, pid, "running", named)
+
+
+def _is_qemu(program: str) -> bool:
+    return os.path.basename(program).startswith(("qemu-system-", "qemu-kvm", "kvm"))
+
+
+def _disk(path: str, *, readonly: bool, shareable: bool) -> lockcfg.GuestDisk:
+    path = os.path.abspath(path)
+    kind = "block" if path.startswith("/dev/") else "file"
+    return lockcfg.GuestDisk(kind, path, readonly=readonly, shareable=shareable)
+
+
+def _writes(guest: lockcfg.RunningGuest) -> bool:
+    return any(not disk.readonly and not disk.shareable for disk in guest.disks)
+
+
+def _connected(address: str) -> socket.socket:
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        connection.connect(address)
+    except OSError as error:
+        connection.close()
+        raise _RunError(f"no lock daemon answers at {address}: {error.strerror}") from error
+    return connection
+
+
+def _resource(lock: lockcfg.MeantLock, flags: int) -> bytes:
+    return pack_string(lock.space) + pack_string(lock.name) + pack_uint(flags)
+
+
+class _Client:
+    """Speaks libvirt's protocol with the lock daemon, whichever that is."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection: Final = connection
+        self._serial = 0
+        self._held: Final[list[lockcfg.MeantLock]] = []
+
+    def register(self, guest: lockcfg.RunningGuest) -> None:
+        """Be the guest."""
+        who = uuid.UUID(guest.uuid).bytes + pack_string(guest.name)
+        self._call(_REGISTER, who + pack_uint(guest.id) + pack_uint(guest.pid) + pack_uint(0))
+
+    def acquire(self, lock: lockcfg.MeantLock) -> None:
+        """Take a lock, in a lockspace that is made if nobody has done so yet."""
+        if lock.space:
+            self._call(_CREATE_LOCKSPACE, pack_string(lock.space))
+        flags = (SHARED if lock.shared else 0) | (AUTOCREATE if lock.create else 0)
+        self._call(_ACQUIRE, _resource(lock, flags))
+        self._held.append(lock)
+
+    def release_all(self) -> None:
+        """Let go what was taken."""
+        while self._held:
+            self._call(_RELEASE, _resource(self._held.pop(), 0))
+
+    def _call(self, procedure: int, arguments: bytes) -> None:
+        self._serial += 1
+        header = Header(0, PROGRAM, VERSION, procedure, CALL, self._serial, OK)
+        try:
+            self._connection.sendall(pack_message(header, arguments))
+            reply = self._receive()
+            if read_header(reply).status == ERROR:
+                raise _RunError(message_in(reply[HEADER_SIZE:]), _REFUSED)
+        except OSError as error:
+            raise _RunError(f"the lock daemon is gone: {error.strerror}") from error
+        except DecodeError as error:
+            raise _RunError(f"what the lock daemon says makes no sense: {error}") from error
+
+    def _receive(self) -> bytes:
+        inbox = Inbox(kept=_MAX_ANSWER)
+        while data := self._connection.recv(65536):
+            for message in inbox.feed(data):
+                return message
+        raise _RunError("the lock daemon has closed the connection")
