@@ -59,12 +59,15 @@ lockd holds the locks of running guests, in virtlockd's place. 'status' and
 happened, 'metrics' for figures, to print or serve; 'adopt' has it take the
 locks that guests run without; 'resume' has a guest go on that is paused for a
 lost lock; 'run' runs QEMU without libvirt, under the locks of its disks;
-'takeover' puts lockd in the place of a
-running virtlockd, and 'handback' virtlockd in the place of a running lockd,
-with all locks held and all guests running.
+'takeover' puts lockd in the place of a running virtlockd, and 'handback'
+virtlockd in the place of a running lockd, with all locks held and all guests
+running.
 
     Configuration file (unless overridden by -f):
       {configuration}/virtlockd.conf
+
+    What virtlockd has no settings for:
+      {configuration}/lockd.conf
 
     Sockets:
       {run}/virtlockd-sock
