@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 import pytest
-from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.ui import WebDriverWait
 
 from tests.chromium import brightness, chromium, emulate
 
@@ -141,12 +141,11 @@ def test_the_keyboard_is_enough(driver: Chrome, site: Path) -> None:
     target = driver.switch_to.active_element.get_attribute("hash")
     assert target == "#furo-main-content"
     driver.get((site / "search.html").as_uri() + "?q=supervisor")
-    for _ in range(100):
-        found = driver.find_elements(By.CSS_SELECTOR, "#search-results li a")
-        if found:
-            break
-        driver.execute_async_script("setTimeout(arguments[0], 100)")
-    assert any("lockd" in each.text for each in found)
+    # The results come one after the other.
+    answers = "return [...document.querySelectorAll('#search-results li a')].map(a => a.innerText)"
+    WebDriverWait(driver, 30).until(
+        lambda driver: any("lockd" in each for each in driver.execute_script(answers))
+    )
 
 
 def test_the_pictures_can_be_read_by_those_who_do_not_see_them(driver: Chrome, site: Path) -> None:
