@@ -3,12 +3,14 @@ calls no guest safe whose lock is not held."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
 import signal
 import struct
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,10 +20,13 @@ from lockcfg.fleet.audit import audit_of, read_fleet
 from lockcfg.fleet.snapshots import collector
 from lockcfg.fleet.store.ingest import Ingester
 from lockcfg.fleet.store.store import Store
-from tests.real.guest_host import LOCKSPACE, Disk, GuestHost
+from tests.real.guest_host import DISKS, LOCKSPACE, Disk, GuestHost
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+#: Where the collector looks for a lockd to ask.
+PLACE = "/usr/local/sbin"
 
 DAEMONS = {
     "virtlockd": Path(shutil.which("virtlockd") or "/usr/sbin/virtlockd"),
@@ -42,6 +47,15 @@ class _Host(GuestHost):
         (guest,) = self.snapshot()["guests"]
         (disk,) = guest["disks"]
         return disk.get("lock"), disk.get("replaced", False)
+
+    def since(self) -> dict[str, int]:
+        """The files that its lock daemon holds locks on, and since when."""
+        found = [each for each in self.snapshot()["daemons"] if each.get("held")]
+        assert found
+        for daemon in found:
+            command = self.run("cat", f"/proc/{daemon['pid']}/cmdline").said
+            assert str(self.lock_daemon.name) in command
+        return dict(found[0]["held"])
 
     def codes(self) -> set[str]:
         """The rules of the audit that have something to say of it."""
@@ -79,8 +93,20 @@ def started(
 
 def test_a_lock_is_seen_until_it_is_lost(tmp_path: Path, daemon: Path) -> None:
     """As a file of its own, and not on a file that took its place; a new daemon holds none."""
+    before = int(time.time())
     for host in started(tmp_path, daemon, {"file_lockspace_dir": LOCKSPACE}):
         assert host.held() == (LOCKSPACE, False)
+        digest = hashlib.sha256(f"{DISKS}/a".encode()).hexdigest()
+        # Whoever is not asked does not say since when, and virtlockd is asked by nobody.
+        assert host.since() == {f"{LOCKSPACE}/{digest}": 0}
+        if daemon.name == "lockd":
+            assert host.run("mount", "-t", "tmpfs", "-o", "mode=755", "none", PLACE).status == 0
+            installed = host.path(f"{PLACE}/lockd")
+            installed.write_text(f'#!/bin/sh\nexec {daemon} "$@"\n')
+            installed.chmod(0o755)
+            ((file, since),) = host.since().items()
+            assert file == f"{LOCKSPACE}/{digest}"
+            assert before <= since <= time.time()
         assert not host.codes() & {"LA109", "LA110"}
         if daemon.name == "virtlockd":  # lockd mends that by itself
             (file,) = host.path(LOCKSPACE).iterdir()

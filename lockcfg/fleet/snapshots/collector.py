@@ -630,6 +630,11 @@ class Collector:
                 daemon["error"] = "its locks could not be looked at"
                 self.incomplete.append(f"{daemon['name']}: its locks could not be looked at")
                 return
+            daemon["held"] = {
+                each["path"]: each.get("since", 0)
+                for each in found
+                if not (each["path"].startswith("/run/") and each["path"].endswith(".pid"))
+            }
             held += found
         configured = {each.get("resolved", each["path"]): each["path"] for each in directories}
         by_name: Dict[str, Json] = {}
@@ -665,7 +670,12 @@ class Collector:
             )
             answer = json.loads((output or b"").decode("utf-8", "replace"))
             return [
-                {"path": str(each["path"]), "replaced": bool(each["problem"])} for each in answer
+                {
+                    "path": str(each["path"]),
+                    "replaced": bool(each["problem"]),
+                    "since": int(each["since"]),
+                }
+                for each in answer
             ]
         except (OSError, ValueError, KeyError, TypeError):
             return None

@@ -193,6 +193,7 @@ def _is_familiar(own: Mapping[str, Any]) -> bool:
         and len(changed) < _MANY
         and {int}.issuperset(map(type, changed.values()))
         and {list}.issuperset(map(type, identities.values()))
+        and all({int}.issuperset(map(type, held.values())) for held in _held(own))
     ):
         return False
     for identity in identities.values():
@@ -203,11 +204,17 @@ def _is_familiar(own: Mapping[str, Any]) -> bool:
     return _are_familiar([disk for guest in guests for disk in guest["disks"]], "disk")
 
 
+def _held(own: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What each lock daemon holds."""
+    return [daemon["held"] for daemon in own["daemons"] if "held" in daemon]
+
+
 def _names_in(own: Mapping[str, Any]) -> int:
     """How many names of members there are in what is familiar: as many as were written, if none
     was written twice in one object."""
     guests = own["guests"]
     objects = [own, own["host"], own["changed"], own["identities"], *own["daemons"], *guests]
+    objects += _held(own)
     disks = [len(disk) for guest in guests for disk in guest["disks"]]
     return sum(map(len, objects)) + sum(disks)
 
@@ -503,7 +510,12 @@ _MEMBERS: Final[dict[str, Check]] = {
     "daemons": _list_of(
         _object(
             {"name": _long, "pid": _whole, "started": _whole},
-            {"namespace": _long, "max_clients": _whole, "error": _long},
+            {
+                "namespace": _long,
+                "max_clients": _whole,
+                "error": _long,
+                "held": _map_of(_long, _whole),
+            },
         )
     ),
     "changed": _map_of(_long, _whole, 100),

@@ -145,12 +145,12 @@ class StoredDisk(NamedTuple):
 #: The tables that earlier versions do not have, with the version that has them first.
 _SINCE: Final = {"evidence": 3}
 
-#: What a column of version 1 is taken to be.
-_EARLIER_COLUMNS: Final = {
-    ("disk", "number"): "0",
+#: What a column of an earlier version is taken to be. The UUIDs of version 2 were cut off.
+_VERSION_2: Final = {
     ("host", "uuids"): "x''",
     ("cell", "circumstances"): "json_insert(circumstances, '$[#]', 'earlier|')",
 }
+_EARLIER_COLUMNS: Final = {1: {**_VERSION_2, ("disk", "number"): "0"}, 2: _VERSION_2}
 
 
 #: The columns by which a person may know a disk.
@@ -275,7 +275,7 @@ class Store:
         """Append all that is in the store at ``path``, which keeps its order."""
         part = Store.open(path)
         part.close()
-        earlier = _EARLIER_COLUMNS if part.version == 1 else {}
+        earlier = _EARLIER_COLUMNS.get(part.version, {})
         connection = self._connection
         try:
             connection.execute("COMMIT")
