@@ -104,8 +104,8 @@ def test_a_lock_is_seen_until_it_is_lost(tmp_path: Path, daemon: Path) -> None:
             installed = host.path(f"{PLACE}/lockd")
             installed.write_text(f'#!/bin/sh\nexec {daemon} "$@"\n')
             installed.chmod(0o755)
-            ((file, since),) = host.since().items()
-            assert file == f"{LOCKSPACE}/{digest}"
+            ((path, since),) = host.since().items()
+            assert path == f"{LOCKSPACE}/{digest}"
             assert before <= since <= time.time()
         assert not host.codes() & {"LA109", "LA110"}
         if daemon.name == "virtlockd":  # lockd mends that by itself

@@ -8,6 +8,7 @@ There is no glusterd: the graphs are files here.
 from __future__ import annotations
 
 import contextlib
+import uuid
 from typing import TYPE_CHECKING
 
 from tests.real.shared.hosts import SERVER_ADDRESS, network
@@ -26,7 +27,8 @@ MOUNT: Final = "/mnt/shared"
 CLIENT_PID_FILE: Final = "/run/client.pid"
 
 _PORT: Final = 24007
-_BRICK: Final = "/run/brick"
+#: Where the server has the brick.
+BRICK: Final = "/run/brick"
 _VOLUME_ID: Final = "00112233-4455-6677-8899-aabbccddeeff"
 
 
@@ -47,7 +49,7 @@ def _graph(*translators: tuple[str, dict[str, str]]) -> str:
 _TRANSPORT: Final = {"transport-type": "tcp", "transport.address-family": "inet"}
 
 _SERVER_GRAPH: Final = _graph(
-    ("storage/posix", {"directory": _BRICK, "volume-id": _VOLUME_ID}),
+    ("storage/posix", {"directory": BRICK, "volume-id": _VOLUME_ID}),
     ("features/locks", {}),
     ("performance/io-threads", {}),
     (
@@ -90,9 +92,9 @@ CLIENT_GRAPHS: Final = {
 
 # The brick needs trusted.* attributes, which tmpfs has; it goes with the host.
 _MAKE: Final = f"""
-mkdir {_BRICK}
-mount -t tmpfs tmpfs {_BRICK}
-setfattr -n trusted.glusterfs.volume-id -v 0x{_VOLUME_ID.replace("-", "")} {_BRICK}
+mkdir {BRICK}
+mount -t tmpfs tmpfs {BRICK}
+setfattr -n trusted.glusterfs.volume-id -v 0x{_VOLUME_ID.replace("-", "")} {BRICK}
 """
 _SERVE: Final = 'glusterfsd --volfile="$1" --log-file="$2" --pid-file=/run/brick.pid'
 _RESTART: Final = f"""
@@ -124,6 +126,30 @@ def gluster_network(directory: Path, graph: str = "default") -> Iterator[Network
         for client in hosts.clients:
             client.sh(_MOUNT, client_graph, _log(directory, client))
         yield hosts
+
+
+def mount_second_volume(hosts: Network, client: Host, directory: Path, point: str) -> None:
+    """Make another volume of the same server, and have a client mount it at ``point``; its id is
+    another one, and all that it is called is the same. ``directory`` takes graphs and logs."""
+    brick, port = f"{BRICK}-two", str(_PORT + 1)
+    volume_id = _VOLUME_ID[::-1].replace("-", "")
+    dashed = str(uuid.UUID(volume_id))
+    server_graph, client_graph = directory / "server-two.vol", directory / "client-two.vol"
+    replaced = _SERVER_GRAPH.replace(BRICK, brick).replace(_VOLUME_ID, dashed)
+    server_graph.write_text(replaced.replace(str(_PORT), port))
+    client_graph.write_text(CLIENT_GRAPHS["default"].replace(str(_PORT), port))
+    hosts.server.sh(
+        _MAKE.replace(BRICK, brick).replace(_VOLUME_ID.replace("-", ""), volume_id)
+        + _SERVE.replace("brick.pid", "brick-two.pid"),
+        server_graph,
+        directory / "server-two.log",
+    )
+    client.sh(
+        'mkdir "$3"\nglusterfs --volfile="$1" --log-file="$2" "$3"',
+        client_graph,
+        directory / f"{client.name}-two.log",
+        point,
+    )
 
 
 def restart_brick(hosts: Network, directory: Path) -> None:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.real.model import cases, outcomes
+from tests.real.model import cases, make_shared, outcomes
 from tests.real.shared.daemons import LOCKD, VIRTLOCKD, lock_daemons
-from tests.real.shared.gluster import MOUNT, gluster_network
+from tests.real.shared.gluster import BRICK, MOUNT, gluster_network, mount_second_volume
 from tests.real.shared.model_hosts import make_sides
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.real.model import Side
-    from tests.real.shared.hosts import Network
+    from tests.real.shared.hosts import Host, Network
 
 
 @pytest.fixture(scope="module")
@@ -55,3 +55,52 @@ def test_the_model_is_what_two_lock_daemons_do(
     print(seen)
     assert seen[True] > 20
     assert seen[False] > 20
+
+
+def test_another_volume_is_another_one(
+    hosts: Network, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """On the same server, with the same name and the same paths."""
+    point = "/mnt/second"
+    mount_second_volume(hosts, hosts.clients[1], tmp_path, point)
+    make_shared(hosts.clients[1].path(point))
+    assert_never_wrong(
+        (hosts.clients[0], hosts.clients[1]), (MOUNT, point), tmp_path / "etc", request
+    )
+
+
+def test_the_server_itself_does_not_see_the_locks_of_its_clients(
+    hosts: Network, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """They are in its brick's process, and not in its kernel. On the disks themselves, as GlusterFS
+    answers with errors where somebody else makes and removes files in a brick."""
+    assert_never_wrong(
+        (hosts.clients[0], hosts.server), (MOUNT, BRICK), tmp_path / "etc", request, direct=True
+    )
+
+
+def assert_never_wrong(
+    hosts: tuple[Host, Host],
+    mounts: tuple[str, str],
+    etc: Path,
+    request: pytest.FixtureRequest,
+    *,
+    direct: bool = False,
+) -> None:
+    """Nothing that one host locks keeps the other out, and that is never said; and what both are
+    granted is never called safe."""
+    made = hosts[0].path(mounts[0]).joinpath("locks").exists()
+    sides = make_sides(hosts, mounts, etc, made=made)
+    seen: Counter[str] = Counter()
+    with lock_daemons(hosts, (LOCKD, VIRTLOCKD)):
+        pairs = [
+            pair
+            for pair in cases(request.config.getoption("--seed"))
+            if not direct or {each.lockspace for each in pair} == {None}
+        ]
+        for outcome in outcomes(*sides, pairs, stale=True):
+            assert outcome.granted, outcome
+            assert outcome.verdict != "yes", outcome
+            seen[outcome.verdict] += 1
+    print(seen)
+    assert sum(seen.values()) > 30
