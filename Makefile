@@ -49,7 +49,8 @@ help:
 	@echo "make test-slow  the long runs: more generated files and calls, a million of inputs, contests on NFS"
 	@echo "make benchmark  the tables of docs/explanation/performance.md"
 	@echo "make new-rule CODE=LK115 NAME=hosts-file  the skeleton of a rule and of its test"
-	@echo "make docs       make again what is made: the man page, the pages of the rules, the proofs"
+	@echo "make docs       make the man page and the pages of the rules again"
+	@echo "make proofs     check the models of the locks, and make the page of what Spin finds again"
 	@echo "make site       build the documentation as a web site, in $(SITE)"
 	@echo "make sbom       what an installation is made of, as CycloneDX, in $(SBOM)"
 	@echo "make requirements  pin again what the bounds of pyproject.toml allow, with hashes"
@@ -130,6 +131,9 @@ docs: $(VENV)/.installed-dev
 	packaging/manual > docs/man/lockcfg.8
 	$(BIN)/python packaging/rule-pages docs/rules
 	$(BIN)/python packaging/prepared lockcfg/prepared
+
+# The page of what Spin finds: a minute.
+proofs: $(VENV)/.installed-dev
 	packaging/install-packages spin
 	$(BIN)/python -m proofs --page > docs/reference/proof-traces.md
 
