@@ -40,6 +40,7 @@ COMMANDS: Final = {
     "show": "show the settings in force and what they protect",
     "doctor": "say whether every disk of every running guest is really locked",
     "who": "say who holds the lock of a disk, and whether that host lives",
+    "release": "free what a host that is off still holds",
     "get": "print the value of a setting",
     "set": "set one or more settings",
     "unset": "take settings out, so that libvirt's defaults hold",

@@ -41,18 +41,26 @@ _AHEAD: Final = 5.0
 
 class Life(Frozen):
     """Whether a host lives: the ``verdict``, and the evidence for it in words. ``age`` is how long
-    ago it last wrote, in seconds; None where nobody knows. ``boot`` is the id of its boot."""
+    ago it last wrote, in seconds; None where nobody knows. It does so every ``interval`` seconds;
+    ``boot`` is the id of its boot."""
 
-    __slots__ = ("age", "boot", "host", "verdict", "why")
+    __slots__ = ("age", "boot", "host", "interval", "verdict", "why")
 
     def __init__(
-        self, host: str, verdict: Verdict, why: str, age: float | None = None, boot: str = ""
+        self,
+        host: str,
+        verdict: Verdict,
+        why: str,
+        age: float | None = None,
+        boot: str = "",
+        interval: float = 0.0,
     ) -> None:
         self.host: Final = host
         self.verdict: Final[Verdict] = verdict
         self.why: Final = why
         self.age: Final = age
         self.boot: Final = boot
+        self.interval: Final = interval
 
 
 def is_name(host: str) -> bool:
@@ -66,7 +74,7 @@ def life_of(host: str, space: str, *, me: str, now: float | None = None) -> Life
         return Life(host, "unknown", "its name is not known")
     path = os.path.join(space, DIRECTORY, host)
     try:
-        content, written = _read(path)
+        content, written = read(path)
         interval = float(content["interval"])
         if content["host"] != host or not 0 < interval < 1e6:
             raise ValueError
@@ -88,8 +96,8 @@ def life_of(host: str, space: str, *, me: str, now: float | None = None) -> Life
     told = f"its last heartbeat in {space} is {_ago(age)} old by {by}; it writes one every"
     why = f"{told} {interval:g} s"
     if age <= _INTERVALS * interval + _GRACE:
-        return Life(host, "live", why, age, boot)
-    return Life(host, "stale", why, age, boot)
+        return Life(host, "live", why, age, boot, interval)
+    return Life(host, "stale", why, age, boot, interval)
 
 
 def best_of(lives: list[Life], host: str) -> Life:
@@ -99,7 +107,7 @@ def best_of(lives: list[Life], host: str) -> Life:
     return found[0] if found else Life(host, "unknown", "no lockspace is known to look in")
 
 
-def _read(path: str) -> tuple[dict[str, Any], float]:
+def read(path: str) -> tuple[dict[str, Any], float]:
     """A heartbeat, and when it was written by the file system. Raises OSError, ValueError."""
     # Opening it has an NFS client ask the server.
     fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -119,7 +127,7 @@ def _read(path: str) -> tuple[dict[str, Any], float]:
 def _clock_of(space: str, me: str) -> tuple[float, str]:
     """How far the clock of a file system is ahead of this host's, and by which clock that is."""
     try:
-        content, written = _read(os.path.join(space, DIRECTORY, me))
+        content, written = read(os.path.join(space, DIRECTORY, me))
         return written - float(content["time"]), "the file system's clock"
     except (OSError, ValueError, KeyError, TypeError):
         return 0.0, "this host's clock"

@@ -89,6 +89,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
             "mixed_seconds": mixed_seconds,
             "mixed_versions": mixed_versions,
         },
+        "dead": {},
         "failures": {},
         "kills": {"count": _KILLS},
         "lost": {},
@@ -143,6 +144,12 @@ def nfs_failures(nfs_report: dict[str, Any]) -> Any:
 def nfs_kills(nfs_report: dict[str, Any]) -> Any:
     """What came of the fights in which an engine is killed, by version of NFS."""
     return nfs_report["kills"]
+
+
+@pytest.fixture(scope="session")
+def nfs_dead(nfs_report: dict[str, Any]) -> Any:
+    """What was seen of a host that died."""
+    return nfs_report["dead"]
 
 
 @pytest.fixture(scope="session")

@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING
 from tests.real.shared import failing, losses, model_on_nfs
 from tests.real.shared.contest import ring
 from tests.real.shared.daemons import LOCKD, VIRTLOCKD, lock_daemons
+from tests.real.shared.dead_host import a_host_dies
 from tests.real.shared.kept_lock import transcript
 from tests.real.shared.kills import fight
-from tests.real.shared.nfs import MOUNTS, cut_off, forget_locks, nfs_network, plug_in
+from tests.real.shared.nfs import EXPORT, MOUNTS, cut_off, forget_locks, nfs_network, plug_in
 from tests.real.shared.silence import a_guest_ends, others_go_on
 
 if TYPE_CHECKING:
@@ -122,9 +123,21 @@ def silent(hosts: Network) -> dict[str, Any]:
         }
 
 
+def dead(hosts: Network) -> Any:
+    """What was seen of a host that died, on NFSv4."""
+    return a_host_dies(
+        hosts,
+        f"{MOUNTS['4.2']}/dead",
+        f"{EXPORT}/dead",
+        cut=partial(cut_off, hosts),
+        mend=partial(plug_in, hosts),
+    )
+
+
 #: What can be done, by name.
 PARTS: Final[dict[str, Callable[..., Any]]] = {
     "contests": contests,
+    "dead": dead,
     "failures": failures,
     "kills": kills,
     "lost": lost,

@@ -1,0 +1,238 @@
+"""From a proof to freed locks: what the storage offers on this host, and what is to be done where
+for all else. No lock file is ever removed."""
+
+from __future__ import annotations
+
+import os
+import time
+from functools import partial
+
+from lockcfg.errors import LockcfgError
+from lockcfg.frozen import Frozen
+from lockcfg.host.storage import read_mounts
+from lockcfg.release.signs import LivesError, watch_clients, watch_heartbeats
+from lockcfg.who import nfs_server
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from typing import Any, Final
+
+    from lockcfg.host.storage import Mount
+    from lockcfg.release.proof import Proof
+    from lockcfg.release.record import AuditRecord
+    from lockcfg.who.heartbeat import Life
+    from lockcfg.who.nfs_server import NfsClient
+
+#: How long an expired client may take to go, in seconds.
+_PATIENCE: Final = 3.0
+
+_LEASE: Final = "/proc/fs/nfsd/nfsv4leasetime"
+
+
+class Outcome(Frozen):
+    """What came of it: ``freed`` in words, and what is ``left`` to do elsewhere."""
+
+    __slots__ = ("freed", "left", "lives")
+
+    def __init__(self, freed: Sequence[str], left: Sequence[str], lives: Sequence[Life]) -> None:
+        self.freed: Final = tuple(freed)
+        self.left: Final = tuple(left)
+        self.lives: Final = tuple(lives)
+
+    def record(self) -> dict[str, Any]:
+        """The outcome for the audit record, and for programs."""
+        return {
+            "freed": list(self.freed),
+            "left": list(self.left),
+            "heartbeats": [
+                {"verdict": life.verdict, "age": life.age, "why": life.why} for life in self.lives
+            ],
+        }
+
+
+def release(
+    host: str,
+    proof: Proof,
+    spaces: Sequence[str],
+    record: AuditRecord,
+    *,
+    address: str = "",
+    dry: bool = False,
+    say: Callable[[str], object],
+) -> Outcome:
+    """Free what a host that is off still holds. Raises LivesError where it is not off, or nobody
+    can tell; WriteError where it cannot be written down, and then nothing was done."""
+    if host == os.uname().nodename:
+        raise LivesError(f"{host} is this very host, and lives")
+    mine = _clients(host, address)
+    lives = watch_heartbeats(host, spaces, say=say)
+    mine = watch_clients(mine, partial(_clients, host, address))
+    if proof.kind == "word":
+        _check_word(host, lives, mine)
+    left = [*_elsewhere(host, spaces, served=bool(mine))]
+    freed = []
+    if dry:
+        freed = [f"would expire {_told(client)}" for client in mine]
+        return Outcome(freed, left, lives)
+    record.write("release", proof=proof.record(), clients=[_told(client) for client in mine])
+    for client in mine:
+        try:
+            _expire(client)
+        except OSError as error:
+            left.append(f"{_told(client)} could not be expired: {error.strerror or error}")
+        else:
+            freed.append(f"expired {_told(client)}")
+    outcome = Outcome(freed, left, lives)
+    record.write("released", proof=proof.record(), **outcome.record())
+    return outcome
+
+
+def _clients(host: str, address: str) -> list[NfsClient]:
+    """The NFSv4 clients of this server that are a host. Raises LockcfgError where that is not
+    clear."""
+    if not nfs_server.is_server():
+        return []
+    try:
+        found = [client for client in nfs_server.clients() if is_host(client, host)]
+    except OSError as error:
+        raise LockcfgError(f"the clients of this NFS server: {error.strerror}") from error
+    addresses = sorted({client.address for client in found})
+    if address:
+        return [client for client in found if client.address == address]
+    if len(addresses) > 1:
+        raise LockcfgError(
+            f"several NFS clients are called {host}: {', '.join(addresses)}",
+            help="say which one is meant with --address",
+        )
+    return found
+
+
+def is_host(client: NfsClient, host: str) -> bool:
+    """Whether a client is a host, by the whole name that it gave; a short name for a long one is
+    taken where one of them has no domain."""
+    mine, yours = client.host.lower(), host.lower()
+    if mine == yours:
+        return bool(mine)
+    short = mine.partition(".")[0] == yours.partition(".")[0] != ""
+    return short and ("." not in mine or "." not in yours)
+
+
+def _check_word(host: str, lives: Sequence[Life], clients: Sequence[NfsClient]) -> None:
+    """A word alone never stands against a sign of life, nor where nobody could see one."""
+    for life in lives:
+        if life.verdict == "live":
+            raise LivesError(
+                f"{life.why}: a word alone is not enough yet",
+                help="wait until it is silent for longer, or use --proof fence or power",
+            )
+    lease = _lease()
+    for client in clients:
+        if client.since is not None and client.since < lease:
+            raise LivesError(
+                f"{host} renewed its NFS lease {client.since} s ago: a word alone is not enough"
+                f" before {lease} s",
+                help="wait, or use --proof fence or power",
+            )
+    is_silent = any(life.verdict == "stale" for life in lives) or (
+        bool(clients) and all(client.since is not None for client in clients)
+    )
+    if clients and not is_silent:
+        raise LivesError(
+            f"whether {host} lives cannot be seen from here: a word alone is not enough",
+            help="use --proof fence or power",
+        )
+
+
+def _lease() -> int:
+    """The lease of this NFS server, in seconds; its usual one where nobody says."""
+    try:
+        with open(_LEASE, encoding="ascii") as file:
+            return int(file.read())
+    except (OSError, ValueError):
+        return 90
+
+
+def _expire(client: NfsClient) -> None:
+    """Have the server forget a client, with all that it holds. Raises OSError."""
+    directory = os.path.join(nfs_server.CLIENTS, client.number)
+    fd = os.open(f"{directory}/ctl", os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(fd, b"expire\n")
+    finally:
+        os.close(fd)
+    until = time.monotonic() + _PATIENCE
+    while os.path.exists(directory):
+        if time.monotonic() > until:
+            raise TimeoutError(0, "the server has not let it go yet")
+        time.sleep(0.02)
+
+
+def _told(client: NfsClient) -> str:
+    return f"the NFSv4 client '{client.name}' at {client.address}, number {client.number}"
+
+
+# --- elsewhere
+
+
+def _elsewhere(host: str, spaces: Sequence[str], *, served: bool) -> Iterator[str]:
+    """What is to be done where, for the file systems that the lockspaces are on."""
+    mounts = read_mounts()
+    seen: set[str] = set()
+    for space in spaces:
+        mount = _mount_of(space, mounts)
+        if mount is None or mount.point in seen:
+            continue
+        seen.add(mount.point)
+        text = advice_for(host, mount)
+        if text and not (served and not text.startswith("on ")):
+            yield text
+    if nfs_server.is_server():
+        yield (
+            f"NFSv3 clients are not seen here: if {host} has mounted by NFSv3, its locks stay until"
+            " it starts again, or until the server's unlock_filesystem frees all NFSv3 locks of the"
+            " export, those of living hosts too"
+        )
+    elif not seen:
+        yield f"no lockspace is known here: run this on the file server that {host} used"
+
+
+def advice_for(host: str, mount: Mount) -> str:
+    """What frees the locks of a host on a file system, where that is not this host; empty for one
+    that no other host has."""
+    server = mount.source.partition(":")[0].strip("[]")
+    if mount.type == "nfs4":
+        return (
+            f"on the NFS server {server}: 'lockcfg release --host {host} …' there; or wait for"
+            " the lease, usually 90 s"
+        )
+    if mount.type == "nfs":
+        return (
+            f"on the NFS server {server}, NFSv3: the locks stay until {host} starts again;"
+            " /proc/fs/nfsd/unlock_filesystem there frees all NFSv3 locks of the export, those of"
+            " living hosts too"
+        )
+    if mount.type == "fuse.glusterfs":
+        volume = mount.source.partition(":")[2].strip("/") or "VOLUME"
+        return (
+            f"on a GlusterFS server: the locks of a host that was cut off end after 42 s; for one"
+            f" lock file 'gluster volume clear-locks {volume} /PATH kind granted posix', which"
+            " takes it from whoever has it"
+        )
+    if mount.type in ("ceph", "fuse.ceph-fuse"):
+        return (
+            "on a Ceph monitor: 'ceph tell mds.RANK client ls' names the client by its hostname,"
+            f" then 'ceph tell mds.RANK client evict id=ID' for {host} and no other, which puts it"
+            " on the blocklist"
+        )
+    return ""
+
+
+def _mount_of(path: str, mounts: Sequence[Mount]) -> Mount | None:
+    real = os.path.realpath(path)
+    found = [
+        mount
+        for mount in mounts
+        if real == mount.point or real.startswith(mount.point.rstrip("/") + "/")
+    ]
+    return max(found, key=lambda mount: len(mount.point), default=None)

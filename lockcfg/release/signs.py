@@ -1,0 +1,101 @@
+"""Signs that a host lives, whatever was proved: whoever asked the wrong controller is told so.
+
+A heartbeat that comes while it is looked at, and an NFSv4 lease that is renewed, are such signs. So
+where the host writes heartbeats, the next one is waited for: it is due within an interval.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+
+from lockcfg.errors import LockcfgError
+from lockcfg.who.heartbeat import DIRECTORY, is_name, life_of, read
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Final
+
+    from lockcfg.who.heartbeat import Life
+    from lockcfg.who.nfs_server import NfsClient
+
+#: How long a heartbeat may be late, in seconds, and how often it is looked at.
+_LATE: Final = 2.0
+_LOOK: Final = 0.2
+
+#: How long an NFS client is looked at, in seconds: a little more than one.
+_WATCH: Final = 1.05
+
+#: The longest that a heartbeat is waited for, in seconds.
+_LONGEST: Final = 600.0
+
+
+class LivesError(LockcfgError):
+    """The host lives: nothing is freed."""
+
+    exit_code = 1
+
+
+def watch_heartbeats(
+    host: str, spaces: Sequence[str], *, say: Callable[[str], object]
+) -> list[Life]:
+    """Wait until the heartbeat of a host is missing in each lockspace; its life by each. Raises
+    LivesError where one comes."""
+    lives = []
+    me = os.uname().nodename
+    for space in spaces if is_name(host) else ():
+        path = os.path.join(space, DIRECTORY, host)
+        before = _written(path)
+        life = life_of(host, space, me=me)
+        if before is not None and life.age is not None:
+            due = min(life.interval + _LATE - life.age, _LONGEST)
+            if due > 0:
+                say(f"waiting {due:.0f} s for the next heartbeat of {host} in {space}")
+            until = time.monotonic() + due
+            while time.monotonic() < until:
+                time.sleep(_LOOK)
+                if _written(path) != before:
+                    break
+            if _written(path) != before:
+                raise LivesError(
+                    f"{host} lives: it has just written a heartbeat in {space}",
+                    help="whatever was proved, it was about another host",
+                )
+            life = life_of(host, space, me=me)
+        lives.append(life)
+    return lives
+
+
+def _written(path: str) -> tuple[float, object] | None:
+    """When a heartbeat was written, by the file system and by its writer."""
+    try:
+        content, written = read(path)
+    except (OSError, ValueError, TypeError):
+        return None
+    return written, content.get("time")
+
+
+def watch_clients(
+    clients: Sequence[NfsClient], again: Callable[[], Sequence[NfsClient]]
+) -> list[NfsClient]:
+    """Look at the leases of NFSv4 clients for a moment; the clients as they are then. Raises
+    LivesError where one is renewed."""
+    if not clients:
+        return []
+    begun = time.monotonic()
+    time.sleep(_WATCH)
+    now = {client.number: client for client in again()}
+    passed = time.monotonic() - begun
+    for client in clients:
+        after = now.get(client.number)
+        if after is None or client.since is None or after.since is None:
+            continue
+        # The kernel counts whole seconds of one clock: without a renewal there are as many more.
+        if after.since < client.since + int(passed):
+            raise LivesError(
+                f"{client.host} lives: the NFS client at {client.address} has just renewed its"
+                " lease",
+                help="whatever was proved, it was about another host",
+            )
+    return [now[client.number] for client in clients if client.number in now]

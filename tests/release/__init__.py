@@ -1,0 +1,1 @@
+"""Freeing what a dead host holds."""
