@@ -1,12 +1,14 @@
 """The tables of ``docs/explanation/performance.md``.
 
-    python -m benchmarks [config | lint | audit | locks] [--runs N] [--files N] [--hosts N]
+    python -m benchmarks [config | lint | audit | locks | heartbeats]
+                         [--runs N] [--files N] [--hosts N]
 
 ``config``: ``get`` and ``set`` on a full copy of /etc against augtool as libvirt's documentation
 calls it; ``validate`` of a tree of real-sized qemu.conf, no two of them the same, against a shell
 loop over augtool with nothing but the stock lens; commands that only print against ``get``; large
 files against libvirt's own parser. ``lint``: :mod:`benchmarks.lint`. ``audit``:
-:mod:`benchmarks.audit`. ``locks``, as root: :mod:`benchmarks.locks`.
+:mod:`benchmarks.audit`. ``locks``, as root: :mod:`benchmarks.locks`. ``heartbeats``:
+:mod:`benchmarks.heartbeats`.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ import tempfile
 from typing import TYPE_CHECKING
 
 import lockcfg
-from benchmarks import audit, lint, locks
+from benchmarks import audit, heartbeats, lint, locks
 from benchmarks.side_by_side import Command, Result, compare
 
 if TYPE_CHECKING:
@@ -41,7 +43,10 @@ def main() -> None:
         "--hosts", type=int, default=10_000, help="hosts in a fleet (default: 10000)"
     )
     parser.add_argument(
-        "what", nargs="?", choices=("config", "lint", "audit", "locks"), help="(default: all)"
+        "what",
+        nargs="?",
+        choices=("config", "lint", "audit", "locks", "heartbeats"),
+        help="(default: all)",
     )
     arguments = parser.parse_args()
     # What is installed is compiled; a checkout may be kept from it (PYTHONDONTWRITEBYTECODE).
@@ -69,6 +74,8 @@ def main() -> None:
             print()
         if arguments.what in (None, "locks"):
             locks.run(max(10, arguments.runs // 2))
+        if arguments.what in (None, "heartbeats"):
+            heartbeats.run(directory, 2 * arguments.hosts)
 
 
 def _print(other: str, rows: Iterable[tuple[str, Result, str]]) -> None:

@@ -24,6 +24,7 @@ extensions = [
     "sphinx.ext.graphviz",
     "architecture",
     "manual_pages",
+    "events",
     "procedures",
     "schema_tables",
 ]

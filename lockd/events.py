@@ -1,7 +1,7 @@
 """What happens to locks, told so that programs understand it: each kind has an id of its own.
 
 The same event is a line of the log, in the journal with fields to search for, one object of
-``lockd events --json``, and counted in the metrics. ``docs/reference/lockd-messages.md`` is made of
+``lockd events --json``, and counted in the metrics. ``docs/reference/monitoring.md`` is made of
 :data:`KINDS`.
 
 To add a kind, write it here, with an id from ``uuidgen``, and tell it where it happens:

@@ -22,7 +22,7 @@ else (an error text, a lock, a disk, a guest) tell what 'lockcfg who' does.
 """
 EXAMPLES = (
     ("lockcfg explain LK104", "or: lockcfg explain duplicate-key"),
-    ("virsh start web 2>&1 | lockcfg explain -", "an error of libvirt, QEMU or a lock daemon"),
+    ("lockcfg explain -", "the error of libvirt, QEMU or a lock daemon that standard input has"),
 )
 
 

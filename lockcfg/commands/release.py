@@ -26,18 +26,12 @@ or not all could be freed from here.
 """
 EXAMPLES = (
     (
-        (
-            "lockcfg release --host kvm07 --confirmed-dead --proof fence --"
-            " fence_ipmilan -a 10.0.0.7 -l admin -S /etc/fence/password -o status"
-        ),
+        "lockcfg release --host kvm07 --confirmed-dead --proof fence -- fence_apc -n 7 -o status",
         "a fence agent says that it is off",
     ),
     (
-        (
-            "lockcfg release --host kvm07 --confirmed-dead --proof word"
-            " --word 'I have seen that kvm07 is off'"
-        ),
-        "you say so",
+        "lockcfg release --host kvm07 --confirmed-dead --proof power -- ipmitool power status",
+        "a power controller says so",
     ),
 )
 

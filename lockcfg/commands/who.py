@@ -25,7 +25,7 @@ answer, 1 nothing is known of it, 3 it cannot be asked.
 """
 EXAMPLES = (
     ("lockcfg who /srv/images/web.qcow2", "by the path of a disk"),
-    ("virsh start web 2>&1 | lockcfg who -", "by the error of a guest that does not start"),
+    ("lockcfg who -", "by the error that standard input has: 'virsh start web 2>&1 | …'"),
     ("lockcfg who web --snapshots fleet/", "with the guests of the other hosts that have its disk"),
 )
 

@@ -5,11 +5,12 @@
 #    source ~/.local/share/bash_completion/lockcfg
 # See also: https://github.com/scop/bash-completion/blob/main/doc/configuration.md
 
-_shtab_lockcfg_subparsers=(show doctor who get set unset enable disable validate lint collect probe audit plan rules explain diff schema completion)
+_shtab_lockcfg_subparsers=(show doctor who release get set unset enable disable validate lint collect probe audit plan rules explain diff schema completion)
 
 _shtab_lockcfg_show_option_strings=(-h --help --all --json --root --driver --system --session)
 _shtab_lockcfg_doctor_option_strings=(-h --help --format --json -q --quiet --no-probe --session)
 _shtab_lockcfg_who_option_strings=(-h --help --lockspace --snapshots --session --json)
+_shtab_lockcfg_release_option_strings=(-h --help --host --confirmed-dead --proof --word --address --lockspace --audit-file -n --dry-run --json)
 _shtab_lockcfg_get_option_strings=(-h --help --default --file --json --root --driver --system --session)
 _shtab_lockcfg_set_option_strings=(-h --help --file --json -n --dry-run --diff --backup --force --root --driver --system --session)
 _shtab_lockcfg_unset_option_strings=(-h --help --file --json -n --dry-run --diff --backup --force --root --driver --system --session)
@@ -32,6 +33,7 @@ _shtab_lockcfg_option_strings=(-h --help --version)
 
 _shtab_lockcfg_show___driver_choices=(qemu libxl)
 _shtab_lockcfg_doctor___format_choices=(text json nagios openmetrics)
+_shtab_lockcfg_release___proof_choices=(fence power word)
 _shtab_lockcfg_get___file_choices=(libxl-lockd.conf libxl-sanlock.conf libxl.conf qemu-lockd.conf qemu-sanlock.conf qemu.conf virtlockd.conf)
 _shtab_lockcfg_get___driver_choices=(qemu libxl)
 _shtab_lockcfg_set___file_choices=(libxl-lockd.conf libxl-sanlock.conf libxl.conf qemu-lockd.conf qemu-sanlock.conf qemu.conf virtlockd.conf)
@@ -50,7 +52,7 @@ _shtab_lockcfg_plan___format_choices=(text json html)
 _shtab_lockcfg_diff___as_choices=(libxl-lockd.conf libxl-sanlock.conf libxl.conf qemu-lockd.conf qemu-sanlock.conf qemu.conf virtlockd.conf)
 _shtab_lockcfg_diff___driver_choices=(qemu libxl)
 _shtab_lockcfg_completion_pos_0_choices=(bash zsh tcsh)
-_shtab_lockcfg_pos_0_choices=(show doctor who get set unset enable disable validate lint collect probe audit plan rules explain diff schema completion)
+_shtab_lockcfg_pos_0_choices=(show doctor who release get set unset enable disable validate lint collect probe audit plan rules explain diff schema completion)
 
 _shtab_lockcfg_show__h_nargs=0
 _shtab_lockcfg_show___help_nargs=0
@@ -70,6 +72,13 @@ _shtab_lockcfg_who__h_nargs=0
 _shtab_lockcfg_who___help_nargs=0
 _shtab_lockcfg_who___session_nargs=0
 _shtab_lockcfg_who___json_nargs=0
+_shtab_lockcfg_release_pos_0_nargs='*'
+_shtab_lockcfg_release__h_nargs=0
+_shtab_lockcfg_release___help_nargs=0
+_shtab_lockcfg_release___confirmed_dead_nargs=0
+_shtab_lockcfg_release__n_nargs=0
+_shtab_lockcfg_release___dry_run_nargs=0
+_shtab_lockcfg_release___json_nargs=0
 _shtab_lockcfg_get__h_nargs=0
 _shtab_lockcfg_get___help_nargs=0
 _shtab_lockcfg_get___default_nargs=0

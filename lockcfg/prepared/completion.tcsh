@@ -10,6 +10,7 @@
 complete lockcfg \
         'c/--driver=/(qemu libxl)/' \
         'c/--format=/(text json nagios openmetrics)/' \
+        'c/--proof=/(fence power word)/' \
         'c/--file=/(libxl-lockd.conf libxl-sanlock.conf libxl.conf qemu-lockd.conf qemu-sanlock.conf qemu.conf virtlockd.conf)/' \
         'c/--as=/(libxl-lockd.conf libxl-sanlock.conf libxl.conf qemu-lockd.conf qemu-sanlock.conf qemu.conf sanlock.conf virtlockd.conf)/' \
         'c/--format=/(text json sarif github gitlab junit checkstyle azure)/' \
@@ -17,10 +18,11 @@ complete lockcfg \
         'c/--format=/(text json junit sarif html)/' \
         'c/--format=/(text json html)/' \
         'c/--as=/(libxl-lockd.conf libxl-sanlock.conf libxl.conf qemu-lockd.conf qemu-sanlock.conf qemu.conf virtlockd.conf)/' \
-        'c/--/(all as backup baseline check create default diff directory driver dry-run etc fail-level file file-lockspace fix force format guests help hosts ignore json lenses libvirt-version lockspace lockspaces lvm-lockspace max-age merge name no-probe now output output-file partial path plan policy print-collector probe-ask probe-end probe-hold python quiet root run scsi-lockspace seconds select session settings snapshots ssh statistics stdin-filename system unsafe-fixes version write-baseline write-plan write-policy write-questions)/' \
+        'c/--/(address all as audit-file backup baseline check confirmed-dead create default diff directory driver dry-run etc fail-level file file-lockspace fix force format guests help host hosts ignore json lenses libvirt-version lockspace lockspaces lvm-lockspace max-age merge name no-probe now output output-file partial path plan policy print-collector probe-ask probe-end probe-hold proof python quiet root run scsi-lockspace seconds select session settings snapshots ssh statistics stdin-filename system unsafe-fixes version word write-baseline write-plan write-policy write-questions)/' \
         'c/-/(- h n q)/' \
         'n/--driver/(qemu libxl)/' \
         'n/--format/(text json nagios openmetrics)/' \
+        'n/--proof/(fence power word)/' \
         'n/--file/(libxl-lockd.conf libxl-sanlock.conf libxl.conf qemu-lockd.conf qemu-sanlock.conf qemu.conf virtlockd.conf)/' \
         'n/--as/(libxl-lockd.conf libxl-sanlock.conf libxl.conf qemu-lockd.conf qemu-sanlock.conf qemu.conf sanlock.conf virtlockd.conf)/' \
         'n/--format/(text json sarif github gitlab junit checkstyle azure)/' \
@@ -28,6 +30,6 @@ complete lockcfg \
         'n/--format/(text json junit sarif html)/' \
         'n/--format/(text json html)/' \
         'n/--as/(libxl-lockd.conf libxl-sanlock.conf libxl.conf qemu-lockd.conf qemu-sanlock.conf qemu.conf virtlockd.conf)/' \
-        'p/1/(show doctor who get set unset enable disable validate lint collect probe audit plan rules explain diff schema completion)/' \
+        'p/1/(show doctor who release get set unset enable disable validate lint collect probe audit plan rules explain diff schema completion)/' \
         'n/completion/(bash zsh tcsh)/' \
         'p/*/()/'

@@ -22,6 +22,7 @@ _shtab_lockcfg_commands() {
     lint:'Check all of libvirt'"'"'s files at and below the paths given, by a catalogue of rules: what libvirt'
     plan:'Read snapshots of hosts, as '"'"'lockcfg audit'"'"' does, and a policy, and print what is to be changed on'
     probe:'Have hosts find out together whose locks they see, in the directories that hold their locks and'
+    release:'Free the locks that a host still holds that is off, and nothing else, by what the storage offers on'
     rules:'List the rules of '"'"'lockcfg lint'"'"' and '"'"'lockcfg audit'"'"' with their codes, names and severities.'
     schema:'Describe settings: what each does, its type, choices, range and default, and which libvirt'
     set:'Set one or more settings, in the files they belong in: all of them or, if anything is wrong,'
@@ -226,6 +227,23 @@ _shtab_lockcfg_probe_options=(
 # guard to ensure default positional specs are added only once per session
 _shtab_lockcfg_probe_defaults_added=0
 
+_shtab_lockcfg_release_options=(
+  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "--host[the host that is off]:NAME:"
+  "--confirmed-dead[say that it is known to be off\; without it nothing is done]"
+  "--proof[what shows that it is]:proof:(fence power word)"
+  "--word[what --proof word takes]:TEXT:"
+  "--address[the host\'s address, where several clients have its name]:address:"
+  "*--lockspace[look for its heartbeat in this lockspace, too]:DIR:"
+  "--audit-file[the record (\/var\/log\/lockcfg-release.jsonl)]:FILE:"
+  {-n,--dry-run}"[look and prove, and free nothing]"
+  "--json[print JSON, as schemas\/output.schema.json describes]"
+  "(*)::behind --\: what asks the controller:"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_lockcfg_release_defaults_added=0
+
 _shtab_lockcfg_rules_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "--json[print JSON, as schemas\/output.schema.json describes]"
@@ -353,6 +371,7 @@ _shtab_lockcfg() {
         lint) _arguments -C -s $_shtab_lockcfg_lint_options ;;
         plan) _arguments -C -s $_shtab_lockcfg_plan_options ;;
         probe) _arguments -C -s $_shtab_lockcfg_probe_options ;;
+        release) _arguments -C -s $_shtab_lockcfg_release_options ;;
         rules) _arguments -C -s $_shtab_lockcfg_rules_options ;;
         schema) _arguments -C -s $_shtab_lockcfg_schema_options ;;
         set) _arguments -C -s $_shtab_lockcfg_set_options ;;

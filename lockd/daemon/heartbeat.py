@@ -3,7 +3,7 @@ lives.
 
 ``SPACE/.hosts/NAME`` is written over, always as many bytes, with nothing that grows with the number
 of hosts: who asks about one opens one file, whose name it knows. ``lockcfg who`` and ``lockcfg
-release`` read it (``docs/reference/heartbeat.md``). It is written in a thread, one for each
+release`` read it (``docs/reference/monitoring.md``). It is written in a thread, one for each
 lockspace that has answered the time before: a silent file system keeps nobody waiting.
 """
 

@@ -105,6 +105,7 @@ def _release(
         server.command(LOCKCFG, *command, *where, *proof),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
         text=True,
         check=False,
         timeout=2 * PATIENCE,
