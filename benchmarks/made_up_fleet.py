@@ -22,6 +22,7 @@ import uuid
 from typing import Any
 
 from lockcfg.fleet.snapshots.collector import FILES, FORMAT, VERSION, render
+from lockcfg.fleet.snapshots.reading import SANLOCK_FILES
 
 Json = dict[str, Any]
 
@@ -157,6 +158,7 @@ def snapshot(name: str, changes: Json | None = None) -> Json:
             **changes.get("collector", {}),
         },
         **{file: _file(file, text) for file, text in texts.items()},
+        **{file: _file(file, changes[file]) for file in SANLOCK_FILES if file in changes},
         "tools": tools,
         "versions": {"libvirt": "9.0.0", "qemu": "7.2.22", **changes.get("versions", {})},
         "directories": directories,

@@ -53,7 +53,10 @@ def verdict_on(host: Host, files: Mapping[Role, Document | LockcfgError]) -> Pro
     if host.is_this_one:
         missing += lacking(driver)
     if missing:
-        return refused(_reason(missing[0]))
+        reason = _reason(missing[0])
+        if configuration.lock_manager == "sanlock" and missing[0].rule == "daemon-missing":
+            return Protection("refused", f"No guest starts: {reason}.")
+        return refused(reason)
     watchdog = None
     if configuration.lock_manager == "sanlock" and not host.session:
         from lockcfg.host.watchdog import watchdog_of

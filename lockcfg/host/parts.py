@@ -2,7 +2,8 @@
 
 A lock manager is a plugin that libvirt's driver loads at its start, and a daemon that the plugin
 talks to. Where one of the two is missing, the driver does not start, and no guest with it: seen
-with libvirt 9.0, 11.3 and 12.8.
+with libvirt 9.0, 11.3 and 12.8. The plugin of sanlock talks to its daemon when a guest starts, and
+without the daemon that is what fails: seen with 9.0.
 """
 
 from __future__ import annotations
@@ -104,23 +105,27 @@ def missing_parts(host: Host, driver: Document) -> list[Finding]:
     installed = installed_on(host)
     if not installed.libvirt:
         return []
-    missing: list[tuple[str, str]] = []
+    missing: list[tuple[str, str, str]] = []
+    outcome = f"libvirt's {host.driver} driver does not start"
     if manager not in installed.plugins:
-        missing.append(("plugin-missing", f"the plugin of {manager} (lock-driver/{manager}.so)"))
+        what = f"the plugin of {manager} (lock-driver/{manager}.so)"
+        missing.append(("plugin-missing", what, outcome))
     if manager not in installed.daemons:
-        missing.append(("daemon-missing", f"the daemon of {manager} ({_DAEMONS[manager][0][0]})"))
+        what = f"the daemon of {manager} ({_DAEMONS[manager][0][0]})"
+        if manager == "sanlock":
+            outcome = "no guest starts"  # libvirt looks for it when one does
+        missing.append(("daemon-missing", what, outcome))
     return [
         Finding(
             rule,
             "error",
-            f'{what} is not installed: with lock_manager = "{manager}" libvirt\'s {host.driver}'
-            " driver does not start",
+            f'{what} is not installed: with lock_manager = "{manager}" {outcome}',
             path=driver.path,
             place=driver.place_of(entry),
             key="lock_manager",
             help=f"install {_PACKAGES[manager]}",
         )
-        for rule, what in missing
+        for rule, what, outcome in missing
     ]
 
 

@@ -61,6 +61,8 @@ class _Way:
         use = self.use
         if use.shareable or use.rule == "none" or use.backing or use.held not in ("", "held"):
             return None
+        if self.locking.manager == "sanlock":
+            return None
         inode: int | None = None
         if use.kind == "image":
             # One name may be two directories: the number tells.

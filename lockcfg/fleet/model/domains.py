@@ -67,6 +67,8 @@ def domain_of(
         return None
     if host.manager == "nop":
         return Domain(kind, "none", "none", "no", "nothing is locked")
+    if host.manager == "sanlock" and host.leases is not None and kind != "lease":
+        return _of_sanlock(host, kind, host.leases, twofold)
     if host.manager != "lockd":
         return Domain(kind, "other", host.manager, "unknown", f"{host.manager} is in charge")
     if kind == "lease":
@@ -90,6 +92,19 @@ def domain_of(
     if shared:
         reach = "no" if "no" in shared else "unknown" if "unknown" in shared else "yes"
     return Domain(kind, "direct", "direct", reach, "the image itself, wherever it is")
+
+
+def _of_sanlock(
+    host: Locking, kind: Kind, leases: Location, twofold: frozenset[tuple[str, str]]
+) -> Domain:
+    """That of a host whose lock manager is sanlock: who has its leases in one directory."""
+    if not host.auto:
+        mode: Mode = "lease" if host.require else "none"
+        where = "disks are not leased: sanlock's auto_disk_leases is 0"
+        return Domain(kind, mode, f"sanlock {mode}", "no", where)
+    return _of_place(
+        kind, "sanlock", leases, "sanlock's leases, by the MD5 of the path, in", twofold
+    )
 
 
 def _of_place(

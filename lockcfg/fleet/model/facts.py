@@ -19,7 +19,7 @@ from lockcfg.host.host import LOCKING_KEYS, LOCKSPACE_KEYS, Configuration
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from typing import Any, Final
 
     from lockcfg.conf.document import Value
@@ -91,6 +91,20 @@ class Directory(Frozen):
         self.probe_error: Final = probe_error
 
 
+class Sanlock(Frozen):
+    """What sanlock leases on a host whose lock manager it is: ``auto`` and ``require`` are its
+    settings of these names, ``host_id`` the number of the host (0: none), ``directory`` where its
+    leases are."""
+
+    __slots__ = ("auto", "directory", "host_id", "require")
+
+    def __init__(self, *, auto: bool, require: bool, host_id: int, directory: Directory) -> None:
+        self.auto: Final = auto
+        self.require: Final = require
+        self.host_id: Final = host_id
+        self.directory: Final = directory
+
+
 class Facts(Frozen):
     """The facts of a host.
 
@@ -100,7 +114,8 @@ class Facts(Frozen):
     are named in a file and not in force, ``storages`` the
     directories that hold disks, ``leases`` those of <lease> elements. ``others`` is what the
     drivers besides the main one lock by: their settings in force and lockspaces. ``live`` is
-    whether somebody looked at the host itself, and not only at its files.
+    whether somebody looked at the host itself, and not only at its files. ``sanlock`` is what is
+    known of sanlock, where the main driver uses it; None where nothing is.
     """
 
     __slots__ = (
@@ -114,6 +129,7 @@ class Facts(Frozen):
         "others",
         "qemu",
         "refused",
+        "sanlock",
         "scsi_id",
         "settings",
         "spaces",
@@ -139,7 +155,9 @@ class Facts(Frozen):
         live: bool = True,
         incomplete: Sequence[str] = (),
         others: Mapping[str, tuple[Mapping[str, Value | None], Sequence[Directory]]] | None = None,
+        sanlock: Sanlock | None = None,
     ) -> None:
+        self.sanlock: Final = sanlock
         self.others: Final = {
             name: (dict(found), tuple(directories))
             for name, (found, directories) in (others or {}).items()
@@ -162,6 +180,16 @@ class Facts(Frozen):
     @property
     def locking(self) -> Locking:
         """What the model needs of the main driver."""
+        if self.sanlock is not None:
+            return Locking(
+                "sanlock",
+                auto=self.sanlock.auto,
+                require=self.sanlock.require,
+                lvs=self.lvs,
+                scsi_id=self.scsi_id,
+                leases=self.sanlock.directory.place,
+                host_id=self.sanlock.host_id,
+            )
         return self._locking(self.settings, self.spaces)
 
     def locking_of(self, driver: str) -> Locking:
@@ -269,8 +297,15 @@ def facts_of(
         (kind.name, reason)
         for kind in kinds_of(driver)
         if kind.name in documents and (reason := documents[kind.name][1])
+        if kind.role != "sanlock" or configuration.lock_manager == "sanlock"
     ]
     refused += _refusals(configuration)
+    sanlock = None
+    plugin = f"{driver}-sanlock.conf"
+    if configuration.lock_manager == "sanlock" and documents.get(plugin, (None, "?"))[1] == "":
+        sanlock = _sanlock(configuration, directory)
+        if sanlock.auto and not sanlock.host_id:
+            refused.append((plugin, "auto_disk_leases is 1 and no host_id is set"))
     settings, spaces = in_force(configuration)
     others: dict[str, tuple[Mapping[str, Value | None], Sequence[Directory]]] = {
         other: in_force(configured(other))
@@ -282,6 +317,8 @@ def facts_of(
         for what in ("disks", "leases", "lockspace")
     }
     named = {space.path for space in spaces}
+    if sanlock is not None:
+        named.add(sanlock.directory.path)
     return Facts(
         driver,
         settings,
@@ -298,6 +335,20 @@ def facts_of(
         live=live,
         incomplete=_incomplete(shared["collector"]) if live else (),
         others=others,
+        sanlock=sanlock,
+    )
+
+
+def _sanlock(configuration: Configuration, directory: Callable[[str, str], Directory]) -> Sanlock:
+    """What sanlock leases by a configuration, whose lock manager it is."""
+    of_sanlock = configuration.of_sanlock
+    host_id = of_sanlock("host_id").value
+    path = str(of_sanlock("disk_lease_dir").value)
+    return Sanlock(
+        auto=of_sanlock("auto_disk_leases").value == 1,
+        require=of_sanlock("require_lease_for_disks").value == 1,
+        host_id=host_id if isinstance(host_id, int) else 0,
+        directory=directory(path, "disk_lease_dir"),
     )
 
 
@@ -317,6 +368,8 @@ def _refusals(configuration: Configuration) -> list[tuple[str, str]]:
     """The values with which libvirt does not start."""
     found: list[tuple[str, str]] = []
     for document in configuration.documents.values():
+        if document.kind.role == "sanlock" and configuration.lock_manager != "sanlock":
+            continue
         known = settings_of(document.kind)
         for key in dict.fromkeys(entry.key for entry in document.entries):
             entry = document.get(key)
@@ -422,6 +475,8 @@ def facts_from(content: Mapping[str, Any]) -> Facts:
         fields[name] = [_directory_from(each) for each in content[name]]
     for name in ("refused", "ignored"):
         fields[name] = [tuple(each) for each in content[name]]
+    if (told := content.get("sanlock")) is not None:
+        fields["sanlock"] = Sanlock(**{**told, "directory": _directory_from(told["directory"])})
     fields["others"] = {
         driver: (settings, [_directory_from(each) for each in spaces])
         for driver, (settings, spaces) in content.get("others", {}).items()

@@ -43,8 +43,9 @@ if TYPE_CHECKING:
     Kind = Literal["image", "block", "lvm", "scsi", "lease"]
 
     #: none: nothing is locked. lease: only what <lease> names. direct: the disk itself.
-    #: indirect: a file in a lockspace directory. other: another lock manager is in charge.
-    Mode = Literal["none", "lease", "direct", "indirect", "other"]
+    #: indirect: a file in a lockspace directory. sanlock: a lease of sanlock's in its directory.
+    #: other: another lock manager is in charge, or nobody knows what sanlock leases.
+    Mode = Literal["none", "lease", "direct", "indirect", "sanlock", "other"]
 
 DISK_KINDS: Final[tuple[Kind, ...]] = ("image", "block", "lvm", "scsi", "lease")
 
@@ -58,10 +59,22 @@ class Locking(Frozen):
 
     ``manager`` is ``nop``, ``lockd`` or ``sanlock``. ``spaces`` holds the place of each lockspace
     directory that is set, by setting. ``lvs`` and ``scsi_id`` say whether the programs are
-    there, None where nobody knows.
+    there, None where nobody knows. Of sanlock ``auto`` and ``require`` are its own settings of
+    these names, ``leases`` is where its leases are, None where nothing of it is known, and
+    ``host_id`` the number of the host.
     """
 
-    __slots__ = ("auto", "lvs", "manager", "paths", "require", "scsi_id", "spaces")
+    __slots__ = (
+        "auto",
+        "host_id",
+        "leases",
+        "lvs",
+        "manager",
+        "paths",
+        "require",
+        "scsi_id",
+        "spaces",
+    )
 
     def __init__(
         self,
@@ -73,7 +86,11 @@ class Locking(Frozen):
         paths: Mapping[str, str] | None = None,
         lvs: bool | None = None,
         scsi_id: bool | None = None,
+        leases: Location | None = None,
+        host_id: int = 0,
     ) -> None:
+        self.leases: Final = leases
+        self.host_id: Final = host_id
         self.manager: Final = manager
         self.auto: Final = auto
         self.require: Final = require
@@ -111,11 +128,16 @@ class Disk(Frozen):
 
 class Lock(Frozen):
     """A lock: on the first byte of ``file``, which is ``name`` in the lockspace directory
-    ``space``, or the disk itself where that is empty. ``shared`` locks let each other in."""
+    ``space``, or the disk itself where that is empty. ``shared`` locks let each other in.
 
-    __slots__ = ("file", "name", "rule", "shared", "space")
+    With a ``host_id`` it is a lease of sanlock's in that file, as the host with this number."""
 
-    def __init__(self, file: Location, space: str, name: str, rule: Kind, *, shared: bool) -> None:
+    __slots__ = ("file", "host_id", "name", "rule", "shared", "space")
+
+    def __init__(
+        self, file: Location, space: str, name: str, rule: Kind, *, shared: bool, host_id: int = 0
+    ) -> None:
+        self.host_id: Final = host_id
         self.file: Final = file
         self.space: Final = space
         self.name: Final = name
@@ -125,11 +147,19 @@ class Lock(Frozen):
 
 class Answer(Frozen):
     """What is locked, None for nothing, and how that comes about, a sentence a step. ``manager`` is
-    who locks instead, where that is not lockd; what it locks is then not known."""
+    who locks instead, where that is not lockd; ``known`` whether it is known what that locks."""
 
-    __slots__ = ("lock", "manager", "reasons")
+    __slots__ = ("known", "lock", "manager", "reasons")
 
-    def __init__(self, lock: Lock | None, reasons: Iterable[str], manager: str = "") -> None:
+    def __init__(
+        self,
+        lock: Lock | None,
+        reasons: Iterable[str],
+        manager: str = "",
+        *,
+        known: bool = True,
+    ) -> None:
+        self.known: Final = known
         self.lock: Final = lock
         self.reasons: Final = tuple(reasons)
         self.manager: Final = manager
@@ -137,10 +167,21 @@ class Answer(Frozen):
 
 def lock_of(host: Locking, disk: Disk) -> Answer:
     """What ``host`` locks for a disk when a guest of it runs."""
+    if host.manager not in ("nop", "lockd") and (host.manager != "sanlock" or host.leases is None):
+        return Answer(
+            None,
+            (f"{host.manager} is in charge, and what it locks is not known",),
+            host.manager,
+            known=False,
+        )
+    other = host.manager if host.manager == "sanlock" else ""
     nothing = _not_locked(host, disk)
     if nothing is not None:
-        other = host.manager if host.manager not in ("nop", "lockd") else ""
-        return Answer(None, (nothing,), other)
+        # A guest names the leases that it needs itself, and which disk each is for nobody says.
+        by_leases = bool(other) and not host.auto and host.require
+        return Answer(None, (nothing,), other, known=not by_leases)
+    if host.leases is not None:
+        return _lease(host.leases, host.host_id, disk)
     reasons: list[str] = []
     device = disk.path.startswith("/dev")
     for setting, name, program, there, rule in (
@@ -171,8 +212,6 @@ def _not_locked(host: Locking, disk: Disk) -> str | None:
     """Why nothing is locked for a disk, or None."""
     if host.manager == "nop":
         return "it locks nothing: no lock manager is in use"
-    if host.manager != "lockd":
-        return f"{host.manager} is in charge, which is not judged here"
     if disk.type not in ("file", "block", "dir"):
         return f"it locks nothing: a disk of the type {disk.type} takes no part"
     if disk.readonly:
@@ -180,6 +219,27 @@ def _not_locked(host: Locking, disk: Disk) -> str | None:
     if not host.auto:
         return "it locks nothing for a disk: auto_disk_leases is 0"
     return None
+
+
+def _lease(directory: Location, host_id: int, disk: Disk) -> Answer:
+    """What sanlock leases for a disk: a file that is called after its path."""
+    if not host_id:
+        why = "sanlock leases nothing: the host has no host_id, and libvirt does not start"
+        return Answer(None, (why,), "sanlock")
+    path = disk.path.encode("utf-8", "surrogateescape")
+    name = hashlib.md5(path, usedforsecurity=False).hexdigest()
+    kind: Kind = "block" if disk.path.startswith("/dev") else "image"
+    lock = Lock(
+        directory.below(name), directory.path, name, kind, shared=disk.shareable, host_id=host_id
+    )
+    return Answer(
+        lock,
+        (
+            f"sanlock names the lease by the MD5 of the path {disk.path}",
+            f"it leases {name[:12]}… in {directory.shown} as host {host_id}, on {directory.why}",
+        ),
+        "sanlock",
+    )
 
 
 def _indirect(
@@ -239,6 +299,8 @@ def exclusion(
         elif found == "likely":
             why += ": the number of its directory is the same, and where it is mounted from is not"
         return Exclusion("unknown", why)
+    if one.host_id:
+        return _of_leases(one, other)
     probed = reach_by_probe(one.file, other.file)
     if probed != "unknown":
         seen = "see each other's locks" if probed == "yes" else "do not see each other's locks"
@@ -262,13 +324,29 @@ def exclusion(
     return Exclusion("yes", "both lock the same file, on a file system that carries locks")
 
 
+def _of_leases(one: Lock, other: Lock) -> Exclusion:
+    """Whether two hosts exclude each other that have sanlock lease one file. What has to reach the
+    other is not a lock but what is written."""
+    if one.host_id == other.host_id:
+        why = f"both are host {one.host_id} of one lockspace of sanlock's, which only one can join"
+        return Exclusion("unknown", why)
+    if {file.carries for file in (one.file, other.file) if not file.local} - {"yes"}:
+        why = "whether each of them sees what the other writes there is not known"
+        return Exclusion("unknown", f"both lease the same file; {why}")
+    return Exclusion("yes", "both lease the same file, as two hosts of one lockspace")
+
+
 def exclusion_of(one: Answer, other: Answer) -> Exclusion | None:
     """The answer where another lock manager than lockd is in charge of one of them; None where
     the locks themselves are to be asked."""
     if not one.manager and not other.manager:
         return None
     if one.manager == other.manager:
-        return Exclusion("unknown", f"{one.manager} is in charge, which is not judged here")
+        if one.lock is not None and other.lock is not None:
+            return None
+        if not (one.known and other.known):
+            return Exclusion("unknown", f"what {one.manager} locks is not known")
+        return Exclusion("no", "one of them locks nothing")
     if one.lock is None and other.lock is None and "" in (one.manager, other.manager):
         return Exclusion("no", "one of them locks nothing")
     return Exclusion("no", "two lock managers do not see each other's locks")

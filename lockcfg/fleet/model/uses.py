@@ -228,7 +228,8 @@ def _rule(
         scsi_id="id" if scsi else "",
         readonly=unlocked,
     )
-    found = lock_of(locking, example).lock
+    answer = lock_of(locking, example)
+    found = answer.lock
     rule = "none"
     if found is not None:
         rule = (
@@ -239,7 +240,8 @@ def _rule(
         for setting, name in (("lvm_lockspace_dir", "lvm"), ("scsi_lockspace_dir", "scsi")):
             if setting in locking.spaces and rule != name and not fallback:
                 fallback = setting
-    return rule, fallback, found
+    # What sanlock holds, no snapshot says.
+    return rule, fallback, None if answer.manager else found
 
 
 def _held(lock: object, replaced: bool, meant: Lock | None, *, running: bool) -> Held:

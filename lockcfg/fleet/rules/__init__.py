@@ -39,6 +39,8 @@ TABLE: Final = (
     "la109_lock_not_held",
     "la110_lock_not_known",
     "la111_guest_of_another_instance",
+    "la112_sanlock_host_id",
+    "la113_sanlock_lease_directory",
     "la201_lockspace_missing",
     "la202_lockspace_local",
     "la203_lockspace_differs",

@@ -52,8 +52,12 @@ def check(cell: Cell) -> Iterator[Observation]:
         return  # LA102: nothing starts there, and nobody knows what is meant
     if locking.manager == "nop":
         message = "no lock manager is in use: disks are not protected"
-    elif locking.manager == "lockd" and not locking.auto and not locking.require:
-        message = "lockd locks only what <lease> names, and starts guests without any"
+    elif (
+        (locking.manager == "lockd" or cell.facts.sanlock is not None)
+        and not locking.auto
+        and not locking.require
+    ):
+        message = f"{locking.manager} locks only what <lease> names, and starts guests without any"
     else:
         return
     yield Observation(message, help="say 'lockcfg enable' there, in the order of 'lockcfg plan'")

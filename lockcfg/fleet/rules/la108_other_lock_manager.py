@@ -2,12 +2,13 @@
 
 ## What it does
 
-Reports hosts that use another lock manager than lockd.
+Reports hosts that use another lock manager than lockd of which nothing else is known: what sanlock
+leases is, where the snapshot has the file of its plugin (`qemu-sanlock.conf`).
 
 ## Why is this bad
 
 sanlock and lockd do not see each other's locks. Whether hosts with sanlock exclude each other
-depends on settings that are not looked at here.
+depends on settings that nobody has told of here.
 
 ## Example
 
@@ -47,7 +48,7 @@ RULE = Rule("LA108", "other-lock-manager", "warning", scope="alike")
 def check(cell: Cell) -> Iterator[Observation]:
     """See the manual above."""
     manager = cell.facts.settings["lock_manager"]
-    if manager not in ("nop", "lockd"):
+    if manager not in ("nop", "lockd") and cell.facts.sanlock is None:
         yield Observation(
             f"{manager} locks the disks, which is not judged here; it does not see lockd's locks",
             unknown=True,

@@ -89,7 +89,8 @@ def _is_certain(group: Group, domains: list[Domain]) -> bool:
     """Whether it is shown that some hosts do not exclude others, and not only not shown that they
     do: one of them keeps its locks to itself, or two lock in what is not one directory."""
     known = [domain for domain in domains if domain.reach != "unknown"][:_COMPARED]
-    managers = {domain.mode == "other" for domain in domains}
+    managers = {domain.mode if domain.mode in ("other", "sanlock") else "" for domain in domains}
+    managers -= {"other"} if "sanlock" in managers else set()
     if len(managers) > 1 or any(domain.reach == "no" for domain in known):
         return True
     return any(

@@ -52,6 +52,10 @@ VERSION = 2
 #: libvirt's files that decide the locking, by base name.
 FILES = ("qemu.conf", "qemu-lockd.conf", "libxl.conf", "libxl-lockd.conf", "virtlockd.conf")
 
+#: Those of the plugin of sanlock, told where they are there or sanlock is named as lock manager, by
+#: the file that names it.
+SANLOCK_FILES = {"qemu.conf": "qemu-sanlock.conf", "libxl.conf": "libxl-sanlock.conf"}
+
 #: libvirt reads no configuration file that is larger, in bytes.
 MAX_FILE = 10 * 1024 * 1024
 
@@ -102,6 +106,15 @@ LOCKSPACE = re.compile(
     r"(?:^|(?<=[;\r]))[ \t]*(?:file|lvm|scsi)_lockspace_dir[ \t]*=[ \t]*(\"\"\"|\"|')(/.*?)\1",
     re.MULTILINE,
 )
+
+#: The same of sanlock: who names it, where its leases are, and where they are by default.
+SANLOCK = re.compile(
+    r"(?:^|(?<=[;\r]))[ \t]*lock_manager[ \t]*=[ \t]*(\"\"\"|\"|')sanlock\1", re.MULTILINE
+)
+LEASE_DIRECTORY = re.compile(
+    r"(?:^|(?<=[;\r]))[ \t]*disk_lease_dir[ \t]*=[ \t]*(\"\"\"|\"|')(/.*?)\1", re.MULTILINE
+)
+LEASES = "/var/lib/libvirt/sanlock"
 
 #: The storage pools whose volumes are called after their paths, and what these are.
 POOLS = {"dir": "file", "fs": "file", "netfs": "file", "logical": "block", "disk": "block"}
@@ -265,6 +278,12 @@ class Collector:
             files[base], when = self.file(base)
             if when is not None:
                 changed[base] = when
+        for driver, base in SANLOCK_FILES.items():
+            told, when = self.file(base)
+            if when is not None:
+                changed[base] = when
+            if len(told) > 1 or SANLOCK.search(self.texts.get(driver, "")):
+                files[base] = told
         tools = self.tools()
         guests = self.guests()
         directories, identities = self.directories(guests)
@@ -705,6 +724,10 @@ class Collector:
         for text in self.texts.values():
             for match in LOCKSPACE.finditer(text):
                 uses.setdefault(match.group(2), set()).add("lockspace")
+        for driver, base in SANLOCK_FILES.items():
+            if SANLOCK.search(self.texts.get(driver, "")):
+                named = LEASE_DIRECTORY.search(self.texts.get(base, ""))
+                uses.setdefault(named.group(2) if named else LEASES, set()).add("lockspace")
         disks: Dict[str, List[Json]] = {}
         for guest in guests:
             for lease in guest.get("leases", ()):

@@ -36,6 +36,9 @@ OWN: Final = ("host", "daemons", "changed", "identities", "guests")
 #: libvirt's files, as members.
 FILES: Final = ("qemu.conf", "qemu-lockd.conf", "libxl.conf", "libxl-lockd.conf", "virtlockd.conf")
 
+#: Those of the plugin of sanlock, which are not in every snapshot.
+SANLOCK_FILES: Final = ("qemu-sanlock.conf", "libxl-sanlock.conf")
+
 #: And after them, where the host took part in a probe, what it saw there.
 EVIDENCE: Final = "evidence"
 
@@ -291,7 +294,7 @@ def check_header(members: Mapping[str, Any]) -> None:
             f"is of version {version}, and this lockcfg reads {VERSION}: a newer lockcfg is needed"
         )
     for name in _MEMBERS:
-        if name not in members and name != EVIDENCE:
+        if name not in members and name not in (EVIDENCE, *SANLOCK_FILES):
             raise SnapshotError(f"has no '{name}'")
 
 
@@ -502,7 +505,7 @@ _probed: Final = _object(
 
 _MEMBERS: Final[dict[str, Check]] = {
     "collector": _object({"privileged": _flag, "probe": _flag, "incomplete": _list_of(_long)}),
-    **dict.fromkeys(FILES, _file),
+    **dict.fromkeys((*FILES, *SANLOCK_FILES), _file),
     "tools": _object({"lvs": _flag, "scsi_id": _flag}),
     "versions": _object({}, {"libvirt": _short, "qemu": _short}),
     "directories": _list_of(_directory),

@@ -14,7 +14,7 @@ import sys
 
 from lockcfg.conf.load import read_bytes, read_error
 from lockcfg.errors import ReadError
-from lockcfg.fleet.snapshots.reading import FILES, MAX_SIZE
+from lockcfg.fleet.snapshots.reading import FILES, MAX_SIZE, SANLOCK_FILES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -324,7 +324,7 @@ def files_of(directory: str) -> tuple[dict[str, bytes], dict[str, str]]:
     read."""
     texts: dict[str, bytes] = {}
     errors: dict[str, str] = {}
-    for name in FILES:
+    for name in (*FILES, *SANLOCK_FILES):
         path = os.path.join(directory, name)
         if not os.path.lexists(path):
             continue

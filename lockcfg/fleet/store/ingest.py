@@ -33,6 +33,7 @@ from lockcfg.fleet.snapshots.reading import (
     EVIDENCE,
     FILES,
     OWN,
+    SANLOCK_FILES,
     SnapshotError,
     check_header,
     check_member,
@@ -91,7 +92,7 @@ class _Section:
         self.name = name
         self.value = value
         self.document: tuple[Document, str] | None = None
-        if name in FILES:
+        if name in FILES or name in SANLOCK_FILES:
             self.document = _slim(document_of(name, value))
             self.value = None
 
@@ -248,7 +249,9 @@ class Ingester:
         profile = common.profiles.get(key)
         if profile is None:
             by_name = common.by_name
-            documents = {name: by_name[name].document for name in FILES}
+            documents = {
+                name: by_name[name].document for name in (*FILES, *SANLOCK_FILES) if name in by_name
+            }
             shared = {name: section.value for name, section in by_name.items()}
             facts = facts_of(documents, shared, inodes)  # type: ignore[arg-type]
             profile = common.profiles[key] = self._profile_of(facts)
@@ -373,7 +376,9 @@ class Ingester:
 
         texts, errors = files_of(path)
         documents: dict[str, tuple[Document, str]] = {}
-        for name in FILES:
+        for name in (*FILES, *SANLOCK_FILES):
+            if name in SANLOCK_FILES and name not in texts and name not in errors:
+                continue  # what it says is not known, where it may be that of another place
             told: dict[str, Any] = {"path": os.path.join(path, name)}
             if name in texts:
                 told["text"] = decode(texts[name])
