@@ -237,6 +237,17 @@ class Transaction:
         before, after = self.configuration(before=True), self.configuration()
         if locks_disks(after):
             return []
+        if after.lock_manager == "sanlock":
+            return [
+                self._objection(
+                    after,
+                    "sanlock",
+                    "auto_disk_leases",
+                    "with sanlock's auto_disk_leases and require_lease_for_disks both 0, guests"
+                    " start without any lock",
+                    "leave one of the two at 1",
+                )
+            ]
         if leaves_disks(after) and (after.lock_manager == "lockd" or locking - {"lock_manager"}):
             advice = "leave one of the two at 1"
             if locking == {"lock_manager"}:
@@ -316,6 +327,19 @@ class Transaction:
                     help="say 'lockcfg set lock_manager lockd', or 'lockcfg enable'",
                 )
             )
+        if after.lock_manager == "sanlock":
+            changed = [change.after for change in self.changes if change.after.kind.role == "lockd"]
+            return found + [
+                Finding(
+                    "lockd-not-in-use",
+                    "warning",
+                    f"lock_manager is sanlock: nobody reads {document.kind.name}",
+                    path=document.path,
+                    help=f"sanlock's settings are in {driver.kind.name[:-5]}-sanlock.conf: say"
+                    f" --file {driver.kind.name[:-5]}-sanlock.conf",
+                )
+                for document in changed
+            ]
         spaces = [key for key in LOCKSPACE_KEYS if after.lockspace(key)]
         if spaces and not after.auto_disk_leases:
             found.append(

@@ -90,7 +90,7 @@ def _lock_all_disks(transaction: Transaction) -> list[Finding]:
     if entry is None or transaction.configuration().auto_disk_leases:
         return []
     document = transaction.configuration().documents["lockd"]
-    transaction.set("auto_disk_leases", 1)
+    transaction.set("auto_disk_leases", 1, document.kind)
     return [
         Finding(
             "auto-disk-leases",

@@ -56,7 +56,9 @@ def run(arguments: argparse.Namespace) -> int:
         if key == "require_lease_for_disks":  # its default depends on another setting
             from lockcfg.host.host import load_host
 
-            effective = load_host(host).effective(key)
+            configuration = load_host(host)
+            of = configuration.of_sanlock if kind.role == "sanlock" else configuration.effective
+            effective = of(key)
             value, because = effective.value, effective.because
     if arguments.json:
         from lockcfg.report import jsonreport

@@ -55,8 +55,9 @@ def run(arguments: argparse.Namespace) -> int:
     host = configured_host(arguments, writes=True)
     named = kind_of(arguments)
     transaction = Transaction(host)
-    for key, text in _pairs(arguments.settings):
-        kind = named or host.kind_of(key)
+    pairs = dict(_pairs(arguments.settings))
+    for key, text in pairs.items():
+        kind = named or host.kind_of(key, pairs.get("lock_manager"))
         transaction.set(key, value_of(key, text, kind, host.path(kind)), kind)
     return finish(transaction, arguments, _storage_warnings(transaction, arguments))
 

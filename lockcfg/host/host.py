@@ -78,13 +78,17 @@ class Host(Frozen):
         """The host's file of a kind; one that is not there is empty. Raises as load_file."""
         return load_if_there(self.path(kind), kind, root=self.root)
 
-    def kind_of(self, key: str) -> FileKind:
-        """The kind of file that the setting ``key`` belongs in.
+    def kind_of(self, key: str, manager: str | None = None) -> FileKind:
+        """The kind of file that the setting ``key`` belongs in. The files of two lock managers have
+        some in common: of them that of the one in charge, or of ``manager`` if that is given.
 
         Raises :class:`UnknownKeyError`, with the nearest known key as its help.
         """
         kinds = kinds_with(key, self.driver)
         if kinds:
+            plugins = {kind.role: kind for kind in kinds if kind.role in ("lockd", "sanlock")}
+            if len(plugins) > 1 and (manager or self.manager_in_charge()) == "sanlock":
+                return plugins["sanlock"]
             return kinds[0]
         elsewhere = kinds_anywhere_with(key)
         if elsewhere:
@@ -101,6 +105,15 @@ class Host(Frozen):
         raise UnknownKeyError(
             key, help=f"did you mean '{near}'?" if near else "'lockcfg schema' lists all"
         )
+
+    def manager_in_charge(self) -> str:
+        """The lock manager that the driver's file names, ``nop`` where it names none or cannot be
+        read."""
+        try:
+            entry = self.load(driver_kind(self.driver)).get("lock_manager")
+        except (ReadError, ConfSyntaxError):
+            return "nop"
+        return str(entry.value) if entry is not None else "nop"
 
 
 class Effective(Frozen):

@@ -92,7 +92,10 @@ def test_set_puts_the_setting_under_its_sample_and_says_so(
     "command",
     [
         ("set", "lock_manager", "lockd"),
-        ("set", "max_clients", "4096", "lock_manager", "sanlock", "auto_disk_leases", "1"),
+        (
+            *("set", "max_clients", "4096", "lock_manager", "sanlock"),
+            *("auto_disk_leases", "1", "host_id", "4"),
+        ),
         ("set", "cgroup_controllers", '[ "cpu", "devices" ]'),
         ("set", "file_lockspace_dir", "/srv/locks"),
         ENABLE,
@@ -770,3 +773,55 @@ def test_a_home_that_cannot_be_written(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (3, "")
     assert f"{home}/config/libvirt: cannot be made: Permission denied" in done.stderr
     assert list(home.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "command", [["set", "auto_disk_leases", "1"], ["unset", "auto_disk_leases"]]
+)
+def test_what_two_lock_managers_have_is_that_of_the_one_in_charge(
+    host_root: Path, command: list[str], lockcfg: RunLockcfg
+) -> None:
+    """On a host with sanlock lockd's file is left alone, and the other way round."""
+    etc = host_root / "etc/libvirt"
+    (etc / "qemu-sanlock.conf").write_text("auto_disk_leases = 1\nhost_id = 4\n")
+    before = (etc / "qemu-lockd.conf").read_bytes()
+    (etc / "qemu.conf").write_text('lock_manager = "sanlock"\n')
+    done = lockcfg(command[0], *command[1:], "--root", str(host_root))
+    assert done.returncode == 0, done.stderr
+    assert (etc / "qemu-lockd.conf").read_bytes() == before
+    if command[0] == "unset":
+        assert (etc / "qemu-sanlock.conf").read_text() == "host_id = 4\n"
+    assert lockcfg("get", "auto_disk_leases", "--root", str(host_root)).stdout == (
+        "1\n" if command[0] == "set" else ""
+    )
+    sanlock = (etc / "qemu-sanlock.conf").read_bytes()
+    (etc / "qemu.conf").write_text('lock_manager = "lockd"\n')
+    lockcfg("set", "auto_disk_leases", "1", "--root", str(host_root))
+    assert (etc / "qemu-sanlock.conf").read_bytes() == sanlock
+
+
+def test_the_lock_manager_that_is_set_with_them_is_in_charge(
+    host_root: Path, lockcfg: RunLockcfg
+) -> None:
+    words = ["lock_manager", "sanlock", "auto_disk_leases", "1", "host_id", "4"]
+    done = lockcfg("set", *words, "--root", str(host_root))
+    assert done.returncode == 0, done.stderr
+    assert "as host 4 of its lockspace" in done.stdout
+    text = (host_root / "etc/libvirt/qemu-sanlock.conf").read_text()
+    assert "auto_disk_leases = 1\n" in text
+    assert "\nauto_disk_leases" not in (host_root / "etc/libvirt/qemu-lockd.conf").read_text()
+
+
+def test_leaving_sanlock_without_any_lease_is_refused(host_root: Path, lockcfg: RunLockcfg) -> None:
+    """As with lockd; and what lockd's file says there nobody reads."""
+    etc = host_root / "etc/libvirt"
+    (etc / "qemu.conf").write_text('lock_manager = "sanlock"\n')
+    (etc / "qemu-sanlock.conf").write_text("auto_disk_leases = 1\nhost_id = 4\n")
+    off = ("set", "auto_disk_leases", "0", "require_lease_for_disks", "0")
+    done = lockcfg(*off, "--root", str(host_root))
+    assert done.returncode == 1
+    assert "guests start without any lock" in done.stderr
+    spaces = ("set", "file_lockspace_dir", "/srv/locks")
+    done = lockcfg(*spaces, "--root", str(host_root))
+    assert done.returncode == 0
+    assert "nobody reads qemu-lockd.conf" in done.stderr

@@ -68,7 +68,7 @@ def domain_of(
     if host.manager == "nop":
         return Domain(kind, "none", "none", "no", "nothing is locked")
     if host.manager == "sanlock" and host.leases is not None and kind != "lease":
-        return _of_sanlock(host, kind, host.leases, twofold)
+        return _of_sanlock(host, kind, host.leases, ambiguous)
     if host.manager != "lockd":
         return Domain(kind, "other", host.manager, "unknown", f"{host.manager} is in charge")
     if kind == "lease":
@@ -95,16 +95,17 @@ def domain_of(
 
 
 def _of_sanlock(
-    host: Locking, kind: Kind, leases: Location, twofold: frozenset[tuple[str, str]]
+    host: Locking, kind: Kind, leases: Location, ambiguous: frozenset[tuple[str, str]]
 ) -> Domain:
     """That of a host whose lock manager is sanlock: who has its leases in one directory."""
     if not host.auto:
         mode: Mode = "lease" if host.require else "none"
         where = "disks are not leased: sanlock's auto_disk_leases is 0"
         return Domain(kind, mode, f"sanlock {mode}", "no", where)
-    return _of_place(
-        kind, "sanlock", leases, "sanlock's leases, by the MD5 of the path, in", twofold
-    )
+    words = "sanlock's leases, by the MD5 of the path, in"
+    domain = _of_place(kind, "sanlock", leases, words, ambiguous)
+    # A mount that keeps locks to itself may show what is written: a lease is no lock.
+    return domain if domain.reach != "no" or leases.local else domain.replace(reach="unknown")
 
 
 def _of_place(
