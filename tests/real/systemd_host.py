@@ -58,6 +58,7 @@ exec unshare --cgroup sh -ec '
     mount --bind /mnt/host /srv/host
     mount -t tmpfs tmpfs /tmp
     mount -o remount,bind,ro /
+    mount --make-rshared /  # as systemd does where it is in no container
     cd /
     exec env -i container=test PYTHONPYCACHEPREFIX=/srv/host/compiled \
         /lib/systemd/systemd --unit=sysinit.target --show-status=no --log-target=null
