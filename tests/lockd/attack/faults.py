@@ -140,7 +140,11 @@ def injected(pid: int, log: Path, *rules: str) -> Iterator[Strace]:
     log.unlink(missing_ok=True)
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     try:
-        wait_for(lambda: _tracer(pid) == process.pid, "strace is attached")
+        # Its first fault may be the end of the process.
+        wait_for(
+            lambda: _tracer(pid) == process.pid or not Path(f"/proc/{pid}").exists(),
+            "strace is attached",
+        )
         yield Strace(process, log)
     finally:
         process.terminate()

@@ -5,7 +5,7 @@ time: what a client was told that it holds is locked, and what it was told that 
     python -m tests.lockd.attack.storm --seconds 3600 --seed 1
 
 Needs root and strace. It prints a line for each round that goes wrong, with what repeats it
-(``--round``), and a summary; the exit status is 1 where there was such a round.
+(``--first``, ``--rounds``), and a summary; the exit status is 1 where there was such a round.
 """
 
 from __future__ import annotations
@@ -151,7 +151,7 @@ class Storm:
                 return f"no connection: {error.strerror}"
             if said:
                 client.close()
-                return said
+                return f"no connection: {said}"
             self._clients[pid] = client
         call = self._clients[pid].call
         try:
@@ -297,9 +297,9 @@ class Storm:
             for lock in locks_of(engine)
             for owner in lock["owners"]
         }
-        wrong = (known ^ set(self.held)) - self.unsure
-        if wrong:
-            raise FoundError(f"{sorted(wrong)} are known otherwise than they were answered")
+        lost, left = set(self.held) - known, known - set(self.held) - self.unsure
+        if lost or left:
+            raise FoundError(f"of what was answered {sorted(lost)} is lost, {sorted(left)} is left")
         shared = {lock["resource"]: lock["mode"] == "shared" for lock in locks_of(engine)}
         for pid, name in self.unsure & known:
             self.held[pid, name] = shared[name]
@@ -331,20 +331,20 @@ def _kill(pid: int, number: signal.Signals) -> None:
 
 
 def run(
-    directory: Path, seed: int, seconds: float, only: int | None = None
+    directory: Path, seed: int, seconds: float, first: int = 0, most: int = sys.maxsize
 ) -> tuple[int, list[str], Counter[str], int]:
-    """Rounds of ``seed`` for so many seconds, or the one of that number: how many there were, what
-    was found, what was answered, and how many calls were spoilt."""
+    """Rounds of ``seed`` from the ``first`` on, for so many seconds and ``most`` of them: how many
+    there were, what was found, what was answered, and how many calls were spoilt."""
     until = time.monotonic() + seconds
     found: list[str] = []
     said: Counter[str] = Counter()
-    number, spoilt = only or 0, 0
-    while time.monotonic() < until:
+    number, spoilt = first, 0
+    while time.monotonic() < until and number < first + most:
         place = directory / f"engine-{number}"
         place.mkdir()
         with own_file_system(place / "lockspace"), Engine(place) as engine:
             storm = Storm(engine, place / "trace")
-            while time.monotonic() < until:
+            while time.monotonic() < until and number < first + most:
                 # A string, as the same for every version of Python.
                 chance = random.Random(f"{seed} {number}")
                 what = plan(chance)
@@ -354,8 +354,6 @@ def run(
                     found.append(f"seed {seed}, round {number}: {what}: {error!r}")
                     sys.stderr.write(f"{found[-1]}\n{engine.log[-2000:]}\n")
                 number += 1
-                if only is not None:
-                    until = 0
                 if found and found[-1].startswith(f"seed {seed}, round {number - 1}:"):
                     break
             storm.close()
@@ -365,7 +363,7 @@ def run(
             said += storm.said
             said["errors of its own"] += engine.log.count("Traceback")
             spoilt += storm.injected
-    return number - (only or 0), found, said, spoilt
+    return number - first, found, said, spoilt
 
 
 def main() -> int:
@@ -373,11 +371,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=3600)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--round", type=int)
+    parser.add_argument("--first", type=int, default=0, metavar="ROUND")
+    parser.add_argument("--rounds", type=int, default=sys.maxsize)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="lockd-storm-") as directory:
         rounds, found, said, spoilt = run(
-            Path(directory), options.seed, options.seconds, options.round
+            Path(directory), options.seed, options.seconds, options.first, options.rounds
         )
     sys.stdout.write(
         f"seed {options.seed}: {rounds} rounds, {sum(said.values())} calls, {spoilt} of the system"
