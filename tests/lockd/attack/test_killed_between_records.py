@@ -173,9 +173,9 @@ def test_at_each_record(tmp_path: Path, pytestconfig: pytest.Config, scene: str)
     assert went_off >= 4
 
 
-def test_many_guests_killed_at_once(tmp_path: Path) -> None:
+def test_many_guests_killed_at_once(tmp_path: Path, pytestconfig: pytest.Config) -> None:
     """While the engine is killed again and again."""
-    number, rounds = 40, 3
+    number, rounds = (150, 28) if pytestconfig.getoption("--exhaustive") else (40, 3)
     with (
         own_file_system(tmp_path / "lockspace"),
         Engine(tmp_path, files={"virtlockd.conf": "max_clients = 500\n"}) as engine,
