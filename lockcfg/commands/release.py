@@ -13,8 +13,9 @@ if TYPE_CHECKING:
 
 DESCRIPTION = """\
 Free the locks that a host still holds that is off, and nothing else, by what the storage offers on
-this host: run it on the file server. On an NFS server it expires the NFSv4 client of that host. For
-other storage it says what to do where. It never removes a lock file.
+this host: run it on the file server. On an NFS server it expires the NFSv4 client of that host. On
+a GlusterFS server with a brick it clears the locks of files that only that host holds, where the
+volume is mounted. For other storage it says what to do where. It never removes a lock file.
 
 It takes proof that the host is off: the status of a fence agent, the answer of a power controller,
 or your own word, to the letter. Each is written into an audit record first. A host that gives a

@@ -10,6 +10,7 @@ from functools import partial
 from lockcfg.errors import LockcfgError
 from lockcfg.frozen import Frozen
 from lockcfg.host.storage import read_mounts
+from lockcfg.release import gluster
 from lockcfg.release.signs import LivesError, watch_clients, watch_heartbeats
 from lockcfg.who import nfs_server
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from typing import Any, Final
 
     from lockcfg.host.storage import Mount
+    from lockcfg.release.gluster import HeldFile
     from lockcfg.release.proof import Proof
     from lockcfg.release.record import AuditRecord
     from lockcfg.who.heartbeat import Life
@@ -68,14 +70,21 @@ def release(
     mine = _clients(host, address)
     lives = watch_heartbeats(host, spaces, say=say)
     mine = watch_clients(mine, partial(_clients, host, address))
+    files = _held_on_bricks(host)
     if proof.kind == "word":
-        _check_word(host, lives, mine)
-    left = [*_elsewhere(host, spaces, served=bool(mine))]
+        _check_word(host, lives, mine, files)
+    left = [*_elsewhere(host, spaces, served=bool(mine or files))]
     freed = []
     if dry:
         freed = [f"would expire {_told(client)}" for client in mine]
+        freed += [f"would clear the locks of {file.path}" for file in files if not file.others]
         return Outcome(freed, left, lives)
-    record.write("release", proof=proof.record(), clients=[_told(client) for client in mine])
+    record.write(
+        "release",
+        proof=proof.record(),
+        clients=[_told(client) for client in mine],
+        files=[file.path for file in files],
+    )
     for client in mine:
         try:
             _expire(client)
@@ -83,6 +92,7 @@ def release(
             left.append(f"{_told(client)} could not be expired: {error.strerror or error}")
         else:
             freed.append(f"expired {_told(client)}")
+    _clear(host, files, freed, left)
     outcome = Outcome(freed, left, lives)
     record.write("released", proof=proof.record(), **outcome.record())
     return outcome
@@ -118,7 +128,42 @@ def is_host(client: NfsClient, host: str) -> bool:
     return short and ("." not in mine or "." not in yours)
 
 
-def _check_word(host: str, lives: Sequence[Life], clients: Sequence[NfsClient]) -> None:
+def _held_on_bricks(host: str) -> list[HeldFile]:
+    """The files on the bricks of this host that the other one holds locks on."""
+    try:
+        return gluster.held_by(host)
+    except OSError as error:
+        raise LockcfgError(f"the bricks of this GlusterFS server: {error.strerror}") from error
+
+
+def _clear(host: str, files: Sequence[HeldFile], freed: list[str], left: list[str]) -> None:
+    """Clear the locks of files that nobody but a host holds, and see that they are gone."""
+    mounts = read_mounts()
+    asked = []
+    for file in files:
+        mount = gluster.mount_of(file, mounts)
+        if file.others:
+            others = ", ".join(file.others)
+            left.append(f"{file.path}: its locks are not cleared, as {others} holds some, too")
+        elif mount is None:
+            left.append(f"its volume is not mounted here: {file.command}")
+        else:
+            try:
+                gluster.clear(file, mount)
+                asked.append(file)
+            except OSError as error:
+                left.append(f"{file.path}: its locks cannot be cleared: {error.strerror}")
+    still = {file.path for file in _held_on_bricks(host)} if asked else set()
+    for file in asked:
+        if file.path in still:
+            left.append(f"{file.path}: {host} still holds locks on it: {file.command}")
+        else:
+            freed.append(f"cleared the locks of {host} on {file.path}, a file on GlusterFS")
+
+
+def _check_word(
+    host: str, lives: Sequence[Life], clients: Sequence[NfsClient], files: Sequence[HeldFile]
+) -> None:
     """A word alone never stands against a sign of life, nor where nobody could see one."""
     for life in lives:
         if life.verdict == "live":
@@ -137,7 +182,7 @@ def _check_word(host: str, lives: Sequence[Life], clients: Sequence[NfsClient]) 
     is_silent = any(life.verdict == "stale" for life in lives) or (
         bool(clients) and all(client.since is not None for client in clients)
     )
-    if clients and not is_silent:
+    if (clients or files) and not is_silent:
         raise LivesError(
             f"whether {host} lives cannot be seen from here: a word alone is not enough",
             help="use --proof fence or power",
@@ -215,9 +260,9 @@ def advice_for(host: str, mount: Mount) -> str:
     if mount.type == "fuse.glusterfs":
         volume = mount.source.partition(":")[2].strip("/") or "VOLUME"
         return (
-            f"on a GlusterFS server: the locks of a host that was cut off end after 42 s; for one"
-            f" lock file 'gluster volume clear-locks {volume} /PATH kind granted posix', which"
-            " takes it from whoever has it"
+            f"on a GlusterFS server with a brick of {volume}: 'lockcfg release --host {host} …'"
+            " there; or wait: the locks of a host that was cut off end after 42 s. 'gluster volume"
+            f" clear-locks {volume} /PATH kind granted posix' clears those of every host"
         )
     if mount.type in ("ceph", "fuse.ceph-fuse"):
         return (

@@ -18,6 +18,7 @@ import pytest
 
 from lockcfg.errors import UsageError
 from lockcfg.host.storage import Mount
+from lockcfg.release.gluster import holders_in
 from lockcfg.release.proof import NoProofError, proof_of, sentence, without_secrets
 from lockcfg.release.release import advice_for, is_host
 from lockcfg.release.signs import LivesError, watch_clients, watch_heartbeats
@@ -174,6 +175,29 @@ def test_a_heartbeat_that_does_not_come(tmp_path: Path) -> None:
     assert (life.verdict, said) == ("stale", [])
     (life,) = watch_heartbeats("kvm08", [str(tmp_path)], say=said.append)
     assert (life.verdict, said) == ("unknown", [])
+
+
+DUMP = """DUMP-START-TIME: 2026-11-29 22:48:35
+[xlator.features.locks.locks.inode]
+path=/ls/disk
+mandatory=0
+posixlk-count=2
+posixlk.posixlk[0](ACTIVE)=type=WRITE, whence=0, start=0, len=1, pid = 31, owner=1324, client=0x7f, connection-id=CTX_ID:6f4c-GRAPH_ID:0-PID:15-HOST:kvm-07-PC_NAME:vol-client-0-RECON_NO:-0, granted at 2026-11-29 22:48:33 +0000
+posixlk.posixlk[1](BLOCKED)=type=WRITE, whence=0, start=0, len=1, pid = 32, owner=1325, client=0x7e, connection-id=CTX_ID:6f4d-GRAPH_ID:0-PID:16-HOST:kvm-08-PC_NAME:vol-client-0-RECON_NO:-0, blocked at 2026-11-29 22:48:33 +0000
+[xlator.features.locks.locks.inode]
+path=/ls/both
+posixlk.posixlk[0](ACTIVE)=type=READ, whence=0, start=0, len=1, pid = 31, owner=1324, client=0x7f, connection-id=CTX_ID:6f4c-GRAPH_ID:0-PID:15-HOST:kvm-07-PC_NAME:vol-client-0-RECON_NO:-0, granted at 2026-11-29 22:48:33 +0000
+posixlk.posixlk[1](ACTIVE)=type=READ, whence=0, start=0, len=1, pid = 31, owner=1326, client=0x7d, connection-id=strange, granted at 2026-11-29 22:48:33 +0000
+[conn.0.bound_xl.io-threads.active.2]
+posixlk.posixlk[0](ACTIVE)=connection-id=x-HOST:kvm-09-PC_NAME:y
+DUMP-END-TIME: 2026-11-29 22:48:35
+"""  # noqa: E501 - as GlusterFS writes it
+
+
+def test_what_a_brick_says_of_its_clients() -> None:
+    """In its state dump: who is granted a lock, not who waits; and where it does not say."""
+    assert holders_in(DUMP) == {"/ls/disk": {"kvm-07"}, "/ls/both": {"kvm-07", "?"}}
+    assert holders_in("") == {}
 
 
 INFO = """clientid: 0x9a5c2d6a6a3c0d3e

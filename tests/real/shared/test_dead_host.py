@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from tests.real.shared.dead_host import Death
+from tests.real.shared.dead_host import Death, a_host_dies
+from tests.real.shared.gluster import CLIENT_PID_FILE, MOUNT, gluster_network
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def test_a_dead_host_on_nfs(nfs_dead: list[Any]) -> None:
@@ -25,3 +29,32 @@ def test_a_dead_host_on_nfs(nfs_dead: list[Any]) -> None:
     assert whole == ["release", "released"]
     assert all(line["host"] == "one" for line in death.record)
     assert death.record[0]["proof"]["kind"] == "fence"
+
+
+def test_a_dead_host_on_glusterfs(tmp_path: Path) -> None:
+    """The same where a brick is: its client is stopped, as if the host were. The server has the
+    volume mounted, too, and clears the locks that are the dead host's alone."""
+    with gluster_network(tmp_path) as hosts:
+        one, _ = hosts.clients
+        graph, log = tmp_path / "client.vol", tmp_path / "server-client.log"
+        hosts.server.sh(
+            f'mkdir {MOUNT}; glusterfs --volfile="$1" --log-file="$2" {MOUNT}', graph, log
+        )
+
+        def signal_client(name: str) -> None:
+            one.sh(f'kill -"$1" "$(cat {CLIENT_PID_FILE})"', name)
+
+        death = a_host_dies(
+            hosts,
+            f"{MOUNT}/dead",
+            f"{MOUNT}/dead",
+            cut=lambda: signal_client("STOP"),
+            mend=lambda: signal_client("CONT"),
+        )
+    assert all(status == 1 for status, _ in death.living.values()), death.living
+    assert death.kept
+    assert not death.before
+    assert (death.status, len(death.said["freed"])) == (0, 1), death.said
+    assert "cleared the locks of one on /dead/disk" in death.said["freed"][0]
+    assert death.took < 5, death
+    assert death.files
