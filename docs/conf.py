@@ -33,7 +33,7 @@ external_toc_exclude_missing = False
 
 myst_enable_extensions = ["deflist"]
 myst_heading_anchors = 3
-# A link to a file of the repository that is no page of the site, as from a guide to a schema.
+# A link to a file of the repository that is not a page of the site, as from a guide to a schema.
 suppress_warnings = ["myst.header"]
 
 autodoc_typehints = "description"

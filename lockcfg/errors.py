@@ -1,7 +1,7 @@
 """What can go wrong, as exceptions.
 
     LockcfgError                 exit 3: it could not be done
-    ├── UsageError               exit 2: what was asked for makes no sense
+    ├── UsageError               exit 2: the request is invalid
     │   └── UnknownKeyError      no file has such a setting
     ├── ReadError                a file cannot be read, or is not what it should be
     ├── ConfSyntaxError          libvirt would not parse the text; carries the place

@@ -2,8 +2,8 @@
 
 Below ``--root DIR`` a symbolic link to ``/srv/qemu.conf`` leads to ``DIR/srv/qemu.conf``, and
 ``..`` never leads above DIR. The path is walked one name at a time, each looked up in the directory
-that was opened before: whoever changes the tree in the meantime leads nobody out of it. It is what
-the kernel calls RESOLVE_IN_ROOT (openat2(2)), and the same on every kernel.
+that was opened before: a user who changes the tree in the meantime leads no program out of it. It
+is what the kernel calls RESOLVE_IN_ROOT (openat2(2)), and the same on every kernel.
 """
 
 from __future__ import annotations

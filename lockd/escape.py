@@ -15,7 +15,7 @@ _CUT: Final = "…"
 
 def escaped(text: str, limit: int) -> str:
     """The text with what cannot be printed as ``\\x1b``, ``\\u202e`` or ``\\U000e0001``, and bytes
-    that are no UTF-8, which come as surrogates, as ``\\xff``; of one that is longer than ``limit``
+    that are not UTF-8, which come as surrogates, as ``\\xff``; of one that is longer than ``limit``
     characters the beginning and the end."""
     if len(text) > limit:
         half = limit // 2

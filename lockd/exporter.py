@@ -136,7 +136,7 @@ def _of_locks(told: dict[str, Any]) -> Iterator[Metric]:
     yield locks
     events = CounterMetricFamily(
         "lockd_events",
-        "What has happened to locks since lockd was started, by kind, but for grants and releases.",
+        "What has happened to locks since lockd was started, by kind, without grants and releases.",
         labels=("event",),
     )
     for kind in KINDS:
@@ -273,15 +273,15 @@ def listener(address: str) -> _Server:
         return _Server(socket.AF_UNIX, path)
     host, colon, port = address.rpartition(":")
     if not colon or not port.isdecimal() or int(port) > 65535:
-        raise ValueError(f"'{address}' is no HOST:PORT, nor unix:PATH")
+        raise ValueError(f"'{address}' is not a HOST:PORT, nor unix:PATH")
     host = host.strip("[]")
     try:
         ip = ipaddress.ip_address("127.0.0.1" if host == "localhost" else host)
     except ValueError:
-        raise ValueError(f"'{host}' is no address of this host: write 127.0.0.1") from None
+        raise ValueError(f"'{host}' is not an address of this host: write 127.0.0.1") from None
     if not ip.is_loopback:
         raise ValueError(
-            f"{host} can be reached from elsewhere, and whoever asks is not asked who he is: use"
+            f"{host} can be reached from other hosts, and clients are not authenticated: use"
             " 127.0.0.1 or unix:PATH, behind a proxy that does ask"
         )
     family = socket.AF_INET6 if ip.version == 6 else socket.AF_INET

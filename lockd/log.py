@@ -73,7 +73,7 @@ JOURNAL_SOCKET: Final = "/run/systemd/journal/socket"
 
 
 class LogError(Exception):
-    """A setting of the log that makes no sense, or cannot be had; the text says why. ``number`` is
+    """A setting of the log that is invalid or cannot be used; the text says why. ``number`` is
     the system's error number where it is the system that refuses it, else 0."""
 
     def __init__(self, text: str, number: int = 0) -> None:

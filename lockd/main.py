@@ -205,7 +205,7 @@ def _well_formed(
 def _number(option: str, value: str, *, whole: bool = False) -> float:
     digits = value if whole else value.replace(".", "", 1)
     if not (digits.isascii() and digits.isdecimal()) or float(value) >= 1 << 31:
-        raise getopt.GetoptError(f"'{value}' is no number of seconds, as {option} takes it")
+        raise getopt.GetoptError(f"'{value}' is not a number of seconds, as {option} takes it")
     return float(value)
 
 

@@ -241,7 +241,7 @@ def _files(pid: int) -> Iterator[tuple[str, os.stat_result]]:
 
 
 def _locked(pid: int, pattern: re.Pattern[str]) -> dict[File, list[str]]:
-    """The files that a process has locked, but for its PID file, with their paths."""
+    """The files that a process has locked, except for its PID file, with their paths."""
     found: dict[File, list[str]] = {}
     for fd in os.listdir(f"/proc/{pid}/fdinfo"):
         with suppress(OSError), open(f"/proc/{pid}/fdinfo/{fd}") as file:
@@ -256,7 +256,7 @@ _LIBC: Final = ctypes.CDLL(None, use_errno=True)
 
 
 def _caller(pidfd: int, number: int) -> int:
-    """The process at the other end of a process's descriptor; 0 where it is no connection."""
+    """The process at the other end of a process's descriptor; 0 where it is not a connection."""
     fd = _LIBC.syscall(_PIDFD_GETFD, pidfd, number, 0)
     if fd < 0:
         return 0

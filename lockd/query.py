@@ -84,7 +84,7 @@ def ask(address: str, question: Callable[[socket.socket], Any]) -> Any:
             f"no lock daemon answers at {address}: {error.strerror or error}"
         ) from error
     except (DecodeError, ValueError, KeyError, TypeError) as error:
-        raise QueryError(f"what answers at {address} makes no sense: {error}") from error
+        raise QueryError(f"the answer of {address} is invalid: {error}") from error
     except CallRefusedError as error:
         raise OtherDaemonError(
             f"what answers at {address} is no lockd, but another lock daemon"

@@ -110,7 +110,7 @@ def _trouble(
             return refused(f"{errors[0].place or errors[0].path}: {_reason(errors[0])}")
     if unread:
         why = " and ".join(f"{error.path} cannot be read ({error.reason})" for error in unread)
-        return Protection("unknown", f"Whether disks are locked cannot be told: {why}.")
+        return Protection("unknown", f"Whether disks are locked is unknown: {why}.")
     return None
 
 

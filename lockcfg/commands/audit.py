@@ -117,7 +117,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _check_usage(arguments: argparse.Namespace) -> None:
-    """Refuse what makes no sense, before anything is read. Raises UsageError."""
+    """Refuse arguments that contradict each other, before anything is read. Raises UsageError."""
     from lockcfg.fleet.snapshots.sources import is_store
 
     if arguments.partial is not None and (arguments.merge or arguments.write_policy):
@@ -127,11 +127,11 @@ def _check_usage(arguments: argparse.Namespace) -> None:
     check_paths(arguments)
     for path in arguments.paths:
         if arguments.merge and not is_store(path):
-            raise UsageError(f"{path} is no fleet store", help="--partial makes one")
+            raise UsageError(f"{path} is not a fleet store", help="--partial makes one")
 
 
 def check_paths(arguments: argparse.Namespace) -> None:
-    """Raise :class:`UsageError` for a path that is not there, or time that makes no sense."""
+    """Raise :class:`UsageError` for a path that is not there, or an invalid time."""
     for path in arguments.paths:
         if path != "-" and not os.path.lexists(path):
             raise UsageError(f"{path}: there is no such file or directory")

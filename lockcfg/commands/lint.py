@@ -61,11 +61,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the libvirt that reads the files (default: the one installed, else the newest)",
     )
     what.add_argument("--guests", type=int, metavar="N", help="the most guests on a host")
-    what.add_argument("--settings", metavar="FILE", help="the settings file, instead of the found")
-    mend = parser.add_argument_group("mending")
+    what.add_argument(
+        "--settings", metavar="FILE", help="the settings file to use, instead of the nearest one"
+    )
+    mend = parser.add_argument_group("fixing")
     mend.add_argument("--fix", action="store_true", help="apply the safe fixes")
     mend.add_argument("--unsafe-fixes", action="store_true", help="apply the unsafe ones as well")
-    mend.add_argument("--diff", action="store_true", help="show what would be applied, and do not")
+    mend.add_argument(
+        "--diff", action="store_true", help="show what would be applied, and change nothing"
+    )
     known = parser.add_argument_group("known findings")
     known.add_argument("--baseline", metavar="FILE", help="findings in FILE do not count")
     known.add_argument(
@@ -135,7 +139,8 @@ def _check_environment(arguments: argparse.Namespace) -> None:
 
 
 def _check_usage(arguments: argparse.Namespace) -> None:
-    """Refuse what makes no sense, before anything is read or written. Raises UsageError."""
+    """Refuse arguments that contradict each other, before anything is read or written. Raises
+    UsageError."""
     from lockcfg.lint.discover import TEMPLATE_SUFFIXES, is_file_of_ours
 
     if arguments.statistics and arguments.format != "text":
@@ -143,7 +148,7 @@ def _check_usage(arguments: argparse.Namespace) -> None:
     if arguments.diff and (arguments.write_baseline is not None or arguments.format != "text"):
         raise UsageError("--diff prints a diff, and neither a report nor a baseline")
     if arguments.guests is not None and arguments.guests < 0:
-        raise UsageError("--guests: there cannot be less than none")
+        raise UsageError("--guests: write a number from 0 on")
     if arguments.stdin_filename is not None:
         if arguments.fix or arguments.unsafe_fixes or arguments.diff:
             raise UsageError("--fix, --unsafe-fixes and --diff need files, not standard input")

@@ -116,7 +116,7 @@ class _Statement:
         return self._structure(line) or self._write(line)
 
     def _structure(self, line: str) -> str:
-        """Of what is no setting at all."""
+        """Of what is not a setting at all."""
         if comment := _COMMENT.fullmatch(line):
             rest = comment[1].removesuffix("*/").removesuffix("-->").strip()
             if self._is_secret(rest):

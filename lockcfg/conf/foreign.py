@@ -59,7 +59,7 @@ def encrypted_by(text: bytes) -> str:
 def may_be_template(text: bytes) -> bool:
     """Whether a text has any mark of a template, wherever it stands.
 
-    What is no text in UTF-8, or holds a NUL byte, is nothing that a template language reads: the
+    What is not text in UTF-8, or holds a NUL byte, is nothing that a template language reads: the
     marks are there by chance.
     """
     marks = (*_FILLED_IN, *_LOGIC, _COMMENT, _VARIABLE)

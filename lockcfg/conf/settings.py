@@ -123,7 +123,7 @@ class Setting(Frozen):
 
     @property
     def default_from(self) -> str | None:
-        """Where the default comes from, if it is no fixed value."""
+        """Where the default comes from, if it is not a fixed value."""
         text = self.schema["x-libvirt"].get("default_from")
         return None if text is None else str(text)
 
@@ -390,7 +390,7 @@ def _value(json_value: object) -> Value | None:
         )
     if json_value is None or isinstance(json_value, int | str):
         return json_value
-    raise TypeError(f"a schema holds {json_value!r}, which is no value of libvirt's")
+    raise TypeError(f"a schema holds {json_value!r}, which is not a value of libvirt's")
 
 
 def _describe(value: Value, literal: str) -> str:

@@ -181,7 +181,7 @@ def list_parts(text: bytes) -> tuple[int, list[tuple[int, int]]] | None:
     """The list in ``text``, one statement, in parts: where its first element begins, and each
     part but the last as (start, end). A part is elements, each with the comma behind it.
 
-    None where ``text`` is short, or is no list. As a list may end in a comma, it is right where
+    None where ``text`` is short, or is not a list. As a list may end in a comma, it is right where
     a list of each part is, and one of the rest up to its end.
     """
     if len(text) <= _PART:

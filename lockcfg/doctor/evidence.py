@@ -45,7 +45,7 @@ class Holding(Frozen):
 
 class Daemon(Frozen):
     """A lock daemon that runs: ``lockd`` or ``virtlockd``; when it ``started`` (seconds since the
-    epoch, None where nobody knows), how many descriptors it has and may have (0: not to be
+    epoch, None if unknown), how many descriptors it has and may have (0: not to be
     seen)."""
 
     __slots__ = ("descriptors", "limit", "name", "pid", "started")

@@ -49,7 +49,7 @@ class Answers:
         except OSError as error:
             raise NoLockdError(f"{address}: {error.strerror or error}", other=False) from error
         except (ValueError, KeyError, TypeError) as error:
-            raise NoLockdError(f"{address}: what answers makes no sense", other=False) from error
+            raise NoLockdError(f"{address}: the answer is invalid", other=False) from error
 
 
 def _locks(connection: socket.socket) -> list[dict[str, Any]]:

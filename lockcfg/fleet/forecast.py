@@ -78,7 +78,7 @@ def _outlook(fleet: Fleet, changed: Mapping[int, Cell], store: Store) -> list[Au
     cells = [changed.get(id(cell), cell) for cell in fleet.cells]
     then = _copy(fleet, cells, groups)
     facts = {host: cell.facts for cell in cells for host in cell.hosts}
-    # Whether the guests of hosts with other facts than now were started anew by then.
+    # Whether the guests of hosts with other facts than now were restarted by then.
     anew = {
         id(cell.facts): all(use.held in ("", "held") for use in cell.uses)
         for cell in changed.values()

@@ -55,7 +55,7 @@ def libvirt_release(root: str = "/") -> tuple[int, int, int]:
 def parse_release(text: str) -> tuple[int, ...]:
     """A release of libvirt as numbers, from ``9.0`` or ``9.0.0``. Raises :class:`UsageError`."""
     if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9}){1,2}", text):
-        raise UsageError(f"'{text}' is no libvirt version", help="such as 9.0.0")
+        raise UsageError(f"'{text}' is not a libvirt version", help="such as 9.0.0")
     return tuple(int(part) for part in text.split("."))
 
 

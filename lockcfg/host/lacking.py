@@ -101,7 +101,7 @@ def _huge_pages(value: Value) -> Iterator[tuple[str, str]]:
     for path in value if isinstance(value, tuple) else (value,):
         mount = mount_of(os.path.realpath(str(path)), mounts) if os.path.exists(str(path)) else None
         if mount is None or mount.type != "hugetlbfs":
-            yield f"'{path}' is no hugetlbfs that is mounted", f"mount it: -t hugetlbfs {path}"
+            yield f"'{path}' is not a hugetlbfs that is mounted", f"mount it: -t hugetlbfs {path}"
 
 
 def _security_driver(value: Value) -> Iterator[tuple[str, str]]:

@@ -183,7 +183,7 @@ def _of_sanlock(
         " lockd are not kept out.",
     }[level]
     if watchdog is not None and watchdog.used is None:
-        others += f" Whether its watchdog guards them cannot be told: {watchdog.why}."
+        others += f" Whether its watchdog guards them is unknown: {watchdog.why}."
     elif watchdog is not None and not watchdog.used:
         where = f" ({watchdog.place})" if watchdog.place else ""
         others += (

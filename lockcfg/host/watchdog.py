@@ -33,7 +33,7 @@ _OPTIONS: Final = re.compile(r"^[ \t]*(?:sanlock_opts|SANLOCK_?OPT(?:ION)?S)=(.*
 
 
 class Watchdog(Frozen):
-    """``used``: whether the daemon uses the watchdog, None where nobody can tell. ``place`` is what
+    """``used``: whether the daemon uses the watchdog, None if unknown. ``place`` is what
     says so, or None where nothing does and the default holds; ``why`` why nobody can tell."""
 
     __slots__ = ("place", "used", "why")

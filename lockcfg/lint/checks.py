@@ -130,7 +130,7 @@ class Checks:
         ]
 
     def make_ready(self, rule: Rule, found: RuleFinding, content: Content | None) -> Ready:
-        """A finding of a rule, ready but for its directory. ``content`` is that of the file that
+        """A finding of a rule, ready except for its directory. ``content`` is that of the file that
         it is about, or None."""
         finding = found.finding
         severity = self._severity(rule.code, rule.name, finding.severity)

@@ -28,7 +28,7 @@ HIDDEN: Final = '"********"'
 #: What is in a word that sounds like the name of a password.
 _LIKE: Final = re.compile("pas|pwd|psw|secret", re.IGNORECASE)
 
-#: A word, and what is behind it as behind the name of a setting, but for a quote at its end.
+#: A word, and what is behind it as behind the name of a setting, except for a quote at its end.
 _ASSIGNED: Final = re.compile(r"(?<![A-Za-z0-9_])([A-Za-z0-9_]++)(?:[ \t]*+[=:]|[ \t]++[\"'\[]|\[)")
 
 #: A word that a statement may begin with.

@@ -28,8 +28,8 @@ class Content:
 
     ``document`` is None where it cannot be parsed, and ``syntax`` then the finding. ``found``
     is what the rules of a file found, by the mode of the file and whether it is tracked. Both are
-    None but for a content of which a rule ``asks`` for them.
-    ``passed_over`` says what a content is that is no configuration file.
+    None except for a content of which a rule ``asks`` for them.
+    ``passed_over`` says what a content is that is not a configuration file.
     """
 
     __slots__ = (

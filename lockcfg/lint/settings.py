@@ -1,6 +1,6 @@
 """The settings of a lint run: ``.lockcfg.yaml``, or ``[tool.lockcfg]`` of ``pyproject.toml``.
 
-``schemas/settings.schema.json`` describes them. Whoever runs the linter is led by the nearest
+``schemas/settings.schema.json`` describes them. The linter uses the nearest
 settings file at or above the first path, and its directory is what paths are relative to.
 """
 
@@ -130,7 +130,7 @@ def load_settings(start: str, explicit: str | None = None) -> LintSettings:
     top = directory
     while True:
         path = os.path.join(directory, FILE_NAME)
-        if os.path.lexists(path):  # what is no file is an error, and not no settings
+        if os.path.lexists(path):  # what is not a file is an error, and not no settings
             text = read_bytes(path)
             return _settings(path, text, _content(path, text), directory)
         project = os.path.join(directory, "pyproject.toml")
@@ -256,4 +256,4 @@ def _date(
     try:
         return datetime.date.fromisoformat(day)
     except ValueError:
-        raise refusal(text, path, keys, f"'{day}' is no date", help="write YYYY-MM-DD") from None
+        raise refusal(text, path, keys, f"'{day}' is not a date", help="write YYYY-MM-DD") from None

@@ -1,6 +1,6 @@
 """The shapes of ``--json``, which ``schemas/output.schema.json`` describes.
 
-Passwords are hidden here too, but for the one value that ``get`` is asked for.
+Passwords are hidden here too, except for the one value that ``get`` is asked for.
 """
 
 from __future__ import annotations

@@ -16,5 +16,5 @@ _UNPRINTABLE: Final = "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\u
 
 
 def clean(text: str) -> str:
-    """``text`` with U+FFFD for what is not text: control characters, bytes that were no UTF-8."""
+    """``text`` with U+FFFD for what is not text: control characters, bytes that were not UTF-8."""
     return re.sub(_UNPRINTABLE, "\ufffd", text)

@@ -6,8 +6,8 @@ Reports every entry of a setting but the first.
 
 ## Why is this bad
 
-The first one wins. Whoever appends a line to change a setting changes nothing, and whoever reads
-the file from its end believes what is not in force.
+The first one wins. A person who appends a line to change a setting changes nothing, and one who
+reads the file from its end believes what is not in force.
 
 ## Example
 

@@ -2,7 +2,7 @@ r"""A value that is not UTF-8.
 
 ## What it does
 
-Reports a value with bytes that are no UTF-8 text. In comments they do no harm.
+Reports a value with bytes that are not UTF-8 text. In comments they do no harm.
 
 ## Why is this bad
 

@@ -9,9 +9,9 @@ LK203 and LK204), and a path that is not absolute is what LK106 reports.
 ## Why is this bad
 
 The lock daemon knows a lockspace by its directory as it is written. `/srv/locks` and
-`/srv/locks/` are two lockspaces to it, and it grants one and the same lock in both. Whoever tidies
-the path up later does just that: guests that were started before hold their locks in the one,
-those started after it in the other.
+`/srv/locks/` are two lockspaces to it, and it grants one and the same lock in both. A person who
+tidies the path up later does just that: guests that were started before hold their locks in the
+one, those started after it in the other.
 
 ## Example
 

@@ -8,7 +8,7 @@ and LK204).
 
 ## Why is this bad
 
-Disks are locked all the same, as the names in the three differ. But nobody can tell what a
+Disks are locked all the same, as the names in the three differ. But nobody can say what a
 lock file belongs to, the hash of a path, a logical volume or a SCSI volume; and a lockspace
 inside another looks like one of its lock files, to be cleaned up with them.
 
@@ -71,7 +71,7 @@ def check(subject: HostSubject, options: Options) -> Iterator[RuleFinding]:
             yield RuleFinding(
                 lockspace.finding(
                     RULE,
-                    f"{what}: what a lock file there belongs to cannot be told",
+                    f"{what}: nobody can say what a lock file there belongs to",
                     help="give each of them a directory of its own, next to the others",
                 )
             )

@@ -3,7 +3,7 @@
 ## What it does
 
 Reports a lockspace directory in `/tmp`, `/var/tmp`, `/run`, `/var/run`, `/var/lock`, `/dev`,
-`/proc` or `/sys`, but for `/run/gluster`, where GlusterFS mounts its shared storage. Only
+`/proc` or `/sys`, except for `/run/gluster`, where GlusterFS mounts its shared storage. Only
 directories that are in use are looked at (see LK203 and LK204).
 
 ## Why is this bad

@@ -82,7 +82,7 @@ def check(subject: HostSubject, options: Options) -> Iterator[RuleFinding]:
     guests, spare = options.guests, options.spare_guests
     needed = guests + spare + HEAD_ROOM
     if not isinstance(limit, int) or not 0 < limit < needed:
-        return  # LK105 says more of what is no integer, and LK302 of a zero
+        return  # LK105 says more of what is not an integer, and LK302 of a zero
     message = (
         f"virtlockd serves {limit} connections at once{'' if entry else ' by default'}, and"
         f" {_guests(guests, spare)} need {needed}: beyond the limit a guest hangs at its start"

@@ -62,7 +62,7 @@ def check(subject: FileSubject, options: Options) -> Iterator[RuleFinding]:
                 document,
                 entry,
                 f"'{key}' is 0, which is not 'no limit': virtlockd answers one {answered} and then"
-                " no other until it is started anew",
+                " no other until it is restarted",
                 help="take it out for libvirt's default, or write how many there may be",
             ),
             Fix("unsafe", "take it out, for the default", whole_line(document, entry))

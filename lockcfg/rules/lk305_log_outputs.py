@@ -98,7 +98,7 @@ def _objection(text: str) -> tuple[Severity, str, str] | None:
         return _refused(f"the log output '{printable(text)}' names no file", _HELP)
     if destination == "file" and not rest[1].startswith("/"):
         what = (
-            f"the log file '{printable(rest[1])}' is no absolute path: it ends up in whatever"
+            f"the log file '{printable(rest[1])}' is not an absolute path: it ends up in whatever"
             " directory virtlockd is started in"
         )
         return "warning", what, "for example 3:file:/var/log/libvirt/virtlockd.log"

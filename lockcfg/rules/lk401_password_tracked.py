@@ -5,12 +5,12 @@
 In a file that version control has, reports a setting that holds a password: `vnc_password`,
 `spice_password`, `rdp_password`. One that is commented out is reported as well, as it can be
 read as well; libvirt's own samples, which are nobody's password, are not. A variable to be
-filled in (`${VNC_PASSWORD}`, `@VNC_PASSWORD@`) is no password, and neither is one that is
+filled in (`${VNC_PASSWORD}`, `@VNC_PASSWORD@`) is not a password, and neither is one that is
 encrypted by itself (`ENC[…]`). A file that is encrypted as a whole is passed over with a note.
 
 ## Why is this bad
 
-Whoever can read the repository, today or at any time later, can look at the screens of the
+Everybody who can read the repository, today or at any time later, can look at the screens of the
 guests and use their keyboards. It cannot be taken back: the history keeps it.
 
 ## Example

@@ -8,7 +8,7 @@ own. Nor is the mode of a file in version control, which has only one mode for f
 
 ## Why is this bad
 
-Whoever can log in to the host can look at the screens of the guests and use their keyboards.
+Every user who can log in to the host can look at the screens of the guests and use their keyboards.
 libvirt does not mind the mode: it starts.
 
 The way to keep a password in a repository is a file that is encrypted there (ansible-vault, SOPS,

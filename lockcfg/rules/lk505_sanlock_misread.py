@@ -87,7 +87,7 @@ def check(subject: FileSubject, options: Options) -> Iterator[RuleFinding]:
 
 
 def _ignored(line: bytes, settings: Mapping[str, Setting]) -> tuple[str, str]:
-    """What is wrong with a line that is no setting, and what to do; empty for a comment."""
+    """What is wrong with a line that is not a setting, and what to do; empty for a comment."""
     line = seen_as(line)
     bare = line.strip(b" \t\r")
     if not bare or line.startswith(b"#") or bare.startswith(b"#"):

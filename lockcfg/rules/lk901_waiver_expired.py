@@ -56,7 +56,9 @@ def finding(path: str, place: Place | None, rules: Sequence[str], until: datetim
     """
     names = printable(", ".join(rules))
     if until.year == 1:
-        message = f"the end of the waiver of {names} is no day of the calendar: it does not count"
+        message = (
+            f"the end of the waiver of {names} is not a day of the calendar: it does not count"
+        )
     else:
         message = f"the waiver of {names} ended on {until}, and what it waived is still there"
     return Finding(

@@ -7,7 +7,7 @@ of codes, nor the name of a rule.
 
 ## Why is this bad
 
-It waives nothing, and whoever wrote it believes it does. The settings refuse such a name outright.
+It waives nothing, and its author believes that it does. The settings refuse such a name outright.
 
 ## Example
 

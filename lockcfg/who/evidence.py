@@ -286,7 +286,9 @@ def look_at(
     is_plain = stat.S_ISREG(status.st_mode)
     if not is_plain and (space or not stat.S_ISBLK(status.st_mode)):
         return (
-            LockFile(space, name, path, owners=owners, why="it is no lock file") if space else None
+            LockFile(space, name, path, owners=owners, why="it is not a lock file")
+            if space
+            else None
         )
     number = f"{os.major(status.st_dev):x}:{os.minor(status.st_dev):x}:{status.st_ino}"
     mine = [client for client in clients if number in client.locked]

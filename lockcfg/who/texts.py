@@ -92,7 +92,7 @@ _DAEMON: Final[tuple[tuple[str, str, str], ...]] = (
     (r"Unable to look for the process", "the guest's process cannot be looked for", _REPORT),
     (
         r"is .*, no lock file",
-        "what has the name of the lock file is no lock file",
+        "what has the name of the lock file is not a lock file",
         "find out who put it there, and remove it: nothing but lock files belongs in a lockspace",
     ),
     (
@@ -127,7 +127,7 @@ _DAEMON: Final[tuple[tuple[str, str, str], ...]] = (
         _REPORT,
     ),
     (
-        r"what is to be adopted makes no sense|pid \d+\) has ended",
+        r"the guest to adopt is invalid|pid \d+\) has ended",
         "'lockd adopt' was asked for a guest that has ended",
         "nothing is to be done: a guest that has ended writes nothing",
     ),

@@ -60,7 +60,7 @@ class Heartbeat:
         if self._host and "/" not in self._host and not self._host.startswith("."):
             self._loop.after(0, self._beat)
         else:
-            self._log.warning("no heartbeat is written: the name of this host is no file's")
+            self._log.warning("no heartbeat is written: the name of this host is not a file's")
 
     def _beat(self) -> None:
         for space in [*self._spaces()]:

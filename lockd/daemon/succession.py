@@ -173,7 +173,7 @@ class Succession:
         over, go on with that, in another process.
 
         It is started by whoever keeps the descriptors, as after a crash. Where nobody does, or
-        where a POSIX lock would be lost, this process starts the program anew; and where that is
+        where a POSIX lock would be lost, this process starts the program again; and where that is
         not possible, it goes on as it is.
         """
         if not self._is_in_doubt:

@@ -27,7 +27,7 @@ _TEND_AFTER: Final = 1.0
 #: How often whoever keeps the descriptors is asked whether it is awake, in seconds.
 _ASK_EVERY: Final = 5.0
 
-#: How long until a journal is written anew once more where that failed, in seconds.
+#: How long until a journal is rewritten once more where that failed, in seconds.
 _REWRITE_AFTER: Final = 1.0
 
 
@@ -74,7 +74,7 @@ class Upkeep:
         self._loop.after(_ASK_EVERY, self.begin)
 
     def _rewrite(self) -> None:
-        """Write the journal anew; where that fails it grows on, and it is tried again."""
+        """Rewrite the journal. If that fails, it grows, and lockd tries again later."""
         now = time.monotonic()
         if now < self._rewrite_at:
             return
@@ -82,7 +82,7 @@ class Upkeep:
             insist(lambda: self._journal.rewrite(self._records(), self.keep_journal))
         except OSError as error:
             self._rewrite_at = now + _REWRITE_AFTER
-            self._log.error(f"the journal cannot be written anew and grows on: {error.strerror}")
+            self._log.error(f"the journal cannot be rewritten and grows: {error.strerror}")
         else:
             self._keeper.forget()
 

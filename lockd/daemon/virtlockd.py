@@ -63,7 +63,7 @@ _MAGIC: Final = re.compile(rb'"magic"\s*:\s*"([0-9]+)"')
 #: The names of the processes that may be in the middle of the change.
 _DAEMONS: Final = ("virtlockd", "lockd", "python")
 
-#: Where libvirt's packages have virtlockd, and what a program begins with that is no script.
+#: Where libvirt's packages have virtlockd, and what a program begins with that is not a script.
 PLACES: Final = ("/usr/sbin/virtlockd", "/usr/libexec/virtlockd", "/usr/local/sbin/virtlockd")
 _ELF: Final = b"\x7fELF"
 

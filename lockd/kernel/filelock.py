@@ -103,7 +103,7 @@ _PAGE: Final = 4096
 class HeldError(Exception):
     """Somebody else holds the lock. ``identity`` is the file's; ``note`` is what the holder left
     in it, or empty: anybody can have written it. ``pid`` is that of the process that holds it, 0
-    where it cannot be told; on a file system that hosts share it may be another host's."""
+    if unknown; on a file system that hosts share it may be another host's."""
 
     def __init__(self, identity: Identity, note: bytes, pid: int) -> None:
         super().__init__()
@@ -130,8 +130,8 @@ _KINDS: Final = {
 
 
 def check_plain(path: str) -> None:
-    """Raise :class:`PlantedError` where something is at ``path`` that is no regular file, and
-    OSError where that cannot be told. Of a directory the system says by itself what it is."""
+    """Raise :class:`PlantedError` where something is at ``path`` that is not a regular file, and
+    OSError if the system does not tell. Of a directory the system says by itself what it is."""
     try:
         _check_kind(path, os.lstat(path))
     except FileNotFoundError:
@@ -314,7 +314,7 @@ def _status_if_there(fd: int, path: str, may_be_shared: MayBeShared) -> os.stat_
         if not may_be_shared(mine.st_dev, path):
             # Whoever removes a lock file has locked it, so it has been removed by now or stays.
             return mine if mine.st_nlink else None
-        # A disk may have much to write out, and is no file that anybody removes at a release.
+        # A disk may have much to write out, and is not a file that anybody removes at a release.
         if not statx.refresh(fd, path, flush=mine.st_size <= _MAX_NOTE):
             return None
         named = os.stat(path)
@@ -328,7 +328,7 @@ def _status_if_there(fd: int, path: str, may_be_shared: MayBeShared) -> os.stat_
 
 def is_at(fd: int, path: str, may_be_shared: MayBeShared, *, plain: bool) -> bool:
     """Whether the open file is the one at ``path``; where it is to be ``plain``, not by a link.
-    Raises OSError where that cannot be told."""
+    Raises OSError if the system does not tell."""
     status = _status_if_there(fd, path, may_be_shared)
     if status is None:
         return False

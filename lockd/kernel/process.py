@@ -19,7 +19,7 @@ _START_TIME: Final = 19
 
 def start_time(pid: int) -> int:
     """When a process started, in clock ticks since the system did (proc(5)); 0 where it is gone.
-    Raises OSError where that cannot be told."""
+    Raises OSError if the system does not tell."""
     try:
         fd = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
     except (FileNotFoundError, ProcessLookupError):
@@ -45,7 +45,7 @@ def name(pid: int) -> str:
 
 def open_process(pid: int, started: int) -> int:
     """A descriptor of the process ``pid`` that started at that time; -1 where it has ended. Raises
-    OSError where that cannot be told: it may be there."""
+    OSError if the system does not tell: it may be there."""
     try:
         fd = os.pidfd_open(pid)
     except ProcessLookupError:

@@ -2,7 +2,7 @@
 
 A process that has as many descriptors as it may have can take no more locks and clients, which they
 are told. But what it has must come to an end all the same: a guest that has hung up is looked for
-and ended, the journal is written anew, what is kept is handed over. That takes descriptors, a few
+and ended, the journal is rewritten, what is kept is handed over. That takes descriptors, a few
 at a time and for a moment: those that are set aside here, early, so that they have low numbers and
 stay good when somebody lowers the limit of the running process.
 """

@@ -54,7 +54,7 @@ class LockFiles:
         self.check_remote_name(resource.space, resource.name)
 
     def check_remote_name(self, space: Lockspace, name: str) -> None:
-        """The same for what is no resource yet."""
+        """The same for what is not a resource yet."""
         if space.directory:
             self._remotes.check_file(space.directory, name)
         else:

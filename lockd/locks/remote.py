@@ -132,7 +132,7 @@ class Remotes:
                 raise SilentError(remote)
 
     def check_file(self, directory: str, name: str) -> None:
-        """The same for a file in a directory that is no link."""
+        """The same for a file in a directory that is not a link."""
         self.check(directory)
         if self._has_remotes:
             path = f"{directory}/{name}"

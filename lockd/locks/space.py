@@ -217,7 +217,7 @@ class Lockspace:
         return f"{self.directory}/{name}" if self.directory else name
 
     def check_name(self, name: str) -> None:
-        """Refuse, with a :class:`Fault`, a name that is no file of this lockspace."""
+        """Refuse, with a :class:`Fault`, a name that is not a file of this lockspace."""
         if not self.directory:
             if not name.startswith("/"):
                 raise fault(
@@ -232,7 +232,7 @@ class Lockspace:
 
 
 def check_directory(path: str) -> None:
-    """Refuse, with a :class:`Fault`, a lockspace that is no absolute path without detours."""
+    """Refuse, with a :class:`Fault`, a lockspace that is not an absolute path without detours."""
     if not path.startswith("/") or ".." in path.split("/"):
         raise fault(
             INVALID_ARG, FROM_LOCKSPACE, f"lockspace '{path}' must be an absolute path without '..'"
@@ -255,7 +255,7 @@ def is_locked(name: str, why: str = "") -> Fault:
 
 
 def planted(what: str) -> Fault:
-    """What has the name of the resource's file is no lock file; ``what`` says what it is."""
+    """What has the name of the resource's file is not a lock file; ``what`` says what it is."""
     return fault(INVALID_ARG, FROM_LOCKSPACE, what)
 
 

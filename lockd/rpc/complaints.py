@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from lockd.kernel.loop import Loop, Timer
     from lockd.log import Log
 
-#: How many refusals are told one by one, before they are summed up; anew after a while without any.
+#: How many refusals are told one by one, before they are summed up; again after a while without
+#: any.
 _TOLD: Final = 10
 
 #: After how many seconds they are summed up, at first and at last; each time is twice the one

@@ -131,7 +131,7 @@ def answer(
 
 
 def _answer_other(header: Header, programs: Programs, session: Session, critic: Critic) -> bytes:
-    """The reply to a message that is no call."""
+    """The reply to a message that is not a call."""
     if (header.program, header.version, header.type) == (_KEEPALIVE, 1, MESSAGE):
         return pack_message(_PONG) if header.procedure == _PING else b""
     if (header.program, header.version) in programs:

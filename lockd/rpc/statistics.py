@@ -1,7 +1,7 @@
 """How many calls of a program there were, how each ended, and how long they took.
 
-What a call has to wait for a file system that is silent is not in the time: it is begun anew when
-that answers. Measuring costs half a microsecond a call.
+What a call has to wait for a file system that is silent is not in the time: it is started again
+when that answers. Measuring costs half a microsecond a call.
 """
 
 from __future__ import annotations

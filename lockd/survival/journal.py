@@ -1,7 +1,7 @@
 """What survives the end of this process, however it ends: the state, written down as it changes.
 
 The journal is memory (memfd_create(2)) that the service manager holds a descriptor of. Records are
-appended before a call is answered, so whoever comes next, after a crash or after an exec, reads
+appended before a call is answered, so the next process, after a crash or after an exec, reads
 where this process was; there is no other way of handing over, and so none that is seldom used.
 
 A record is one line of JSON, a list that begins with its kind: :mod:`lockd.survival.records` has
@@ -34,7 +34,7 @@ READABLE: Final = range(1, FORMAT + 1)
 #: Where the records begin, in bytes.
 _START: Final = mmap.PAGESIZE
 
-#: The journal is written anew when it has grown by this much, in bytes, and to twice its size.
+#: The journal is rewritten when it has grown by this much, in bytes, and to twice its size.
 _GROWTH: Final = 1024 * 1024
 
 # The numbers in front.
@@ -113,7 +113,7 @@ class Journal:
 
     @property
     def is_long(self) -> bool:
-        """Whether it is time to write the journal anew."""
+        """Whether it is time to rewrite the journal."""
         return self._end > self._limit
 
     def serve(self, client: int) -> None:

@@ -142,11 +142,11 @@ def read(data: bytes) -> State:
     try:
         found: Any = json.loads(data.decode("utf-8", "surrogateescape"))
     except (ValueError, RecursionError) as error:
-        raise RestartFileError(f"it is no JSON: {error}") from error
+        raise RestartFileError(f"it is not JSON: {error}") from error
     top = _object(found, "it", {"magic", "daemon", "defaultLockspace", "lockspaces"})
     magic = _string(top, "magic", "it")
     if not magic.isascii() or not magic.isdecimal() or len(magic) > len(str(_MAX_FD)):
-        raise RestartFileError("its magic is no pid")
+        raise RestartFileError("its magic is not a pid")
     servers = _servers(top)
     default = _object(_of(top, "defaultLockspace", "it"), "defaultLockspace", {"resources"})
     spaces = {"": _resources(default, "defaultLockspace")}
@@ -155,7 +155,9 @@ def read(data: bytes) -> State:
         space = _object(each, where, {"directory", "resources"})
         directory = _string(space, "directory", where)
         if not directory.startswith("/") or directory in spaces:
-            raise RestartFileError(f"{where}.directory is no directory of its own: {directory!r}")
+            raise RestartFileError(
+                f"{where}.directory is not a directory of its own: {directory!r}"
+            )
         spaces[directory] = _resources(space, where)
     state = State(int(magic), servers, spaces)
     descriptors = [*state.descriptors()]
@@ -212,7 +214,7 @@ def _client(client: dict[str, Any], where: str, of_locks: bool) -> ConnectedClie
         try:
             who = uuid.UUID(_string(private, "ownerUUID", where)).bytes
         except ValueError as error:
-            raise RestartFileError(f"{where}.ownerUUID is no UUID") from error
+            raise RestartFileError(f"{where}.ownerUUID is not a UUID") from error
         # Who has registered has an id: REGISTER refuses 0.
         owner = (name, who, number, pid) if number else None
     return ConnectedClient(
@@ -237,10 +239,10 @@ def _resources(space: dict[str, Any], where: str) -> list[HeldResource]:
             raise RestartFileError(f"{at} has flags that are not known here: {flags}")
         owners = _list(resource, "owners", at)
         if not all(type(pid) is int and 0 <= pid <= _MAX_UINT for pid in owners):
-            raise RestartFileError(f"{at}.owners has what is no pid")
+            raise RestartFileError(f"{at}.owners has what is not a pid")
         path = _string(resource, "path", at)
         if not path.startswith("/"):
-            raise RestartFileError(f"{at}.path is no whole path: {path!r}")
+            raise RestartFileError(f"{at}.path is not a whole path: {path!r}")
         found[name] = HeldResource(
             name,
             path,
@@ -255,7 +257,7 @@ def _resources(space: dict[str, Any], where: str) -> list[HeldResource]:
 def _object(value: Any, where: str, keys: set[str] | None = None) -> dict[str, Any]:
     """``value``, which has to be an object, with no other keys than those."""
     if not isinstance(value, dict):
-        raise RestartFileError(f"{where} is no object")
+        raise RestartFileError(f"{where} is not an object")
     unknown = set() if keys is None else value.keys() - keys
     if unknown:
         raise RestartFileError(
@@ -273,14 +275,14 @@ def _of(value: dict[str, Any], key: str, where: str) -> Any:
 def _list(value: dict[str, Any], key: str, where: str) -> list[Any]:
     found = _of(value, key, where)
     if not isinstance(found, list):
-        raise RestartFileError(f"{where}.{key} is no list")
+        raise RestartFileError(f"{where}.{key} is not a list")
     return found
 
 
 def _string(value: dict[str, Any], key: str, where: str) -> str:
     found = _of(value, key, where)
     if not isinstance(found, str) or len(found) > _MAX_STRING or "\0" in found:
-        raise RestartFileError(f"{where}.{key} is no string")
+        raise RestartFileError(f"{where}.{key} is not a string")
     return found
 
 
@@ -294,14 +296,14 @@ def _boolean(value: dict[str, Any], key: str, where: str) -> bool:
 def _integer(value: dict[str, Any], key: str, where: str, most: int = _MAX_UINT) -> int:
     found = _of(value, key, where)
     if type(found) is not int or not 0 <= found <= most:
-        raise RestartFileError(f"{where}.{key} is no number from 0 to {most}")
+        raise RestartFileError(f"{where}.{key} is not a number from 0 to {most}")
     return found
 
 
 def _fd(value: dict[str, Any], where: str) -> int:
     fd = _integer(value, "fd", where, _MAX_FD)
     if fd < 3:
-        raise RestartFileError(f"{where}.fd is no descriptor of its own: {fd}")
+        raise RestartFileError(f"{where}.fd is not a descriptor of its own: {fd}")
     return fd
 
 

@@ -64,7 +64,7 @@ def read_parameters(arguments: Reader) -> list[Parameter]:
 def _read(arguments: Reader) -> Parameter:
     name, kind = arguments.string(MAX_STRING), arguments.sint()
     if not INT <= kind <= STRING:
-        raise DecodeError(f"{kind}, which is no type of a parameter")
+        raise DecodeError(f"{kind}, which is not a type of a parameter")
     return Parameter(name, kind, _READ[kind](arguments))
 
 

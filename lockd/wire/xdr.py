@@ -93,7 +93,7 @@ class Reader:
         return self._data[start:end]
 
     def string(self, limit: int = MAX_STRING) -> str:
-        """A string of at most ``limit`` bytes; those that are no UTF-8 become surrogates."""
+        """A string of at most ``limit`` bytes; those that are not UTF-8 become surrogates."""
         # Written out, not with what is above: every call has two strings.
         at, data = self._at, self._data
         try:

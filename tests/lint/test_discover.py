@@ -144,7 +144,7 @@ def test_a_file_that_is_a_loop_of_links_hides_nothing(tmp_path: Path) -> None:
 
 def test_what_is_in_the_place_of_a_file(tmp_path: Path) -> None:
     """A socket, a pipe, a link to nowhere: said, and nothing hangs. A directory is looked into
-    or not, but it is no file."""
+    or not, but it is not a file."""
     for name in ("socket", "pipe", "nowhere", "directory", "null"):
         (tmp_path / name).mkdir()
     with socket.socket(socket.AF_UNIX) as server:

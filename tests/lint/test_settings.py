@@ -194,7 +194,7 @@ def test_empty_settings_are_the_built_in_ones(tmp_path: Path, text: str) -> None
         ),
         (
             "waivers: [{rule: LK1, path: x, reason: y, until: '2027-02-30'}]",
-            r"waivers\.0\.until: '2027-02-30' is no date",
+            r"waivers\.0\.until: '2027-02-30' is not a date",
         ),
         (
             "waivers: [{rule: LK1, path: x, reason: y, until: 2027-02-28 10:00:00}]",
@@ -411,7 +411,7 @@ def test_globs(path: str, pattern: str, expected: bool) -> None:
 @pytest.mark.parametrize("text", ["9", "", "9.", ".9", "9.x", "-9.0", "9.0.0.0", " 9.0", "9.0\n"])
 def test_no_version(text: str) -> None:
     """What int() would take is none either."""
-    with pytest.raises(UsageError, match="is no libvirt version"):
+    with pytest.raises(UsageError, match="is not a libvirt version"):
         parse_release(text)
 
 

@@ -109,7 +109,7 @@ def ids() -> list[str]:
 
 
 def long_journal(command: list[str]) -> Transcript:
-    """The same when the journal has been written anew since the last client came."""
+    """The same when the journal has been rewritten since the last client came."""
     seen: Transcript = {}
     with running(command, CONF) as daemon:
         call(SET_LIMITS, LOCKD + parameters(("nclients_max", UINT, 3000)) + NO_FLAGS)
@@ -120,7 +120,7 @@ def long_journal(command: list[str]) -> Transcript:
         for _ in range(30):
             call(SET_FILTERS, long + NO_FLAGS)
         call(SET_FILTERS, pack_optional("1:x") + NO_FLAGS)
-        seen["it was written anew"] = journal_number(daemon) > 1
+        seen["it was rewritten"] = journal_number(daemon) > 1
         daemon.crash()
         with Client(LOCK_SOCKET) as client:
             client.register(pid=os.getpid() + 1)

@@ -122,7 +122,7 @@ def test_changes_survive_upgrades_and_crashes(endurance: Any) -> None:
 def test_changes_survive_a_new_journal(endurance: Any) -> None:
     """Three clients have been there before, and none of them is in the journal any more."""
     assert endurance["long_journal"] == {
-        "it was written anew": True,
+        "it was rewritten": True,
         "ids": ["4"],
         "limits": "3000",
         "filters": ["Logging", "filters:", "1:*x*"],

@@ -1,8 +1,8 @@
 """Real guests of a real libvirtd: what virtlockd does for them, and that lockd does the same.
 
 Every scenario is played with either daemon. What counts of a transcript of virtlockd is in
-guest_outlines.txt, a line a step; lockd's has to be the same as virtlockd's to the letter, but for
-what :data:`SAYS_MORE` and :data:`DOES_BETTER` list, and for how long lock files stay.
+guest_outlines.txt, a line a step; lockd's has to be the same as virtlockd's to the letter, except
+for what :data:`SAYS_MORE` and :data:`DOES_BETTER` list, and for how long lock files stay.
 """
 
 from __future__ import annotations

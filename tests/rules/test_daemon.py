@@ -259,7 +259,7 @@ def test_a_misspelt_destination_comes_with_the_right_one() -> None:
 
 @pytest.mark.parametrize("rule", [FILTERS, OUTPUTS])
 def test_only_what_virtlockd_reads_is_looked_at(rule: str) -> None:
-    """Of duplicates the first; what is no string has another finding."""
+    """Of duplicates the first; what is not a string has another finding."""
     key = "log_filters" if rule == FILTERS else "log_outputs"
     assert in_file(rule, f'{key} = ""\n{key} = "nonsense"\n') == []
     assert in_file(rule, f"{key} = 5\n") == []

@@ -154,7 +154,7 @@ def test_each_further_place_is_one_finding() -> None:
     ],
 )
 def test_what_is_no_second_place(other: str) -> None:
-    """The same directory, what is no host, and a user's own files."""
+    """The same directory, what is not a host, and a user's own files."""
     assert paths(DUPLICATE, {"hosts/kvm01/qemu.conf": "", f"{other}/qemu.conf": ""}) == []
 
 

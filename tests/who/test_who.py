@@ -264,7 +264,7 @@ def test_what_is_planted(scene: Scene, planted: str) -> None:
     assert time.monotonic() - begun < 4
     assert answer["holders"] == []
     assert [lock["locked"] for lock in answer["locks"]] == ["unknown"]
-    assert "it is no lock file" in answer["unknown"]
+    assert "it is not a lock file" in answer["unknown"]
 
 
 def test_qemus_own_lock(tmp_path: Path) -> None:

@@ -87,7 +87,7 @@ class _Way:
 
 class _User(Frozen):
     """A user of a disk: a guest on a host, and how the host locks it for the guest. ``number``
-    is the inode number of the file and, below it, 32 bits for its name; 0 where nobody knows."""
+    is the inode number of the file and, below it, 32 bits for its name; 0 if unknown."""
 
     __slots__ = (
         "answer",
@@ -137,7 +137,7 @@ def judge_disks(
     """The verdict on each disk with several users. ``rows`` come with those of one name together;
     ``hosts`` are those that count, by their ids. ``aliases`` are pairs of names that may mean one
     disk, ``words`` what somebody says of the fleet's storage. ``stale`` are hosts whose daemon has
-    in force what nobody knows, as its files are newer. ``adapt`` is for hosts that are to
+    unknown settings in force, because its files are newer. ``adapt`` is for hosts that are to
     be otherwise than when their uses were found: it says how they will use a disk."""
     roots = _roots(aliases)
     known: dict[tuple[int, int], _Way] = {}

@@ -89,7 +89,7 @@ class Cell:
 
     @property
     def is_stale(self) -> bool:
-        """Whether libvirt's daemon has in force what nobody knows, as its files are newer."""
+        """Whether libvirt's daemon has unknown settings in force, because its files are newer."""
         return any(reader != "virtlockd" for _, reader in self.about("stale"))
 
     @property
@@ -275,7 +275,7 @@ class Fleet:
 def load_fleet(
     store: Store, *, now: int, policy: Policy | None = None, max_age: int | None = None
 ) -> Fleet:
-    """The fleet in ``store``, but for its disks."""
+    """The fleet in ``store``, except for its disks."""
     fleet = Fleet(now, policy, max_age)
     fleet.problems = [UnreadSource(*row) for row in store.problems()]
     distinct: dict[str, Facts] = {}

@@ -55,7 +55,7 @@ class GroupRow(Frozen):
 
 class DomainRow(Frozen):
     """A lock domain of a group: ``hosts`` lock disks of a ``kind`` in the same way. ``reach`` is
-    yes where they exclude each other, no where each is alone, unknown where nobody can tell.
+    yes where they exclude each other, no where each is alone, unknown if neither is known.
     ``apart`` is whether they exclude each other, and not the hosts of the group's largest domain,
     or of another that is as large."""
 

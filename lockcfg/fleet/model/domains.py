@@ -24,7 +24,7 @@ class Domain(Frozen):
     """The lock domain that a host is in with disks of a ``kind``.
 
     Two hosts are in one domain if their ``key`` is the same. ``reach`` is yes where the hosts of
-    the domain exclude each other, no where each is alone, unknown where nobody can tell.
+    the domain exclude each other, no where each is alone, unknown if neither is known.
     ``where`` says in words what is locked and where, ``place`` is the directory of the locks,
     None where they are not in one.
     """

@@ -13,7 +13,7 @@ answers wins (see ``docs/explanation/fleet-model.md`` for where each fact is fro
 5. With ``file_lockspace_dir``: the file named by the SHA-256 of the path, as it is spelled.
 6. Else the disk itself, by its path.
 
-The lock is always byte 0, one byte long, exclusive but for ``<shareable/>``. A rule that gets no
+The lock is always byte 0, one byte long, exclusive except for ``<shareable/>``. A rule that gets no
 answer falls through to the next one, silently.
 
 **Who excludes whom.** Two hosts exclude each other on a disk if both lock the same byte of the same
@@ -102,7 +102,7 @@ class Locking(Frozen):
 
 class Disk(Frozen):
     """A disk of a guest: its ``type`` and ``path`` as the guest names them, where the file behind
-    it is (``place``, None for what is no file), and what lvs and scsi_id say of it."""
+    it is (``place``, None for what is not a file), and what lvs and scsi_id say of it."""
 
     __slots__ = ("lvm_uuid", "path", "place", "readonly", "scsi_id", "shareable", "type")
 

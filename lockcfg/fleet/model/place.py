@@ -32,8 +32,8 @@ class Location(Frozen):
     """A directory, or the file called ``name`` in it.
 
     ``kind`` is the kind of file system (``nfs``, ``glusterfs``, ``ceph`` …; ``local`` for one that
-    this kernel alone has; empty where nobody can tell). ``system`` names the file system as its
-    hosts call it, empty where nobody can tell; ``path`` is the path in it. ``ids`` are its
+    this kernel alone has; empty if unknown). ``system`` names the file system as its
+    hosts call it, empty if unknown; ``path`` is the path in it. ``ids`` are its
     identities, as ``what:value``. ``inode`` is the number of the directory, or None. ``local``
     is whether no other kernel has the file system; then ``system`` is empty but where the kernel
     was given. ``carries`` says whether locks on it reach the other hosts, ``why`` the reason.
@@ -178,7 +178,7 @@ def _of_server_and_client(one: Location, other: Location) -> Relation:
 
 def fsids_of(uuid: str) -> dict[str, str]:
     """What Linux's NFS server calls a file system with a UUID, in version 4 and in version 3, as
-    its clients show it in ``/proc/fs/nfsfs/volumes``; nothing for what is no UUID.
+    its clients show it in ``/proc/fs/nfsfs/volumes``; nothing for what is not a UUID.
 
     Version 4 sends the UUID as it is, version 3 its halves folded into one in the order of the
     server's bytes, which here are taken to be those of all the machines that serve.

@@ -288,7 +288,7 @@ class NumberedUse:
             return f"network:{path}" if use.named and path else ""
         if use.kind == "image":
             if not self.prefix:
-                # A link to a device is no image file, wherever the link is.
+                # A link to a device is not an image file, wherever the link is.
                 return device_name(disk) if len(disk) > PLAIN else ""
             if len(disk) <= PLAIN:
                 return self.prefix + path[path.rfind("/") + 1 :]

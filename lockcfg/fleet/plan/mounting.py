@@ -171,7 +171,7 @@ def mounting_of(cell: Cell, cells: Iterable[Cell], path: str, place: str) -> Mou
 
 
 def point_of(directory: Directory) -> str:
-    """Where what a directory is on is mounted; empty where that cannot be told."""
+    """Where what a directory is on is mounted; empty if unknown."""
     inside = _inside(directory)
     if inside == ".":
         return directory.path

@@ -141,7 +141,7 @@ class _Change:
 
     @property
     def renews(self) -> bool:
-        """Whether guests that run are to be started anew, as they have another lock than they will
+        """Whether guests that run are to be restarted, as they have another lock than they will
         be said to have, or none."""
         unlocked = any(use.held not in ("", "held", "unknown") for use in self.cell.uses)
         return self.moves or self.starts or bool(self.cell.about("late")) or unlocked
@@ -182,7 +182,7 @@ def _cell_after(
     cell: Cell, facts: Facts, *, restarts: bool, limits: bool, starts: bool, guests: bool
 ) -> Cell:
     """Hosts when the plan is done: with ``facts``, and without what is said of daemons that it
-    restarts or starts, of limits that it sets, and of guests that it starts anew."""
+    restarts or starts, of limits that it sets, and of guests that it restarts."""
 
     def stays(each: tuple[str, ...]) -> bool:
         word, *rest = each
@@ -249,7 +249,7 @@ def _steps(
             name,
             "release",
             group.hosts,
-            "guests may be started again, but for those that run under old locks on other hosts"
+            "guests may be started again, except for those that run under old locks on other hosts"
             " than they run on",
         )
     yield Step(

@@ -136,7 +136,7 @@ def _counted(values: Iterable[tuple[Any, int]]) -> list[tuple[Any, int]]:
 
 
 def _quoted(value: object) -> str:
-    """A value as YAML. JSON is YAML too, but for characters that JSON needs two escapes for."""
+    """A value as YAML. JSON is YAML too, except for characters that JSON needs two escapes for."""
     if not isinstance(value, str) or value.isascii():
         return json.dumps(value)
     escaped = (json.dumps(c)[1:-1] if ord(c) < 0x10000 else f"\\U{ord(c):08x}" for c in value)

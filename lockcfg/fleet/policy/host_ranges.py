@@ -112,7 +112,7 @@ class HostPatterns:
         self.patterns = tuple(patterns)
         expanded = [name for pattern in self.patterns for name in expand(pattern)]
         self.named = frozenset(name for name in expanded if not _is_glob(name))
-        # A bracket that is no range is a bracket.
+        # A bracket that is not a range is a bracket.
         self._globs = tuple(name.replace("[", "[[]") for name in expanded if _is_glob(name))
 
     def __contains__(self, name: str) -> bool:

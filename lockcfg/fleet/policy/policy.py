@@ -120,7 +120,7 @@ def policy_from(content: Any, path: str, text: bytes = b"") -> Policy:
             day = None if until is None else datetime.date.fromisoformat(until)
         except ValueError:
             keys = ("waivers", number, "until")
-            message = f"'{until}' is no date"
+            message = f"'{until}' is not a date"
             raise refusal(text, path, keys, message, help="write YYYY-MM-DD") from None
         waivers.append(PolicyWaiver(each["rule"], each["hosts"], each["reason"], day))
     return Policy(

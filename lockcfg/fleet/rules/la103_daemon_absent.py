@@ -26,7 +26,7 @@ kvm02: {}
 
 ## Fix
 
-None: a lock daemon that is started now does not get the locks back. Guests must be started anew,
+None: a lock daemon that is started now does not get the locks back. Guests must be restarted,
 or moved away.
 """
 

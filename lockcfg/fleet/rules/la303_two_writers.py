@@ -2,8 +2,8 @@
 
 ## What it does
 
-Reports disks that two running guests had when the snapshots were taken, but for those that all of
-them share on purpose (`<shareable/>`) or only read.
+Reports disks that two running guests had when the snapshots were taken, except for those that all
+of them share on purpose (`<shareable/>`) or only read.
 
 ## Why is this bad
 

@@ -7,7 +7,7 @@ no world-wide name, nothing that another host would see as well.
 
 ## Why is this bad
 
-Whether another host has the same device by another name cannot be told, so it is not known
+Whether another host has the same device by another name is unknown, so it is not known
 whether two guests can write it.
 
 ## Example

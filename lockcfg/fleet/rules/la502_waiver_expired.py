@@ -35,7 +35,7 @@ waivers:
 
 ## Fix
 
-None: correct it, or decide anew.
+None: correct it, or decide again.
 """
 
 from __future__ import annotations

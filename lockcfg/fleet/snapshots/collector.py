@@ -192,7 +192,7 @@ class Tree:
                 try:
                     target = os.readlink(name, dir_fd=opened[-1])
                 except OSError as error:
-                    if error.errno != errno.EINVAL:  # it is no link
+                    if error.errno != errno.EINVAL:  # it is not a link
                         raise
                     if pending:
                         opened.append(os.open(name, directory, dir_fd=opened[-1]))
@@ -428,7 +428,7 @@ class Collector:
         try:
             descriptor = self.tree.open(path)
         except OSError as error:
-            # A link to nothing is no file that is not there.
+            # A link to nothing is not a file that is not there.
             if error.errno != errno.ENOENT or base in _names_at(self.tree, self.etc):
                 told["error"] = _reason(error)
             return told, None
@@ -930,7 +930,7 @@ def plan_of(text: str, *, asking: bool = False) -> Json:
             text = stream.read(MAX_GUEST + 1).decode("utf-8")
     plan = json.loads(text) if len(text) <= MAX_GUEST else None
     if not isinstance(plan, dict) or plan.get("format") != PLAN or plan.get("version") != 1:
-        raise ValueError("is no plan of a probe that can be read here")
+        raise ValueError("is not a plan of a probe that can be read here")
     hosts, paths, held = plan.get("hosts"), plan.get("directories"), plan.get("held", {})
     seconds = plan.get("seconds")
     if (
@@ -1100,7 +1100,7 @@ def _locked(name: str, place: int, number: int, mine: bytes) -> List[int]:
     except FileExistsError:
         first = os.open(name, flags, dir_fd=place)
     if not stat.S_ISREG(os.fstat(first).st_mode):
-        raise OSError(errno.EINVAL, "what has the name of the scratch file is no file")
+        raise OSError(errno.EINVAL, "what has the name of the scratch file is not a file")
     second = os.open(name, flags, dir_fd=place)
     try:
         fcntl.fcntl(first, fcntl.F_SETLK, _flock(fcntl.F_WRLCK, _byte(number, 0)))
@@ -1264,7 +1264,7 @@ def _description(path: str, tree: Tree) -> Any:
             raise ValueError("is not a regular file")
         text = stream.read(MAX_GUEST + 1)
     if len(text) > MAX_GUEST or b"<!DOCTYPE" in text:
-        raise ValueError("is no description of a guest")
+        raise ValueError("is not a description of a guest")
     return ElementTree.fromstring(text)  # noqa: S314 - what root wrote for libvirt
 
 
@@ -1395,7 +1395,7 @@ def _chain(path: str) -> Iterator[Tuple[str, Any]]:
 
 def _backing(path: str) -> Optional[str]:
     """What a qcow2 image says is below it (docs/interop/qcow2.txt of QEMU); None for nothing. What
-    is no file, such as a JSON description, is told as it is."""
+    is not a file, such as a JSON description, is told as it is."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     try:
         head = os.pread(descriptor, 20, 0)

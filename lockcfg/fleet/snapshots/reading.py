@@ -69,7 +69,7 @@ def pieces_of(data: bytes) -> list[bytes]:
     """The members of a snapshot, each as ``"name":value``. Raises :class:`SnapshotError`.
 
     In the collector's layout they are what stands between the line ends, as no JSON string
-    holds one. What is no member of its own is found out when it is parsed: see :func:`member`.
+    holds one. What is not a member of its own is found out when it is parsed: see :func:`member`.
     """
     if len(data) > MAX_SIZE:
         raise SnapshotError(f"is larger than {MAX_SIZE // 1024 // 1024} MiB")
@@ -82,7 +82,7 @@ def rewritten(data: bytes) -> list[bytes]:
     """The members of a snapshot in any layout, in that of the collector."""
     document = _parsed(data, _unique)
     if not isinstance(document, dict):
-        raise SnapshotError("is no JSON object")
+        raise SnapshotError("is not a JSON object")
     return [
         f"{json.dumps(key)}:{json.dumps(value, separators=(',', ':'), sort_keys=True)}".encode()
         for key, value in document.items()
@@ -164,7 +164,7 @@ def _is_plain(data: bytes) -> bool:
 
 
 #: The types of the members of objects that were checked once and found right, by what the
-#: object is. In what is plain nothing else can be wrong, but for words that must be of a few.
+#: object is. In what is plain nothing else can be wrong, except for words that must be of a few.
 _familiar: Final[dict[str, set[tuple[object, ...]]]] = {
     "host": set(),
     "daemon": set(),
@@ -269,14 +269,14 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _refuse(name: str) -> Any:
-    raise ValueError(f"{name} is no number")
+    raise ValueError(f"{name} is not a number")
 
 
 # What the members must be
 
 
 def check_member(name: str, value: Any) -> None:
-    """Check one member but for ``format`` and ``version``. Raises :class:`SnapshotError`."""
+    """Check one member except for ``format`` and ``version``. Raises :class:`SnapshotError`."""
     check = _MEMBERS.get(name)
     if check is not None:  # a later collector may know more
         check(value, name)
@@ -285,7 +285,7 @@ def check_member(name: str, value: Any) -> None:
 def check_header(members: Mapping[str, Any]) -> None:
     """Check that these are the members of a snapshot that can be read here."""
     if members.get("format") != FORMAT:
-        raise SnapshotError(f"is no snapshot: its format is not '{FORMAT}'")
+        raise SnapshotError(f"is not a snapshot: its format is not '{FORMAT}'")
     version = members.get("version")
     if type(version) is not int or version < 1:
         raise SnapshotError("has no version")
@@ -305,7 +305,7 @@ def _fail(where: str, what: str) -> None:
 def _text(most: int, least: int = 0) -> Check:
     def check(value: Any, where: str) -> None:
         if type(value) is not str:
-            _fail(where, "is no string")
+            _fail(where, "is not a string")
         if not least <= len(value) <= most:
             _fail(where, f"is {'empty' if not value else 'too long'}")
         if not value.isascii() and not _encodable(value):
@@ -326,7 +326,7 @@ def _encodable(value: str) -> bool:
 
 def _whole(value: Any, where: str) -> None:
     if type(value) is not int or value < 0:
-        _fail(where, "is no whole number")
+        _fail(where, "is not a whole number")
 
 
 def _flag(value: Any, where: str) -> None:
@@ -345,7 +345,7 @@ def _choice(*choices: str) -> Check:
 def _list_of(check_item: Check, most: int = 100_000) -> Check:
     def check(value: Any, where: str) -> None:
         if type(value) is not list:
-            _fail(where, "is no list")
+            _fail(where, "is not a list")
         if len(value) > most:
             _fail(where, "is too long")
         for item in value:
@@ -357,7 +357,7 @@ def _list_of(check_item: Check, most: int = 100_000) -> Check:
 def _map_of(check_key: Check, check_value: Check, most: int = 100_000) -> Check:
     def check(value: Any, where: str) -> None:
         if type(value) is not dict:
-            _fail(where, "is no object")
+            _fail(where, "is not an object")
         if len(value) > most:
             _fail(where, "has too many members")
         for key, item in value.items():
@@ -373,7 +373,7 @@ def _object(required: Mapping[str, Check], optional: Mapping[str, Check] | None 
 
     def check(value: Any, where: str) -> None:
         if type(value) is not dict:
-            _fail(where, "is no object")
+            _fail(where, "is not an object")
         if not needed <= value.keys():
             _fail(where, f"has no '{min(needed - value.keys())}'")
         for key, item in value.items():
@@ -386,7 +386,7 @@ def _object(required: Mapping[str, Check], optional: Mapping[str, Check] | None 
 
 def _identity(value: Any, where: str) -> None:
     if type(value) is not list or len(value) != 2:
-        _fail(where, "is no pair of a device and an inode")
+        _fail(where, "is not a pair of a device and an inode")
     _long(value[0], where)
     _whole(value[1], where)
 

@@ -42,7 +42,7 @@ _ARCHIVES: Final = (*_and_compressed(".tar"), ".tgz", ".zip")
 #: How a fleet store begins, as any SQLite file.
 MAGIC: Final = b"SQLite format 3\0"
 
-#: How much of a file may be passed over that is no snapshot, in bytes, and how much more with
+#: How much of a file may be passed over that is not a snapshot, in bytes, and how much more with
 #: every snapshot.
 _MOST_PASSED: Final = 2 * MAX_SIZE
 _ROOM: Final = 64 * 1024
@@ -191,7 +191,7 @@ def _plain(stream: BinaryIO, end: str) -> BinaryIO:
 
 
 class _ExcessError(Exception):
-    """More of a file is no snapshot than is read for the sake of what may follow."""
+    """More of a file is not a snapshot than is read for the sake of what may follow."""
 
 
 class _Sifted:
@@ -210,7 +210,7 @@ class _Sifted:
         return data
 
     def passed(self, size: int) -> None:
-        """So much was no snapshot. Raises :class:`_ExcessError`."""
+        """So much was not a snapshot. Raises :class:`_ExcessError`."""
         if size > self._left:
             raise _ExcessError(
                 f"is not read to its end: more than {_MOST_PASSED // 1024 // 1024} MiB of it are"
@@ -288,7 +288,7 @@ def _tar(path: str) -> Iterator[Text]:
     except _ExcessError as error:
         yield Text(path, b"", str(error))
     except _damages(tarfile.TarError) as error:
-        yield Text(path, b"", f"is no whole archive: {_reason(error)}")
+        yield Text(path, b"", f"is not a whole archive: {_reason(error)}")
 
 
 def _zip(path: str) -> Iterator[Text]:
@@ -312,7 +312,7 @@ def _zip(path: str) -> Iterator[Text]:
     except _ExcessError as error:
         yield Text(path, b"", str(error))
     except _damages(RuntimeError, zipfile.BadZipFile) as error:
-        yield Text(path, b"", f"is no whole archive: {_reason(error)}")
+        yield Text(path, b"", f"is not a whole archive: {_reason(error)}")
 
 
 def _too_large() -> str:

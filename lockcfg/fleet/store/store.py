@@ -206,13 +206,13 @@ class Store:
         try:
             connection = sqlite3.connect(f"file:{_quoted(path)}?mode=ro&immutable=1", uri=True)
         except sqlite3.Error as error:
-            raise ReadError(path, f"is no fleet store: {error}") from error
+            raise ReadError(path, f"is not a fleet store: {error}") from error
         store = cls(connection, path)
         try:
             (identity,) = connection.execute("PRAGMA application_id").fetchone()
             (version,) = connection.execute("PRAGMA user_version").fetchone()
         except sqlite3.Error as error:
-            raise ReadError(path, f"is no fleet store: {error}") from error
+            raise ReadError(path, f"is not a fleet store: {error}") from error
         if identity != APPLICATION_ID:
             raise ReadError(path, "is a database, but no fleet store")
         if version not in (*EARLIER, VERSION):
@@ -300,7 +300,7 @@ class Store:
             connection.execute("DETACH part")
             connection.execute("BEGIN")
         except sqlite3.Error as error:
-            raise ReadError(path, f"is no whole fleet store: {error}") from error
+            raise ReadError(path, f"is not a whole fleet store: {error}") from error
 
     # Reading
 
@@ -424,7 +424,7 @@ class Store:
         try:
             yield from self._connection.execute(query, values)
         except sqlite3.Error as error:
-            raise ReadError(self.path, f"is no whole fleet store: {error}") from error
+            raise ReadError(self.path, f"is not a whole fleet store: {error}") from error
 
 
 def _sha256(path: str) -> str:

@@ -1,4 +1,4 @@
-"""SARIF 2.1.0, the OASIS standard. A host is no file, so it is a logical location."""
+"""SARIF 2.1.0, the OASIS standard. A host is not a file, so it is a logical location."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 Arguments: service, parameters, flags.
 
-A service that has none, as ours, cannot get any, but for calls of priority; that number is
+A service that has none, as ours, cannot get any, except for calls of priority; that number is
 remembered, and nothing else comes of it.
 """
 

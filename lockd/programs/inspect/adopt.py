@@ -42,9 +42,7 @@ def call(context: InspectContext, session: Session, arguments: Reader) -> bytes:
         ]
         spaces, dry, started = [*map(str, asked["spaces"])], bool(asked["dry"]), guest["started"]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise fault(
-            INVALID_ARG, FROM_RPC, f"what is to be adopted makes no sense: {error}"
-        ) from error
+        raise fault(INVALID_ARG, FROM_RPC, f"the guest to adopt is invalid: {error}") from error
     if not started or start_time(owner.pid) != started:
         raise fault(INVALID_ARG, FROM_RPC, f"{owner} has ended")
     # By which its end is known: no connection of its own guards what it holds.

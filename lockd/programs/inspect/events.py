@@ -3,7 +3,7 @@ whether somebody follows (1), who wants to know of each grant and release from n
 
 It answers with an object: ``events``, ``last`` (the number of the last that there is), ``lost``
 (how many behind the number are not remembered), and ``since``, when the daemon runs: in another
-one, numbers begin anew.
+one, numbers start again.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The manual of every rule of the audit is true: its examples are fleets, and are audited.
 
-Below "Example" and "Use instead" stand ``yaml fleet`` (hosts that are fine but for what is said of
-them, see :mod:`benchmarks.made_up_fleet`) and ``yaml policy`` (a policy).
+Below "Example" and "Use instead" stand ``yaml fleet`` (hosts that are fine except for what is said
+of them, see :mod:`benchmarks.made_up_fleet`) and ``yaml policy`` (a policy).
 """
 
 from __future__ import annotations

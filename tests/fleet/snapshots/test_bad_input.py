@@ -54,13 +54,13 @@ BAD = {
     "cut off": (GOOD[: len(GOOD) // 2], "is cut off: its end is missing"),
     "not JSON": ("hello", "is not JSON"),
     "not UTF-8": ("\udcff", "is not JSON"),
-    "a list": ("[]", "is no JSON object"),
+    "a list": ("[]", "is not a JSON object"),
     "another format": ("{}", "has not all of its members"),
     "a newer version": (with_version(3), "is of version 3, and this lockcfg reads 2"),
     "no version": (with_version("x"), "has no version"),
     "a member twice": (GOOD.replace('"tools":', '"tools":{},\n"tools":'), "has a member twice"),
     "a member missing": (re.sub(r'"tools":.*\n', "", GOOD), "has no 'tools'"),
-    "another type": (re.sub(r'"guests":.*', '"guests":7', GOOD), "'guests' is no list"),
+    "another type": (re.sub(r'"guests":.*', '"guests":7', GOOD), "'guests' is not a list"),
     "too deep": (re.sub(r'"tools":.*?,\n', '"tools":' + "[" * 100_000 + ",\n", GOOD), "deeply"),
     "no number": (GOOD.replace('"version":2', '"version":NaN'), "is not JSON"),
     "a huge number": (GOOD.replace('"version":2', '"version":' + "1" * 9999), "is not JSON"),
@@ -333,7 +333,7 @@ def test_archives_and_lines_are_read_and_broken_ones_are_told(
     (tmp_path / "fleet.zip").write_bytes(b"PK")
     for name in ("fleet.tar.gz", "fleet.zip"):
         result = lockcfg("audit", *now, tmp_path / name, folder)
-        assert "is no whole archive" in result.stdout
+        assert "is not a whole archive" in result.stdout
         assert result.stderr == ""
 
 

@@ -50,7 +50,7 @@ def daemon(tmp_path: Path) -> Iterator[Daemon]:
 
 
 def call(procedure: int, arguments: bytes = b"", **other: int) -> bytes:
-    """A call of the lock program, but for what is said."""
+    """A call of the lock program, except for what is said."""
     header = Header(0, lock.PROGRAM, lock.VERSION, procedure, CALL, 7, OK)
     return pack_message(header._replace(**other), arguments)
 
@@ -141,7 +141,7 @@ def test_bytes_behind_the_arguments_decide_nothing(daemon: Daemon, tmp_path: Pat
 
 
 def test_headers_that_are_wrong(daemon: Daemon) -> None:
-    """Each is told what is wrong; what is no call is told nothing."""
+    """Each is told what is wrong; what is not a call is told nothing."""
     session, theirs = connect(daemon.services["virtlockd"], daemon, 1)
 
     def told(message: bytes) -> tuple[int, int, str]:

@@ -318,7 +318,7 @@ def test_pids_of_nobody(engine: Engine, pid: int) -> None:
 
 
 def test_what_is_no_file(engine: Engine, client: Client) -> None:
-    """A directory is refused, and in a lockspace all else that is no regular file. As disks, a FIFO
+    """A directory is refused, and in a lockspace all else but a regular file. As disks, a FIFO
     and a device can be locked, and keep nobody waiting."""
     space = engine.lockspace
     (space / "directory").mkdir()

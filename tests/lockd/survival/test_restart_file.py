@@ -96,11 +96,11 @@ CLIENT = "daemon.servers.virtlockd.clients.0"
 @pytest.mark.parametrize(
     ("path", "value", "says"),
     [
-        ("magic", 14846, "magic is no string"),
-        ("magic", "me", "magic is no pid"),
+        ("magic", 14846, "magic is not a string"),
+        ("magic", "me", "magic is not a pid"),
         ("version", 2, "not known here: 'version'"),
         ("lockspaces", ..., "has no lockspaces"),
-        ("lockspaces.0.directory", "locks", "no directory"),
+        ("lockspaces.0.directory", "locks", "not a directory"),
         ("lockspaces.0.held", True, "not known here: 'held'"),
         ("daemon.servers.other", {}, "not known here: 'other'"),
         ("daemon.servers.virtlockd", ..., "has no server"),

@@ -52,7 +52,7 @@ def test_bytes() -> None:
 def test_round_trip(
     code: int, domain: int, message: str, strings: tuple[str, str], numbers: tuple[int, int]
 ) -> None:
-    """Whatever the text: a name that is no UTF-8 comes back as the bytes that it was."""
+    """Whatever the text: a name that is not UTF-8 comes back as the bytes that it was."""
     refused = read(Fault(code, domain, message, strings, numbers))
     assert refused == (code, domain, message, (*strings, None), numbers)
 
