@@ -56,8 +56,8 @@ LOST: Final = Kind(
     "lost",
     "1883ebd0e37a441ead8c9e1b76ec3430",
     _ERROR,
-    "A lock that a guest holds is not safe: it is lost, or nobody can tell. Another guest may write"
-    " its disk.",
+    "A lock that a guest holds is not safe: it is lost, or its state is unknown. Another guest may"
+    " write its disk.",
     _LOOK,
 )
 REGAINED: Final = Kind(

@@ -104,7 +104,7 @@ def _write(registry: CollectorRegistry, figures: Figures, path: str, every: floa
 
 
 class Figures(Collector):
-    """What lockd tells, as metrics; each time anew."""
+    """What lockd tells, as metrics; each time again."""
 
     def __init__(self, address: str) -> None:
         self._address: Final = address

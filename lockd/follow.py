@@ -94,7 +94,7 @@ class Follower:
             is_another = bool(self._since)
             self._since, self._number = answer["since"], 0
             if is_another:
-                return False  # another daemon, which counts anew
+                return False  # another daemon, which counts again
         if not self._begun:
             # What was before somebody follows is not what he asks for.
             self._begun, self._number = True, answer["last"]

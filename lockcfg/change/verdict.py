@@ -90,7 +90,7 @@ def _trouble(
     files: Mapping[Role, Document | LockcfgError],
     release: tuple[int, ...] | None = None,
 ) -> Protection | None:
-    """The verdict where libvirt does not start with ``files``, or nobody can tell."""
+    """The verdict if libvirt does not start with ``files``, or if that is unknown."""
     in_use: tuple[Role, ...] = ("driver",)
     if isinstance(files["driver"], Document):
         if configuration.lock_manager == "lockd":

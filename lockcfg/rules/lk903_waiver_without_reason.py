@@ -6,7 +6,7 @@ Reports a waiver in a comment with no reason behind its bracket. It counts all t
 
 ## Why is this bad
 
-Nobody can tell later whether it may be taken away again.
+Without a reason nobody knows later whether the waiver is still needed.
 
 ## Example
 

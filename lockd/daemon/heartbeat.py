@@ -109,7 +109,7 @@ def write(space: str, host: str, content: dict[str, Any]) -> None:
         fd = os.open(path, flags, 0o600)
     try:
         if not stat.S_ISREG(os.fstat(fd).st_mode):
-            raise OSError(0, "what is there is no file")
+            raise OSError(0, "what is there is not a file")
         os.pwrite(fd, json.dumps(content).encode("ascii").ljust(SIZE - 1) + b"\n", 0)
     finally:
         os.close(fd)  # on NFS, with which it is sent

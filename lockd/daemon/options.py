@@ -51,5 +51,5 @@ def program() -> str:
 
 
 def complain(message: str) -> None:
-    """Tell whoever started it."""
+    """Write a message for the person or program that started lockd."""
     sys.stderr.write(f"{program()}: {message}\n")

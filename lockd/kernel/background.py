@@ -22,7 +22,7 @@ class Foreground:
     """A daemon that stays where it was started."""
 
     def ready(self) -> None:
-        """It is up: whoever started it sees that by its sockets."""
+        """The daemon is up: the program that started it sees that by its sockets."""
 
     def failed(self, why: str, status: int) -> int:  # noqa: ARG002 - it has been told
         """It does not come up; ``status`` is returned."""

@@ -9,9 +9,9 @@ descriptor of the same file can drop it, as it would a POSIX lock.
 each lock file also gets a POSIX lock on byte 1, which excludes nobody (virtlockd uses byte 0,
 QEMU 100 to 203) and is listed with command, pid and path.
 
-**Removed files.** Whoever opens a lock file by its name and then locks it may have got one that was
-removed in between. So it is looked at again with the lock held. Where a file system is shared
-between hosts, what this host remembers of it may be old: there the server is asked
+**Removed files.** A process that opens a lock file by its name and then locks it may have one that
+was removed in between. So it looks at the file again with the lock held. Where a file system is
+shared between hosts, what this host remembers of it may be old: there the server is asked
 (:mod:`lockd.kernel.statx`), and no lock file is ever removed at a release; the figures are in
 ``docs/explanation/lockd.md``.
 

@@ -39,7 +39,7 @@ _libc: Any = None
 
 
 def refresh(fd: int, path: str, *, flush: bool) -> bool:
-    """Ask the server whether an open file is still there, and have its name looked up anew;
+    """Ask the server whether an open file is still there, and have its name looked up again;
     ``flush`` it first, which makes GlusterFS's answer right.
 
     False where the file has been removed. Every step is against a cache that was seen to answer

@@ -237,8 +237,8 @@ class Engine:
         self._say(GRANTED, resource, "granted to", owner)
 
     def is_held_by(self, directory: str, name: str, owner: Owner, *, shared: bool) -> bool:
-        """Whether an owner has a resource already, whoever has acquired it for him. Raises Fault
-        where he has it in another way than that."""
+        """Whether an owner has a resource already, by whichever connection. Raises Fault if it has
+        it in another way than that."""
         held = (
             self.table.space(directory).resources.get(name)
             if directory in self.table.spaces
@@ -281,7 +281,7 @@ class Engine:
                 self._processes[pid] = started
 
     def _say(self, kind: Kind, resource: Resource, what: str, owner: Owner) -> None:
-        """What happens to a lock, for whoever wants to know."""
+        """Log what happens to a lock."""
         if self._log.heard <= INFO:
             mode = "shared" if resource.shared else "exclusive"
             disk = f", for the disk {resource.disk}" if resource.disk else ""

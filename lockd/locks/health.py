@@ -3,7 +3,7 @@
 A lock file that somebody removes takes its lock with it, and a file system between hosts can lose
 a lock and tell nobody. This module finds both, logs them, and takes the lock again if it can.
 
-Such a file system may also keep whoever asks it waiting until a server is back. So it is asked in a
+Such a file system may also keep every caller waiting until a server is back. So it is asked in a
 thread, one for each file system that has not answered yet, and silence is told like a loss: it
 is how a loss begins.
 """
@@ -340,7 +340,7 @@ class Health:
         except FileNotFoundError:
             # Not made again: what was there may have been a mounted file system.
             return f"its file was {gone}, and with it {os.path.dirname(resource.path)}"
-        message = f"the lock file {resource.path} was {gone} while it was held: locked anew"
+        message = f"the lock file {resource.path} was {gone} while it was held: locked again"
         self._tell(REGAINED, message, resource)
         return ""
 

@@ -87,7 +87,7 @@ class IdleFiles:
         self, space: Lockspace, name: str, *, shared: bool, create: bool
     ) -> Resource | None:
         """The resource whose file is still open, locked once more; it counts as idle until it is
-        written down. None where the file has to be opened anew. Raises Fault."""
+        written down. None where the file has to be opened again. Raises Fault."""
         resource = space.idle.get(name)
         if resource is None:
             return None

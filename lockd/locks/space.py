@@ -165,7 +165,7 @@ class Resource:
 
     @property
     def identities(self) -> list[Identity]:
-        """What the locked file and the disk are known by: whoever wants either wants this."""
+        """What the locked file and the disk are known by."""
         if self.disk_identity is None:
             return [self.lock.identity]
         return [self.lock.identity, self.disk_identity]

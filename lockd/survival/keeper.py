@@ -323,7 +323,7 @@ class Keeper:
         """Raises OSError, at once, where the manager cannot take it."""
         assert self._manager is not None
         rights = (_rights([*fds]),) if fds else ()
-        # Not connected: a manager that restarts may make its socket anew.
+        # Not connected: a manager that restarts may make its socket again.
         self._manager.sendmsg((message,), rights, socket.MSG_DONTWAIT, self._address)
 
     def give_up(self, why: str) -> None:

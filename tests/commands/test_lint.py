@@ -191,7 +191,7 @@ def test_what_is_suppressed_does_not_fail(tmp_path: Path) -> None:
         (["--ignore", "LK1,nope"], "--ignore: no rule is called 'nope'"),
         (["--libvirt-version", "9"], "'9' is not a libvirt version"),
         (["--libvirt-version", "-9.0"], "'-9.0' is not a libvirt version|expected one argument"),
-        (["--guests", "-1"], "--guests: there cannot be less than none"),
+        (["--guests", "-1"], "--guests: write a number from 0 on"),
         (["--guests", "many"], "invalid int value: 'many'"),
         (["--fail-level", "never"], "invalid choice: 'never'"),
         (["--format", "xml"], "invalid choice: 'xml'"),

@@ -85,7 +85,7 @@ def test_nobody_can_tell(tmp_path: Path, make: object) -> None:
     assert callable(make)
     make(tmp_path / CONF)
     assert watchdog_of(host).used is None
-    assert "guards them cannot be told" in run("show", "--root", tmp_path).stdout
+    assert "guards them is unknown" in run("show", "--root", tmp_path).stdout
 
 
 def test_a_host_that_lockd_protects_is_told_nothing_of_it(tmp_path: Path) -> None:

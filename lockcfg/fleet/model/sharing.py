@@ -2,7 +2,7 @@
 
 Hosts share storage if disks of their guests are on one file system, or if guests of theirs have
 one block device, which its UUID or id tells. A file system may have several names: see
-:func:`~lockcfg.fleet.model.place.relation`. Whoever shares with one
+:func:`~lockcfg.fleet.model.place.relation`. A host that shares with one
 host of a group is in it. Pure: facts go in, groups come out.
 """
 

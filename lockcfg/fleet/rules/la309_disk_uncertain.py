@@ -1,4 +1,4 @@
-"""A real disk of which nobody can tell.
+"""A real disk of which it is unknown whether two guests can write it.
 
 ## What it does
 

@@ -1137,7 +1137,7 @@ def _without_new_kinds() -> Iterator[None]:
 
 def _seen(directory: str, questions: Json, number: int) -> Json:
     """Whose marks and whose locks this host sees in the scratch file of a directory. A mark is
-    looked for before and after the lock, each time in a file that was opened anew: caches must not
+    looked for before and after the lock, each time in a file that was opened again: caches must not
     answer."""
     path = os.path.join(directory, SCRATCH.format(questions["id"]))
     numbers = sorted(int(each) for each in questions["held"])

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 
 
 def ending() -> str:
-    """``ending``: it has begun to. Whoever comes next, as it was killed meanwhile, goes on."""
+    """``ending``: the daemon has begun to end. If it is killed meanwhile, the next one continues to
+    end."""
     return record("ending")
 
 

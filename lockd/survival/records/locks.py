@@ -42,7 +42,7 @@ def less(number: int, owner: str) -> str:
 
 
 def relock(before: int, fields: str) -> str:
-    """``relock``: a resource that is locked anew, on another file: the number that it had, then
+    """``relock``: a resource that is locked again, on another file: the number that it had, then
     as ``lock``."""
     return f'["relock",{before},{fields}]'
 

@@ -229,7 +229,7 @@ def test_no_descriptor_at_all(engine: Engine) -> None:
     assert process.stdout is not None
     assert process.stdout.readline() == b"holds\n"
     with no_descriptors(engine.pid):
-        # Something has been mounted: what is known of the file systems is looked up anew.
+        # Something has been mounted: what is known of the file systems is looked up again.
         subprocess.run(
             ["nsenter", f"--target={engine.pid}", "--mount", "mount", "-t", "tmpfs", "x", "/media"],
             check=True,

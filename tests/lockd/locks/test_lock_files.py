@@ -32,7 +32,7 @@ def test_a_removed_lock_file_is_locked_anew(tmp_path: Path) -> None:
         file = engine.lockspace / "disk"
         file.unlink()
         wait_for(file.exists, "the file is there again")
-        wait_for(lambda: "was removed while it was held: locked anew" in engine.log, "it is said")
+        wait_for(lambda: "was removed while it was held: locked again" in engine.log, "it is said")
         assert is_locked(file)
         engine.crash()
         assert is_locked(file)
@@ -100,7 +100,7 @@ def test_danger_that_is_over(tmp_path: Path) -> None:
 
 
 def test_a_disk_that_is_replaced(tmp_path: Path) -> None:
-    """Is reported; a disk is never made anew."""
+    """Is reported; a disk is never made again."""
     disk = tmp_path / "disk"
     disk.touch()
     with Engine(tmp_path, OFTEN) as engine:

@@ -250,7 +250,7 @@ def test_after_a_lock_that_was_taken_anew(tmp_path: Path) -> None:
         client.release(engine.lockspace, "before")
         wait_for(lambda: not (engine.lockspace / "before").exists(), "its file is closed")
         (engine.lockspace / "disk").unlink()
-        wait_for(lambda: "locked anew" in engine.log, "the lock is taken anew")
+        wait_for(lambda: "locked again" in engine.log, "the lock is taken again")
         engine.crash()
         assert [each["resource"] for each in engine.ask("locks")] == ["disk"]
         time.sleep(0.5)  # in which the file of a lock that is let go goes

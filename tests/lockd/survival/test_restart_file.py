@@ -106,16 +106,16 @@ CLIENT = "daemon.servers.virtlockd.clients.0"
         ("daemon.servers.virtlockd", ..., "has no server"),
         (f"{RESOURCE}.flags", 4, "flags that are not known here: 4"),
         (f"{RESOURCE}.fd", 9, "names a descriptor twice"),
-        (f"{RESOURCE}.fd", 2, "no descriptor of its own: 2"),
-        (f"{RESOURCE}.fd", -1, "no number"),
-        (f"{RESOURCE}.fd", True, "no number"),
-        (f"{RESOURCE}.path", "disk", "no whole path"),
-        (f"{RESOURCE}.owners", [1, "2"], "no pid"),
-        (f"{RESOURCE}.owners", {}, "no list"),
+        (f"{RESOURCE}.fd", 2, "not a descriptor of its own: 2"),
+        (f"{RESOURCE}.fd", -1, "not a number"),
+        (f"{RESOURCE}.fd", True, "not a number"),
+        (f"{RESOURCE}.path", "disk", "not a whole path"),
+        (f"{RESOURCE}.owners", [1, "2"], "not a pid"),
+        (f"{RESOURCE}.owners", {}, "not a list"),
         (f"{RESOURCE}.lockHeld", 1, "neither true nor false"),
-        (f"{RESOURCE}.name", "a\0b", "no string"),
+        (f"{RESOURCE}.name", "a\0b", "not a string"),
         (f"{RESOURCE}.lease", 1, "not known here: 'lease'"),
-        (f"{CLIENT}.privateData.ownerUUID", "x", "no UUID"),
+        (f"{CLIENT}.privateData.ownerUUID", "x", "not a UUID"),
         (f"{CLIENT}.privateData.role", "x", "not known here: 'role'"),
         (f"{CLIENT}.sock", ..., "has no sock"),
     ],
@@ -137,7 +137,7 @@ def test_anything_else_is_refused(data: bytes) -> None:
 
 
 def test_depth_and_size_are_bounded() -> None:
-    with pytest.raises(RestartFileError, match="no JSON"):
+    with pytest.raises(RestartFileError, match="not JSON"):
         restart_file.read(b"[" * 1_000_000)
     with pytest.raises(RestartFileError, match="bytes"):
         restart_file.read(b" " * (restart_file.MAX_SIZE + 1))

@@ -76,7 +76,7 @@ class Hold(NamedTuple):
 
 
 class Remove(NamedTuple):
-    """Somebody removes the file; and makes it anew where it is to be replaced."""
+    """Somebody removes the file; and makes it again where it is to be replaced."""
 
     path: str
     replace: bool = False

@@ -48,8 +48,8 @@ class Changes:
         self._made: Final[dict[str, int | str]] = {}
 
     def make(self, name: str, value: int | str) -> None:
-        """Change a setting. Raises LogError for one of the log that makes no sense or cannot be
-        had, and then nothing has changed."""
+        """Change a setting. Raises LogError for one of the log that is invalid or cannot be
+        used; then nothing has changed."""
         self._apply(name, value)
         self._made[name] = value
         self._journal.append(records.changed(name, value))
