@@ -231,7 +231,7 @@ def _object(text: str) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise CommandError(f"{text[:60]}: it is no JSON: {error}") from None
     if not isinstance(found, dict):
-        raise CommandError(f"{text[:60]}: it is no object")
+        raise CommandError(f"{text[:60]}: it is not an object")
     return found
 
 

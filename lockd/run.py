@@ -2,8 +2,8 @@
 its disks.
 
 This process takes the locks, as a guest of libvirt does: by a connection of its own, which the
-command inherits. Then it becomes the command. So the locks are let go when that has ended, and not
-before, its exit status is the command's, and so are the signals.
+command inherits. Then it becomes the command. So the locks are released when that has ended, and
+not before, its exit status is the command's, and so are the signals.
 """
 
 from __future__ import annotations
@@ -139,7 +139,7 @@ def _guest(command: Sequence[str], more: Sequence[str]) -> lockcfg.RunningGuest:
     except CommandError as error:
         raise _RunError(str(error), _USAGE) from error
     except ValueError:
-        raise _RunError(f"-uuid {qemu.uuid}: it is no UUID", _USAGE) from None
+        raise _RunError(f"-uuid {qemu.uuid}: it is not a UUID", _USAGE) from None
     if not more and not _is_qemu(command[0]):
         raise _RunError(f"{command[0]} is not known as QEMU: name its disks with --lock", _USAGE)
     for word in qemu.hiding:
@@ -210,7 +210,7 @@ class _Client:
         self._held.append(lock)
 
     def release_all(self) -> None:
-        """Let go what was taken."""
+        """Release what was taken."""
         while self._held:
             self._call(_RELEASE, _resource(self._held.pop(), 0))
 
@@ -225,7 +225,7 @@ class _Client:
         except OSError as error:
             raise _RunError(f"the lock daemon is gone: {error.strerror}") from error
         except DecodeError as error:
-            raise _RunError(f"what the lock daemon says makes no sense: {error}") from error
+            raise _RunError(f"the answer of the lock daemon is invalid: {error}") from error
 
     def _receive(self) -> bytes:
         inbox = Inbox(kept=_MAX_ANSWER)

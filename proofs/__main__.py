@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _HEAD = """# What Spin has found
 
-For whoever wants to see the evidence: every run of the models in `proofs/`, as `python -m proofs
+For readers who want to see the evidence: every run of the models in `proofs/`, as `python -m proofs
 --page` prints it. [Why no disk is written by two guests](../explanation/proofs.md) tells what the
 models say. A mutant is a model without one of its steps; Spin finds where that leads, in a shortest
 run where it is about safety.

@@ -42,7 +42,7 @@ class AuditRecord:
             fd = os.open(self.path, flags | os.O_CLOEXEC, 0o600)
             try:
                 if not stat.S_ISREG(os.fstat(fd).st_mode):
-                    raise WriteError(self.path, "is no file")
+                    raise WriteError(self.path, "is not a file")
                 os.write(fd, line.encode("ascii"))
                 os.fsync(fd)
             finally:

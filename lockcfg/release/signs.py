@@ -1,4 +1,4 @@
-"""Signs that a host lives, whatever was proved: whoever asked the wrong controller is told so.
+"""Signs that a host lives, whatever was proved: they warn a user who asked the wrong controller.
 
 A heartbeat that comes while it is looked at, and an NFSv4 lease that is renewed, are such signs. So
 where the host writes heartbeats, the next one is waited for: it is due within an interval.

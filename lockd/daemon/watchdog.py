@@ -1,4 +1,4 @@
-"""Whoever watches over the daemon is told that its loop goes round, by sd_notify(3).
+"""The service manager is told that the loop of the daemon runs, by sd_notify(3).
 
 A daemon whose loop hangs is killed and started again, by systemd or by our own supervisor, and
 takes over its locks as after a crash.

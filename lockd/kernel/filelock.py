@@ -16,10 +16,10 @@ shared between hosts, what this host remembers of it may be old: there the serve
 ``docs/explanation/lockd.md``.
 
 **Generations.** On a file system that hosts share, the note that a holder leaves in its lock file
-is the generation of the lock: whoever takes the lock takes away the note that it finds, before it
-answers, and a holder takes away its own when it lets go. So a holder whose lock was lost, and who
-has it again, knows by its note that nobody has had it meanwhile. virtlockd knows no notes, but
-removes the file when it lets go.
+is the generation of the lock: a process that takes the lock takes away the note that it finds,
+before it answers, and a holder takes away its own when it releases the lock. A holder that lost its
+lock and has it again knows by its note that nobody has had it meanwhile. virtlockd knows no notes,
+but removes the file when it releases the lock.
 
 **Planted files.** A lock file in a lockspace directory is *plain*: a regular file, and no link that
 leads to one. What else is planted there is left alone: opening a device can do something to it, and

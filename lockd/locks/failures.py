@@ -7,7 +7,7 @@ is, without asking libvirt, and goes on by itself when the lock is held again an
 meanwhile. Where somebody may have, a person decides: what the guest has in memory may not be what
 is on the disk.
 
-Silence is how a loss begins. While a file system with a server does not answer, nobody can tell
+Silence is how a loss begins. While a file system with a server does not answer, it is unknown
 whether its locks are still held; but for how long the server keeps them is known
 (:mod:`lockd.locks.deadline`), and before that the guest is stopped.
 """

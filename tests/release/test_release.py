@@ -328,5 +328,5 @@ def test_a_record_that_cannot_be_written(tmp_path: Path) -> None:
             *("--word", sentence("kvm07"), "--audit-file", str(tmp_path / name)),
             status=3,
         )
-        assert "audit record" in said or "is no file" in said
+        assert "audit record" in said or "is not a file" in said
     assert not (tmp_path / "elsewhere").exists()

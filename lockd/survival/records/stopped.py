@@ -23,7 +23,7 @@ def stopped(pid: int, started: int, what: Stopped) -> str:
 
 
 def goes_on(pid: int, started: int) -> str:
-    """``goes_on``: it is not stopped any more: pid, start time."""
+    """``goes_on``: it is no longer stopped: pid, start time."""
     return record("goes_on", pid, started)
 
 
