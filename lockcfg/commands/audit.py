@@ -17,9 +17,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Iterable, Iterator
+    from typing import Any, Final
 
     from lockcfg.fleet.comparison.fleet import Fleet
-    from lockcfg.fleet.comparison.result import AuditResult
+    from lockcfg.fleet.comparison.result import AuditResult, Since
     from lockcfg.fleet.policy.policy import Policy
     from lockcfg.fleet.store.store import Store
 
@@ -44,6 +45,10 @@ EXAMPLES = (
 )
 
 
+#: The most hosts of which a page names the guests.
+_WITH_GUESTS: Final = 5000
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """See :mod:`lockcfg.main`."""
     parser.add_argument("paths", nargs="+", metavar="PATH", help="where the snapshots are")
@@ -60,6 +65,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--merge", action="store_true", help="every PATH is a fleet store that --partial wrote"
     )
     output = add_output(parser, FORMATS)
+    output.add_argument(
+        "--compare",
+        metavar="OLD.json",
+        help="also say what is better and worse than in that report",
+    )
     output.add_argument(
         "--fail-level",
         choices=SEVERITIES,
@@ -106,14 +116,48 @@ def run(arguments: argparse.Namespace) -> int:
     policy = policy_of(arguments)
     if arguments.partial is not None:
         return _write_store(arguments)
+    old = None if arguments.compare is None else _old_report(arguments.compare)
     with ingested(arguments) as store:
         fleet = read_fleet(
             store, now=now_of(arguments), policy=policy, max_age=max_age_of(arguments)
         )
+        # A page that has the guests of a hundred thousand hosts is none that a browser shows.
+        few = len(fleet.cells) and sum(len(cell.hosts) for cell in fleet.cells) <= _WITH_GUESTS
+        guests = store.running_guests() if arguments.format == "html" and few else {}
     check_found(fleet, arguments)
     if arguments.write_policy is not None:
         return _write_policy(fleet, arguments.write_policy)
-    return _report(audit_of(fleet, version=VERSION), arguments)
+    result = audit_of(fleet, version=VERSION).replace(guests=guests)
+    if old is not None:
+        result = result.replace(since=_since(old, result, arguments.compare))
+    return _report(result, arguments)
+
+
+def _old_report(path: str) -> dict[str, Any]:
+    """The JSON report of an earlier audit. Raises UsageError, ReadError."""
+    import json
+
+    from lockcfg.conf.load import read_bytes
+    from lockcfg.fleet.snapshots.reading import MAX_SIZE
+
+    try:
+        old = json.loads(read_bytes(path, MAX_SIZE))
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{path} is no report of an audit: it is not JSON") from error
+    if not isinstance(old, dict):
+        raise UsageError(f"{path} is no report of an audit")
+    return old
+
+
+def _since(old: dict[str, Any], result: AuditResult, path: str) -> Since:
+    from lockcfg.fleet.comparison.since import since_of
+
+    try:
+        return since_of(old, result)
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise UsageError(
+            f"{path} is no report of an audit", help="'lockcfg audit --json' prints one"
+        ) from error
 
 
 def _check_usage(arguments: argparse.Namespace) -> None:

@@ -321,16 +321,28 @@ def _profile_rows(
     rows: list[ProfileRow] = []
     for group in fleet.groups:
         usual = odd_columns(group)
-        by_look: dict[_Look, tuple[dict[str, str], list[str]]] = {}
+        by_look: dict[_Look, tuple[dict[str, str], list[str], set[str], set[str]]] = {}
         for cell in group.cells:
             columns = columns_of(cell)
             for known, severity, hosts in _apart(cell, worst, unknown):
                 look = (tuple(columns.items()), known, severity)
-                by_look.setdefault(look, (columns, []))[1].extend(hosts)
-        for (_, known, severity), (columns, hosts) in by_look.items():
+                found = by_look.setdefault(look, (columns, [], set(), set()))
+                found[1].extend(hosts)
+                found[2].update(_mounts_of(cell))
+                found[3].update(use.held for use in cell.uses if use.held)
+        for (_, known, severity), (columns, hosts, mounts, held) in by_look.items():
             odd = [name for name in columns if name in usual and columns[name] != usual[name]]
             rows.append(
-                ProfileRow(group.name, columns, sorted(hosts), odd=odd, known=known, worst=severity)
+                ProfileRow(
+                    group.name,
+                    columns,
+                    sorted(hosts),
+                    odd=odd,
+                    known=known,
+                    worst=severity,
+                    mounts=sorted(mounts),
+                    held=sorted(held),
+                )
             )
     return sorted(
         rows,
@@ -341,6 +353,16 @@ def _profile_rows(
             row.hosts[0],
         ),
     )
+
+
+def _mounts_of(cell: Cell) -> list[str]:
+    """What the directories of some hosts are on, in words."""
+    facts = cell.facts
+    return [
+        f"{each.path}: {each.place.shown if each.place.system else each.place.why}"
+        + (f" ({each.type})" if each.type else "")
+        for each in (*facts.spaces, *facts.leases, *facts.storages)
+    ]
 
 
 def _apart(

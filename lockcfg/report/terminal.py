@@ -74,6 +74,38 @@ class Terminal:
         # surrogates of undecodable paths: escape() has shown them, nothing else may have them
         self._stream.write(text.encode("utf-8", "replace").decode("utf-8") + "\n")
 
+    def paragraph(self, *pieces: tuple[str, str], indent: int = 0, hang: int = 0) -> None:
+        """Words in lines that fit the terminal; on one line where there is none. A piece is a text,
+        which is escaped here, and its style, or nothing. The lines after the first are indented by
+        ``hang`` more."""
+        words = [
+            (word, style) for text, style in pieces for word in escape(text).split(" ") if word
+        ]
+        width = self._width()
+        line, used = " " * indent, indent
+        for word, style in words:
+            gap = int(used > indent)
+            if width and gap and used + gap + _columns(word) > width:
+                self.line(line)
+                indent, hang, gap = indent + hang, 0, 0
+                line, used = " " * indent, indent
+            while width > indent and used + gap + _columns(word) > width:  # a path, perhaps
+                part, word = word[: width - used], word[width - used :]
+                self.line(line + (self.style(part, style) if style else part))
+                indent, hang = indent + hang, 0
+                line, used = " " * indent, indent
+            line += " " * gap + (self.style(word, style) if style else word)
+            used += gap + _columns(word)
+        self.line(line)
+
+    def _width(self) -> int:
+        """How wide the terminal is; 0 for what is none."""
+        if not self._stream.isatty():
+            return 0
+        from shutil import get_terminal_size
+
+        return max(20, get_terminal_size((80, 24)).columns)
+
     def value(self, text: str) -> None:
         """A value that was asked for: to a terminal escaped, to a pipe byte for byte."""
         if self._stream.isatty():

@@ -193,10 +193,12 @@ class ProfileRow(Frozen):
 
     ``settings`` maps a column to what is shown there; ``odd`` are the columns in which these
     hosts are unlike most of their group, which is a hint and no judgement. ``known`` is whether
-    their facts are complete and recent enough to judge them.
+    their facts are complete and recent enough to judge them. ``mounts`` are what their directories
+    of locks and disks are on, in words; ``held`` what is known of the locks of their running
+    guests' disks.
     """
 
-    __slots__ = ("group", "hosts", "known", "odd", "settings", "worst")
+    __slots__ = ("group", "held", "hosts", "known", "mounts", "odd", "settings", "worst")
 
     def __init__(
         self,
@@ -207,7 +209,11 @@ class ProfileRow(Frozen):
         odd: Sequence[str] = (),
         known: bool = True,
         worst: Severity | None = None,
+        mounts: Sequence[str] = (),
+        held: Sequence[str] = (),
     ) -> None:
+        self.mounts: Final = tuple(mounts)
+        self.held: Final = tuple(held)
         self.group: Final = group
         self.settings: Final = dict(settings)
         self.hosts: Final = tuple(hosts)
@@ -278,6 +284,43 @@ class UnreadSource(Frozen):
         self.reason: Final = reason
 
 
+class Change(Frozen):
+    """Something that an audit found of ``hosts`` and another did not, in words."""
+
+    __slots__ = ("hosts", "severity", "text")
+
+    def __init__(self, severity: str, text: str, hosts: Sequence[str]) -> None:
+        self.severity: Final = severity
+        self.text: Final = text
+        self.hosts: Final = tuple(hosts)
+
+
+class Since(Frozen):
+    """What has changed since an earlier audit, of the time ``then`` (seconds since the epoch) and
+    with that verdict: what is ``worse``, what is ``better``, and the hosts that have ``come`` and
+    ``gone``, of which nothing else is said."""
+
+    __slots__ = ("better", "come", "gone", "level", "text", "then", "worse")
+
+    def __init__(
+        self,
+        then: int,
+        level: str,
+        text: str,
+        worse: Sequence[Change],
+        better: Sequence[Change],
+        come: Sequence[str],
+        gone: Sequence[str],
+    ) -> None:
+        self.then: Final = then
+        self.level: Final = level
+        self.text: Final = text
+        self.worse: Final = tuple(worse)
+        self.better: Final = tuple(better)
+        self.come: Final = tuple(come)
+        self.gone: Final = tuple(gone)
+
+
 class AuditResult(Frozen):
     """A finished audit.
 
@@ -285,7 +328,9 @@ class AuditResult(Frozen):
     fine: facts too old, incomplete, unreadable, or none at all. ``findings`` are sorted, worst
     first, the waived ones among them; ``probe`` is what a probe showed; ``groups``, ``domains``,
     ``disks`` and ``profiles`` are sorted too. ``now`` is the time that ages are counted from,
-    ``policy`` where the policy is from, or empty.
+    ``policy`` where the policy is from, or empty. ``since`` is what has changed since an earlier
+    audit, None where there was none to compare it with. ``guests`` are the names of the guests that
+    run on each host, where the reporter wants them.
     """
 
     __slots__ = (
@@ -293,6 +338,7 @@ class AuditResult(Frozen):
         "domains",
         "findings",
         "groups",
+        "guests",
         "hosts",
         "notes",
         "now",
@@ -301,6 +347,7 @@ class AuditResult(Frozen):
         "problems",
         "profiles",
         "rules",
+        "since",
         "unknown",
         "verdict",
         "version",
@@ -322,6 +369,8 @@ class AuditResult(Frozen):
         self.problems: Final[tuple[UnreadSource, ...]] = tuple(fields["problems"])
         self.notes: Final[tuple[str, ...]] = tuple(fields["notes"])
         self.rules: Final[tuple[RuleInfo, ...]] = tuple(fields["rules"])
+        self.guests: Final[dict[str, list[str]]] = dict(fields.get("guests", {}))
+        self.since: Final[Since | None] = fields.get("since")
 
     @property
     def counted(self) -> tuple[AuditFinding, ...]:

@@ -7,6 +7,7 @@ from itertools import groupby
 
 from lockcfg.fleet.policy.host_ranges import fold
 from lockcfg.report.audit.pages import breakable, content_policy, environment, text_of
+from lockcfg.report.audit.probe import sentences
 from lockcfg.report.audit.words import KIND_WORDS, LEVELS, standing_in_words, standing_of
 from lockcfg.report.terminal import escape
 
@@ -15,7 +16,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from typing import Any, Final, TextIO
 
-    from lockcfg.fleet.comparison.result import AuditResult, DomainRow, GroupRow
+    from lockcfg.fleet.comparison.result import (
+        AuditFinding,
+        AuditResult,
+        DomainRow,
+        GroupRow,
+        ProbeRow,
+        ProfileRow,
+    )
     from lockcfg.report.audit.words import Standing
 
 #: How worst comes first.
@@ -30,8 +38,15 @@ _LONGEST: Final = 48
 #: And the longest that is printed; who wants more of it has the page.
 _PRINTED: Final = 600
 
-#: The least width of a domain on the map, in per cent, so that a single host can be seen.
-_LEAST: Final = 3
+#: The most disks that the page shows, and the most hosts of a matrix of a probe.
+_DISKS: Final = 2000
+_PROBED: Final = 40
+
+#: The most findings that a row links to.
+_CAUSES: Final = 8
+
+#: What stands in the matrix of a probe for a pair of hosts.
+_SEEN: Final = {"yes": "=", "no": "×", "unknown": "?"}
 
 #: The width that a character of a domain's label takes there, in per cent of a wide page.
 _CHARACTER: Final = 0.9
@@ -59,7 +74,7 @@ def write(result: AuditResult, stream: TextIO) -> None:
         .render(
             result=result,
             level=LEVELS[result.verdict.level],
-            when=datetime.fromtimestamp(result.now, UTC).strftime("%Y-%m-%d %H:%M UTC"),
+            when=_time(result.now),
             style=style,
             script=script,
             policy=content_policy(style, script),
@@ -72,14 +87,73 @@ def write(result: AuditResult, stream: TextIO) -> None:
             columns=_columns(result),
             profiles=_profiles(result, sets),
             findings=[
-                {"said": finding, "hosts": _hosts(finding.hosts, sets)}
-                for finding in result.findings
+                {
+                    "said": finding,
+                    "hosts": _hosts(finding.hosts, sets),
+                    "id": f"finding-{number}",
+                }
+                for number, finding in enumerate(result.findings, 1)
             ],
+            disks=[
+                {"said": disk, "hosts": _hosts(disk.hosts, sets), "why": disk.reasons}
+                for disk in result.disks[:_DISKS]
+            ],
+            more_disks=max(0, len(result.disks) - _DISKS),
+            safe_words=_SAFE,
+            probe=[_probe(row, sets) for row in result.probe],
+            probe_words=list(sentences(result.probe)),
+            since=result.since,
+            since_when=_time(result.since.then) if result.since else "",
+            folded=lambda hosts: ", ".join(fold(hosts)),
+            guests={
+                escape(host): [escape(guest) for guest in of_host]
+                for host, of_host in sorted(result.guests.items())
+            },
             unknown=_hosts(result.unknown, sets),
             sets=sets.names,
         )
     )
     stream.write(page)
+
+
+def _time(seconds: int) -> str:
+    """A time as people write it; one that no calendar has, as the number."""
+    try:
+        return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    except (OverflowError, ValueError, OSError):
+        return str(seconds)
+
+
+#: How a disk stands: the colour, and the words.
+_SAFE: Final = {
+    "no": ("error", "unsafe"),
+    "unknown": ("warning", "not known"),
+    "yes": ("good", "safe"),
+}
+
+
+def _probe(row: ProbeRow, sets: _HostSets) -> dict[str, Any]:
+    """A scratch file of a probe: a matrix of its hosts, if they are not too many to be seen."""
+    apart = {frozenset(pair[:2]): pair[2] for pair in row.pairs}
+    few = 1 < len(row.hosts) <= _PROBED
+    return {
+        "said": row,
+        "hosts": _hosts(row.hosts, sets),
+        "where": ", ".join(row.paths),
+        "when": _time(row.taken),
+        "rows": [
+            (
+                host,
+                [
+                    ("", "–")
+                    if host == other
+                    else ((seen := apart.get(frozenset((host, other)), "yes")), _SEEN[seen])
+                    for other in row.hosts
+                ],
+            )
+            for host in (row.hosts if few else ())
+        ],
+    }
 
 
 class _HostSets:
@@ -157,16 +231,14 @@ def _map(domains: Sequence[DomainRow], sets: _HostSets) -> list[dict[str, Any]]:
     """The domains of a kind, the largest first, with their places on the map."""
     ordered = sorted(domains, key=lambda row: (-len(row.hosts), row.where, row.hosts))
     hosts = sum(len(row.hosts) for row in ordered) or 1
-    widths = [max(_LEAST, 100 * len(row.hosts) / hosts) for row in ordered]
-    scale = 100 / sum(widths)
+    widths = [100 * len(row.hosts) / hosts for row in ordered]
     shown = []
     left = 0.0
-    for row, width in zip(ordered, widths, strict=True):
-        share = width * scale
+    for row, share in zip(ordered, widths, strict=True):
         standing = standing_of(row)
         sign, count = _SIGNS[standing][0], len(row.hosts)
         labels = (f"{sign} {count}", sign, "")
-        label = next(label for label in labels if len(label) * _CHARACTER < share)
+        label = next((label for label in labels if len(label) * _CHARACTER < share), "")
         shown.append(
             {
                 "said": row,
@@ -206,4 +278,20 @@ def _profiles(result: AuditResult, sets: _HostSets) -> list[dict[str, Any]]:
         result.profiles,
         key=lambda row: (_RANKS[row.worst], row.group, -len(row.hosts), row.hosts),
     )
-    return [{"said": row, "hosts": _hosts(row.hosts, sets)} for row in rows]
+    return [
+        {"said": row, "hosts": _hosts(row.hosts, sets), "why": _why(row, result.findings)}
+        for row in rows
+    ]
+
+
+def _why(row: ProfileRow, findings: Sequence[AuditFinding]) -> list[tuple[int, str]]:
+    """Why a row has its colour: the findings of its severity about its hosts, by their numbers."""
+    hosts = set(row.hosts)
+    return [
+        (number, finding.code)
+        for number, finding in enumerate(findings, 1)
+        if row.worst is not None
+        and finding.severity == row.worst
+        and finding.waived is None
+        and not hosts.isdisjoint(finding.hosts)
+    ][:_CAUSES]

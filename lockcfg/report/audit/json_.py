@@ -8,7 +8,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, TextIO
 
-    from lockcfg.fleet.comparison.result import AuditFinding, AuditResult, DiskRow
+    from lockcfg.fleet.comparison.result import AuditFinding, AuditResult, DiskRow, Since
 
 
 def write(result: AuditResult, stream: TextIO) -> None:
@@ -96,6 +96,7 @@ def members_of(result: AuditResult) -> dict[str, Any]:
             }
             for profile in result.profiles
         ],
+        "since": _since(result.since) if result.since else None,
         "unknown": list(result.unknown),
         "unreadable": [
             {"source": problem.source, "host": problem.host or None, "reason": problem.reason}
@@ -127,6 +128,22 @@ def _finding(finding: AuditFinding) -> dict[str, Any]:
         "reasons": list(finding.reasons),
         "help": finding.help,
         "waived": {"reason": waived.reason, "until": waived.until or None} if waived else None,
+    }
+
+
+def _since(since: Since) -> dict[str, Any]:
+    return {
+        "then": since.then,
+        "verdict": {"level": since.level, "text": since.text},
+        **{
+            name: [
+                {"severity": change.severity, "text": change.text, "hosts": list(change.hosts)}
+                for change in changes
+            ]
+            for name, changes in (("worse", since.worse), ("better", since.better))
+        },
+        "come": list(since.come),
+        "gone": list(since.gone),
     }
 
 

@@ -1,47 +1,75 @@
-"""JUnit's XML as Jenkins and GitLab read it: a group is a suite, a finding a failed case."""
+"""JUnit's XML as Jenkins and GitLab read it: a host is a suite, and each rule a case of it.
+
+The names are the same from run to run, so that a reader can tell what is new and what is fixed.
+What is about no host is in a suite of its own.
+"""
 
 from __future__ import annotations
-
-from itertools import groupby
 
 from lockcfg.fleet.policy.host_ranges import fold
 from lockcfg.report.junit import suite, suites
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
     from typing import TextIO
     from xml.sax.saxutils import XMLGenerator
 
     from lockcfg.fleet.comparison.result import AuditFinding, AuditResult
 
+    #: What was found of a host, or of none, by the code of the rule.
+    Found = Mapping[str, list[AuditFinding]]
+
 #: How many ranges of hosts are named in a case.
 _MOST = 50
+
+#: What a case without a finding is skipped for, of a host without a snapshot.
+_NOT_KNOWN = "there is no snapshot of this host that could be read"
 
 
 def write(result: AuditResult, stream: TextIO) -> None:
     """See :mod:`lockcfg.report.audit`. What is for information only passes."""
-    findings = [finding for finding in result.findings if finding.severity != "info"]
-    findings.sort(key=lambda finding: finding.group)
-    failures = sum(finding.waived is None for finding in findings)
-    tests = len(findings) or 1
+    found: dict[str, dict[str, list[AuditFinding]]] = {host: {} for host in result.hosts}
+    for finding in result.findings:
+        if finding.severity != "info":
+            for host in finding.hosts or ("",):
+                found.setdefault(host, {}).setdefault(finding.code, []).append(finding)
+    # Of the fleet itself there is always a suite: a report without a case is taken for a failure.
+    found.setdefault("", {})
+    known = {host for profile in result.profiles for host in profile.hosts}
+    rules = {rule.code: f"{rule.code} {rule.name}" for rule in result.rules}
+    failures = sum(_fails(of_rule) for of_host in found.values() for of_rule in of_host.values())
+    tests = len(found) * len(rules)
     with suites(stream, "lockcfg audit", tests=tests, failures=failures) as writer:
-        for group, of_group in groupby(findings, key=lambda finding: finding.group):
-            _suite(writer, group or "fleet", list(of_group))
-        if not findings:  # a report without a case is taken for one that went wrong
-            with suite(writer, "fleet", tests=1) as whole:
-                whole.passed(f"{len(result.hosts)} hosts audited")
+        for host, of_host in found.items():
+            _suite(writer, host, of_host, rules, known=not host or host in known)
 
 
-def _suite(writer: XMLGenerator, group: str, findings: list[AuditFinding]) -> None:
-    tests = len(findings)
-    waived = sum(finding.waived is not None for finding in findings)
-    with suite(writer, group, tests=tests, failures=tests - waived, skipped=waived) as of_group:
-        for finding in findings:
-            name = f"{finding.code} {finding.rule}"
-            if finding.waived is None:
-                of_group.case(name, "failure", finding.message, _words(finding), finding.code)
+def _suite(
+    writer: XMLGenerator, host: str, found: Found, rules: Mapping[str, str], *, known: bool
+) -> None:
+    failures = sum(map(_fails, found.values()))
+    skipped = (len(found) if known else len(rules)) - failures
+    name = host or "(fleet)"
+    with suite(writer, name, tests=len(rules), failures=failures, skipped=skipped) as of_host:
+        for code, rule in rules.items():
+            findings = found.get(code, [])
+            counted = [finding for finding in findings if finding.waived is None]
+            if counted:
+                messages = "; ".join(finding.message for finding in counted)
+                words = "\n\n".join(map(_words, counted))
+                of_host.case(rule, "failure", messages, words, code)
+            elif findings:
+                reasons = [finding.waived.reason for finding in findings if finding.waived]
+                of_host.case(rule, "skipped", "; ".join(reasons))
+            elif known:
+                of_host.passed(rule)
             else:
-                of_group.case(name, "skipped", finding.waived.reason)
+                of_host.case(rule, "skipped", _NOT_KNOWN)
+
+
+def _fails(findings: Iterable[AuditFinding]) -> bool:
+    return any(finding.waived is None for finding in findings)
 
 
 def _words(finding: AuditFinding) -> str:

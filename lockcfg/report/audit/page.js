@@ -75,5 +75,98 @@
     all.addEventListener("change", fold);
     fold();
   }
+
+  // The view of one host: what the page says of it, put together. All of it goes in as text.
+  const guests = JSON.parse(document.getElementById("guests").textContent);
+  const panel = document.getElementById("host");
+  const title = document.getElementById("host-title");
+  const body = document.getElementById("host-body");
+  const make = (tag, text, parent) => {
+    const element = document.createElement(tag);
+    if (text !== undefined) element.textContent = text;
+    if (parent) parent.append(element);
+    return element;
+  };
+  const about = (element, host) =>
+    sets[Number(element.dataset.set)].some(([name]) => name === host);
+  const list = (heading, lines) => {
+    if (lines.length === 0) return;
+    make("h3", heading, body);
+    const ul = make("ul", undefined, body);
+    for (const [text, link] of lines) {
+      const li = make("li", undefined, ul);
+      if (link) make("a", text, li).href = "#" + link; else li.textContent = text;
+    }
+  };
+  const showHost = (host) => {
+    body.replaceChildren();
+    title.textContent = "Host " + host;
+    for (const row of matrix.tBodies[0].rows) {
+      if (!about(row, host)) continue;
+      make("h3", "Settings", body);
+      const dl = make("dl", undefined, body);
+      const heads = [...matrix.tHead.rows[0].cells];
+      for (const [at, cell] of [...row.cells].entries()) {
+        if (at < 2) continue;
+        make("dt", heads[at].textContent, dl);
+        make("dd", cell.textContent.trim(), dl);
+      }
+      const mounts = row.querySelector("template.mounts").content;
+      list("Directories of locks and disks", [...mounts.querySelectorAll("li")].map((li) => [li.textContent]));
+      const held = row.querySelector("template.held").content.textContent;
+      if (held) list("Locks of running guests", [[held]]);
+    }
+    if (guests[host]) list("Running guests", guests[host].map((name) => [name]));
+    const rows = [...document.querySelectorAll("#disk-table tbody tr")].filter((row) => about(row, host));
+    list("Disks that it shares", rows.map((row) =>
+      [row.cells[0].textContent.trim() + ": " + row.cells[1].textContent.trim()]));
+    const found = [...document.querySelectorAll(".finding")].filter((each) => about(each, host));
+    list("Findings", found.map((each) => [each.querySelector("summary").textContent.replace(/\s+/g, " ").trim(), each.id]));
+    panel.hidden = false;
+  };
+  const known = new Set(sets.flat().map(([name]) => name));
+  const follow = () => {
+    const hash = decodeURIComponent(location.hash.slice(1));
+    panel.hidden = true;
+    if (hash.startsWith("host=") && known.has(hash.slice(5))) {
+      showHost(hash.slice(5));
+      panel.scrollIntoView();
+      panel.focus();
+    } else if (hash.startsWith("finding-")) {
+      const finding = document.getElementById(hash);
+      if (finding) { finding.hidden = false; finding.open = true; finding.scrollIntoView(); }
+    }
+  };
+  addEventListener("hashchange", follow);
+  search.setAttribute("list", "names");
+  const names = make("datalist", undefined, form);
+  names.id = "names";
+  for (const name of [...known].slice(0, 5000)) make("option", undefined, names).value = name;
+  search.addEventListener("change", () => {
+    if (known.has(search.value)) location.hash = "host=" + encodeURIComponent(search.value);
+  });
+
+  // Every table as CSV (RFC 4180). What a spreadsheet would take for a formula gets a quote before it.
+  const field = (cell) => {
+    let text = (cell.dataset.csv || cell.textContent).replace(/\s+/g, " ").trim();
+    if (/^[=+\-@]/.test(text) && text.length > 1) text = "'" + text;
+    return '"' + text.replace(/"/g, '""') + '"';
+  };
+  for (const table of document.querySelectorAll("table[data-csv]")) {
+    const button = make("button", "CSV");
+    button.type = "button";
+    button.className = "csv";
+    button.setAttribute("aria-label", "Save as CSV: " + table.dataset.csv);
+    button.addEventListener("click", () => {
+      const lines = [...table.rows].map((row) => [...row.cells].map(field).join(","));
+      const link = make("a");
+      link.href = URL.createObjectURL(new Blob([lines.join("\r\n") + "\r\n"], { type: "text/csv" }));
+      link.download = table.dataset.csv + ".csv";
+      link.click();
+      setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+    });
+    (table.closest(".scroll") || table).before(button);
+  }
   update();
+  follow();
 })();

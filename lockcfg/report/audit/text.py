@@ -1,10 +1,12 @@
-"""For a person: the lock domains, the worst first, then the findings, and a verdict in one line."""
+"""For a person: the verdict, what is wrong, the worst first, and the lock domains."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from itertools import groupby
 
 from lockcfg.fleet.policy.host_ranges import fold
+from lockcfg.report.audit.probe import sentences
 from lockcfg.report.audit.words import (
     COLOURS,
     KIND_WORDS,
@@ -12,37 +14,62 @@ from lockcfg.report.audit.words import (
     standing_in_words,
     standing_of,
 )
-from lockcfg.report.terminal import Terminal, escape
+from lockcfg.report.terminal import Terminal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Final, TextIO
 
-    from lockcfg.fleet.comparison.result import AuditFinding, AuditResult, DomainRow, GroupRow
+    from lockcfg.fleet.comparison.result import (
+        AuditFinding,
+        AuditResult,
+        DomainRow,
+        GroupRow,
+        Since,
+    )
 
 #: How much of a long list is shown.
 _MOST: Final = 12
+_MOST_REASONS: Final = 40
 _MOST_FINDINGS: Final = 200
+
+#: The styles of what a probe showed.
+_SEEN: Final = {"yes": "good", "no": "error", "unknown": "warning", "": "dim"}
 
 
 def write(result: AuditResult, stream: TextIO) -> None:
     """See :mod:`lockcfg.report.audit`."""
     terminal = Terminal(stream)
+    _verdict(result, terminal)
+    _counts(result, terminal)
+    if result.since is not None:
+        terminal.line()
+        _since(result.since, terminal)
+    counted = [finding for finding in result.counted if finding.severity != "info"]
+    informing = [finding for finding in result.counted if finding.severity == "info"]
+    for finding in (counted + informing)[:_MOST_FINDINGS]:
+        terminal.line()
+        _finding(finding, terminal)
+    if len(result.counted) > _MOST_FINDINGS:
+        terminal.line()
+        terminal.line(f"… and {len(result.counted) - _MOST_FINDINGS} more: see --format json")
     groups = {group.name: group for group in result.groups}
     by_group = {
         name: list(rows) for name, rows in groupby(result.domains, key=lambda row: row.group)
     }
     for name in sorted(groups, key=lambda name: (_rank(groups[name]), name)):
+        terminal.line()
         _group(groups[name], by_group.get(name, []), terminal)
-    counted = [finding for finding in result.counted if finding.severity != "info"]
-    informing = [finding for finding in result.counted if finding.severity == "info"]
-    for finding in (counted + informing)[:_MOST_FINDINGS]:
-        _finding(finding, terminal)
-    if len(result.counted) > _MOST_FINDINGS:
-        terminal.line(f"… and {len(result.counted) - _MOST_FINDINGS} more: see --format json")
+    if result.probe:
+        terminal.line()
+        terminal.line(terminal.style("what a probe showed", "bold"))
+        for seen, sentence in sentences(result.probe):
+            terminal.paragraph((sentence, _SEEN[seen]), indent=2, hang=2)
     terminal.line()
-    _end(result, terminal)
+    for note in result.notes:
+        terminal.paragraph(("note:", "info"), (note, ""), hang=2)
+    _verdict(result, terminal)  # where the eye is when all has scrolled by
 
 
 def _rank(group: GroupRow) -> int:
@@ -51,41 +78,57 @@ def _rank(group: GroupRow) -> int:
 
 def _group(group: GroupRow, domains: Iterable[DomainRow], terminal: Terminal) -> None:
     title = group.name or "no shared storage seen"
-    said = " (inferred)" if group.inferred and group.name else ""
-    terminal.line(
-        f"{terminal.style(escape(title), 'bold')}{said}: {_count(len(group.hosts), 'host')}"
-    )
+    said = f"({'inferred, ' if group.inferred and group.name else ''}"
+    said += f"{_count(len(group.hosts), 'host')})"
+    terminal.paragraph((title, "bold"), (said, ""), hang=2)
     if group.inferred and group.name and group.storages != (group.name,):
-        shared = ", ".join(escape(each) for each in group.storages[:_MOST])
+        shared = ", ".join(group.storages[:_MOST])
         more = f" and {len(group.storages) - _MOST} more" if len(group.storages) > _MOST else ""
-        terminal.line(f"  {terminal.style(f'they share {shared}{more}', 'dim')}")
+        terminal.paragraph((f"they share {shared}{more}", "dim"), indent=2, hang=2)
     for kind, rows in groupby(domains, key=lambda row: row.kind):
         terminal.line(f"  {KIND_WORDS[kind]}")
         for row in rows:
-            words = terminal.style(standing_in_words(row), COLOURS[standing_of(row)])
-            terminal.line(f"    {words}: {folded(row.hosts)}")
-            terminal.line(f"      {terminal.style(escape(row.where), 'dim')}")
-    terminal.line()
+            words = (f"{standing_in_words(row)}:", COLOURS[standing_of(row)])
+            terminal.paragraph(words, (folded(row.hosts), ""), indent=4, hang=2)
+            terminal.paragraph((row.where, "dim"), indent=6)
 
 
 def _finding(finding: AuditFinding, terminal: Terminal) -> None:
-    severity = terminal.style(f"{finding.severity}:", finding.severity)
-    rule = terminal.style(f"[{finding.code} {finding.rule}]", "dim")
-    terminal.line(f"{severity} {escape(finding.message)} {rule}")
+    terminal.paragraph(
+        (f"{finding.severity}:", finding.severity),
+        (finding.message, ""),
+        (f"[{finding.code} {finding.rule}]", "dim"),
+        hang=2,
+    )
     if finding.hosts:
-        terminal.line(f"  {terminal.style(folded(finding.hosts), 'bold')}")
-    for reason in finding.reasons[:_MOST]:
-        terminal.line(f"  - {escape(reason)}")
-    if len(finding.reasons) > _MOST:
-        terminal.line(f"  - … and {len(finding.reasons) - _MOST} more")
+        terminal.paragraph((", ".join(fold(finding.hosts)), "bold"), indent=2)
+    for reason in finding.reasons[:_MOST_REASONS]:
+        terminal.paragraph(("-", ""), (reason, ""), indent=2, hang=2)
+    if len(finding.reasons) > _MOST_REASONS:
+        terminal.line(f"  - … and {len(finding.reasons) - _MOST_REASONS} more")
     if finding.help:
-        terminal.line(f"  {terminal.style('help:', 'info')} {escape(finding.help)}")
+        terminal.paragraph(("help:", "info"), (finding.help, ""), indent=2, hang=2)
 
 
-def _end(result: AuditResult, terminal: Terminal) -> None:
-    """The counts and the verdict."""
-    for note in result.notes:
-        terminal.line(f"{terminal.style('note:', 'info')} {escape(note)}")
+def _since(since: Since, terminal: Terminal) -> None:
+    """What has changed since an earlier audit."""
+    when = datetime.fromtimestamp(since.then, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    terminal.paragraph((f"since {when}:", "bold"), (since.text, LEVELS[since.level]), hang=2)
+    for words, changes, style in (
+        ("worse:", since.worse, "error"),
+        ("better:", since.better, "good"),
+    ):
+        for change in changes:
+            hosts = f"({', '.join(fold(change.hosts))})" if change.hosts else ""
+            terminal.paragraph((words, style), (f"{change.text} {hosts}", ""), indent=2, hang=2)
+    for words, hosts_of in (("came:", since.come), ("gone:", since.gone)):
+        if hosts_of:
+            terminal.paragraph((words, "info"), (", ".join(fold(hosts_of)), ""), indent=2, hang=2)
+    if not (since.worse or since.better):
+        terminal.line("  nothing is better, and nothing is worse")
+
+
+def _counts(result: AuditResult, terminal: Terminal) -> None:
     counts = [
         _count(sum(f.severity == severity for f in result.counted), severity)
         for severity in ("error", "warning")
@@ -94,13 +137,16 @@ def _end(result: AuditResult, terminal: Terminal) -> None:
     counts += [f"{waived} waived"] if waived else []
     counts += [f"{len(result.unknown)} unknown"] if result.unknown else []
     terminal.line(f"{_count(len(result.hosts), 'host')}: {', '.join(counts)}")
-    terminal.line(terminal.style(escape(result.verdict.text), LEVELS[result.verdict.level]))
+
+
+def _verdict(result: AuditResult, terminal: Terminal) -> None:
+    terminal.paragraph((result.verdict.text, LEVELS[result.verdict.level]))
 
 
 def folded(hosts: Iterable[str]) -> str:
     """Host names in ranges, in as much as fits."""
     ranges = fold(hosts)
-    shown = ", ".join(escape(each) for each in ranges[:_MOST])
+    shown = ", ".join(ranges[:_MOST])
     return shown if len(ranges) <= _MOST else f"{shown} and {len(ranges) - _MOST} more"
 
 

@@ -7,12 +7,16 @@ import json
 import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from xml.etree import ElementTree
 
 import jsonschema
 import pytest
 
 from benchmarks.made_up_fleet import WRONG, demo
+from lockcfg.fleet.policy.host_ranges import fold
 from lockcfg.report.audit import FORMATS, render_audit
+from lockcfg.report.terminal import escape
+from lockcfg.report.untrusted import clean
 from lockcfg.yamlschema import load_schema, violations
 from tests.fleet.fleets import audited
 
@@ -35,6 +39,11 @@ FLEETS: dict[str, dict[str, Any]] = {
 }
 
 WAIVING = {"waivers": [{"rule": "LA", "hosts": ["kvm0*"], "reason": "a <lab>"}]}
+
+
+def escaped(name: str) -> str:
+    """A name as XML has it."""
+    return clean(name)
 
 
 def rendered(result: AuditResult, format: str) -> str:
@@ -67,19 +76,35 @@ def test_sarif_is_what_the_standard_says(result: AuditResult) -> None:
 
 
 def test_junit_is_what_jenkins_reads(result: AuditResult, tmp_path: Path) -> None:
-    """By its schema; what is waived is skipped."""
+    """By its schema; a case for each host and rule, of which those fail that have a finding."""
     (tmp_path / "report.xml").write_text(rendered(result, "junit"))
     files = [str(DATA / "junit-10.xsd"), str(tmp_path / "report.xml")]
     command = ["xmllint", "--noout", "--schema", *files]
     checked = subprocess.run(command, capture_output=True, text=True)
     assert checked.returncode == 0, checked.stderr
+    cases = {
+        (suite.get("name"), case.get("name"), case[0].tag if len(case) else "")
+        for suite in ElementTree.parse(tmp_path / "report.xml").getroot()
+        for case in suite
+    }
+    assert len(cases) == (len(result.hosts) + 1) * len(result.rules)
+    failed = {
+        (escaped(host), f"{finding.code} {finding.rule}", "failure")
+        for finding in result.counted
+        if finding.severity != "info"
+        for host in finding.hosts or ("(fleet)",)
+    }
+    assert {case for case in cases if case[2] == "failure"} == failed
 
 
 def test_text_is_lines_that_can_be_printed(result: AuditResult) -> None:
-    """And ends with the verdict."""
+    """And begins and ends with the verdict; each finding names all its hosts."""
     lines = rendered(result, "text").splitlines()
     assert all(line.isprintable() for line in lines)
-    assert lines[-1] == result.verdict.text
+    assert lines[0] == lines[-1] == result.verdict.text
+    for finding in result.counted:
+        if finding.hosts:
+            assert f"  {', '.join(map(escape, fold(finding.hosts)))}" in lines
 
 
 @pytest.mark.parametrize("format", FORMATS)

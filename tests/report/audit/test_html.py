@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import csv
 import io
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -20,9 +22,11 @@ from lockcfg.fleet.comparison.result import (
     ProfileRow,
     Verdict,
 )
+from lockcfg.fleet.comparison.since import since_of
 from lockcfg.report.audit import render_audit
 from tests.chromium import brightness, chromium, emulate
 from tests.fleet.fleets import audited
+from tests.fleet.test_since import report_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -308,6 +312,118 @@ def test_all_can_be_reached_by_keyboard(browser: Browser) -> None:
     assert last.get_attribute("open") != before
 
 
+def probed() -> AuditResult:
+    """The demonstration, in which three hosts took part in a probe and one keeps its locks."""
+    fleet = demo()
+    for number, (name, locked) in enumerate(
+        {"kvm01": [1, 2], "kvm02": [1, 2], "kvm03": [3]}.items(), 1
+    ):
+        seen = {"nonce": "5eed", "marked": [1, 2, 3], "locked": locked}
+        directories = [{"path": "/srv/locks/files", **seen}]
+        fleet[name]["evidence"] = {"number": number, "hosts": 3, "directories": directories}
+    result = audited(fleet)
+    return result.replace(
+        guests={"kvm01": ["web01", "<b>"]}, since=since_of(report_of(audited(demo())), result)
+    )
+
+
+def test_every_table_has_headings_and_can_be_saved(browser: Browser) -> None:
+    """As CSV, in which a formula is none; the button does it, and nothing is asked of anybody."""
+    browser.open(probed())
+    script = """
+        const saved = [];
+        URL.createObjectURL = (blob) => { saved.push(blob); return "#"; };
+        document.querySelectorAll("button.csv").forEach((button) => button.click());
+        return Promise.all(saved.map((blob) => blob.text()));
+    """
+    saved = browser.driver.execute_script(script)
+    tables = browser.driver.find_elements(By.CSS_SELECTOR, "table")
+    assert len(saved) == len(tables) > 4
+    for table, text in zip(tables, saved, strict=True):
+        heads = table.find_elements(By.CSS_SELECTOR, "thead th[scope=col]")
+        rows = list(csv.reader(io.StringIO(text)))
+        assert len(heads) == len(rows[0]) > 1
+        assert {len(row) for row in rows} == {len(heads)}
+        assert len(rows) == 1 + len(table.find_elements(By.CSS_SELECTOR, "tbody tr"))
+    every = "\n".join(saved)
+    assert "lvm:Yp3cWk0d1B4a2Ch8QexN5s1LrTorders" in every
+    assert not re.search(r'(^|,)"[=+@-]', every, re.MULTILINE)
+    browser.assert_alone()
+
+
+def test_disks_and_the_probe_have_tables(browser: Browser) -> None:
+    """Which are unsafe and why; who sees whom, as a matrix that is symmetric."""
+    browser.open(probed())
+    rows = [row.text for row in browser.shown("#disk-table tbody tr")]
+    assert any("unsafe" in row and "kvm07" in row and "orders" in row for row in rows)
+    cells = [
+        [cell.text.split()[0] for cell in row.find_elements(By.TAG_NAME, "td")]
+        for row in browser.shown(".probe tbody tr")
+    ]
+    assert cells == [["–", "=", "×"], ["=", "–", "×"], ["×", "×", "–"]]
+    assert "do not see each other's locks" in browser.shown("[aria-labelledby=probe]")[0].text
+    assert browser.shown("#since")
+
+
+def test_a_host_has_a_view_of_its_own(browser: Browser) -> None:
+    """With its settings, mounts, guests, disks and locks, and links to what was found."""
+    browser.open(probed())
+    assert browser.shown("#host") == []
+    search = browser.shown("#search")[0]
+    search.send_keys("kvm03", Keys.ENTER)
+    browser.driver.execute_script("location.hash = 'host=kvm03'")
+    panel = browser.shown("#host")[0].text
+    for part in ("Host kvm03", "lock_manager", "nop", "/srv/images: nfs://10.0.0.5", "web01.qcow2"):
+        assert part in panel
+    links = browser.shown("#host a[href^='#finding']")
+    assert any("LA101" in link.text for link in links)
+    links[0].click()
+    shown = browser.driver.execute_script("return document.querySelector(location.hash).open")
+    assert shown
+    browser.driver.execute_script("location.hash = 'host=kvm01'")
+    assert "<b>" in browser.shown("#host")[0].text
+    browser.driver.execute_script("location.hash = 'host=nobody'")
+    assert browser.shown("#host") == []
+    browser.assert_alone()
+
+
+def test_a_red_row_says_why(browser: Browser) -> None:
+    """By the findings that it links to."""
+    browser.open(probed())
+    (row,) = [row for row in browser.shown("#matrix tbody tr") if "kvm03" in row.text]
+    links = row.find_elements(By.CSS_SELECTOR, ".why a")
+    assert "LA101" in {link.text for link in links}
+    targets = [link.get_attribute("href").rpartition("#")[2] for link in links]  # type: ignore[union-attr]
+    assert all(browser.driver.find_elements(By.ID, target) for target in targets)
+
+
+def test_a_phone_shows_it_without_going_sideways(browser: Browser) -> None:
+    """In light and dark."""
+    browser.open(probed())
+    size = {"width": 390, "height": 800, "deviceScaleFactor": 2, "mobile": True}
+    browser.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    try:
+        browser.driver.execute_script("location.hash = 'host=kvm01'")
+        wide = browser.driver.execute_script("return document.documentElement.scrollWidth")
+        assert wide <= 390
+    finally:
+        browser.driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def test_the_bars_are_to_scale(browser: Browser) -> None:
+    """A domain of a tenth of the hosts is a tenth of the bar, and its count is said."""
+    hosts = [f"kvm{n:03}" for n in range(200)]
+    rows = [
+        DomainRow("hall", "image", "indirect", "x", "yes", "x", hosts[:199]),
+        DomainRow("hall", "image", "none", "none", "no", "nothing", hosts[199:]),
+    ]
+    groups = [GroupRow("hall", hosts, ["hall"], inferred=False)]
+    browser.open(audit_result(hosts=hosts, groups=groups, domains=rows))
+    widths = [rect.size["width"] for rect in browser.shown(".bar rect")]
+    assert widths[1] * 150 < widths[0]
+    assert "= 199 · × 1" in browser.shown(".counts-of")[0].text
+
+
 def test_dark_where_dark_is_wanted(browser: Browser) -> None:
     """And never on paper."""
     browser.open(audited(demo()))
@@ -367,7 +483,7 @@ def test_hostile_text_is_text(browser: Browser) -> None:
     text = browser.driver.execute_script("return document.body.textContent")
     assert all(host in text for host in result.hosts)
     assert browser.driver.find_elements(By.CSS_SELECTOR, "img, link, [onload], [onerror]") == []
-    assert len(browser.driver.find_elements(By.TAG_NAME, "script")) == 2
+    assert len(browser.driver.find_elements(By.TAG_NAME, "script")) == 3
     browser.press("/")
     browser.press("<img")
     assert len(browser.rows()) == 1

@@ -1,0 +1,100 @@
+"""What has become better or worse since an earlier audit. Pure: a report and a result go in."""
+
+from __future__ import annotations
+
+from lockcfg.fleet.comparison.result import Change, Since
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from typing import Any, Final
+
+    from lockcfg.fleet.comparison.result import AuditFinding, AuditResult
+
+#: What counts: what is for information only comes and goes.
+_COUNTED: Final = ("error", "warning")
+
+#: How bad a disk's verdict is.
+_RANKS: Final = {"yes": 0, "unknown": 1, "no": 2}
+
+_WORDS: Final = {"yes": "safe", "unknown": "not known", "no": "unsafe"}
+
+
+def since_of(old: Mapping[str, Any], result: AuditResult) -> Since:
+    """What is better and what is worse in ``result`` than in ``old``, which is the JSON report of
+    an earlier audit. Raises KeyError, TypeError, ValueError where that is none.
+
+    A finding is the same if its rule and its host are. Of hosts that only one of the two audits
+    has nothing is said but their names.
+    """
+    before = {host for profile in old["profiles"] for host in profile["hosts"]}
+    now = {host for profile in result.profiles for host in profile.hosts}
+    was = [
+        (
+            str(each["severity"]),
+            str(each["code"]),
+            str(each["rule"]),
+            str(each["message"]),
+            [str(host) for host in each["hosts"]],
+        )
+        for each in old["findings"]
+        if each["waived"] is None and each["severity"] in _COUNTED
+    ]
+    is_now = [_row(each) for each in result.counted if each.severity in _COUNTED]
+    known, found = _pairs(was), _pairs(is_now)
+    worse = [
+        *_changes(is_now, known, before | _unseen(result)),
+        *_disks(old, result, worse=True),
+    ]
+    better = [*_changes(was, found, now), *_disks(old, result, worse=False)]
+    return Since(
+        int(old["now"]),
+        str(old["verdict"]["level"]),
+        str(old["verdict"]["text"]),
+        worse,
+        better,
+        sorted(now - before),
+        sorted(before - now),
+    )
+
+
+def _row(finding: AuditFinding) -> tuple[str, str, str, str, list[str]]:
+    hosts = list(finding.hosts)
+    return finding.severity, finding.code, finding.rule, finding.message, hosts
+
+
+def _unseen(result: AuditResult) -> set[str]:
+    """The hosts of which there is no snapshot now: that is a change for the worse, too."""
+    return set(result.hosts) - {host for profile in result.profiles for host in profile.hosts}
+
+
+def _pairs(rows: Iterable[tuple[str, str, str, str, list[str]]]) -> set[tuple[str, str]]:
+    return {(code, host) for _, code, _, _, hosts in rows for host in hosts or [""]}
+
+
+def _changes(
+    rows: Iterable[tuple[str, str, str, str, list[str]]],
+    others: set[tuple[str, str]],
+    comparable: set[str],
+) -> Iterable[Change]:
+    """The findings of one audit that the other has not, of hosts that both have."""
+    for severity, code, rule, message, hosts in rows:
+        if not hosts and (code, "") not in others:
+            yield Change(severity, f"{message} [{code} {rule}]", ())
+        left = [host for host in hosts if (code, host) not in others and host in comparable]
+        if left:
+            yield Change(severity, f"{message} [{code} {rule}]", sorted(left))
+
+
+def _disks(old: Mapping[str, Any], result: AuditResult, *, worse: bool) -> Iterable[Change]:
+    before = {str(disk["name"]): str(disk["safe"]) for disk in old["disks"]}
+    for disk in sorted(result.disks, key=lambda disk: disk.name):
+        was = before.get(disk.name)
+        if was is None:
+            continue
+        step = _RANKS[disk.safe] - _RANKS[was]
+        if (step > 0) if worse else (step < 0):
+            severity = "error" if "no" in (was, disk.safe) else "warning"
+            yield Change(
+                severity, f"{disk.name} was {_WORDS[was]}, and is {_WORDS[disk.safe]}", disk.hosts
+            )
