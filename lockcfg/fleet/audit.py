@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from lockcfg.findings import Severity
     from lockcfg.fleet.comparison.fleet import Cell, Fleet
+    from lockcfg.fleet.model.facts import Facts
     from lockcfg.fleet.policy.policy import Policy
     from lockcfg.fleet.rules.observation import Observation
     from lockcfg.fleet.store.store import Store
@@ -39,6 +40,9 @@ RULE_URL: Final = "docs/rules/{code}.md"
 
 #: The rules that are about waivers, and run when the others are done.
 _OF_WAIVERS: Final = ("la502_waiver_expired", "la503_waiver_unneeded")
+
+#: The most hosts of a finding of which the file is named.
+_PLACES: Final = 1000
 
 #: How good a reach is: the worst is shown first.
 _REACHES: Final = {"no": 0, "unknown": 1, "yes": 2}
@@ -114,6 +118,7 @@ class _Findings:
         self._fleet = fleet
         self._hosts: dict[tuple[object, ...], list[str]] = {}
         self._done: list[tuple[AuditFinding, bool]] = []
+        self._facts: dict[str, Facts] = {}
 
     def run(self, name: str) -> None:
         """Run a rule."""
@@ -127,7 +132,8 @@ class _Findings:
                 for observation in module.check(cell):
                     hosts = cell.hosts if observation.hosts is None else observation.hosts
                     self._add(rule, observation, cell.group, hosts)
-        for (severity, message, group, reasons, advice, unknown), hosts in self._hosts.items():
+        for key, hosts in self._hosts.items():
+            severity, message, group, reasons, advice, unknown, cause = key
             finding = AuditFinding(
                 rule.code,
                 rule.name,
@@ -137,9 +143,29 @@ class _Findings:
                 group=group,  # type: ignore[arg-type]
                 reasons=reasons,  # type: ignore[arg-type]
                 help=advice,  # type: ignore[arg-type]
+                places=self._places(str(cause), hosts) if cause else None,
             )
             self._done.append((finding, bool(unknown)))
         self._hosts.clear()
+
+    def _places(self, cause: str, hosts: Sequence[str]) -> dict[str, tuple[str, int]]:
+        """Where a setting, or a file, or a line of it, stands on hosts: in a repository the file
+        that was read, else the path on the host behind its name."""
+        if not self._facts:
+            self._facts.update(
+                (host, cell.facts) for cell in self._fleet.cells for host in cell.hosts
+            )
+        found: dict[str, tuple[str, int]] = {}
+        for host in hosts[:_PLACES]:
+            facts = self._facts.get(host)
+            if facts is None:
+                continue
+            file, _, at = cause.partition(":")
+            file, line = facts.lines.get(cause, (file, int(at or 0)))
+            if file.endswith(".conf"):
+                top = self._fleet.sources.get(host, f"{host}/etc/libvirt")
+                found[host] = (f"{top}/{file}", line)
+        return found
 
     def _add(self, rule: Rule, observation: Observation, group: str, hosts: Sequence[str]) -> None:
         key = (
@@ -149,6 +175,7 @@ class _Findings:
             observation.reasons,
             observation.help,
             observation.unknown,
+            observation.cause,
         )
         self._hosts.setdefault(key, []).extend(hosts)
 

@@ -53,6 +53,7 @@ _shtab_lockcfg_audit_options=(
   "--format[(default\: text)]:format:(text json junit sarif html)"
   "--json[--format json]"
   "--output-file[write there instead\; a link there is replaced]:FILE:"
+  "--compare[also say what is better and worse than in that report]:OLD.json:"
   "--fail-level[the least severity that makes the exit status 1 (default\: warning)]:fail_level:(error warning info)"
   "(*):where the snapshots are:"
 )

@@ -9,6 +9,7 @@ import pytest
 from lockcfg.conf.files import KINDS
 from lockcfg.conf.settings import settings_of
 from lockcfg.findings import Finding, Place
+from lockcfg.report import terminal
 from lockcfg.report.secrets import HIDDEN, hide_secrets
 from lockcfg.report.terminal import Terminal, escape
 
@@ -106,3 +107,28 @@ def test_the_hidden_settings_are_the_secret_ones() -> None:
     for kind in KINDS.values():
         for key, setting in settings_of(kind).items():
             assert (hide_secrets(f'{key} = "x"') != f'{key} = "x"') == setting.secret, key
+
+
+class _Screen(io.StringIO):
+    """A stream that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_paragraphs_fit_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the words are; and they are all there. What is no terminal gets one line."""
+    monkeypatch.setenv("NO_COLOR", "1")
+    text = "two hosts lock /srv/" + "x" * 90 + " and 漢字 " * 12
+    for columns in (20, 33, 80):
+        monkeypatch.setenv("COLUMNS", str(columns))
+        screen = _Screen()
+        Terminal(screen).paragraph(("note:", "info"), (text, ""), indent=2, hang=2)
+        lines = screen.getvalue().splitlines()
+        assert all(terminal._columns(line) <= columns for line in lines)
+        assert lines[0].startswith("  note:")
+        assert all(line.startswith("    ") for line in lines[1:])
+        assert "".join("".join(lines).split()) == "note:" + "".join(text.split())
+    pipe = io.StringIO()
+    Terminal(pipe).paragraph((text, ""), indent=2)
+    assert len(pipe.getvalue().splitlines()) == 1

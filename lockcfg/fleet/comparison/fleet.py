@@ -235,6 +235,7 @@ class Fleet:
         "problems",
         "same",
         "sharing",
+        "sources",
         "twice",
         "unneeded",
     )
@@ -255,6 +256,8 @@ class Fleet:
         self.probe = Probe({})
         self.names: dict[int, str] = {}
         self.expected: dict[int, Facts] = {}
+        #: Where the files are of hosts of which nothing else is known.
+        self.sources: dict[str, str] = {}
         self.old: list[str] = []
         self.ahead: list[str] = []
         self.missing: list[str] = []
@@ -297,6 +300,8 @@ def load_fleet(
     names: dict[int, str] = {}
     for row in _newest(store.hosts(), fleet.twice):
         number, name, boot_id, taken = row.number, row.name, row.boot_id, row.taken
+        if not combinations[row.cell][1].live:
+            fleet.sources[name] = row.source
         if boot_id and boots.setdefault(boot_id, name) != name:
             fleet.same.append((boots[boot_id], name))
         names[number] = name

@@ -235,7 +235,8 @@ class Waived(Frozen):
 
 class AuditFinding(Frozen):
     """A finding about some hosts of a group: the rule's ``code`` and slug, what is wrong, the
-    chain of reasons and what to do."""
+    chain of reasons and what to do. ``places`` are the files of hosts in which the cause stands, by
+    host, and the line, 0 where the file has none of it."""
 
     __slots__ = (
         "code",
@@ -243,6 +244,7 @@ class AuditFinding(Frozen):
         "help",
         "hosts",
         "message",
+        "places",
         "reasons",
         "rule",
         "severity",
@@ -261,7 +263,9 @@ class AuditFinding(Frozen):
         reasons: Sequence[str] = (),
         help: str = "",
         waived: Waived | None = None,
+        places: Mapping[str, tuple[str, int]] | None = None,
     ) -> None:
+        self.places: Final = dict(places or {})
         self.code: Final = code
         self.rule: Final = rule
         self.severity: Final = severity

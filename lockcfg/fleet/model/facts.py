@@ -115,7 +115,8 @@ class Facts(Frozen):
     directories that hold disks, ``leases`` those of <lease> elements. ``others`` is what the
     drivers besides the main one lock by: their settings in force and lockspaces. ``live`` is
     whether somebody looked at the host itself, and not only at its files. ``sanlock`` is what is
-    known of sanlock, where the main driver uses it; None where nothing is.
+    known of sanlock, where the main driver uses it; None where nothing is. ``lines`` are where the
+    settings stand: the file and the line, 0 for one that is not there.
     """
 
     __slots__ = (
@@ -124,6 +125,7 @@ class Facts(Frozen):
         "incomplete",
         "leases",
         "libvirt",
+        "lines",
         "live",
         "lvs",
         "others",
@@ -156,8 +158,10 @@ class Facts(Frozen):
         incomplete: Sequence[str] = (),
         others: Mapping[str, tuple[Mapping[str, Value | None], Sequence[Directory]]] | None = None,
         sanlock: Sanlock | None = None,
+        lines: Mapping[str, Sequence[Any]] | None = None,
     ) -> None:
         self.sanlock: Final = sanlock
+        self.lines: Final = {key: (str(file), int(at)) for key, (file, at) in (lines or {}).items()}
         self.others: Final = {
             name: (dict(found), tuple(directories))
             for name, (found, directories) in (others or {}).items()
@@ -263,9 +267,11 @@ def facts_of(
     documents: Mapping[str, tuple[Document, str]],
     shared: Mapping[str, Any],
     inodes: Mapping[str, int],
+    lines: Mapping[str, Mapping[str, int]] | None = None,
 ) -> Facts:
     """The facts of a host from its files, as :func:`document_of` gives them, the members of its
-    snapshot that many hosts share, and the inode numbers of its directories."""
+    snapshot that many hosts share, and the inode numbers of its directories. ``lines`` are those
+    on which settings stand, by file, as :func:`lines_of` gives them."""
     parsed = {name: document for name, (document, _) in documents.items()}
     driver = driver_of(parsed)
     tools, versions = shared["tools"], shared["versions"]
@@ -336,6 +342,12 @@ def facts_of(
         incomplete=_incomplete(shared["collector"]) if live else (),
         others=others,
         sanlock=sanlock,
+        lines={
+            key: (kind.name, (lines or {}).get(kind.name, {}).get(key, 0))
+            for kind in kinds_of(driver)
+            for key in LOCKING_KEYS
+            if key in settings_of(kind)
+        },
     )
 
 
@@ -350,6 +362,17 @@ def _sanlock(configuration: Configuration, directory: Callable[[str, str], Direc
         host_id=host_id if isinstance(host_id, int) else 0,
         directory=directory(path, "disk_lease_dir"),
     )
+
+
+def lines_of(document: Document) -> dict[str, int]:
+    """The lines on which a file has the settings that decide the locking, counted from 1."""
+    text = document.text or b""
+    found: dict[str, int] = {}
+    for key in LOCKING_KEYS:
+        entry = document.get(key)
+        if entry is not None:
+            found[key] = text.count(b"\n", 0, entry.key_span.start) + 1
+    return found
 
 
 def _incomplete(collector: Mapping[str, Any]) -> list[str]:

@@ -60,4 +60,8 @@ def check(cell: Cell) -> Iterator[Observation]:
         message = f"{locking.manager} locks only what <lease> names, and starts guests without any"
     else:
         return
-    yield Observation(message, help="say 'lockcfg enable' there, in the order of 'lockcfg plan'")
+    yield Observation(
+        message,
+        help="say 'lockcfg enable' there, in the order of 'lockcfg plan'",
+        cause="lock_manager",
+    )

@@ -33,12 +33,15 @@ None: `lockcfg validate` shows the place.
 
 from __future__ import annotations
 
+import re
+
 from lockcfg.fleet.rules.observation import Observation
 from lockcfg.rules.rule import Rule
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Final
 
     from lockcfg.fleet.comparison.fleet import Cell
 
@@ -52,4 +55,9 @@ def check(cell: Cell) -> Iterator[Observation]:
             f"libvirt does not start with {file}: {reason}",
             help="what is in force there is unknown until it is corrected: see 'lockcfg validate'",
             unknown=True,
+            cause=f"{file}:{found[1]}" if (found := _LINE.match(reason)) else file,
         )
+
+
+#: How a reason begins that has a line.
+_LINE: Final = re.compile(r"line (\d+):")

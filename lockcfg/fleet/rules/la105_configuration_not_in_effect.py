@@ -53,7 +53,9 @@ def check(cell: Cell) -> Iterator[Observation]:
         else:
             advice = f"restart {name}: guests keep running"
         yield Observation(
-            f"{file} was changed after {name} was started: it is not in force", help=advice
+            f"{file} was changed after {name} was started: it is not in force",
+            help=advice,
+            cause=file,
         )
     for (limit,) in cell.about("limit"):
         yield Observation(

@@ -82,5 +82,6 @@ def check(fleet: Fleet) -> Iterator[Observation]:
                     f"max_clients is {limit}, and there may be {max(needed)} guests{after}: the"
                     " start of what is more hangs",
                     hosts=short,
+                    cause="max_clients",
                     help="raise max_clients; virt-admin does it while guests run",
                 )

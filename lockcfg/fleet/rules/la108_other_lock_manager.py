@@ -52,4 +52,5 @@ def check(cell: Cell) -> Iterator[Observation]:
         yield Observation(
             f"{manager} locks the disks, which is not judged here; it does not see lockd's locks",
             unknown=True,
+            cause="lock_manager",
         )

@@ -52,6 +52,7 @@ def check(cell: Cell) -> Iterator[Observation]:
             yield Observation(
                 f"{space.setting}: {space.path} is not there: guests with a <lease> do not start",
                 help="mount the shared file system there; the lease files must exist",
+                cause=space.setting,
             )
         elif space.state == "missing":
             yield Observation(

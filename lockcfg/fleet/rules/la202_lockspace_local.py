@@ -52,4 +52,5 @@ def check(cell: Cell) -> Iterator[Observation]:
                 f"{space.setting}: {space.path} is on {space.place.why}: guests of other hosts are"
                 " not kept out",
                 help="use a directory on a file system that all hosts mount",
+                cause=space.setting,
             )

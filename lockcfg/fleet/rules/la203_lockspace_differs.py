@@ -61,6 +61,7 @@ def check(fleet: Fleet) -> Iterator[Observation]:
             ]
             yield Observation(
                 f"{setting} differs among hosts that share storage: their locks do not meet",
+                cause=setting,
                 hosts=minority(
                     [
                         [host for hosts in places.values() for host in hosts]

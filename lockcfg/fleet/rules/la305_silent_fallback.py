@@ -61,6 +61,7 @@ def check(cell: Cell) -> Iterator[Observation]:
                 f"{program} is missing, so {setting} has no effect: block devices are locked by"
                 " other names than on hosts that have it",
                 help=f"install {package}",
+                cause=setting,
             )
         elif there and fallen and all(use.rule in ("path", "direct") for use in fallen):
             yield Observation(

@@ -52,4 +52,5 @@ def check(cell: Cell) -> Iterator[Observation]:
         yield Observation(
             "block devices are locked on their device nodes, which no other host sees",
             help="set lockspace directories for them",
+            cause="file_lockspace_dir",
         )

@@ -67,6 +67,7 @@ def check(cell: Cell) -> Iterator[Observation]:
             yield Observation(
                 f"{key} is {_shown(is_)}, and the policy says {_shown(wanted)}",
                 help="see 'lockcfg plan'",
+                cause=key,
             )
     if cell.facts.live:  # the files do not say what is mounted
         yield from _misplaced(cell, cell.policy)

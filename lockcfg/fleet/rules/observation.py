@@ -16,9 +16,10 @@ class Observation(Frozen):
     """What a rule saw: ``message`` is the same for all hosts it holds for, so that they can be
     named together; ``hosts`` are these, None for all that the rule was given. ``reasons`` is the
     chain, ``help`` what to do. ``severity`` is None for that of the rule; ``unknown`` is
-    whether it leaves something unknown about the hosts, which are then not fine."""
+    whether it leaves something unknown about the hosts, which are then not fine. ``cause`` is the
+    setting that is to be changed, or the file, where one is."""
 
-    __slots__ = ("group", "help", "hosts", "message", "reasons", "severity", "unknown")
+    __slots__ = ("cause", "group", "help", "hosts", "message", "reasons", "severity", "unknown")
 
     def __init__(
         self,
@@ -30,7 +31,9 @@ class Observation(Frozen):
         help: str = "",
         severity: Severity | None = None,
         unknown: bool = False,
+        cause: str = "",
     ) -> None:
+        self.cause: Final = cause
         self.message: Final = message
         self.hosts: Final = None if hosts is None else tuple(hosts)
         self.group: Final = group

@@ -17,7 +17,7 @@ from lockcfg.conf.document import Document, decode
 from lockcfg.conf.files import kinds_of
 from lockcfg.errors import LockcfgError
 from lockcfg.fleet.model.evidence import evidence_of
-from lockcfg.fleet.model.facts import NOT_LIVE, Facts, as_json, document_of, facts_of
+from lockcfg.fleet.model.facts import NOT_LIVE, Facts, as_json, document_of, facts_of, lines_of
 from lockcfg.fleet.model.uses import (
     PART,
     PLAIN,
@@ -83,17 +83,21 @@ _HOST_NAME_ENDS: Final = frozenset(".-_@ ")
 
 class _Section:
     """A member that hosts have in common. ``number`` stands for it, ``document`` is the file
-    that it is, parsed, with why libvirt would not start with it."""
+    that it is, parsed, with why libvirt would not start with it, ``lines`` where its settings
+    stand."""
 
-    __slots__ = ("document", "name", "number", "value")
+    __slots__ = ("document", "lines", "name", "number", "value")
 
     def __init__(self, number: int, name: str, value: Any) -> None:
         self.number = number
         self.name = name
         self.value = value
         self.document: tuple[Document, str] | None = None
+        self.lines: dict[str, int] = {}
         if name in FILES or name in SANLOCK_FILES:
-            self.document = _slim(document_of(name, value))
+            told = document_of(name, value)
+            self.lines = lines_of(told[0])
+            self.document = _slim(told)
             self.value = None
 
 
@@ -253,7 +257,8 @@ class Ingester:
                 name: by_name[name].document for name in (*FILES, *SANLOCK_FILES) if name in by_name
             }
             shared = {name: section.value for name, section in by_name.items()}
-            facts = facts_of(documents, shared, inodes)  # type: ignore[arg-type]
+            lines = {name: by_name[name].lines for name in FILES}
+            facts = facts_of(documents, shared, inodes, lines)  # type: ignore[arg-type]
             profile = common.profiles[key] = self._profile_of(facts)
         return profile
 
@@ -388,7 +393,8 @@ class Ingester:
         name = _told(HostFiles(path, {}).name or path)
         if not any(documents[name][0].exists or documents[name][1] for name in FILES):
             return
-        profile = self._profile_of(facts_of(documents, NOT_LIVE, {}))
+        lines = {name: lines_of(document) for name, (document, _) in documents.items()}
+        profile = self._profile_of(facts_of(documents, NOT_LIVE, {}, lines))
         self._hosts += 1
         cell = self._cell(profile, [], frozenset())
         row = (self._hosts, name, "", "", 0, 0, 0, cell, _told(path), "[]", b"")

@@ -48,6 +48,15 @@
     }
     shown.textContent = hosts + (hosts === 1 ? " host, " : " hosts, ") +
       findings + (findings === 1 ? " finding" : " findings");
+    // Whoever looks for one host can have its view.
+    const one = sets.flat().map(([name]) => name).find((name) => name === search.value.trim());
+    if (one !== undefined) {
+      shown.append(" ");
+      const link = document.createElement("a");
+      link.href = "#host=" + encodeURIComponent(one);
+      link.textContent = "all of " + one;
+      shown.append(link);
+    }
     const [noHost, noFinding] = document.querySelectorAll(".none-left");
     noHost.hidden = rows !== 0;
     noFinding.hidden = findings !== 0 || !items.some((item) => !item.host);

@@ -1,9 +1,11 @@
-"""SARIF 2.1.0, the OASIS standard. A host is not a file, so it is a logical location."""
+"""SARIF 2.1.0, the OASIS standard. A host is a logical location; where a setting is the cause, the
+file and the line of it are the physical one."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+from urllib.parse import quote
 
 from lockcfg.fleet.policy.host_ranges import fold
 from lockcfg.report.sarif import LEVELS, message, write_run
@@ -11,6 +13,7 @@ from lockcfg.report.untrusted import clean
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Any, Final, TextIO
 
     from lockcfg.fleet.comparison.result import AuditFinding, AuditResult
@@ -33,16 +36,32 @@ def write(result: AuditResult, stream: TextIO) -> None:
             {"level": "error", "message": message(f"{problem.source}: {problem.reason}")}
             for problem in result.problems
         ],
-        results=(_result(finding, index, suppressing=suppressing) for finding in result.findings),
+        results=(
+            _result(part, index, suppressing=suppressing)
+            for finding in result.findings
+            for part in _parts(finding)
+        ),
     )
+
+
+def _parts(finding: AuditFinding) -> Iterator[AuditFinding]:
+    """A finding for each host whose file is its cause, as services show a result at one place; and
+    one for the other hosts."""
+    rest = [host for host in finding.hosts if host not in finding.places]
+    for host, place in finding.places.items():
+        if host in finding.hosts:
+            yield finding.replace(hosts=[host], places={host: place})
+    if rest or not finding.hosts:
+        yield finding.replace(hosts=rest, places={})
 
 
 def _result(finding: AuditFinding, index: dict[str, int], *, suppressing: bool) -> dict[str, Any]:
     lines = [finding.message, ", ".join(fold(finding.hosts)[:50]), *finding.reasons, finding.help]
+    uri, line = next(iter(finding.places.values()), (_ARTIFACT, 1))
     location: dict[str, Any] = {
         "physicalLocation": {
-            "artifactLocation": {"uri": _ARTIFACT},
-            "region": {"startLine": 1, "startColumn": 1, "endLine": 1, "endColumn": 1},
+            "artifactLocation": {"uri": quote(clean(uri.removeprefix("./")))},
+            "region": {"startLine": line or 1},
         },
         "logicalLocations": [
             {"name": clean(host), "kind": "host"} for host in finding.hosts[:1000]

@@ -22,6 +22,7 @@ from tests.fleet.fleets import audited
 
 if TYPE_CHECKING:
     from lockcfg.fleet.comparison.result import AuditResult
+    from tests.conftest import RunLockcfg
 
 DATA = Path(__file__).parent.parent / "data"
 
@@ -68,11 +69,43 @@ def test_json_is_what_its_schema_says(result: AuditResult) -> None:
 
 
 def test_sarif_is_what_the_standard_says(result: AuditResult) -> None:
-    """By the schema of OASIS; hosts are logical locations."""
+    """By the schema of OASIS; hosts are logical locations, and those whose setting is the cause
+    have a result of their own."""
     report = json.loads(rendered(result, "sarif"))
     schema = json.loads((DATA / "sarif-schema-2.1.0.json").read_text())
     jsonschema.Draft7Validator(schema).validate(report)
-    assert len(report["runs"][0]["results"]) == len(result.findings)
+    expected = 0
+    for finding in result.findings:
+        own = set(finding.hosts) & finding.places.keys()
+        expected += len(own) + (len(own) < len(finding.hosts) or not finding.hosts)
+    assert len(report["runs"][0]["results"]) == expected
+
+
+def test_sarif_leads_to_the_line_that_is_the_cause() -> None:
+    """On the host, and in a repository in the file itself."""
+    conf = '# locks\n\nlock_manager = "nop"\n'
+    report = json.loads(rendered(audited({"kvm01": {}, "kvm02": {"qemu.conf": conf}}), "sarif"))
+    (place,) = [
+        result["locations"][0]["physicalLocation"]
+        for result in report["runs"][0]["results"]
+        if result["ruleId"] == "LA101"
+    ]
+    assert place["artifactLocation"]["uri"] == "kvm02/etc/libvirt/qemu.conf"
+    assert place["region"]["startLine"] == 3
+
+
+def test_sarif_of_a_repository_names_its_files(tmp_path: Path, lockcfg: RunLockcfg) -> None:
+    """By the path that the audit was given."""
+    (tmp_path / "hosts/kvm 01").mkdir(parents=True)
+    (tmp_path / "hosts/kvm 01/qemu.conf").write_text('max_core = 1\nlock_manager = "nop"\n')
+    done = lockcfg("audit", "--format", "sarif", "hosts", cwd=tmp_path)
+    places = [
+        result["locations"][0]["physicalLocation"]
+        for result in json.loads(done.stdout)["runs"][0]["results"]
+        if result["ruleId"] == "LA101"
+    ]
+    assert [place["artifactLocation"]["uri"] for place in places] == ["hosts/kvm%2001/qemu.conf"]
+    assert [place["region"]["startLine"] for place in places] == [2]
 
 
 def test_junit_is_what_jenkins_reads(result: AuditResult, tmp_path: Path) -> None:
