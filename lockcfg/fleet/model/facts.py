@@ -346,7 +346,7 @@ def facts_of(
             key: (kind.name, (lines or {}).get(kind.name, {}).get(key, 0))
             for kind in kinds_of(driver)
             for key in LOCKING_KEYS
-            if key in settings_of(kind)
+            if kind.role != "sanlock" and key in settings_of(kind)
         },
     )
 
