@@ -38,7 +38,7 @@ PIP := $(BIN)/pip install --quiet --disable-pip-version-check
 PIN := UV_CUSTOM_COMPILE_COMMAND="make requirements" $(BIN)/uv pip compile --quiet --universal \
 	--python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate $(UPGRADE)
 
-.PHONY: help setup demo test test-short test-releases test-slow check format new-rule docs site \
+.PHONY: help setup demo test test-short test-releases test-slow check format new-rule docs proofs site \
 	requirements sbom benchmark clean
 
 help:
