@@ -347,7 +347,7 @@ def test_a_device_is_called_as_the_kernel_calls_it_wherever_the_link_is(
         ('vnc_password = "x"\na = 1', 'vnc_password = "removed"\na = 1'),
         ('spice_password="""a\nb"""\nz = 1', 'spice_password="removed"\nz = 1'),
         ("a=1; vnc_password='k'", 'a=1; vnc_password="removed"'),
-        ('#vnc_password = "q"\n', '#vnc_password = "removed"\n'),
+        ('#vnc_password = "q"\n', "#\n"),
         ('vnc_pasword [ "a",\n "b" ]\nl=1', 'vnc_pasword "removed"\nl=1'),
         ("a = 1 # spice_password: x", 'a = 1 # spice_password"removed"'),
         ('acl = ["/dev/pass", "a"]\n', 'acl = ["/dev/pass", "a"]\n'),
@@ -415,3 +415,35 @@ def test_the_command_writes_a_snapshot(lockcfg: Any, tmp_path: Path) -> None:
     assert taken["host"]["name"] == "here"
     assert taken["versions"]["libvirt"] == ".".join(map(str, libvirt_release()))
     assert lockcfg("collect", "--output", tmp_path / "no/where.json").returncode == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ('# words "of\n  # more\nkey = 1 # kept\n', "#\n  #\nkey = 1 # kept\n"),
+        ("key = [\n# no comment\n1 ]\n", "key = [\n#\n1 ]\n"),
+        ("a = 'x\n# in it'\n", "a = 'x\n# in it'\n"),
+        ("a = [\"'\", '\"\n# in it' ]\n", "a = [\"'\", '\"\n# in it' ]\n"),
+        ('a = """\n# in it\n"""\n', 'a = """\n# in it\n"""\n'),
+        ("# a\rkey = 1\n", "#\rkey = 1\n"),
+    ],
+)
+def test_comments_do_not_travel(text: str, told: str, tmp_path: Path) -> None:
+    """But each line stays where it is, and what only looks like a comment stays what it is."""
+    (tmp_path / "qemu.conf").write_bytes(text.encode())
+    found, _ = collector.Collector(etc=str(tmp_path), run=str(tmp_path)).file("qemu.conf")
+    assert found["text"] == told
+
+
+def test_a_packaged_host_has_a_small_snapshot(tmp_path: Path) -> None:
+    """Of the files that libvirt's packages have, with all their comments."""
+    samples = Path("/etc/libvirt")
+    size = 0
+    for name in collector.FILES:
+        if (samples / name).exists():
+            (tmp_path / name).write_bytes((samples / name).read_bytes())
+            size += (samples / name).stat().st_size
+    assert size > 30_000
+    made = collector.Collector(etc=str(tmp_path), run=str(tmp_path), probe=False).snapshot("kvm")
+    made["guests"] = []
+    assert len(collector.render(made)) < 8_000
