@@ -2,8 +2,8 @@
 
 ## What it does
 
-Reports hosts whose libvirt takes no locks: no lock manager is set in the driver's file, or lockd
-is, and neither locks disks by itself nor refuses guests without leases.
+Reports hosts whose libvirt takes no locks: the driver's file sets no lock manager, or it sets
+lockd, and lockd neither locks disks by itself nor refuses guests without leases.
 
 ## Why is this bad
 

@@ -7,8 +7,8 @@ does not take.
 
 ## Why is this bad
 
-A daemon that runs still has the settings it was started with, which nobody can know from the
-files; after the next start there is none, and no guest can be managed.
+A running daemon keeps the settings that it started with, and the files do not tell them. After its
+next start attempt no daemon runs, and no guest can be managed.
 
 ## Example
 

@@ -2,12 +2,12 @@
 
 ## What it does
 
-Reports hosts on which guests run while no lock daemon, or no daemon of libvirt's driver, does.
+Reports hosts on which guests run, but no lock daemon or no daemon of libvirt's driver.
 
 ## Why is this bad
 
-When the lock daemon ends, its locks are gone, at once and without a word, and the guests go on
-writing.
+When the lock daemon ends, its locks are gone at once, without a message, and the guests continue
+to write.
 
 ## Example
 

@@ -7,8 +7,8 @@ keeps the process and its time of start.
 
 ## Why is this bad
 
-The daemon that was there before held the guests' locks, and the new one does not know of them:
-they run unprotected.
+The earlier daemon held the guests' locks, and the new one does not know them: the guests run
+unprotected.
 
 ## Example
 

@@ -2,13 +2,13 @@
 
 ## What it does
 
-Reports files that were changed after the start of the daemon that reads them, which is the only
-time it does.
+Reports files that were changed after the daemon that reads them started. A daemon reads them at
+its start only.
 
 ## Why is this bad
 
-What the file says is not in force, and all that the audit derives from it is about the next start.
-The host may lock elsewhere than it seems to, or not at all.
+The settings in the file are not in force yet, and the audit's conclusions from them hold for the
+next start. Until then the host may lock something else, or nothing.
 
 ## Example
 

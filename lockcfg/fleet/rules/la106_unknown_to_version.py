@@ -2,12 +2,12 @@
 
 ## What it does
 
-Reports settings that came with a later libvirt than that of the host.
+Reports settings that a later libvirt introduced than the host's.
 
 ## Why is this bad
 
-libvirt ignores what it does not know, without a word. In a fleet of mixed releases one file means
-two things.
+libvirt ignores a setting that it does not know, without a message. In a fleet with several
+releases, one file then has two meanings.
 
 ## Example
 
@@ -29,7 +29,7 @@ kvm02: {}
 
 ## Fix
 
-None: another libvirt, or not this setting.
+None: install a newer libvirt, or remove the setting.
 """
 
 from __future__ import annotations

@@ -8,7 +8,8 @@ fail: of the hosts of the group that run the most, as many as the policy's `fail
 ## Why is this bad
 
 Every running guest keeps one connection. A client beyond the limit is accepted and never answered,
-and nothing is logged: the start of a guest hangs, just when all are needed elsewhere.
+and nothing is logged: the start of a guest hangs, at the moment when the guests of a failed host
+must start here.
 
 ## Example
 

@@ -2,13 +2,13 @@
 
 ## What it does
 
-Reports hosts that use another lock manager than lockd of which nothing else is known: what sanlock
-leases is, where the snapshot has the file of its plugin (`qemu-sanlock.conf`).
+Reports hosts whose lock manager is neither lockd, nor sanlock with the file of its plugin
+(`qemu-sanlock.conf`) in the snapshot.
 
 ## Why is this bad
 
 sanlock and lockd do not see each other's locks. Whether hosts with sanlock exclude each other
-depends on settings that nobody has told of here.
+depends on settings that the snapshot does not contain.
 
 ## Example
 

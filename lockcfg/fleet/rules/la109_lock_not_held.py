@@ -7,10 +7,10 @@ daemon holds. The collector asks lockd, or reads the locks of virtlockd from /pr
 
 ## Why is this bad
 
-Nothing keeps another host from the disk, whatever the files say. It happens to guests that were
-started before the lock manager was switched on or the lockspace was set, when a lock was lost, when
-another daemon took over, or when the lock file was replaced. A restart of libvirt's daemon does not
-lock the disks of guests that run.
+Nothing keeps another host from the disk, whatever the files say. This happens to guests that were
+started before the lock manager was switched on or the lockspace was set, when a lock was lost,
+when another daemon took over, or when the lock file was replaced. A restart of libvirt's daemon
+does not lock the disks of guests that run.
 
 ## Example
 

@@ -6,8 +6,8 @@ Reports hosts on which guests run whose locks the collector could not look at.
 
 ## Why is this bad
 
-What the files say is what will be locked for the next guest that starts. A guest that runs has the
-lock that was taken when it was started, or none.
+The files say what libvirt locks for the next guest that starts. A running guest has the lock that
+was taken when it started, or none.
 
 ## Example
 

@@ -7,8 +7,8 @@ libvirt.
 
 ## Why is this bad
 
-They take no locks of the system's lock daemon, whatever the configuration of the host says. Each of
-their disks is judged as one that nobody locks.
+They take no locks of the system's lock daemon, whatever the configuration of the host says. The
+audit judges each of their disks as unlocked.
 
 ## Example
 

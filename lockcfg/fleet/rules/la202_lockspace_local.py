@@ -6,8 +6,8 @@ Reports lockspace directories on a file system that no other host has.
 
 ## Why is this bad
 
-All guests of this host are kept apart, and none of any other host is. That all hosts have it so
-makes it no better: a fleet unanimously wrong is wrong.
+The locks keep the guests of this host apart, and no guest of another host. It does not help if all
+hosts are configured this way.
 
 ## Example
 

@@ -7,9 +7,8 @@ directory are fine.
 
 ## Why is this bad
 
-A lock in one directory says nothing in the other: the hosts let each other's guests write the same
-disks. Which of the directories is the right one is for a person to say; that most hosts have one
-of them is only a hint.
+A lock in one directory has no effect in the other: the hosts let each other's guests write the
+same disks. You decide which directory is right; that most hosts use one of them is only a hint.
 
 ## Example
 

@@ -2,13 +2,13 @@
 
 ## What it does
 
-Compares what is behind lockspace directories of the same path: the server, the export, and the
+Compares what is mounted at lockspace directories of the same path: the server, the export, and the
 inode number that the server gives the directory.
 
 ## Why is this bad
 
-The configuration is the same on all hosts, and still their locks do not meet: no comparison of
-files finds this.
+The configuration is the same on all hosts, but their locks are in different places. A comparison
+of files cannot find this.
 
 ## Example
 

@@ -7,7 +7,7 @@ Reports lockspaces on mounts whose options keep locks on the host: `nolock`, `lo
 
 ## Why is this bad
 
-Everything looks as it should, and every lock is granted to everybody.
+Everything looks right, but every host is granted every lock.
 
 ## Example
 

@@ -3,8 +3,8 @@
 ## What it does
 
 Reports lockspaces, and images that are locked themselves, on file systems of which one host cannot
-tell whether they carry locks: CIFS, MooseFS, virtiofs, OCFS2, other FUSE file systems. So too
-where the snapshot does not say what is mounted there.
+tell whether they carry locks: CIFS, MooseFS, virtiofs, OCFS2, other FUSE file systems. It also
+reports them if the snapshot does not say what is mounted there.
 
 ## Why is this bad
 

@@ -3,11 +3,11 @@
 ## What it does
 
 Reports lockspaces in which a scratch lock of the collector failed, or did not keep a second
-process out; the latter of the directories of images too that are locked themselves.
+process out. For directories of images that are locked themselves, it reports the second case only.
 
 ## Why is this bad
 
-The lock daemon does the same there.
+The lock daemon takes its locks in the same way.
 
 ## Example
 

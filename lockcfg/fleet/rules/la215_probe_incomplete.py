@@ -7,8 +7,8 @@ hosts are missing.
 
 ## Why is this bad
 
-Of what has no answer the probe shows nothing. A directory that gives none may hang for the lock
-daemon too.
+The probe shows nothing about a directory without an answer. Such a directory may hang for the lock
+daemon, too.
 
 ## Example
 

@@ -3,13 +3,12 @@
 ## What it does
 
 Sorts the hosts that share storage into lock domains, for each kind of disk that their guests have,
-and reports where that makes more than one, or one in which each host is alone. Where all hosts
-leave it to leases (`auto_disk_leases = 0`, and no guest starts without one), the leases count.
+and reports where that makes more than one, or one in which each host is alone. If all hosts rely
+on leases (`auto_disk_leases = 0`, and no guest starts without one), the leases count.
 
 ## Why is this bad
 
-A guest that is started on two hosts of different domains runs twice, on one disk, until that is
-destroyed.
+A guest that is started on two hosts of different domains runs twice on one disk, and destroys it.
 
 ## Example
 

@@ -8,7 +8,7 @@ do not exclude each other.
 
 ## Why is this bad
 
-This is the disk that is destroyed when the guest is started on the second host.
+If the guest is started on the second host as well, this disk is destroyed.
 
 ## Example
 

@@ -7,7 +7,7 @@ of them share on purpose (`<shareable/>`) or only read.
 
 ## Why is this bad
 
-If this is no guest that was moved between two snapshots, the disk is being destroyed.
+Unless the guest was moved between the two snapshots, the disk is being destroyed.
 
 ## Example
 

@@ -8,8 +8,8 @@ no such name.
 
 ## Why is this bad
 
-libvirt goes on to the next rule without a word. A host on which the look-up works locks something
-else for the same volume.
+libvirt continues with the next rule, without a message. A host on which the look-up works locks
+something else for the same volume.
 
 ## Example
 

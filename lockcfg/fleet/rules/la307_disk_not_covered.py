@@ -2,14 +2,14 @@
 
 ## What it does
 
-Tells, as information, of hosts whose guests have disks that take no lock: network disks, read-only
+Lists, for information, hosts whose guests have disks that take no lock: network disks, read-only
 disks, and the images below the top one. A volume of a storage pool that the collector could not
 find is a warning: it may be any of these, or none.
 
 ## Why is this bad
 
-lockd was not made for them: network storage has locks of its own or none, and what is read-only
-does no harm until it is written elsewhere.
+libvirt takes no locks for them: network storage has locks of its own or none, and a read-only disk
+does no harm until another guest writes it.
 
 ## Example
 
@@ -28,7 +28,7 @@ kvm02: {}
 
 ## Fix
 
-None: know it.
+None: it is for your information.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ Reports hosts that lock images directly, on a shared file system that keeps lock
 
 ## Why is this bad
 
-The images can be reached from other hosts, and the locks on them cannot.
+Other hosts can reach the images, but not the locks on them.
 
 ## Example
 

@@ -2,8 +2,8 @@
 
 ## What it does
 
-Reports guests' block devices of which the snapshot has no identity: no UUID of a logical volume,
-no world-wide name, nothing that another host would see as well.
+Reports guests' block devices without an identity in the snapshot: no UUID of a logical volume, no
+world-wide name, nothing that another host would see as well.
 
 ## Why is this bad
 

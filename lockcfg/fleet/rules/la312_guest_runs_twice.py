@@ -6,7 +6,7 @@ Reports guests whose UUID runs on two hosts at once.
 
 ## Why is this bad
 
-It is one guest: both of it write the same disks, whatever the hosts call them.
+It is one guest that runs twice: both write the same disks, whatever the hosts call them.
 
 ## Example
 

@@ -2,12 +2,12 @@
 
 ## What it does
 
-Reports what should have been a snapshot and is none: cut off, not JSON, of a newer version, too
-large. The rest of the audit goes on.
+Reports files that should be snapshots and cannot be read: cut off, not JSON, of a newer version,
+too large. The audit continues with the others.
 
 ## Why is this bad
 
-Of that host nothing is known, and an audit that leaves a host out may not call the fleet safe.
+Nothing is known about that host, and an audit that leaves a host out must not call the fleet safe.
 
 ## Example
 

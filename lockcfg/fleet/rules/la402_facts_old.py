@@ -7,7 +7,7 @@ says.
 
 ## Why is this bad
 
-A mount, a daemon, a guest may be another by now. Such a host is unknown, and never fine.
+Mounts, daemons and guests may have changed since. Such a host counts as unknown.
 
 ## Example
 

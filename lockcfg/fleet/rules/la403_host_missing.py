@@ -2,12 +2,12 @@
 
 ## What it does
 
-Reports hosts of the policy of which there is no snapshot. Only hosts that are named, alone or by a
-range, can be missed; a glob names nobody, but where no host at all is like it, that is told too.
+Reports hosts of the policy of which there is no snapshot. Only hosts that the policy names, alone
+or by a range, can be missing. A glob names no host, but the rule reports a glob that matches none.
 
 ## Why is this bad
 
-Of that host nothing is known.
+Nothing is known about that host.
 
 ## Example
 

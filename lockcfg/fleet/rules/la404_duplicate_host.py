@@ -2,13 +2,13 @@
 
 ## What it does
 
-Reports host names of which there are several, different snapshots; the newest counts. And names
-that are of one machine: the boot id of its kernel tells.
+Reports host names with several, different snapshots, of which the newest counts, and names that
+belong to one machine, which the boot id of its kernel shows.
 
 ## Why is this bad
 
-Two machines may have one name; then one of them was not looked at. Where their machine ids say so,
-that name is unknown, and never fine.
+Two machines may have one name, and then the audit looked at one of them only. If their machine ids
+show that, the name counts as unknown.
 
 ## Example
 

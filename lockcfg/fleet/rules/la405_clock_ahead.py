@@ -6,8 +6,8 @@ Reports hosts whose snapshot is from the future, by more than five minutes.
 
 ## Why is this bad
 
-How old its facts are is unknown, and so is what is newer than what. Leases of NFS and of others
-rely on clocks too.
+The age of its facts is unknown, and so is their order. Leases of NFS and of other file systems
+rely on clocks, too.
 
 ## Example
 

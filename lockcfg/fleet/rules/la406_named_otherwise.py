@@ -2,13 +2,13 @@
 
 ## What it does
 
-Reports snapshots whose file is called otherwise than the host that is in it. A date behind the
-host's name is fine.
+Reports snapshots whose file does not have the name of the host in it. A date after the host's name
+is fine.
 
 ## Why is this bad
 
-It may have been copied from another host, and then the host that it is called after was not looked
-at.
+The file may be a copy of another host's snapshot, and then the audit knows nothing about the host
+that the file is named after.
 
 ## Example
 

@@ -2,12 +2,12 @@
 
 ## What it does
 
-Reports hosts of which not everything is known: only their files were there, or the collector did
-not run as root, was to try no scratch lock, or could not read something.
+Reports hosts of which some facts are missing: the audit had only their files, or the collector did
+not run as root, ran with `--no-probe`, or could not read something.
 
 ## Why is this bad
 
-What nobody looked at is not fine.
+The audit never calls unknown facts safe.
 
 ## Example
 

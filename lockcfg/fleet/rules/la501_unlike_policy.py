@@ -7,7 +7,7 @@ where the lockspaces are with its `storage`.
 
 ## Why is this bad
 
-The policy is what the owner decided. That most hosts are otherwise changes nothing.
+The policy is the owner's decision. It does not matter how many hosts differ from it.
 
 ## Example
 

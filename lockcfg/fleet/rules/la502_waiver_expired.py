@@ -7,7 +7,7 @@ again.
 
 ## Why is this bad
 
-Somebody promised to correct it by then.
+The waiver's day was the date to correct it by.
 
 ## Example
 

@@ -2,11 +2,11 @@
 
 ## What it does
 
-Tells of waivers of the policy that cover no finding.
+Lists waivers of the policy that cover no finding.
 
 ## Why is this bad
 
-It would hide the next one, which nobody has looked at.
+Such a waiver hides the next finding before anybody has seen it.
 
 ## Example
 

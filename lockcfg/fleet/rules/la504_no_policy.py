@@ -2,13 +2,13 @@
 
 ## What it does
 
-Tells that there is no policy, or one without groups, so that groups of hosts were inferred from
+Reports that there is no policy, or one without groups. The audit then infers groups of hosts from
 what their guests' disks are on: one file system, or one block device, which the UUID of a logical
 volume or the id of a SCSI volume tells.
 
 ## Why is this bad
 
-Hosts that could reach the same storage and have no guests on it yet are not seen to share it.
+The audit does not see that hosts share storage if they have no guests on it yet.
 
 ## Example
 

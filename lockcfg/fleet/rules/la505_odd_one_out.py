@@ -2,12 +2,12 @@
 
 ## What it does
 
-Tells of settings in which a few hosts are unlike at least 80 % of their group, of five hosts or
-more.
+Lists settings in which a few hosts differ from at least 80 % of their group, in groups of five
+hosts or more.
 
 ## Why is this bad
 
-Most hosts is not the same as right: it is a hint where to look.
+The majority is not always right: this is a hint where to look.
 
 ## Example
 

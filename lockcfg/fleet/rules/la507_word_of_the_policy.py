@@ -6,7 +6,8 @@ Reports what a policy says in `same-storage` and `different-storage`.
 
 ## Why is this bad
 
-It is not: where no host can tell, somebody has to say it. The verdict rests on it, so it is told.
+This is no mistake: a policy may state what no host can show. The verdict depends on the statement,
+so the audit reports it.
 
 ## Example
 
