@@ -31,7 +31,14 @@ None.
 
 from __future__ import annotations
 
-from lockcfg.conf.settings import INTEGER_MAX, INTEGER_MIN, TAKEN_MAX, TAKEN_MIN, integer_bounds
+from lockcfg.conf.settings import (
+    INTEGER_MAX,
+    INTEGER_MIN,
+    TAKEN_MAX,
+    TAKEN_MIN,
+    integer_bounds,
+    settings_of,
+)
 from lockcfg.rules.rule import Rule, RuleFinding, at_value
 
 TYPE_CHECKING = False
@@ -46,6 +53,7 @@ RULE = Rule("LK107", "integer-overflow", "error", validates=True)
 def check(subject: FileSubject, options: Options) -> Iterator[RuleFinding]:
     """See the manual above."""
     low, high = integer_bounds(options.release)
+    known = settings_of(subject.document.kind)
     dead_ones_count = high == TAKEN_MAX  # where the parser refuses one, it refuses the file
     for entry in subject.document.entries:
         if not dead_ones_count and subject.document.get(entry.key) is not entry:
@@ -54,7 +62,11 @@ def check(subject: FileSubject, options: Options) -> Iterator[RuleFinding]:
         for integer in elements:
             if isinstance(integer, int) and not low <= integer <= high:
                 message = f"'{entry.key}' {_too_much(integer)}"
-                yield RuleFinding(at_value(RULE, subject.document, entry, message))
+                setting = known.get(entry.key)
+                advice = setting.example if setting else ""
+                if not advice:
+                    advice = f"write no more than 18 digits, for example {entry.key[:100]} = 1"
+                yield RuleFinding(at_value(RULE, subject.document, entry, message, help=advice))
                 break
 
 

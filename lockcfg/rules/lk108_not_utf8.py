@@ -51,5 +51,6 @@ def check(subject: FileSubject, options: Options) -> Iterator[RuleFinding]:
                     subject.document,
                     entry,
                     f"the value of '{entry.key}' is not UTF-8: libvirt uses its bytes as they are",
+                    help="save the file as UTF-8, unless it names a file with just these bytes",
                 )
             )
