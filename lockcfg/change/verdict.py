@@ -45,7 +45,8 @@ def verdict_on(host: Host, files: Mapping[Role, Document | LockcfgError]) -> Pro
     In the place of a file stands the error of reading it, where it could not be read.
     """
     configuration = _configuration(host.driver, files)
-    trouble = _trouble(configuration, files, libvirt_release(host.root))
+    release = libvirt_release(host.root)
+    trouble = _trouble(configuration, files, release)
     if trouble is not None:
         return trouble
     driver = configuration.documents["driver"]
@@ -62,7 +63,7 @@ def verdict_on(host: Host, files: Mapping[Role, Document | LockcfgError]) -> Pro
         from lockcfg.host.watchdog import watchdog_of
 
         watchdog = watchdog_of(host)
-    return protection_of(configuration, storages_of(host, configuration), watchdog)
+    return protection_of(configuration, storages_of(host, configuration), watchdog, release)
 
 
 def verdict_of_files(driver: Driver, files: Mapping[Role, Document | LockcfgError]) -> Protection:

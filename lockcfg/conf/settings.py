@@ -176,9 +176,20 @@ class Setting(Frozen):
         """Whether a list is of the right type."""
         return self.type in _LISTS
 
+    def is_known_to(self, release: tuple[int, ...] | None) -> bool:
+        """Whether a libvirt release, by default the newest, has the setting: one that has not
+        passes over it, whatever its value. Where that is not sure it counts as one that has."""
+        if release is None or self.kind.program != "libvirt":
+            return True
+        if self.since_certain and tuple(map(int, self.since.split("."))) > release:
+            return False
+        return self.removed is None or release < tuple(map(int, self.removed.split(".")))
+
     def is_refused(self, release: tuple[int, ...] | None = None) -> bool:
         """Whether a libvirt release, by default the newest, refuses to start with a value of the
         right type that the schema does not take."""
+        if not self.is_known_to(release):
+            return False
         if self.schema["x-libvirt"].get("refused", True):
             return True
         since = self.schema["x-libvirt"].get("refused_since")
@@ -197,7 +208,7 @@ class Setting(Frozen):
                 "wrong-type",
                 f"'{self.key}' takes {self.expected}, not {what}",
                 self._help(value),
-                refused=True,
+                refused=self.is_known_to(release),
             )
         reason = _violation(self.schema, value)
         if reason is None:
@@ -206,7 +217,8 @@ class Setting(Frozen):
             "bad-value",
             f"'{self.key}' {reason}",
             self._help(value),
-            refused=self.is_refused(release) or not self._holds(value),
+            refused=self.is_refused(release)
+            or (self.is_known_to(release) and not self._holds(value)),
         )
 
     def _holds(self, value: Value) -> bool:

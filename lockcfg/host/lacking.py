@@ -35,7 +35,8 @@ def lacking(document: Document) -> list[Finding]:
         setting = known.get(key)
         if entry is None or setting is None:
             continue
-        if setting.objection(entry.value, entry.literal) is not None:
+        objection = setting.objection(entry.value, entry.literal)
+        if objection is not None and objection.refused:
             continue  # that is said already
         for message, advice in check(entry.value):
             found.append(_finding(document, entry, message, advice))
@@ -90,7 +91,8 @@ def _is_number(name: str) -> bool:
 
 
 def _directory(value: Value) -> Iterator[tuple[str, str]]:
-    if not os.path.exists(str(value)):
+    # libvirt runs in /.
+    if not os.path.exists(os.path.join("/", str(value))):
         yield f"there is no directory '{value}'", "make it, or take the setting out"
 
 

@@ -86,14 +86,15 @@ def protection_of(
     configuration: Configuration,
     storages: Mapping[str, Storage],
     watchdog: Watchdog | None = None,
+    release: tuple[int, ...] | None = None,
 ) -> Protection:
     """The verdict on a host. ``storages`` holds, by directory, what each lockspace is on;
-    ``watchdog`` is what is known of that of a host with sanlock."""
+    ``watchdog`` is what is known of that of a host with sanlock, ``release`` its libvirt."""
     for document in configuration.in_use():
         known = settings_of(document.kind)
         in_force = {e.key: e for e in reversed(document.entries) if e.key in known}
         for key, entry in in_force.items():
-            objection = known[key].objection(entry.value, entry.literal)
+            objection = known[key].objection(entry.value, entry.literal, release)
             if objection and objection.refused:
                 return refused(f"{document.place_of(entry)}: {objection.message}")
     manager = configuration.lock_manager

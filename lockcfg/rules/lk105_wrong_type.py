@@ -48,21 +48,26 @@ RULE = Rule("LK105", "wrong-type", "error", fix="safe", validates=True)
 
 def check(subject: FileSubject, options: Options) -> Iterator[RuleFinding]:
     """See the manual above."""
-    del options
     known = settings_of(subject.document.kind)
     for entry in subject.document.entries:
         if subject.document.get(entry.key) is not entry:
             continue  # the first one wins: LK104 says that this one is dead
         setting = known.get(entry.key)
-        objection = setting.objection(entry.value, entry.literal) if setting else None
+        objection = (
+            setting.objection(entry.value, entry.literal, options.release) if setting else None
+        )
         if setting is None or objection is None or objection.rule != RULE.name:
             continue
+        outcome = "refuses to start"
+        if not objection.refused:
+            outcome = f"{options.release_text} does not know it, and a newer one refuses to start"
         finding = at_value(
             RULE,
             subject.document,
             entry,
-            f"{objection.message}: {subject.document.kind.program} refuses to start",
+            f"{objection.message}: {subject.document.kind.program} {outcome}",
             help=what_to_write(setting, entry.value) or objection.help,
+            severity="error" if objection.refused else "warning",
         )
         yield RuleFinding(finding, _fix(setting, entry))
 

@@ -125,6 +125,11 @@ class Options(Frozen):
         """The release of the libvirt that reads the files."""
         return self.libvirt_version or self.installed
 
+    @property
+    def release_text(self) -> str:
+        """The same in words: ``9.0.0``."""
+        return ".".join(map(str, self.release))
+
 
 class FileSubject:
     """One file. A rule asks for its permission bits (:attr:`mode`) and whether version control

@@ -20,7 +20,7 @@ from lockcfg.conf.load import parse
 from lockcfg.conf.settings import integer_bounds, together_in
 from lockcfg.resources import SCHEMAS
 from lockcfg.rules import check
-from tests.conftest import SAMPLES
+from tests.conftest import LOCKCFG, SAMPLES
 from tests.real.libvirtd_host import DIRECTORY, HUGE_PAGES, RELATIVE, Host, Outcome
 
 if TYPE_CHECKING:
@@ -386,6 +386,39 @@ def test_settings_together_are_taken_as_validate_says(
             assert outcome.started == (not errors), f"{text}{errors}\n{outcome.log}"
             verdicts.append(outcome.started)
     assert {True, False} == set(verdicts)
+
+
+def test_random_settings_start_as_validate_says_on_the_host(
+    host: Host, release: tuple[int, ...], request: pytest.FixtureRequest
+) -> None:
+    """One to four settings of qemu.conf, three quarters of them with right values, those that this
+    libvirt does not know among them. Each draw is of the seed of the run."""
+    draw = random.Random(request.config.getoption("--seed"))
+    exhaustive = request.config.getoption("--exhaustive", default=False)
+    schemas = list(DOCUMENTS["qemu.conf"]["properties"].items())
+
+    def text() -> str:
+        lines = []
+        for key, schema in draw.sample(schemas, draw.randint(1, 4)):
+            wrong = [each.value for each in wrong_values(schema)]
+            right = draw.random() < 0.75 or not wrong
+            value = draw.choice(right_values(key, schema, release) if right else wrong)
+            lines.append(f"{key} = {_spelled(value)}\n")
+        return "".join(lines)
+
+    def outcome(text: str) -> tuple[bool, str, list[str]]:
+        started, log = start(host, "qemu.conf", text)
+        done = host.run({"qemu.conf": text}, LOCKCFG, "validate", "--json")
+        found = json.loads(done.stdout)["findings"]
+        return started, log, [each["message"] for each in found if each["severity"] == "error"]
+
+    # Without a lock daemon beside it libvirtd does not start with that lock manager.
+    texts = [
+        each for each in (text() for _ in range(1500 if exhaustive else 30)) if "lockd" not in each
+    ]
+    with ThreadPoolExecutor(2) as pool:
+        for each, (started, log, errors) in zip(texts, pool.map(outcome, texts), strict=True):
+            assert started == (not errors), f"{each}{errors}\n{log}"
 
 
 def test_what_holds_together_is_said_alike_to_editors() -> None:

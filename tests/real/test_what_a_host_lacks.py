@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.conftest import LOCKCFG
-from tests.real.libvirtd_host import DIRECTORY, HUGE_PAGES, Host
+from tests.real.libvirtd_host import DIRECTORY, HUGE_PAGES, RELATIVE, Host
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,6 +34,9 @@ CASES = [
         for name in ("default", "vnc", "spice", "chardev", "migrate", "backup", "nbd")
         for directory, there in ((DIRECTORY, True), ("/run/missing", False))
     ),
+    # libvirt takes a relative path, from the directory that it runs in.
+    (f'migrate_tls_x509_cert_dir = "{RELATIVE}"', True),
+    ('migrate_tls_x509_cert_dir = "run/missing"', False),
     (f'hugetlbfs_mount = "{HUGE_PAGES}"', True),
     (f'hugetlbfs_mount = [ "{HUGE_PAGES}", "{DIRECTORY}" ]', False),
     (f'hugetlbfs_mount = "{DIRECTORY}"', False),

@@ -305,7 +305,7 @@ def facts_of(
         if kind.name in documents and (reason := documents[kind.name][1])
         if kind.role != "sanlock" or configuration.lock_manager == "sanlock"
     ]
-    refused += _refusals(configuration)
+    refused += _refusals(configuration, numbers(versions.get("libvirt", "")))
     sanlock = None
     plugin = f"{driver}-sanlock.conf"
     if configuration.lock_manager == "sanlock" and documents.get(plugin, (None, "?"))[1] == "":
@@ -387,7 +387,7 @@ def _incomplete(collector: Mapping[str, Any]) -> list[str]:
     return found
 
 
-def _refusals(configuration: Configuration) -> list[tuple[str, str]]:
+def _refusals(configuration: Configuration, libvirt: tuple[int, ...]) -> list[tuple[str, str]]:
     """The values with which libvirt does not start."""
     found: list[tuple[str, str]] = []
     for document in configuration.documents.values():
@@ -399,7 +399,7 @@ def _refusals(configuration: Configuration) -> list[tuple[str, str]]:
             setting = known.get(key)
             if entry is None or setting is None or setting.secret:
                 continue
-            objection = setting.objection(entry.value, entry.literal)
+            objection = setting.objection(entry.value, entry.literal, libvirt or None)
             if objection is not None and objection.refused:
                 found.append((document.kind.name, objection.message))
     return found
