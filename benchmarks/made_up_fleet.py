@@ -89,8 +89,7 @@ def _guest(told: Json) -> Json:
         "uuid": str(uuid.UUID(bytes=hashlib.sha256(told["name"].encode()).digest()[:16])),
         "driver": told.get("driver", "qemu"),
     }
-    if "instance" in told:
-        guest["instance"] = told["instance"]
+    guest |= {key: told[key] for key in ("instance", "on_lockfailure") if key in told}
     if told.get("running", True):
         guest["running"] = True
         guest["started"] = told.get("started", TAKEN - 10 * _DAY)

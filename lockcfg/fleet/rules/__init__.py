@@ -41,6 +41,7 @@ TABLE: Final = (
     "la111_guest_of_another_instance",
     "la112_sanlock_host_id",
     "la113_sanlock_lease_directory",
+    "la114_lockfailure_ignored",
     "la201_lockspace_missing",
     "la202_lockspace_local",
     "la203_lockspace_differs",

@@ -554,6 +554,9 @@ class Collector:
         leases = [_lease(element) for element in domain.iterfind("devices/lease")]
         if leases:
             guest["leases"] = leases
+        on_lockfailure = domain.findtext("on_lockfailure")
+        if on_lockfailure:
+            guest["on_lockfailure"] = on_lockfailure
         return guest
 
     def _of_pool(self, disk: Json, element: Any) -> Json:

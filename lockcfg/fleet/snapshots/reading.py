@@ -493,6 +493,7 @@ _guest: Final = _object(
         "running": _flag,
         "started": _whole,
         "instance": _long,
+        "on_lockfailure": _long,
         "leases": _list_of(_object({"lockspace": _long, "key": _long, "target": _long})),
     },
 )

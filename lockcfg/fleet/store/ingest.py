@@ -75,6 +75,9 @@ _MANY: Final = 300
 #: To make a number one that SQLite takes.
 _POSITIVE: Final = (1 << 63) - 1
 
+#: How many of a host's guests are named.
+_MOST_NAMED: Final = 10
+
 #: What holds locks on behalf of guests, and who starts these.
 LOCK_DAEMONS: Final = ("virtlockd", "lockd")
 
@@ -529,6 +532,17 @@ def _circumstances(source: str, profile: _Profile, own: Mapping[str, Any]) -> li
         ]
     if "lockd" in daemons and "virtlockd" not in daemons:
         found.append("runs|lockd")
+    wanting = sorted(
+        {
+            f"{guest['name']} ({guest['on_lockfailure']})"
+            for guest in own["guests"]
+            if guest.get("on_lockfailure", "ignore") != "ignore" and "instance" not in guest
+        }
+    )
+    if wanting:
+        more = [f"and {len(wanting) - _MOST_NAMED} more"] if len(wanting) > _MOST_NAMED else []
+        named = ", ".join(wanting[:_MOST_NAMED] + more)
+        found.append(f"lockfailure|{named.replace('|', '?')}")
     running = [guest for guest in own["guests"] if guest.get("running")]
     if running:
         if not any(name in daemons for readers in profile.readers[:1] for name in readers[1]):
