@@ -348,6 +348,41 @@ def saved_and_restored(stage: Stage) -> None:
     stage.virsh("restore /srv/saved")
 
 
+def committed(stage: Stage) -> None:
+    """A snapshot's overlay is committed, and the guest goes back to the disk below."""
+    disk = Disk(stage.disk("a"))
+    stage.know(f"{DISKS}/overlay")
+    stage.define("one", disk)
+    stage.define("two", disk)
+    stage.virsh("start one")
+    stage.virsh(
+        "snapshot-create-as one before --disk-only --no-metadata --diskspec"
+        f" sda,file={DISKS}/overlay"
+    )
+    stage.virsh("blockcommit one sda --active --wait --pivot")
+    stage.virsh("start two")
+    stage.virsh("suspend one", locks=0)
+    stage.virsh("resume one")
+    stage.virsh("destroy one", locks=0)
+    stage.virsh("start two")
+
+
+def copied(stage: Stage) -> None:
+    """A disk is copied, and the guest goes on with the copy."""
+    disk = Disk(stage.disk("a"))
+    copy = stage.disk("b")
+    stage.define("one", disk)
+    stage.define("two", disk)
+    stage.define("three", Disk(copy))
+    stage.virsh("start one")
+    stage.virsh(
+        f"blockcopy one sda {copy} --format raw --transient-job --reuse-external --wait --pivot"
+    )
+    stage.virsh("start three")
+    stage.virsh("start two")
+    stage.virsh("destroy one")
+
+
 def killed_libvirtd(stage: Stage) -> None:
     first, second = stage.disk("a"), stage.disk("b")
     stage.define("one", Disk(first))
@@ -586,7 +621,9 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
     "read_only_disk": Scenario(read_only_disk),
     "several_disks": Scenario(several_disks),
     "started_paused": Scenario(started_paused),
-    "saved_and_restored": Scenario(saved_and_restored),
+    **_in_both(saved_and_restored),
+    **_in_both(committed),
+    **_in_both(copied),
     "killed_libvirtd": Scenario(killed_libvirtd),
     "restarted_libvirtd": Scenario(restarted_libvirtd),
     "lost_connection": Scenario(lost_connection),
@@ -607,7 +644,7 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
 FEW_SCENARIOS: Final = (
     *("start_and_destroy-direct", "start_and_destroy-indirect", "second_start-indirect"),
     *("attach_and_detach-indirect", "killed_guest-indirect", "refused_by_qemu"),
-    *("saved_and_restored", "restarted_libvirtd", "reexecuted_lock_daemon", "leases"),
+    *("saved_and_restored-indirect", "restarted_libvirtd", "reexecuted_lock_daemon", "leases"),
 )
 
 
