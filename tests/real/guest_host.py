@@ -154,7 +154,8 @@ class GuestHost:
     ``directory`` takes its files, its parent what all hosts share. ``lock_daemon`` is the path of a
     program that has virtlockd's options, ``settings`` is qemu-lockd.conf. With ``session`` all is
     run by an unprivileged user, whose libvirtd starts the lock daemon. ``first_uuid`` numbers the
-    guests, for several hosts of which no two are to have one guest.
+    guests, for several hosts of which no two are to have one guest. ``shared`` are directories of
+    the host, and where they are here: several hosts may have one.
     """
 
     def __init__(
@@ -165,11 +166,13 @@ class GuestHost:
         *,
         session: bool = False,
         first_uuid: int = 1,
+        shared: Mapping[str, Path] = {},
     ) -> None:
         self.lock_daemon: Final = lock_daemon
         self.session: Final = session
         self._directory: Final = directory
         self._settings: Final = settings
+        self._shared: Final = shared
         self._domain_type: Final = "kvm" if not session and _has_kvm() else "qemu"
         self._uuids: Final = itertools.count(first_uuid)
 
@@ -180,6 +183,8 @@ class GuestHost:
             (self._directory / name).mkdir(parents=True)
         (self._directory / "cache").symlink_to(cache)
         mounts = [*_MOUNTS]
+        for inside, outside in self._shared.items():
+            mounts += [f"mkdir -p {inside}", f"mount --bind {shlex.quote(str(outside))} {inside}"]
         self._environment = environment(self._directory / "run")
         self._environment["LIBVIRT_DRIVER_DIR"] = "/run/modules"
         if self.session:
@@ -250,6 +255,21 @@ class GuestHost:
     def path(self, path: str) -> Path:
         """Where a path of the host is here."""
         return self.root / path.lstrip("/")
+
+    def popen(self, *command: str) -> subprocess.Popen[str]:
+        """Start a command on the host."""
+        return subprocess.Popen(
+            [*self._enter, *command],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env=self._environment,
+        )
+
+    def qemu_pids(self) -> list[int]:
+        """The processes of the guests, as they are known here."""
+        return [process.pid for process in self._guests().values()]
 
     def run(self, *command: str) -> Result:
         """Run a command on the host, to its end."""
