@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from typing import Any, Final, Self
 
 #: How long a host may take to come up, or a command on it to end, in seconds.
-PATIENCE: Final = 30.0
+PATIENCE: Final = 90.0
 
 _UNSHARE: Final = (
     *("unshare", "--mount", "--propagation", "private", "--net", "--uts"),
