@@ -9,11 +9,11 @@ RUN_PACKAGES  := libaugeas0 libaugeas-dev pkg-config gcc libc6-dev python3-dev p
 # What the demo shows besides: the stock tool, two hosts and, to unpack, libvirt's own files.
 DEMO_PACKAGES := augeas-tools mount util-linux hostname
 # What the tests hold it against: the real thing. With "?", where the release has such a package.
-TEST_PACKAGES := augeas-tools augeas-lenses libvirt0 libvirt-clients qemu-system-x86 virtiofsd? \
+TEST_PACKAGES := augeas-tools python3-augeas augeas-lenses libvirt0 libvirt-clients qemu-system-x86 virtiofsd? \
 	strace acl attr man-db bash-completion e2fsprogs mount util-linux libxml2-utils \
 	glusterfs-server glusterfs-client openssh-server openssh-client sshfs iproute2 nfs-common rpcbind \
 # Of these, what test-short needs.
-SHORT_PACKAGES := augeas-lenses libvirt0 libvirt-clients qemu-system-x86 strace acl attr \
+SHORT_PACKAGES := augeas-lenses python3-augeas libvirt0 libvirt-clients qemu-system-x86 strace acl attr \
 	e2fsprogs mount util-linux iproute2 procps
 # The releases that it works on.
 RELEASES ?= bookworm trixie unstable
@@ -97,7 +97,7 @@ test: $(VENV)/.installed-tests
 # What depends most on the release of libvirt, QEMU, Augeas and Python; make demo goes before.
 test-short: $(VENV)/.installed-short
 	$(BIN)/pytest -q --few-scenarios --generated-files=4000 --plays=60 \
-		tests/host/test_installed.py tests/lockd/wire tests/fleet/test_fleet.py \
+		tests/host/test_installed.py tests/conf/test_debian_binding.py tests/lockd/wire tests/fleet/test_fleet.py \
 		tests/real/test_lens_agrees_with_libvirt.py tests/real/test_stock_lens.py \
 		tests/real/test_schemas_agree_with_libvirtd.py tests/real/protocol \
 		tests/real/test_admin.py tests/real/test_guests.py

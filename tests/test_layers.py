@@ -55,7 +55,7 @@ ROOM_EXCEPTIONS = {("policy/policy.py", "rules")}
 
 #: The only modules that may import these.
 KEEPERS = {
-    "augeas": {"conf/tree.py"},
+    "augeas": {"conf/tree.py", "conf/nodesets.py"},
     # The collector stands alone.
     "fcntl": {"filelock.py", "fleet/snapshots/collector.py"},
     "jinja2": {"report/audit/pages.py"},

@@ -13,6 +13,9 @@ from _thread import get_ident
 
 from augeas import Augeas
 
+if not hasattr(Augeas, "ns_attr"):
+    from lockcfg.conf.nodesets import Augeas
+
 from lockcfg.conf.document import Entry, Span, decode, place
 from lockcfg.conf.syntax import Condensed, condense, list_parts
 from lockcfg.errors import ConfSyntaxError, LockcfgError
