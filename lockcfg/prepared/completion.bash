@@ -51,7 +51,7 @@ _shtab_lockcfg_audit___fail_level_choices=(error warning info)
 _shtab_lockcfg_plan___format_choices=(text json html)
 _shtab_lockcfg_diff___as_choices=(libxl-lockd.conf libxl-sanlock.conf libxl.conf qemu-lockd.conf qemu-sanlock.conf qemu.conf virtlockd.conf)
 _shtab_lockcfg_diff___driver_choices=(qemu libxl)
-_shtab_lockcfg_completion_pos_0_choices=(bash zsh tcsh)
+_shtab_lockcfg_completion_pos_0_choices=(bash zsh fish tcsh)
 _shtab_lockcfg_pos_0_choices=(show doctor who release get set unset enable disable validate lint collect probe audit plan rules explain diff schema completion)
 
 _shtab_lockcfg_show__h_nargs=0

@@ -31,5 +31,5 @@ complete lockcfg \
         'n/--format/(text json html)/' \
         'n/--as/(libxl-lockd.conf libxl-sanlock.conf libxl.conf qemu-lockd.conf qemu-sanlock.conf qemu.conf virtlockd.conf)/' \
         'p/1/(show doctor who release get set unset enable disable validate lint collect probe audit plan rules explain diff schema completion)/' \
-        'n/completion/(bash zsh tcsh)/' \
+        'n/completion/(bash zsh fish tcsh)/' \
         'p/*/()/'

@@ -82,7 +82,7 @@ _shtab_lockcfg_collect_defaults_added=0
 _shtab_lockcfg_completion_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "--json[print JSON, as schemas\/output.schema.json describes]"
-  ":the shell:(bash zsh tcsh)"
+  ":the shell:(bash zsh fish tcsh)"
 )
 
 # guard to ensure default positional specs are added only once per session

@@ -242,6 +242,44 @@ def test_bash_completes(lockcfg: RunLockcfg, tmp_path: Path) -> None:
     assert result.stdout.split() == ["validate"]
 
 
+def test_fish_completes(lockcfg: RunLockcfg, tmp_path: Path) -> None:
+    """A real fish: commands and options, each with what it is for."""
+    script = tmp_path / "lockcfg.fish"
+    script.write_text(lockcfg("completion", "fish").stdout)
+    ask = f"source {script}; complete -C 'lockcfg va'; complete -C 'lockcfg get --js'"
+    result = subprocess.run(
+        ["fish", "--no-config", "-c", ask], capture_output=True, text=True, check=True
+    )
+    assert [line.split("\t")[0] for line in result.stdout.splitlines()] == ["validate", "--json"]
+
+
+#: zsh completes at a terminal alone, so one is asked through a pseudoterminal.
+ASK_ZSH = r"""
+zmodload zsh/zpty
+zpty z 'zsh -f -i'
+zpty -w z "PS1= fpath=($1 \$fpath) TERM=dumb; unsetopt zle_bracketed_paste
+autoload -U compinit; compinit -u -D; bindkey '^I' complete-word"
+zpty -w z "echo be''gin"
+zpty -r -m z REPLY '*begin*'
+zpty -n -w z "lockcfg va"$'\t'
+zpty -r -m z REPLY '*lockcfg validate*' && print found
+zpty -d z
+"""
+
+
+def test_zsh_completes(lockcfg: RunLockcfg, tmp_path: Path) -> None:
+    """A real zsh, in which the tab key is pressed."""
+    (tmp_path / "_lockcfg").write_text(lockcfg("completion", "zsh").stdout)
+    result = subprocess.run(
+        ["zsh", "-f", "-c", ASK_ZSH, "zsh", tmp_path],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert result.stdout == "found\n"
+
+
 def test_output_into_a_closed_pipe_is_no_traceback(lockcfg: RunLockcfg, host_root: Path) -> None:
     """As with head."""
     command = f"{lockcfg('--version').args[0]} show --all --root {host_root} | head -n 1"
