@@ -3,9 +3,9 @@
 ## What it does
 
 Compares `max_clients` of `virtlockd.conf` with the number of files that virtlockd may have open:
-40960 as its systemd unit sets it, or the option `descriptor-limit`. A guest takes one descriptor
-for its connection and one for every disk that is locked, so at least two; virtlockd itself takes
-some more.
+as its systemd unit sets it, 524288 with libvirt 11.3 and newer and 40960 with older ones, or the
+option `descriptor-limit`. A guest takes one descriptor for its connection and one for every disk
+that is locked, so at least two; virtlockd itself takes some more.
 
 ## Why is this bad
 
@@ -15,11 +15,19 @@ connections: what connects waits, and its first answer may never come.
 
 ## Example
 
+```yaml settings
+libvirt-version: 9.0.0
+```
+
 ```conf virtlockd.conf
 max_clients = 32768
 ```
 
 ## Use instead
+
+```yaml settings
+libvirt-version: 9.0.0
+```
 
 ```conf virtlockd.conf
 max_clients = 4096
@@ -60,7 +68,7 @@ def check(subject: FileSubject, options: Options) -> Iterator[RuleFinding]:
     clients = _DEFAULT if entry is None else entry.value
     if not isinstance(clients, int) or not 0 <= clients <= INTEGER_MAX:
         return  # other rules say more
-    limit = options.descriptor_limit
+    limit = options.descriptors
     needed = 2 * clients + _OWN
     if needed <= limit:
         return

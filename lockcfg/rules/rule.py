@@ -108,7 +108,7 @@ class Options(Frozen):
         installed: tuple[int, ...] = NEWEST,
         guests: int | None = None,
         spare_guests: int = 0,
-        descriptor_limit: int = 40960,
+        descriptor_limit: int | None = None,
         image_directories: Sequence[str] = ("/var/lib/libvirt/images",),
         groups: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
@@ -129,6 +129,14 @@ class Options(Frozen):
     def release_text(self) -> str:
         """The same in words: ``9.0.0``."""
         return ".".join(map(str, self.release))
+
+    @property
+    def descriptors(self) -> int:
+        """How many files virtlockd may have open: libvirt's unit has 40960 in 9.0, and as much as
+        systemd gives in 11.3. Where between them that changed is not known here."""
+        if self.descriptor_limit is not None:
+            return self.descriptor_limit
+        return 524288 if self.release >= (11, 3) else 40960
 
 
 class FileSubject:

@@ -168,6 +168,19 @@ def test_descriptors(clients: int, limit: int, enough: bool) -> None:
         assert f"lower max_clients to {(limit - 16) // 2}" in each.finding.help
 
 
+@pytest.mark.parametrize(
+    ("release", "limit"), [((9, 0, 0), 40960), ((11, 2, 0), 40960), ((11, 3, 0), 524288)]
+)
+@pytest.mark.parametrize("name", ["libvirt_version", "installed"])
+def test_the_limit_is_that_of_the_release(name: str, release: tuple[int, ...], limit: int) -> None:
+    """The one that is told, or installed: its unit says so."""
+    options = Options(**{name: release})  # type: ignore[arg-type]
+    most = (limit - 16) // 2
+    assert in_file(DESCRIPTORS, f"max_clients = {most}\n", options=options) == []
+    (found,) = in_file(DESCRIPTORS, f"max_clients = {most + 1}\n", options=options)
+    assert f"virtlockd may have {limit}" in found.finding.message
+
+
 def test_the_default_needs_descriptors_too() -> None:
     """Where the limit was never raised, as when virtlockd is started by hand."""
     (found,) = in_file(DESCRIPTORS, "", options=Options(descriptor_limit=1024))
