@@ -52,6 +52,9 @@ exec unshare --cgroup sh -ec '
         [ ! -d "$directory" ] || mount -t tmpfs -o mode=755 tmpfs "$directory"
     done
     cp /mnt/units/* {_UNITS}/
+    mkdir /mnt/sbin /mnt/work
+    mount -t overlay -o lowerdir=/usr/sbin,upperdir=/mnt/sbin,workdir=/mnt/work overlay /usr/sbin
+    rm -f /usr/sbin/policy-rc.d  # that of the machine
     mkdir -p /etc/systemd/system /srv/host
     mkdir -p /var/log/libvirt /var/lib/libvirt /var/cache/libvirt
     ln -s /run /var/run

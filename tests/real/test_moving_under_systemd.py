@@ -3,7 +3,9 @@ guests that hold locks: ``packaging/install-lockd``."""
 
 from __future__ import annotations
 
+import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -86,3 +88,38 @@ def test_refused(host: SystemdHost) -> None:
     assert "lockd" in host.run("ls", "/usr/local/sbin")
     assert guest.is_well()
     guest.end()
+
+
+def test_libvirts_package_is_removed(host: SystemdHost) -> None:
+    """While lockd is in virtlockd's place: the package's own script has systemd stop the units, and
+    that ends no guest. With virtlockd back in its place the script does what it did."""
+    unit = "/usr/lib/systemd/system/virtlockd.service"
+    owners = [unit, unit.removeprefix("/usr")]
+    listed = subprocess.run(["dpkg", "-S", *owners], capture_output=True, text=True).stdout
+    package = listed.split(":")[0]
+    script = Path(f"/var/lib/dpkg/info/{package}.prerm").read_text()
+    assert "virtlockd.service" in script
+    host.write("/srv/host/prerm", script)
+    guest = Guest(host, "disk")
+    host.run(INSTALLER, PROGRAM)
+    said = host.run("sh", "/srv/host/prerm", "remove")
+    assert "/usr/sbin/policy-rc.d returned 101" in said
+    assert guest.is_well()
+    assert host.property("ActiveState") == "active"
+    host.run(INSTALLER, "--remove")
+    assert guest.is_held()
+    host.run("sh", "/srv/host/prerm", "remove")
+    wait_for(lambda: host.property("ActiveState") == "inactive", "virtlockd is stopped")
+    assert host.run("find", "/usr/sbin", "-name", "policy-rc.d") == ""
+
+
+def test_another_policy_is_left_alone(host: SystemdHost) -> None:
+    """What an administrator has written stays, and where it lets the package stop lockd, that is
+    said."""
+    for policy, warned in (("exit 0\n", True), ("exit 101\n", False)):
+        host.write("/usr/sbin/policy-rc.d", f"#!/bin/sh\n{policy}")
+        host.run("chmod", "755", "/usr/sbin/policy-rc.d")
+        said = host.run(INSTALLER, PROGRAM)
+        assert ("would end the guests" in said) is warned
+        host.run(INSTALLER, "--remove")
+        assert policy in host.run("cat", "/usr/sbin/policy-rc.d")
