@@ -1,10 +1,14 @@
-"""The wheel works where there is no checkout."""
+"""The wheel works where there is no checkout, and wheel and sdist are fit for an index."""
 
 from __future__ import annotations
 
+import email
+import os
+import re
 import subprocess
 import sys
 import venv
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -76,13 +80,142 @@ def test_the_installed_audit_writes_a_page(installed: Path, tmp_path: Path) -> N
     assert "addEventListener" in result.stdout
 
 
-def test_the_library_is_typed(installed: Path) -> None:
+@pytest.mark.parametrize("package", ["lockcfg", "lockd"])
+def test_the_library_is_typed(installed: Path, package: str) -> None:
     """py.typed is in the wheel."""
-    program = "import lockcfg, os; print(os.path.dirname(lockcfg.__file__))"
+    program = f"import {package}, os; print(os.path.dirname({package}.__file__))"
     result = subprocess.run(
         [installed / "python", "-c", program], check=True, capture_output=True, text=True, cwd="/"
     )
     assert (Path(result.stdout.strip()) / "py.typed").is_file()
+
+
+def test_what_is_installed_beside_it(installed: Path) -> None:
+    """Man pages, and what install-lockd puts in virtlockd's place."""
+    share = installed.parent / "share"
+    for name in (
+        "man/man8/lockcfg.8",
+        "man/man8/lockd.8",
+        "man/man8/install-lockd.8",
+        "lockd/systemd/virtlockd.service",
+        "lockd/systemd/virtlockd.socket",
+        "lockd/systemd/virtlockd-admin.socket",
+        "lockd/init.d/virtlockd",
+        "lockd/policy-rc.d",
+    ):
+        assert (share / name).is_file(), name
+
+
+def test_the_installed_installer_puts_the_units_in_place(installed: Path) -> None:
+    """From an environment, in places of a host in memory, and takes them away again."""
+    script = """
+        for directory in /run /usr/local /etc/systemd /etc/init.d /etc/libvirt; do
+            mount -t tmpfs -o mode=755 tmpfs "$directory"
+        done
+        "$1/install-lockd" "$1/lockd"
+        ls /etc/systemd/system /etc/init.d
+        /usr/local/sbin/lockd --version
+        "$1/install-lockd" --remove
+        find /etc/systemd /etc/init.d /usr/local -type f
+    """
+    result = subprocess.run(
+        [
+            "unshare",
+            "--mount",
+            "--pid",
+            "--fork",
+            "--mount-proc",
+            "sh",
+            "-ec",
+            script,
+            "sh",
+            installed,
+        ],
+        check=True,
+        capture_output=True,
+        text=True,
+        cwd="/",
+    )
+    assert result.stdout.split()[:-2] == [
+        "/etc/init.d:",
+        "virtlockd",
+        "/etc/systemd/system:",
+        "virtlockd-admin.socket",
+        "virtlockd.service",
+        "virtlockd.socket",
+        "lockd",
+    ]
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> list[list[Path]]:
+    """Two builds of what is committed: in other directories, at other times, with another umask."""
+    builds = []
+    for name, umask in (("first", "022"), ("second-with-a-longer-name", "077")):
+        directory = tmp_path_factory.mktemp(name)
+        build = (
+            f"{sys.executable} -m build --no-isolation --outdir {directory}/dist {directory}/tree"
+        )
+        script = f"umask {umask}; git clone -q {PROJECT} {directory}/tree; {build}"
+        subprocess.run(["sh", "-ec", script], check=True, capture_output=True)
+        builds.append(sorted((directory / "dist").iterdir()))
+    return builds
+
+
+def test_two_builds_are_equal(built: list[list[Path]]) -> None:
+    """To the byte, the sdist and the wheel that is built from it."""
+    first, second = built
+    assert [path.suffix for path in first] == [".whl", ".gz"]
+    assert [path.name for path in first] == [path.name for path in second]
+    assert [path.read_bytes() for path in first] == [path.read_bytes() for path in second]
+
+
+@pytest.mark.parametrize("tool", ["twine check --strict", "check_wheel_contents"])
+def test_an_index_would_take_it(built: list[list[Path]], tool: str) -> None:
+    """By the tools that look at that."""
+    paths = [path for path in built[0] if tool.startswith("twine") or path.suffix == ".whl"]
+    result = subprocess.run(
+        [sys.executable, "-m", *tool.split(), *paths], capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_the_long_description_leads_somewhere(built: list[list[Path]]) -> None:
+    """Every link of it is whole, and what it leads to in the repository is there."""
+    (wheel,) = (path for path in built[0] if path.suffix == ".whl")
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = (name for name in archive.namelist() if name.endswith("/METADATA"))
+        metadata = email.message_from_bytes(archive.read(name))
+    text = metadata.get_payload()
+    assert isinstance(text, str)
+    links = re.findall(r"\]\(([^)]*)\)", text)
+    assert len(links) > 10
+    for link in links:
+        whole = re.fullmatch(r"https://[^ ]*/lockcfg/(?:raw|blob)/v[\d.]+/([^#]*)(#.*)?", link)
+        assert whole is not None or link == "https://libvirt.org", link
+        if whole is not None:
+            assert (PROJECT / whole[1]).exists(), link
+
+
+def test_tools_install_it(built: list[list[Path]], tmp_path: Path) -> None:
+    """uv puts the programs where they are found; so does pipx, which make release-check tries."""
+    (wheel,) = (path for path in built[0] if path.suffix == ".whl")
+    environment = {
+        **os.environ,
+        "UV_TOOL_DIR": f"{tmp_path}/tools",
+        "UV_TOOL_BIN_DIR": f"{tmp_path}/bin",
+    }
+    subprocess.run(
+        [Path(sys.executable).parent / "uv", "tool", "install", "--python", sys.executable, wheel],
+        check=True,
+        capture_output=True,
+        env=environment,
+    )
+    for program in ("lockcfg", "lockd"):
+        said = subprocess.run(
+            [tmp_path / "bin" / program, "--version"], capture_output=True, text=True, check=True
+        )
+        assert said.stdout.startswith(program)
 
 
 def test_the_installed_engine_starts(installed: Path, tmp_path: Path) -> None:
