@@ -12,6 +12,7 @@ DEMO_PACKAGES := augeas-tools mount util-linux hostname
 TEST_PACKAGES := augeas-tools python3-augeas augeas-lenses libvirt0 libvirt-clients qemu-system-x86 virtiofsd? \
 	strace acl attr man-db bash-completion fish zsh e2fsprogs mount util-linux libxml2-utils \
 	glusterfs-server glusterfs-client openssh-server openssh-client sshfs iproute2 nfs-common rpcbind \
+	systemd procps chromium chromium-driver sanlock prometheus spin debhelper dh-python dpkg-dev apparmor
 # Of these, what test-short needs.
 SHORT_PACKAGES := augeas-lenses python3-augeas libvirt0 libvirt-clients qemu-system-x86 strace acl attr \
 	e2fsprogs mount util-linux iproute2 procps
@@ -27,6 +28,10 @@ LIBVIRT_FILES := /usr/sbin/libvirtd /usr/sbin/virtlockd \
 
 # What draws the pictures of the documentation and its man pages.
 SITE_PACKAGES := graphviz mandoc
+# Where the Debian packages are put.
+DEBS ?= dist/debian
+# And the RPM packages.
+RPMS ?= dist/rpm
 # Where the documentation is built.
 SITE ?= .site
 # Where what an installation is made of is written down.
@@ -38,13 +43,18 @@ PIP := $(BIN)/pip install --quiet --disable-pip-version-check
 PIN := UV_CUSTOM_COMPILE_COMMAND="make requirements" $(BIN)/uv pip compile --quiet --universal \
 	--python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate $(UPGRADE)
 
-.PHONY: help setup demo test test-short test-releases test-slow check format new-rule docs proofs site \
+.PHONY: help setup demo test test-short test-releases test-packages test-slow deb rpm \
+	release-check check format new-rule docs proofs site \
 	requirements sbom benchmark clean
 
 help:
 	@echo "make demo       install what is missing and see lockcfg work on real files"
 	@echo "make test       install what the tests need and run all of them"
 	@echo "make test-releases  both on Debian 12, 13 and unstable, each in a root of its own"
+	@echo "make test-packages  the Debian packages on these releases, with a guest that runs"
+	@echo "make deb        build the Debian packages of what is committed, in dist/debian"
+	@echo "make rpm        the same as RPM packages, in dist/rpm"
+	@echo "make release-check  say of what is committed whether it is fit to be released"
 	@echo "make check      ruff, ruff format --check, mypy --strict, proselint, pip-audit"
 	@echo "make test-slow  the long runs: more generated files and calls, a million of inputs, contests on NFS"
 	@echo "make benchmark  the tables of docs/explanation/performance.md"
@@ -105,6 +115,22 @@ test-short: $(VENV)/.installed-short
 # Each release in a root of its own. CI does the same in short.
 test-releases:
 	set -e; for release in $(RELEASES); do packaging/test-release $$release; done
+
+# The Debian packages, of what is committed.
+deb:
+	packaging/build-deb $(DEBS)
+
+# The RPM packages, of what is committed.
+rpm:
+	packaging/build-rpm $(RPMS)
+
+# The Debian packages are built, and used, in roots of the releases.
+test-packages:
+	set -e; for release in $(RELEASES); do packaging/test-packages $$release; done
+
+release-check: $(VENV)/.installed-dev
+	packaging/install-packages apparmor
+	packaging/release-check
 
 test-slow: $(VENV)/.installed-tests
 	$(BIN)/pytest --exhaustive --generated-files=500000 --plays=5000 --fuzz-inputs=1200000 \
