@@ -6,8 +6,8 @@ Reports the first place where libvirt's parser stops, with its own reason.
 
 ## Why is this bad
 
-A daemon that cannot parse one of its files does not start. It is found out at the next restart,
-which may be that of the host.
+A daemon that cannot parse one of its files does not start. You notice it at the next restart,
+which may be a restart of the host.
 
 ## Example
 
@@ -23,7 +23,7 @@ lock_manager = "lockd"
 
 ## Fix
 
-None: what was meant is for a person to say.
+None: only you know what was meant.
 """
 
 from __future__ import annotations

@@ -3,11 +3,12 @@
 ## What it does
 
 Reports a setting that no libvirt release has in this kind of file, with the nearest one it has.
-One of another file of libvirt's is LK103.
+LK103 reports a setting that belongs in another of libvirt's files.
 
 ## Why is this bad
 
-libvirt ignores it without a word. A misspelt `lock_manager` looks like protection and is none.
+libvirt ignores it without a message. A misspelt `lock_manager` looks like protection, but protects
+nothing.
 
 ## Example
 

@@ -2,12 +2,12 @@
 
 ## What it does
 
-Reports a setting that belongs in another of libvirt's files, be it one that the linter does not
-look into: `listen_tcp` of `libvirtd.conf`, `max_size` of `virtlogd.conf`.
+Reports a setting that belongs in another of libvirt's files, even in one that the linter does not
+check: `listen_tcp` of `libvirtd.conf`, `max_size` of `virtlogd.conf`.
 
 ## Why is this bad
 
-libvirt ignores it without a word. `lock_manager` belongs in `qemu.conf`, but much of what is
+libvirt ignores it without a message. `lock_manager` belongs in `qemu.conf`, but much of what is
 written about lockd is about `qemu-lockd.conf`: there it protects nothing.
 
 ## Example

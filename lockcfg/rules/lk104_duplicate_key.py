@@ -24,7 +24,7 @@ lock_manager = "lockd"
 
 ## Fix
 
-Safe: takes the dead entry out. What is in force stays in force.
+Safe: removes the entry that has no effect. The settings in force do not change.
 """
 
 from __future__ import annotations

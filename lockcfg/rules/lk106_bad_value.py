@@ -7,8 +7,8 @@ not go with that of another setting of the file, or with its default.
 
 ## Why is this bad
 
-Of most such values the daemon refuses to start; of the others it starts and does nothing good,
-as with a lockspace directory that is not an absolute path.
+With most such values the daemon refuses to start. With the others it starts, but does not do what
+was meant, as with a lockspace directory that is not an absolute path.
 
 ## Example
 

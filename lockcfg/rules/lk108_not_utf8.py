@@ -23,7 +23,7 @@ user = "café"
 
 ## Fix
 
-None: which encoding was meant is for a person to say.
+None: only you know which encoding was meant.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ With the libvirt version given, reports settings that came later or were taken o
 
 ## Why is this bad
 
-libvirt ignores what it does not know, without a word.
+libvirt ignores a setting that it does not know, without a message.
 
 ## Example
 
@@ -30,7 +30,7 @@ sched_core = "vcpus"
 
 ## Fix
 
-None: another libvirt, or not this setting.
+None: install another libvirt, or remove the setting.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ a setting that those lenses take for a string.
 
 ## Why is this bad
 
-One of them, and the whole file is unreadable to everything that uses those lenses: Puppet's
+A single one makes the whole file unreadable for every program that uses those lenses: Puppet's
 augeas type, Salt, osquery and the `augtool -s set` of libvirt's documentation, which then fails
 with "saving failed".
 

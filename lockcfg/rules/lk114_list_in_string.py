@@ -7,8 +7,8 @@ takes a list.
 
 ## Why is this bad
 
-libvirt takes it for one element, and looks for a device or a controller of that long name. What is
-meant by it is not allowed to the guests, or not used.
+libvirt takes it for one element, and looks for a device or a controller of that long name. So
+guests may not use the devices that were meant, or libvirt does not use the controllers.
 
 ## Example
 

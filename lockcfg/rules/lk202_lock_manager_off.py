@@ -2,12 +2,12 @@
 
 ## What it does
 
-Reports `lock_manager = "nop"`. Where lockd has settings all the same it is LK203.
+Reports `lock_manager = "nop"`. If lockd has settings all the same, LK203 reports it.
 
 ## Why is this bad
 
-`nop` locks nothing: two guests can write one disk at the same time. It may be what is wanted,
-where something above libvirt sees to it; a waiver is the place to say so.
+`nop` locks nothing: two guests can write one disk at the same time. This may be intended, if
+another program prevents that; then say so in a waiver.
 
 ## Example
 
@@ -23,7 +23,7 @@ lock_manager = "lockd"
 
 ## Fix
 
-None: someone has turned it off, and may have had a reason.
+None: locking may be off for a reason.
 """
 
 from __future__ import annotations

@@ -9,8 +9,8 @@ value that libvirt refuses what LK105 and LK106 do.
 
 ## Why is this bad
 
-Someone has said where the locks are to be and believes that disks are locked. No lock is ever
-taken.
+The file says where the locks should be, so disks seem to be locked. But libvirt never takes a
+lock.
 
 ## Example
 

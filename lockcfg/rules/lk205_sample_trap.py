@@ -10,7 +10,7 @@ manager LK203.
 
 The values shown in the sample are not the defaults: those are 1 and 0. With both uncommented, a
 guest that has writable disks and no `<lease>` in its own configuration, as nearly every guest,
-does not start. It is found out at the next start of a guest after libvirt was restarted.
+does not start. You notice it when a guest starts after the next restart of libvirt.
 
 ## Example
 

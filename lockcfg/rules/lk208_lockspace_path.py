@@ -4,14 +4,14 @@
 
 Reports a lockspace directory with a doubled slash, a `.` or `..`, or a blank at the end; with
 nothing but a slash at the end it is an info. Only directories that are in use are looked at (see
-LK203 and LK204), and a path that is not absolute is what LK106 reports.
+LK203 and LK204), and LK106 reports a path that is not absolute.
 
 ## Why is this bad
 
-The lock daemon knows a lockspace by its directory as it is written. `/srv/locks` and
-`/srv/locks/` are two lockspaces to it, and it grants one and the same lock in both. A person who
-tidies the path up later does just that: guests that were started before hold their locks in the
-one, those started after it in the other.
+The lock daemon knows a lockspace by its directory as it is written. `/srv/locks` and `/srv/locks/`
+are two lockspaces to it, and it grants the same lock in both. If you tidy up the path later,
+guests that started before hold their locks in the one, and guests that start afterwards in the
+other.
 
 ## Example
 

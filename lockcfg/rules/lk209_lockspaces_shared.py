@@ -8,9 +8,9 @@ and LK204).
 
 ## Why is this bad
 
-Disks are locked all the same, as the names in the three differ. But nobody can say what a
-lock file belongs to, the hash of a path, a logical volume or a SCSI volume; and a lockspace
-inside another looks like one of its lock files, to be cleaned up with them.
+The disks are locked all the same, because the names in the three differ. But nobody can say what a
+lock file belongs to, the hash of a path, a logical volume or a SCSI volume; and a lockspace inside
+another looks like one of its lock files, to be cleaned up with them.
 
 ## Example
 
@@ -36,7 +36,7 @@ lvm_lockspace_dir = "/srv/locks/lvm"
 
 ## Fix
 
-None: which directories all hosts share is for a person to say.
+None: only you know which directories all hosts share.
 """
 
 from __future__ import annotations

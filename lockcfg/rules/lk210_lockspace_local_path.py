@@ -8,7 +8,7 @@ directories that are in use are looked at (see LK203 and LK204).
 
 ## Why is this bad
 
-What lies there belongs to one host: guests on other hosts are not kept out. In `/tmp` and
+Files there belong to one host: the locks do not keep out guests on other hosts. In `/tmp` and
 `/var/tmp`, moreover, files that look old are cleaned up, and when a lock file is removed, the next
 guest is granted a lock that is still held.
 
@@ -34,7 +34,7 @@ file_lockspace_dir = "/srv/locks/files"
 
 ## Fix
 
-None: which directory all hosts share is for a person to say.
+None: only you know which directory all hosts share.
 """
 
 from __future__ import annotations

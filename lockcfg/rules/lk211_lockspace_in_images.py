@@ -42,7 +42,7 @@ file_lockspace_dir = "/srv/locks/files"
 
 ## Fix
 
-None: which directory all hosts share is for a person to say.
+None: only you know which directory all hosts share.
 """
 
 from __future__ import annotations

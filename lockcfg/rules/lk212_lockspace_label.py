@@ -5,13 +5,13 @@
 Reports a lockspace directory outside `/var/lib/libvirt/lockd` where `security_driver` names
 `selinux`. Only directories that are in use are looked at (see LK203 and LK204).
 
-The settings `user`, `group` and `dynamic_ownership` keep nobody from a lock: they say as whom QEMU
-opens an image, and it is the lock daemon that opens what is locked, as root.
+The settings `user`, `group` and `dynamic_ownership` do not matter for locks: they set the user
+that QEMU opens an image as, but the lock daemon opens lock files, as root.
 
 ## Why is this bad
 
 Under SELinux the lock daemon is confined, and may make and lock files where they carry the label
-`virt_var_lockd_t`. Of itself only `/var/lib/libvirt/lockd` does. Elsewhere guests can fail to
+`virt_var_lockd_t`. By default only `/var/lib/libvirt/lockd` has it. Elsewhere guests can fail to
 start until the directory is labelled:
 
     semanage fcontext -a -t virt_var_lockd_t '/srv/locks(/.*)?'
@@ -44,7 +44,7 @@ file_lockspace_dir = "/var/lib/libvirt/lockd/files"
 
 ## Fix
 
-None: where the shared file system is mounted is for a person to say.
+None: only you know where the shared file system is mounted.
 """
 
 from __future__ import annotations

@@ -38,7 +38,7 @@ scsi_lockspace_dir = "/srv/locks/scsi"
 
 ## Fix
 
-None: which directory all hosts share is for a person to say.
+None: only you know which directory all hosts share.
 """
 
 from __future__ import annotations

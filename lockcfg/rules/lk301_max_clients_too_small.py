@@ -11,9 +11,9 @@ Only where lockd is the lock manager.
 
 ## Why is this bad
 
-Every running guest keeps a connection to virtlockd open. Beyond `max_clients` virtlockd accepts
-a connection, never answers it and logs nothing: the guest hangs at its start. It happens on the
-day when another host has failed.
+Every running guest keeps a connection to virtlockd open. Beyond `max_clients` virtlockd accepts a
+connection, never answers it and logs nothing: the guest hangs at its start. This happens when
+another host has failed and its guests start here.
 
 ## Example
 

@@ -8,7 +8,7 @@ Reports `max_clients` and `admin_max_clients` of 0.
 
 It does not mean "no limit". virtlockd starts, answers the first connection that comes, which may
 be libvirtd's own, and from then on no other, not even after that one has ended: guests hang at
-their start. With `admin_max_clients` it is virt-admin that is answered once and never again.
+their start. With `admin_max_clients` of 0, virt-admin gets one answer and never another.
 
 ## Example
 

@@ -9,9 +9,9 @@ that is locked, so at least two; virtlockd itself takes some more.
 
 ## Why is this bad
 
-The limit that is written down is never reached. Before that, virtlockd can open no more lock
-files, so a guest with many disks does not start ("Too many open files"), and then accept no more
-connections: what connects waits, and its first answer may never come.
+The limit in the file is never reached. Before that, virtlockd can open no more lock files, so a
+guest with many disks does not start ("Too many open files"), and then accept no more connections:
+what connects waits, and its first answer may never come.
 
 ## Example
 

@@ -8,8 +8,8 @@ allowed. What virtlockd takes, but what can match nothing, is a warning.
 
 ## Why is this bad
 
-virtlockd does not start with a filter that it cannot read. No guest then starts either, and it
-is found out at the next restart.
+virtlockd does not start with a filter that it cannot read. Then no guest starts either, and you
+notice it at the next restart.
 
 ## Example
 
@@ -25,7 +25,7 @@ log_filters = "1:locking 4:object"
 
 ## Fix
 
-None: what was meant is for a person to say.
+None: only you know what was meant.
 """
 
 from __future__ import annotations

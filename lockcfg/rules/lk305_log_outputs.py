@@ -8,8 +8,8 @@ a level from 1 to 4 and where to, as `level:stderr`, `level:journald`, `level:sy
 
 ## Why is this bad
 
-virtlockd does not start with an output that it cannot read. No guest then starts either, and it
-is found out at the next restart. A path that is not absolute is one below the directory that
+virtlockd does not start with an output that it cannot read. Then no guest starts either, and you
+notice it at the next restart. A path that is not absolute is one below the directory that
 virtlockd happens to be started in: under systemd that is the root directory.
 
 ## Example
@@ -26,7 +26,7 @@ log_outputs = "3:syslog:virtlockd 1:file:/var/log/libvirt/virtlockd.log"
 
 ## Fix
 
-None: what was meant is for a person to say.
+None: only you know what was meant.
 """
 
 from __future__ import annotations

@@ -3,15 +3,15 @@
 ## What it does
 
 In a file that version control has, reports a setting that holds a password: `vnc_password`,
-`spice_password`, `rdp_password`. One that is commented out is reported as well, as it can be
-read as well; libvirt's own samples, which are nobody's password, are not. A variable to be
-filled in (`${VNC_PASSWORD}`, `@VNC_PASSWORD@`) is not a password, and neither is one that is
-encrypted by itself (`ENC[…]`). A file that is encrypted as a whole is passed over with a note.
+`spice_password`, `rdp_password`. It reports a password in a comment, too, because everybody can
+read it as well; it does not report libvirt's own samples. A variable to be filled in
+(`${VNC_PASSWORD}`, `@VNC_PASSWORD@`) is not a password, and neither is one that is encrypted by
+itself (`ENC[…]`). A file that is encrypted as a whole is passed over with a note.
 
 ## Why is this bad
 
 Everybody who can read the repository, today or at any time later, can look at the screens of the
-guests and use their keyboards. It cannot be taken back: the history keeps it.
+guests and use their keyboards. You cannot take the password back: the history keeps it.
 
 ## Example
 
@@ -36,7 +36,7 @@ vnc_tls_x509_verify = 1
 
 ## Fix
 
-None: the password has to be changed, which no edit of this file does.
+None: change the password; an edit of this file does not do that.
 """
 
 from __future__ import annotations

@@ -3,13 +3,14 @@
 ## What it does
 
 In a file that everybody may read, reports a setting that holds a password: `vnc_password`,
-`spice_password`, `rdp_password`. What the file's group may do is not looked at: it may be root's
-own. Nor is the mode of a file in version control, which has only one mode for files (LK401).
+`spice_password`, `rdp_password`. The rule ignores the permissions of the file's group, which may
+be root's own. Nor is the mode of a file in version control, which has only one mode for files
+(LK401).
 
 ## Why is this bad
 
-Every user who can log in to the host can look at the screens of the guests and use their keyboards.
-libvirt does not mind the mode: it starts.
+Every user who can log in to the host can look at the screens of the guests and use their
+keyboards. libvirt starts with any mode.
 
 The way to keep a password in a repository is a file that is encrypted there (ansible-vault, SOPS,
 git-crypt, age), or a template that takes it from somewhere else: the linter passes both over with
@@ -37,7 +38,7 @@ vnc_password = "hunter2"
 
 ## Fix
 
-None: it is the mode of the file that is wrong, and no text in it.
+None: the mode of the file is wrong, not its text.
 """
 
 from __future__ import annotations

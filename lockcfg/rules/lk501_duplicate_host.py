@@ -2,15 +2,15 @@
 
 ## What it does
 
-Reports directories in different places that are called like the same host. The name of a host is
-that of the directory that holds its files, without what is the same for all (`etc`, `libvirt`,
-`files` and the like). Not meant are roles and modules of configuration management, which are
-no hosts, and hosts of different groups (option `groups`), which may share a name.
+Reports directories in different places that have the name of one host. The name of a host is that
+of the directory that holds its files, without what is the same for all (`etc`, `libvirt`, `files`
+and the like). The rule ignores roles and modules of configuration management, which are not hosts,
+and hosts of different groups (option `groups`), which may share a name.
 
 ## Why is this bad
 
-Only one of the two is what the host gets. A change of the other is reviewed, merged, and does
-nothing.
+The host gets only one of the two. A change of the other one is reviewed and merged, and has no
+effect.
 
 ## Example
 
@@ -30,7 +30,7 @@ lock_manager = "lockd"
 
 ## Fix
 
-None: which one is meant is for a person to say.
+None: only you know which one is meant.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ several hosts.
 
 ## Why is this bad
 
-The settings look as if they decided about the locks, and are read by nothing: without its own
+The settings look as if they decided about the locks, but no program reads them: without its own
 file, where `lock_manager` would be set, a driver takes no locks.
 
 ## Example

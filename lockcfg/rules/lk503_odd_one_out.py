@@ -7,7 +7,7 @@ and reports a host where one is different from what at least 80 % of the group h
 are those of the option `groups`; without it, five or more hosts whose directories are side by
 side are one.
 
-Most hosts is not the same as right: it is a hint to look.
+The majority is not always right: this is a hint where to look.
 
 ## Why is this bad
 

@@ -52,7 +52,7 @@ host_id = 2
 
 ## Fix
 
-None: which of the two gets another number is for a person to say.
+None: you decide which of the two gets another number.
 """
 
 from __future__ import annotations

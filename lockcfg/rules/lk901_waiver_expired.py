@@ -2,12 +2,12 @@
 
 ## What it does
 
-Reports a waiver with a date that has passed, where what it waived is still there. That counts
-again.
+Reports a waiver whose date has passed, if the finding that it waived is still there. The finding
+counts again.
 
 ## Why is this bad
 
-Somebody promised to correct this by that day, and did not.
+The date was the last day to correct the finding.
 
 ## Example
 

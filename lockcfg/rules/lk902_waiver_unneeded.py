@@ -6,7 +6,7 @@ Reports a waiver that no finding needs, in a comment or in the settings.
 
 ## Why is this bad
 
-What it was about has been corrected. It now waits for the next mistake of that kind, to hide it.
+The finding has been corrected. Now the waiver hides the next mistake of that kind.
 
 ## Example
 

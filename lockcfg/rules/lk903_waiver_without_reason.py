@@ -22,7 +22,7 @@ max_files = "5"  # lockcfg: ignore[LK105] this host has a patched libvirt, see t
 
 ## Fix
 
-None: the reason is for a person to say.
+None: only you know the reason.
 """
 
 from __future__ import annotations

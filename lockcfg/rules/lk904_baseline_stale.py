@@ -6,7 +6,8 @@ Reports the entries of the baseline that no finding of this run met.
 
 ## Why is this bad
 
-It is not: something was corrected. But the entry would hide the same finding if it came back.
+This is good news: something was corrected. But the entry would hide the same finding if it came
+back.
 
 ## Example
 

@@ -23,7 +23,7 @@ max_files = "5"  # lockcfg: ignore[wrong-type] this host has a patched libvirt
 
 ## Fix
 
-None: which rule was meant is for a person to say.
+None: only you know which rule was meant.
 """
 
 from __future__ import annotations
