@@ -181,7 +181,9 @@ class Setting(Frozen):
         passes over it, whatever its value. Where that is not sure it counts as one that has."""
         if release is None or self.kind.program != "libvirt":
             return True
-        if self.since_certain and tuple(map(int, self.since.split("."))) > release:
+        # The schemas were held against 9.0: what came later it does not have, whenever that was.
+        certain = self.since_certain or release[:2] <= WRAPPING_RELEASE
+        if certain and tuple(map(int, self.since.split("."))) > release:
             return False
         return self.removed is None or release < tuple(map(int, self.removed.split(".")))
 

@@ -92,7 +92,7 @@ def _is_number(name: str) -> bool:
 
 def _directory(value: Value) -> Iterator[tuple[str, str]]:
     # libvirt runs in /.
-    if not os.path.exists(os.path.join("/", str(value))):
+    if not value or not os.path.exists(os.path.join("/", str(value))):
         yield f"there is no directory '{value}'", "make it, or take the setting out"
 
 

@@ -400,7 +400,12 @@ def test_random_settings_start_as_validate_says_on_the_host(
     def text() -> str:
         lines = []
         for key, schema in draw.sample(schemas, draw.randint(1, 4)):
-            wrong = [each.value for each in wrong_values(schema)]
+            wrong = [
+                each.value
+                for each in wrong_values(schema)
+                # libvirt makes some of these, where the host's file system can be written.
+                if each.by_type or not schema["x-libvirt"].get("path") or each.value == RELATIVE
+            ]
             right = draw.random() < 0.75 or not wrong
             value = draw.choice(right_values(key, schema, release) if right else wrong)
             lines.append(f"{key} = {_spelled(value)}\n")

@@ -37,6 +37,7 @@ CASES = [
     # libvirt takes a relative path, from the directory that it runs in.
     (f'migrate_tls_x509_cert_dir = "{RELATIVE}"', True),
     ('migrate_tls_x509_cert_dir = "run/missing"', False),
+    ('migrate_tls_x509_cert_dir = ""', False),
     (f'hugetlbfs_mount = "{HUGE_PAGES}"', True),
     (f'hugetlbfs_mount = [ "{HUGE_PAGES}", "{DIRECTORY}" ]', False),
     (f'hugetlbfs_mount = "{DIRECTORY}"', False),
