@@ -59,6 +59,8 @@ def measured(
 def _measured(
     procedure: Callable[[Session, Reader], bytes], of: CallStatistics
 ) -> Callable[[Session, Reader], bytes]:
+    buckets = of.buckets
+
     def call(session: Session, arguments: Reader) -> bytes:
         begun = perf_counter()
         try:
@@ -70,18 +72,17 @@ def _measured(
                 of.refused += 1
             else:
                 of.failed += 1
-            _count(of, perf_counter() - begun)
+            seconds = perf_counter() - begun
+            buckets[bisect_left(BUCKETS, seconds)] += 1
+            of.seconds += seconds
             raise
         except Exception:
             of.failed += 1
             raise
+        seconds = perf_counter() - begun
         of.done += 1
-        _count(of, perf_counter() - begun)
+        buckets[bisect_left(BUCKETS, seconds)] += 1
+        of.seconds += seconds
         return payload
 
     return call
-
-
-def _count(of: CallStatistics, seconds: float) -> None:
-    of.buckets[bisect_left(BUCKETS, seconds)] += 1
-    of.seconds += seconds
