@@ -87,7 +87,6 @@ def test_nfs_gives_the_lock_to_another(nfs_failures: dict[str, Any]) -> None:
     failure = Failure(*nfs_failures["rival"])
     print(failure)
     assert_it_stopped_in_time(failure)
-    assert failure.stopped < 10
 
 
 def test_an_nfs_server_that_is_back_in_time(nfs_failures: dict[str, Any]) -> None:
