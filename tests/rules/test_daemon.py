@@ -253,7 +253,7 @@ def test_outputs_that_are_fine(value: str) -> None:
         ("3:stderr:", "error", "level:stderr"),
         ("3:syslog:a:b", "error", "level:syslog:name"),
         ("3:file:", "error", "names no file"),
-        ("3:file:virtlockd.log", "warning", "no absolute path"),
+        ("3:file:virtlockd.log", "warning", "not an absolute path"),
         ("3:stderr,3:journald", "error", "'stderr,3'"),
     ],
 )
