@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import sys
+from itertools import groupby
+from operator import itemgetter
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -82,21 +84,31 @@ class Terminal:
             (word, style) for text, style in pieces for word in escape(text).split(" ") if word
         ]
         width = self._width()
-        line, used = " " * indent, indent
+        line: list[tuple[str, str]] = []
+        used = indent
         for word, style in words:
             gap = int(used > indent)
             if width and gap and used + gap + _columns(word) > width:
-                self.line(line)
+                self._run(line, indent)
                 indent, hang, gap = indent + hang, 0, 0
-                line, used = " " * indent, indent
+                line, used = [], indent
             while width > indent and used + gap + _columns(word) > width:  # a path, perhaps
                 part, word = word[: width - used], word[width - used :]
-                self.line(line + (self.style(part, style) if style else part))
+                self._run([*line, (part, style)], indent)
                 indent, hang = indent + hang, 0
-                line, used = " " * indent, indent
-            line += " " * gap + (self.style(word, style) if style else word)
+                line, used = [], indent
+            line.append((word, style))
             used += gap + _columns(word)
-        self.line(line)
+        self._run(line, indent)
+
+    def _run(self, words: Sequence[tuple[str, str]], indent: int) -> None:
+        """A line of words, those of one style together."""
+        parts = [
+            (" ".join(word for word, _ in run), style)
+            for style, run in groupby(words, key=itemgetter(1))
+        ]
+        text = " ".join(self.style(part, style) if style else part for part, style in parts)
+        self.line(" " * indent + text)
 
     def _width(self) -> int:
         """How wide the terminal is; 0 for what is none."""

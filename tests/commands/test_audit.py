@@ -46,9 +46,9 @@ def test_colour_on_a_terminal_unless_it_is_not_wanted(tmp_path: Path, lockcfg: R
     """What stands apart and alone is red, what is fine is green."""
     write_fleet(tmp_path, demo())
     shown = shown_on_a_terminal(*AUDIT, tmp_path, stream="stdout")
-    assert "\x1b[31;1malone\x1b[0m: kvm03" in shown
-    assert "\x1b[31;1mapart from the rest\x1b[0m: kvm12" in shown
-    assert "\x1b[32;1mexclude each other\x1b[0m: kvm[01-02,04-11]" in shown
+    assert "\x1b[31;1malone:\x1b[0m kvm03" in shown
+    assert "\x1b[31;1mapart from the rest:\x1b[0m kvm12" in shown
+    assert "\x1b[32;1mexclude each other:\x1b[0m kvm[01-02,04-11]" in shown
     plain = lockcfg(*AUDIT, tmp_path).stdout
     assert "\x1b" not in plain
     shown = shown_on_a_terminal(*AUDIT, tmp_path, stream="stdout", NO_COLOR="1")
