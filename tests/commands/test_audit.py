@@ -51,7 +51,7 @@ def test_colour_on_a_terminal_unless_it_is_not_wanted(tmp_path: Path, lockcfg: R
     assert "\x1b[32;1mexclude each other:\x1b[0m kvm[01-02,04-11]" in shown
     plain = lockcfg(*AUDIT, tmp_path).stdout
     assert "\x1b" not in plain
-    shown = shown_on_a_terminal(*AUDIT, tmp_path, stream="stdout", NO_COLOR="1")
+    shown = shown_on_a_terminal(*AUDIT, tmp_path, stream="stdout", NO_COLOR="1", COLUMNS="999")
     assert shown.replace("\r\n", "\n") == plain
 
 
