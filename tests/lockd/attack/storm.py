@@ -62,6 +62,9 @@ ERRORS: Final = (
     *("ETIMEDOUT", "ENOBUFS", "EINVAL", "ENOSYS", "ELOOP", "EOVERFLOW", "EHOSTDOWN"),
 )
 
+#: What lockd says while nobody keeps the descriptors: to be killed then is what it warns of.
+NOT_KEPT: Final = "the locks would not outlive a crash"
+
 #: Who has faults in a round, and what else happens in it.
 DAEMON, SUPERVISOR, SUCCESSION = "daemon", "supervisor", "supervisor while the daemon is killed"
 
@@ -348,9 +351,15 @@ def run(
                 # A string, as the same for every version of Python.
                 chance = random.Random(f"{seed} {number}")
                 what = plan(chance)
+                told = engine.log.count(NOT_KEPT)
                 try:
                     storm.run(chance, what)
                 except (FoundError, AssertionError, OSError, EOFError) as error:
+                    number += 1
+                    if engine.log.count(NOT_KEPT) > told and "held" in str(error):
+                        storm.said["killed while it said that locks would not outlive it"] += 1
+                        break
+                    number -= 1
                     found.append(f"seed {seed}, round {number}: {what}: {error!r}")
                     sys.stderr.write(f"{found[-1]}\n{engine.log[-2000:]}\n")
                 number += 1
