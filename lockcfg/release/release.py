@@ -10,7 +10,7 @@ from functools import partial
 from lockcfg.errors import LockcfgError
 from lockcfg.frozen import Frozen
 from lockcfg.host.storage import read_mounts
-from lockcfg.release import gluster
+from lockcfg.release import gluster, nfs3
 from lockcfg.release.signs import LivesError, watch_clients, watch_heartbeats
 from lockcfg.who import nfs_server
 
@@ -71,18 +71,21 @@ def release(
     lives = watch_heartbeats(host, spaces, say=say)
     mine = watch_clients(mine, partial(_clients, host, address))
     files = _held_on_bricks(host)
+    watched = nfs3.watched(host, address)
     if proof.kind == "word":
-        _check_word(host, lives, mine, files)
-    left = [*_elsewhere(host, spaces, served=bool(mine or files))]
+        _check_word(host, lives, mine, [*files, *watched])
+    left = [*_elsewhere(host, spaces, served=bool(mine or files or watched))]
     freed = []
     if dry:
         freed = [f"would expire {_told(client)}" for client in mine]
+        freed += [f"would free the locks of the NFSv3 client {name}" for name in watched]
         freed += [f"would clear the locks of {file.path}" for file in files if not file.others]
         return Outcome(freed, left, lives)
     record.write(
         "release",
         proof=proof.record(),
         clients=[_told(client) for client in mine],
+        nfs3_clients=watched,
         files=[file.path for file in files],
     )
     for client in mine:
@@ -92,6 +95,7 @@ def release(
             left.append(f"{_told(client)} could not be expired: {error.strerror or error}")
         else:
             freed.append(f"expired {_told(client)}")
+    _free_nfs3(watched, spaces, freed, left)
     _clear(host, files, freed, left)
     outcome = Outcome(freed, left, lives)
     record.write("released", proof=proof.record(), **outcome.record())
@@ -128,6 +132,23 @@ def is_host(client: NfsClient, host: str) -> bool:
     return short and ("." not in mine or "." not in yours)
 
 
+def _free_nfs3(
+    watched: Sequence[str], spaces: Sequence[str], freed: list[str], left: list[str]
+) -> None:
+    """Free the locks of a host by NFSv3, by each of the names that this server has for it."""
+    for name in watched:
+        try:
+            gone = nfs3.free(name, spaces)
+        except OSError as error:
+            left.append(f"the NFSv3 client {name}: {error.strerror or error}")
+        else:
+            what = f"told this server that the NFSv3 client {name} has started again"
+            if gone:
+                freed.append(f"{what}: {len(gone)} of the lock files are no longer locked")
+            else:
+                left.append(f"{what}: whether locks of it are gone is not known; try the guest")
+
+
 def _held_on_bricks(host: str) -> list[HeldFile]:
     """The files on the bricks of this host that the other one holds locks on."""
     try:
@@ -162,7 +183,7 @@ def _clear(host: str, files: Sequence[HeldFile], freed: list[str], left: list[st
 
 
 def _check_word(
-    host: str, lives: Sequence[Life], clients: Sequence[NfsClient], files: Sequence[HeldFile]
+    host: str, lives: Sequence[Life], clients: Sequence[NfsClient], others: Sequence[object]
 ) -> None:
     """A word alone never stands against a sign of life, nor where nobody could see one."""
     for life in lives:
@@ -182,7 +203,7 @@ def _check_word(
     is_silent = any(life.verdict == "stale" for life in lives) or (
         bool(clients) and all(client.since is not None for client in clients)
     )
-    if (clients or files) and not is_silent:
+    if (clients or others) and not is_silent:
         raise LivesError(
             f"whether {host} lives cannot be seen from here: a word alone is not enough",
             help="use --proof fence or power",
@@ -232,11 +253,11 @@ def _elsewhere(host: str, spaces: Sequence[str], *, served: bool) -> Iterator[st
         text = advice_for(host, mount)
         if text and not (served and not text.startswith("on ")):
             yield text
-    if nfs_server.is_server():
+    if nfs_server.is_server() and not served:
         yield (
-            f"NFSv3 clients are not seen here: if {host} has mounted by NFSv3, its locks stay until"
-            " it starts again, or until the server's unlock_filesystem frees all NFSv3 locks of the"
-            " export, those of living hosts too"
+            f"NFSv3 clients are known by their addresses: if {host} has mounted by NFSv3, and its"
+            " name does not lead to the address that it had, say --address; else its locks stay"
+            " until it starts again"
         )
     elif not seen:
         yield f"no lockspace is known here: run this on the file server that {host} used"
@@ -253,9 +274,9 @@ def advice_for(host: str, mount: Mount) -> str:
         )
     if mount.type == "nfs":
         return (
-            f"on the NFS server {server}, NFSv3: the locks stay until {host} starts again;"
-            " /proc/fs/nfsd/unlock_filesystem there frees all NFSv3 locks of the export, those of"
-            " living hosts too"
+            f"on the NFS server {server}, NFSv3: 'lockcfg release --host {host} …' there, else the"
+            " locks stay until it starts again; /proc/fs/nfsd/unlock_filesystem there frees all"
+            " NFSv3 locks of the export, those of living hosts too"
         )
     if mount.type == "fuse.glusterfs":
         volume = mount.source.partition(":")[2].strip("/") or "VOLUME"

@@ -36,7 +36,8 @@ class Death(NamedTuple):
     by each proof; ``kept`` whether that host still had its lock then. ``before`` is whether another
     host got the lock of the dead one without the command; ``status`` and ``said`` what that gave,
     ``took`` how long it took from the command until the other host had the lock, without the
-    ``start`` of the program itself, in seconds. ``files`` is whether the lock file was left."""
+    ``start`` of the program itself, in seconds. ``files`` is whether the lock file was left, and
+    ``asked`` what 'lockcfg who' answered on the server while the host lived."""
 
     living: dict[str, tuple[int, str]]
     kept: bool
@@ -47,6 +48,7 @@ class Death(NamedTuple):
     took: float
     files: bool
     record: list[dict[str, Any]]
+    asked: dict[str, Any]
 
 
 def a_host_dies(
@@ -56,9 +58,11 @@ def a_host_dies(
     *,
     cut: Callable[[], object],
     mend: Callable[[], object],
+    more: tuple[str, ...] = (),
 ) -> Death:
     """Both hosts have ``lockspace``, which is ``exported`` on the server; ``cut`` the first one off
-    for good, as far as others can tell, and ``mend`` that when all is over."""
+    for good, as far as others can tell, and ``mend`` that when all is over. ``more`` are arguments
+    for the command."""
     one, two = hosts.clients
     with (
         lock_daemons(hosts.clients, (LOCKD, LOCKD), f"--heartbeat={_INTERVAL}"),
@@ -71,13 +75,15 @@ def a_host_dies(
         agent = "/run/fence_plug"
         hosts.server.path(agent).write_text(_AGENT)
         hosts.server.path(agent).chmod(0o755)
-        fence = ("--proof", "fence", "--", agent, "-o", "status")
-        word = ("--proof", "word", "--word", f"I have seen that {one.name} is off")
+        fence = (*more, "--proof", "fence", "--", agent, "-o", "status")
+        word = (*more, "--proof", "word", "--word", f"I have seen that {one.name} is off")
         living = {}
         for name, proof in (("fence", fence), ("word", word)):
             done = _release(hosts.server, one.name, exported, proof)
             living[name] = done.returncode, done.stdout
         kept = not _can_have(rival, lockspace)
+        who = ("who", "--json", f"{exported}/{_DISK}", "--lockspace", exported)
+        asked = json.loads(hosts.server.run(LOCKCFG, *who))
         begun = time.monotonic()
         hosts.server.run(LOCKCFG, "--version")
         start = time.monotonic() - begun
@@ -88,12 +94,14 @@ def a_host_dies(
         wait_for(lambda: _can_have(rival, lockspace), "the other host has the lock")
         took = time.monotonic() - begun - start
         files = hosts.server.path(f"{exported}/{_DISK}").exists()
-        lines = hosts.server.path("/run/record").read_text().splitlines()
+        recorded = hosts.server.path("/run/record")
+        lines = recorded.read_text().splitlines()
+        recorded.unlink()
         mend()
         rival.release(lockspace, _DISK)
     said = json.loads(done.stdout)
     record = [json.loads(line) for line in lines]
-    return Death(living, kept, before, done.returncode, said, start, took, files, record)
+    return Death(living, kept, before, done.returncode, said, start, took, files, record, asked)
 
 
 def _release(

@@ -124,14 +124,19 @@ def silent(hosts: Network) -> dict[str, Any]:
 
 
 def dead(hosts: Network) -> Any:
-    """What was seen of a host that died, on NFSv4."""
-    return a_host_dies(
-        hosts,
-        f"{MOUNTS['4.2']}/dead",
-        f"{EXPORT}/dead",
-        cut=partial(cut_off, hosts),
-        mend=partial(plug_in, hosts),
-    )
+    """For each version of NFS what was seen of a host that died."""
+    address = hosts.clients[0].address
+    return {
+        version: a_host_dies(
+            hosts,
+            f"{mount}/dead{version}",
+            f"{EXPORT}/dead{version}",
+            cut=partial(cut_off, hosts),
+            mend=partial(plug_in, hosts),
+            more=("--address", address) if version == "3" else (),
+        )
+        for version, mount in MOUNTS.items()
+    }
 
 
 #: What can be done, by name.

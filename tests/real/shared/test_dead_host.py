@@ -4,24 +4,33 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from tests.real.shared.dead_host import Death, a_host_dies
 from tests.real.shared.gluster import CLIENT_PID_FILE, MOUNT, gluster_network
+from tests.real.shared.nfs import MOUNTS
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-def test_a_dead_host_on_nfs(nfs_dead: list[Any]) -> None:
+@pytest.mark.parametrize("version", MOUNTS)
+def test_a_dead_host_on_nfs(nfs_dead: dict[str, Any], version: str) -> None:
     """Its guest starts elsewhere within five seconds of the command; a living one's never does."""
-    death = Death(*nfs_dead)
+    death = Death(*nfs_dead[version])
     for proof, (status, said) in death.living.items():
         assert status == 1, (proof, said)
         assert "lives" in said or "a word alone is not enough" in said, (proof, said)
     assert death.kept
+    holders = [(each["host"], each["life"]["verdict"]) for each in death.asked["holders"]]
+    assert holders
+    assert set(holders) == {("one", "live")}, death.asked
+    if version != "3":
+        assert "nfs" in [each["source"] for each in death.asked["holders"]]
     assert not death.before
-    assert death.said["freed"] == [text for text in death.said["freed"] if "NFSv4 client" in text]
-    assert len(death.said["freed"]) == 1, death.said
-    assert " one'" in death.said["freed"][0]
+    # The host has mounted by both versions.
+    assert any(f"NFSv{version[0]} client" in text for text in death.said["freed"]), death.said
+    assert all("one'" in text or "10.99.0.2" in text for text in death.said["freed"]), death.said
     assert death.status == 0
     assert death.took < 5, death
     assert death.files
@@ -53,6 +62,7 @@ def test_a_dead_host_on_glusterfs(tmp_path: Path) -> None:
         )
     assert all(status == 1 for status, _ in death.living.values()), death.living
     assert death.kept
+    assert {each["host"] for each in death.asked["holders"]} == {"one"}, death.asked
     assert not death.before
     assert (death.status, len(death.said["freed"])) == (0, 1), death.said
     assert "cleared the locks of one on /dead/disk" in death.said["freed"][0]

@@ -1,0 +1,107 @@
+"""The locks that an NFSv3 client holds on this server, and how they are freed: by telling the
+server's statd, as the client would itself, that it has started again (the Open Group's "Protocols
+for Interworking: XNFS", SM_NOTIFY). The kernel then drops the locks of that one client (Linux,
+fs/lockd/host.c, ``nlm_host_rebooted``).
+
+statd keeps a file for each client that has locks, called by its address.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from struct import Struct
+
+from lockcfg.filelock import lock_on
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Final
+
+#: Where statd keeps the clients that it watches for the kernel.
+_WATCHED: Final = "/var/lib/nfs/sm"
+
+#: ONC RPC (RFC 5531) over UDP, without credentials: portmap's GETPORT and statd's SM_NOTIFY.
+_PORTMAP: Final = (100000, 2, 3)
+_NOTIFY: Final = (100024, 1, 6)
+_PORTMAP_PORT: Final = 111
+_UDP: Final = 17
+_CALL: Final = Struct(">IIIIIIIIII")
+_REPLY: Final = Struct(">IIIIII")
+_UINT: Final = Struct(">I")
+
+#: How long statd may take, and the kernel afterwards, in seconds.
+_PATIENCE: Final = 3.0
+_SETTLED: Final = 1.0
+
+
+def watched(host: str, address: str) -> list[str]:
+    """The names by which this server's statd watches a host: its ``address``, or those that its
+    name has; none where it holds no locks by NFSv3, or this is no server."""
+    try:
+        names = os.listdir(_WATCHED)
+    except OSError:
+        return []
+    mine = {address} if address else {host, *_addresses(host)}
+    return sorted(name for name in names if name.lower() in {each.lower() for each in mine})
+
+
+def _addresses(host: str) -> set[str]:
+    try:
+        found = socket.getaddrinfo(host, None, proto=socket.IPPROTO_TCP)
+    except OSError:
+        return set()
+    return {str(address[0]).partition("%")[0] for *_, address in found}
+
+
+def free(name: str, spaces: Sequence[str]) -> set[str]:
+    """Have the locks of a watched client dropped; returns the lock files in some lockspaces that
+    are no longer locked. Raises OSError."""
+    before = locked_in(spaces)
+    port = _call(_PORTMAP_PORT, _PORTMAP, b"".join(map(_UINT.pack, (*_NOTIFY[:2], _UDP, 0))))
+    number = _UINT.unpack(port[:4])[0] if len(port) >= 4 else 0
+    if not number:
+        raise ConnectionError(0, "no statd is registered here")
+    # Any state but the one that statd knows; an odd one is that of a host that is up.
+    state = (int(time.time()) | 1) & 0x7FFFFFFF
+    text = name.encode("utf-8", "surrogateescape")
+    padded = text.ljust(len(text) + -len(text) % 4, b"\0")
+    _call(number, _NOTIFY, _UINT.pack(len(text)) + padded + _UINT.pack(state))
+    until = time.monotonic() + _SETTLED
+    while time.monotonic() < until and not before - locked_in(spaces):
+        time.sleep(0.05)
+    return before - locked_in(spaces)
+
+
+def locked_in(spaces: Sequence[str]) -> set[str]:
+    """The lock files in some lockspaces that are locked, by whomever."""
+    found = set()
+    for space in spaces:
+        try:
+            with os.scandir(space) as entries:
+                paths = [each.path for each in entries if each.is_file(follow_symlinks=False)]
+        except OSError:
+            continue
+        for path in paths:
+            try:
+                if lock_on(path, 0, 1) is not None:
+                    found.add(path)
+            except OSError:
+                continue
+    return found
+
+
+def _call(port: int, procedure: tuple[int, int, int], arguments: bytes) -> bytes:
+    """The result of a call to a service of this host. Raises OSError."""
+    number = int.from_bytes(os.urandom(4), "big")
+    message = _CALL.pack(number, 0, 2, *procedure, 0, 0, 0, 0) + arguments
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as connection:
+        connection.settimeout(_PATIENCE)
+        connection.connect(("127.0.0.1", port))
+        connection.send(message)
+        reply = connection.recv(4096)
+    if len(reply) < _REPLY.size or _REPLY.unpack_from(reply) != (number, 1, 0, 0, 0, 0):
+        raise ConnectionError(0, "the answer is invalid, or a refusal")
+    return reply[_REPLY.size :]
