@@ -8,9 +8,10 @@
  *   the engine   the keeper starts it again, and it reads the journal
  *   the keeper   the engine becomes a keeper, and the next engine is its child (KEEPER_DIES)
  *
- * The guest runs from the answer to its ACQUIRE until it ends, which closes its connection. After a
- * crash the engine hangs up on a guest whose call was under way: nobody knows whether the answer has
- * arrived. If it has, the guest runs, and the engine ends it.
+ * The guest runs from the answer to its ACQUIRE until it ends, which closes its connection. The
+ * engine notes an answer before it sends it. After a crash it sends a noted answer again, as nobody
+ * knows whether it has arrived; who has it reads no other. If no answer was noted, it hangs up. It
+ * also hangs up when it is told to end; then it ends the guest.
  *
  * Invariant: while the guest writes, nobody else gets the lock; and when the engine is at rest,
  * what it believes is what the kernel holds.
@@ -19,6 +20,7 @@
 
 mtype = { FREE, OURS, THEIRS };		/* who has the lock */
 mtype = { IDLE, ASKS, RUNS, ENDS };	/* the guest */
+mtype = { NOTHING, GRANTED, REFUSED };	/* an answer */
 
 mtype lock = FREE;
 mtype guest = IDLE;
@@ -27,7 +29,8 @@ bool engine_has, keeper_has;	/* the file open */
 bool journal_held;		/* what is written down */
 bool believes;			/* what the engine has in memory */
 bool request;			/* in the socket, which outlives the engine */
-bool served;			/* the call that is being answered, as the journal tells */
+bool served;			/* the call that is being answered, as the journal tells, */
+mtype noted = NOTHING;		/* and the answer to it */
 bool connected;
 bool other_writes;
 bool killed;			/* the engine, at its next step */
@@ -104,15 +107,23 @@ inline end_guest()
 	}
 }
 
-inline answer(granted)
+inline send(what)
 {
 	atomic {
 		if
-		:: (guest == ASKS && granted) -> guest = RUNS; printf("guest: runs\n")
-		:: (guest == ASKS && !granted) -> guest = IDLE; connected = false
+		:: (guest == ASKS && what == GRANTED) -> guest = RUNS; printf("guest: runs\n")
+		:: (guest == ASKS && what == REFUSED) -> guest = IDLE; connected = false
 		:: else
 		fi
 	}
+}
+
+inline answer(what)
+{
+#ifndef NOT_NOTED
+	noted = what;
+#endif
+	send(what)
 }
 
 inline recover()
@@ -139,8 +150,11 @@ inline recover()
 	fi;
 	if
 #ifndef NO_HANG_UP
-	:: served -> atomic { hang_up(); served = false }
+	:: (served && noted == NOTHING) -> atomic { assert(guest != RUNS); hang_up(); served = false }
 #endif
+	:: (served && noted != NOTHING) -> printf("engine: answers again\n");
+		send(noted);
+		atomic { served = false; noted = NOTHING }
 	:: else
 	fi
 }
@@ -153,7 +167,7 @@ inline serve()
 		:: atomic { lock == FREE -> lock = OURS; engine_has = true;
 			    printf("engine: locks the file\n") };
 #ifdef ANSWER_FIRST
-			answer(true);
+			answer(GRANTED);
 #endif
 #ifndef NOT_KEPT
 #ifdef JOURNAL_FIRST
@@ -167,13 +181,15 @@ inline serve()
 			write_down(true);
 #endif
 			believes = true;
-			answer(true)
-		:: lock == THEIRS -> answer(false)
-		:: (lock == OURS) -> answer(false)	/* left over: never */
+			answer(GRANTED)
+		:: lock == THEIRS -> answer(REFUSED)
+		:: (lock == OURS) -> answer(REFUSED)	/* left over: never */
 		fi;
-		served = false
+		atomic { served = false; noted = NOTHING }
+	:: atomic { (believes && connected && guest == RUNS) -> connected = false;
+		    printf("engine: hangs up, as it is told to end\n") }
 	:: atomic { (believes && !connected) -> skip };
-		/* The guest has ended, or nobody knows what it was told: then it is ended first. */
+		/* The guest has ended, or it is ended first. */
 #ifdef RELEASE_BEFORE_END
 		release();
 		end_guest()
