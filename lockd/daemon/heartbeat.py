@@ -98,21 +98,32 @@ class Heartbeat:
 
 
 def write(space: str, host: str, content: dict[str, Any]) -> None:
-    """Write the heartbeat of a host. Raises OSError."""
-    directory = os.path.join(space, DIRECTORY)
+    """Write the heartbeat of a host, through no link. Raises OSError."""
+    directory = _directory(os.path.join(space, DIRECTORY))
     flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-    path = os.path.join(directory, host)
     try:
-        fd = os.open(path, flags, 0o600)
-    except FileNotFoundError:
-        os.mkdir(directory, 0o700)  # not the lockspace: what is missing may not be mounted
-        fd = os.open(path, flags, 0o600)
+        fd = os.open(host, flags, 0o600, dir_fd=directory)
+    finally:
+        os.close(directory)
     try:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
+        status = os.fstat(fd)
+        if not stat.S_ISREG(status.st_mode):
             raise OSError(0, "what is there is not a file")
+        if status.st_nlink != 1:
+            raise OSError(0, "what is there has another name too")
         os.pwrite(fd, json.dumps(content).encode("ascii").ljust(SIZE - 1) + b"\n", 0)
     finally:
         os.close(fd)  # on NFS, with which it is sent
+
+
+def _directory(path: str) -> int:
+    """Open a directory, which is made where it is missing. Raises OSError."""
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        return os.open(path, flags)
+    except FileNotFoundError:
+        os.mkdir(path, 0o700)  # not the lockspace: what is missing may not be mounted
+        return os.open(path, flags)
 
 
 def _boot_id() -> str:

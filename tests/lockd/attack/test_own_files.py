@@ -6,11 +6,12 @@ from __future__ import annotations
 import os
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from lockd.daemon import virtlockd
+from lockd.daemon import heartbeat, virtlockd
 from lockd.log import LogError, parse_output
 from lockd.survival.restart_file import State
 from tests.lockd.engine import PROGRAM, Engine
@@ -92,6 +93,24 @@ def test_the_file_for_virtlockd(shared: Path, kind: str) -> None:
     assert len([*shared.iterdir()]) == 2
 
 
+@pytest.mark.parametrize("kind", PLANTS)
+def test_the_heartbeat(shared: Path, kind: str) -> None:
+    """It is written to a file of its own name alone."""
+    directory = shared.rename(shared.parent / heartbeat.DIRECTORY)
+    plant(kind, directory / "kvm01")
+    with suppress(OSError):
+        heartbeat.write(str(shared.parent), "kvm01", {"host": "kvm01"})
+    assert untouched(directory)
+
+
+def test_the_directory_of_the_heartbeats_is_no_link(shared: Path) -> None:
+    """Nothing is made where it leads."""
+    (shared / heartbeat.DIRECTORY).symlink_to(shared.parent / "home")
+    with pytest.raises(OSError, match=r"Not a directory|Too many levels"):
+        heartbeat.write(str(shared), "kvm01", {"host": "kvm01"})
+    assert untouched(shared)
+
+
 def test_lockd_names_no_other_file_to_write() -> None:
     """Whoever adds a file that it writes adds it above: the calls that make files are these."""
     package = Path(virtlockd.__file__).parent.parent
@@ -104,6 +123,7 @@ def test_lockd_names_no_other_file_to_write() -> None:
     )
     found = {str(Path(each).relative_to(package)) for each in done.stdout.split()}
     assert found == {
+        "daemon/heartbeat.py",
         "daemon/settings.py",  # a pipe of its own
         "daemon/virtlockd.py",
         "kernel/background.py",  # /proc/self/comm
