@@ -27,7 +27,7 @@ EXAMPLES = (
 
 
 #: What nothing but a rule is called.
-_CODE = re.compile(r"L[AK]\d{3}", re.IGNORECASE)
+_CODE = re.compile(r"L[AK]\d\w{0,4}", re.IGNORECASE)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 
+from lockcfg.commands.arguments import add_json
 from lockcfg.errors import LockcfgError, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from typing import Any
 
+    from lockcfg.fleet.comparison.result import ProbeRow
     from lockcfg.fleet.model.evidence import Probe
     from lockcfg.report.terminal import Terminal
 
@@ -67,6 +69,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="the locks are released after these in any case (default: 300)",
     )
+    add_json(parser)
     over = parser.add_argument_group("over ssh")
     over.add_argument(
         "--ssh",
@@ -91,8 +94,17 @@ def run(arguments: argparse.Namespace) -> int:
     plan = _plan(arguments)
     if arguments.write_plan is not None:
         _write(arguments.write_plan, plan)
+        if arguments.json:
+            _report([arguments.write_plan], [])
         return 0
     return _over_ssh(plan, arguments)
+
+
+def _report(written: list[str], silent: list[str], **seen: Any) -> None:
+    """Print it as JSON: the files, the hosts that have not answered, what the others have seen."""
+    from lockcfg.report import jsonreport
+
+    jsonreport.write({"written": written, "silent": silent, "probe": [], "errors": {}, **seen})
 
 
 def _plan(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -138,17 +150,21 @@ def _write_questions(arguments: argparse.Namespace) -> int:
     held = [(path, read_bytes(path)) for path in arguments.answers]
     questions, lacking = questions_of(plan, held)
     _write(arguments.write_questions, questions)
-    if lacking:
+    if arguments.json:
+        _report([arguments.write_questions], sorted(lacking))
+    elif lacking:
         terminal.stderr().line(f"no answer of {terminal.escape(', '.join(fold(lacking)))}")
     return int(bool(lacking))
 
 
 def _over_ssh(plan: dict[str, Any], arguments: argparse.Namespace) -> int:
     from lockcfg.draft import writing
+    from lockcfg.fleet.comparison.scratches import probe_rows
     from lockcfg.fleet.model.evidence import evidence_of, probe_of
     from lockcfg.fleet.snapshots.probing import evidence_in, over_ssh
     from lockcfg.fleet.snapshots.reading import SnapshotError, check_member
     from lockcfg.report import terminal
+    from lockcfg.report.audit.probe import probe_json
 
     errors = terminal.stderr()
 
@@ -158,6 +174,7 @@ def _over_ssh(plan: dict[str, Any], arguments: argparse.Namespace) -> int:
     os.makedirs(arguments.output, exist_ok=True)
     snapshots = over_ssh(plan, arguments.ssh, arguments.python, tell)
     told: dict[int, dict[str, Any]] = {}
+    written = []
     for host, snapshot in sorted(snapshots.items()):
         try:
             evidence = evidence_in(snapshot)
@@ -166,25 +183,32 @@ def _over_ssh(plan: dict[str, Any], arguments: argparse.Namespace) -> int:
         except SnapshotError as error:
             tell(host, f"its snapshot {error.message}")
             continue
-        with writing(os.path.join(arguments.output, f"{host}.json")) as stream:
+        written.append(os.path.join(arguments.output, f"{host}.json"))
+        with writing(written[-1]) as stream:
             stream.write(snapshot)
     if not told:
         raise LockcfgError("no host has answered")
-    complete = len(told) == len(plan["hosts"])
-    return int(not (_show(probe_of(told), plan["hosts"], terminal.stdout()) and complete))
+    hosts: list[str] = plan["hosts"]
+    silent = [host for number, host in enumerate(hosts) if number not in told]
+    probe = probe_of(told)
+    rows = probe_rows(probe, dict(enumerate(hosts)))
+    if arguments.json:
+        errors_of = {hosts[host]: list(said) for host, said in sorted(probe.errors.items())}
+        _report(written, silent, probe=probe_json(rows), errors=errors_of)
+    else:
+        _show(probe, rows, hosts, terminal.stdout())
+    sees_all = all(row.seen == "yes" for row in rows if len(row.hosts) > 1)
+    return int(bool(probe.errors or silent) or not sees_all)
 
 
-def _show(probe: Probe, hosts: list[str], terminal: Terminal) -> bool:
-    """Say what was seen, and return whether all is well."""
-    from lockcfg.fleet.comparison.scratches import probe_rows
+def _show(probe: Probe, rows: Sequence[ProbeRow], hosts: Sequence[str], terminal: Terminal) -> None:
+    """Say what was seen."""
     from lockcfg.report.audit.probe import sentences
     from lockcfg.report.terminal import escape
 
-    rows = probe_rows(probe, dict(enumerate(hosts)))
     styles = {"yes": "good", "no": "error", "unknown": "warning", "": "dim"}
     for seen, sentence in sentences(rows):
         terminal.line(terminal.style(escape(sentence), styles[seen]))
     for host, said in sorted(probe.errors.items()):
         for each in said:
             terminal.line(terminal.style(escape(f"{hosts[host]}: {each}"), "warning"))
-    return not probe.errors and all(row.seen == "yes" for row in rows if len(row.hosts) > 1)

@@ -51,7 +51,7 @@ function _shtab_lockcfg_using
 end
 
 set -g _shtab_lockcfg_commands show doctor who release get set unset enable disable validate lint collect probe audit plan rules explain diff schema completion
-set -g _shtab_lockcfg_opts_with_value --address --as --audit-file --backup --baseline --check --directory --driver --etc --fail-level --file --file-lockspace --format --guests --host --hosts --ignore --libvirt-version --lockspace --lvm-lockspace --max-age --name --now --output --output-file --partial --plan --policy --probe-ask --probe-end --probe-hold --proof --python --root --run --scsi-lockspace --seconds --select --settings --snapshots --ssh --stdin-filename --word --write-baseline --write-plan --write-policy --write-questions
+set -g _shtab_lockcfg_opts_with_value --address --as --audit-file --backup --baseline --check --compare --directory --driver --etc --fail-level --file --file-lockspace --format --guests --host --hosts --ignore --libvirt-version --lockspace --lvm-lockspace --max-age --name --now --output --output-file --partial --plan --policy --probe-ask --probe-end --probe-hold --proof --python --root --run --scsi-lockspace --seconds --select --settings --snapshots --ssh --stdin-filename --word --write-baseline --write-plan --write-policy --write-questions
 
 complete -c lockcfg -e
 complete -c lockcfg -f
@@ -165,10 +165,10 @@ complete -c lockcfg -n '_shtab_lockcfg_using lint' -l select -x -d 'only these r
 complete -c lockcfg -n '_shtab_lockcfg_using lint' -l ignore -x -d 'not these rules'
 complete -c lockcfg -n '_shtab_lockcfg_using lint' -l libvirt-version -x -d 'the libvirt that reads the files (default: the one installed, else the newest)'
 complete -c lockcfg -n '_shtab_lockcfg_using lint' -l guests -x -d 'the most guests on a host'
-complete -c lockcfg -n '_shtab_lockcfg_using lint' -l settings -x -d 'the settings file, instead of the found'
+complete -c lockcfg -n '_shtab_lockcfg_using lint' -l settings -x -d 'the settings file to use, instead of the nearest one'
 complete -c lockcfg -n '_shtab_lockcfg_using lint' -l fix -d 'apply the safe fixes'
 complete -c lockcfg -n '_shtab_lockcfg_using lint' -l unsafe-fixes -d 'apply the unsafe ones as well'
-complete -c lockcfg -n '_shtab_lockcfg_using lint' -l diff -d 'show what would be applied, and do not'
+complete -c lockcfg -n '_shtab_lockcfg_using lint' -l diff -d 'show what would be applied, and change nothing'
 complete -c lockcfg -n '_shtab_lockcfg_using lint' -l baseline -x -d 'findings in FILE do not count'
 complete -c lockcfg -n '_shtab_lockcfg_using lint' -l write-baseline -x -d 'write the findings that count to FILE'
 complete -c lockcfg -n '_shtab_lockcfg_using lint' -l format -xka "text json sarif github gitlab junit checkstyle azure" -d '(default: text)'
@@ -199,6 +199,7 @@ complete -c lockcfg -n '_shtab_lockcfg_using probe' -l hosts -x -d 'names, as kv
 complete -c lockcfg -n '_shtab_lockcfg_using probe' -l plan -x -d 'the plan of the first round'
 complete -c lockcfg -n '_shtab_lockcfg_using probe' -l directory -x -d 'look there too, where no guest has a disk yet'
 complete -c lockcfg -n '_shtab_lockcfg_using probe' -l seconds -x -d 'the locks are released after these in any case (default: 300)'
+complete -c lockcfg -n '_shtab_lockcfg_using probe' -l json -d 'print JSON, as schemas/output.schema.json describes'
 complete -c lockcfg -n '_shtab_lockcfg_using probe' -l ssh -x -d 'how a host is reached (default: ssh -o BatchMode=yes -o ConnectTimeout=10)'
 complete -c lockcfg -n '_shtab_lockcfg_using probe' -l python -x -d 'Python on the hosts, as '"'"'sudo python3'"'"' (default: python3)'
 complete -c lockcfg -n '_shtab_lockcfg_using; and test $_shtab_lockcfg_npos -eq 0' -a audit -d 'Read snapshots of hosts ('"'"'lockcfg collect'"'"') and say which hosts keep each other'"'"'s guests from'
@@ -212,6 +213,7 @@ complete -c lockcfg -n '_shtab_lockcfg_using audit' -l merge -d 'every PATH is a
 complete -c lockcfg -n '_shtab_lockcfg_using audit' -l format -xka "text json junit sarif html" -d '(default: text)'
 complete -c lockcfg -n '_shtab_lockcfg_using audit' -l json -d '--format json'
 complete -c lockcfg -n '_shtab_lockcfg_using audit' -l output-file -x -d 'write there instead; a link there is replaced'
+complete -c lockcfg -n '_shtab_lockcfg_using audit' -l compare -x -d 'also say what is better and worse than in that report'
 complete -c lockcfg -n '_shtab_lockcfg_using audit' -l fail-level -xka "error warning info" -d 'the least severity that makes the exit status 1 (default: warning)'
 complete -c lockcfg -n '_shtab_lockcfg_using; and test $_shtab_lockcfg_npos -eq 0' -a plan -d 'Read snapshots of hosts, as '"'"'lockcfg audit'"'"' does, and a policy, and print what is to be changed on'
 complete -c lockcfg -n '_shtab_lockcfg_using plan' -s h -l help -d 'show this help message and exit'

@@ -220,6 +220,7 @@ _shtab_lockcfg_probe_options=(
   "--plan[the plan of the first round]:FILE:"
   "*--directory[look there too, where no guest has a disk yet]:DIR:"
   "--seconds[the locks are released after these in any case (default\: 300)]:N:"
+  "--json[print JSON, as schemas\/output.schema.json describes]"
   "--ssh[how a host is reached (default\: ssh -o BatchMode\=yes -o ConnectTimeout\=10)]:COMMAND:"
   "--python[Python on the hosts, as \'sudo python3\' (default\: python3)]:COMMAND:"
   "(*)::what --probe-hold printed:"

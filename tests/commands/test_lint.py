@@ -582,7 +582,7 @@ def test_standard_input_that_is_too_large_or_closed(tmp_path: Path) -> None:
         ("x: &a [*a]", 3, "holds too much, or itself"),
         # a configuration in the place of the settings: what it says is not told
         ("vnc_password: hunter2", 2, "Additional properties are not allowed"),
-        ('vnc_password = "hunter2"', 2, r"yaml: 'vnc_password = \"\*"),
+        ('vnc_password = "hunter2"', 2, r"yaml:1:1: 'vnc_password = \"\*"),
         ('a: "vnc_password=hunter2', 3, "is not YAML"),
         ("guests: {vnc_password: hunter2}", 2, "guests: "),
     ],
@@ -979,11 +979,16 @@ def test_an_explanation_can_be_printed_anywhere(module: str) -> None:
 
 
 def test_a_rule_that_is_none(lockcfg: RunLockcfg) -> None:
-    """Is wrong usage."""
-    for name in ("LK999", "LK1", "nope", "", "ALL", "LK101x"):
+    """Is wrong usage; what may be the name of something else is looked for."""
+    for name in ("LK999", "LK1", "LK101x"):
         result = lockcfg("explain", name)
         assert (result.returncode, result.stdout) == (2, "")
         assert f"no rule is called '{name}'" in result.stderr
+    for name in ("nope", "ALL"):
+        result = lockcfg("explain", name)
+        assert (result.returncode, result.stderr) == (1, "")
+        assert "nothing of that name is seen from this host" in result.stdout
+    assert lockcfg("explain", "").returncode == 2
     assert lockcfg("explain").returncode == 2
     assert lockcfg("rules", "LK101").returncode == 2
     assert lint(command="rules", environment=ASCII).status == 0

@@ -329,6 +329,18 @@ def test_programs_as_json(lockcfg: RunLockcfg) -> None:
         assert conforms(lockcfg(command, argument, "--json").stdout, command)[member] == plain
 
 
+def test_a_plan_of_a_probe_as_json(lockcfg: RunLockcfg, tmp_path: Path) -> None:
+    """Which file was written."""
+    plan = str(tmp_path / "plan.json")
+    report = lockcfg("probe", "--json", "--hosts", "kvm[01-02]", "--write-plan", plan)
+    assert conforms(report.stdout, "probe") == {
+        "written": [plan],
+        "silent": [],
+        "probe": [],
+        "errors": {},
+    }
+
+
 def test_an_error_of_the_collector_as_json(lockcfg: RunLockcfg, tmp_path: Path) -> None:
     """In place of nothing on standard output."""
     result = lockcfg("collect", "--json", "--no-probe", "--output", tmp_path / "no/such.json")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+from lockcfg.report.audit.probe import probe_json
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, TextIO
@@ -75,16 +77,7 @@ def members_of(result: AuditResult) -> dict[str, Any]:
         ],
         "findings": [_finding(finding) for finding in result.findings],
         "disks": [_disk(disk) for disk in result.disks],
-        "probe": [
-            {
-                "paths": list(row.paths),
-                "taken": row.taken,
-                "seen": row.seen,
-                "hosts": list(row.hosts),
-                "pairs": [list(pair) for pair in row.pairs],
-            }
-            for row in result.probe
-        ],
+        "probe": probe_json(result.probe),
         "profiles": [
             {
                 "group": profile.group,

@@ -7,7 +7,7 @@ from lockcfg.fleet.policy.host_ranges import fold
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from typing import Final
+    from typing import Any, Final
 
     from lockcfg.fleet.comparison.result import ProbeRow
 
@@ -39,3 +39,17 @@ def sentences(rows: Sequence[ProbeRow]) -> Iterator[tuple[str, str]]:
             yield "", f"{where}: {hosts[0]} alone has it"
         else:
             yield "", f"{where}: {', '.join(fold(hosts))} each have one of their own"
+
+
+def probe_json(rows: Sequence[ProbeRow]) -> list[dict[str, Any]]:
+    """The rows as the schemas of the audit's and the probe's JSON describe them."""
+    return [
+        {
+            "paths": list(row.paths),
+            "taken": row.taken,
+            "seen": row.seen,
+            "hosts": list(row.hosts),
+            "pairs": [list(pair) for pair in row.pairs],
+        }
+        for row in rows
+    ]
