@@ -100,7 +100,7 @@ demo: setup
 		packaging/install-packages $(DEMO_PACKAGES) $$packages
 	packaging/demo
 
-# Two pytests: half of the time is waiting, and there are two processors at least.
+# Three pytests: half of the time is waiting.
 test: $(VENV)/.installed-tests
 	packaging/run-tests
 
