@@ -175,7 +175,11 @@ def test_an_index_would_take_it(built: list[list[Path]], tool: str) -> None:
     """By the tools that look at that."""
     paths = [path for path in built[0] if tool.startswith("twine") or path.suffix == ".whl"]
     result = subprocess.run(
-        [sys.executable, "-m", *tool.split(), *paths], capture_output=True, text=True, check=False
+        [sys.executable, "-m", *tool.split(), *paths],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert result.returncode == 0, result.stdout + result.stderr
 

@@ -56,7 +56,7 @@ class Following:
             )
         # It follows as soon as it hears of something.
         client = engine.client()
-        client.register("first", 4242)
+        client.register("first", 5004242)
 
         def is_heard() -> bool:
             client.acquire(engine.lockspace, "first")
@@ -97,8 +97,8 @@ def test_what_happens_is_told(followed: tuple[Engine, Following]) -> None:
     """Grants, refusals and releases, with the guest, the lock, and an id of the kind."""
     engine, following = followed
     web, db = engine.client(), engine.client()
-    web.register("web", 4242, uuid=bytes(range(16)))
-    db.register("db", 4243)
+    web.register("web", 5004242, uuid=bytes(range(16)))
+    db.register("db", 5004243)
     web.acquire(engine.lockspace, "disk")
     with pytest.raises(CallRefusedError):
         db.acquire(engine.lockspace, "disk")
@@ -108,7 +108,7 @@ def test_what_happens_is_told(followed: tuple[Engine, Following]) -> None:
     granted = next(each for each in following.told if each.get("guest") == "web")
     assert granted["uuid"] == "00010203-0405-0607-0809-0a0b0c0d0e0f"
     assert (granted["lockspace"], granted["resource"]) == (str(engine.lockspace), "disk")
-    assert (granted["pid"], granted["mode"]) == (4242, "exclusive")
+    assert (granted["pid"], granted["mode"]) == (5004242, "exclusive")
     refused = next(each for each in following.told if each.get("guest") == "db")
     assert "is locked by guest 'web'" in refused["message"]
     assert following.end() == 0
@@ -118,7 +118,7 @@ def test_who_follows_goes_on_with_the_next_daemon(followed: tuple[Engine, Follow
     """After a crash, and after an upgrade."""
     engine, following = followed
     web = engine.client()
-    web.register("web", 4242)
+    web.register("web", 5004242)
     for number, change in enumerate((engine.crash, engine.upgrade)):
         change()
 
@@ -135,8 +135,8 @@ def test_what_was_worth_a_warning_is_remembered(tmp_path: Path) -> None:
     """Without anybody who follows; grants are not, as it takes time to tell of them."""
     with Engine(tmp_path) as engine:
         web, db = engine.client(), engine.client()
-        web.register("web", 4242)
-        db.register("db\x1b[31m", 4243)
+        web.register("web", 5004242)
+        db.register("db\x1b[31m", 5004243)
         web.acquire(engine.lockspace, "disk")
         assert events(engine) == []
         for _ in range(30):  # the log sums these up
@@ -189,8 +189,8 @@ def test_the_journal_has_fields(tmp_path: Path) -> None:
         with Engine(tmp_path, files={"virtlockd.conf": conf}) as engine:
             name = "web\nMESSAGE_ID=forged"
             web, db = engine.client(), engine.client()
-            web.register(name, 4242)
-            db.register("db", 4243)
+            web.register(name, 5004242)
+            db.register("db", 5004243)
             web.acquire(engine.lockspace, "disk")
             with pytest.raises(CallRefusedError):
                 db.acquire(engine.lockspace, "disk")

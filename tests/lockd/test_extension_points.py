@@ -57,7 +57,7 @@ def test_a_procedure(tmp_path: Path) -> None:
     add(copy, file, PROCEDURE, table, '        LOCKS: "locks",', '        99: "count",')
     with Engine(tmp_path, command=copy.command) as engine:
         client = engine.client()
-        client.register("guest", 4242)
+        client.register("guest", 5004242)
         client.acquire(engine.lockspace, "disk")
         with Client(engine.admin_socket) as asking:
             assert Reader(asking.call(99, program=inspect.PROGRAM)).uint() == 1
@@ -94,7 +94,7 @@ def test_a_setting_that_is_changed_at_run_time(tmp_path: Path) -> None:
     )
     with Engine(tmp_path, command=copy.command) as engine:
         client = engine.client()
-        client.register("guest", 4242)
+        client.register("guest", 5004242)
         client.acquire(engine.lockspace, "before")
         with Client(engine.admin_socket) as asking:
             asking.call(19, (2).to_bytes(4) + bytes(4), program=admin.PROGRAM)

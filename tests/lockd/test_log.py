@@ -30,7 +30,7 @@ def test_levels(
     debug; what is refused is always told, and to whom."""
     with Engine(tmp_path, *arguments, files={"virtlockd.conf": conf}) as engine:
         client = engine.client()
-        client.register("web", 4242)
+        client.register("web", 5004242)
         client.acquire(engine.lockspace, "disk", SHARED | 2)
         client.release(engine.lockspace, "disk")
         with pytest.raises(CallRefusedError):
@@ -38,7 +38,7 @@ def test_levels(
         client.close()
         refused = "resource busy: Lockspace resource 'disk' is not locked"
         wait_for(lambda: refused in engine.log, "the error is told")
-        guest = "guest 'web' (uuid 00000000-0000-0000-0000-000000000000, pid 4242)"
+        guest = "guest 'web' (uuid 00000000-0000-0000-0000-000000000000, pid 5004242)"
         lock = f"info : util.virlockspace : {engine.lockspace}/disk: shared lock"
         assert (f"{lock} granted to {guest}" in engine.log) == locks
         assert (f"{lock} released by {guest}" in engine.log) == locks

@@ -62,8 +62,8 @@ def test_what_is_counted(tmp_path: Path) -> None:
     """Locks by lockspace, calls by how they ended, and how long they took; refusals; starts."""
     with Engine(tmp_path) as engine:
         web, db = engine.client(), engine.client()
-        web.register("web", 4242)
-        db.register("db", 4243)
+        web.register("web", 5004242)
+        db.register("db", 5004243)
         for name in ("one", "two"):
             web.acquire(engine.lockspace, name)
         for _ in range(3):
@@ -95,7 +95,7 @@ def test_a_lock_in_danger_is_counted(tmp_path: Path) -> None:
     """As soon as it is found: here its file was replaced, and another has locked the new one."""
     with Engine(tmp_path, "--check-interval=0.1") as engine:
         web = engine.client()
-        web.register("web", 4242)
+        web.register("web", 5004242)
         web.acquire(engine.lockspace, "disk")
         path = engine.lockspace / "disk"
         thief = (

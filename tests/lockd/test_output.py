@@ -32,7 +32,7 @@ def test_the_json_is_what_the_schema_says(tmp_path: Path) -> None:
     disk.touch()
     with Engine(tmp_path, "--check-interval", "0.2") as engine:
         client = engine.client()
-        client.register("guest", 4242)
+        client.register("guest", 5004242)
         client.acquire("", disk, 0)
         client.acquire(engine.lockspace, "shared", SHARED | 2)
         client.acquire(engine.lockspace, "exclusive")
@@ -60,7 +60,7 @@ def test_thousands_of_locks(tmp_path: Path) -> None:
     names = [f"disk-{index:04}" for index in range(1000)]
     with Engine(tmp_path) as engine, Client(engine.admin_socket) as reader:
         client = engine.client()
-        client.register("guest", 4242)
+        client.register("guest", 5004242)
         for name in reversed(names):
             client.acquire(engine.lockspace, name)
         assert [lock["resource"] for lock in engine.ask("locks")] == names
@@ -76,7 +76,7 @@ def test_a_crash_in_the_midst_of_answers(tmp_path: Path, pause: float) -> None:
     asked = 50
     with Engine(tmp_path) as engine, Client(engine.admin_socket) as reader:
         client = engine.client()
-        client.register("guest", 4242)
+        client.register("guest", 5004242)
         for index in range(100):
             client.acquire(engine.lockspace, f"disk-{index}")
         for _ in range(asked):

@@ -91,7 +91,7 @@ def test_the_lock_is_held_as_long_as_qemu_runs(host: RunHost) -> None:
         assert refused.returncode == 1
         assert "resource busy" in refused.stderr
         client = host.daemon.client()
-        client.register("other", 4242)
+        client.register("other", 5004242)
         with pytest.raises(CallRefusedError, match="is locked"):
             client.acquire(host.daemon.lockspace, host.lock.name)
         process.send_signal(signal.SIGTERM)  # QEMU ends as it was asked to

@@ -183,7 +183,7 @@ def test_a_host_without_heartbeats(tmp_path: Path) -> None:
     in the future."""
     with Engine(tmp_path, command=ON_OTHER_HOST) as engine:
         client = engine.client()
-        client.register("web", 4242)
+        client.register("web", 5004242)
         client.acquire(engine.lockspace, "disk")
         wait_for(lambda: has_note(engine.lockspace / "disk"), "there is a note")
         beats = engine.lockspace / ".hosts"

@@ -70,7 +70,7 @@ def test_a_restricted_guest(tmp_path: Path, message: str) -> None:
             assert guest.stdout is not None
             assert guest.stdout.readline() == b"holds\n"
             client = engine.client()
-            client.register("other", 4242)
+            client.register("other", 5004242)
             client.acquire(engine.lockspace, "mine")
             try:
                 guest.wait(5)
@@ -89,9 +89,9 @@ def test_a_client_that_asks_for_what_another_has(tmp_path: Path) -> None:
     """Is not cut off; the first refusals are told one by one, the others are summed up."""
     with Engine(tmp_path) as engine:
         client, holder = engine.client(), engine.client()
-        holder.register("holder", 4343)
+        holder.register("holder", 5004343)
         holder.acquire(engine.lockspace, "disk")
-        client.register("guest", 4242)
+        client.register("guest", 5004242)
         for _ in range(1500):
             assert "is locked by guest 'holder'" in answer_of(
                 client.acquire, engine.lockspace, "disk"
@@ -114,9 +114,9 @@ def test_a_client_that_is_refused_all_the_time(tmp_path: Path) -> None:
     others stays."""
     with Engine(tmp_path) as engine:
         client, holder = engine.client(), engine.client()
-        holder.register("holder", 4343)
+        holder.register("holder", 5004343)
         holder.acquire(engine.lockspace, "disk")
-        client.register("guest", 4242)
+        client.register("guest", 5004242)
         client.acquire(engine.lockspace, "mine")
         said = ["does not exist"]
         while "does not exist" in said[-1]:
@@ -147,8 +147,8 @@ def test_names(tmp_path: Path, name: str) -> None:
     nasty = NASTY[name]
     with Engine(tmp_path, "-v") as engine:
         client, other = engine.client(), engine.client()
-        client.register(nasty, 4242)
-        other.register("other", 4343)
+        client.register(nasty, 5004242)
+        other.register("other", 5004343)
         client.acquire(engine.lockspace, "disk")
         said = answer_of(other.acquire, engine.lockspace, "disk")
         assert "is locked by guest '" in said

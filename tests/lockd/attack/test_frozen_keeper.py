@@ -43,7 +43,7 @@ def test_frozen_supervisor(tmp_path: Path) -> None:
     """Calls go on, it is said, and when it is back it gets all that there is by then."""
     with own_file_system(tmp_path / "lockspace"), Engine(tmp_path) as engine:
         client = engine.client()
-        client.register("guest", 4242)
+        client.register("guest", 5004242)
         client.acquire(engine.lockspace, "before")
         os.kill(engine.process.pid, signal.SIGSTOP)
         try:
@@ -57,7 +57,7 @@ def test_frozen_supervisor(tmp_path: Path) -> None:
             assert longest(client, engine, 300) < AT_ONCE
             begun = time.monotonic()
             with engine.client() as another:
-                another.register("another", 4343)
+                another.register("another", 5004343)
                 another.acquire(engine.lockspace, "another")
             assert time.monotonic() - begun < AT_ONCE
         finally:
@@ -76,7 +76,7 @@ def test_a_crash_while_the_supervisor_is_frozen(tmp_path: Path) -> None:
     """When it goes on, so does the next daemon: with all that was held."""
     with own_file_system(tmp_path / "lockspace"), Engine(tmp_path) as engine:
         client = engine.client()
-        client.register("guest", 4242)
+        client.register("guest", 5004242)
         daemon = engine.pid
         os.kill(engine.process.pid, signal.SIGSTOP)
         try:
@@ -109,7 +109,7 @@ def test_a_service_manager_whose_socket_is_full(tmp_path: Path) -> None:
         begun = time.monotonic()
         with Engine(tmp_path, environment={"NOTIFY_SOCKET": str(notify)}) as engine:
             client = engine.client()
-            client.register("guest", 4242)
+            client.register("guest", 5004242)
             assert longest(client, engine, 100) < AT_ONCE
             assert time.monotonic() - begun < 10
             wait_for(lambda: is_told(engine), "it is said")

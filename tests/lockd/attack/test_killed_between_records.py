@@ -119,7 +119,7 @@ def calls_of_a_client(engine: Engine, arm: Callable[[], object]) -> None:
         for _ in range(2):
             try:
                 with Client(engine.socket) as client:
-                    client.register("guest", 4242)
+                    client.register("guest", 5004242)
                     if not answer_of(call, client):
                         break
             except (EOFError, OSError):
@@ -165,7 +165,7 @@ def test_at_each_record(tmp_path: Path, pytestconfig: pytest.Config, scene: str)
                 wait_for(lambda: not locks_of(engine), "nothing is left")
             else:
                 with engine.client() as client:
-                    client.register("guest", 4242)
+                    client.register("guest", 5004242)
                     for name in "aabb":
                         answer_of(client.release, engine.lockspace, name)
             wait_for_agreement(engine)

@@ -63,8 +63,8 @@ def test_it_is_refused(tmp_path: Path, kind: str) -> None:
     with Engine(tmp_path, "--check-interval", "0.2") as engine:
         space = engine.lockspace
         client, other = engine.client(), engine.client()
-        client.register("guest", 4242)
-        other.register("other", 4343)
+        client.register("guest", 5004242)
+        other.register("other", 5004343)
         plant(space / "planted")
         before = os.lstat(space / "planted")
         there = sorted(os.listdir(space))
@@ -98,6 +98,6 @@ def test_a_disk_may_be_a_link(tmp_path: Path) -> None:
     disk.touch()
     (tmp_path / "link").symlink_to(disk)
     with Engine(tmp_path) as engine, engine.client() as client:
-        client.register("guest", 4242)
+        client.register("guest", 5004242)
         client.acquire("", tmp_path / "link", 0)
         assert "under its other name" in answer_of(client.acquire, "", disk, 0)

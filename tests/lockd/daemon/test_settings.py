@@ -129,7 +129,7 @@ def test_lockspaces_of_the_configuration(tmp_path: Path) -> None:
         "libxl-lockd.conf": f'scsi_lockspace_dir = "{spaces[2]}"\n',
     }
     with Engine(tmp_path, files=files) as engine, engine.client() as client:
-        client.register("guest", 4242)
+        client.register("guest", 5004242)
         for each in spaces:
             client.acquire(each, "disk")
         assert "warning : locking.lock_daemon : Disks are locked" in engine.log

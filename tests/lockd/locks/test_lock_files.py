@@ -27,7 +27,7 @@ def test_a_removed_lock_file_is_locked_anew(tmp_path: Path) -> None:
     """And the lock outlives a crash after that."""
     with Engine(tmp_path, OFTEN) as engine:
         client = engine.client()
-        client.register("guest", 4242)
+        client.register("guest", 5004242)
         client.acquire(engine.lockspace, "disk")
         file = engine.lockspace / "disk"
         file.unlink()
@@ -44,7 +44,7 @@ def test_a_removed_lockspace(tmp_path: Path) -> None:
     """Is reported, as what it is, and the locks in it are had again when it is there again."""
     with Engine(tmp_path, OFTEN) as engine:
         client = engine.client()
-        client.register("guest", 4242)
+        client.register("guest", 5004242)
         space = tmp_path / "space"
         client.create_lockspace(space)
         client.acquire(space, "disk")
@@ -60,7 +60,7 @@ def test_a_replaced_lock_file_that_somebody_took(tmp_path: Path) -> None:
     """Is reported as loud as can be, and is not removed with the release."""
     with Engine(tmp_path, OFTEN) as engine:
         client = engine.client()
-        client.register("guest", 4242)
+        client.register("guest", 5004242)
         client.acquire(engine.lockspace, "disk")
         file = engine.lockspace / "disk"
         file.unlink()
@@ -87,7 +87,7 @@ def test_danger_that_is_over(tmp_path: Path) -> None:
     """Is told too: the lock is had again once the other has let go."""
     with Engine(tmp_path, OFTEN) as engine:
         client = engine.client()
-        client.register("guest", 4242)
+        client.register("guest", 5004242)
         client.acquire(engine.lockspace, "disk")
         file = engine.lockspace / "disk"
         file.unlink()
@@ -105,7 +105,7 @@ def test_a_disk_that_is_replaced(tmp_path: Path) -> None:
     disk.touch()
     with Engine(tmp_path, OFTEN) as engine:
         client = engine.client()
-        client.register("guest", 4242)
+        client.register("guest", 5004242)
         client.acquire("", disk, 0)
         disk.unlink()
         wait_for(lambda: f"the lock {disk} of guest 'guest'" in engine.log, "it is reported")
@@ -119,7 +119,7 @@ def test_visible(tmp_path: Path) -> None:
     disk.touch()
     with Engine(tmp_path) as engine:
         client = engine.client()
-        client.register("guest", 4242)
+        client.register("guest", 5004242)
         client.acquire("", disk, 0)
         client.acquire(engine.lockspace, "exclusive")
         client.acquire(engine.lockspace, "shared", SHARED | 2)
@@ -159,7 +159,7 @@ def test_locks_command(tmp_path: Path) -> None:
             f"<domain><devices><disk><source file='{disk}'/></disk></devices></domain>"
         )
         client, other = engine.client(), engine.client()
-        client.register("web", 4242)
+        client.register("web", 5004242)
         client.acquire(engine.lockspace, name)
         (lock,) = engine.ask("locks")
         assert (lock["disk"], lock["mode"], lock["problem"]) == (disk, "exclusive", "")
@@ -167,7 +167,7 @@ def test_locks_command(tmp_path: Path) -> None:
             "guest": "web",
             "uuid": "00000000-0000-0000-0000-000000000000",
             "id": 1,
-            "pid": 4242,
+            "pid": 5004242,
         }
         assert abs(lock["since"] - time.time()) < 60
         table = subprocess.run(
@@ -179,9 +179,9 @@ def test_locks_command(tmp_path: Path) -> None:
         head = "LOCKSPACE RESOURCE DISK OWNER PID MODE SINCE STATE"
         assert " ".join(table[0].split()) == head
         assert table[1].split()[:6] == [
-            *(str(engine.lockspace), name, disk, "web", "4242", "exclusive")
+            *(str(engine.lockspace), name, disk, "web", "5004242", "exclusive")
         ]
-        other.register("thief", 4343)
+        other.register("thief", 5004343)
         with pytest.raises(CallRefusedError) as caught:
             other.acquire(engine.lockspace, name)
         assert "by guest 'web' (uuid 00000000-" in str(caught.value)
@@ -194,9 +194,9 @@ def test_two_daemons(tmp_path: Path) -> None:
     (tmp_path / "b").mkdir()
     with Engine(tmp_path / "a") as one, Engine(tmp_path / "b") as two:
         holder, thief = one.client(), two.client()
-        holder.register("web", 4242)
+        holder.register("web", 5004242)
         holder.acquire(one.lockspace, "disk")
-        thief.register("thief", 4343)
+        thief.register("thief", 5004343)
         thief.create_lockspace(one.lockspace)
 
         def is_told() -> bool:
@@ -246,7 +246,7 @@ def test_no_open_file_description_locks(tmp_path: Path, shim: Path) -> None:
     """Where the kernel refuses them there are POSIX locks, and a warning."""
     with Engine(tmp_path, environment={"LD_PRELOAD": str(shim)}) as engine:
         client = engine.client()
-        client.register("guest", 4242)
+        client.register("guest", 5004242)
         client.acquire(engine.lockspace, "disk")
         assert "has no open-file-description locks" in engine.log
         assert is_locked(engine.lockspace / "disk")
@@ -267,7 +267,7 @@ def test_posix_locks_after_a_crash(tmp_path: Path, shim: Path) -> None:
     faster, that is reported."""
     with Engine(tmp_path, OFTEN, environment={"LD_PRELOAD": str(shim)}) as engine:
         client = engine.client()
-        client.register("guest", 4242)
+        client.register("guest", 5004242)
         client.acquire(engine.lockspace, "disk")
         engine.upgrade()
         assert is_locked(engine.lockspace / "disk")
@@ -290,7 +290,7 @@ def test_posix_locks_and_a_killed_supervisor(tmp_path: Path, shim: Path) -> None
     """The daemon stays what it is, and keeps them, also when it is told to try again."""
     with Engine(tmp_path, environment={"LD_PRELOAD": str(shim)}) as engine:
         client = engine.client()
-        client.register("guest", 4242)
+        client.register("guest", 5004242)
         client.acquire(engine.lockspace, "disk")
         daemon = engine.pid
         engine.process.kill()
@@ -314,7 +314,7 @@ def test_a_disk_is_never_written(tmp_path: Path) -> None:
     disk.write_bytes(b'{"lockd": 1, "host": "elsewhere"}')
     with Engine(tmp_path) as engine:
         client = engine.client()
-        client.register("guest", 4242)
+        client.register("guest", 5004242)
         for _ in range(2):
             client.acquire("", disk, 0)
             wait_for(lambda: bool(visible(engine)), "the lock is visible")
@@ -332,7 +332,7 @@ def test_a_program_that_has_locked_the_file(tmp_path: Path, mode: int) -> None:
     with Engine(tmp_path) as engine, disk.open("r+b") as file:
         fcntl.lockf(file, mode, 1, 0)
         client = engine.client()
-        client.register("guest", 4242)
+        client.register("guest", 5004242)
         with pytest.raises(CallRefusedError) as caught:
             client.acquire("", disk, 0)
         program = Path("/proc/self/comm").read_text().strip()

@@ -53,8 +53,8 @@ def test_another_name(tmp_path: Path, other_name: object, second: str) -> None:
     first, other = names if second == "linked" else names[::-1]
     with Engine(tmp_path) as engine:
         holder, thief = engine.client(), engine.client()
-        holder.register("holder", 4242)
-        thief.register("thief", 4343)
+        holder.register("holder", 5004242)
+        thief.register("thief", 5004343)
         holder.acquire("", first, 0)
         with pytest.raises(CallRefusedError) as caught:
             thief.acquire("", other, 0)
@@ -109,8 +109,8 @@ def test_two_nodes_of_a_device(tmp_path: Path) -> None:
 def refused_as_same(engine: Engine, first: Path, second: Path) -> None:
     """The second name is refused while the first is locked."""
     holder, thief = engine.client(), engine.client()
-    holder.register("holder", 4242)
-    thief.register("thief", 4343)
+    holder.register("holder", 5004242)
+    thief.register("thief", 5004343)
     holder.acquire("", first, 0)
     with pytest.raises(
         CallRefusedError, match=f"'{second}' is locked by .*, under its other name '{first}'"
@@ -124,8 +124,8 @@ def test_a_lockspace_under_two_names(tmp_path: Path) -> None:
     """A resource of both is one."""
     with Engine(tmp_path) as engine:
         holder, thief = engine.client(), engine.client()
-        holder.register("holder", 4242)
-        thief.register("thief", 4343)
+        holder.register("holder", 5004242)
+        thief.register("thief", 5004343)
         holder.create_lockspace(f"{engine.lockspace}/")
         holder.acquire(engine.lockspace, "disk")
         with pytest.raises(CallRefusedError, match="under its other name"):
@@ -139,7 +139,7 @@ def test_a_shareable_disk_under_two_names(tmp_path: Path) -> None:
     other = hard_link(disk)
     with Engine(tmp_path) as engine:
         client = engine.client()
-        client.register("guest", 4242)
+        client.register("guest", 5004242)
         client.acquire("", disk, SHARED)
         client.acquire("", other, SHARED)
         client.release("", disk)
@@ -165,7 +165,7 @@ def test_the_one_who_tries_takes_nothing_away(tmp_path: Path) -> None:
     other = hard_link(disk)
     with Engine(tmp_path) as engine:
         holder: Client = engine.client()
-        holder.register("holder", 4242)
+        holder.register("holder", 5004242)
         holder.acquire("", disk, 0)
         with pytest.raises(CallRefusedError):
             holder.acquire("", other, 0)
@@ -196,8 +196,8 @@ def test_another_hash(tmp_path: Path, other_name: object) -> None:
                 f"<domain><devices><disk><source file='{name}'/></disk></devices></domain>"
             )
         holder, thief = engine.client(), engine.client()
-        holder.register("holder", 4242)
-        thief.register("thief", 4343)
+        holder.register("holder", 5004242)
+        thief.register("thief", 5004343)
         holder.acquire(engine.lockspace, hashes[0])
         for crash in (False, True):
             if crash:

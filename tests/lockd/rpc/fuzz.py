@@ -106,7 +106,7 @@ def message_seeds() -> list[bytes]:
     def call(which: int, procedure: int, arguments: bytes = b"") -> bytes:
         return _CALL.pack(which, procedure, CALL, len(arguments)) + arguments
 
-    register = call(0, 1, registration("guest", 4242))
+    register = call(0, 1, registration("guest", 5004242))
     acquire = call(0, ACQUIRE, resource(SPACE, "disk", 2))
     to_lock = [
         call(0, 2, pack_uint(0)),

@@ -107,7 +107,7 @@ def test_every_call_cut_off_at_every_byte(daemon: Daemon, tmp_path: Path) -> Non
     """Is refused as one that cannot be decoded, and has done nothing."""
     space = tmp_path / "space"
     calls = {
-        1: registration("guest", 4242),
+        1: registration("guest", 5004242),
         2: pack_uint(0),
         3: pack_string(f"{space}/new") + pack_uint(0),
         **{number: resource(space, "disk", 0) for number in (4, 5, 6, 7)},
@@ -132,7 +132,7 @@ def test_bytes_behind_the_arguments_decide_nothing(daemon: Daemon, tmp_path: Pat
     session, theirs = connect(daemon.services["virtlockd"], daemon, 1)
     with theirs:
         for procedure, arguments in (
-            (1, registration("guest", 4242)),
+            (1, registration("guest", 5004242)),
             (ACQUIRE, resource(space, "disk", 2)),
             (RELEASE, resource(space, "disk", 0)),
         ):

@@ -87,7 +87,7 @@ class Bystander(threading.Thread):
         super().__init__()
         self._patience = patience
         self._client = engine.client()
-        self._client.register("bystander", 4242)
+        self._client.register("bystander", 5004242)
         self._space = engine.lockspace
         self._told_to_stop = threading.Event()
         self.longest = 0.0
@@ -129,7 +129,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
 def client(engine: Engine) -> Iterator[Client]:
     """A client that has registered."""
     with Client(engine.socket) as connected:
-        connected.register("guest", 4242)
+        connected.register("guest", 5004242)
         yield connected
 
 
@@ -143,7 +143,7 @@ def refused(client: Client, procedure: int, arguments: bytes) -> tuple[int, int,
 def answered(client: Client, **other: int) -> tuple[int, int, str]:
     """The error that answers a call whose header is another."""
     header = Header(0, lock.PROGRAM, lock.VERSION, REGISTER, CALL, 1, OK)._replace(**other)
-    client.socket.sendall(pack_message(header, registration("guest", 4242)))
+    client.socket.sendall(pack_message(header, registration("guest", 5004242)))
     with pytest.raises(CallRefusedError) as caught:
         client.reply()
     return caught.value.refused[:3]
@@ -165,22 +165,22 @@ def test_headers(client: Client) -> None:
     assert answered(client, procedure=99) == (39, 7, "unknown procedure: 99")
     assert answered(client, procedure=-1) == (39, 7, "unknown procedure: -1")
     assert answered(client, status=2) == (39, 7, "Unexpected message status 2")
-    client.register("guest", 4242)
+    client.register("guest", 5004242)
 
 
 @pytest.mark.parametrize("kind", [1, 2, 3, 5, 6, 7, -1])
 def test_messages_that_are_no_call(client: Client, kind: int) -> None:
     """Are not answered: what is answered next is the call behind it."""
     header = Header(0, lock.PROGRAM, lock.VERSION, REGISTER, kind, 99, OK)
-    client.socket.sendall(pack_message(header, registration("guest", 4242)))
-    client.register("guest", 4242)
+    client.socket.sendall(pack_message(header, registration("guest", 5004242)))
+    client.register("guest", 5004242)
 
 
 def test_a_call_with_descriptors(engine: Engine) -> None:
     """Ends the connection."""
     with Client(engine.socket) as client:
         header = Header(0, lock.PROGRAM, lock.VERSION, REGISTER, 4, 1, OK)
-        client.socket.sendall(pack_message(header, registration("guest", 4242)))
+        client.socket.sendall(pack_message(header, registration("guest", 5004242)))
         with pytest.raises(EOFError):
             client.receive()
 
@@ -189,7 +189,7 @@ def test_a_call_with_descriptors(engine: Engine) -> None:
 def test_lengths_that_no_message_has(engine: Engine, length: int) -> None:
     """End the connection, as soon as they are there."""
     with Client(engine.socket) as client:
-        client.register("guest", 4242)
+        client.register("guest", 5004242)
         client.socket.sendall(pack_uint(length))
         with pytest.raises(EOFError):
             client.receive()
@@ -233,7 +233,7 @@ def test_flags(client: Client, engine: Engine, procedure: int, known: int, funct
     prefix = "virLockSpaceProtocolDispatch"
     for flags in (0x8, 0x80000000, 0xFFFFFFFF):
         arguments = {
-            REGISTER: registration("guest", 4242)[:-4] + pack_uint(flags),
+            REGISTER: registration("guest", 5004242)[:-4] + pack_uint(flags),
             RESTRICT: pack_uint(flags),
             NEW: pack_string("/nowhere") + pack_uint(flags),
         }.get(procedure, resource(engine.lockspace, "disk", flags))
@@ -307,7 +307,7 @@ def test_pids_of_nobody(engine: Engine, pid: int) -> None:
         client.register("ghost", pid)
         client.acquire(engine.lockspace, f"of-{pid}")
     with Client(engine.socket) as client:
-        client.register("other", 4343)
+        client.register("other", 5004343)
         text = refused(client, ACQUIRE, resource(engine.lockspace, f"of-{pid}", AUTOCREATE))[2]
         assert "is locked by guest 'ghost'" in text
         client.register("ghost", pid)
@@ -327,7 +327,7 @@ def test_what_is_no_file(engine: Engine, client: Client) -> None:
     (space / "loop").symlink_to("loop")
     (space / "dangling").symlink_to("/nowhere/at/all")
     with Bystander(engine), Client(engine.socket, timeout=5) as other:
-        other.register("other", 4343)
+        other.register("other", 5004343)
         text = refused(client, ACQUIRE, resource(space, "directory", AUTOCREATE))[2]
         assert text == f"Unable to open/create resource {space}/directory: Is a directory"
         for name in ("fifo", "device"):
@@ -401,7 +401,7 @@ def on_a_file_system(directory: Path, options: str) -> Engine:
 def test_a_lockspace_that_cannot_be_written(tmp_path: Path) -> None:
     """As the system says it."""
     with on_a_file_system(tmp_path, "ro") as engine, engine.client() as client:
-        client.register("guest", 4242)
+        client.register("guest", 5004242)
         for procedure, text in (
             (ACQUIRE, f"Unable to open/create resource {engine.lockspace}/disk"),
             (CREATE, f"cannot create file '{engine.lockspace}/disk'"),
@@ -418,7 +418,7 @@ def test_a_file_system_that_is_full(tmp_path: Path) -> None:
     """A lock that can be taken is, without a note; one that cannot is refused; and all goes on
     when there is room."""
     with on_a_file_system(tmp_path, "size=64k,nr_inodes=12") as engine, engine.client() as client:
-        client.register("guest" * 300, 4242)
+        client.register("guest" * 300, 5004242)
         inside = Path(f"/proc/{engine.pid}/root{engine.lockspace}")
         with (inside / "filler").open("wb", buffering=0) as filler, contextlib.suppress(OSError):
             while True:
@@ -434,7 +434,7 @@ def test_a_file_system_that_is_full(tmp_path: Path) -> None:
         text = "cannot be written: No space left on device"
         wait_for(lambda: text in engine.log, "a note could not be written")
         with engine.client() as other:
-            other.register("other", 4343)
+            other.register("other", 5004343)
             for name in held:
                 with pytest.raises(CallRefusedError, match="is locked by guest 'guest"):
                     other.acquire(engine.lockspace, name)
@@ -453,7 +453,7 @@ def test_a_file_system_that_is_full(tmp_path: Path) -> None:
 def test_half_a_message(engine: Engine) -> None:
     """A client that sends one and stays keeps nobody waiting; the other half is answered."""
     message = pack_message(
-        Header(0, lock.PROGRAM, lock.VERSION, REGISTER, CALL, 1, OK), registration("slow", 4242)
+        Header(0, lock.PROGRAM, lock.VERSION, REGISTER, CALL, 1, OK), registration("slow", 5004242)
     )
     with contextlib.ExitStack() as stack, Bystander(engine):
         halves = [stack.enter_context(Client(engine.socket)) for _ in range(200)]
@@ -468,11 +468,11 @@ def test_half_a_message(engine: Engine) -> None:
 def test_the_longest_message(tmp_path: Path) -> None:
     """Of 32 MiB, with locks held by others: it is answered, takes no room, delays nobody, and the
     daemon can be killed in its midst."""
-    arguments = registration("long", 4242)
+    arguments = registration("long", 5004242)
     size = 33554436
     with Engine(tmp_path) as engine:
         holder = engine.client()
-        holder.register("holder", 4343)
+        holder.register("holder", 5004343)
         for number in range(1000):
             holder.acquire(engine.lockspace, f"disk-{number}")
         client = engine.client()
@@ -519,7 +519,7 @@ def test_a_client_that_does_not_read(engine: Engine) -> None:
         resource(engine.lockspace, "nobody's", 0),
     )
     with Client(engine.socket) as client, Bystander(engine):
-        client.register("deaf", 4242)
+        client.register("deaf", 5004242)
         before = memory(engine.pid)
         client.socket.settimeout(2)
         left = memoryview(message * calls)
@@ -547,7 +547,7 @@ def test_a_client_that_does_not_read_and_dies(engine: Engine) -> None:
     )
     connected = engine.ask("status")["clients"]["virtlockd"]["connected"]
     with Client(engine.socket) as client:
-        client.register("deaf", 4242)
+        client.register("deaf", 5004242)
         client.socket.settimeout(1)
         with pytest.raises(TimeoutError):
             client.socket.sendall(message * 100_000)
@@ -587,9 +587,9 @@ def test_ten_thousand_that_say_nothing(tmp_path: Path, limit: int | None) -> Non
             with Client(engine.socket) as client:
                 if limit is None:
                     error = 39, 7, "Too many active clients: max_clients is 1024"
-                    assert refused(client, REGISTER, registration("late", 4343)) == error
+                    assert refused(client, REGISTER, registration("late", 5004343)) == error
                 else:
-                    client.register("late", 4343)
+                    client.register("late", 5004343)
                     client.acquire(engine.lockspace, "disk")
                     client.release(engine.lockspace, "disk")
             assert time.monotonic() - begun < _NOTICED
@@ -599,7 +599,7 @@ def test_ten_thousand_that_say_nothing(tmp_path: Path, limit: int | None) -> Non
         if limit is not None:
             engine.crash()
             with engine.client() as client:
-                client.register("later", 4343)
+                client.register("later", 5004343)
         assert "Traceback" not in engine.log
 
 
@@ -620,11 +620,11 @@ def test_the_limit(tmp_path: Path, limit: int) -> None:
         )
         inside = [stack.enter_context(Client(engine.socket)) for _ in range(limit)]
         for client in inside:
-            client.register("guest", 4242)
+            client.register("guest", 5004242)
         text = f"Too many active clients: max_clients is {limit}"
         for _ in range(3):
             with Client(engine.socket) as client:
-                assert refused(client, REGISTER, registration("guest", 4343)) == (39, 7, text)
+                assert refused(client, REGISTER, registration("guest", 5004343)) == (39, 7, text)
                 with pytest.raises(EOFError):
                     client.receive()
         assert text in engine.log
@@ -633,7 +633,7 @@ def test_the_limit(tmp_path: Path, limit: int) -> None:
         if inside:
             inside.pop().close()
             with Client(engine.socket) as client:
-                client.register("guest", 4343)
+                client.register("guest", 5004343)
 
 
 # --- guests that die badly
@@ -695,7 +695,7 @@ def test_a_dead_guest_that_nobody_reaps(engine: Engine, client: Client, tmp_path
     for number in range(20):
         client.release(engine.lockspace, f"dead-{number}")
     with Engine(tmp_path, command=("/usr/sbin/virtlockd",)) as other, other.client() as theirs:
-        theirs.register("guest", 4242)
+        theirs.register("guest", 5004242)
         virtlockd = longest_call_while_a_guest_is_not_reaped(other, theirs)
     print(f"the longest call: {ours * 1000:.1f} ms, with virtlockd {virtlockd * 1000:.1f} ms")
     assert ours < _NOTICED

@@ -61,7 +61,7 @@ def test_a_program_of_its_own() -> None:
     )
     ours, theirs = socket.socketpair()
     fds = {client_name(3): ours.detach(), "another's": -1}
-    service.restore(Client(3, "counting", 0, 0, 4242, 0.0, 17), fds, 0, b"")
+    service.restore(Client(3, "counting", 0, 0, 5004242, 0.0, 17), fds, 0, b"")
     with theirs:
         theirs.sendall(call(5) + call(7))
         theirs.shutdown(socket.SHUT_WR)

@@ -179,21 +179,21 @@ def test_a_guest_that_ends_meanwhile(tmp_path: Path) -> None:
         process.wait()
         os.kill(engine.process.pid, signal.SIGCONT)
         client = engine.client()
-        client.register("other", 4242)
+        client.register("other", 5004242)
         client.acquire(engine.lockspace, "disk")
 
 
 def test_shared_locks_and_lockspaces(tmp_path: Path) -> None:
     """Every acquisition counts afterwards as before, and a lockspace is known."""
     with Engine(tmp_path) as engine, engine.client() as one, engine.client() as two:
-        one.register("one", 4242)
-        two.register("two", 4343)
+        one.register("one", 5004242)
+        two.register("two", 5004343)
         one.acquire(engine.lockspace, "disk", AUTOCREATE | 1)
         one.acquire(engine.lockspace, "disk", AUTOCREATE | 1)
         two.acquire(engine.lockspace, "disk", AUTOCREATE | 1)
         two.release(engine.lockspace, "disk")
         engine.crash()
-        with pytest.raises(CallRefusedError, match="owner 4343 does not hold"):
+        with pytest.raises(CallRefusedError, match="owner 5004343 does not hold"):
             two.release(engine.lockspace, "disk")
         one.release(engine.lockspace, "disk")
         with pytest.raises(CallRefusedError, match="is locked by guest 'one'"):
@@ -207,14 +207,14 @@ def test_thousands_of_acquisitions_of_one_disk(tmp_path: Path) -> None:
     """By one client and then by many: each counts after a crash, they are no burden for others,
     and a refusal names some of them."""
     with Engine(tmp_path) as engine, engine.client() as client, engine.client() as other:
-        client.register("first", 4000)
+        client.register("first", 5004000)
         for _ in range(3000):
             client.acquire(engine.lockspace, "disk", AUTOCREATE | 1)
         client.release(engine.lockspace, "disk")
         for index in range(1, 10):
-            client.register(f"guest-{index}", 4000 + index)
+            client.register(f"guest-{index}", 5004000 + index)
             client.acquire(engine.lockspace, "disk", AUTOCREATE | 1)
-        other.register("other", 5000)
+        other.register("other", 5005000)
         engine.crash()
         with pytest.raises(CallRefusedError) as caught:
             other.acquire(engine.lockspace, "disk")
@@ -222,13 +222,13 @@ def test_thousands_of_acquisitions_of_one_disk(tmp_path: Path) -> None:
         assert " and guest 'guest-3' (uuid " in str(caught.value)
         assert ") and others on this host since " in str(caught.value)
         assert "guest-4" not in str(caught.value)
-        client.register("first", 4000)
+        client.register("first", 5004000)
         for _ in range(2999):
             client.release(engine.lockspace, "disk")
-        with pytest.raises(CallRefusedError, match="owner 4000 does not hold"):
+        with pytest.raises(CallRefusedError, match="owner 5004000 does not hold"):
             client.release(engine.lockspace, "disk")
         (lock,) = engine.ask("locks")
-        assert [owner["pid"] for owner in lock["owners"]] == [*range(4001, 4010)]
+        assert [owner["pid"] for owner in lock["owners"]] == [*range(5004001, 5004010)]
 
 
 def test_a_configuration_that_has_gone_bad(tmp_path: Path) -> None:
@@ -244,7 +244,7 @@ def test_after_a_lock_that_was_taken_anew(tmp_path: Path) -> None:
     """Because its file was removed: it is held, whatever had its number in the journal before."""
     with Engine(tmp_path, "--check-interval", "0.1") as engine:
         client = engine.client()
-        client.register("guest", 4242)
+        client.register("guest", 5004242)
         client.acquire(engine.lockspace, "before")
         client.acquire(engine.lockspace, "disk")
         client.release(engine.lockspace, "before")

@@ -61,7 +61,7 @@ def test_what_an_acquisition_adds(tmp_path: Path) -> None:
     """Is as much as it was for the one before it, however many there are of one resource."""
     daemon = make_daemon("1:file:/dev/null")
     daemon.engine.create_lockspace(str(tmp_path))
-    guest = Owner("guest", bytes(16), 1, 4242)
+    guest = Owner("guest", bytes(16), 1, 5004242)
     sizes = []
     for _ in range(100):
         before = size_of(daemon.journal)

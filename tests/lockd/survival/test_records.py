@@ -9,10 +9,10 @@ from lockd.daemon.settings import DaemonSettings
 from lockd.survival.records import JournalState, clients, guests, locks, settings
 from lockd.survival.records.encoding import record
 
-OWNER = ("guest", "00" * 16, 1, 4242)
-OTHER = ("other", "11" * 16, 2, 4343)
-OWNER_TEXT = '["guest","00000000000000000000000000000000",1,4242]'
-OTHER_TEXT = '["other","11111111111111111111111111111111",2,4343]'
+OWNER = ("guest", "00" * 16, 1, 5004242)
+OTHER = ("other", "11" * 16, 2, 5004343)
+OWNER_TEXT = '["guest","00000000000000000000000000000000",1,5004242]'
+OTHER_TEXT = '["other","11111111111111111111111111111111",2,5004343]'
 
 
 def replay(*records: str) -> JournalState:
@@ -81,7 +81,7 @@ def test_a_number_that_is_used_again_for_a_file_that_is_locked_anew() -> None:
 def test_a_client() -> None:
     """Who it is, what it has sent, and what it is sent."""
     records = [
-        clients.client(3, "virtlockd", 0, 0, 4242, 1.5, 17),
+        clients.client(3, "virtlockd", 0, 0, 5004242, 1.5, 17),
         clients.owner(3, OWNER, 99),
         clients.restricted(3),
         clients.received(3, b"\0\1", 7),
@@ -92,7 +92,7 @@ def test_a_client() -> None:
     ]
     state = replay(*records)
     (found,) = state.of(clients.Records).clients.values()
-    assert (found.number, found.service, found.pid, found.id) == (3, "virtlockd", 4242, 17)
+    assert (found.number, found.service, found.pid, found.id) == (3, "virtlockd", 5004242, 17)
     assert (found.uid, found.gid, found.since) == (0, 0, 1.5)
     assert (found.owner, found.started, found.restricted) == ([*OWNER], 99, True)
     assert (found.rest, found.skip) == (b"\0\1\2", 6)
@@ -137,9 +137,9 @@ def test_settings() -> None:
         record("of a later version", 1, [2], {"three": 4}),
         locks.lock(lock_fields(1, more=',"new",[]')),
         locks.relock(1, lock_fields(1, more=',"new",[]')),
-        '["client",3,"virtlockd",0,0,4242,1.5,17,"new"]',
+        '["client",3,"virtlockd",0,0,5004242,1.5,17,"new"]',
         '["received",3,"00",1,"new"]',
-        '["owner",3,["guest","00000000000000000000000000000000",1,4242],99,"new"]',
+        '["owner",3,["guest","00000000000000000000000000000000",1,5004242],99,"new"]',
         '["dying",1,2,[],"new"]',
         '["changed","timeout",5,"new"]',
         '["settings",{"max_clients":1},"new"]',
@@ -149,7 +149,7 @@ def test_what_a_later_version_adds(later: str) -> None:
     """Is passed over: a kind, and fields at the end of one."""
     state = replay(
         locks.lock(lock_fields(1)),
-        clients.client(3, "virtlockd", 0, 0, 4242, 1.5, 17),
+        clients.client(3, "virtlockd", 0, 0, 5004242, 1.5, 17),
         later,
     )
     assert held(state) == {1: ("disk", True, ["guest"])}

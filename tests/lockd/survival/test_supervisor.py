@@ -20,7 +20,7 @@ from tests.lockd.program import Copy
 def holder(engine: Engine, name: str = "disk") -> Client:
     """A client that has a lock."""
     client = engine.client()
-    client.register("guest", 4242)
+    client.register("guest", 5004242)
     client.acquire(engine.lockspace, name)
     return client
 
@@ -81,7 +81,7 @@ def test_no_lock_is_free_while_the_supervisor_is_replaced(tmp_path: Path) -> Non
         client = holder(engine)
         daemon = engine.pid
         with (engine.lockspace / "disk").open("r+b") as file, engine.client() as caller:
-            caller.register("other", 4343)
+            caller.register("other", 5004343)
             engine.process.kill()
             engine.process.wait()
             tries = 0
@@ -178,7 +178,7 @@ def test_more_than_one_queue_takes(tmp_path: Path) -> None:
     descriptors, and nothing is lost."""
     with Engine(tmp_path) as engine:
         client = engine.client()
-        client.register("guest", 4242)
+        client.register("guest", 5004242)
         for index in range(2500):
             client.acquire(engine.lockspace, f"disk-{index}")
             if index % 3 == 0:
@@ -200,7 +200,7 @@ def test_a_released_lock_keeps_no_file_system(tmp_path: Path) -> None:
     script = f'mount -t tmpfs tmpfs {mounted} && exec "$@"'
     with Engine(tmp_path, command=("sh", "-c", script, "sh", PROGRAM)) as engine:
         client = engine.client()
-        client.register("guest", 4242)
+        client.register("guest", 5004242)
         client.create_lockspace(mounted)
         client.acquire(mounted, "disk", AUTOCREATE)
         unmount = ["nsenter", "--target", str(engine.pid), "--mount", "umount", str(mounted)]

@@ -70,7 +70,7 @@ def test_under_load(tmp_path: Path) -> None:
     """No call is lost or answered twice, none is answered badly, and no lock is dropped."""
     with Engine(tmp_path) as engine:
         holder = engine.client()
-        holder.register("holder", 4242)
+        holder.register("holder", 5004242)
         holder.acquire(engine.lockspace, "held")
         pid = engine.pid
         callers = [Caller(engine, index) for index in range(6)]
@@ -95,7 +95,7 @@ def test_to_another_version(tmp_path: Path) -> None:
     copy = Copy(tmp_path)
     with Engine(tmp_path, command=copy.command) as engine:
         client = engine.client()
-        client.register("guest", 4242)
+        client.register("guest", 5004242)
         client.acquire(engine.lockspace, "disk")
         before = engine.ask("status")
         copy.change("__init__.py", f'"{lockd.__version__}"', '"99.0"')
@@ -120,7 +120,7 @@ def test_a_version_that_does_not_know_the_format(tmp_path: Path) -> None:
     copy = Copy(tmp_path)
     with Engine(tmp_path, command=copy.command) as engine:
         client = engine.client()
-        client.register("guest", 4242)
+        client.register("guest", 5004242)
         client.acquire(engine.lockspace, "disk")
         copy.change("survival/journal.py", "range(1, FORMAT + 1)", "range(0, 1)")
         refused(engine, "this version knows no journal of format 1")
@@ -131,7 +131,7 @@ def test_a_version_that_does_not_start(tmp_path: Path) -> None:
     copy = Copy(tmp_path)
     with Engine(tmp_path, command=copy.command) as engine:
         client = engine.client()
-        client.register("guest", 4242)
+        client.register("guest", 5004242)
         client.acquire(engine.lockspace, "disk")
         copy.change("main.py", "def entry", "def def entry")
         refused(engine, "SyntaxError")
@@ -141,7 +141,7 @@ def test_a_configuration_that_has_gone_bad(tmp_path: Path) -> None:
     """Keeps the daemon as it is, and is told."""
     with Engine(tmp_path, files={"qemu.conf": 'lock_manager = "lockd"\n'}) as engine:
         client = engine.client()
-        client.register("guest", 4242)
+        client.register("guest", 5004242)
         client.acquire(engine.lockspace, "disk")
         (tmp_path / "etc/qemu.conf").write_text("lock_manager = lockd\n")
         refused(engine, "qemu.conf:1:16: expecting a value")

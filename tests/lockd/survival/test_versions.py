@@ -57,7 +57,7 @@ def test_after_another_version(version: Version, tmp_path: Path) -> None:
     with Engine(tmp_path, command=copy.command, files=files) as engine:
         client, restricted = engine.client(), engine.client()
         for each, name in (client, "one"), (restricted, "two"):
-            each.register(f"guest {name}", 4242)
+            each.register(f"guest {name}", 5004242)
             each.acquire(engine.lockspace, name)
         restricted.restrict()
         with Client(engine.admin_socket) as administrator:

@@ -27,7 +27,7 @@ def test_a_loop_that_hangs(tmp_path: Path) -> None:
         wait_for(lambda: "took over 1 locks" in engine.log, "the next one is there")
         assert engine.pid not in (0, hung)
         other = engine.client()
-        other.register("other", 4242)
+        other.register("other", 5004242)
         with pytest.raises(CallRefusedError, match="by guest 'web'"):
             other.acquire(engine.lockspace, "disk")
         client.release(engine.lockspace, "disk")

@@ -122,7 +122,7 @@ def _release(
 
 def _guest(host: Host, lockspace: str) -> Client:
     client = Client(host.path(SOCKET), timeout=PATIENCE)
-    client.register(host.name, 4242)
+    client.register(host.name, 5004242)
     client.create_lockspace(lockspace)
     return client
 

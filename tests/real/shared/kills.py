@@ -98,7 +98,7 @@ def _play(host: Host, lockspace: str, over: Event) -> tuple[list[tuple[float, fl
             contextlib.suppress(EOFError, ConnectionError),
             Client(host.path(SOCKET), timeout=PATIENCE) as client,
         ):
-            client.register(host.name, 4242)
+            client.register(host.name, 5004242)
             client.create_lockspace(lockspace)
             # It may have been granted when nobody was there any more to be told.
             with contextlib.suppress(CallRefusedError):
@@ -114,7 +114,7 @@ def _play(host: Host, lockspace: str, over: Event) -> tuple[list[tuple[float, fl
                 owned.append((begin, time.monotonic()))
                 client.release(lockspace, _RESOURCE)
     with Client(host.path(SOCKET)) as client:
-        client.register(host.name, 4242)
+        client.register(host.name, 5004242)
         with contextlib.suppress(CallRefusedError):
             client.release(lockspace, _RESOURCE)
     return owned, hung_up

@@ -71,7 +71,7 @@ def read_only(hosts: Network) -> list[str]:
     with lock_daemons(hosts.clients, (LOCKD, VIRTLOCKD)):
         for host in hosts.clients:
             with Client(host.path(SOCKET)) as guest:
-                guest.register(host.name, 4242)
+                guest.register(host.name, 5004242)
                 guest.create_lockspace(f"{_READ_ONLY}/locks")
                 try:
                     guest.acquire(f"{_READ_ONLY}/locks", "disk")

@@ -154,7 +154,7 @@ def _refusal(client: Client, lockspace: str, name: str) -> str:
 
 
 @contextmanager
-def guest(host: Host, name: str, *spaces: str, pid: int = 4242) -> Iterator[Client]:
+def guest(host: Host, name: str, *spaces: str, pid: int = 5004242) -> Iterator[Client]:
     """A guest that libvirt acts for."""
     with Client(host.path(SOCKET), timeout=PATIENCE) as client:
         client.register(name, pid)
