@@ -113,11 +113,14 @@ class PasswordFilter:
             return HIDDEN
         # In UTF-16 there is a NUL behind every letter.
         legible = line.replace("\0", "")
-        for pattern in (_ASSIGNED,) if self._parsed else (_ASSIGNED, _STATEMENT):
-            for match in pattern.finditer(legible):
-                if _is_password(match[1]):
-                    return f"{legible[: match.end(1)]} = {HIDDEN}"
-        return line
+        # The first of them: what is behind it may look like the name of another password.
+        ends = [
+            match.end(1)
+            for pattern in ((_ASSIGNED,) if self._parsed else (_ASSIGNED, _STATEMENT))
+            for match in pattern.finditer(legible)
+            if _is_password(match[1])
+        ]
+        return f"{legible[: min(ends)]} = {HIDDEN}" if ends else line
 
 
 #: Every name of a setting of any file, and whether it is that of a password.

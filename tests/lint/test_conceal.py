@@ -6,7 +6,7 @@ import contextlib
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from lockcfg.conf.document import decode
@@ -108,6 +108,7 @@ def test_no_plant_shows(tmp_path: Path, number: int, secret: str) -> None:
     assert found[0] == found[1]
 
 
+@example(before="", name="vnc_password", opening=" ", after="PAS=")
 @given(
     before=st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=20),
     name=st.sampled_from(["vnc_password", "vnc_pasword", "SPICE_PASSWORD", "rdp_passwd", "pwd"]),
