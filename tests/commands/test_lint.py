@@ -413,6 +413,12 @@ def test_an_output_file(tmp_path: Path) -> None:
     lint("a", "--output-file", other, cwd=tmp_path, environment=environment)
     assert other.read_text().startswith("a/qemu.conf:1:13: error: ")
     assert lint("a", cwd=tmp_path, environment={"LOCKCFG_OUTPUT_FILE": ""}).out != ""
+    # Whoever has become root has it from somebody else.
+    out.unlink()
+    for became in ("SUDO_UID", "DOAS_USER", "PKEXEC_UID"):
+        ran = lint("a", cwd=tmp_path, environment={**environment, became: "1000"})
+        one_error(ran, 2, "comes from the environment of the user who has become root")
+        assert not out.exists()
     lint("--fix", "--diff", "a", "--output-file", other, cwd=tmp_path)
     assert other.read_text().startswith("--- a/qemu.conf\n+++ a/qemu.conf\n@@")
     lint("--statistics", "a", "--output-file", other, cwd=tmp_path)

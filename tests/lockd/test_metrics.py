@@ -91,6 +91,17 @@ def test_what_is_counted(tmp_path: Path) -> None:
         assert value(samples, "lockd_events_total", event="took-over") == 1
 
 
+def test_an_odd_name_of_a_lockspace_is_one_label(tmp_path: Path) -> None:
+    """Quotes, line ends and what turns a text around stay in it."""
+    with Engine(tmp_path) as engine:
+        space = tmp_path / 'a"b\\c\nlockd_up 0\n\u202ed'
+        engine.client().create_lockspace(space)
+        text = metrics(engine).stdout
+        names = {dict(labels).get("lockspace") for _, labels in samples_of(text)}
+        assert str(space) in names
+        assert value(samples_of(text), "lockd_up") == 1
+
+
 def test_a_lock_in_danger_is_counted(tmp_path: Path) -> None:
     """As soon as it is found: here its file was replaced, and another has locked the new one."""
     with Engine(tmp_path, "--check-interval=0.1") as engine:
