@@ -98,10 +98,11 @@ class Engine:
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
-        # 0 is no process, but all of our own group.
+        # 0 is no process, but all of our own group; and a pid may be another process's by now.
         for pid in self._known - {0}:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                if b"lockd" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                    os.kill(pid, signal.SIGKILL)
 
     def _is_up(self) -> bool:
         assert self.process.poll() is None, self.log

@@ -107,9 +107,10 @@ class MovingHost:
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
-        for pid in self._known:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, 9)
+        for pid in self._known:  # which may be another process's by now
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                if b"lockd" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                    os.kill(pid, 9)
 
     def _note_children(self) -> None:
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
