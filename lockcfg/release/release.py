@@ -9,7 +9,7 @@ from functools import partial
 
 from lockcfg.errors import LockcfgError
 from lockcfg.frozen import Frozen
-from lockcfg.host.storage import read_mounts
+from lockcfg.host.storage import mount_of, read_mounts
 from lockcfg.release import gluster, nfs3
 from lockcfg.release.signs import LivesError, watch_clients, watch_heartbeats
 from lockcfg.who import nfs_server
@@ -246,7 +246,7 @@ def _elsewhere(host: str, spaces: Sequence[str], *, served: bool) -> Iterator[st
     mounts = read_mounts()
     seen: set[str] = set()
     for space in spaces:
-        mount = _mount_of(space, mounts)
+        mount = mount_of(os.path.realpath(space), mounts)
         if mount is None or mount.point in seen:
             continue
         seen.add(mount.point)
@@ -292,13 +292,3 @@ def advice_for(host: str, mount: Mount) -> str:
             " on the blocklist"
         )
     return ""
-
-
-def _mount_of(path: str, mounts: Sequence[Mount]) -> Mount | None:
-    real = os.path.realpath(path)
-    found = [
-        mount
-        for mount in mounts
-        if real == mount.point or real.startswith(mount.point.rstrip("/") + "/")
-    ]
-    return max(found, key=lambda mount: len(mount.point), default=None)
