@@ -26,9 +26,6 @@ if TYPE_CHECKING:
     #: the lock. nfs: the server's list of its clients. image: QEMU's own lock.
     Source = Literal["lockd", "note", "text", "kernel", "nfs", "image"]
 
-#: How often an unknown host is called in the sentences.
-_SOMEWHERE: Final = "another host, or a process that cannot be seen from here"
-
 
 class Holder(Frozen):
     """Who holds a lock: ``host`` and ``guest`` (empty where nobody tells), ``pid`` (0), ``since``

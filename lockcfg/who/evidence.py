@@ -290,7 +290,7 @@ def look_at(
             if space
             else None
         )
-    number = f"{os.major(status.st_dev):x}:{os.minor(status.st_dev):x}:{status.st_ino}"
+    number = nfs_server.file_of(status)
     mine = [client for client in clients if number in client.locked]
     try:
         note = note_in(path) if space else {}

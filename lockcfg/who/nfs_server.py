@@ -98,12 +98,8 @@ def client_of(number: str, info: str, states: str) -> NfsClient:
     )
 
 
-def file_of(path: str) -> str:
-    """What the server calls the file at a path of its own; empty where there is none."""
-    try:
-        status = os.stat(path)
-    except (OSError, ValueError):
-        return ""
+def file_of(status: os.stat_result) -> str:
+    """What the server calls the file with that status."""
     return f"{os.major(status.st_dev):x}:{os.minor(status.st_dev):x}:{status.st_ino}"
 
 
