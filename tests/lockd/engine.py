@@ -46,6 +46,15 @@ def end(pid: int, number: signal.Signals = signal.SIGTERM) -> None:
         os.close(fd)
 
 
+def kill_left_over(pids: set[int]) -> None:
+    """End what is left of a lock daemon, by the pids that it had: one may be another process's by
+    now, and 0 would be all of our own group."""
+    for pid in pids - {0}:
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            if b"lockd" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                os.kill(pid, signal.SIGKILL)
+
+
 class Engine:
     """A lockd under its own supervisor. ``directory`` takes its files."""
 
@@ -98,11 +107,7 @@ class Engine:
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
-        # 0 is no process, but all of our own group; and a pid may be another process's by now.
-        for pid in self._known - {0}:
-            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-                if b"lockd" in Path(f"/proc/{pid}/cmdline").read_bytes():
-                    os.kill(pid, signal.SIGKILL)
+        kill_left_over(self._known)
 
     def _is_up(self) -> bool:
         assert self.process.poll() is None, self.log

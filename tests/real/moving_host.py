@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.lockd.client import Client
-from tests.lockd.engine import PROGRAM, wait_for
+from tests.lockd.engine import PROGRAM, kill_left_over, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -107,10 +107,7 @@ class MovingHost:
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
-        for pid in self._known:  # which may be another process's by now
-            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-                if b"lockd" in Path(f"/proc/{pid}/cmdline").read_bytes():
-                    os.kill(pid, 9)
+        kill_left_over(self._known)
 
     def _note_children(self) -> None:
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
