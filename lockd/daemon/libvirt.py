@@ -63,11 +63,12 @@ class Libvirt:
 
     def _tell(self, uuid: str) -> None:
         why = self._untold[uuid]
-        what = ("--set", f"<paused reason={quoteattr(why)}/>") if why else ("--remove",)
-        command = ("metadata", uuid, "--uri", URI, "--key", _KEY, "--live", *what)
-        self._queue(
-            command if why else (*command[:4], "--live", *what), partial(self._told, uuid, why)
-        )
+        what: tuple[str, ...]
+        if why:
+            what = ("--key", _KEY, "--live", "--set", f"<paused reason={quoteattr(why)}/>")
+        else:
+            what = ("--live", "--remove")
+        self._queue(("metadata", uuid, "--uri", URI, *what), partial(self._told, uuid, why))
 
     def _told(self, uuid: str, why: str, status: int, said: str) -> None:
         if status and not any(words in said for words in _NO_SUCH):
