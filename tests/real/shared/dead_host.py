@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from tests.lockd.client import CallRefusedError, Client
-from tests.real.shared.daemons import LOCKD, SOCKET, lock_daemons
-from tests.real.shared.silence import PATIENCE, wait_for
+from tests.real.shared.daemons import LOCKD, lock_daemons
+from tests.real.shared.silence import PATIENCE, guest, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -66,8 +66,8 @@ def a_host_dies(
     one, two = hosts.clients
     with (
         lock_daemons(hosts.clients, (LOCKD, LOCKD), f"--heartbeat={_INTERVAL}"),
-        _guest(one, lockspace) as holder,
-        _guest(two, lockspace) as rival,
+        guest(one, one.name, lockspace) as holder,
+        guest(two, two.name, lockspace) as rival,
     ):
         holder.acquire(lockspace, _DISK)
         beat = hosts.server.path(f"{exported}/.hosts/{one.name}")
@@ -118,13 +118,6 @@ def _release(
         check=False,
         timeout=2 * PATIENCE,
     )
-
-
-def _guest(host: Host, lockspace: str) -> Client:
-    client = Client(host.path(SOCKET), timeout=PATIENCE)
-    client.register(host.name, 5004242)
-    client.create_lockspace(lockspace)
-    return client
 
 
 def _can_have(guest: Client, lockspace: str) -> bool:

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from tests.lockd.client import CallRefusedError, Client
-from tests.real.shared.daemons import LOCKD, LOG, SOCKET, lock_daemons
-from tests.real.shared.silence import PATIENCE, status, wait_for
+from tests.real.shared.daemons import LOCKD, LOG, lock_daemons
+from tests.real.shared.silence import guest, status, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -102,17 +102,10 @@ def _guests(hosts: Network, lockspace: str) -> Iterator[tuple[Client, Client]]:
     one, two = hosts.clients
     with (
         lock_daemons(hosts.clients, (LOCKD, LOCKD), f"--check-interval={_INTERVAL}"),
-        _guest(one, lockspace) as holder,
-        _guest(two, lockspace) as rival,
+        guest(one, one.name, lockspace) as holder,
+        guest(two, two.name, lockspace) as rival,
     ):
         yield holder, rival
-
-
-def _guest(host: Host, lockspace: str) -> Client:
-    client = Client(host.path(SOCKET), timeout=PATIENCE)
-    client.register(host.name, 5004242)
-    client.create_lockspace(lockspace)
-    return client
 
 
 def _can_have(guest: Client, lockspace: str) -> bool:
