@@ -1,0 +1,159 @@
+#!/usr/bin/python
+"""Collect a snapshot of a host."""
+
+from __future__ import absolute_import, division, print_function
+
+__metaclass__ = type
+
+DOCUMENTATION = r"""
+---
+module: collect
+short_description: Collect a snapshot of what decides the disk locking of a host
+version_added: "0.1.0"
+description:
+  - Runs the collector of lockcfg on the host. A snapshot holds libvirt's files without their
+    passwords, the mounts that hold locks and disks, what a scratch lock there did, the daemons, and
+    the guests with their disks.
+  - The snapshot is for M(lockcfg.lockcfg.audit) and M(lockcfg.lockcfg.plan), or for the commands
+    C(lockcfg audit) and C(lockcfg plan).
+  - The host needs Python 3.6 and nothing else. Without root some facts stay unknown, and the
+    snapshot says which.
+options:
+  dest:
+    description:
+      - A directory on the controller. The snapshot is written there as C(NAME.json.gz).
+      - The directory is made if it is not there.
+    type: path
+  path:
+    description:
+      - A file on the host. The host itself writes the snapshot there, for another tool to take.
+      - The file is compressed if its name ends in C(.gz), C(.xz) or C(.bz2).
+    type: path
+  name:
+    description:
+      - The name of the host in the snapshot, and in the policy.
+      - If it is not given, it is the name of the host in the inventory.
+    type: str
+  root:
+    description:
+      - The root directory of the host. If it is not C(/), the host does not run there, and only its
+        files are read.
+    type: path
+    default: /
+  etc:
+    description: The directory of libvirt's files.
+    type: path
+    default: /etc/libvirt
+  run:
+    description: The directory of libvirt's state.
+    type: path
+    default: /run/libvirt
+  scratch:
+    description:
+      - Whether the collector takes a scratch lock in each directory that holds locks or disks. It
+        removes the file at once.
+      - In check mode it never does.
+    type: bool
+    default: true
+  collector:
+    description:
+      - The program that runs on the host, compressed and in base64.
+      - The controller takes it from the lockcfg that is installed there. There is no need to give
+        it.
+    type: str
+extends_documentation_fragment:
+  - lockcfg.lockcfg.controller
+attributes:
+  check_mode:
+    support: full
+    description: In check mode the host is only looked at, and no file is written.
+  diff_mode:
+    support: none
+    description: There is nothing to compare.
+  facts:
+    support: full
+    description: Returns C(ansible_facts).
+author:
+  - The lockcfg maintainers (@lockcfg)
+"""
+
+EXAMPLES = r"""
+- name: Collect a snapshot of each host into a directory of the controller
+  lockcfg.lockcfg.collect:
+    dest: snapshots
+
+- name: Have each host leave its snapshot in a spool
+  lockcfg.lockcfg.collect:
+    path: "/srv/spool/{{ inventory_hostname }}.json.gz"
+
+- name: Only look, and take no scratch lock
+  lockcfg.lockcfg.collect:
+    dest: snapshots
+    scratch: false
+"""
+
+RETURN = r"""
+name:
+  description: The name of the host in the snapshot.
+  returned: success
+  type: str
+  sample: kvm01
+snapshot:
+  description: The snapshot, compressed with gzip and in base64, unless it went to I(dest) or I(path).
+  returned: when neither I(dest) nor I(path) is given
+  type: str
+size:
+  description: How many bytes the compressed snapshot has.
+  returned: success
+  type: int
+  sample: 2412
+dest:
+  description: The file on the controller.
+  returned: when I(dest) is given, and not in check mode
+  type: str
+  sample: snapshots/kvm01.json.gz
+path:
+  description: The file on the host.
+  returned: when I(path) is given, and not in check mode
+  type: str
+  sample: /srv/spool/kvm01.json.gz
+ansible_facts:
+  description: What the snapshot says in short.
+  returned: success
+  type: dict
+  contains:
+    lockcfg:
+      description: The facts about the disk locking of the host.
+      type: dict
+      contains:
+        name:
+          description: The name of the host in the snapshot.
+          type: str
+        lock_manager:
+          description: The lock manager that the configuration names, V(unknown) if it cannot be read.
+          type: str
+        guests:
+          description: The names of the guests that run, or null if that is unknown.
+          type: list
+          elements: str
+        daemons:
+          description: The daemons of libvirt and of locks that run, or null if that is unknown.
+          type: list
+          elements: str
+        incomplete:
+          description: What the collector could not find out, and why.
+          type: list
+          elements: str
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+
+def main():
+    """Run the module."""
+    module = AnsibleModule(argument_spec={}, supports_check_mode=True)
+    module.fail_json(msg="not implemented yet")
+
+
+if __name__ == "__main__":
+    main()

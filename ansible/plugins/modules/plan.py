@@ -1,0 +1,89 @@
+#!/usr/bin/python
+"""Tell the safe order of changes in a fleet."""
+
+from __future__ import absolute_import, division, print_function
+
+__metaclass__ = type
+
+DOCUMENTATION = r"""
+---
+module: plan
+short_description: Tell the safe order of changes from what is there to the policy
+version_added: "0.1.0"
+description:
+  - Makes the plan on the controller, as C(lockcfg plan) does, and returns it as data. No host is
+    asked and nothing is changed. Use it with C(run_once).
+options:
+  paths:
+    description:
+      - Where the snapshots are, on the controller. Each is a snapshot, a directory or an archive of
+        them, a fleet store, or a repository in which each host has a directory.
+    type: list
+    elements: path
+    required: true
+  policy:
+    description:
+      - What is wanted, as the path of a C(fleet.yaml) on the controller or as the same content. The
+        filter P(lockcfg.lockcfg.fleet_policy#filter) makes it from the groups of the inventory.
+      - Hosts that it names and of which there is no snapshot are missing, and so not safe.
+    type: raw
+    required: true
+  max_age_hours:
+    description: How old the facts may be. If it is not given, what the policy says, or 24 hours.
+    type: float
+  now:
+    description: The time to count ages from, in seconds since the epoch. If it is not given, now.
+    type: int
+extends_documentation_fragment:
+  - lockcfg.lockcfg.controller
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: none
+author:
+  - The lockcfg maintainers (@lockcfg)
+"""
+
+EXAMPLES = r"""
+- name: Make the plan
+  lockcfg.lockcfg.plan:
+    paths:
+      - snapshots
+    policy: fleet.yaml
+  run_once: true
+  register: plan
+
+- name: Show the steps in order
+  ansible.builtin.debug:
+    msg: "{{ plan.steps | map(attribute='text') }}"
+  run_once: true
+"""
+
+RETURN = r"""
+plan:
+  description: The plan, as C(lockcfg plan --json) prints it.
+  returned: always
+  type: dict
+steps:
+  description: The steps of it, in order.
+  returned: always
+  type: list
+  elements: dict
+todo:
+  description: Whether anything is left to do, or not enough is known to say so.
+  returned: always
+  type: bool
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+
+def main():
+    """Run the module."""
+    module = AnsibleModule(argument_spec={}, supports_check_mode=True)
+    module.fail_json(msg="not implemented yet")
+
+
+if __name__ == "__main__":
+    main()
