@@ -22,7 +22,7 @@ import uuid
 from typing import Any
 
 from lockcfg.fleet.snapshots.collector import FILES, FORMAT, VERSION, render
-from lockcfg.fleet.snapshots.reading import SANLOCK_FILES
+from lockcfg.fleet.snapshots.format import SANLOCK_FILES
 
 Json = dict[str, Any]
 

@@ -161,8 +161,8 @@ def _over_ssh(plan: dict[str, Any], arguments: argparse.Namespace) -> int:
     from lockcfg.draft import writing
     from lockcfg.fleet.comparison.scratches import probe_rows
     from lockcfg.fleet.model.evidence import evidence_of, probe_of
+    from lockcfg.fleet.snapshots.format import SnapshotError, check_member
     from lockcfg.fleet.snapshots.probing import evidence_in, over_ssh
-    from lockcfg.fleet.snapshots.reading import SnapshotError, check_member
     from lockcfg.report import terminal
     from lockcfg.report.audit.probe import probe_json
 

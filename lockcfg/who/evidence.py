@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     Locked = Literal["exclusive", "shared", "no", "unknown"]
 
 #: Where a note is, where there are extended attributes, and what it begins with: lockd's own
-#: format (``lockd/kernel/filelock.py``).
+#: format (``lockd/kernel/note.py``).
 _ATTRIBUTE: Final = "user.lockd"
 _NOTE: Final = b'{"lockd"'
 

@@ -27,8 +27,9 @@ from lockd.daemon.succession import Succession
 from lockd.daemon.upkeep import Upkeep
 from lockd.daemon.watchdog import Watchdog
 from lockd.events import TOOK_OVER, Event
-from lockd.kernel import filelock
+from lockd.kernel import disk
 from lockd.kernel.aside import Aside
+from lockd.kernel.filelock import end
 from lockd.kernel.loop import Loop, take_signals
 from lockd.kernel.needs import lacks
 from lockd.locks.engine import Engine
@@ -120,7 +121,7 @@ class Daemon:
             self._sharing.may_be_shared,
             self._remotes,
             logging.part("util.virlockspace"),
-            filelock,
+            disk,
             time,
         )
         self._guests: Final = Guests(self.engine, self.loop, self.journal, log)
@@ -405,7 +406,7 @@ def _end(name: str, fd: int) -> None:
         import threading
 
         # Its file system may be silent.
-        threading.Thread(target=filelock.end, args=(fd,), daemon=True).start()
+        threading.Thread(target=end, args=(fd,), daemon=True).start()
         return
     if is_client(name):
         with suppress(OSError), socket.socket(fileno=os.dup(fd)) as connection:

@@ -25,8 +25,9 @@ from struct import Struct
 
 from lockd.kernel import process
 from lockd.kernel.background import UMASK
-from lockd.kernel.filelock import FileLock, identity_of
+from lockd.kernel.filelock import FileLock
 from lockd.kernel.loop import take_signals
+from lockd.kernel.named import identity_of
 from lockd.locks.space import Lockspace, Owner, Resource
 from lockd.survival import restart_file
 from lockd.survival.handover import Inheritance

@@ -20,11 +20,6 @@ is the generation of the lock: a process that takes the lock takes away the note
 before it answers, and a holder takes away its own when it releases the lock. A holder that lost its
 lock and has it again knows by its note that nobody has had it meanwhile. virtlockd knows no notes,
 but removes the file when it releases the lock.
-
-**Planted files.** A lock file in a lockspace directory is *plain*: a regular file, and no link that
-leads to one. What else is planted there is left alone: opening a device can do something to it, and
-a link leads wherever somebody likes. In the default lockspace the files are the disks themselves,
-which may be devices, and links may lead to them.
 """
 
 from __future__ import annotations
@@ -32,25 +27,23 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-import stat
-import time
 from contextlib import suppress
 from struct import Struct
 
 from lockd.kernel import statx
+from lockd.kernel.named import PlantedError, check_kind, check_plain, close, identity_of
+from lockd.kernel.note import LONGEST_NOTE, read_note, wipe_note
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Final, Literal
 
+    from lockd.kernel.named import Identity
+
     #: Whether the file system with that device number, which the path is on, may be shared with
     #: other hosts.
     MayBeShared = Callable[[int, str], bool]
-
-    #: What a file is known by, whatever its name: device and inode, or (-1, number of the device)
-    #: for a block device, which may have several nodes.
-    Identity = tuple[int, int]
 
     #: What became of a lock: it is held. The file of that name is another one, or none. The file
     #: system had lost the lock, and it is held again. Another one has it.
@@ -77,25 +70,11 @@ _NO_SUCH_LOCKS: Final = (errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS)
 _RETRIED: Final = (errno.ESTALE, errno.EEXIST)
 _GONE: Final = (errno.ESTALE, errno.ENOENT)
 
-#: What GlusterFS may answer while another host makes the same directory. The host does not see the
-#: directory after that, however long it waits, until it tries to make it once more.
-_MADE_ELSEWHERE: Final = (errno.ESTALE, errno.ENOENT, errno.EEXIST)
-#: How long to wait before that, in seconds, each time.
-_BETWEEN_MAKING: Final = (0.0, 0.001, 0.01)
-
 #: How often one call tries again when the file it locked turns out not to be the one of that name.
 _TRIES: Final = 50
 
 #: The byte of the POSIX lock that is for people to look at.
 _VISIBLE: Final = 1
-
-#: Where a note is, and what says that it cannot be there.
-_ATTRIBUTE: Final = "user.lockd"
-_NO_ATTRIBUTES: Final = (errno.EOPNOTSUPP, errno.ENOSYS, errno.ENOSPC, errno.EPERM)
-
-#: What a note begins with, and how long one may be, in bytes.
-_NOTE: Final = b'{"lockd": 1, '
-_MAX_NOTE: Final = 4096
 
 _PAGE: Final = 4096
 
@@ -116,45 +95,6 @@ class VanishedError(Exception):
     """The file at the name was another one each time it was looked at."""
 
 
-class PlantedError(Exception):
-    """What has the name of a lock file is none; the text says what it is."""
-
-
-_KINDS: Final = {
-    stat.S_IFLNK: "a symbolic link",
-    stat.S_IFIFO: "a FIFO",
-    stat.S_IFSOCK: "a socket",
-    stat.S_IFBLK: "a block device",
-    stat.S_IFCHR: "a character device",
-}
-
-
-def check_plain(path: str) -> None:
-    """Raise :class:`PlantedError` where something is at ``path`` that is not a regular file, and
-    OSError if the system does not tell. Of a directory the system says by itself what it is."""
-    try:
-        _check_kind(path, os.lstat(path))
-    except FileNotFoundError:
-        pass
-
-
-def _check_kind(path: str, status: os.stat_result) -> None:
-    kind = _KINDS.get(stat.S_IFMT(status.st_mode))
-    if kind is not None:
-        raise PlantedError(f"{path} is {kind}, no lock file")
-
-
-def create(path: str, *, plain: bool) -> None:
-    """Make an empty file, if there is none yet; where it is to be ``plain``, not by way of a link.
-    Raises :class:`PlantedError`, OSError."""
-    # Of a FIFO that nobody reads, the opening would last for ever.
-    flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
-    if plain:
-        check_plain(path)
-        flags |= os.O_NOFOLLOW
-    _close(os.open(path, flags, 0o600))
-
-
 class FileLock:
     """A lock that is held. ``posix`` tells that the file system has no better one; ``fd`` is the
     descriptor that it belongs to. While ``busy``, another thread uses that, and it stays open.
@@ -169,65 +109,6 @@ class FileLock:
         self.busy = False
         self.is_over = False
         self.remote: bool | None = None
-
-
-def identity_of(status: os.stat_result) -> Identity:
-    """What the file with that status is known by."""
-    if stat.S_ISBLK(status.st_mode):
-        return -1, status.st_rdev
-    return status.st_dev, status.st_ino
-
-
-#: What says of a path that there is no file that anybody could lock.
-_NO_FILE: Final = (
-    *(errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG),
-    *(errno.EACCES, errno.EPERM, errno.EINVAL),
-)
-
-
-def identity_at(path: str) -> Identity | None:
-    """What the file at ``path`` is known by; None where there is none. Raises OSError where that
-    cannot be told."""
-    try:
-        return identity_of(os.stat(path))
-    except ValueError:  # no path at all
-        return None
-    except OSError as error:
-        if error.errno in _NO_FILE:
-            return None
-        raise
-
-
-def remove(path: str) -> None:
-    """Remove a file. Raises OSError."""
-    os.unlink(path)
-
-
-def make_directory(path: str) -> None:
-    """Have a directory (0700), and those that it is in. Raises OSError."""
-    for pause in _BETWEEN_MAKING:
-        try:
-            return os.makedirs(path, 0o700, exist_ok=True)
-        except OSError as error:
-            if error.errno not in _MADE_ELSEWHERE or os.path.lexists(path):
-                break
-        time.sleep(pause)
-    return os.makedirs(path, 0o700, exist_ok=True)
-
-
-def is_directory(path: str) -> bool:
-    """Whether there is a directory of that name."""
-    return os.path.isdir(path)
-
-
-def exists(path: str) -> bool:
-    """Whether there is something of that name, and not only a link to nothing."""
-    return os.path.exists(path)
-
-
-def exists_at_all(path: str) -> bool:
-    """Whether there is something of that name, a link to nothing among it."""
-    return os.path.lexists(path)
 
 
 def take(
@@ -262,20 +143,20 @@ def take(
             status = _status_if_there(fd, path, may_be_shared)
             if status is not None:
                 if plain:
-                    _check_kind(path, status)
+                    check_kind(path, status)
                     if may_be_shared(status.st_dev, path):
                         _end_generation(fd)
                 return FileLock(fd, identity_of(status), posix)
         except (HeldError, PlantedError):
-            _close(fd)
+            close(fd)
             raise
         except OSError as error:
-            _close(fd)
+            close(fd)
             # A file that was opened from a cache turns out to be gone only when it is locked.
             if error.errno not in _GONE:
                 raise
             continue
-        _close(fd)
+        close(fd)
     raise VanishedError
 
 
@@ -315,7 +196,7 @@ def _status_if_there(fd: int, path: str, may_be_shared: MayBeShared) -> os.stat_
             # Whoever removes a lock file has locked it, so it has been removed by now or stays.
             return mine if mine.st_nlink else None
         # A disk may have much to write out, and is not a file that anybody removes at a release.
-        if not statx.refresh(fd, path, flush=mine.st_size <= _MAX_NOTE):
+        if not statx.refresh(fd, path, flush=mine.st_size <= LONGEST_NOTE):
             return None
         named = os.stat(path)
     except OSError as error:
@@ -364,7 +245,7 @@ def end(fd: int) -> None:
         fcntl.fcntl(fd, _SET_LOCK, _NONE)
     except OSError:
         pass  # with the last copy of the descriptor it ends all the same
-    _close(fd)
+    close(fd)
 
 
 def renew(lock: FileLock, *, shared: bool) -> bool:
@@ -483,7 +364,7 @@ def _is_refused(fd: int) -> bool:
     what is in the cache, nor an empty file.
     """
     try:
-        if os.fstat(fd).st_size > _MAX_NOTE:
+        if os.fstat(fd).st_size > LONGEST_NOTE:
             # A disk: O_DIRECT would have all of it written out.
             os.posix_fadvise(fd, 0, _PAGE, os.POSIX_FADV_DONTNEED)
             os.pread(fd, 1, 0)
@@ -514,21 +395,14 @@ def drop(lock: FileLock) -> None:
     """Close the descriptor, now or when it is not busy, whether it is locked or not."""
     lock.is_over = True
     if not lock.busy:
-        _close(lock.fd)
+        close(lock.fd)
 
 
 def set_free(lock: FileLock) -> None:
     """Note that no other thread uses a lock."""
     lock.busy = False
     if lock.is_over:
-        _close(lock.fd)
-
-
-def _close(fd: int) -> None:
-    try:
-        os.close(fd)
-    except OSError:
-        pass  # the descriptor is closed all the same
+        close(lock.fd)
 
 
 def hold_whole_life(fd: int) -> None:
@@ -565,58 +439,7 @@ def hide(fd: int) -> None:
         pass
 
 
-def write_note(fd: int, note: bytes) -> None:
-    """Leave a note on the holder with a lock file.
-
-    ``note`` is JSON that begins with the key ``lockd``. It goes into an extended attribute, which
-    other hosts see at once; where there are none, into the file itself, if that is empty or holds
-    a note. Raises OSError.
-    """
-    assert note.startswith(_NOTE)
-    if len(note) > _MAX_NOTE:
-        return
-    try:
-        os.setxattr(fd, _ATTRIBUTE, note)
-    except OSError as error:
-        if error.errno not in _NO_ATTRIBUTES:
-            raise
-        if os.pread(fd, len(_NOTE), 0) in (b"", _NOTE):
-            os.pwrite(fd, note, 0)
-            os.ftruncate(fd, len(note))
-
-
-def wipe_note(fd: int) -> None:
-    """Take the note away: nobody holds the lock."""
-    try:
-        os.removexattr(fd, _ATTRIBUTE)
-    except OSError:
-        pass  # there is none; one that stays misleads nobody, it counts where the lock is held
-    try:
-        if os.pread(fd, len(_NOTE), 0) == _NOTE:
-            os.ftruncate(fd, 0)
-    except OSError:
-        pass
-
-
 def _end_generation(fd: int) -> None:
     """The lock has a new holder: a note that is still there is that of one who has lost it."""
     if read_note(fd):
         wipe_note(fd)
-
-
-def note_now(fd: int, path: str) -> bytes:
-    """The note with a lock file that is locked, as the server has it. Raises OSError."""
-    statx.refresh(fd, path, flush=False)
-    return read_note(fd)
-
-
-def read_note(fd: int) -> bytes:
-    """The note with an open lock file, or nothing."""
-    try:
-        note = os.getxattr(fd, _ATTRIBUTE)
-    except OSError:
-        try:
-            note = os.pread(fd, _MAX_NOTE, 0)
-        except OSError:
-            return b""
-    return note if note.startswith(_NOTE) else b""

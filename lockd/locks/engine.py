@@ -18,7 +18,8 @@ import os
 
 from lockd.events import GRANTED, LOST, RELEASED, Event
 from lockd.kernel import process
-from lockd.kernel.filelock import FileLock, PlantedError
+from lockd.kernel.filelock import FileLock
+from lockd.kernel.named import PlantedError
 from lockd.locks.files import LockFiles
 from lockd.locks.idle import IdleFiles
 from lockd.locks.renewal import Renewal

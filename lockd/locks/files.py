@@ -7,7 +7,8 @@ anything, and is to be called once more.
 from __future__ import annotations
 
 from lockd.escape import escaped
-from lockd.kernel.filelock import HeldError, PlantedError, VanishedError
+from lockd.kernel.filelock import HeldError, VanishedError
+from lockd.kernel.named import PlantedError
 from lockd.locks.space import is_locked, planted
 from lockd.wire.fault import FROM_LOCKSPACE, INTERNAL_ERROR, fault, system_fault
 
@@ -15,7 +16,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Final
 
-    from lockd.kernel.filelock import FileLock, Identity, MayBeShared
+    from lockd.kernel.filelock import FileLock, MayBeShared
+    from lockd.kernel.named import Identity
     from lockd.locks.holders import Holders
     from lockd.locks.outside import Disk, Servers
     from lockd.locks.space import Lockspace, Owner, Resource

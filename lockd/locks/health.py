@@ -16,6 +16,8 @@ from functools import partial
 
 from lockd.events import LOST, REGAINED, SAFE, Event
 from lockd.kernel import filelock
+from lockd.kernel.named import PlantedError
+from lockd.kernel.note import note_now
 from lockd.locks.remote import PATIENCE, SilentError
 
 TYPE_CHECKING = False
@@ -78,7 +80,7 @@ class Question:
                 self.lock, self.path, shared=self.shared, plain=self.plain
             )
             if self.answer == "regained":
-                self.note = filelock.note_now(self.lock.fd, self.path)
+                self.note = note_now(self.lock.fd, self.path)
         except OSError as error:
             self.error = error.strerror or str(error)
         if not self.matters():
@@ -335,7 +337,7 @@ class Health:
             return f"its file was {gone}, and somebody else has locked the new one"
         except filelock.VanishedError:
             return f"its file was {gone}, and is again and again"
-        except filelock.PlantedError as error:
+        except PlantedError as error:
             return f"its file was {gone}: {error}"
         except FileNotFoundError:
             # Not made again: what was there may have been a mounted file system.

@@ -1,7 +1,7 @@
 """What the engine needs of the world outside: a disk to lock files on, the servers of file systems,
 and a clock.
 
-:mod:`lockd.kernel.filelock`, :class:`lockd.locks.remote.Remotes` and :mod:`time` are these; a
+:mod:`lockd.kernel.disk`, :class:`lockd.locks.remote.Remotes` and :mod:`time` are these; a
 simulation has its own.
 """
 
@@ -13,7 +13,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Protocol
 
-    from lockd.kernel.filelock import FileLock, Identity, MayBeShared, Turned
+    from lockd.kernel.filelock import FileLock, MayBeShared, Turned
+    from lockd.kernel.named import Identity
 
     class Clock(Protocol):
         """The time, in seconds."""
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
     class Disk(Protocol):
         """Files, and locks on them, as the functions of the same names in
-        :mod:`lockd.kernel.filelock`."""
+        :mod:`lockd.kernel.disk`."""
 
         def make_directory(self, path: str, /) -> None: ...
         def is_directory(self, path: str, /) -> bool: ...

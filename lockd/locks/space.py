@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any, Final
 
-    from lockd.kernel.filelock import FileLock, Identity
+    from lockd.kernel.filelock import FileLock
+    from lockd.kernel.named import Identity
 
 
 #: How much of a guest's name is shown, in characters.

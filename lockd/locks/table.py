@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from typing import Final
 
-    from lockd.kernel.filelock import Identity
+    from lockd.kernel.named import Identity
     from lockd.locks.space import Owner, Resource
 
     #: One time that a resource was acquired, and by whom.

@@ -9,9 +9,9 @@ from operator import itemgetter
 from lockcfg.fleet.comparison.result import UnreadSource
 from lockcfg.fleet.model.domains import domain_of
 from lockcfg.fleet.model.evidence import Probe, probe_of, with_sights
-from lockcfg.fleet.model.facts import facts_from
 from lockcfg.fleet.model.locks import DISK_KINDS
 from lockcfg.fleet.model.place import relation
+from lockcfg.fleet.model.serialised import facts_from
 from lockcfg.fleet.model.sharing import Sharing
 from lockcfg.fleet.model.uses import Use
 from lockcfg.fleet.policy.policy import MAX_AGE_HOURS

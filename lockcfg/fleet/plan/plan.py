@@ -15,14 +15,9 @@ import shlex
 from lockcfg.conf.files import kinds_of
 from lockcfg.conf.settings import settings_of
 from lockcfg.fleet.comparison.fleet import Cell, count_of
-from lockcfg.fleet.model.domains import domain_of
-from lockcfg.fleet.model.facts import Directory
 from lockcfg.fleet.model.locks import DISK_KINDS
-from lockcfg.fleet.model.place import Location
-from lockcfg.fleet.model.uses import use_after
-from lockcfg.fleet.plan.mounting import mounting_of, place_at
+from lockcfg.fleet.plan.change import Change, lock_place_after
 from lockcfg.fleet.plan.steps import Step, Work
-from lockcfg.host.host import LOCKSPACE_KEYS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,8 +27,6 @@ if TYPE_CHECKING:
     from lockcfg.conf.document import Value
     from lockcfg.fleet.comparison.fleet import Fleet, Group
     from lockcfg.fleet.model.facts import Facts
-    from lockcfg.fleet.model.locks import Kind
-    from lockcfg.fleet.plan.mounting import Mounting
 
     Guests = Mapping[str, Sequence[str]]
 
@@ -47,7 +40,7 @@ def steps_of(fleet: Fleet, guests: Guests) -> tuple[list[Step], dict[int, Cell]]
     for group in fleet.groups:
         if group.policy is None:
             continue
-        changes = [_Change(cell, group) for cell in group.cells]
+        changes = [Change(cell, group) for cell in group.cells]
         found = list(_steps(fleet, group, changes, guests))
         steps += found
         if any(step.action == "check" for step in found):
@@ -55,153 +48,7 @@ def steps_of(fleet: Fleet, guests: Guests) -> tuple[list[Step], dict[int, Cell]]
     return steps, changed
 
 
-class _Change:
-    """What is to be changed on hosts that are alike."""
-
-    def __init__(self, cell: Cell, group: Group) -> None:
-        assert group.policy is not None
-        self.cell: Final = cell
-        now = cell.facts.settings
-        changes = {
-            key: (now.get(key), wanted)
-            for key, wanted in group.policy.settings.items()
-            if now.get(key) != wanted
-        }
-        #: What the policy asks for and no plan does: it would take protection away.
-        self.refused: Final = {
-            key: change for key, change in changes.items() if _weakens(key, *change)
-        }
-        self.settings: Final[dict[str, tuple[Value | None, Value | None]]] = {
-            key: change for key, change in changes.items() if key not in self.refused
-        }
-        wanted = {**now, **{key: new for key, (_, new) in self.settings.items()}}
-        self.target: Final[dict[str, Value | None]] = wanted
-        self.group: Final = group
-        #: How each lockspace gets to where the policy wants it, the same mount once.
-        self.mountings: Final[list[Mounting]] = [
-            mounting_of(cell, group.cells, str(wanted[setting]), place)
-            for setting, place in sorted(group.policy.storage.items())
-            if wanted.get(setting) and place_at(cell.facts, str(wanted[setting])) != place
-        ]
-        self.mounts: Final = list(
-            {each.shown: each for each in self.mountings if not each.why}.values()
-        )
-        devices = any(kind in ("block", "lvm", "scsi") for kind in group.kinds)
-        facts = cell.facts
-        self.packages: Final[list[str]] = [
-            f"{package}: {setting} has no effect without {program}"
-            for setting, program, package, there in (
-                ("lvm_lockspace_dir", "lvs", "lvm2", facts.lvs),
-                ("scsi_lockspace_dir", "scsi_id", "udev", facts.scsi_id),
-            )
-            if devices and wanted.get(setting) and there is False
-        ]
-
-    @property
-    def restarts(self) -> bool:
-        """Whether libvirt's daemon has to read its files again."""
-        return self.cell.is_stale or any(key != "max_clients" for key in self.settings)
-
-    @property
-    def starts(self) -> bool:
-        """Whether a lock daemon is to be started."""
-        return self.target["lock_manager"] == "lockd" and (
-            "lock_manager" in self.settings or ("virtlockd",) in self.cell.about("absent")
-        )
-
-    @property
-    def remounts(self) -> bool:
-        """Whether something is to be mounted where locks are now: that takes effect at once."""
-        return any(each.used or each.replaces for each in self.mounts)
-
-    @property
-    def limits(self) -> bool:
-        """Whether the lock daemon that runs has another limit than it will be said to have."""
-        return (
-            "max_clients" in self.settings
-            or bool(self.cell.about("limit"))
-            or any(reader == "virtlockd" for _, reader in self.cell.about("stale"))
-        )
-
-    @property
-    def moves(self) -> bool:
-        """Whether locks will be somewhere else than before."""
-        return bool(self.mounts or self.packages) or self.restarts
-
-    @property
-    def is_changed(self) -> bool:
-        """Whether anything is to be done but to say what is not done."""
-        unprotected = self.cell.about("late") or self.cell.facts.refused
-        return bool(self.settings or unprotected) or self.moves or self.starts or self.limits
-
-    @property
-    def is_needed(self) -> bool:
-        """Whether there is anything to say."""
-        return bool(self.refused or self.mountings) or self.is_changed
-
-    @property
-    def renews(self) -> bool:
-        """Whether guests that run are to be restarted, as they have another lock than they will
-        be said to have, or none."""
-        unlocked = any(use.held not in ("", "held", "unknown") for use in self.cell.uses)
-        return self.moves or self.starts or bool(self.cell.about("late")) or unlocked
-
-    @property
-    def facts(self) -> Facts:
-        """The facts of the hosts when all is done."""
-        facts = self.cell.facts
-        return facts.replace(
-            settings=self.target,
-            spaces=[
-                _directory_at(self.group, setting, str(path), facts)
-                for setting in LOCKSPACE_KEYS
-                if (path := self.target.get(setting)) and self.target["lock_manager"] == "lockd"
-            ],
-            lvs=facts.lvs or any(each.startswith("lvm2") for each in self.packages) or facts.lvs,
-            scsi_id=facts.scsi_id
-            or any(each.startswith("udev") for each in self.packages)
-            or facts.scsi_id,
-        )
-
-    @property
-    def outcome(self) -> Cell:
-        """What becomes of the hosts."""
-        if not self.is_changed:
-            return self.cell
-        return _cell_after(
-            self.cell,
-            self.facts,
-            restarts=self.restarts,
-            limits=self.limits,
-            starts=self.starts,
-            guests=self.renews,
-        )
-
-
-def _cell_after(
-    cell: Cell, facts: Facts, *, restarts: bool, limits: bool, starts: bool, guests: bool
-) -> Cell:
-    """Hosts when the plan is done: with ``facts``, and without what is said of daemons that it
-    restarts or starts, of limits that it sets, and of guests that it restarts."""
-
-    def stays(each: tuple[str, ...]) -> bool:
-        word, *rest = each
-        if word == "stale":
-            return not (limits if rest[-1] == "virtlockd" else restarts)
-        gone = {"limit": limits, "absent": starts, "late": guests}
-        return not gone.get(word, False)
-
-    uses = [use_after(facts, use, anew=guests) for use in cell.uses]
-    circumstances = [each for each in cell.circumstances if stays(each)]
-    after = Cell(cell.group, facts, circumstances, uses, cell.policy)
-    after.hosts.extend(cell.hosts)
-    after.running.extend(cell.running)
-    return after
-
-
-def _steps(
-    fleet: Fleet, group: Group, changes: Sequence[_Change], guests: Guests
-) -> Iterator[Step]:
+def _steps(fleet: Fleet, group: Group, changes: Sequence[Change], guests: Guests) -> Iterator[Step]:
     name = group.name
     unknown = _unknown(fleet, group)
     if not any(each.is_needed for each in changes) and not unknown:
@@ -279,7 +126,7 @@ def _unknown(fleet: Fleet, group: Group) -> list[str]:
     return sorted(found)
 
 
-def _undecided(name: str, changes: Sequence[_Change]) -> Iterator[Step]:
+def _undecided(name: str, changes: Sequence[Change]) -> Iterator[Step]:
     """Where nobody can say how a lockspace gets to its place without harm."""
     for details, hosts in _alike(
         changes, lambda change: (each.shown for each in change.mountings if each.why)
@@ -307,16 +154,7 @@ def _mend(group: Group) -> Iterator[Step]:
         )
 
 
-def _weakens(key: str, old: Value | None, new: Value | None) -> bool:
-    """Whether a change takes protection away: a plan switches nothing off."""
-    if key == "lock_manager":
-        return old in ("lockd", "sanlock") and new in (None, "nop")
-    if key in ("auto_disk_leases", "require_lease_for_disks"):
-        return old == 1 and new == 0
-    return key.endswith("_lockspace_dir") and old is not None and new is None
-
-
-def _kept(name: str, changes: Sequence[_Change]) -> Iterator[Step]:
+def _kept(name: str, changes: Sequence[Change]) -> Iterator[Step]:
     """What stays, though the policy says otherwise."""
     for details, hosts in _alike(
         changes,
@@ -336,7 +174,7 @@ def _kept(name: str, changes: Sequence[_Change]) -> Iterator[Step]:
         )
 
 
-def _empty(name: str, changes: Sequence[_Change], guests: Guests) -> Iterator[Step]:
+def _empty(name: str, changes: Sequence[Change], guests: Guests) -> Iterator[Step]:
     """A lock daemon removes a lock's file by its path when it releases it: if something else is
     mounted there by then, it is the file of the host that the guest was moved to."""
     running = _running(changes)
@@ -353,7 +191,7 @@ def _empty(name: str, changes: Sequence[_Change], guests: Guests) -> Iterator[St
         )
 
 
-def _running(changes: Sequence[_Change]) -> list[str]:
+def _running(changes: Sequence[Change]) -> list[str]:
     """The hosts on which guests run."""
     return sorted(
         host
@@ -368,7 +206,7 @@ def _named(hosts: Sequence[str], guests: Guests) -> list[str]:
 
 
 def _of_guests(
-    changes: Sequence[_Change], guests: Guests, doings: Sequence[Literal["save", "start"]]
+    changes: Sequence[Change], guests: Guests, doings: Sequence[Literal["save", "start"]]
 ) -> list[Work]:
     """To put each guest that runs to disk, with all that is in its memory, or to go on with it from
     there: it is away for seconds, and comes back under the lock that is then in force."""
@@ -390,7 +228,7 @@ _URIS: Final = {"qemu": "qemu:///system", "libxl": "xen:///system"}
 
 
 def _alike(
-    changes: Sequence[_Change], details_of: Callable[[_Change], Iterable[str]]
+    changes: Sequence[Change], details_of: Callable[[Change], Iterable[str]]
 ) -> list[tuple[tuple[str, ...], list[str]]]:
     """The hosts that need something, together with those that need the same."""
     found: dict[tuple[str, ...], list[str]] = {}
@@ -401,7 +239,7 @@ def _alike(
     return [(details, sorted(hosts)) for details, hosts in sorted(found.items())]
 
 
-def _mounts(name: str, changes: Sequence[_Change], *, gap: bool = False) -> Iterator[Step]:
+def _mounts(name: str, changes: Sequence[Change], *, gap: bool = False) -> Iterator[Step]:
     """What is to be mounted where, for hosts that need the same."""
     mounts = {each.shown: each for change in changes for each in change.mounts}
     for details, hosts in _alike(changes, lambda change: (each.shown for each in change.mounts)):
@@ -416,7 +254,7 @@ def _mounts(name: str, changes: Sequence[_Change], *, gap: bool = False) -> Iter
         )
 
 
-def _installs(name: str, changes: Sequence[_Change], *, gap: bool) -> Iterator[Step]:
+def _installs(name: str, changes: Sequence[Change], *, gap: bool) -> Iterator[Step]:
     """What libvirt asks for the names of block devices, where it is missing."""
     for details, hosts in _alike(changes, lambda change: change.packages):
         yield Step(
@@ -444,7 +282,7 @@ def _install(package: str, hosts: Sequence[str]) -> Work:
     return Work("run", hosts, [command], {"command": ["sh", "-c", command]})
 
 
-def _writes(name: str, changes: Sequence[_Change]) -> Iterator[Step]:
+def _writes(name: str, changes: Sequence[Change]) -> Iterator[Step]:
     """What is to be written where, for hosts that need the same."""
     works = {tuple(_written(change)): _set(change) for change in changes}
     for details, hosts in _alike(changes, _written):
@@ -459,7 +297,7 @@ def _writes(name: str, changes: Sequence[_Change]) -> Iterator[Step]:
         )
 
 
-def _written(change: _Change) -> list[str]:
+def _written(change: Change) -> list[str]:
     """What is to be written on hosts, in a line each."""
     return [
         f"{_file_of(change.cell.facts, key)}: {key} = {_spelled(new)} (now {_spelled(old)})"
@@ -467,7 +305,7 @@ def _written(change: _Change) -> list[str]:
     ]
 
 
-def _set(change: _Change) -> tuple[list[str], dict[str, object]]:
+def _set(change: Change) -> tuple[list[str], dict[str, object]]:
     """The same as commands and as data: what is to be unset comes last."""
     driver = change.cell.facts.driver
     settings = sorted(change.settings.items())
@@ -483,7 +321,7 @@ def _set(change: _Change) -> tuple[list[str], dict[str, object]]:
     }
 
 
-def _mixed(group: Group, changes: Sequence[_Change]) -> list[str]:
+def _mixed(group: Group, changes: Sequence[Change]) -> list[str]:
     """Why hosts that are done and hosts that are not do not exclude each other."""
     found: list[str] = []
     stale = count_of([change.cell for change in changes if change.cell.is_stale])
@@ -503,7 +341,7 @@ def _mixed(group: Group, changes: Sequence[_Change]) -> list[str]:
             domain = change.cell.domain(kind, frozenset())
             if domain is not None:
                 before.setdefault(f"{domain.where}", []).append(change.cell)
-                after.add(_after(change, group, kind) if change.moves else domain.where)
+                after.add(lock_place_after(change, group, kind) if change.moves else domain.where)
         if len(set(before) | after) > 1:
             found += [
                 f"{kind}: {count_of(cells)} of them now: {where}"
@@ -513,65 +351,7 @@ def _mixed(group: Group, changes: Sequence[_Change]) -> list[str]:
     return found
 
 
-def _after(change: _Change, group: Group, kind: Kind) -> str:
-    """Where a host will lock."""
-    assert group.policy is not None
-    spaces: dict[str, Location] = {}
-    for setting in LOCKSPACE_KEYS:
-        path = change.target.get(setting)
-        if path:
-            spaces[setting] = _place_of(group, setting, str(path))
-    locking = change.cell.facts.locking.replace(
-        manager=str(change.target["lock_manager"]),
-        auto=change.target["auto_disk_leases"] == 1,
-        require=change.target["require_lease_for_disks"] == 1,
-        spaces=spaces,
-        paths={setting: str(change.target[setting]) for setting in spaces},
-        lvs=change.cell.facts.lvs is not None or None,
-        scsi_id=change.cell.facts.scsi_id is not None or None,
-    )
-    facts = change.cell.facts
-    domain = domain_of(
-        locking,
-        kind,
-        images=[storage.place for storage in facts.storages],
-        leases=[lease.place for lease in facts.leases],
-    )
-    return domain.where if domain else "nothing"
-
-
-def _place_of(group: Group, setting: str, path: str) -> Location:
-    """Where a lockspace will be: where the policy says, or where most hosts have that path."""
-    assert group.policy is not None
-    known = [
-        (len(cell.hosts), space.place.shown, space.place)
-        for cell in group.cells
-        for space in cell.facts.spaces
-        if space.path == path and space.place.system
-    ]
-    wanted = group.policy.storage.get(setting)
-    fitting = [each for each in known if wanted in (None, each[1])]
-    if fitting:
-        return max(fitting, key=lambda each: each[:2])[2]
-    return Location("", wanted or path, None, "unknown", "a file system that nobody has seen yet")
-
-
-def _directory_at(group: Group, setting: str, path: str, facts: Facts) -> Directory:
-    """What a host sees of a lockspace when all is done: as it sees it now, where that is where the
-    policy wants it, or as another host of the group does."""
-    assert group.policy is not None
-    wanted = group.policy.storage.get(setting)
-    own = [*facts.spaces, *facts.spare, *facts.storages]
-    others = [each for cell in group.cells for each in (*cell.facts.spaces, *cell.facts.spare)]
-    for each in (*own, *others):
-        fits = each.place.shown == wanted if wanted else each.path == path and each in own
-        if fits and each.state == "there":
-            return each.replace(setting=setting, path=path)
-    place = _place_of(group, setting, path)
-    return Directory(path, place, setting=setting, state="unknown")
-
-
-def _restarts(name: str, changes: Sequence[_Change], *, gap: bool) -> Iterator[Step]:
+def _restarts(name: str, changes: Sequence[Change], *, gap: bool) -> Iterator[Step]:
     """Host by host: those without guests first, as they are free to be wrong."""
     starting = sorted(h for change in changes if change.starts for h in change.cell.hosts)
     if starting:
@@ -617,7 +397,7 @@ def _restart(driver: str, host: str) -> Work:
     return Work("run", [host], [command], {"command": ["sh", "-c", command]})
 
 
-def _limits(name: str, changes: Sequence[_Change]) -> Iterator[Step]:
+def _limits(name: str, changes: Sequence[Change]) -> Iterator[Step]:
     by_limit: dict[object, list[str]] = {}
     for change in changes:
         if change.limits and change.target["max_clients"] is not None:
@@ -638,7 +418,7 @@ def _limits(name: str, changes: Sequence[_Change]) -> Iterator[Step]:
         )
 
 
-def _guests(name: str, changes: Sequence[_Change], guests: Guests) -> Iterator[Step]:
+def _guests(name: str, changes: Sequence[Change], guests: Guests) -> Iterator[Step]:
     """The guests that go on under the locks that they were started with, and those that were put
     to disk."""
     saved = [change for change in changes if change.remounts]

@@ -14,7 +14,8 @@ import sys
 
 from lockcfg.conf.load import read_bytes, read_error
 from lockcfg.errors import ReadError
-from lockcfg.fleet.snapshots.reading import FILES, MAX_SIZE, SANLOCK_FILES
+from lockcfg.fleet.snapshots.format import FILES, SANLOCK_FILES
+from lockcfg.fleet.snapshots.reading import MAX_SIZE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -17,7 +17,8 @@ from lockcfg.conf.document import Document, decode
 from lockcfg.conf.files import kinds_of
 from lockcfg.errors import LockcfgError
 from lockcfg.fleet.model.evidence import evidence_of
-from lockcfg.fleet.model.facts import NOT_LIVE, Facts, as_json, document_of, facts_of, lines_of
+from lockcfg.fleet.model.facts import NOT_LIVE, Facts, document_of, facts_of, lines_of
+from lockcfg.fleet.model.serialised import as_json
 from lockcfg.fleet.model.uses import (
     PART,
     PLAIN,
@@ -29,7 +30,7 @@ from lockcfg.fleet.model.uses import (
     use_of,
     whole_of,
 )
-from lockcfg.fleet.snapshots.reading import (
+from lockcfg.fleet.snapshots.format import (
     EVIDENCE,
     FILES,
     OWN,
@@ -37,6 +38,8 @@ from lockcfg.fleet.snapshots.reading import (
     SnapshotError,
     check_header,
     check_member,
+)
+from lockcfg.fleet.snapshots.reading import (
     digest,
     head_of,
     is_own,
@@ -47,6 +50,7 @@ from lockcfg.fleet.snapshots.reading import (
     rewritten,
 )
 from lockcfg.fleet.snapshots.sources import files_of, sources_of, texts_of
+from lockcfg.fleet.store.circumstances import circumstances_of
 from lockcfg.fleet.store.store import Store, packed
 from lockcfg.workers import MOST_JOBS, share
 from lockcfg.workers import processes as cpus
@@ -74,14 +78,6 @@ _MANY: Final = 300
 
 #: To make a number one that SQLite takes.
 _POSITIVE: Final = (1 << 63) - 1
-
-#: How many of a host's guests are named.
-_MOST_NAMED: Final = 10
-
-#: What holds locks on behalf of guests, and who starts these.
-LOCK_DAEMONS: Final = ("virtlockd", "lockd")
-
-_HOST_NAME_ENDS: Final = frozenset(".-_@ ")
 
 
 class _Section:
@@ -119,7 +115,7 @@ class _Common:
 class _Profile:
     """Distinct facts. ``ways`` are the uses of disks that were seen with them, by shape."""
 
-    __slots__ = ("daemons", "facts", "number", "readers", "storages", "ways")
+    __slots__ = ("facts", "number", "readers", "storages", "ways")
 
     def __init__(self, number: int, facts: Facts) -> None:
         self.number = number
@@ -127,7 +123,6 @@ class _Profile:
         self.storages = {storage.path: storage for storage in facts.storages}
         self.ways: dict[Shape, NumberedUse] = {}
         self.readers = [(kind.name, kind.readers) for kind in kinds_of(facts.driver)]
-        self.daemons = facts.settings["lock_manager"] == "lockd"
 
 
 class Ingester:
@@ -336,7 +331,7 @@ class Ingester:
         for rows in local.values():
             if len(rows) > 1:
                 disks += rows
-        circumstances = _circumstances(source, profile, own)
+        circumstances = circumstances_of(source, own, profile.facts, profile.readers)
         self._rows["host"].append(
             (
                 number,
@@ -507,62 +502,3 @@ def _slim(told: tuple[Document, str]) -> tuple[Document, str]:
     document, reason = told
     text = None if document.text is None else b""
     return Document(document.kind, document.path, text, document.entries), reason
-
-
-def _circumstances(source: str, profile: _Profile, own: Mapping[str, Any]) -> list[str]:
-    """What is to be said of a host besides its facts, as words with bars between them."""
-    found: list[str] = []
-    daemons: dict[str, int] = {}
-    for daemon in own["daemons"]:
-        name, started = daemon["name"], daemon["started"]
-        daemons[name] = max(started, daemons.get(name, 0))
-    # What is in force is known where the daemon was asked: whatever the time of the file is.
-    limits = [each["max_clients"] for each in own["daemons"] if "max_clients" in each]
-    if limits and limits[0] != profile.facts.settings["max_clients"]:
-        found.append(f"limit|{limits[0]}")
-    changed = own["changed"]
-    for file, readers in profile.readers:
-        when = changed.get(file)
-        if when is None:
-            continue
-        found += [
-            f"stale|{file}|{name}"
-            for name in readers
-            if daemons.get(name, when) < when and not (limits and name in LOCK_DAEMONS)
-        ]
-    if "lockd" in daemons and "virtlockd" not in daemons:
-        found.append("runs|lockd")
-    wanting = sorted(
-        {
-            f"{guest['name']} ({guest['on_lockfailure']})"
-            for guest in own["guests"]
-            if guest.get("on_lockfailure", "ignore") != "ignore" and "instance" not in guest
-        }
-    )
-    if wanting:
-        more = [f"and {len(wanting) - _MOST_NAMED} more"] if len(wanting) > _MOST_NAMED else []
-        named = ", ".join(wanting[:_MOST_NAMED] + more)
-        found.append(f"lockfailure|{named.replace('|', '?')}")
-    running = [guest for guest in own["guests"] if guest.get("running")]
-    if running:
-        if not any(name in daemons for readers in profile.readers[:1] for name in readers[1]):
-            found.append("absent|libvirtd")
-        if profile.daemons:
-            started = [daemons[name] for name in LOCK_DAEMONS if name in daemons]
-            if not started:
-                found.append("absent|virtlockd")
-            else:
-                first, last = min(started), max(started)
-                if any(guest.get("started", last) < first for guest in running):
-                    found.append("late|virtlockd")
-    stem = source[source.rfind("/") + 1 :]
-    if stem.endswith(".json"):
-        stem, name = stem[:-5], own["host"]["name"]
-        if not _is_called(stem, name) and not _is_called(name, stem):
-            found.append(f"named|{stem[:255]}")
-    return found
-
-
-def _is_called(stem: str, name: str) -> bool:
-    """Whether a file of that stem is called after the host, perhaps with a date behind it."""
-    return stem.startswith(name) and (len(stem) == len(name) or stem[len(name)] in _HOST_NAME_ENDS)

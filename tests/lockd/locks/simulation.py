@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Final
 
-    from lockd.kernel.filelock import Identity, Turned
+    from lockd.kernel.filelock import Turned
+    from lockd.kernel.named import Identity
 
 
 class FakeClock:

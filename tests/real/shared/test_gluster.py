@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 #: Makes directories, each at the same time as the other host does, and has to see them then.
 _MAKE_AT_ONCE: Final = """
 import os, sys, time
-from lockd.kernel.filelock import make_directory
+from lockd.kernel.named import make_directory
 
 for number in range(300):
     time.sleep(max(float(sys.argv[2]) + number / 100 - time.time(), 0))
