@@ -308,6 +308,127 @@ FLEETS: dict[str, Known] = {
             ),
         ),
     ),
+    # What an earlier collector does not tell, and what has no name, may be anything.
+    "a logical volume, and a device of which nobody knows whether it is below": Known(
+        "unsafe",
+        two(
+            (SAN, [device("/dev/vg/lv", dm_uuid=LV)]),
+            (SAN, [device("/dev/mapper/m", name="w", dm_uuid=MPATH)]),
+        ),
+        said="unknown",
+    ),
+    "a logical volume on a device without a name, and another device": Known(
+        "unsafe",
+        two(
+            (
+                SAN,
+                [
+                    device(
+                        "/dev/vg/lv",
+                        lvm_uuid=LV[-32:],
+                        chain=[{"type": "block", "path": "/dev/vdb", "inode": 9}],
+                    )
+                ],
+                {"version": 2},
+            ),
+            (SAN, [device("/dev/mapper/m", name="w", dm_uuid=MPATH)], {"version": 2}),
+        ),
+        said="unknown",
+    ),
+    "a logical volume on LUKS, and nobody knows on what that is": Known(
+        "unsafe",
+        two(
+            (
+                SAN,
+                [
+                    device(
+                        "/dev/vg/lv",
+                        lvm_uuid=LV[-32:],
+                        chain=[
+                            {
+                                "type": "block",
+                                "path": "/dev/dm-1",
+                                "inode": 9,
+                                "dm_uuid": f"CRYPT-LUKS2-{'d' * 32}-x",
+                            }
+                        ],
+                    )
+                ],
+                {"version": 2},
+            ),
+            (SAN, [device("/dev/mapper/m", name="w", dm_uuid=MPATH)], {"version": 2}),
+        ),
+        said="unknown",
+    ),
+    "two volumes of one VG, and nobody knows on which devices": Known(
+        "safe",
+        two(
+            (SAN, [device("/dev/vg/lv", dm_uuid=LV)]),
+            (SAN, [device("/dev/vg/lw", name="w", dm_uuid=f"{LV[:36]}{'C' * 32}")]),
+        ),
+    ),
+    "a logical volume, and a device that it is not on": Known(
+        "safe",
+        two(
+            (SAN, [VOLUME], {"version": 2}),
+            (SAN, [device("/dev/mapper/n", name="w", dm_uuid=f"{MPATH}b")], {"version": 2}),
+        ),
+    ),
+    "plain encryption, by two names that look like UUIDs": Known(
+        "safe",
+        two(
+            (SAN, [device("/dev/mapper/vm-a", dm_uuid="CRYPT-PLAIN-vm-a")]),
+            (SAN, [device("/dev/mapper/vm-b", name="w", dm_uuid="CRYPT-PLAIN-vm-b")]),
+        ),
+        said="unknown",
+    ),
+    "a device, and a local file system on it": Known(
+        "unsafe",
+        two(
+            ([MOUNTED, locks()], [image()], {"version": 2}),
+            (SAN, [device("/dev/mapper/m", name="w", dm_uuid=MPATH)], {"version": 2}),
+        ),
+    ),
+    "a partition, and a local file system on another one": Known(
+        "safe",
+        two(
+            (
+                [
+                    directory(
+                        "/srv/vms",
+                        mount("/srv/vms", "xfs", "/dev/dm-3"),
+                        "disks",
+                        131,
+                        volume="naa.6001405aaa/part2-/",
+                    ),
+                    locks(),
+                ],
+                [image()],
+                {"version": 2},
+            ),
+            (SAN, [device("/dev/mapper/m1", name="w", dm_uuid=f"part1-{MPATH}")], {"version": 2}),
+        ),
+    ),
+    "a logical volume, and a local file system on it": Known(
+        "unsafe",
+        two(
+            (
+                [
+                    directory(
+                        "/srv/vms",
+                        mount("/srv/vms", "xfs", "/dev/dm-3"),
+                        "disks",
+                        131,
+                        volume=f"naa.6001405aaa/{LV}/",
+                    ),
+                    locks(),
+                ],
+                [image()],
+                {"version": 2},
+            ),
+            (SAN, [VOLUME], {"version": 2}),
+        ),
+    ),
     "two logical volumes on one device": Known(
         "safe",
         two(

@@ -187,9 +187,20 @@ def test_the_images_below_one_are_told(tmp_path: Path) -> None:
         head = struct.pack(">4sIQI", b"QFI\xfb", 3, 104, len("base")).ljust(104, b"\0")
         for path in (top, raw):
             host.path(path).write_bytes(head + b"base")
+        # Of these nobody can say what is below: the data is elsewhere (bit 2 of the features), what
+        # is named is not there, it is itself, and it is of a format that is not read.
+        elsewhere, lost, itself, other = (
+            base.replace("base", name) for name in ("data", "lost", "same", "else")
+        )
+        features = head[:72] + struct.pack(">Q", 4) + head[80:]
+        host.path(elsewhere).write_bytes(features + b"base")
+        host.path(lost).write_bytes(head + b"gone")
+        host.path(itself).write_bytes(head + b"same")
+        host.path(other).write_bytes(b"")
+        images = ((top, "qcow2"), (raw, "raw"), (elsewhere, "qcow2"), (lost, "qcow2"))
         disks = "".join(
             f"<disk type='file'><driver name='qemu' type='{form}'/><source file='{path}'/></disk>"
-            for path, form in ((top, "qcow2"), (raw, "raw"))
+            for path, form in (*images, (itself, "qcow2"), (other, "qed"))
         )
         host.run("mkdir", "-p", "/etc/libvirt/qemu")
         text = f"<domain><name>a</name><uuid/><devices>{disks}</devices></domain>"
@@ -197,8 +208,12 @@ def test_the_images_below_one_are_told(tmp_path: Path) -> None:
         told = json.loads(
             host.run(sys.executable, "-I", str(collector.__file__), "--no-probe").said
         )
-        one, other = told["guests"][0]["disks"]
-        assert [each["path"] for each in one["chain"]] == [base]
-        assert one["layers"] == 1
-        assert "chain" not in other
-        assert "layers" not in other
+        layered, plain, *unknown = told["guests"][0]["disks"]
+        assert [each["path"] for each in layered["chain"]] == [base]
+        assert layered["layers"] == 1
+        assert "chain" not in plain
+        assert "layers" not in plain
+        assert len(unknown) == 4
+        for each in unknown:
+            assert each["layers"] > 0
+            assert "chain" not in each

@@ -17,7 +17,7 @@ from lockcfg.frozen import Frozen
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from typing import Any, Final, Literal
 
     from lockcfg.fleet.model.facts import Directory, Facts
@@ -42,8 +42,9 @@ class Use(Frozen):
     to the disk by way of a link. ``driver`` is whose guest it is, empty for the host's main driver.
     ``held`` is what the lock daemon holds for it now. ``named`` is whether the disk has an
     identity that holds between hosts; ``looked`` whether somebody saw what is behind its path.
-    ``backing`` is whether it is not the guest's disk but an image below one; ``chain`` whether
-    the images below it are known.
+    ``backing`` is whether it is not the guest's disk but an image or a device below one; ``chain``
+    whether what is below it is known. ``layer`` is the kind of name that a block device has
+    (``lvm``, ``scsi`` …), empty for one without and for what is no device.
     """
 
     __slots__ = (
@@ -53,6 +54,7 @@ class Use(Frozen):
         "fallback",
         "held",
         "kind",
+        "layer",
         "layers",
         "linked",
         "looked",
@@ -84,7 +86,9 @@ class Use(Frozen):
         looked: bool = True,
         backing: bool = False,
         chain: bool = True,
+        layer: str = "",
     ) -> None:
+        self.layer: Final = layer
         self.driver: Final = driver
         self.held: Final = held
         self.named: Final = named
@@ -118,7 +122,10 @@ def shape_of(disk: Mapping[str, Any], path: str, running: bool, guest: Mapping[s
         # Nothing but type, path, device, inode and lock, as nearly all of them.
         return disk["type"], directory, running, driver, lock
     resolved = disk.get("resolved", path)
-    traits = tuple(name for name in _TRAITS if disk.get(name))
+    traits = [name for name in _TRAITS if disk.get(name)]
+    layer = device_name(disk).partition(":")[0]
+    if layer in ON_OTHERS and "backing" not in disk and not _is_whole(disk.get("chain", ())):
+        traits.append("untold")
     return (
         disk["type"],
         directory,
@@ -126,8 +133,8 @@ def shape_of(disk: Mapping[str, Any], path: str, running: bool, guest: Mapping[s
         driver,
         lock,
         resolved[: resolved.rfind("/")],
-        traits,
-        bool(device_name(disk)),
+        tuple(traits),
+        layer,
         "inode" in disk,
         guest.get("instance", ""),
     )
@@ -136,6 +143,9 @@ def shape_of(disk: Mapping[str, Any], path: str, running: bool, guest: Mapping[s
 #: How many members a disk of a snapshot has at most of which there is nothing to say but what its
 #: file is and what lock is held for it.
 PLAIN: Final = 5
+
+#: The kinds of block devices that are on others. Who writes one of those writes them.
+ON_OTHERS: Final = ("lvm", "luks", "md")
 
 #: Members that decide the use of a disk if they are there and neither false nor 0.
 _TRAITS: Final = (
@@ -150,6 +160,13 @@ _TRAITS: Final = (
 )
 
 
+def _is_whole(chain: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether the devices below one are told, each by a name, down to those that are on no other.
+    A collector that told of none did not look."""
+    names = [device_name(each) for each in chain]
+    return bool(names) and all(names) and names[-1].partition(":")[0] not in ON_OTHERS
+
+
 def traits_of(shape: Shape) -> tuple[str, ...]:
     """What is special about the disks of a shape."""
     return shape[6] if len(shape) > 5 else ()  # type: ignore[return-value]
@@ -158,7 +175,8 @@ def traits_of(shape: Shape) -> tuple[str, ...]:
 def use_of(shape: Shape, facts: Facts) -> Use:
     """The use that disks of a shape are put to on a host."""
     of, directory, running, owner, lock = shape[:5]
-    resolved, traits, named, looked, instance = shape[5:] or (directory, (), False, True, "")
+    resolved, traits, layer, looked, instance = shape[5:] or (directory, (), "", True, "")
+    assert isinstance(layer, str)
     assert isinstance(of, str)
     assert isinstance(directory, str)
     assert isinstance(resolved, str)
@@ -188,10 +206,11 @@ def use_of(shape: Shape, facts: Facts) -> Use:
         layers=layers,
         linked=directory != resolved,
         held=_held(lock, replaced, found, running=bool(running)),
-        named=bool(named) or kind == "image",
-        looked=bool(looked),
+        named=bool(layer) or kind == "image",
+        looked=bool(looked or layer),
         backing=backing,
-        chain=chain or not layers,
+        chain=backing or ("untold" not in traits and (chain or not layers)),
+        layer=layer,
         **more,  # type: ignore[arg-type]
     )
 
@@ -332,7 +351,9 @@ def device_name(disk: Mapping[str, Any]) -> str:
     if uuid:
         return f"lvm:{uuid}{part}"
     if dm.startswith("CRYPT-"):
-        return f"luks:{dm.split('-')[2]}{part}" if dm.count("-") > 2 else ""
+        # What is encrypted in another way has no UUID, and its name may look like one.
+        luks = _LUKS.match(dm)
+        return f"luks:{luks[1]}{part}" if luks is not None else ""
     wwid = disk.get("wwid") or disk.get("scsi_id", "")
     if dm.startswith("mpath-"):
         wwid = dm[6:]
@@ -345,6 +366,23 @@ def device_name(disk: Mapping[str, Any]) -> str:
     return f"{disk['identity']}{part}" if "identity" in disk else ""
 
 
+def devices_of(volume: str) -> Iterator[dict[str, Any]]:
+    """The devices below a file system that is on a ``volume``, as the identity of a directory has
+    it, as images below one: who writes one of them writes the file system."""
+    wwid, _, rest = volume.partition("/")
+    which, _, part = rest.rpartition("/")
+    if not wwid:
+        return
+    path = f"/dev/{wwid}"
+    whole = {"type": "block", "path": path, "wwid": wwid, "backing": True}
+    if which and not which.startswith("part"):
+        yield {"type": "block", "path": path, "dm_uuid": which, "backing": True}
+    elif part or which:
+        whole["part"] = part or which[len("part") :].rstrip("-")
+    yield whole
+
+
+_LUKS: Final = re.compile(r"CRYPT-LUKS\d-([0-9a-f]{32})-")
 _PART_OF: Final = re.compile(r"part(\d+)-(.+)", re.DOTALL)
 
 

@@ -71,6 +71,7 @@ TABLE: Final = (
     "la312_guest_runs_twice",
     "la313_chain_not_known",
     "la314_disk_not_seen",
+    "la315_device_below_not_known",
     "la401_unreadable_snapshot",
     "la402_facts_old",
     "la403_host_missing",

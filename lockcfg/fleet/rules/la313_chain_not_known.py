@@ -53,7 +53,8 @@ RULE = Rule("LA313", "chain-not-known", "warning", scope="alike")
 
 def check(cell: Cell) -> Iterator[Observation]:
     """See the manual above."""
-    if any(not use.chain and not use.readonly for use in cell.uses):
+    untold = [use for use in cell.uses if not use.chain and not use.readonly]
+    if any(use.layers or not use.layer for use in untold):
         yield Observation(
             "guests have images in layers, and what is below the top one is not known: another"
             " guest may write it",

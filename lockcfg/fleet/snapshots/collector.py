@@ -91,6 +91,11 @@ CLONE_NEWNS = 0x00020000
 MAX_CHAIN = 100
 MAX_NAME = 4096
 
+#: The formats of images that may have others below, and the bit of a qcow2 header that says that
+#: the data is in another file.
+LAYERED = ("qcow2", "qcow", "qed", "vmdk")
+EXTERNAL = 4
+
 #: A setting whose name sounds like a secret, and its value: up to its end, or that of the line.
 #: In a comment, where people keep such settings too, all that is behind the name.
 SECRET = re.compile(
@@ -1285,7 +1290,7 @@ def _disk(element: Any) -> Json:
         elif kind == "volume":
             disk["path"] = "{}/{}".format(source.get("pool") or "", source.get("volume") or "")
     driver = element.find("driver")
-    if kind == "file" and driver is not None and driver.get("type"):
+    if kind in ("file", "block") and driver is not None and driver.get("type"):
         disk["format"] = driver.get("type")
     if element.find("shareable") is not None:
         disk["shareable"] = True
@@ -1326,22 +1331,23 @@ def _resolved(path: str, form: str) -> Json:
         more["inode"] = status.st_ino
         if status.st_nlink > 1 and stat.S_ISREG(status.st_mode):
             more["links"] = status.st_nlink
+        device_below: List[Json] = []
         if stat.S_ISBLK(status.st_mode):
             more.update(_kernel_names(real))
-            below = list(_devices_below(os.path.realpath(f"/sys/dev/block/{more['device']}")))
-            if below:
-                more["chain"] = below
-        elif stat.S_ISREG(status.st_mode) and form == "qcow2":
-            more.update(_chain(real))
+            device_below = list(_devices_below(more["device"]))
+        if form in LAYERED and (stat.S_ISREG(status.st_mode) or stat.S_ISBLK(status.st_mode)):
+            more.update(_chain(real, form))
+        if device_below and ("chain" in more or "layers" not in more):
+            more["chain"] = more.get("chain", []) + device_below
     except OSError as error:
         more["error"] = _reason(error)
     return more
 
 
-def _devices_below(path: str) -> Iterator[Json]:
+def _devices_below(number: str) -> Iterator[Json]:
     """The devices that a volume of LVM, LUKS or md is on, as images below one: who writes one of
     them writes the volume. The paths of a multipath device are the device itself."""
-    pending = [path]
+    pending = [os.path.realpath(f"/sys/dev/block/{number}")]
     seen: Set[str] = set()
     while pending and len(seen) < MAX_CHAIN:
         top = pending.pop()
@@ -1352,22 +1358,29 @@ def _devices_below(path: str) -> Iterator[Json]:
         for name in sorted(_names_in(f"{top}/slaves")):
             slave = os.path.realpath(f"{top}/slaves/{name}")
             pending.append(slave)
+            if uuid.startswith("part"):
+                continue  # it has the name of what it is a part of
+            # One without a name is told, too: so it is known that there is one.
             path = f"/dev/{os.path.basename(slave)}"
-            names = dict(_kernel_names(path))
-            if names and not uuid.startswith("part"):
-                told: Json = {"type": "block", "path": path, "device": _line(f"{slave}/dev")}
-                with contextlib.suppress(OSError):
-                    told["inode"] = os.stat(path).st_ino
-                yield {**told, **names}
+            told: Json = {"type": "block", "path": path, "device": _line(f"{slave}/dev")}
+            with contextlib.suppress(OSError):
+                told["inode"] = os.stat(path).st_ino
+            yield {**told, **dict(_kernel_names(path))}
 
 
-def _chain(path: str) -> Iterator[Tuple[str, Any]]:
-    """The images below one, all of them or none: what QEMU opens when it opens this one."""
+def _chain(path: str, form: str) -> Iterator[Tuple[str, Any]]:
+    """The images below one, and the devices that these are on, all of them or none: what QEMU opens
+    when it opens this one."""
     below: List[Json] = []
-    for _ in range(MAX_CHAIN):
-        found = _backing(path)
+    layers = 0
+    while True:
+        found = _backing(path) if form == "qcow2" else ""
         if found is None:
             break
+        layers += 1
+        if not found or layers > MAX_CHAIN:
+            yield "layers", layers
+            return  # what is below that is not looked for
         path = os.path.join(os.path.dirname(path), found)
         more: Json = {"type": "file", "path": path}
         real = os.path.realpath(path)
@@ -1375,35 +1388,33 @@ def _chain(path: str) -> Iterator[Tuple[str, Any]]:
             more["resolved"] = real
         try:
             status = os.stat(real)
-        except OSError as error:
-            more["error"] = _reason(error)
-            below.append(more)
-            yield "layers", len(below)
+        except OSError:
+            yield "layers", layers
             return  # what is below that, nobody knows
         block = stat.S_ISBLK(status.st_mode)
         device = status.st_rdev if block else status.st_dev
         more["device"] = f"{os.major(device)}:{os.minor(device)}"
         more["inode"] = status.st_ino
+        below.append(more)
         if block:
             more["type"] = "block"
             more.update(_kernel_names(real))
-        below.append(more)
-        if block:
-            break  # what is in a device is not looked at
-    if below:
-        yield "layers", len(below)
-        if not any("error" in each for each in below):
-            yield "chain", below
+            below += _devices_below(more["device"])
+    if layers:
+        yield "layers", layers
+        yield "chain", below
 
 
 def _backing(path: str) -> Optional[str]:
-    """What a qcow2 image says is below it (docs/interop/qcow2.txt of QEMU); None for nothing. What
-    is not a file, such as a JSON description, is told as it is."""
+    """What a qcow2 image says is below it (docs/interop/qcow2.txt of QEMU); None for nothing, empty
+    for what is not looked for. What is not a file, such as a JSON description, is told as it is."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     try:
-        head = os.pread(descriptor, 20, 0)
+        head = os.pread(descriptor, 80, 0)
         if len(head) < 20 or head[:4] != b"QFI\xfb":
             return None
+        if int.from_bytes(head[4:8], "big") > 2 and len(head) == 80 and head[79] & EXTERNAL:
+            return ""
         offset, size = int.from_bytes(head[8:16], "big"), int.from_bytes(head[16:20], "big")
         if not offset or not 0 < size <= MAX_NAME:
             return None

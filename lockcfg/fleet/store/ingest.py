@@ -25,6 +25,7 @@ from lockcfg.fleet.model.uses import (
     VOLUME,
     NumberedUse,
     Use,
+    devices_of,
     shape_of,
     traits_of,
     use_of,
@@ -285,6 +286,7 @@ class Ingester:
             for path, (device, _) in own["identities"].items()
             if " " in device
         }
+        below = dict(volumes)
         for guest in guests:
             runs = guest.get("running", False)
             if runs:
@@ -298,7 +300,10 @@ class Ingester:
                 way = ways.get(shape) or self._way(profile, shape)
                 uses.add(way.number)
                 if way.has_chain:  # what is appended here is gone through next
-                    of_guest += [{**below, "backing": True} for below in disk["chain"]]
+                    of_guest += [{**each, "backing": True} for each in disk["chain"]]
+                if below and way.is_image:
+                    real = disk.get("resolved", path)
+                    of_guest += devices_of(below.pop(real[: real.rfind("/")], ""))
                 if way.is_passed_over:
                     continue
                 name = way.name_of(disk, path)
@@ -360,7 +365,10 @@ class Ingester:
             number = self._ways[use] = len(self._ways) + 1
             self._store.insert("way", [(number, _dumped(as_json(use)))])
         way = profile.ways[shape] = NumberedUse(
-            number, use, profile.storages.get(use.storage), has_chain="chain" in traits_of(shape)
+            number,
+            use,
+            profile.storages.get(use.storage),
+            has_chain="chain" in traits_of(shape) and not use.backing,
         )
         return way
 

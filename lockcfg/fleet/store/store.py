@@ -37,10 +37,10 @@ if TYPE_CHECKING:
 
 #: Stands in the file's header, so that file(1) and others can tell.
 APPLICATION_ID: Final = 0x6C6B6366  # lkcf
-VERSION: Final = 3
+VERSION: Final = 4
 
 #: Stores of these versions are still read: what they do not hold is unknown.
-EARLIER: Final = (1, 2)
+EARLIER: Final = (1, 2, 3)
 
 _TABLES: Final = """
 CREATE TABLE profile (id INTEGER PRIMARY KEY, facts TEXT NOT NULL);
@@ -145,12 +145,17 @@ class StoredDisk(NamedTuple):
 #: The tables that earlier versions do not have, with the version that has them first.
 _SINCE: Final = {"evidence": 3}
 
-#: What a column of an earlier version is taken to be. The UUIDs of version 2 were cut off.
-_VERSION_2: Final = {
-    ("host", "uuids"): "x''",
+#: What a column of an earlier version is taken to be. Version 3 did not tell which devices are on
+#: others; the UUIDs of version 2 were cut off.
+_VERSION_3: Final = {
     ("cell", "circumstances"): "json_insert(circumstances, '$[#]', 'earlier|')",
 }
-_EARLIER_COLUMNS: Final = {1: {**_VERSION_2, ("disk", "number"): "0"}, 2: _VERSION_2}
+_VERSION_2: Final = {**_VERSION_3, ("host", "uuids"): "x''"}
+_EARLIER_COLUMNS: Final = {
+    1: {**_VERSION_2, ("disk", "number"): "0"},
+    2: _VERSION_2,
+    3: _VERSION_3,
+}
 
 
 #: The columns by which a person may know a disk.
