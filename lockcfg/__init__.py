@@ -7,6 +7,10 @@ Reading: :func:`load_file`, :func:`load_directory`, :func:`parse` give :class:`D
 :func:`load_host` gives the :class:`Configuration` in force on a :class:`Host`.
 Checking: :func:`check` gives :class:`Finding`; :func:`protection_of` a verdict.
 Changing: :class:`Transaction`.
+Elsewhere: :func:`host_elsewhere` makes a host of copies of its files, for a program that manages
+hosts from afar; :func:`collector_program` runs on any host and makes a snapshot of it.
+A fleet: :func:`audit_data` and :func:`plan_data` say of snapshots what the commands say;
+:func:`new_plan` and :func:`questions_of` are the two rounds of a probe.
 What runs: :func:`running_guests` gives :class:`RunningGuest`; :func:`locks_meant` what is to be
 locked for one by the configuration.
 """
@@ -15,7 +19,8 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from lockcfg.change.transaction import Change, Transaction
+    from lockcfg.change.effect import restart_advice, restarts_of
+    from lockcfg.change.transaction import Change, Transaction, value_of
     from lockcfg.change.verdict import storages_of
     from lockcfg.conf.document import Document, Entry, Span, Value
     from lockcfg.conf.files import KINDS, LOCKD, Driver, FileKind
@@ -33,6 +38,9 @@ if TYPE_CHECKING:
         WriteError,
     )
     from lockcfg.findings import Finding, Place, Severity
+    from lockcfg.fleet.policy.hosts import hosts_of_policy
+    from lockcfg.fleet.snapshots.probing import collector_program, new_plan, questions_of
+    from lockcfg.host.copies import COPIED_FILES, LOOKED_AT, host_elsewhere
     from lockcfg.host.host import (
         LOCKSPACE_KEYS,
         Configuration,
@@ -44,6 +52,8 @@ if TYPE_CHECKING:
     from lockcfg.host.installed import libvirt_release
     from lockcfg.host.protection import Protection, Reach, protection_of
     from lockcfg.host.storage import Mount, Storage, read_mounts, storage_of
+    from lockcfg.report.audit.data import audit_data, plan_data
+    from lockcfg.report.changes import hidden_diff
     from lockcfg.rules import check, syntax_finding
     from lockcfg.running.guests import (
         GuestDisk,
@@ -55,9 +65,11 @@ if TYPE_CHECKING:
     from lockcfg.running.meant import Meant, MeantLock, locks_meant
 
 __all__ = [
+    "COPIED_FILES",
     "KINDS",
     "LOCKD",
     "LOCKSPACE_KEYS",
+    "LOOKED_AT",
     "BusyError",
     "Change",
     "ChangedError",
@@ -92,21 +104,32 @@ __all__ = [
     "UsageError",
     "Value",
     "WriteError",
+    "audit_data",
     "check",
+    "collector_program",
+    "hidden_diff",
+    "host_elsewhere",
+    "hosts_of_policy",
     "libvirt_release",
     "load_directory",
     "load_file",
     "load_host",
     "locks_meant",
     "named_disks",
+    "new_plan",
     "parse",
+    "plan_data",
     "protection_of",
+    "questions_of",
     "read_mounts",
+    "restart_advice",
+    "restarts_of",
     "running_guests",
     "settings_of",
     "storage_of",
     "storages_of",
     "syntax_finding",
+    "value_of",
 ]
 
 _HOMES = {
@@ -136,10 +159,16 @@ _HOMES = {
         "load_host",
     ),
     "lockcfg.host.installed": ("libvirt_release",),
+    "lockcfg.change.effect": ("restart_advice", "restarts_of"),
     "lockcfg.change.verdict": ("storages_of",),
+    "lockcfg.fleet.policy.hosts": ("hosts_of_policy",),
+    "lockcfg.fleet.snapshots.probing": ("collector_program", "new_plan", "questions_of"),
+    "lockcfg.host.copies": ("COPIED_FILES", "LOOKED_AT", "host_elsewhere"),
+    "lockcfg.report.audit.data": ("audit_data", "plan_data"),
+    "lockcfg.report.changes": ("hidden_diff",),
     "lockcfg.host.protection": ("Protection", "Reach", "protection_of"),
     "lockcfg.host.storage": ("Mount", "Storage", "read_mounts", "storage_of"),
-    "lockcfg.change.transaction": ("Change", "Transaction"),
+    "lockcfg.change.transaction": ("Change", "Transaction", "value_of"),
     "lockcfg.running.guests": (
         "GuestDisk",
         "GuestLease",

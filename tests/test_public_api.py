@@ -5,12 +5,14 @@ from __future__ import annotations
 import lockcfg
 
 PROMISED = """
-    BusyError Change ChangedError ConfSyntaxError Configuration Document Driver Effective Entry
-    FileKind Finding GuestDisk GuestLease Host KINDS LOCKD LOCKSPACE_KEYS LockcfgError Locking
-    Meant MeantLock Mount Place Protection Reach ReadError RefusedError RunningGuest Setting
-    Severity Span Storage Transaction UnknownKeyError UsageError Value WriteError check
-    libvirt_release load_directory load_file load_host locks_meant named_disks parse protection_of
-    read_mounts running_guests settings_of storage_of storages_of syntax_finding
+    COPIED_FILES KINDS LOCKD LOCKSPACE_KEYS LOOKED_AT BusyError Change ChangedError
+    ConfSyntaxError Configuration Document Driver Effective Entry FileKind Finding GuestDisk
+    GuestLease Host LockcfgError Locking Meant MeantLock Mount Place Protection Reach ReadError
+    RefusedError RunningGuest Setting Severity Span Storage Transaction UnknownKeyError
+    UsageError Value WriteError audit_data check collector_program hidden_diff host_elsewhere
+    hosts_of_policy libvirt_release load_directory load_file load_host locks_meant named_disks
+    new_plan parse plan_data protection_of questions_of read_mounts restart_advice restarts_of
+    running_guests settings_of storage_of storages_of syntax_finding value_of
 """
 
 #: Names of types that exist for the type checker only.

@@ -32,7 +32,10 @@ if TYPE_CHECKING:
 
 
 def storages_of(host: Host, configuration: Configuration) -> dict[str, Storage]:
-    """What the lockspace directories in use are on, by directory as it is on the host."""
+    """What the lockspace directories in use are on, by directory as it is on the host; nothing of
+    one that is elsewhere."""
+    if host.elsewhere:
+        return {}
     directories = list(configuration.lockspaces.values())
     if configuration.lock_manager == "sanlock":
         directories.append(str(configuration.of_sanlock("disk_lease_dir").value))

@@ -17,12 +17,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Iterable, Iterator
-    from typing import Any, Final
+    from typing import Any, Final, TypeVar
 
     from lockcfg.fleet.comparison.fleet import Fleet
     from lockcfg.fleet.comparison.result import AuditResult, Since
     from lockcfg.fleet.policy.policy import Policy
     from lockcfg.fleet.store.store import Store
+
+    T = TypeVar("T")
 
 DESCRIPTION = """\
 Read snapshots of hosts ('lockcfg collect') and say which hosts keep each other's guests from
@@ -219,31 +221,18 @@ def max_age_of(arguments: argparse.Namespace) -> int | None:
 @contextmanager
 def ingested(arguments: argparse.Namespace) -> Iterator[Store]:
     """A store of all that the arguments name."""
-    from lockcfg.fleet.snapshots.sources import is_store
-    from lockcfg.fleet.store.ingest import ingest
-    from lockcfg.fleet.store.store import VERSION, Store
+    from lockcfg.fleet.store.ingest import store_of
 
-    paths = arguments.paths
-    if len(paths) == 1 and paths[0] != "-" and os.path.isfile(paths[0]) and is_store(paths[0]):
-        store = Store.open(paths[0])
-        if store.version != VERSION:
-            store.close()
-            store = Store.create()
-            store.join(paths[0])
-            store.finish()
-    else:
-        store = Store.create()
-        _with_progress(lambda progress: ingest(paths, store, progress=progress))
+    store = _with_progress(lambda progress: store_of(arguments.paths, progress=progress))
     try:
         yield store
     finally:
         store.close()
 
 
-def _with_progress(work: Callable[[Callable[[int], None] | None], None]) -> None:
+def _with_progress(work: Callable[[Callable[[int], None] | None], T]) -> T:
     if sys.stderr is None or not sys.stderr.isatty():
-        work(None)
-        return
+        return work(None)
 
     def show(hosts: int) -> None:
         sys.stderr.write(f"\r\x1b[Kreading snapshots: {hosts}")
@@ -253,7 +242,7 @@ def _with_progress(work: Callable[[Callable[[int], None] | None], None]) -> None
     sys.stderr.write("reading snapshots")
     sys.stderr.flush()
     try:
-        work(show)
+        return work(show)
     finally:
         sys.stderr.write("\r\x1b[K")
 

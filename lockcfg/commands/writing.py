@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from lockcfg.conf.document import decode
-from lockcfg.conf.settings import settings_of
+from lockcfg.change.effect import restart_advice
 from lockcfg.errors import RefusedError
 from lockcfg.report import terminal
+from lockcfg.report.changes import diff_of, hidden_diff
 from lockcfg.report.verdicts import VERDICTS
 
 TYPE_CHECKING = False
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
-    from lockcfg.change.transaction import Change, Transaction
+    from lockcfg.change.transaction import Transaction
     from lockcfg.findings import Finding
 
 
@@ -73,73 +73,3 @@ def finish(
     out.line(f"{what}: {out.style(word, style)}")
     out.line(f"  {terminal.escape(protection.summary)}")
     return 0
-
-
-def diff_of(change: Change) -> list[str]:
-    """A change as the lines of a unified diff, without line ends."""
-    from difflib import unified_diff
-
-    before, after = change.before, change.after
-    return list(
-        unified_diff(
-            decode(before.text or b"").splitlines(),
-            decode(after.text or b"").splitlines(),
-            before.path if before.exists else "/dev/null",
-            after.path,
-            lineterm="",
-        )
-    )
-
-
-def hidden_diff(change: Change) -> list[str]:
-    """The same without passwords."""
-    from lockcfg.report.secrets import hide_secrets
-
-    return [hide_secrets(line) for line in diff_of(change)]
-
-
-def restart_advice(transaction: Transaction, changes: Sequence[Change]) -> list[str]:
-    """What must be restarted for the changes to take effect, as sentences."""
-    advice: list[str] = []
-    if transaction.host.session and changes:
-        return [
-            "It takes effect when this user's libvirt daemon starts the next time.",
-        ]
-    kinds = {change.after.kind for change in changes}
-    readers = dict.fromkeys(
-        reader for kind in kinds if kind.role != "daemon" for reader in kind.readers
-    )
-    if readers:
-        advice.append(
-            f"It takes effect when {' or '.join(sorted(readers))}, whichever runs here, is"
-            " restarted; guests keep running."
-        )
-        if any(kind.role == "lockd" for kind in kinds):
-            advice.append(
-                "Running guests keep the locks they have: restart with no guest running, on every"
-                " host that shares their disks, before the new lockspaces can be relied on."
-            )
-    daemon = [change for change in changes if change.after.kind.role == "daemon"]
-    if daemon:
-        keys = {
-            key
-            for change in daemon
-            for key in settings_of(change.after.kind)
-            if change.before.get(key) != change.after.get(key)
-        }
-        advice.extend(_daemon_advice(keys))
-    return advice
-
-
-def _daemon_advice(keys: set[str]) -> list[str]:
-    """How changes of the lock daemon's settings take effect without losing a lock."""
-    advice: list[str] = []
-    if any(key.startswith("log_") for key in keys):
-        advice.append("The log settings take effect with: systemctl reload virtlockd")
-    if "max_clients" in keys:
-        advice.append(
-            "max_clients takes effect at once with: virt-admin -c virtlockd:///system"
-            " srv-clients-set virtlockd --max-clients N (a reload does not change it)"
-        )
-    advice.append("Never restart virtlockd while guests run: their locks would be lost.")
-    return advice

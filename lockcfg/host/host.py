@@ -29,12 +29,22 @@ class Host(Frozen):
 
     ``root`` is the directory that holds the host's file tree (``/`` for this one); ``driver``
     whose guests it is about; ``session`` whether it is about an unprivileged user's libvirt,
-    whose files are in ``$XDG_CONFIG_HOME/libvirt``, by default ``~/.config/libvirt``.
+    whose files are in ``$XDG_CONFIG_HOME/libvirt``, by default ``~/.config/libvirt``;
+    ``elsewhere`` whether ``root`` has copies of some of the host's files alone, so that nobody can
+    look here at what its directories are on.
     """
 
-    __slots__ = ("driver", "root", "session")
+    __slots__ = ("driver", "elsewhere", "root", "session")
 
-    def __init__(self, root: str = "/", driver: Driver = "qemu", *, session: bool = False) -> None:
+    def __init__(
+        self,
+        root: str = "/",
+        driver: Driver = "qemu",
+        *,
+        session: bool = False,
+        elsewhere: bool = False,
+    ) -> None:
+        self.elsewhere: Final = elsewhere
         self.root: Final = root
         self.driver: Final = driver
         self.session: Final = session

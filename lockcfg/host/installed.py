@@ -24,7 +24,7 @@ NEWEST: Final = (12, 8, 0)
 #: Where distributions put libraries. Debian, Ubuntu and their like have a directory for each
 #: architecture below /usr/lib, Fedora, RHEL, SUSE and Gentoo have /usr/lib64, Arch and Alpine
 #: /usr/lib; who builds libvirt himself has /usr/local.
-_LIBRARIES: Final = (
+LIBRARIES: Final = (
     "/usr/lib64",
     "/usr/lib",
     "/lib64",
@@ -34,7 +34,7 @@ _LIBRARIES: Final = (
     "/usr/local/lib",
 )
 
-_LINK: Final = "libvirt.so.0"
+LINK: Final = "libvirt.so.0"
 _LIBRARY: Final = re.compile(r"libvirt\.so\.0\.(\d+)\.(\d+)\Z")
 
 
@@ -43,7 +43,7 @@ def libvirt_release(root: str = "/") -> tuple[int, int, int]:
     ``(11, 3, 0)``. Where none is, or it cannot be told, the newest that lockcfg knows."""
     for directory in _directories(root):
         try:
-            match = _LIBRARY.search(os.readlink(os.path.join(directory, _LINK)))
+            match = _LIBRARY.search(os.readlink(os.path.join(directory, LINK)))
         except OSError:
             continue
         if match:
@@ -69,7 +69,7 @@ def plugin_directories(root: str = "/") -> Iterator[str]:
 
 def _directories(root: str) -> Iterator[str]:
     """Where libraries are, as paths here; links are followed as the host does."""
-    for libraries in _LIBRARIES:
+    for libraries in LIBRARIES:
         directory = real_path(root, libraries)
         try:
             below = sorted(name for name in os.listdir(directory) if "-linux-" in name)

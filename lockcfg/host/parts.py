@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from lockcfg.host.host import Host
 
 #: Where distributions put programs of the system, and who builds libvirt himself does.
-_PROGRAMS: Final = (
+PROGRAMS: Final = (
     "/usr/sbin",
     "/usr/bin",
     "/sbin",
@@ -33,11 +33,11 @@ _PROGRAMS: Final = (
 )
 
 #: The daemons that hold a driver.
-_DRIVERS: Final = ("libvirtd", "virtqemud", "virtxend")
+DRIVER_DAEMONS: Final = ("libvirtd", "virtqemud", "virtxend")
 
 #: The daemon that the plugin of a lock manager talks to, by the names it may have, and what
 #: systemd calls it: a unit of one's own may start a program from anywhere.
-_DAEMONS: Final = {
+DAEMONS: Final = {
     "lockd": (("virtlockd", "lockd"), "virtlockd.service"),
     "sanlock": (("sanlock",), "sanlock.service"),
 }
@@ -76,15 +76,15 @@ def installed_on(host: Host) -> Installed:
     """What is installed on ``host``."""
     plugins = list(plugin_directories(host.root))
     return Installed(
-        tuple(name for name in _DRIVERS if _has_program(host, name)),
+        tuple(name for name in DRIVER_DAEMONS if _has_program(host, name)),
         tuple(
             manager
-            for manager in _DAEMONS
+            for manager in DAEMONS
             if any(os.path.exists(os.path.join(each, f"{manager}.so")) for each in plugins)
         ),
         tuple(
             manager
-            for manager, (names, unit) in _DAEMONS.items()
+            for manager, (names, unit) in DAEMONS.items()
             if any(_has_program(host, name) for name in names)
             or os.path.exists(host.real(f"/etc/systemd/system/{unit}"))
         ),
@@ -100,7 +100,7 @@ def missing_parts(host: Host, driver: Document) -> list[Finding]:
     """
     entry = driver.get("lock_manager")
     manager = entry.value if entry is not None else None
-    if entry is None or manager not in _DAEMONS:
+    if entry is None or manager not in DAEMONS:
         return []
     installed = installed_on(host)
     if not installed.libvirt:
@@ -111,7 +111,7 @@ def missing_parts(host: Host, driver: Document) -> list[Finding]:
         what = f"the plugin of {manager} (lock-driver/{manager}.so)"
         missing.append(("plugin-missing", what, outcome))
     if manager not in installed.daemons:
-        what = f"the daemon of {manager} ({_DAEMONS[manager][0][0]})"
+        what = f"the daemon of {manager} ({DAEMONS[manager][0][0]})"
         if manager == "sanlock":
             outcome = "no guest starts"  # libvirt looks for it when one does
         missing.append(("daemon-missing", what, outcome))
@@ -130,4 +130,4 @@ def missing_parts(host: Host, driver: Document) -> list[Finding]:
 
 
 def _has_program(host: Host, name: str) -> bool:
-    return any(os.path.isfile(host.real(f"{directory}/{name}")) for directory in _PROGRAMS)
+    return any(os.path.isfile(host.real(f"{directory}/{name}")) for directory in PROGRAMS)

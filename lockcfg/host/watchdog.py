@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 SANLOCK_CONF: Final = "/etc/sanlock/sanlock.conf"
 
 #: Where distributions keep the options of the daemon, and what they call them.
-_OPTION_FILES: Final = ("/etc/default/sanlock", "/etc/sysconfig/sanlock")
+OPTION_FILES: Final = ("/etc/default/sanlock", "/etc/sysconfig/sanlock")
 _OPTIONS: Final = re.compile(r"^[ \t]*(?:sanlock_opts|SANLOCK_?OPT(?:ION)?S)=(.*)$", re.MULTILINE)
 
 
@@ -47,7 +47,7 @@ class Watchdog(Frozen):
 def watchdog_of(host: Host) -> Watchdog:
     """What the files of ``host`` say of its watchdog."""
     try:
-        for name in _OPTION_FILES:
+        for name in OPTION_FILES:
             if (said := _option(host, name)) is not None:
                 return said
         document = load_if_there(host.inside(SANLOCK_CONF), SANLOCK, root=host.root)

@@ -115,6 +115,11 @@ class HostPatterns:
         # A bracket that is not a range is a bracket.
         self._globs = tuple(name.replace("[", "[[]") for name in expanded if _is_glob(name))
 
+    @property
+    def globs(self) -> tuple[str, ...]:
+        """The globs, of which nobody can list the hosts."""
+        return tuple(pattern for pattern in self.patterns if _is_glob(pattern))
+
     def __contains__(self, name: str) -> bool:
         return name in self.named or any(fnmatchcase(name, glob) for glob in self._globs)
 

@@ -128,6 +128,9 @@ POOLS = {"dir": "file", "fs": "file", "netfs": "file", "logical": "block", "disk
 PLAN = "lockcfg-probe"
 HELD = "lockcfg-probe-held"
 
+#: What tells which locks are held.
+LOCKS = "lockcfg-locks"
+
 #: How many hosts a probe may have, how many directories it looks at on each, and how long locks are
 #: held at most, in seconds.
 MAX_HOSTS = 10_000
@@ -648,20 +651,12 @@ class Collector:
             return
         held: List[Json] = []
         for daemon in self.lockers:
-            found = None
-            if daemon["name"] == "lockd":
-                found = self._asked()
-            if found is None:
-                found = self._bounded(partial(_locks_of, daemon["pid"]))
+            found = self._held_by(daemon)
             if found is None:
                 daemon["error"] = "its locks could not be looked at"
                 self.incomplete.append(f"{daemon['name']}: its locks could not be looked at")
                 return
-            daemon["held"] = {
-                each["path"]: each.get("since", 0)
-                for each in found
-                if not (each["path"].startswith("/run/") and each["path"].endswith(".pid"))
-            }
+            daemon["held"] = {each["path"]: each.get("since", 0) for each in found}
             held += found
         configured = {each.get("resolved", each["path"]): each["path"] for each in directories}
         by_name: Dict[str, Json] = {}
@@ -686,6 +681,37 @@ class Collector:
                 if (named[0] if named else direct or {}).get("replaced"):
                     disk["replaced"] = True
 
+    def _held_by(self, daemon: Json) -> Optional[List[Json]]:
+        """The locks of a lock daemon, without that on its own PID file; None where nothing tells
+        them."""
+        found = self._asked() if daemon["name"] == "lockd" else None
+        if found is None:
+            found = self._bounded(partial(_locks_of, daemon["pid"]))
+        if found is None:
+            return None
+        return [
+            each
+            for each in found
+            if not (each["path"].startswith("/run/") and each["path"].endswith(".pid"))
+        ]
+
+    def held(self) -> Json:
+        """What the lock daemons of this host hold, and nothing else of the host. A daemon whose
+        locks are not known has an ``error`` instead."""
+        told: List[Json] = []
+        others = [each for each in self.daemons if each["name"] in LOCK_DAEMONS]
+        for daemon in self.lockers or others:
+            locks = None
+            why = "its locks could not be looked at"
+            if os.geteuid() != 0:
+                why = "only root can look at its locks"
+            elif daemon not in self.lockers:
+                why = "which of the lock daemons is in charge could not be told"
+            else:
+                locks = self._held_by(daemon)
+            told.append(dict(daemon, error=why) if locks is None else dict(daemon, locks=locks))
+        return {"format": LOCKS, "version": 1, "daemons": told}
+
     def _asked(self) -> Optional[List[Json]]:
         """The locks that lockd says it holds; None where it gives no answer."""
         program = _which("lockd")
@@ -701,6 +727,10 @@ class Collector:
                     "path": str(each["path"]),
                     "replaced": bool(each["problem"]),
                     "since": int(each["since"]),
+                    "mode": str(each["mode"]),
+                    "disk": str(each["disk"]),
+                    "guests": sorted({str(owner["guest"]) for owner in each["owners"]}),
+                    "problem": str(each["problem"]),
                 }
                 for each in answer
             ]
@@ -1435,7 +1465,7 @@ def _locks_of(pid: int) -> List[Json]:
             if not path.startswith("/"):
                 continue
             mine = os.stat(f"/proc/{pid}/fd/{entry}")
-            told = re.search(r"^lock:.*(?:POSIX|OFDLCK) +\S+ +(?:READ|WRITE) .* 0 0$", info, re.M)
+            told = re.search(r"^lock:.*(?:POSIX|OFDLCK) +\S+ +(READ|WRITE) .* 0 0$", info, re.M)
             # A file system in user space keeps its locks to itself, and tells who asks.
             if not told and not (
                 stat.S_ISREG(mine.st_mode) and _is_locked(f"/proc/{pid}/fd/{entry}")
@@ -1450,7 +1480,9 @@ def _locks_of(pid: int) -> List[Json]:
             replaced = (there.st_dev, there.st_ino) != (mine.st_dev, mine.st_ino)
         except OSError:
             replaced = True
-        found.append({"path": path, "replaced": replaced})
+        modes = {"READ": "shared", "WRITE": "exclusive"}
+        mode = modes[told.group(1)] if told else ""
+        found.append({"path": path, "replaced": replaced, "mode": mode})
     return found
 
 
@@ -1963,6 +1995,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--etc", metavar="DIR", default="/etc/libvirt", help="libvirt's files")
     parser.add_argument("--run", metavar="DIR", default="/run/libvirt", help="libvirt's state")
     parser.add_argument("--no-probe", action="store_true", help="make no scratch lock: only look")
+    parser.add_argument(
+        "--locks", action="store_true", help="only say which locks the lock daemons hold"
+    )
     rounds = parser.add_argument_group(
         "rounds of a probe", "PLAN is a file of 'lockcfg probe', or its text"
     ).add_mutually_exclusive_group()
@@ -1983,6 +2018,9 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.etc, arguments.run, probe=not arguments.no_probe, root=arguments.root
     )
     in_probe = arguments.probe_hold or arguments.probe_ask or arguments.probe_end
+    if arguments.locks and (in_probe or not collector.tree.is_here):
+        sys.stderr.write("--locks: it is for a host that runs here, and no round of a probe\n")
+        return 2
     if in_probe and not collector.tree.is_here:
         sys.stderr.write("--root: a host that does not run here takes no part in a probe\n")
         return 2
@@ -2009,6 +2047,8 @@ def run(arguments: argparse.Namespace) -> int:
 def _told_by(collector: Collector, arguments: argparse.Namespace) -> str:
     """What the round of a probe or the collector has to say. Raises OSError, and ValueError."""
     text = arguments.probe_hold or arguments.probe_ask or arguments.probe_end
+    if arguments.locks:
+        return render(collector.held())
     if text is None:
         return render(collector.snapshot(arguments.name))
     plan = plan_of(text, asking=arguments.probe_ask is not None)

@@ -32,6 +32,11 @@ MOST: Final = 200
 _AT_ONCE: Final = 32
 
 
+def collector_program() -> bytes:
+    """The collector, which is one file and needs nothing but Python 3.6 on the host it runs on."""
+    return read_bytes(str(collector.__file__), MAX_SIZE)
+
+
 def new_plan(hosts: Sequence[str], directories: Sequence[str], seconds: int) -> dict[str, Any]:
     """A plan for ``hosts``, which look at what holds their locks and disks and at ``directories``,
     and hold their locks for ``seconds`` at most. Raises :class:`LockcfgError`."""
@@ -108,7 +113,7 @@ def over_ssh(
 ) -> dict[str, bytes]:
     """Make all rounds of a probe over ssh: the snapshots with the evidence, by host. ``tell`` is
     told of each host what went wrong. However it ends, the hosts are told to let their locks go."""
-    program = read_bytes(str(collector.__file__), MAX_SIZE)
+    program = collector_program()
     hosts: list[str] = plan["hosts"]
 
     def round_of(step: str, text: Mapping[str, Any], of: Sequence[str]) -> dict[str, bytes]:

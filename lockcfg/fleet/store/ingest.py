@@ -50,9 +50,9 @@ from lockcfg.fleet.snapshots.reading import (
     pieces_of,
     rewritten,
 )
-from lockcfg.fleet.snapshots.sources import files_of, sources_of, texts_of
+from lockcfg.fleet.snapshots.sources import files_of, is_store, sources_of, texts_of
 from lockcfg.fleet.store.circumstances import circumstances_of
-from lockcfg.fleet.store.store import Store, packed
+from lockcfg.fleet.store.store import VERSION, Store, packed
 from lockcfg.workers import MOST_JOBS, share
 from lockcfg.workers import processes as cpus
 
@@ -438,6 +438,21 @@ def ingest(
     for path in stores:
         store.join(path)
     store.finish()
+
+
+def store_of(paths: Sequence[str], *, progress: Callable[[int], None] | None = None) -> Store:
+    """A store of all snapshots at and below ``paths``, to be closed. Raises as :func:`ingest`."""
+    if len(paths) != 1 or not (os.path.isfile(paths[0]) and is_store(paths[0])):
+        store = Store.create()
+        ingest(paths, store, progress=progress)
+        return store
+    store = Store.open(paths[0])
+    if store.version != VERSION:
+        store.close()
+        store = Store.create()
+        store.join(paths[0])
+        store.finish()
+    return store
 
 
 def _ingest_together(

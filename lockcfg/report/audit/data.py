@@ -1,0 +1,104 @@
+"""The audit and the plan of snapshots as data, for programs that import lockcfg."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from contextlib import closing
+from io import StringIO
+
+from lockcfg.errors import LockcfgError, UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any
+
+    from lockcfg.fleet.comparison.fleet import Fleet
+    from lockcfg.fleet.policy.policy import Policy
+    from lockcfg.fleet.store.store import Store
+
+
+def audit_data(
+    paths: Sequence[str],
+    *,
+    policy: str | Mapping[str, Any] | None = None,
+    now: int | None = None,
+    max_age_hours: float | None = None,
+) -> dict[str, Any]:
+    """What ``lockcfg audit --json`` prints of the snapshots at ``paths``.
+
+    ``policy`` is the path of a policy, or what is in one. ``now`` is the time to count ages from in
+    seconds since the epoch, ``max_age_hours`` how old facts may be. The member ``missing`` names
+    the hosts that the policy names and of which there is no snapshot. Raises :class:`LockcfgError`
+    where there is no snapshot of any host and none is missing, and :class:`UsageError`.
+    """
+    from lockcfg.fleet.audit import audit_of
+    from lockcfg.report.audit.json_ import members_of
+    from lockcfg.version import VERSION
+
+    with closing(_store_of(paths)) as store:
+        fleet = _fleet(store, paths, _policy(policy), now, max_age_hours)
+        found = members_of(audit_of(fleet, version=VERSION))
+    return {**found, "missing": list(fleet.missing)}
+
+
+def plan_data(
+    paths: Sequence[str],
+    *,
+    policy: str | Mapping[str, Any],
+    now: int | None = None,
+    max_age_hours: float | None = None,
+) -> dict[str, Any]:
+    """What ``lockcfg plan --json`` prints of the snapshots at ``paths``; see :func:`audit_data`."""
+    from lockcfg.fleet.forecast import plan_of
+    from lockcfg.report.audit.plan import LeftOut, write_json
+
+    with closing(_store_of(paths)) as store:
+        fleet = _fleet(store, paths, _policy(policy), now, max_age_hours)
+        plan = plan_of(fleet, store)
+    stream = StringIO()
+    left_out = LeftOut(fleet.missing, sorted({*fleet.old, *fleet.ahead}), fleet.problems)
+    write_json(plan, left_out, stream)
+    found: dict[str, Any] = json.loads(stream.getvalue())
+    return found
+
+
+def _store_of(paths: Sequence[str]) -> Store:
+    from lockcfg.fleet.store.ingest import store_of
+
+    for path in paths:
+        if not os.path.lexists(path):
+            raise UsageError(f"{path}: there is no such file or directory")
+    return store_of(paths)
+
+
+def _policy(policy: str | Mapping[str, Any] | None) -> Policy | None:
+    from lockcfg.fleet.policy.policy import load_policy, policy_from
+
+    if policy is None:
+        return None
+    if isinstance(policy, str):
+        return load_policy(policy)
+    return policy_from(dict(policy), "the policy")
+
+
+def _fleet(
+    store: Store,
+    paths: Sequence[str],
+    policy: Policy | None,
+    now: int | None,
+    max_age_hours: float | None,
+) -> Fleet:
+    from lockcfg.fleet.audit import read_fleet
+
+    fleet = read_fleet(
+        store,
+        now=int(time.time()) if now is None else now,
+        policy=policy,
+        max_age=None if max_age_hours is None else round(max_age_hours * 3600),
+    )
+    if not (fleet.cells or fleet.problems or fleet.missing):
+        raise LockcfgError(f"{', '.join(paths)}: there is no snapshot of any host")
+    return fleet
