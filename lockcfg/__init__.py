@@ -38,6 +38,7 @@ if TYPE_CHECKING:
         WriteError,
     )
     from lockcfg.findings import Finding, Place, Severity
+    from lockcfg.fleet.model.summary import summary_of
     from lockcfg.fleet.policy.hosts import hosts_of_policy
     from lockcfg.fleet.snapshots.probing import collector_program, new_plan, questions_of
     from lockcfg.host.copies import COPIED_FILES, LOOKED_AT, host_elsewhere
@@ -128,6 +129,7 @@ __all__ = [
     "settings_of",
     "storage_of",
     "storages_of",
+    "summary_of",
     "syntax_finding",
     "value_of",
 ]
@@ -161,6 +163,7 @@ _HOMES = {
     "lockcfg.host.installed": ("libvirt_release",),
     "lockcfg.change.effect": ("restart_advice", "restarts_of"),
     "lockcfg.change.verdict": ("storages_of",),
+    "lockcfg.fleet.model.summary": ("summary_of",),
     "lockcfg.fleet.policy.hosts": ("hosts_of_policy",),
     "lockcfg.fleet.snapshots.probing": ("collector_program", "new_plan", "questions_of"),
     "lockcfg.host.copies": ("COPIED_FILES", "LOOKED_AT", "host_elsewhere"),

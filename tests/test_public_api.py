@@ -12,7 +12,7 @@ PROMISED = """
     UsageError Value WriteError audit_data check collector_program hidden_diff host_elsewhere
     hosts_of_policy libvirt_release load_directory load_file load_host locks_meant named_disks
     new_plan parse plan_data protection_of questions_of read_mounts restart_advice restarts_of
-    running_guests settings_of storage_of storages_of syntax_finding value_of
+    running_guests settings_of storage_of storages_of summary_of syntax_finding value_of
 """
 
 #: Names of types that exist for the type checker only.

@@ -67,13 +67,62 @@ without:
   elements: dict
 """
 
+import json
+
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.lockcfg.lockcfg.plugins.module_utils.running import program
+
+#: What becomes of a disk that has no lock and should have one.
+WITHOUT = ("refused", "unknown", "paused", "ended")
 
 
 def main():
-    """Run the module."""
-    module = AnsibleModule(argument_spec={}, supports_check_mode=True)
-    module.fail_json(msg="not implemented yet")
+    """Have lockd take the locks."""
+    module = AnsibleModule(
+        argument_spec=dict(
+            guests=dict(type="list", elements="str"),
+            lockd=dict(type="path"),
+            socket=dict(type="path"),
+        ),
+        supports_check_mode=True,
+    )
+    path = program(module, "lockd", module.params["lockd"])
+    if path is None:
+        module.fail_json(msg="lockd is not installed here, and virtlockd cannot do it")
+    command = [path, "adopt", "--json"]
+    if module.check_mode:
+        command.append("--dry-run")
+    if module.params["socket"]:
+        command += ["--socket", module.params["socket"]]
+    guests = module.params["guests"]
+    if guests is None:
+        command.append("--all")
+    elif not guests:
+        module.exit_json(changed=False, disks=[], without=[])
+    else:
+        if any(guest.startswith("-") for guest in guests):
+            module.fail_json(msg="guests: no guest's name begins with '-'")
+        command += guests
+    status, output, error = module.run_command(command)
+    try:
+        disks = json.loads(output)
+    except ValueError:
+        disks = None
+    if status not in (0, 1) or disks is None:
+        said = error.strip().splitlines() or ["no reason was given"]
+        module.fail_json(msg="lockd adopt: {0}".format(said[-1]), rc=status)
+    without = [each for each in disks if each["outcome"] in WITHOUT]
+    found = dict(
+        changed=any(each["outcome"] in ("taken", "would") for each in disks),
+        disks=disks,
+        without=without,
+    )
+    if status or without:
+        told = ["{guest}: {disk}: {outcome} {reason}".format(**each) for each in without]
+        module.fail_json(
+            msg="not all locks are held: {0}".format("; ".join(told) or error.strip()), **found
+        )
+    module.exit_json(**found)
 
 
 if __name__ == "__main__":

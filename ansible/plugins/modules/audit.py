@@ -93,9 +93,22 @@ from ansible.module_utils.basic import AnsibleModule
 
 
 def main():
-    """Run the module."""
-    module = AnsibleModule(argument_spec={}, supports_check_mode=True)
-    module.fail_json(msg="not implemented yet")
+    """Say that the controller does it."""
+    module = AnsibleModule(
+        argument_spec=dict(
+            paths=dict(type="list", elements="path", required=True),
+            policy=dict(type="raw"),
+            max_age_hours=dict(type="float"),
+            now=dict(type="int"),
+            fail_level=dict(
+                type="str", choices=["error", "warning", "info", "never"], default="never"
+            ),
+        ),
+        supports_check_mode=True,
+    )
+    module.fail_json(
+        msg="this module runs by its action plugin: call it by its full name, lockcfg.lockcfg.audit"
+    )
 
 
 if __name__ == "__main__":

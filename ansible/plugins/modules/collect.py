@@ -146,13 +146,60 @@ ansible_facts:
           elements: str
 """
 
+import bz2
+import gzip
+import lzma
+import os
+
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.lockcfg.lockcfg.plugins.module_utils.running import collector, packed
+
+#: How a snapshot is read again, by the end of its name.
+COMPRESSIONS = {".gz": gzip.decompress, ".xz": lzma.decompress, ".bz2": bz2.decompress}
 
 
 def main():
-    """Run the module."""
-    module = AnsibleModule(argument_spec={}, supports_check_mode=True)
-    module.fail_json(msg="not implemented yet")
+    """Run the collector, and return what it says or have it write that."""
+    module = AnsibleModule(
+        argument_spec=dict(
+            dest=dict(type="path"),
+            path=dict(type="path"),
+            name=dict(type="str"),
+            root=dict(type="path", default="/"),
+            etc=dict(type="path", default="/etc/libvirt"),
+            run=dict(type="path", default="/run/libvirt"),
+            scratch=dict(type="bool", default=True),
+            collector=dict(type="str", no_log=True),
+        ),
+        supports_check_mode=True,
+    )
+    told = module.params
+    options = ["--root", told["root"], "--etc", told["etc"], "--run", told["run"]]
+    if told["name"]:
+        options += ["--name", told["name"]]
+    if module.check_mode or not told["scratch"]:
+        options.append("--no-probe")
+    path = None if module.check_mode else told["path"]
+    if path:
+        collector(module, "--output", path, *options)
+        snapshot = read(module, path)
+    else:
+        snapshot = collector(module, *options)
+    sent = packed(snapshot)
+    found = dict(changed=False, snapshot=sent, size=len(sent) * 3 // 4 - sent.count("="))
+    if path:
+        found["path"] = path
+    module.exit_json(**found)
+
+
+def read(module, path):
+    """The snapshot that the collector has written."""
+    try:
+        with open(path, "rb") as stream:
+            data = stream.read()
+        return COMPRESSIONS.get(os.path.splitext(path)[1], bytes)(data)
+    except (OSError, EOFError, lzma.LZMAError) as error:
+        return module.fail_json(msg="{0}: cannot be read again: {1}".format(path, error))
 
 
 if __name__ == "__main__":

@@ -76,13 +76,98 @@ after:
   sample: {max_clients: 4096, clients: 12}
 """
 
+import re
+
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.lockcfg.lockcfg.plugins.module_utils.running import program
+
+#: What virt-admin calls the limits, for each of its commands: in its answer, and as an option.
+COMMANDS = {
+    "clients": {
+        "max_clients": ("nclients_max", "--max-clients"),
+        "max_anonymous_clients": ("nclients_unauth_max", "--max-unauth-clients"),
+    },
+    "threadpool": {
+        "min_workers": ("minWorkers", "--min-workers"),
+        "max_workers": ("maxWorkers", "--max-workers"),
+        "priority_workers": ("prioWorkers", "--priority-workers"),
+    },
+}
+
+#: What it tells besides.
+COUNTS = {"clients": ("clients", "nclients"), "threadpool": ("workers", "nWorkers")}
 
 
 def main():
-    """Run the module."""
-    module = AnsibleModule(argument_spec={}, supports_check_mode=True)
-    module.fail_json(msg="not implemented yet")
+    """Change what is not as it was asked for, and look whether it is then."""
+    limits = sorted(limit for names in COMMANDS.values() for limit in names)
+    module = AnsibleModule(
+        argument_spec=dict(
+            server=dict(type="str", choices=["virtlockd", "admin"], default="virtlockd"),
+            uri=dict(type="str", default="virtlockd:///system"),
+            max_clients=dict(type="int"),
+            max_anonymous_clients=dict(type="int"),
+            min_workers=dict(type="int"),
+            max_workers=dict(type="int"),
+            priority_workers=dict(type="int"),
+        ),
+        supports_check_mode=True,
+    )
+    asked = {limit: module.params[limit] for limit in limits if module.params[limit] is not None}
+    for limit, value in sorted(asked.items()):
+        if not 0 <= value < 2**32:
+            module.fail_json(msg="{0}: {1} is no number from 0 to 4294967295".format(limit, value))
+    before = answer(module)
+    wanted = {limit: value for limit, value in asked.items() if before.get(limit) != value}
+    if not wanted or module.check_mode:
+        after = dict(before, **wanted)
+        module.exit_json(changed=bool(wanted), before=before, after=after)
+    for command, names in sorted(COMMANDS.items()):
+        options = []
+        for limit, (_word, option) in sorted(names.items()):
+            if limit in wanted:
+                options += [option, str(wanted[limit])]
+        if options:
+            ask(module, "srv-{0}-set".format(command), *options)
+    after = answer(module)
+    others = sorted(limit for limit, value in asked.items() if after.get(limit) != value)
+    if others:
+        module.fail_json(
+            msg="the daemon does not have what it was told: {0}".format(", ".join(others)),
+            changed=after != before,
+            before=before,
+            after=after,
+        )
+    module.exit_json(changed=True, before=before, after=after)
+
+
+def answer(module):
+    """What the daemon allows, and how many clients and workers it has."""
+    found = {}
+    for command, names in sorted(COMMANDS.items()):
+        text = ask(module, "srv-{0}-info".format(command))
+        numbers = dict(re.findall(r"^(\w+)\s*:\s*([0-9]+)\s*$", text, re.MULTILINE))
+        words = [(limit, word) for limit, (word, _option) in names.items()]
+        for name, word in [*words, COUNTS[command]]:
+            if word not in numbers:
+                module.fail_json(msg="virt-admin does not tell {0}: {1}".format(word, text.strip()))
+            found[name] = int(numbers[word])
+    return found
+
+
+def ask(module, command, *options):
+    """What virt-admin says."""
+    path = program(module, "virt-admin")
+    if path is None:
+        module.fail_json(msg="virt-admin is not installed: it is in the package libvirt-clients")
+    words = [path, "-c", module.params["uri"], command, module.params["server"]]
+    status, output, error = module.run_command(
+        words + list(options), environ_update={"LC_ALL": "C", "LANG": "C"}
+    )
+    if status:
+        said = error.strip().splitlines() or ["no reason was given"]
+        module.fail_json(msg="virt-admin {0}: {1}".format(command, said[-1]), rc=status)
+    return output
 
 
 if __name__ == "__main__":

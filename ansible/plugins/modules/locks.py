@@ -12,7 +12,8 @@ short_description: Tell which locks the lock daemon of a host holds
 version_added: "0.1.0"
 description:
   - Returns the locks that the running lock daemon holds, as the kernel has them. It changes nothing.
-  - If lockd runs, its own answer is returned too, with the guests and their disks.
+  - lockd is asked, and tells the guests and their disks too. Of virtlockd the kernel tells which
+    files it has locked.
   - What cannot be found out is said, and never looks as if no lock were held. The module fails if
     it cannot tell.
 options:
@@ -22,13 +23,12 @@ options:
     type: list
     elements: path
     default: []
-  root:
-    description: This must be C(/). It is here so that a mistake is refused.
-    type: path
-    default: /
-  lockd:
-    description: The program of lockd, if it is not where programs are looked for.
-    type: path
+  collector:
+    description:
+      - The program that runs on the host, compressed and in base64.
+      - The controller takes it from the lockcfg that is installed there. There is no need to give
+        it.
+    type: str
 extends_documentation_fragment:
   - lockcfg.lockcfg.controller
 attributes:
@@ -86,19 +86,68 @@ locks:
       type: list
       elements: str
 problems:
-  description: What lockd says is wrong with locks.
+  description: The locks that are in danger, as of a file that was replaced meanwhile.
   returned: success
   type: list
   elements: dict
 """
 
+import hashlib
+import json
+import os
+
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.lockcfg.lockcfg.plugins.module_utils.running import collector
 
 
 def main():
-    """Run the module."""
-    module = AnsibleModule(argument_spec={}, supports_check_mode=True)
-    module.fail_json(msg="not implemented yet")
+    """Ask which locks are held, and whether those are that must be."""
+    module = AnsibleModule(
+        argument_spec=dict(
+            held=dict(type="list", elements="path", default=[]),
+            collector=dict(type="str", no_log=True),
+        ),
+        supports_check_mode=True,
+    )
+    daemons = json.loads(collector(module, "--locks").decode("ascii"))["daemons"]
+    for daemon in daemons:
+        if "locks" not in daemon:
+            module.fail_json(
+                msg="{0} (process {1}): {2}".format(daemon["name"], daemon["pid"], daemon["error"])
+            )
+    if len(daemons) > 1:
+        names = ", ".join("{0} (process {1})".format(each["name"], each["pid"]) for each in daemons)
+        module.fail_json(msg="more than one lock daemon runs here: {0}".format(names))
+    daemon = daemons[0] if daemons else dict(name=None, pid=None, locks=[])
+    locks = [
+        dict(
+            path=each["path"],
+            mode=each["mode"],
+            disk=each.get("disk", ""),
+            guests=each.get("guests", []),
+        )
+        for each in sorted(daemon["locks"], key=lambda each: each["path"])
+    ]
+    problems = [
+        dict(path=each["path"], problem=each.get("problem") or "another file is there now")
+        for each in daemon["locks"]
+        if each.get("problem") or each["replaced"]
+    ]
+    found = dict(daemon=daemon["name"], pid=daemon["pid"], locks=locks, problems=problems)
+    without = [path for path in module.params["held"] if not is_held(path, locks)]
+    if without:
+        module.fail_json(msg="not locked: {0}".format(", ".join(without)), **found)
+    module.exit_json(changed=False, **found)
+
+
+def is_held(path, locks):
+    """Whether a file, or the lock of a disk by its name, is among those that are held."""
+    names = set([path, os.path.realpath(path)])
+    digests = {hashlib.sha256(os.fsencode(each)).hexdigest() for each in [path]}
+    return any(
+        lock["path"] in names or lock["disk"] in names or os.path.basename(lock["path"]) in digests
+        for lock in locks
+    )
 
 
 if __name__ == "__main__":

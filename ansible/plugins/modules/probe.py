@@ -114,13 +114,47 @@ dest:
   type: str
 """
 
+import json
+
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.lockcfg.lockcfg.plugins.module_utils.running import collector, packed
 
 
 def main():
-    """Run the module."""
-    module = AnsibleModule(argument_spec={}, supports_check_mode=True)
-    module.fail_json(msg="not implemented yet")
+    """Do one round on this host."""
+    module = AnsibleModule(
+        argument_spec=dict(
+            round=dict(
+                type="str", required=True, choices=["plan", "hold", "questions", "ask", "end"]
+            ),
+            hosts=dict(type="list", elements="str"),
+            directories=dict(type="list", elements="str", default=[]),
+            seconds=dict(type="int", default=300),
+            plan=dict(type="dict"),
+            held=dict(type="dict"),
+            name=dict(type="str"),
+            dest=dict(type="path"),
+            collector=dict(type="str", no_log=True),
+        ),
+        supports_check_mode=True,
+    )
+    step = module.params["round"]
+    if step not in ("hold", "ask", "end"):
+        module.fail_json(msg="the round '{0}' is one of the controller".format(step))
+    if module.check_mode:
+        module.exit_json(changed=False, skipped=True, msg="a probe makes scratch files")
+    if not module.params["plan"] or not module.params["name"]:
+        module.fail_json(
+            msg="the round '{0}' needs the plan, and the name of the host".format(step)
+        )
+    plan = json.dumps(module.params["plan"])
+    options = ["--name", module.params["name"], "--probe-{0}".format(step), plan]
+    said = collector(module, *options)
+    if step == "hold":
+        module.exit_json(changed=False, held=said.decode("ascii"))
+    if step == "ask":
+        module.exit_json(changed=False, snapshot=packed(said))
+    module.exit_json(changed=False)
 
 
 if __name__ == "__main__":

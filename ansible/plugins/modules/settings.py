@@ -58,16 +58,11 @@ options:
   backup:
     description: A suffix, such as C(.bak), under which each old file is kept.
     type: str
-  step:
+  request:
     description:
-      - What the host does. The controller sets it, and there is no need to give it.
+      - What the host is to read or to write, compressed and in base64.
+      - The controller sets it, and there is no need to give it.
     type: str
-    choices: [read, write]
-  files:
-    description:
-      - What to look at, or what to write. The controller sets it, and there is no need to give it.
-    type: list
-    elements: dict
 extends_documentation_fragment:
   - lockcfg.lockcfg.controller
 attributes:
@@ -133,13 +128,90 @@ protection:
   sample: {level: unknown, summary: "..."}
 """
 
+import base64
+import glob
+import json
+import os
+
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.lockcfg.lockcfg.plugins.module_utils import files
+from ansible_collections.lockcfg.lockcfg.plugins.module_utils.running import packed, unpacked
+
+FILES = (
+    "qemu.conf",
+    "qemu-lockd.conf",
+    "qemu-sanlock.conf",
+    "libxl.conf",
+    "libxl-lockd.conf",
+    "libxl-sanlock.conf",
+    "virtlockd.conf",
+)
 
 
 def main():
-    """Run the module."""
-    module = AnsibleModule(argument_spec={}, supports_check_mode=True)
-    module.fail_json(msg="not implemented yet")
+    """Do what the controller asks: read files, or write them."""
+    module = AnsibleModule(
+        argument_spec=dict(
+            settings=dict(type="dict", required=True),
+            file=dict(type="str", choices=list(FILES)),
+            driver=dict(type="str", choices=["qemu", "libxl"], default="qemu"),
+            root=dict(type="path", default="/"),
+            unprotected=dict(type="bool", default=False),
+            force=dict(type="bool", default=False),
+            backup=dict(type="str"),
+            request=dict(type="str", no_log=True),
+        ),
+        supports_check_mode=True,
+    )
+    if not module.params["request"]:
+        module.fail_json(
+            msg="this module runs by its action plugin: call it by its full name,"
+            " lockcfg.lockcfg.settings"
+        )
+    request = json.loads(unpacked(module.params["request"]).decode("utf-8"))
+    root = module.params["root"]
+    try:
+        if "write" in request:
+            if not module.check_mode:
+                files.write(root, list(to_write(request["write"])), module.params["backup"])
+            module.exit_json(changed=True)
+        answer = dict(read=contents(root, request["read"]), present=present(root, request["look"]))
+        answer["directory"] = os.path.isdir(os.path.join(root, "etc/libvirt"))
+        module.exit_json(changed=False, answer=packed(json.dumps(answer).encode("utf-8")))
+    except files.FileError as error:
+        module.fail_json(msg=str(error))
+
+
+def contents(root, paths):
+    """The files that are there, by path, in base64; why one cannot be read, in a list."""
+    found = {}
+    for path in paths:
+        try:
+            data = files.read(root, path)
+        except files.FileError as error:
+            found[path] = [str(error)]
+            continue
+        if data is not None:
+            found[path] = base64.b64encode(data).decode("ascii")
+    return found
+
+
+def present(root, patterns):
+    """The paths that match, each with what it is a link to."""
+    found = {}
+    top = root.rstrip("/")
+    for pattern in patterns:
+        for path in glob.glob(glob.escape(top) + pattern):
+            target = os.readlink(path) if os.path.islink(path) else ""
+            found[path[len(top) :]] = target
+    return found
+
+
+def to_write(asked):
+    """The files as the writer takes them."""
+    for each in asked:
+        old = None if each["old"] is None else base64.b64decode(each["old"])
+        yield each["path"], old, base64.b64decode(each["new"]), each["mode"]
 
 
 if __name__ == "__main__":

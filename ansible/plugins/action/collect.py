@@ -1,0 +1,48 @@
+"""Collect a snapshot: the host runs the collector of the lockcfg that is installed here."""
+
+from __future__ import absolute_import, annotations, division, print_function
+
+__metaclass__ = type
+
+import base64
+
+from ansible.plugins.action import ActionBase
+from ansible_collections.lockcfg.lockcfg.plugins.plugin_utils.thinking import (
+    host_name,
+    keep,
+    lockcfg,
+    packed,
+    said,
+    unpacked,
+    without_internals,
+)
+
+
+class ActionModule(ActionBase):
+    """See the documentation of the module."""
+
+    def run(self, tmp=None, task_vars=None):
+        """Have the host collect, and keep what it sends."""
+        super().run(tmp, task_vars)
+        package = lockcfg()
+        name = host_name(self._task.args, task_vars)
+        args = {key: value for key, value in self._task.args.items() if key != "dest"}
+        args.update(name=name, collector=packed(package.collector_program()))
+        result = without_internals(self._execute_module(module_args=args, task_vars=task_vars))
+        if result.get("failed") or "snapshot" not in result:
+            return result
+        snapshot = unpacked(result["snapshot"])
+        try:
+            facts = package.summary_of(snapshot)
+        except package.LockcfgError as error:
+            return dict(
+                result, failed=True, msg="the snapshot of {0} {1}".format(name, said(error))
+            )
+        result["name"] = name
+        result["ansible_facts"] = {"lockcfg": facts}
+        dest = self._task.args.get("dest")
+        if dest or self._task.args.get("path"):
+            data = base64.b64decode(result.pop("snapshot"))
+            if dest and not self._task.check_mode:
+                result["dest"] = keep(dest, name, data)
+        return result

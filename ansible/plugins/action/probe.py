@@ -1,0 +1,65 @@
+"""A round of a probe: those of the hosts are done there, the others by lockcfg here."""
+
+from __future__ import absolute_import, annotations, division, print_function
+
+__metaclass__ = type
+
+import base64
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+from ansible_collections.lockcfg.lockcfg.plugins.plugin_utils.fleet import plain
+from ansible_collections.lockcfg.lockcfg.plugins.plugin_utils.thinking import (
+    host_name,
+    keep,
+    lockcfg,
+    packed,
+    said,
+    without_internals,
+)
+
+
+class ActionModule(ActionBase):
+    """See the documentation of the module."""
+
+    def run(self, tmp=None, task_vars=None):
+        """Do the round."""
+        super().run(tmp, task_vars)
+        package = lockcfg()
+        step = self._task.args.get("round")
+        try:
+            if step == "plan":
+                return self._plan(package, task_vars)
+            if step == "questions":
+                return self._questions(package)
+        except package.LockcfgError as error:
+            raise AnsibleActionFail(said(error)) from error
+        name = host_name(self._task.args, task_vars)
+        args = {key: value for key, value in self._task.args.items() if key != "dest"}
+        args.update(name=name, collector=packed(package.collector_program()))
+        result = without_internals(self._execute_module(module_args=args, task_vars=task_vars))
+        if "snapshot" in result and self._task.args.get("dest"):
+            data = base64.b64decode(result.pop("snapshot"))
+            result["dest"] = keep(self._task.args["dest"], name, data)
+        return result
+
+    def _plan(self, package, task_vars):
+        hosts = self._task.args.get("hosts") or task_vars["ansible_play_hosts_all"]
+        try:
+            seconds = int(self._task.args.get("seconds") or 300)
+        except (TypeError, ValueError):
+            raise AnsibleActionFail("seconds: not a number") from None
+        directories = self._task.args.get("directories") or []
+        if not isinstance(hosts, (list, tuple)) or not isinstance(directories, (list, tuple)):
+            raise AnsibleActionFail("hosts, directories: each is a list")
+        plan = package.new_plan(plain(sorted(hosts)), plain(directories), seconds)
+        return {"changed": False, "plan": plan}
+
+    def _questions(self, package):
+        plan = plain(self._task.args.get("plan"))
+        held = plain(self._task.args.get("held"))
+        if not isinstance(plan, dict) or not isinstance(held, dict):
+            raise AnsibleActionFail("the round 'questions' needs the plan, and what hosts hold")
+        answers = [(host, text.encode()) for host, text in sorted(held.items())]
+        questions, silent = package.questions_of(plan, answers)
+        return {"changed": False, "plan": questions, "silent": silent}

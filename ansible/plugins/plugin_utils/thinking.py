@@ -1,0 +1,94 @@
+"""What the action plugins have in common: they let lockcfg think, on the controller."""
+
+from __future__ import absolute_import, annotations, division, print_function
+
+__metaclass__ = type
+
+import base64
+import gzip
+import io
+import json
+import os
+import sys
+import tempfile
+
+from ansible.errors import AnsibleActionFail
+
+
+def lockcfg():
+    """The package lockcfg, which must be installed for the Python that runs Ansible."""
+    try:
+        import lockcfg as package
+    except ImportError as error:
+        raise AnsibleActionFail(
+            "lockcfg cannot be imported by {0}, which runs Ansible on the controller ({1}): install"
+            " it there, as with 'pip install lockcfg'".format(sys.executable, error)
+        ) from error
+    return package
+
+
+def said(error):
+    """An error of lockcfg as a message, with what to do."""
+    return "{0}: {1}".format(error.message, error.help) if error.help else error.message
+
+
+def packed(data):
+    """Bytes as text that any connection carries."""
+    return base64.b64encode(gzip.compress(data, mtime=0)).decode("ascii")
+
+
+def unpacked(text, limit=64 * 1024 * 1024):
+    """The bytes again. What a host sends may be anything: more than ``limit`` is refused."""
+    try:
+        with gzip.GzipFile(fileobj=io.BytesIO(base64.b64decode(text)), mode="rb") as stream:
+            data = stream.read(limit + 1)
+    except (OSError, EOFError, ValueError, TypeError) as error:
+        raise AnsibleActionFail(
+            "the host sent what cannot be unpacked: {0}".format(error)
+        ) from error
+    if len(data) > limit:
+        raise AnsibleActionFail("the host sent more than {0} MiB".format(limit >> 20))
+    return data
+
+
+def asked(content):
+    """A request for a module, as it takes it."""
+    return packed(json.dumps(content).encode("utf-8"))
+
+
+def host_name(args, task_vars):
+    """What a host is called in snapshots and policies: it becomes a file name."""
+    name = args.get("name") or task_vars["inventory_hostname"]
+    if "/" in name or name.startswith((".", "-")) or not name:
+        raise AnsibleActionFail(
+            "'{0}' cannot be the name of a host's snapshot: set 'name'".format(name)
+        )
+    return name
+
+
+def keep(directory, name, data):
+    """Write a snapshot, compressed, to ``directory``, which is made; returns its path. It is there
+    whole or not at all."""
+    try:
+        os.makedirs(directory, exist_ok=True)
+        path = os.path.join(directory, name + ".json.gz")
+        descriptor, draft = tempfile.mkstemp(dir=directory, prefix="." + name[:100] + ".")
+        try:
+            with os.fdopen(descriptor, "wb") as stream:
+                stream.write(data)
+            os.rename(draft, path)
+        except BaseException:
+            os.unlink(draft)
+            raise
+    except OSError as error:
+        raise AnsibleActionFail(
+            "{0}: the snapshot of {1} cannot be written: {2}".format(
+                directory, name, error.strerror
+            )
+        ) from error
+    return path
+
+
+def without_internals(result):
+    """The result of a module without what the controller gave it."""
+    return {key: value for key, value in result.items() if key != "invocation"}
