@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from lockcfg.fleet.model.facts import document_of, driver_of
-from lockcfg.fleet.snapshots.reading import check_header, check_member, member, pieces_of
+from lockcfg.fleet.snapshots.format import check_header, check_member
+from lockcfg.fleet.snapshots.reading import member, pieces_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
