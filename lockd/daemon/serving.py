@@ -22,7 +22,7 @@ from lockd.kernel.background import PidFile, raise_descriptor_limit, take_name
 from lockd.kernel.loop import hold_signals
 from lockd.locks.holders import Holders
 from lockd.log import LogError
-from lockd.rpc.service import bind
+from lockd.rpc.listening import bind
 from lockd.survival import handover
 from lockd.survival.journal import JournalError
 from lockd.survival.keeper import LISTENING, PID_FILE, Keeper

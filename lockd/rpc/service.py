@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
+from contextlib import suppress
 from functools import partial
 from select import EPOLLIN, EPOLLOUT
 from struct import Struct
@@ -14,20 +15,19 @@ from lockd.locks.remote import SilentError
 from lockd.log import DEBUG
 from lockd.rpc.complaints import Complaints
 from lockd.rpc.dispatch import HangUpError, answer
-from lockd.rpc.session import Session, session_of
+from lockd.rpc.refused import Refused
+from lockd.rpc.session import READ_SIZE, Session, session_of
 from lockd.survival.journal import MOST_ANSWERED
 from lockd.survival.keeper import client_name
 from lockd.survival.records import clients as records
-from lockd.wire.fault import FROM_RPC, RPC, fault
 from lockd.wire.inbox import is_message
-from lockd.wire.message import ERROR, pack_reply, read_header
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from typing import Final
 
-    from lockd.kernel.loop import Loop, Timer
+    from lockd.kernel.loop import Loop
     from lockd.locks.remote import Remote
     from lockd.log import Log
     from lockd.rpc.dispatch import Programs
@@ -36,22 +36,12 @@ if TYPE_CHECKING:
     from lockd.survival.records.clients import Client
     from lockd.wire.dialect import Dialect
 
-#: How much is read from a client at once, in bytes: some thirty calls.
-_READ: Final = 4096
-
-#: How many clients beyond the limit may wait to be told so, and for how long, in seconds. If there
-#: are more, those that have said nothing for the longest are hung up.
-_REFUSED: Final = 256
-_REFUSED_FOR: Final = 5.0
-
 #: How long a client may be silent after the process before this one ended while it sent a reply,
 #: in seconds, before it gets that again. Whoever had it goes on, or is a guest, which reads none.
 _DOUBT: Final = 5.0
 
 #: How long to wait before connections are taken again when a descriptor was not to be had.
 _PAUSE: Final = 0.1
-
-_BACKLOG: Final = 30
 
 #: What says of a connection that the other end has closed it. Any other error passes.
 _GONE: Final = (errno.ECONNRESET, errno.EPIPE, errno.ENOTCONN, errno.ESHUTDOWN, errno.EBADF)
@@ -92,7 +82,7 @@ class Service:
         self.next_id = 1
         self.clients: Final[dict[int, Session]] = {}
         self._by_pid: Final[dict[int, list[Session]]] = {}
-        self._refused: Final[dict[Session, Timer]] = {}
+        self._refused: Final = Refused(dialect, loop, numbers)
         self.programs: Final = programs
         self._dialect: Final = dialect
         self._loop: Final = loop
@@ -147,14 +137,16 @@ class Service:
             connection.setblocking(False)
         except OSError as error:
             self._log.error(f"a connection cannot be taken: {error.strerror}")
-            _close(connection)
+            with suppress(OSError):
+                connection.close()
             return
         pid, uid, gid = _CREDENTIALS.unpack(credentials)
         client_id = self._take_id()
         if uid != self._uid:
             if self._strangers.add(f"operation forbidden: Disallowing client {pid} with uid {uid}"):
                 self._pause(_PAUSE)
-            _close(connection)
+            with suppress(OSError):
+                connection.close()
             return
         number = self._numbers.take()
         session = Session(number, self.name, connection, uid=uid, gid=gid, pid=pid, id=client_id)
@@ -173,7 +165,7 @@ class Service:
             self._loop.watch(fd, EPOLLIN, partial(self._on_client, session))
         except OSError as error:
             self._log.error(f"{session} cannot be looked after: {error.strerror}")
-            _close(session.socket)
+            session.close()
             self._numbers.give_back(session.number)
             return
         self._keeper.keep(fd, client_name(session.number))
@@ -199,40 +191,10 @@ class Service:
         return any(each.is_guest for each in self._by_pid.get(pid, ()))
 
     def _refuse(self, session: Session) -> None:
-        """Wait for the client's first call, to answer it with the reason."""
+        why = self._too_many()
         if not self._refused:
-            self._strangers.add(
-                f"{self._too_many()}: refusing the client with pid {session.pid} and others"
-            )
-        if len(self._refused) >= _REFUSED:
-            self._dismiss(next(iter(self._refused)))
-        try:
-            self._loop.watch(session.socket.fileno(), EPOLLIN, partial(self._on_refused, session))
-        except OSError:
-            _close(session.socket)
-            self._numbers.give_back(session.number)
-            return
-        self._refused[session] = self._loop.after(_REFUSED_FOR, partial(self._dismiss, session))
-
-    def _on_refused(self, session: Session, _: int) -> None:
-        try:
-            messages = session.inbox.feed(session.socket.recv(_READ))
-            if messages:
-                error = fault(RPC, FROM_RPC, self._too_many())
-                _, program, version, procedure, _, serial, _ = read_header(messages[0])
-                payload = error.pack(self._dialect)
-                session.socket.send(pack_reply(program, version, procedure, serial, payload, ERROR))
-        except BlockingIOError:
-            return
-        except OSError:
-            pass
-        self._dismiss(session)
-
-    def _dismiss(self, session: Session) -> None:
-        self._refused.pop(session).cancel()
-        self._loop.unwatch(session.socket.fileno())
-        _close(session.socket)
-        self._numbers.give_back(session.number)
+            self._strangers.add(f"{why}: refusing the client with pid {session.pid} and others")
+        self._refused.add(session, why)
 
     def _too_many(self) -> str:
         key = "admin_max_clients" if self.name == "admin" else "max_clients"
@@ -252,8 +214,7 @@ class Service:
         """Take no more connections, and close all there are."""
         if self._listening is not None:
             self._loop.unwatch(self._listening.fileno())
-        for session in [*self._refused]:
-            self._dismiss(session)
+        self._refused.close()
         for session in [*self.clients.values()]:
             self.hang_up(session)
 
@@ -271,7 +232,7 @@ class Service:
 
     def _read(self, session: Session) -> None:
         try:
-            data = session.socket.recv(_READ)
+            data = session.socket.recv(READ_SIZE)
         except OSError as error:
             if error.errno not in _GONE:
                 return  # it is read when it can be
@@ -429,13 +390,13 @@ class Service:
         if session.complaints is not None:
             session.complaints.end()
         session.waiting = []
-        connection = session.socket
-        self._loop.unwatch(connection.fileno())
+        self._loop.unwatch(session.socket.fileno())
         try:
-            connection.shutdown(socket.SHUT_RDWR)  # the copy that is kept must not keep it open
+            # The copy that the keeper has must not keep the connection open.
+            session.socket.shutdown(socket.SHUT_RDWR)
         except OSError:
             pass  # the peer has done it
-        _close(connection)
+        session.close()
         self._keeper.forget()
         # First what follows for the guest, then that it is gone: if this process ends in between,
         # the next one finds the connection closed, and that the guest is made to end already.
@@ -524,31 +485,3 @@ def _record(session: Session) -> str:
         session.since,
         session.id,
     )
-
-
-def _close(connection: socket.socket) -> None:
-    try:
-        connection.close()
-    except OSError:
-        pass  # it is closed all the same
-
-
-def bind(path: str) -> int:
-    """A listening socket at ``path``, for this user alone, in place of one that was left there.
-    Raises OSError, also where somebody still listens."""
-    listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-            if not probe.connect_ex(path):
-                raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
-        try:
-            os.unlink(path)
-        except FileNotFoundError:
-            pass
-        listening.bind(path)
-        os.chmod(path, 0o700)
-        listening.listen(_BACKLOG)
-    except BaseException:
-        listening.close()
-        raise
-    return listening.detach()

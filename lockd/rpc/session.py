@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from lockd.rpc.complaints import Complaints
     from lockd.survival.records.clients import Client
 
+#: How much is read from a client at once, in bytes: some thirty calls.
+READ_SIZE: Final = 4096
+
 
 class Session:
     """A connection and its state.
@@ -108,6 +111,13 @@ class Session:
     def is_guest(self) -> bool:
         """Whether the peer is the guest that it registered as, not one that acts for it."""
         return self.owner is not None and self.owner.pid == self.pid
+
+    def close(self) -> None:
+        """Close the connection. It is closed even if the system reports an error."""
+        try:
+            self.socket.close()
+        except OSError:
+            pass
 
     def check_flags(self, flags: int, known: int, function: str) -> None:
         """Refuse flags that are not ``known``; ``function`` is libvirt's name of the procedure.
