@@ -11,6 +11,7 @@ import json
 import os
 
 from lockcfg.errors import ReadError, UsageError
+from lockcfg.nearest import nearest
 from lockcfg.resources import SCHEMAS
 
 TYPE_CHECKING = False
@@ -93,7 +94,7 @@ def check_against(schema: dict[str, Any], content: Any, text: bytes, path: str) 
     error = min(errors, key=lambda each: ".".join(map(str, each.absolute_path)))
     keys = [*error.absolute_path]
     wrong, known = _misspelt(error)
-    near = _nearest(wrong, known)
+    near = nearest(wrong, known)
     advice = f"did you mean '{near}'?" if near else ""
     if error.validator == "additionalProperties":
         advice = advice or f"choices: {', '.join(sorted(known))}"
@@ -145,12 +146,6 @@ def _misspelt(error: ValidationError) -> tuple[str, list[str]]:
     if error.validator == "enum" and isinstance(instance, str):
         return instance, [each for each in schema["enum"] if isinstance(each, str)]
     return "", []
-
-
-def _nearest(word: str, known: Sequence[str]) -> str | None:
-    from difflib import get_close_matches
-
-    return next(iter(get_close_matches(word[:100], known, n=1, cutoff=0.7)), None)
 
 
 def _yaml_place(text: bytes, keys: KeyPath) -> str:

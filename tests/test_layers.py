@@ -29,6 +29,7 @@ FOUNDATION = {
     "frozen",
     "resources",
     "filelock",
+    "nearest",
     "printable",
     "rooted",
     "version",

@@ -5,7 +5,6 @@ from __future__ import annotations
 from lockcfg.commands.arguments import add_json
 from lockcfg.conf.files import READ
 from lockcfg.conf.settings import (
-    nearest,
     schema_of,
     schema_path,
     settings_of,
@@ -13,6 +12,7 @@ from lockcfg.conf.settings import (
     together_in,
 )
 from lockcfg.errors import UnknownKeyError
+from lockcfg.nearest import nearest
 from lockcfg.report import terminal
 from lockcfg.resources import LENSES
 

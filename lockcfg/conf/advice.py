@@ -12,7 +12,8 @@ import re
 from lockcfg.conf.document import decode
 from lockcfg.conf.foreign import encrypted_by, is_template
 from lockcfg.conf.meant import NOTHING, QUOTES, meant
-from lockcfg.conf.settings import kinds_anywhere_with, nearest, settings_of, spell
+from lockcfg.conf.settings import kinds_anywhere_with, settings_of, spell
+from lockcfg.nearest import nearest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 
-from lockcfg.conf.settings import nearest, spell
+from lockcfg.conf.settings import spell
+from lockcfg.nearest import nearest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -14,11 +14,12 @@ import re
 from lockcfg.conf.files import KINDS, kinds_of
 from lockcfg.errors import LockcfgError
 from lockcfg.frozen import Frozen
+from lockcfg.nearest import nearest
 from lockcfg.resources import SCHEMAS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from typing import Any, Final
 
     from lockcfg.conf.document import Value
@@ -364,14 +365,6 @@ def kinds_with(key: str, driver: Driver) -> tuple[FileKind, ...]:
 def kinds_anywhere_with(key: str) -> tuple[FileKind, ...]:
     """The kinds of file, of any driver, that have the setting ``key``."""
     return tuple(kind for kind in KINDS.values() if key in settings_of(kind))
-
-
-def nearest(word: str, candidates: Iterable[str]) -> str | None:
-    """The candidate that ``word`` is probably a misspelling of, or None."""
-    from difflib import get_close_matches
-
-    found = get_close_matches(word[:100], list(candidates), n=1, cutoff=0.7)
-    return found[0] if found else None
 
 
 def spell(value: Value) -> str:

@@ -161,11 +161,6 @@ def _read_part(augeas: Augeas, part: Condensed, text: bytes, kind: FileKind) -> 
     return [whole, *others]
 
 
-def lens_version() -> str:
-    """The version of the Augeas library in use."""
-    return _string(_augeas().get("/augeas/version"))
-
-
 def _augeas() -> Augeas:
     thread = get_ident()
     augeas = _handles.get(thread)

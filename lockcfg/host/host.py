@@ -7,9 +7,10 @@ import os
 from lockcfg.conf.document import Document
 from lockcfg.conf.files import KINDS, kinds_of
 from lockcfg.conf.load import load_if_there
-from lockcfg.conf.settings import kinds_anywhere_with, kinds_with, nearest, settings_of
+from lockcfg.conf.settings import kinds_anywhere_with, kinds_with, settings_of
 from lockcfg.errors import ConfSyntaxError, ReadError, UnknownKeyError
 from lockcfg.frozen import Frozen
+from lockcfg.nearest import nearest
 from lockcfg.rooted import Spot, below, real_path
 
 TYPE_CHECKING = False

@@ -11,8 +11,9 @@ import re
 
 from lockcfg.conf.document import decode
 from lockcfg.conf.files import KINDS
-from lockcfg.conf.settings import nearest, settings_of
+from lockcfg.conf.settings import settings_of
 from lockcfg.findings import Finding, Place
+from lockcfg.nearest import nearest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

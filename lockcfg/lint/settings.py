@@ -11,10 +11,10 @@ import os
 from fnmatch import fnmatch
 
 from lockcfg.conf.load import read_bytes
-from lockcfg.conf.settings import nearest
 from lockcfg.errors import ReadError, UsageError
 from lockcfg.frozen import Frozen
 from lockcfg.host.installed import parse_release
+from lockcfg.nearest import nearest
 from lockcfg.rules import TABLE
 from lockcfg.rules.rule import Options
 from lockcfg.yamlschema import check_against, find_text, load_schema, load_yaml, plain, refusal

@@ -75,7 +75,14 @@ TABLE: Final = (
 
 #: Those that ``lockcfg validate`` runs, and a transaction before it writes.
 VALIDATING: Final = (
-    *TABLE[:8],
+    "lk101_syntax",
+    "lk102_unknown_key",
+    "lk103_wrong_file",
+    "lk104_duplicate_key",
+    "lk105_wrong_type",
+    "lk106_bad_value",
+    "lk107_integer_overflow",
+    "lk108_not_utf8",
     "lk113_quotes_in_value",
     "lk114_list_in_string",
     "lk302_max_clients_zero",

@@ -30,7 +30,8 @@ Unsafe: takes the nearest known setting, which comes into force with that.
 from __future__ import annotations
 
 from lockcfg.conf.elsewhere import file_elsewhere
-from lockcfg.conf.settings import kinds_anywhere_with, nearest, settings_of
+from lockcfg.conf.settings import kinds_anywhere_with, settings_of
+from lockcfg.nearest import nearest
 from lockcfg.rules.rule import Fix, Replacement, Rule, RuleFinding, at_key
 
 TYPE_CHECKING = False

@@ -30,7 +30,8 @@ Unsafe: takes the nearest of the choices.
 from __future__ import annotations
 
 from lockcfg.conf.meant import what_to_write
-from lockcfg.conf.settings import integer_bounds, nearest, settings_of, spell, together_in
+from lockcfg.conf.settings import integer_bounds, settings_of, spell, together_in
+from lockcfg.nearest import nearest
 from lockcfg.rules.lk114_list_in_string import as_list
 from lockcfg.rules.rule import Fix, Replacement, Rule, RuleFinding, at_value
 

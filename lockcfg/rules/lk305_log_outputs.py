@@ -31,7 +31,7 @@ None: only you know what was meant.
 
 from __future__ import annotations
 
-from lockcfg.conf.settings import nearest
+from lockcfg.nearest import nearest
 from lockcfg.printable import printable
 from lockcfg.rules.lk304_log_filters import LEVEL
 from lockcfg.rules.rule import Rule, RuleFinding, at_value

@@ -43,8 +43,9 @@ import re
 from lockcfg.conf.document import Span
 from lockcfg.conf.meant import QUOTES, meant
 from lockcfg.conf.sanlock import WIDTH, lines_of, name_in, number_in, seen_as, taken
-from lockcfg.conf.settings import nearest, settings_of
+from lockcfg.conf.settings import settings_of
 from lockcfg.findings import Finding
+from lockcfg.nearest import nearest
 from lockcfg.printable import printable
 from lockcfg.rules.rule import Rule, RuleFinding, at_value, text_of
 

@@ -50,7 +50,7 @@ def check(subject: object, options: Options) -> Iterator[RuleFinding]:
 
 def finding(path: str, place: Place | None, name: str) -> Finding:
     """The finding about the ``name`` of no rule in a waiver."""
-    from lockcfg.conf.settings import nearest
+    from lockcfg.nearest import nearest
     from lockcfg.rules import TABLE
 
     slugs = [module[6:].replace("_", "-") for module in TABLE]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from lockcfg.conf.settings import nearest, settings_of
+from lockcfg.conf.settings import settings_of
+from lockcfg.nearest import nearest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

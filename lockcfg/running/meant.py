@@ -11,7 +11,6 @@ from lockcfg.frozen import Frozen
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from typing import Final
 
     from lockcfg.host.host import Configuration
@@ -103,10 +102,3 @@ def _of_lease(lease: GuestLease) -> Meant:
     space = posixpath.join(lease.target, lease.lockspace)
     lock = MeantLock("lease", space, lease.key, shared=False, create=False)
     return Meant(f"lease {lease.key}", lock, "it is a <lease> of the guest", unknown=False)
-
-
-def every_lock(configuration: Configuration, guest: RunningGuest) -> Iterator[MeantLock]:
-    """The locks alone."""
-    for meant in locks_meant(configuration, guest):
-        if meant.lock is not None:
-            yield meant.lock

@@ -6,10 +6,9 @@ the daemon starts, and when libvirtd does, which makes its lockspaces then.
 
 from __future__ import annotations
 
-import os
 import sys
-from functools import partial
-from select import EPOLLIN
+
+from lockd.kernel.child import run
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,12 +19,6 @@ if TYPE_CHECKING:
 
 #: How long to wait until libvirtd has made all of its lockspaces, in seconds.
 _MOMENT: Final = 1.0
-
-#: How much is read of what it says, in bytes.
-_MOST_SAID: Final = 4096
-
-#: The exit status of what could not be done at all.
-_FAILED: Final = 3
 
 
 class Adoption:
@@ -51,27 +44,17 @@ class Adoption:
         if self._runs:
             self._again = True
             return
-        said = os.memfd_create("said")
-        actions = [(os.POSIX_SPAWN_DUP2, said, 1), (os.POSIX_SPAWN_DUP2, said, 2)]
         try:
-            pid = os.posix_spawn(self._command[0], self._command, os.environ, file_actions=actions)
+            run(self._loop, self._command, self._ended)
         except OSError as error:
-            os.close(said)
             self._log.error(f"guests cannot be adopted: {error.strerror}")
             return
         self._runs, self._again = True, False
-        fd = os.pidfd_open(pid)
-        self._loop.watch(fd, EPOLLIN, partial(self._ended, pid, fd, said))
 
-    def _ended(self, pid: int, fd: int, said: int, _: int) -> None:
-        self._loop.unwatch(fd)
-        os.close(fd)
-        status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-        # What was adopted or refused, its calls have told.
+    def _ended(self, status: int, said: str) -> None:
+        # The daemon has logged the calls that adopted a guest or were refused.
         if status not in (0, 1):
-            text = os.pread(said, _MOST_SAID, 0).decode("utf-8", "replace").strip()
-            self._log.warning(f"no guest was adopted: {text or f'exit status {status}'}")
-        os.close(said)
+            self._log.warning(f"no guest was adopted: {said}")
         self._runs = False
         if self._again:
             self.soon()

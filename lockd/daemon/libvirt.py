@@ -7,11 +7,11 @@ client of libvirt can read and is told of; ``virsh suspend`` would wait for an a
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from functools import partial
-from select import EPOLLIN
 from xml.sax.saxutils import quoteattr
+
+from lockd.kernel.child import run
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,9 +33,6 @@ _KEY: Final = "lockd"
 _PATIENCE: Final = 20.0
 _AGAIN: Final = 3.0
 _STARTS: Final = 20
-
-#: How much is read of what a command says, in bytes.
-_MOST_SAID: Final = 4096
 
 #: What says that trying again is of no use: the guest is gone, or there is nothing to remove.
 _NO_SUCH: Final = ("failed to get domain", "Domain not found", "metadata not found")
@@ -114,30 +111,16 @@ class Libvirt:
         if not self._waiting:
             return
         command, then = self._waiting.popleft()
-        said = os.memfd_create("said")
-        actions = [(os.POSIX_SPAWN_DUP2, said, 1), (os.POSIX_SPAWN_DUP2, said, 2)]
+
+        def on_end(status: int, said: str) -> None:
+            self._runs = False
+            then(status, said)
+            self._next()
+
         try:
-            pid = os.posix_spawnp(
-                "virsh", [*self._command, *command], os.environ, file_actions=actions
-            )
-            fd = os.pidfd_open(pid)
+            run(self._loop, [*self._command, *command], on_end, patience=_PATIENCE)
         except OSError as error:
-            os.close(said)
             then(1, f"virsh: {error.strerror}")
             self._loop.after(0, self._next)
             return
         self._runs = True
-        timer = self._loop.after(_PATIENCE, partial(os.kill, pid, 9))
-
-        def on_end(_: int) -> None:
-            timer.cancel()
-            self._loop.unwatch(fd)
-            os.close(fd)
-            status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-            text = os.pread(said, _MOST_SAID, 0).decode("utf-8", "replace").strip()
-            os.close(said)
-            self._runs = False
-            then(status, text or f"exit status {status}")
-            self._next()
-
-        self._loop.watch(fd, EPOLLIN, on_end)

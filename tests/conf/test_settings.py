@@ -12,7 +12,8 @@ from jsonschema import Draft202012Validator
 
 from lockcfg.conf.files import KINDS
 from lockcfg.conf.load import parse
-from lockcfg.conf.settings import Setting, nearest, schema_of, settings_of, spell
+from lockcfg.conf.settings import Setting, schema_of, settings_of, spell
+from lockcfg.nearest import nearest
 
 if TYPE_CHECKING:
     from lockcfg.conf.document import Value

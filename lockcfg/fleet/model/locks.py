@@ -49,10 +49,6 @@ if TYPE_CHECKING:
 
 DISK_KINDS: Final[tuple[Kind, ...]] = ("image", "block", "lvm", "scsi", "lease")
 
-#: What the lock daemon locks of a file: one byte, the first.
-START: Final = 0
-LENGTH: Final = 1
-
 
 class Locking(Frozen):
     """What decides the locking on a host.

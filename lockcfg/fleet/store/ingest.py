@@ -166,7 +166,7 @@ class Ingester:
 
     def snapshot(self, source: str, data: bytes) -> None:
         """One snapshot. Raises :class:`SnapshotError`, and then nothing of it is kept."""
-        source = _told(source)
+        source = _as_text(source)
         common, own = self._read(data)
         host = own["host"]
         try:
@@ -396,18 +396,18 @@ class Ingester:
             if name in errors:
                 told["error"] = errors[name]
             documents[name] = document_of(name, told)
-        name = _told(HostFiles(path, {}).name or path)
+        name = _as_text(HostFiles(path, {}).name or path)
         if not any(documents[name][0].exists or documents[name][1] for name in FILES):
             return
         lines = {name: lines_of(document) for name, (document, _) in documents.items()}
         profile = self._profile_of(facts_of(documents, NOT_LIVE, {}, lines))
         self._hosts += 1
         cell = self._cell(profile, [], frozenset())
-        row = (self._hosts, name, "", "", 0, 0, 0, cell, _told(path), "[]", b"")
+        row = (self._hosts, name, "", "", 0, 0, 0, cell, _as_text(path), "[]", b"")
         self._rows["host"].append(row)
 
     def _problem(self, source: str, host: str, reason: str) -> None:
-        self._rows["problem"].append((_told(source), host, _told(reason)))
+        self._rows["problem"].append((_as_text(source), host, _as_text(reason)))
 
     def _flush(self) -> None:
         for table, rows in self._rows.items():
@@ -497,7 +497,7 @@ def _ingest_together(
         shutil.rmtree(directory, ignore_errors=True)
 
 
-def _told(text: str) -> str:
+def _as_text(text: str) -> str:
     """A path as text: one whose bytes are not UTF-8 is told all the same."""
     return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 
