@@ -100,8 +100,9 @@ demo: setup
 		packaging/install-packages $(DEMO_PACKAGES) $$packages
 	packaging/demo
 
+# The slow directories beside the others: half of the time is waiting.
 test: $(VENV)/.installed-tests
-	$(BIN)/pytest
+	packaging/run-tests
 
 # What depends most on the release of libvirt, QEMU, Augeas and Python; make demo goes before.
 test-short: $(VENV)/.installed-short
