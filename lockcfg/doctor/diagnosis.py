@@ -152,7 +152,7 @@ def diagnose_disk(
         if meant.unknown:
             return _row(guest, meant, "unknown", meant.why, help="run it as root", layers=own)
         if manager != "lockd":
-            advice = "'lockcfg enable', restart libvirtd, then 'lockd adopt --all'"
+            advice = "'lockcfg enable', restart libvirtd or virtqemud, then 'lockd adopt --all'"
             return _row(guest, meant, "unprotected", meant.why, help=advice, layers=own)
         return _row(guest, meant, "none", meant.why, layers=own)
     if guest.is_paused:

@@ -8,6 +8,7 @@ import os
 import re
 import time
 
+from lockcfg.conf.files import KINDS
 from lockcfg.doctor.diagnosis import HostProblem
 from lockcfg.host.lacking import lacking
 
@@ -18,16 +19,6 @@ if TYPE_CHECKING:
 
     from lockcfg.doctor.evidence import Evidence
     from lockcfg.host.host import Configuration
-
-#: Which file is read by which daemons, when they start.
-_READERS: Final = {
-    "qemu.conf": ("libvirtd", "virtqemud"),
-    "qemu-lockd.conf": ("libvirtd", "virtqemud"),
-    "virtlockd.conf": ("virtlockd",),
-}
-
-#: Who asks for locks.
-_LIBVIRT: Final = ("libvirtd", "virtqemud")
 
 #: From which part of its descriptors on a daemon is short of them.
 _SHORT: Final = 0.8
@@ -76,7 +67,7 @@ def _of_daemons(
                 "unprotected",
                 "error",
                 "no lock manager is in use: two guests can write one disk",
-                "'lockcfg enable', restart libvirtd, then 'lockd adopt --all'",
+                "'lockcfg enable', restart libvirtd or virtqemud, then 'lockd adopt --all'",
             )
         return
     if configuration.lock_manager != "lockd":
@@ -123,7 +114,7 @@ def _of_lockspaces(
                 "lockspace-missing",
                 "error",
                 f"{path}: the lockspace is not there ({setting})",
-                "mount it; libvirtd makes the directory at its start",
+                "mount it; libvirtd or virtqemud makes the directory at its start",
             )
         elif each.get("error"):
             advice = (
@@ -150,18 +141,18 @@ def _of_lockspaces(
 def _of_files(
     daemons: Sequence[Mapping[str, Any]], changed: Mapping[str, int]
 ) -> Iterator[HostProblem]:
-    for base, names in _READERS.items():
+    for kind in KINDS.values():
         for daemon in daemons:
-            if daemon["name"] in names and changed.get(base, 0) > daemon["started"]:
+            if daemon["name"] in kind.readers and changed.get(kind.name, 0) > daemon["started"]:
                 yield HostProblem(
                     "file-newer",
                     "warning",
-                    f"{base} was changed after {daemon['name']} (pid {daemon['pid']}) had started:"
-                    " what it says is not in force",
+                    f"{kind.name} was changed after {daemon['name']} (pid {daemon['pid']}) had"
+                    " started: what it says is not in force",
                     (
-                        f"restart {daemon['name']}; guests keep running"
-                        if daemon["name"] in _LIBVIRT
-                        else "systemctl reload virtlockd; never restart it"
+                        "systemctl reload virtlockd; never restart it"
+                        if kind.role == "daemon"
+                        else f"restart {daemon['name']}; guests keep running"
                     ),
                 )
 

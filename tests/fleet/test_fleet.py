@@ -968,7 +968,7 @@ def test_the_command_prints_the_plan(lockcfg: RunLockcfg, tmp_path: Path) -> Non
     page = tmp_path / "plan.html"
     how = ("--format", "html", "--output-file", page, *now, "--policy", policy, tmp_path / "s")
     assert lockcfg("plan", *how).returncode == 1
-    assert "systemctl restart libvirtd" in page.read_text()
+    assert "systemctl restart $daemon" in page.read_text()
     result = lockcfg("plan", "--json", *now, "--policy", policy, tmp_path / "s")
     schema = {**load_schema("output"), "$ref": "#/$defs/plan"}
     assert violations(json.loads(result.stdout), schema) == []

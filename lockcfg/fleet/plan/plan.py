@@ -387,13 +387,19 @@ def _run(hosts: Sequence[str], *command: str) -> Work:
     return Work("run", hosts, [shlex.join(command)], {"command": list(command)})
 
 
-def _restart(driver: str, host: str) -> Work:
-    """The daemon that runs, of the driver's own and of libvirtd."""
+def restart_command(driver: str) -> str:
+    """Restarts the daemon that runs, of the driver's own and libvirtd. One that does not run, as
+    its socket starts it for who wants it, reads the files then, and the other must not be started.
+    """
     own = {"qemu": "virtqemud", "libxl": "virtxend"}[driver]
-    command = (
-        f"if systemctl is-active --quiet {own}; then systemctl restart {own};"
-        " else systemctl restart libvirtd; fi"
+    return (
+        f"for daemon in {own} libvirtd; do"
+        " if systemctl is-active --quiet $daemon; then systemctl restart $daemon; fi; done"
     )
+
+
+def _restart(driver: str, host: str) -> Work:
+    command = restart_command(driver)
     return Work("run", [host], [command], {"command": ["sh", "-c", command]})
 
 

@@ -1869,7 +1869,7 @@ def _versions() -> Json:
     """The releases of libvirt and QEMU that are installed, those that can be found out."""
     found: Json = {}
     for name, programs in (
-        ("libvirt", ("libvirtd", "virtqemud", "virtlockd")),
+        ("libvirt", ("libvirtd", "virtqemud", "virtxend", "virtlockd")),
         ("qemu", ("qemu-system-x86_64", "qemu-kvm", "/usr/libexec/qemu-kvm")),
     ):
         for program in programs:

@@ -66,6 +66,8 @@ case "$*" in
     test -S /run/libvirt/virtlockd-sock || exec {daemon} --daemon --pid-file /run/lock-daemon.pid;;
 "is-active --quiet virtqemud")
     exit 3;;
+"is-active --quiet libvirtd")
+    exit 0;;
 "restart libvirtd")
     pid=$(cat /run/libvirtd.pid)
     kill "$pid"
