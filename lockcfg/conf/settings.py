@@ -66,6 +66,11 @@ def integer_bounds(release: tuple[int, ...]) -> tuple[int, int]:
     return TAKEN_MIN, TAKEN_MAX
 
 
+def release_numbers(release: str) -> tuple[int, ...]:
+    """A release as a schema has it, as numbers that compare."""
+    return tuple(map(int, release.split(".")))
+
+
 #: What libvirt's integer types hold; of the others all that its parser keeps.
 _RANGES: Final = {
     "bool": (0, 1),
@@ -158,6 +163,12 @@ class Setting(Frozen):
         return tuple(dict.fromkeys(found))
 
     @property
+    def choice_since(self) -> Mapping[str, str]:
+        """The first libvirt release that knows a choice, of those that came after the setting."""
+        since: Mapping[str, str] = self.schema["x-libvirt"].get("choice_since", {})
+        return since
+
+    @property
     def expected(self) -> str:
         """What a value of the setting looks like, in words."""
         return _EXPECTED[self.type]
@@ -184,9 +195,9 @@ class Setting(Frozen):
             return True
         # The schemas were held against 9.0: what came later it does not have, whenever that was.
         certain = self.since_certain or release[:2] <= WRAPPING_RELEASE
-        if certain and tuple(map(int, self.since.split("."))) > release:
+        if certain and release_numbers(self.since) > release:
             return False
-        return self.removed is None or release < tuple(map(int, self.removed.split(".")))
+        return self.removed is None or release < release_numbers(self.removed)
 
     def is_refused(self, release: tuple[int, ...] | None = None) -> bool:
         """Whether a libvirt release, by default the newest, refuses to start with a value of the
@@ -198,7 +209,7 @@ class Setting(Frozen):
         since = self.schema["x-libvirt"].get("refused_since")
         if since is None:
             return False
-        return release is None or tuple(map(int, since.split("."))) <= release
+        return release is None or release_numbers(since) <= release
 
     def objection(
         self, value: Value, literal: str, release: tuple[int, ...] | None = None

@@ -1,12 +1,14 @@
-"""A setting that the libvirt in use does not know.
+"""A setting, or one of its values, that the libvirt in use does not know.
 
 ## What it does
 
-With the libvirt version given, reports settings that came later or were taken out before.
+With the libvirt version given, reports settings and values that came later, and settings that were
+taken out before. It is libvirt's version, and nothing is said of a file that other programs read.
 
 ## Why is this bad
 
-libvirt ignores a setting that it does not know, without a message.
+libvirt ignores a setting that it does not know, without a message. A value that it does not know
+it takes for a mistake, some when it starts and some only when the value is used.
 
 ## Example
 
@@ -16,32 +18,36 @@ libvirt-version: 8.0.0
 
 ```conf qemu.conf
 sched_core = "vcpus"
+save_image_format = "zstd"
 ```
 
 ## Use instead
 
 ```yaml settings
-libvirt-version: 9.0.0
+libvirt-version: 11.3.0
 ```
 
 ```conf qemu.conf
 sched_core = "vcpus"
+save_image_format = "zstd"
 ```
 
 ## Fix
 
-None: install another libvirt, or remove the setting.
+None: install another libvirt, remove the setting, or write another value.
 """
 
 from __future__ import annotations
 
-from lockcfg.conf.settings import settings_of
+from lockcfg.conf.settings import release_numbers, settings_of
 from lockcfg.rules.rule import Rule, RuleFinding, at_key
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from lockcfg.conf.document import Value
+    from lockcfg.conf.settings import Setting
     from lockcfg.rules.rule import FileSubject, Options
 
 RULE = Rule("LK109", "version", "warning")
@@ -50,27 +56,32 @@ RULE = Rule("LK109", "version", "warning")
 def check(subject: FileSubject, options: Options) -> Iterator[RuleFinding]:
     """See the manual above."""
     version = options.libvirt_version
-    if version is None:
+    kind = subject.document.kind
+    if version is None or kind.program != "libvirt":
         return
-    known = settings_of(subject.document.kind)
-    shown = ".".join(map(str, version))
+    known = settings_of(kind)
     for entry in subject.document.entries:
         setting = known.get(entry.key)
         if setting is None:
             continue
-        if _numbers(setting.since) > version:
-            what = f"'{entry.key}' came with libvirt {setting.since}: {shown} ignores it"
-            if not setting.since_certain:
-                what = (
-                    f"'{entry.key}' is known of libvirt {setting.since} and newer, and not for sure"
-                    f" of {shown}: it may ignore it"
-                )
-        elif setting.removed is not None and _numbers(setting.removed) <= version:
-            what = f"'{entry.key}' went with libvirt {setting.removed}: {shown} ignores it"
+        for what in _unknown(setting, entry.value, version):
+            yield RuleFinding(at_key(RULE, subject.document, entry, what))
+
+
+def _unknown(setting: Setting, value: Value, version: tuple[int, ...]) -> Iterator[str]:
+    """What of a setting and its value a libvirt does not know, in words."""
+    shown = ".".join(map(str, version))
+    if release_numbers(setting.since) > version:
+        if setting.since_certain:
+            yield f"'{setting.key}' came with libvirt {setting.since}: {shown} ignores it"
         else:
-            continue
-        yield RuleFinding(at_key(RULE, subject.document, entry, what))
-
-
-def _numbers(release: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in release.split("."))
+            yield (
+                f"'{setting.key}' is known of libvirt {setting.since} and newer, and not for sure"
+                f" of {shown}: it may ignore it"
+            )
+    elif setting.removed is not None and release_numbers(setting.removed) <= version:
+        yield f"'{setting.key}' went with libvirt {setting.removed}: {shown} ignores it"
+    else:
+        since = setting.choice_since.get(value, "0") if isinstance(value, str) else "0"
+        if release_numbers(since) > version:
+            yield f"'{setting.key}': '{value}' came with libvirt {since}: {shown} does not know it"

@@ -638,12 +638,36 @@ def test_what_the_rules_are_told(tmp_path: Path) -> None:
 
 def test_a_version_that_is_not_sure_is_no_fact(tmp_path: Path) -> None:
     """Where no source says which release brought a setting."""
-    write(tmp_path, {"a/qemu.conf": 'lock_manager = "lockd"\nrdp_listen = "127.0.0.1"\n'})
+    write(tmp_path, {"a/qemu.conf": 'lock_manager = "lockd"\nauto_start_delay = 100\n'})
     found = lint("--libvirt-version", "9.0.0", tmp_path).out
-    assert "known of libvirt 11.1.0 and newer, and not for sure of 9.0.0: it may ignore it" in found
+    assert "known of libvirt 11.2.0 and newer, and not for sure of 9.0.0: it may ignore it" in found
     assert "LK109" not in lint("--libvirt-version", "11.3.0", tmp_path).out
     assert "LK301" in lint("--guests", "5000", tmp_path).out
     assert "LK301" not in lint("--guests", "5", tmp_path).out
+
+
+@pytest.mark.parametrize(
+    ("value", "version", "since"),
+    [
+        ("zstd", "10.3.0", "10.4.0"),
+        ("zstd", "10.4.0", ""),
+        ("sparse", "11.1.0", "11.2.0"),
+        ("sparse", "11.2.0", ""),
+        ("xz", "7.0.0", ""),
+    ],
+)
+def test_a_value_that_came_later(tmp_path: Path, value: str, version: str, since: str) -> None:
+    """Is not known to an older libvirt."""
+    write(tmp_path, {"a/qemu.conf": f'lock_manager = "lockd"\nsave_image_format = "{value}"\n'})
+    found = lint("--libvirt-version", version, tmp_path).out
+    said = f"'{value}' came with libvirt {since}: {version} does not know it"
+    assert (said in found) == ("LK109" in found) == bool(since)
+
+
+def test_a_version_is_libvirts(tmp_path: Path) -> None:
+    """Nothing is said of the file of sanlock's daemon, which has releases of its own."""
+    write(tmp_path, {"sanlock.conf": "use_watchdog = 0\nmax_worker_threads = 9\n"})
+    assert "LK109" not in lint("--libvirt-version", "3.0.0", tmp_path).out
 
 
 def test_a_baseline(tmp_path: Path) -> None:

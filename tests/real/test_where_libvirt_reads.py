@@ -1,4 +1,4 @@
-"""Where the libvirt that is installed looks for its configuration: in /etc/libvirt, and nowhere else.
+"""Where the libvirt that is installed looks for its configuration: in /etc/libvirt alone.
 
 lockcfg reads no other place. Other software reads the files that a distribution ships in /usr and
 pieces in a directory besides; a libvirt that begins to do so fails here.
@@ -29,7 +29,17 @@ _NAME: Final = re.compile("|".join(re.escape(name) + r"(?:\.d)?(?:/|\Z)" for nam
 @contextmanager
 def traced(host: GuestHost, program: str, asked: set[str]) -> Iterator[None]:
     """Run a daemon, and collect the paths with a name of a configuration file that it asks for."""
-    command = ("strace", "-f", "-qq", "--seccomp-bpf", "-e", "trace=%file", "-o", "/srv/trace", program)
+    command = (
+        "strace",
+        "-f",
+        "-qq",
+        "--seccomp-bpf",
+        "-e",
+        "trace=%file",
+        "-o",
+        "/srv/trace",
+        program,
+    )
     strace = host.popen(*command)
     yield
     (daemon,) = (each for each in host.processes() if each.arguments[0] == program)
