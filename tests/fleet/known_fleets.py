@@ -501,6 +501,19 @@ FLEETS: dict[str, Known] = {
             ([images(ids=fsid("a")), locks(*LIF_LOCKS, ids=fsid("b"))], [image()]),
         ),
     ),
+    "two exports of one directory, and one has an FSID of its own": Known(
+        "safe",
+        two(
+            ([images(ids=("fsid4:0:0",)), locks(ids=("fsid4:0:0",))], [image()]),
+            (
+                [
+                    images(source="nfs1:/export/vms", ids=fsid("a")),
+                    locks(source="nfs1:/export/locks", ids=fsid("a")),
+                ],
+                [image()],
+            ),
+        ),
+    ),
     "an address for each host, and the FSIDs are two": Known(
         "unsafe",
         two(

@@ -91,6 +91,8 @@ BREAKS: dict[str, tuple[str, object]] = {
     "what is unknown is two": ("place._by_numbers", _answering("different")),
     "one name is one directory": ("place._differ", _answering(answer=False)),
     "one name of a volume is one volume": ("place._PARTS", ()),
+    "what somebody wrote into an export is an identity": ("place._is_long", _answering(True)),
+    "a volume is on nothing": ("uses.ON_OTHERS", ()),
     "other monitors are another Ceph": ("place._ONE_OF_MANY", ()),
     "all addresses are one server": ("place._systems", _answering("server")),
     "every node of a device is the device": ("locks.relation", _answering("same")),

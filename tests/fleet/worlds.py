@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from lockcfg.fleet.model.place import fsids_of
 from tests.fleet.known_fleets import DEVICES, NOW, device, directory, disk, guest, host, mount
 
 if TYPE_CHECKING:
@@ -53,13 +54,46 @@ class Lock(NamedTuple):
 
 class User(NamedTuple):
     """A guest's use of a disk. ``lock`` is None where nothing is locked; ``backing`` is a use of
-    what is below its image."""
+    what is below its image; ``shared`` says that others may have it too."""
 
     host: str
     guest: str
     disk: object
     lock: Lock | None
     backing: bool
+    shared: bool = False
+
+
+class Device(NamedTuple):
+    """A real block device: what it is, the devices it is on, its UUID if it is a logical volume,
+    the id of its disk by SCSI, its number if it is a partition."""
+
+    name: str
+    below: tuple[Device, ...]
+    lvm: str
+    scsi: str
+    part: str
+
+    def identity(self, rng: random.Random) -> Json:
+        """What the kernel of a host calls it."""
+        if self.lvm:
+            return {"dm_uuid": f"LVM-{'A' * 32}{self.lvm}"}
+        if self.part:
+            whole = {"wwid": f"naa.{self.scsi[1:]}", "part": self.part}
+            return rng.choice((whole, {"dm_uuid": f"part{self.part}-mpath-{self.scsi}"}))
+        return rng.choice(({"wwid": f"naa.{self.scsi[1:]}"}, {"dm_uuid": f"mpath-{self.scsi}"}))
+
+
+class Host(NamedTuple):
+    """How a host locks: its name, what is in force, the lockspaces for devices that are set, the
+    programs that are there, and what its directories are on."""
+
+    name: str
+    manager: str
+    space: File | None
+    spaces: frozenset[str]
+    tools: Json
+    on: dict[File, Json]
 
 
 class World(NamedTuple):
@@ -80,6 +114,7 @@ class World(NamedTuple):
             if one.disk == other.disk
             and (one.host, one.guest) != (other.host, other.guest)
             and not (one.backing and other.backing)
+            and not (one.shared and other.shared)
             and not excluded(one, other)
         ]
 
@@ -91,7 +126,7 @@ class World(NamedTuple):
 
 def excluded(one: User, other: User) -> bool:
     """Whether the locks of two users keep one of them out."""
-    if one.backing or other.backing or one.lock is None or other.lock is None:
+    if one.lock is None or other.lock is None:
         return False
     if one.host == other.host:
         return one.lock.named == other.lock.named
@@ -111,8 +146,10 @@ class _Maker:
         #: File systems of one name, which hosts know by their numbers.
         self.twins: set[str] = set()
         #: What is behind the device nodes of the hosts.
-        self.nodes: dict[tuple[str, str], str] = {}
+        self.nodes: dict[tuple[str, str], Device] = {}
         self.version = 1 if rng.random() < 0.25 else 2
+        #: Of each host that is a server itself, the file system that it serves.
+        self.serves: dict[str, str] = {}
 
     def seen(self, weight: float = 1.0) -> bool:
         """Whether the snapshots have a piece of evidence."""
@@ -165,9 +202,12 @@ class _Maker:
         ]
         numbers = [(file.system.name, file.inode) for file in files]
         files = [file for at, file in enumerate(files) if numbers.index(numbers[at]) == at]
-        luns = [f"3600{number}{rng.randrange(1 << 40):011x}" for number in range(2)]
+        devices = self.devices()
+        served = [each.name for each in systems if each.kind == "nfs"]
+        if served and rng.random() < 0.25:
+            self.serves["h0"] = rng.choice(served)
         made = [
-            self.host(f"h{number}", images, spaces, files, luns)
+            self.host(f"h{number}", images, spaces, files, devices)
             for number in range(rng.randrange(2, 4))
         ]
         users = [user for of_host, _, _ in made for user in of_host]
@@ -177,6 +217,25 @@ class _Maker:
             any(unheld for _, _, unheld in made),
             self.evidence,
         )
+
+    def devices(self) -> list[Device]:
+        """Disks, parts of them, and logical volumes on either."""
+        rng = self.rng
+        found: list[Device] = []
+        for number in range(2):
+            wwid = f"3600{number}{rng.randrange(1 << 40):011x}"
+            found.append(Device(wwid, (), "", wwid, ""))
+        if rng.random() < 0.5:
+            disk = rng.choice(found)
+            found += [Device(f"{disk.name}#{n}", (disk,), "", disk.scsi, n) for n in "12"]
+        if rng.random() < 0.5:
+            for letter in "BC":
+                under = rng.choice(found)
+                # What has partitions is no volume's as a whole.
+                whole = {below for each in found if each.part for below in each.below}
+                if not under.lvm and under not in whole:
+                    found.append(Device(letter, (under, *under.below), letter * 32, under.scsi, ""))
+        return found
 
     def number(self, place: File) -> int | None:
         """The number of a directory as it is seen, perhaps."""
@@ -203,16 +262,26 @@ class _Maker:
                 numbers.add((place.system.name, place.inode))
         return list(found.values())
 
-    def mount(self, system: FileSystem, point: str, path: str) -> Json:
+    def mount(self, host: str, system: FileSystem, point: str, path: str) -> Json:
         """How a host mounts a directory: by which of its names, and what identifies it."""
         rng = self.rng
+        if self.serves.get(host) == system.name:
+            made = mount(point, "ext4", "/dev/vdb")
+            made["root"] = path
+            uuid = system.fsid if len(system.fsid) > 1 else "1" * 32
+            if self.version == 2 and self.seen():
+                made["ids"] = [f"uuid:{uuid}"]
+            return made
         address = rng.choice(system.addresses)
         told: list[str] = []
         if system.kind == "nfs":
             version = rng.choice(("nfs4", "nfs4", "nfs"))
-            long = f"{system.fsid[:16]}:{system.fsid[16:]}" if len(system.fsid) > 1 else "0:1"
-            told = [f"fsid4:{long}" if version == "nfs4" else f"fsid3:{long[::-1]}"]
-            export = path if rng.random() < 0.8 else f"/export{path}"  # a bind mount
+            of = fsids_of(system.fsid) or {"fsid4": "0:1", "fsid3": "1:0"}
+            told = [f"fsid4:{of['fsid4']}" if version == "nfs4" else f"fsid3:{of['fsid3']}"]
+            export = path
+            if rng.random() < 0.2:  # a bind mount, which may have an FSID that somebody gave it
+                export = f"/export{path}"
+                told = ["fsid4:0:7"] if version == "nfs4" and rng.random() < 0.5 else told
             options = [f"addr={address}", "lookupcache=none"]
             if rng.random() < 0.05 and version == "nfs":
                 options.append("nolock")
@@ -235,7 +304,12 @@ class _Maker:
         return made
 
     def host(
-        self, name: str, images: list[File], spaces: list[File], files: list[File], luns: list[str]
+        self,
+        name: str,
+        images: list[File],
+        spaces: list[File],
+        files: list[File],
+        devices: list[Device],
     ) -> tuple[list[User], Json, bool]:
         """A host: what its guests do, what its collector sees, whether a lock is not held."""
         rng = self.rng
@@ -250,17 +324,22 @@ class _Maker:
         on: dict[File, Json] = {}
         for number, place in enumerate(images):
             points[place] = "/srv/vms" if not number else rng.choice(("/srv/vms2", "/mnt/vms"))
-            on[place] = self.mount(place.system, points[place], place.path)
+            on[place] = self.mount(name, place.system, points[place], place.path)
             number_seen = self.number(place)
             if self.seen(0.3):
                 directories.append(directory(points[place], on[place], "disks", number_seen))
         lockd = ""
+        of_devices: set[str] = set()
         if space is not None:
-            on[space] = self.mount(space.system, "/srv/locks", space.path)
+            on[space] = self.mount(name, space.system, "/srv/locks", space.path)
             number_seen = self.number(space)
             if self.seen(0.3):
                 directories.append(directory("/srv/locks", on[space], "lockspace", number_seen))
             lockd = 'file_lockspace_dir = "/srv/locks"\n'
+            of_devices = {kind for kind in ("lvm", "scsi") if not stale and rng.random() < 0.25}
+            lockd += "".join(f'{kind}_lockspace_dir = "/srv/locks"\n' for kind in of_devices)
+        tools = {"lvs": rng.random() < 0.8, "scsi_id": rng.random() < 0.8}
+        it = Host(name, *in_force, frozenset(of_devices), tools, on)
         users: list[User] = []
         guests: list[Json] = []
         unheld = False
@@ -269,11 +348,18 @@ class _Maker:
             if any(each["name"] == called for each in guests):
                 continue
             if rng.random() < 0.4:
-                more, made = self.lun(name, called, luns, *in_force, on)
+                more, made = self.device(it, called, devices)
             else:
-                more, made = self.image(name, called, files, points, *in_force, on)
+                more, made = self.image(it, called, files, points)
             if rng.random() < 0.2:
                 made["uuid"] = f"{name}-{number}"
+            guests.append(made)
+            if rng.random() < 0.04:
+                made["disks"][0]["readonly"] = True  # it writes nothing
+                continue
+            if rng.random() < 0.06:
+                made["disks"][0]["shareable"] = True
+                more[0] = more[0]._replace(shared=True)
             user = more[0]
             if rng.random() < 0.4 and self.alone(user, users):
                 held = rng.random() < 0.9
@@ -282,11 +368,10 @@ class _Maker:
                 if user.lock is not None or stale:
                     unheld |= not held and user.lock is not None
                     if not held:
-                        more[0] = user._replace(lock=None)
+                        more = [each._replace(lock=None) for each in more]
                     if self.version == 2 and self.seen():
                         made["disks"][0]["lock"] = where if held else ""
             users += more
-            guests.append(made)
         snapshot = host(
             name,
             [*DEVICES, *directories],
@@ -294,6 +379,7 @@ class _Maker:
             qemu=f'lock_manager = "{manager}"\n' if manager == "lockd" else "",
             lockd=lockd,
             version=self.version,
+            tools=tools,
         )
         if stale:
             snapshot["changed"] = dict.fromkeys(snapshot["changed"], NOW - 1000)
@@ -303,14 +389,7 @@ class _Maker:
         return all(user.disk != other.disk for other in users)
 
     def image(
-        self,
-        name: str,
-        called: str,
-        files: list[File],
-        points: dict[File, str],
-        manager: str,
-        space: File | None,
-        on: dict[File, Json],
+        self, it: Host, called: str, files: list[File], points: dict[File, str]
     ) -> tuple[list[User], Json]:
         file = self.rng.choice(files)
         place = next(
@@ -319,67 +398,64 @@ class _Maker:
             if file.system == each.system and file.path.rpartition("/")[0] == each.path
         )
         path = f"{points[place]}/{file.path.rpartition('/')[2]}"
-        lock = self.lock(path, (file, on[place]), manager, space, on)
+        lock = self.lock(it, path, (file, it.on[place]))
         told = disk(path, inode=file.inode if self.seen(0.5) else None)
-        users = [User(name, called, file, lock, backing=False)]
+        users = [User(it.name, called, file, lock, backing=False)]
         if self.rng.random() < 0.1:
             base = self.rng.choice(files)
             beside = base.path.rpartition("/")[0] == place.path and base.system == place.system
             if base != file and beside:
-                users.append(User(name, called, base, None, backing=True))
+                users.append(User(it.name, called, base, None, backing=True))
                 told["layers"] = 1
                 if self.version == 2 and self.seen():
                     below = f"{points[place]}/{base.path.rpartition('/')[2]}"
                     told["chain"] = [disk(below, inode=base.inode)]
         return users, guest(called, told)
 
-    def lun(
-        self,
-        name: str,
-        called: str,
-        luns: list[str],
-        manager: str,
-        space: File | None,
-        on: dict[File, Json],
-    ) -> tuple[list[User], Json]:
+    def device(self, it: Host, called: str, devices: list[Device]) -> tuple[list[User], Json]:
         rng = self.rng
-        paths = ("/dev/mapper/mpatha", "/dev/mapper/mpathb", "/dev/sdb")
+        paths = ("/dev/mapper/mpatha", "/dev/mapper/mpathb", "/dev/sdb", "/dev/vg/b", "/dev/vg/c")
         # A host has several names for one, and no name for two.
         for each in paths:
-            self.nodes.setdefault((name, each), rng.choice(luns))
+            self.nodes.setdefault((it.name, each), rng.choice(devices))
         path = rng.choice((paths[0], *paths))
-        wwid = self.nodes[name, path]
-        identity: Json = rng.choice(
-            (
-                {"wwid": f"naa.{wwid[1:]}"},
-                {"dm_uuid": f"mpath-{wwid}"},
-                {"scsi_id": wwid},
-                {"wwid": f"naa.{wwid[1:]}", "scsi_id": wwid},
-            )
-        )
+        what = self.nodes[it.name, path]
         more: Json = {"device": f"253:{paths.index(path)}"}
         if self.seen():
-            more |= identity
+            more |= what.identity(rng)
+            if self.version == 2 and what.lvm and self.seen():
+                more["chain"] = [{"type": "block", "path": "/dev/dm-7"}]
+                more["chain"][0] |= what.below[0].identity(rng) if self.seen(0.5) else {}
+        # What these programs say is what the lock is called after: who has them says it.
+        if "dm_uuid" in more or "wwid" in more or it.spaces:
+            more |= what.identity(rng) if it.spaces and not {"dm_uuid", "wwid"} & {*more} else {}
+            more |= {"lvm_uuid": what.lvm} if what.lvm and it.tools["lvs"] else {}
+            more |= {"scsi_id": what.scsi} if it.tools["scsi_id"] else {}
         made = device(path, name=called, **more)
         # The node itself is this host's alone.
-        lock = self.lock(path, (f"{name} {path}", None), manager, space, on)
-        return [User(name, called, wwid, lock, backing=False)], made
+        lock = self.lock(it, path, (f"{it.name} {path}", None), what)
+        users = [User(it.name, called, what.name, lock, backing=False)]
+        # A part of a disk is written under its own lock, which may be that of the whole. What a
+        # volume is on has no lock.
+        own = lock if what.part else None
+        users += [User(it.name, called, each.name, own, backing=True) for each in what.below]
+        return users, made
 
     def lock(
-        self,
-        path: str,
-        itself: tuple[object, Json | None],
-        manager: str,
-        space: File | None,
-        on: dict[File, Json],
+        self, it: Host, path: str, itself: tuple[object, Json | None], what: Device | None = None
     ) -> Lock | None:
-        """What is locked for a disk of that path, which is ``itself`` where it is that."""
-        if manager != "lockd":
+        """What is locked for a disk of that path, which is ``itself`` where it is that, and
+        ``what`` if it is a block device."""
+        if it.manager != "lockd":
             return None
-        if space is not None:
-            digest = hashlib.sha256(path.encode()).hexdigest()
-            carried = "nolock" not in on[space]["options"]
-            return Lock((space, digest), carried, ("/srv/locks", digest))
         thing, mounted = itself
+        if it.space is not None:
+            name = hashlib.sha256(path.encode()).hexdigest()
+            if what is not None and "scsi" in it.spaces and it.tools["scsi_id"]:
+                name = what.scsi
+            if what is not None and "lvm" in it.spaces and it.tools["lvs"] and what.lvm:
+                name = what.lvm
+            carried = "nolock" not in it.on[it.space]["options"]
+            return Lock((it.space, name), carried, ("/srv/locks", name))
         carried = mounted is not None and "nolock" not in mounted["options"]
         return Lock(thing, carried, ("", path))

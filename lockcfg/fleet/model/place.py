@@ -209,13 +209,16 @@ def _systems(
         if not mine or not yours:
             # One names the part of a cluster that it mounts, and one has the default.
             halves |= what in _PARTS and bool(mine or yours)
-        elif not mine & yours:
-            if what not in _ONE_OF_MANY:
-                return "different"
-        elif what not in _PARTS and (
-            not what.startswith("fsid") or any(map(_is_long, mine & yours))
-        ):
-            shown = True
+        elif mine & yours:
+            if what.startswith("fsid"):
+                shown |= any(map(_is_long, mine & yours))
+            else:
+                shown |= what not in _PARTS
+        elif what.startswith("fsid") and not all(map(_is_long, mine | yours)):
+            # Somebody wrote it into an export, and another export of the same need not have it.
+            continue
+        elif what not in _ONE_OF_MANY:
+            return "different"
     if halves:
         return "unknown"
     if shown:

@@ -368,7 +368,7 @@ class Ingester:
             number,
             use,
             profile.storages.get(use.storage),
-            has_chain="chain" in traits_of(shape) and not use.backing,
+            has_chain="chain" in traits_of(shape) and not (use.backing or use.readonly),
         )
         return way
 
