@@ -194,7 +194,7 @@ def _locked(
     manager = re.search(r'^lock_manager = "lockd', texts["qemu.conf"] or "", re.MULTILINE)
     lockd = texts["qemu-lockd.conf"] or ""
     spaces = dict(re.findall(r'^(\w+)_lockspace_dir = "([^"]*)"', lockd, re.MULTILINE))
-    auto = "auto_disk_leases = 0" not in lockd
+    auto = not re.search(r"^auto_disk_leases = 0", lockd, re.MULTILINE)
     age = max((days[name] or 0 for name in ("virtlockd", "lockd") if name in days), default=0)
     for guest in guests:
         for disk in guest["disks"]:

@@ -12,7 +12,7 @@ from tests.lockd.client import CallRefusedError, Client
 from tests.real.model import Case, cases, outcomes
 from tests.real.shared.daemons import LOCKD, SOCKET, VIRTLOCKD, lock_daemons
 from tests.real.shared.model_hosts import make_sides
-from tests.real.shared.nfs import mount
+from tests.real.shared.nfs import EXPORT, mount
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from tests.real.model import Side
     from tests.real.shared.hosts import Network
 
-#: The options of the two hosts' mounts. The export is the root of version 4 (``fsid=0``), so the
-#: last two have two names for one file.
+#: The options of the two hosts' mounts. The export is the root of version 4 (``fsid=0``), so where
+#: the versions differ there are two names for one file. ``by`` is another name of what is mounted:
+#: see :data:`~tests.real.shared.nfs.OTHER_NAMES`.
 MOUNTS: Final = (
     ("vers=4.2", "vers=4.2"),
     ("vers=3,nolock", "vers=3"),
@@ -34,6 +35,10 @@ MOUNTS: Final = (
     ("vers=3", "vers=3,local_lock=posix"),
     ("vers=3,local_lock=all", "vers=3,local_lock=all"),
     ("vers=4.2", "vers=3"),
+    ("vers=4.2", "vers=4.2,by=address"),
+    ("vers=3", "vers=3,by=ipv6"),
+    ("vers=3", "vers=3,by=alias"),
+    ("vers=4.2", "by=server"),
 )
 
 # Each is a mount of its own: without this the second one of an export has the options of the first.
@@ -47,7 +52,8 @@ def report(hosts: Network, seed: int, *, pairs: int) -> list[dict[str, Any]]:
     """For each of :data:`MOUNTS`: ``mounts``, the options that are in force (``options``), and what
     became of ``pairs`` pairs of configurations (``outcomes``)."""
     found: list[dict[str, Any]] = []
-    with lock_daemons(hosts.clients, (LOCKD, VIRTLOCKD)):
+    every = (*hosts.clients, hosts.server)
+    with lock_daemons(every, (LOCKD, VIRTLOCKD, LOCKD)):
         for number, options in enumerate(MOUNTS):
             sides = _sides(hosts, options, number)
             came_of = outcomes(*sides, _pairs(seed + number, pairs), stale=True)
@@ -81,10 +87,15 @@ def read_only(hosts: Network) -> list[str]:
 
 
 def _sides(hosts: Network, options: tuple[str, str], number: int) -> tuple[Side, Side]:
-    points = (f"/mnt/model-{number}", f"/mnt/model-{number}")
-    for host, of_host, point in zip(hosts.clients, options, points, strict=True):
-        mount(host, f"{of_host},{_OWN}", point)
-    return make_sides(hosts.clients, points, Path(tempfile.mkdtemp()), made=number > 0)
+    points = [f"/mnt/model-{number}", f"/mnt/model-{number}"]
+    one, other = hosts.clients
+    if options[1] == "by=server":
+        other, points[1] = hosts.server, EXPORT
+    for host, of_host, point in zip((one, other), options, points, strict=True):
+        if host is not hosts.server:
+            mount(host, f"{of_host},{_OWN}", point)
+    etc = Path(tempfile.mkdtemp())
+    return make_sides((one, other), (points[0], points[1]), etc, made=number > 0)
 
 
 def _pairs(seed: int, count: int) -> Iterator[tuple[Case, Case]]:

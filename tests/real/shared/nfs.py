@@ -57,6 +57,20 @@ rpc.mountd
 rpc.nfsd --nfs-version 3 --nfs-version 4 4
 sleep {_GRACE}
 """
+#: Other names of the export, and where each is: another address of the server, one of IPv6, and a
+#: second export of the same directory.
+OTHER_NAMES: Final = {
+    "address": "10.99.0.9:/",
+    "ipv6": f"[fd99::1]:{EXPORT}",
+    "alias": f"{SERVER_ADDRESS}:/run/alias",
+}
+_NAME: Final = f"""
+ip address add 10.99.0.9/24 dev switch
+ip address add fd99::1/64 dev switch nodad
+mkdir /run/alias
+mount --bind {EXPORT} /run/alias
+exportfs -o rw,no_root_squash,no_subtree_check '*:/run/alias'
+"""
 _MOUNT: Final = 'mkdir "$3"; mount -t nfs -o "$1" "$2" "$3"'
 
 # The server's own means to make a client lose its locks: by its address, of version 4; by the
@@ -76,17 +90,28 @@ def nfs_network() -> Iterator[Network]:
         for host in (hosts.server, *hosts.clients):
             host.sh(_DAEMONS)
         hosts.server.sh(_SERVE)
-        for client in hosts.clients:
+        hosts.server.sh(_NAME)
+        for number, client in enumerate(hosts.clients, 2):
+            client.sh('ip address add "$1" dev lan nodad', f"fd99::{number}/64")
             for version, point in MOUNTS.items():
                 mount(client, f"vers={version}", point)
         yield hosts
 
 
 def mount(host: Host, options: str, point: str) -> None:
-    """Mount the export; ``options`` begin with the version."""
+    """Mount the export; ``options`` begin with the version, and ``by`` among them is which of
+    :data:`OTHER_NAMES` it is called."""
     # Version 4 names what is exported from the export with fsid=0 on.
     path = "/" if options.startswith("vers=4") else EXPORT
-    host.sh(_MOUNT, options, f"{SERVER_ADDRESS}:{path}", point)
+    source = f"{SERVER_ADDRESS}:{path}"
+    kept = []
+    for option in options.split(","):
+        name, _, value = option.partition("=")
+        if name == "by":
+            source = OTHER_NAMES[value]
+        else:
+            kept.append(option)
+    host.sh(_MOUNT, ",".join(kept), source, point)
 
 
 def cut_off(hosts: Network) -> None:
