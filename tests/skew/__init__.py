@@ -1,0 +1,1 @@
+"""Versions of lockcfg and lockd beside each other, and one after the other."""
