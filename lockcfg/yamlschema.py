@@ -6,7 +6,6 @@ The only module that loads PyYAML and jsonschema, and only when it is asked to: 
 
 from __future__ import annotations
 
-import datetime
 import json
 import os
 
@@ -58,6 +57,8 @@ def _plain(content: Any, path: str, left: list[int]) -> Any:
             return [_plain(value, path, left) for value in content]
     except RecursionError:
         raise ReadError(path, "holds too much, or itself") from None
+    import datetime
+
     if isinstance(content, datetime.date):
         return content.isoformat()
     return content

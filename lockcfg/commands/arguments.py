@@ -97,11 +97,11 @@ def add_json(parser: argparse.ArgumentParser) -> None:
 @contextmanager
 def output_of(arguments: argparse.Namespace) -> Iterator[TextIO]:
     """Where a report goes: the file that ``--output-file`` names, or standard output."""
-    from lockcfg.draft import writing_text
-
     if not arguments.output_file:
         yield sys.stdout
         return
+    from lockcfg.draft import writing_text
+
     with writing_text(arguments.output_file) as stream:
         yield stream
 

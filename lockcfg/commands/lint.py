@@ -196,12 +196,13 @@ def _start(arguments: argparse.Namespace) -> str:
 
 def _settings(arguments: argparse.Namespace) -> LintSettings:
     from lockcfg.lint.settings import check_names, load_settings
-    from lockcfg.report.secrets import hide_secrets
 
     try:
         settings = load_settings(_start(arguments), arguments.settings)
     except (ReadError, UsageError) as error:
         # It quotes the file, which may be any.
+        from lockcfg.report.secrets import hide_secrets
+
         error.message = hide_secrets(error.message)
         raise
     changes: dict[str, object] = {}

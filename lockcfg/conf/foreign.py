@@ -17,23 +17,30 @@ _LOGIC: Final = ((b"{%", b"%}"), (b"<%", b"%>"))
 _COMMENT: Final = (b"{#", b"#}")
 _VARIABLE: Final = (b"${", b"}")
 
-#: Those of encrypted files: a pattern that the text matches at its start, and one anywhere.
-_ENCRYPTED: Final = (
-    ("ansible-vault", rb"(?m:^[ \t]*\$ANSIBLE_VAULT;)"),
-    ("git-crypt", rb"\A\0GITCRYPT\0"),
-    ("openssl", rb"\A(?:Salted__|U2FsdGVkX1)"),
-    ("SOPS", rb"\bENC\[AES256_GCM,"),
-    ("age", rb"\A(?:age-encryption\.org/|-----BEGIN AGE ENCRYPTED FILE-----)"),
-    ("gpg", rb"\A-----BEGIN PGP MESSAGE-----"),
-    # A session key, for a key (version, identity, algorithm) or for a passphrase (version, cipher,
-    # how the key is made): RFC 9580, sections 5.1 and 5.3.
-    (
-        "gpg",
-        rb"(?s:\A(?:\x84.|\x85..|\xc1.{1,2})\x03.{8}[\x01\x02\x10\x12\x19\x1a])",
-    ),
-    ("gpg", rb"(?s:\A[\x8c\xc3].\x04[\x01-\x0d][\0\x01\x03])"),
-    ("openssl", rb"\A-----BEGIN (?:PKCS7|CMS)-----"),
-    ("strongbox", rb"\A# STRONGBOX ENCRYPTED RESOURCE"),
+#: What encrypted files begin with.
+_BEGINNINGS: Final = (
+    (b"\0GITCRYPT\0", "git-crypt"),
+    (b"Salted__", "openssl"),
+    (b"U2FsdGVkX1", "openssl"),
+    (b"age-encryption.org/", "age"),
+    (b"-----BEGIN AGE ENCRYPTED FILE-----", "age"),
+    (b"-----BEGIN PGP MESSAGE-----", "gpg"),
+    (b"-----BEGIN PKCS7-----", "openssl"),
+    (b"-----BEGIN CMS-----", "openssl"),
+    (b"# STRONGBOX ENCRYPTED RESOURCE", "strongbox"),
+)
+
+#: What stands in them anywhere: a mark, and the pattern of what it is a part of.
+_INSIDE: Final = (
+    (b"$ANSIBLE_VAULT;", rb"(?m:^[ \t]*\$ANSIBLE_VAULT;)", "ansible-vault"),
+    (b"ENC[AES256_GCM,", rb"\bENC\[AES256_GCM,", "SOPS"),
+)
+
+#: A session key at the beginning, for a key (version, identity, algorithm) or for a passphrase
+#: (version, cipher, how the key is made): RFC 9580, sections 5.1 and 5.3.
+_OPENPGP: Final = (
+    rb"(?s:(?:\x84.|\x85..|\xc1.{1,2})\x03.{8}[\x01\x02\x10\x12\x19\x1a]"
+    rb"|[\x8c\xc3].\x04[\x01-\x0d][\0\x01\x03])"
 )
 
 
@@ -53,7 +60,13 @@ def is_template(text: bytes) -> bool:
 
 def encrypted_by(text: bytes) -> str:
     """What has encrypted a text; empty where nothing has."""
-    return next((name for name, mark in _ENCRYPTED if re.search(mark, text)), "")
+    for beginning, name in _BEGINNINGS:
+        if text.startswith(beginning):
+            return name
+    for mark, pattern, name in _INSIDE:
+        if mark in text and re.search(pattern, text):
+            return name
+    return "gpg" if text[:1] >= b"\x80" and re.match(_OPENPGP, text) else ""
 
 
 def may_be_template(text: bytes) -> bool:

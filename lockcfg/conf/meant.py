@@ -42,7 +42,8 @@ _UNLIMITED: Final = frozenset(("unlimited", "infinity", "inf", "infinite", "max"
 #: What stands for no value at all.
 NOTHING: Final = frozenset(("", "null", "nil", "none", "~", "undef", "undefined", "default"))
 
-_NUMBER: Final = re.compile(
+# Patterns are compiled when they are needed first: most files have every value as libvirt takes it.
+_NUMBER: Final = (
     r"(?P<sign>[+-]?)(?:0[xX](?P<hex>[0-9a-fA-F_]+)|0[oO](?P<octal>[0-7_]+)|0[bB](?P<binary>[01_]+)"
     r"|(?P<digits>[0-9]+|[0-9]{1,3}(?:[,_' .][0-9]{3})+)(?:\.0*)?"
     r"[ ]?(?P<unit>[kKmMgGtT]?)(?:[iI]?[bB](?:ytes?)?)?)"
@@ -153,7 +154,7 @@ def _readings(setting: Setting | None, text: str) -> Iterator[Value]:
 
 def _number(text: str) -> int | None:
     """The integer that ``text`` spells, in whatever way; None where it spells none."""
-    match = _NUMBER.fullmatch(text[:100])
+    match = re.fullmatch(_NUMBER, text[:100])
     if match is None:
         if re.fullmatch(r"[0-9]{1,3}[eE][0-9]", text):
             return int(float(text))
@@ -168,7 +169,7 @@ def _number(text: str) -> int | None:
     return -number if match["sign"] == "-" else number
 
 
-_ELEMENT: Final = re.compile(
+_ELEMENT: Final = (
     r"[\s\[\](){}]*+(?:#[^\n]*(?:\n|\Z)\s*)*(?:-\s+)?"
     r"(?P<element>\"[^\"\n]*\"|'[^'\n]*'|[“„”][^“”\n]*[“”]|[‘‚’][^‘’\n]*[‘’]|[\"']?[^\s,;\[\](){}\"'#]+)"
     r"\s*[,;]?"
@@ -177,8 +178,9 @@ _ELEMENT: Final = re.compile(
 
 def _elements(text: str) -> Iterator[str]:
     """The elements of a list in whatever notation: brackets, commas, blanks, dashes."""
+    pattern = re.compile(_ELEMENT)
     at = 1 if text[:1] in _BRACKETS else 0
-    while match := _ELEMENT.match(text, at):
+    while match := pattern.match(text, at):
         element = match["element"]
         inner = unquoted(element)
         yield element.strip("\"'") if inner is None else inner

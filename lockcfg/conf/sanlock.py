@@ -26,10 +26,10 @@ WIDTH: Final = 127
 LINES: Final = 100
 
 #: What ends a name.
-_NAME_ENDS: Final = re.compile(rb"[ =\n\t\0]")
+_NAME_ENDS: Final = rb"[ =\n\t\0]"
 
 #: atoi(3).
-_NUMBER: Final = re.compile(r"[+-]?[0-9]+", re.ASCII)
+_NUMBER: Final = r"[+-]?[0-9]+"
 
 
 def lines_of(text: bytes) -> list[tuple[int, int]]:
@@ -58,12 +58,12 @@ def seen_as(line: bytes) -> bytes:
 
 def name_in(line: bytes) -> str:
     """What the daemon takes for the name of a setting in ``line``; empty in a comment."""
-    return "" if line.startswith(b"#") else decode(_NAME_ENDS.split(line, maxsplit=1)[0])
+    return "" if line.startswith(b"#") else decode(re.split(_NAME_ENDS, line, maxsplit=1)[0])
 
 
 def number_in(word: str) -> int:
     """What the daemon reads a word as, where it wants a number."""
-    match = _NUMBER.match(word)
+    match = re.match(_NUMBER, word)
     return int(match[0][:100]) if match else 0
 
 

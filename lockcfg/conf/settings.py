@@ -356,16 +356,21 @@ def schema_path(kind: FileKind) -> str:
 
 
 def schema_of(kind: FileKind) -> dict[str, Any]:
-    """The JSON Schema of a kind of file, as parsed JSON."""
-    path = schema_path(kind)
-    try:
-        with open(path, encoding="utf-8") as file:
-            schema: dict[str, Any] = json.load(file)
-    except OSError as error:
-        raise LockcfgError(
-            f"{path}: {error.strerror}", help="the installation of lockcfg is incomplete"
-        ) from None
-    return schema
+    """The JSON Schema of a kind of file, as parsed JSON. Read once, for all: nobody changes it."""
+    known = _schemas.get(kind.name)
+    if known is None:
+        path = schema_path(kind)
+        try:
+            with open(path, encoding="utf-8") as file:
+                known = _schemas[kind.name] = json.load(file)
+        except OSError as error:
+            raise LockcfgError(
+                f"{path}: {error.strerror}", help="the installation of lockcfg is incomplete"
+            ) from None
+    return known
+
+
+_schemas: Final[dict[str, dict[str, Any]]] = {}
 
 
 def kinds_with(key: str, driver: Driver) -> tuple[FileKind, ...]:

@@ -35,7 +35,7 @@ LIBRARIES: Final = (
 )
 
 LINK: Final = "libvirt.so.0"
-_LIBRARY: Final = re.compile(r"libvirt\.so\.0\.(\d+)\.(\d+)\Z")
+_LIBRARY: Final = r"libvirt\.so\.0\.(\d+)\.(\d+)\Z"
 
 
 def libvirt_release(root: str = "/") -> tuple[int, int, int]:
@@ -43,7 +43,7 @@ def libvirt_release(root: str = "/") -> tuple[int, int, int]:
     ``(11, 3, 0)``. Where none is, or it cannot be told, the newest that lockcfg knows."""
     for directory in _directories(root):
         try:
-            match = _LIBRARY.search(os.readlink(os.path.join(directory, LINK)))
+            match = re.search(_LIBRARY, os.readlink(os.path.join(directory, LINK)))
         except OSError:
             continue
         if match:

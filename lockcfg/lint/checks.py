@@ -7,17 +7,18 @@ import os
 from lockcfg.conf.document import Document, Span
 from lockcfg.conf.files import DRIVERS, READ, kinds_of
 from lockcfg.findings import Finding, Place
+from lockcfg.frozen import Frozen
 from lockcfg.host.host import Configuration
 from lockcfg.lint.conceal import PasswordFilter
 from lockcfg.lint.contents import Ready
 from lockcfg.lint.result import LintFix, LintReplacement
 from lockcfg.lint.settings import names_rule
-from lockcfg.rules import TABLE, rule_module
+from lockcfg.rules import TABLE, code_and_name, rule_module
 from lockcfg.rules.rule import FileSubject, HostSubject, RuleFinding, RuleInfo
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterator, Mapping, Sequence
     from typing import Any, Final
 
     from lockcfg.conf.files import Role
@@ -31,43 +32,64 @@ if TYPE_CHECKING:
 RULE_URL: Final = "docs/rules/{code}.md"
 
 
-class Checks:
-    """The rules that the settings let run: ``running`` are their modules, ``infos`` what reports
-    say of them, ``rules`` all rules by their names, whether they run or not."""
+class Infos(Frozen):
+    """What reports say of the rules of these ``names``, with a ``severity`` of their own for some.
+    Not every report asks, so they are loaded when one does."""
 
-    def __init__(self, settings: LintSettings) -> None:
-        self._settings = settings
-        modules = [rule_module(name) for name in TABLE]
-        self.rules: Final[dict[str, Rule]] = {module.RULE.name: module.RULE for module in modules}
-        self.infos: Final = [
-            RuleInfo(
+    __slots__ = ("names", "severity")
+
+    def __init__(self, names: Sequence[str], severity: Mapping[str, Severity]) -> None:
+        self.names: Final = tuple(names)
+        self.severity: Final = severity
+
+    def __iter__(self) -> Iterator[RuleInfo]:
+        for name in self.names:
+            module = rule_module(name)
+            rule = module.RULE
+            yield RuleInfo(
                 rule.code,
                 rule.name,
-                self._severity(rule.code, rule.name, rule.severity),
+                _severity(self.severity, rule, rule.severity),
                 (module.__doc__ or "").partition("\n")[0],
                 RULE_URL.format(code=rule.code),
             )
-            for module in modules
-            if self.runs(rule := module.RULE)
-        ]
-        self.running = [module for module in modules if self.runs(module.RULE)]
+
+
+class Checks:
+    """The rules that the settings let run. Those of a scope are loaded when it is looked at."""
+
+    def __init__(self, settings: LintSettings) -> None:
+        self._settings = settings
+        self._selected: Final = [name for name in TABLE if self._selects(*code_and_name(name))]
+        self._running: list[str] = self._selected
+        self._loaded: dict[Scope, list[RuleModule]] = {}
+
+    def _selects(self, code: str, slug: str) -> bool:
+        names = self._settings.select
+        if names and not any(names_rule(name, code, slug) for name in names):
+            return False
+        return not any(names_rule(name, code, slug) for name in self._settings.ignore)
+
+    @property
+    def running(self) -> list[tuple[str, str]]:
+        """Code and name of the rules that run."""
+        return [code_and_name(name) for name in self._running]
+
+    @property
+    def infos(self) -> Infos:
+        """What reports say of the rules that the settings let run."""
+        return Infos(self._selected, self._settings.severity)
 
     def keep(self, *scopes: Scope) -> None:
         """Run the rules of these scopes only."""
-        self.running = [module for scope in scopes for module in self.of_scope(scope)]
+        self._running = [name for name in self._running if TABLE[name] in scopes]
 
-    def runs(self, rule: Rule) -> bool:
-        """Whether the settings let a rule run."""
-        names = self._settings.select
-        if names and not any(names_rule(name, rule.code, rule.name) for name in names):
-            return False
-        return not any(names_rule(name, rule.code, rule.name) for name in self._settings.ignore)
-
-    def _severity(self, code: str, name: str, own: Severity) -> Severity:
-        for each, severity in self._settings.severity.items():
-            if names_rule(each, code, name):
-                return severity
-        return own
+    def called(self, name: str) -> RuleModule | None:
+        """The rule of that name, if the settings let it run."""
+        for module in self._selected:
+            if code_and_name(module)[1] == name:
+                return rule_module(module)
+        return None
 
     def found_together(self, contents: tuple[Content, ...], unread: frozenset[str]) -> list[Ready]:
         """What the rules of a host find in a directory with ``contents``, and with files that
@@ -99,10 +121,10 @@ class Checks:
         ``mode`` or ``tracked``."""
         if content.document is None:
             assert content.syntax is not None
-            rule = self.rules[content.syntax.rule]
-            if not self.runs(rule):
+            module = self.called(content.syntax.rule)
+            if module is None:
                 return []
-            return [self.make_ready(rule, RuleFinding(content.syntax), content)]
+            return [self.make_ready(module.RULE, RuleFinding(content.syntax), content)]
         subject = FileSubject(content.document, mode=mode, tracked=tracked)
         found = self._ready("file", subject, {content.name: content})
         content.asks = content.asks or subject.asked
@@ -110,7 +132,11 @@ class Checks:
 
     def of_scope(self, scope: Scope) -> list[RuleModule]:
         """The rules of one scope that run."""
-        return [module for module in self.running if module.RULE.scope == scope]
+        modules = self._loaded.get(scope)
+        if modules is None:
+            names = [name for name in self._running if TABLE[name] == scope]
+            modules = self._loaded[scope] = [rule_module(name) for name in names]
+        return modules
 
     def _ready(
         self,
@@ -133,7 +159,7 @@ class Checks:
         """A finding of a rule, ready except for its directory. ``content`` is that of the file that
         it is about, or None."""
         finding = found.finding
-        severity = self._severity(rule.code, rule.name, finding.severity)
+        severity = _severity(self._settings.severity, rule, finding.severity)
         if severity != finding.severity:
             finding = copy_of(finding, severity=severity)
         line = finding.place.line if finding.place else None
@@ -151,6 +177,14 @@ class Checks:
                 fix = fix.replace(secret=True)
         finding = passwords.finding(finding)
         return Ready(rule.code, rule.name, finding, fix, waiver)
+
+
+def _severity(given: Mapping[str, Severity], rule: Rule, own: Severity) -> Severity:
+    """The severity that is given to a rule, else its own."""
+    for name, severity in given.items():
+        if names_rule(name, rule.code, rule.name):
+            return severity
+    return own
 
 
 def _is_bystander(contents: Mapping[str, Content], unread: Collection[str]) -> bool:

@@ -27,16 +27,16 @@ if TYPE_CHECKING:
 HIDDEN: Final = '"********"'
 
 #: What is in a word that sounds like the name of a password.
-_LIKE: Final = re.compile("pas|pwd|psw|secret", re.IGNORECASE)
+_LIKE: Final = "(?i:pas|pwd|psw|secret)"
 
 #: A word, and what is behind it as behind the name of a setting, except for a quote at its end.
-_ASSIGNED: Final = re.compile(r"(?<![A-Za-z0-9_])([A-Za-z0-9_]++)(?:[ \t]*+[=:]|[ \t]++[\"'\[]|\[)")
+_ASSIGNED: Final = r"(?<![A-Za-z0-9_])([A-Za-z0-9_]++)(?:[ \t]*+[=:]|[ \t]++[\"'\[]|\[)"
 
 #: A word that a statement may begin with.
-_STATEMENT: Final = re.compile(r"(?:^|[;\r])[ \t]*+([A-Za-z0-9_]++)")
+_STATEMENT: Final = r"(?:^|[;\r])[ \t]*+([A-Za-z0-9_]++)"
 
 #: What may go on on the next line.
-_OPENING: Final = re.compile(r"(?<![A-Za-z0-9_])([A-Za-z0-9_]++)[ \t]*+=?[ \t]*+(?:\[|\"\"\")")
+_OPENING: Final = r"(?<![A-Za-z0-9_])([A-Za-z0-9_]++)[ \t]*+=?[ \t]*+(?:\[|\"\"\")"
 
 #: What is said of a word that has no quotes, or no value.
 _QUOTES: Final = "a string stands in quotes"
@@ -53,7 +53,7 @@ class PasswordFilter:
         #: Lines that hold nothing but the rest of a password.
         self._rest: list[range] = []
         if document is None:
-            for match in _OPENING.finditer(decode(text)):
+            for match in re.finditer(_OPENING, decode(text)):
                 if _is_password(match[1]):  # where it would end, no one can tell
                     line = decode(text).count("\n", 0, match.end()) + 1
                     self._rest.append(range(line + 1, text.count(b"\n") + 2))
@@ -118,7 +118,7 @@ class PasswordFilter:
         ends = [
             match.end(1)
             for pattern in ((_ASSIGNED,) if self._parsed else (_ASSIGNED, _STATEMENT))
-            for match in pattern.finditer(legible)
+            for match in re.finditer(pattern, legible)
             if _is_password(match[1])
         ]
         return f"{legible[: min(ends)]} = {HIDDEN}" if ends else line
@@ -138,7 +138,7 @@ def _is_password(name: str) -> bool:
     found = _known.get(name, _other.get(name))
     if found is None:
         secrets = [key for key, secret in _known.items() if secret]
-        found = _LIKE.search(name) is not None or nearest(name.lower(), secrets) is not None
+        found = re.search(_LIKE, name) is not None or nearest(name.lower(), secrets) is not None
         if len(_other) < 10_000:
             _other[name] = found
     return found

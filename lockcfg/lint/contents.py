@@ -6,10 +6,9 @@ from __future__ import annotations
 from zlib import crc32
 
 from lockcfg.conf.files import READ
-from lockcfg.conf.load import parse
 from lockcfg.errors import ConfSyntaxError
 from lockcfg.lint.conceal import PasswordFilter
-from lockcfg.lint.discover import passed_over
+from lockcfg.lint.discover import recognise
 from lockcfg.lint.waivers import waivers_in
 from lockcfg.rules import syntax_finding
 
@@ -56,14 +55,17 @@ class Content:
         self.waivers_by_line: dict[int | None, list[Waiver]] = {}
         self.found: dict[tuple[int | None, bool | None], list[Ready]] = {}
         self.asks = False
-        self.passed_over = passed_over(text, READ[name])
-        if self.passed_over:
-            return
+        self.passed_over = ""
         try:
-            self.document = parse(text, READ[name], name)
-            self.waivers = waivers_in(self.document)
+            found = recognise(text, READ[name], name)
         except ConfSyntaxError as error:
             self.syntax = syntax_finding(error)
+        else:
+            if isinstance(found, str):
+                self.passed_over = found
+                return
+            self.document = found
+            self.waivers = waivers_in(found)
         for waiver in self.waivers:
             line = None if waiver.whole_file else waiver.line
             self.waivers_by_line.setdefault(line, []).append(waiver)

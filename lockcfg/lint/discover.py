@@ -19,8 +19,7 @@ from lockcfg.conf.foreign import (
     is_template,
     may_be_template,
 )
-from lockcfg.conf.load import read_error
-from lockcfg.conf.tree import read_entries
+from lockcfg.conf.load import parse, read_error
 from lockcfg.errors import ConfSyntaxError
 
 TYPE_CHECKING = False
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
     from typing import Final, TypeAlias
 
+    from lockcfg.conf.document import Document
     from lockcfg.conf.files import FileKind
 
     #: A directory with libvirt's files in it: its path, the names of the files in a fixed order,
@@ -141,26 +141,30 @@ def _is_template_name(name: str) -> bool:
     return name.endswith(suffixes) and name[: name.rindex(".")] in READ
 
 
-def passed_over(text: bytes, kind: FileKind) -> str:
-    """What a text is in the place of a configuration file: the source of one (``a template``), or
-    ``encrypted`` by something. Empty where it is one.
+def recognise(text: bytes, kind: FileKind, path: str) -> Document | str:
+    """The document of a text in the place of a configuration file, or what the text is instead:
+    the source of one (``a template``), or ``encrypted`` by something. ``path`` is for messages.
+    Raises :class:`ConfSyntaxError` for what is neither.
 
     A mark that only stands for a text, in a comment, makes no template of a file that can be read.
     """
     if encryption := encrypted_by(text):
         return f"encrypted ({encryption})"
     if not may_be_template(text):
-        return ""
+        return parse(text, kind, path)
     if has_logic(text):
         return _TEMPLATE
     if kind.grammar == "sanlock":  # which takes any line for one
-        return _TEMPLATE if is_template(re.sub(rb"(?m)^#.*$", b"", text)) else ""
+        bare = re.sub(rb"(?m)^#.*$", b"", text)
+        return _TEMPLATE if is_template(bare) else parse(text, kind, path)
     try:
-        entries = read_entries(text, kind, kind.name)
+        document = parse(text, kind, path)
     except ConfSyntaxError:
-        return _TEMPLATE if is_template(text) else ""
-    values = b"\n".join(encode(entry.literal) for entry in entries)
-    return _TEMPLATE if is_filled_in(values) else ""
+        if is_template(text):
+            return _TEMPLATE
+        raise
+    values = b"\n".join(encode(entry.literal) for entry in document.entries)
+    return _TEMPLATE if is_filled_in(values) else document
 
 
 _TEMPLATE: Final = "a template"

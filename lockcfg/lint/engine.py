@@ -11,26 +11,25 @@ in the order of the walk: so a report does not depend on who read what.
 
 from __future__ import annotations
 
-import datetime
 import os
 
 from lockcfg.findings import Place
-from lockcfg.lint.baseline import Baseline
 from lockcfg.lint.checks import Checks, copy_of
 from lockcfg.lint.contents import Survey
 from lockcfg.lint.reading import Reader
 from lockcfg.lint.result import LintFinding, LintResult, Suppression
 from lockcfg.lint.settings import known_rule, matches, names_rule
 from lockcfg.lint.tracked import Tracked
-from lockcfg.rules import TABLE, rule_module
 from lockcfg.rules.rule import HostFiles, RepositorySubject, RuleFinding
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import datetime
     from collections.abc import Callable, Sequence
     from typing import Any
 
     from lockcfg.conf.files import FileKind
+    from lockcfg.lint.baseline import Baseline
     from lockcfg.lint.contents import Combination, Content, Ready
     from lockcfg.lint.settings import LintSettings
     from lockcfg.lint.waivers import Waiver
@@ -57,11 +56,11 @@ class Linter:
     ) -> None:
         self._settings = settings
         self._version = version
-        self._today = today or datetime.date.today()
+        self._today = today
         self._checks = Checks(settings)
         self._reader = Reader(settings, self._checks, progress=progress, processes=processes)
         self._tracked = Tracked(settings.root)
-        self._baseline = Baseline.load(settings.baseline) if settings.baseline else None
+        self._baseline = _baseline(settings.baseline) if settings.baseline else None
         self._diagnostics: list[LintFinding] = []
         self._fingerprints: dict[str, int] = {}
         #: Waivers in comments, by file, and which of them were needed.
@@ -170,12 +169,12 @@ class Linter:
         waiver = ready.waiver
         if waiver is not None:
             self._inline[path][1].add(waiver)
-            if waiver.until is None or waiver.until >= self._today:
+            if not self._is_past(waiver.until):
                 return Suppression("inline", waiver.reason)
         for number, each in enumerate(self._settings.waivers):
             if names_rule(each.rule, ready.code, ready.name) and matches(relative, each.path):
                 self._settings_waivers_needed.add(number)
-                if each.until is None or each.until >= self._today:
+                if not self._is_past(each.until):
                     return Suppression("settings", each.reason)
         return None
 
@@ -214,16 +213,14 @@ class Linter:
         """What the baseline and the settings have, and this run would have met."""
         looked_at = [os.path.join(os.path.abspath(path), "") for path in paths]
         not_read = [os.path.join(os.path.abspath(path), "") for path in unreadable]
-        off = {name[:5].upper() for name in TABLE} - {
-            each.RULE.code for each in self._checks.running
-        }
+        on = {code for code, _ in self._checks.running}
         if self._baseline is not None:
             for entry in self._baseline.stale():
                 path = os.path.join(
                     os.path.normpath(os.path.join(self._settings.root, entry["path"])), ""
                 )
                 if (
-                    entry["code"] not in off
+                    (entry["code"] in on or not known_rule(entry["code"]))
                     and path.startswith(tuple(looked_at))
                     and not path.startswith(tuple(not_read))
                 ):
@@ -245,23 +242,31 @@ class Linter:
     ) -> None:
         if not needed:
             running = any(
-                names_rule(name, module.RULE.code, module.RULE.name)
+                names_rule(name, code, slug)
                 for name in rules
-                for module in self._checks.running
+                for code, slug in self._checks.running
             )
             if running:
                 self._run_finding("waiver-unneeded", path, place=place, rules=rules)
-        elif until is not None and until < self._today:
+        elif self._is_past(until):
             self._run_finding("waiver-expired", path, place=place, rules=rules, until=until)
+
+    def _is_past(self, until: datetime.date | None) -> bool:
+        """Whether a waiver has expired that counts up to that day, if it has one."""
+        if until is None:
+            return False
+        if self._today is None:
+            import datetime
+
+            self._today = datetime.date.today()
+        return until < self._today
 
     def _run_finding(self, slug: str, path: str, **arguments: Any) -> None:
         """Add a finding of one of the rules about the run itself, if that rule runs."""
-        rule = self._checks.rules[slug]
-        if not self._checks.runs(rule):
-            return
-        module: Any = rule_module(f"{rule.code.lower()}_{slug.replace('-', '_')}")
-        finding = module.finding(path=path, **arguments)
-        self._say(self._checks.make_ready(rule, RuleFinding(finding), None), path)
+        module: Any = self._checks.called(slug)
+        if module is not None:
+            finding = module.finding(path=path, **arguments)
+            self._say(self._checks.make_ready(module.RULE, RuleFinding(finding), None), path)
 
     def _result(self, survey: Survey) -> LintResult:
         self._diagnostics.sort(key=_order)
@@ -281,6 +286,12 @@ def _order(diagnostic: LintFinding) -> tuple[str, int, int, str, str]:
     place = finding.place
     line, column = (place.line, place.column) if place else (0, 0)
     return finding.path, line, column, diagnostic.code, finding.message
+
+
+def _baseline(path: str) -> Baseline:
+    from lockcfg.lint.baseline import Baseline
+
+    return Baseline.load(path)
 
 
 def _mode(path: str) -> int | None:

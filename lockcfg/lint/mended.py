@@ -7,9 +7,9 @@ import os
 from lockcfg.change.verdict import verdict_of_files
 from lockcfg.conf.document import Document
 from lockcfg.conf.files import DRIVERS, kinds_of
-from lockcfg.conf.load import parse, read_bytes
+from lockcfg.conf.load import read_bytes
 from lockcfg.errors import ConfSyntaxError, LockcfgError, ReadError
-from lockcfg.lint.discover import passed_over
+from lockcfg.lint.discover import recognise
 from lockcfg.lint.result import Mended
 
 TYPE_CHECKING = False
@@ -36,8 +36,7 @@ def _file(directory: str, kind: FileKind) -> Document | LockcfgError:
     if not os.path.lexists(path):
         return Document(kind, path, None, ())
     try:
-        text = read_bytes(path)
-        what = passed_over(text, kind)
-        return ReadError(path, f"is {what}") if what else parse(text, kind, path)
+        found = recognise(read_bytes(path), kind, path)
+        return ReadError(path, f"is {found}") if isinstance(found, str) else found
     except (ReadError, ConfSyntaxError) as error:
         return error

@@ -60,25 +60,30 @@ class Reader:
         named = {path: None for path in paths if is_file_of_ours(path)}
         pending = [path for path in reversed(paths) if path not in named]
         seen: set[str] | None = set() if _overlap(paths) else None
-        processes = 1 if seen is not None else self._processes or cpus()
         enough = MANY if self._processes is None else 0
         jobs: list[list[str]] = []
         for directory in discover(pending, self._excluded, survey.unreadable, seen):
             self._read(directory, survey)
+            if seen is not None or not pending:
+                continue
             # What has been read up to here is known to every process.
-            if processes > 1 and pending and len(pending) + len(survey.directories) >= enough:
+            if len(pending) + len(survey.directories) >= enough and self._beside():
                 size = len(pending) // MOST_JOBS + 1
                 rest = pending[::-1]
                 jobs = [rest[at : at + size] for at in range(0, len(rest), size)]
                 pending.clear()
         if jobs:
-            for part in self._shared(jobs, processes):
+            for part in self._shared(jobs):
                 survey.add(part)
         for directory in together(named, seen or ()):
             self._read(directory, survey)
         return survey
 
-    def _shared(self, jobs: Sequence[Sequence[str]], processes: int) -> list[Survey]:
+    def _beside(self) -> int:
+        """How many processes may read beside this one."""
+        return (self._processes or cpus()) - 1
+
+    def _shared(self, jobs: Sequence[Sequence[str]]) -> list[Survey]:
         """The jobs, lists of paths to be walked, done by this process and others together."""
 
         def work(numbers: Iterator[int]) -> dict[int, Survey]:
@@ -91,7 +96,7 @@ class Reader:
         results = share(
             len(jobs),
             work,
-            [beside] * (processes - 1),
+            [beside] * self._beside(),
             whose="linter",
             help="memory may be short: lint a part of the files at a time",
         )

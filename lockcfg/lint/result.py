@@ -6,7 +6,7 @@ from lockcfg.frozen import Frozen
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from typing import Final, Literal
 
     from lockcfg.conf.files import Driver
@@ -131,7 +131,7 @@ class LintResult(Frozen):
     def __init__(
         self,
         diagnostics: Sequence[LintFinding],
-        rules: Sequence[RuleInfo],
+        rules: Iterable[RuleInfo],
         *,
         files: int,
         hosts: int,
@@ -142,7 +142,7 @@ class LintResult(Frozen):
     ) -> None:
         self.mended: Final = tuple(mended)
         self.diagnostics: Final = tuple(diagnostics)
-        self.rules: Final = tuple(rules)
+        self.rules: Final = rules
         self.files: Final = files
         self.hosts: Final = hosts
         self.notes: Final = tuple(notes)

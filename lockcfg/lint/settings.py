@@ -6,23 +6,21 @@ settings file at or above the first path, and its directory is what paths are re
 
 from __future__ import annotations
 
-import datetime
 import os
 from fnmatch import fnmatch
 
 from lockcfg.conf.load import read_bytes
-from lockcfg.errors import ReadError, UsageError
+from lockcfg.errors import UsageError
 from lockcfg.frozen import Frozen
-from lockcfg.host.installed import parse_release
 from lockcfg.nearest import nearest
-from lockcfg.rules import TABLE
+from lockcfg.rules import TABLE, code_and_name
 from lockcfg.rules.rule import Options
-from lockcfg.yamlschema import check_against, find_text, load_schema, load_yaml, plain, refusal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import datetime
     from collections.abc import Iterable, Mapping, Sequence
-    from typing import Any, Final
+    from typing import Final
 
     from lockcfg.findings import Severity
 
@@ -102,11 +100,7 @@ def names_rule(name: str, code: str, slug: str) -> bool:
 
 def known_rule(name: str) -> bool:
     """Whether ``name`` names any rule at all."""
-    for module in TABLE:
-        code, slug = module[:5].upper(), module[6:].replace("_", "-")
-        if names_rule(name, code, slug):
-            return True
-    return False
+    return any(names_rule(name, *code_and_name(module)) for module in TABLE)
 
 
 def matches(path: str, pattern: str) -> bool:
@@ -122,8 +116,9 @@ def load_settings(start: str, explicit: str | None = None) -> LintSettings:
     """
     if explicit is not None:
         path = os.path.abspath(explicit)
-        text = read_bytes(path)
-        return _settings(path, text, _content(path, text), os.path.dirname(path))
+        from lockcfg.lint.settings_file import parse_settings
+
+        return parse_settings(path, read_bytes(path))
     directory = os.path.abspath(start)
     if not os.path.isdir(directory):
         directory = os.path.dirname(directory)
@@ -131,13 +126,15 @@ def load_settings(start: str, explicit: str | None = None) -> LintSettings:
     while True:
         path = os.path.join(directory, FILE_NAME)
         if os.path.lexists(path):  # what is not a file is an error, and not no settings
-            text = read_bytes(path)
-            return _settings(path, text, _content(path, text), directory)
+            from lockcfg.lint.settings_file import parse_settings
+
+            return parse_settings(path, read_bytes(path))
         project = os.path.join(directory, "pyproject.toml")
         if os.path.isfile(project):
-            text = read_bytes(project)
-            if (content := _content(project, text)) is not None:
-                return _settings(project, text, content, directory)
+            from lockcfg.lint.settings_file import parse_project
+
+            if (settings := parse_project(project, read_bytes(project))) is not None:
+                return settings
         if os.path.exists(os.path.join(directory, ".git")):
             return LintSettings(directory)
         parent = os.path.dirname(directory)
@@ -159,101 +156,20 @@ def repository_of(path: str) -> str | None:
     return directory
 
 
-def _content(path: str, text: bytes) -> Any:
-    """What a settings file holds; None for a pyproject.toml that has no table for us."""
-    if path.endswith(".toml"):
-        import tomllib
-
-        try:
-            tools = tomllib.loads(text.decode()).get("tool")
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise ReadError(path, f"is not TOML: {error}") from error
-        return tools.get("lockcfg") if isinstance(tools, dict) else None
-    content = load_yaml(text, path)
-    return {} if content is None else content
-
-
-def _settings(path: str, text: bytes, content: Any, root: str) -> LintSettings:
-    content = {} if content is None else plain(content, path)
-    check_against(load_schema("settings"), content, text, path)
-    waivers = [
-        SettingsWaiver(
-            each["rule"],
-            each["path"],
-            each["reason"],
-            _date(path, text, ("waivers", number, "until"), each.get("until")),
-        )
-        for number, each in enumerate(content.get("waivers", ()))
-    ]
-    per_path = [(each["path"], each["ignore"]) for each in content.get("per-path", ())]
-    names: list[str] = [
-        *content.get("select", ()),
-        *content.get("ignore", ()),
-        *content.get("severity", ()),
-        *(waiver.rule for waiver in waivers),
-        *(name for _, rules in per_path for name in rules),
-    ]
-    for name in names:
-        if not known_rule(name):
-            raise refusal(
-                text,
-                path,
-                find_text(content, name),
-                _no_rule(name),
-                help=_nearest_rule(name),
-                shown=(),
-            )
-    baseline = content.get("baseline")
-    return LintSettings(
-        root,
-        path=path,
-        select=content.get("select", ()),
-        ignore=content.get("ignore", ()),
-        severity=content.get("severity"),
-        fail_level=content.get("fail-level", "warning"),
-        exclude=content.get("exclude", ()),
-        per_path=per_path,
-        waivers=waivers,
-        baseline=os.path.join(root, baseline) if baseline else None,
-        options=_options(content),
-    )
-
-
 def check_names(names: Iterable[str], where: str) -> None:
     """Raise :class:`UsageError` for a name that names no rule."""
     for name in names:
         if not known_rule(name):
-            raise UsageError(f"{where}: {_no_rule(name)}", help=_nearest_rule(name))
+            raise UsageError(f"{where}: {no_rule(name)}", help=nearest_rule(name))
 
 
-def _no_rule(name: str) -> str:
+def no_rule(name: str) -> str:
+    """What is wrong with a name that no rule has."""
     return f"no rule is called '{name}'"
 
 
-def _nearest_rule(name: str) -> str:
-    """What to say of a name that no rule has."""
-    slugs = [module[6:].replace("_", "-") for module in TABLE]
-    near = nearest(name, [*slugs, *(module[:5].upper() for module in TABLE)])
+def nearest_rule(name: str) -> str:
+    """What to do about it."""
+    known = [code_and_name(module) for module in TABLE]
+    near = nearest(name, [*(slug for _, slug in known), *(code for code, _ in known)])
     return f"did you mean '{near}'? 'lockcfg rules' lists all" if near else "see 'lockcfg rules'"
-
-
-def _options(content: Mapping[str, Any]) -> Options:
-    given: dict[str, Any] = {
-        key.replace("-", "_"): content[key]
-        for key in ("guests", "spare-guests", "descriptor-limit", "image-directories", "groups")
-        if key in content
-    }
-    if "libvirt-version" in content:
-        given["libvirt_version"] = parse_release(content["libvirt-version"])
-    return Options(**given)
-
-
-def _date(
-    path: str, text: bytes, keys: Sequence[str | int], day: str | None
-) -> datetime.date | None:
-    if day is None:
-        return None
-    try:
-        return datetime.date.fromisoformat(day)
-    except ValueError:
-        raise refusal(text, path, keys, f"'{day}' is not a date", help="write YYYY-MM-DD") from None

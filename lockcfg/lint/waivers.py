@@ -8,7 +8,6 @@ that line; ``ignore-file`` waives them in the whole file. After the bracket stan
 
 from __future__ import annotations
 
-import datetime
 import re
 from bisect import bisect_right
 
@@ -18,16 +17,15 @@ from lockcfg.lint.conceal import PasswordFilter
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import datetime
     from typing import Final
 
     from lockcfg.conf.document import Document
 
-_WAIVER: Final = re.compile(
-    rb"#[ \t]*lockcfg:[ \t]*(ignore|ignore-file)\[([^\]\r\n]*)\]([^\r\n#]*)"
-)
+_WAIVER: Final = rb"#[ \t]*lockcfg:[ \t]*(ignore|ignore-file)\[([^\]\r\n]*)\]([^\r\n#]*)"
 #: What no name of a rule has, and all behind it: it is shown, and may be anything.
-_NO_NAME: Final = re.compile(r"[^A-Za-z0-9_-].*")
-_UNTIL: Final = re.compile(r"\(until (\d{4}-\d{2}-\d{2})\)\s*$")
+_NO_NAME: Final = r"[^A-Za-z0-9_-].*"
+_UNTIL: Final = r"\(until (\d{4}-\d{2}-\d{2})\)\s*$"
 
 
 class Waiver(Frozen):
@@ -76,21 +74,23 @@ def waivers_in(document: Document) -> list[Waiver]:
     passwords = PasswordFilter(b"", document)
     starts = [entry.value_span.start for entry in document.entries]
     found: list[Waiver] = []
-    for match in _WAIVER.finditer(text):
+    for match in re.finditer(_WAIVER, text):
         number = bisect_right(starts, match.start()) - 1
         setting = document.entries[number] if number >= 0 else None
         if setting is not None and match.start() < setting.value_span.end:
             continue
         reason = passwords.line(0, decode(match.group(3)).strip())
         until = None
-        if date := _UNTIL.search(reason):
+        if date := re.search(_UNTIL, reason):
             reason = reason[: date.start()].strip()
+            import datetime
+
             try:
                 until = datetime.date.fromisoformat(date.group(1))
             except ValueError:
                 until = datetime.date.min
         names = (name.strip() for name in decode(match.group(2)).split(","))
-        rules = tuple(_NO_NAME.sub("…", name) for name in names if name)
+        rules = tuple(re.sub(_NO_NAME, "…", name) for name in names if name)
         line = document.place(Span(match.start(), match.start())).line
         start = text.rfind(b"\n", 0, match.start()) + 1
         before = text[start : match.start()].strip(b" \t\r")

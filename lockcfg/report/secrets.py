@@ -13,9 +13,7 @@ HIDDEN: Final = '"********"'
 
 #: A name like that of a secret setting, misspelt or not, and all that is assigned to it or
 #: looks as if somebody meant to: the rest of the line, as no one can tell where it would end.
-_SECRET: Final = re.compile(
-    r"""([A-Za-z0-9_]*pas+w[A-Za-z0-9_]*[ \t]*(?:[=:][ \t]*|(?=["'\[])))([^\r\n]+)"""
-)
+_ASSIGNED: Final = r"""([A-Za-z0-9_]*pas+w[A-Za-z0-9_]*[ \t]*(?:[=:][ \t]*|(?=["'\[])))([^\r\n]+)"""
 
 
 def hide_secrets(line: str) -> str:
@@ -25,4 +23,4 @@ def hide_secrets(line: str) -> str:
     """
     if "pas" not in line:
         return line
-    return _SECRET.sub(lambda match: match.group(1) + HIDDEN, line)
+    return re.sub(_ASSIGNED, lambda match: match.group(1) + HIDDEN, line)

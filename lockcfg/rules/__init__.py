@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from lockcfg.conf.document import Document
     from lockcfg.findings import Finding
-    from lockcfg.rules.rule import Options, Rule, RuleFinding
+    from lockcfg.rules.rule import Options, Rule, RuleFinding, Scope
 
     class RuleModule(Protocol):
         """What a module of this package holds."""
@@ -26,52 +26,52 @@ if TYPE_CHECKING:
             """What the rule finds in its subject, which is of the kind that its scope says."""
 
 
-#: The modules of the rules, by code.
-TABLE: Final = (
-    "lk101_syntax",
-    "lk102_unknown_key",
-    "lk103_wrong_file",
-    "lk104_duplicate_key",
-    "lk105_wrong_type",
-    "lk106_bad_value",
-    "lk107_integer_overflow",
-    "lk108_not_utf8",
-    "lk109_version",
-    "lk110_stock_lens",
-    "lk113_quotes_in_value",
-    "lk114_list_in_string",
-    "lk201_no_lock_manager",
-    "lk202_lock_manager_off",
-    "lk203_lockd_not_in_use",
-    "lk204_dead_lockspace",
-    "lk205_sample_trap",
-    "lk206_no_leases",
-    "lk207_block_devices_direct",
-    "lk208_lockspace_path",
-    "lk209_lockspaces_shared",
-    "lk210_lockspace_local_path",
-    "lk211_lockspace_in_images",
-    "lk212_lockspace_label",
-    "lk214_scsi_lockspace_alone",
-    "lk301_max_clients_too_small",
-    "lk302_max_clients_zero",
-    "lk303_max_clients_descriptors",
-    "lk304_log_filters",
-    "lk305_log_outputs",
-    "lk401_password_tracked",
-    "lk402_password_readable",
-    "lk501_duplicate_host",
-    "lk502_unused_file",
-    "lk503_odd_one_out",
-    "lk504_sanlock_host_id",
-    "lk505_sanlock_misread",
-    "lk506_sanlock_without_watchdog",
-    "lk901_waiver_expired",
-    "lk902_waiver_unneeded",
-    "lk903_waiver_without_reason",
-    "lk904_baseline_stale",
-    "lk905_unknown_rule_in_waiver",
-)
+#: The modules of the rules, by code, and the scope of each: a run loads those that it needs.
+TABLE: Final[dict[str, Scope]] = {
+    "lk101_syntax": "file",
+    "lk102_unknown_key": "file",
+    "lk103_wrong_file": "file",
+    "lk104_duplicate_key": "file",
+    "lk105_wrong_type": "file",
+    "lk106_bad_value": "file",
+    "lk107_integer_overflow": "file",
+    "lk108_not_utf8": "file",
+    "lk109_version": "file",
+    "lk110_stock_lens": "file",
+    "lk113_quotes_in_value": "file",
+    "lk114_list_in_string": "file",
+    "lk201_no_lock_manager": "host",
+    "lk202_lock_manager_off": "host",
+    "lk203_lockd_not_in_use": "host",
+    "lk204_dead_lockspace": "host",
+    "lk205_sample_trap": "host",
+    "lk206_no_leases": "host",
+    "lk207_block_devices_direct": "host",
+    "lk208_lockspace_path": "host",
+    "lk209_lockspaces_shared": "host",
+    "lk210_lockspace_local_path": "host",
+    "lk211_lockspace_in_images": "host",
+    "lk212_lockspace_label": "host",
+    "lk214_scsi_lockspace_alone": "host",
+    "lk301_max_clients_too_small": "host",
+    "lk302_max_clients_zero": "file",
+    "lk303_max_clients_descriptors": "file",
+    "lk304_log_filters": "file",
+    "lk305_log_outputs": "file",
+    "lk401_password_tracked": "file",
+    "lk402_password_readable": "file",
+    "lk501_duplicate_host": "repository",
+    "lk502_unused_file": "repository",
+    "lk503_odd_one_out": "repository",
+    "lk504_sanlock_host_id": "repository",
+    "lk505_sanlock_misread": "file",
+    "lk506_sanlock_without_watchdog": "file",
+    "lk901_waiver_expired": "run",
+    "lk902_waiver_unneeded": "run",
+    "lk903_waiver_without_reason": "run",
+    "lk904_baseline_stale": "run",
+    "lk905_unknown_rule_in_waiver": "run",
+}
 
 #: Those that ``lockcfg validate`` runs, and a transaction before it writes.
 VALIDATING: Final = (
@@ -105,7 +105,15 @@ STOPPING: Final = tuple(
     )
 )
 
-__all__ = ["STOPPING", "TABLE", "VALIDATING", "check", "rule_module", "syntax_finding"]
+__all__ = [
+    "STOPPING",
+    "TABLE",
+    "VALIDATING",
+    "check",
+    "code_and_name",
+    "rule_module",
+    "syntax_finding",
+]
 
 
 def rule_module(name: str) -> RuleModule:
@@ -114,6 +122,11 @@ def rule_module(name: str) -> RuleModule:
 
     module: RuleModule = import_module(f"lockcfg.rules.{name}")
     return module
+
+
+def code_and_name(module: str) -> tuple[str, str]:
+    """What a rule is called, by the name of its module: ``LK102`` and ``unknown-key``."""
+    return module[:5].upper(), module[6:].replace("_", "-")
 
 
 def check(

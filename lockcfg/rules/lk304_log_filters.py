@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 RULE = Rule("LK304", "log-filters", "error", validates=True)
 
 #: A level as virtlockd reads it: with blanks before it that are no spaces, which separate.
-LEVEL: Final = re.compile(r"[\t\n\v\f\r]*\+?0*[1-4]")
+LEVEL: Final = r"[\t\n\v\f\r]*\+?0*[1-4]"
 
 #: What is in the name of no part of libvirt, and stands for nothing in a glob.
 _FOREIGN: Final = r"[\s,;\"'=]"
@@ -80,7 +80,7 @@ def _objection(text: str) -> tuple[Severity, str] | None:
     refused = None
     if not colon:
         refused = f"the log filter '{printable(text)}' has no colon"
-    elif not LEVEL.fullmatch(level):
+    elif not re.fullmatch(LEVEL, level):
         refused = f"the level of the log filter '{printable(text)}' is none of 1, 2, 3 and 4"
     elif part in ("", "+"):
         refused = f"the log filter '{printable(text)}' names no part of libvirt"

@@ -31,6 +31,8 @@ None: only you know what was meant.
 
 from __future__ import annotations
 
+import re
+
 from lockcfg.nearest import nearest
 from lockcfg.printable import printable
 from lockcfg.rules.lk304_log_filters import LEVEL
@@ -81,7 +83,7 @@ def _objection(text: str) -> tuple[Severity, str, str] | None:
     level, *rest = text.split(":")
     if not rest:
         return _refused(f"the log output '{printable(text)}' has no colon", _HELP)
-    if not LEVEL.fullmatch(level):
+    if not re.fullmatch(LEVEL, level):
         what = f"the level of the log output '{printable(text)}' is none of 1, 2, 3 and 4"
         return _refused(what, _HELP)
     destination = rest[0]

@@ -51,9 +51,9 @@ def check(subject: object, options: Options) -> Iterator[RuleFinding]:
 def finding(path: str, place: Place | None, name: str) -> Finding:
     """The finding about the ``name`` of no rule in a waiver."""
     from lockcfg.nearest import nearest
-    from lockcfg.rules import TABLE
+    from lockcfg.rules import TABLE, code_and_name
 
-    slugs = [module[6:].replace("_", "-") for module in TABLE]
+    slugs = [code_and_name(module)[1] for module in TABLE]
     near = nearest(name.lower().replace("_", "-"), slugs)
     return Finding(
         RULE.name,

@@ -440,7 +440,7 @@ def test_rules_that_do_not_run_are_not_in_the_report(tmp_path: Path) -> None:
     """The others are, by code, with the severity they have here."""
     result = lint(tmp_path, select=["LK10"], ignore=["LK101"], severity={"LK102": "error"})
     assert [rule.code for rule in result.rules] == [f"LK10{n}" for n in range(2, 10)]
-    assert result.rules[0].severity == "error"
+    assert next(iter(result.rules)).severity == "error"
 
 
 def test_severity(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from lockcfg.conf.files import KINDS
 from lockcfg.conf.settings import kinds_anywhere_with
 from lockcfg.errors import UnknownKeyError
 from lockcfg.host.host import Host
-from lockcfg.lint.discover import passed_over
+from lockcfg.lint.discover import recognise
 from lockcfg.rules.rule import Options
 from tests.conftest import LOCKCFG, SAMPLES
 from tests.lint import codes, lint, write
@@ -197,7 +197,7 @@ def test_a_mark_in_a_comment_makes_no_template(tmp_path: Path, text: str) -> Non
 )
 def test_what_has_to_be_filled_in_is_a_template(text: str) -> None:
     """Whether or not it could be read as it is."""
-    assert passed_over(text.encode(), KINDS["qemu.conf"]) == "a template"
+    assert recognise(text.encode(), KINDS["qemu.conf"], "qemu.conf") == "a template"
 
 
 @pytest.mark.parametrize(

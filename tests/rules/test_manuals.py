@@ -183,6 +183,7 @@ def test_the_table_is_the_folder() -> None:
     """No rule is forgotten, and they are in the order of their codes."""
     folder = Path(lockcfg.rules.__file__).parent
     assert list(TABLE) == sorted(path.stem for path in folder.glob("lk*.py"))
+    assert {name: rule_module(name).RULE.scope for name in TABLE} == TABLE
 
 
 def test_no_two_rules_have_one_code_or_name() -> None:
