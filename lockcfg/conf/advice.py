@@ -11,7 +11,7 @@ import re
 
 from lockcfg.conf.document import decode
 from lockcfg.conf.foreign import encrypted_by, is_template
-from lockcfg.conf.meant import NOTHING, QUOTES, meant
+from lockcfg.conf.meant import NOTHING, QUOTES, meant, weaker
 from lockcfg.conf.settings import kinds_anywhere_with, settings_of, spell
 from lockcfg.nearest import nearest
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from lockcfg.conf.document import Value
     from lockcfg.conf.files import FileKind
+    from lockcfg.conf.settings import Setting
 
 #: Longer advice is none.
 _MOST: Final = 400
@@ -147,7 +148,7 @@ class _Statement:
         raw = self._whole(raw)
         may_be_none = setting is not None and setting.choices  # one of the choices is "none"
         if _bare(raw).lower() in NOTHING - {"none"} and not may_be_none:
-            return _without(setting.example if setting else "")
+            return _without(setting)
         if setting is not None and _bare(raw).startswith("$"):
             return f"libvirt fills in no variables: {setting.example}"
         value = meant(setting, _bare(raw))
@@ -156,9 +157,9 @@ class _Statement:
         if value is None:
             if setting is None:
                 return ""
-            return _without(setting.example) if _bare(raw).lower() in NOTHING else setting.example
+            return _without(setting) if _bare(raw).lower() in NOTHING else setting.example
         statement = _statement(key, value)
-        return f"write '{statement}'" if statement else ""
+        return f"write '{statement}'{weaker(setting, value)}" if statement else ""
 
     def _more_than_one(self, line: str) -> str:
         """How libvirt has the statements of a line that holds several; empty where it has one."""
@@ -237,7 +238,11 @@ class _Statement:
         return False
 
 
-def _without(example: str) -> str:
+def _without(setting: Setting | None) -> str:
+    """What to do about a setting without a value."""
+    example = setting.example if setting else ""
+    if setting is not None and setting.default is not None and setting.default == setting.weaker[0]:
+        return example  # without the line, fewer disks are locked
     return "take the line out, and libvirt's default holds" + (f"; {example}" if example else "")
 
 

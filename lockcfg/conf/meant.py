@@ -114,7 +114,14 @@ def what_to_write(setting: Setting, value: Value) -> str:
         found = tuple(str(element) for element in elements)
     if found is None or not setting.takes(found, spell(found)):
         return ""
-    return f"write {setting.key} = {spell(found)}"
+    return f"write {setting.key} = {spell(found)}{weaker(setting, found)}"
+
+
+def weaker(setting: Setting | None, value: Value) -> str:
+    """What to say of ``value`` where with another one more disks are locked, as the end of a
+    sentence."""
+    known, what = setting.weaker if setting else (None, "")
+    return f", which {what}" if what and value == known else ""
 
 
 def _readings(setting: Setting | None, text: str) -> Iterator[Value]:

@@ -169,6 +169,13 @@ class Setting(Frozen):
         return since
 
     @property
+    def weaker(self) -> tuple[Value | None, str]:
+        """The value with which fewer disks are locked than with another, and what it does, as the
+        end of a sentence; None and empty where there is none."""
+        found = self.schema["x-libvirt"].get("weaker", {})
+        return _value(found.get("value")), str(found.get("what", ""))
+
+    @property
     def expected(self) -> str:
         """What a value of the setting looks like, in words."""
         return _EXPECTED[self.type]
@@ -256,7 +263,8 @@ class Setting(Frozen):
     def _help(self, value: Value) -> str:
         """What to write in the place of ``value``."""
         if isinstance(value, str) and self.choices and (near := nearest(value, self.choices)):
-            return f"did you mean '{near}'?"
+            known, what = self.weaker
+            return f"did you mean '{near}'?" + (f" {near} {what}" if near == known else "")
         return self.example
 
     @property
@@ -269,11 +277,14 @@ class Setting(Frozen):
     @property
     def example(self) -> str:
         """What may be written, for who has written something else; empty where nothing is known."""
+        weaker, what = self.weaker
+        said = f"; {weaker} {what}" if what else ""
         if self.type == "bool":
-            may_be = [n for n in (1, 0) if _violation(self.schema, n) is None]
-            return "write " + " or ".join(f"{self.key} = {n}" for n in may_be)
+            may_be = [n for n in (1, 0) if _violation(self.schema, n) is None and n != weaker]
+            return "write " + " or ".join(f"{self.key} = {n}" for n in may_be) + said
         if self.choices:
-            return f"choices, in quotes: {', '.join(self.choices)}"
+            choices = [choice for choice in self.choices if choice != weaker]
+            return f"choices, in quotes: {', '.join(choices)}{said}"
         if self.secret:
             return f'write {self.key} = "…", with what it is set to between the quotes'
         for value in self.examples:
@@ -298,15 +309,17 @@ _loaded: Final[dict[str, dict[str, Setting]]] = {}
 class Together(Frozen):
     """What holds for several settings of one file together, ``x-together`` in its schema.
 
-    ``keys`` are the settings, ``text`` says what holds, as a sentence without its end.
+    ``keys`` are the settings, ``text`` says what holds, as a sentence without its end. ``mend`` is
+    the one to set where it does not hold, if that is not the last one that was set.
     """
 
-    __slots__ = ("_below", "_never", "keys", "kind", "text")
+    __slots__ = ("_below", "_never", "keys", "kind", "mend", "text")
 
     def __init__(self, kind: FileKind, schema: Mapping[str, Any]) -> None:
         self.kind: Final = kind
         self._below: Final[Sequence[str]] = schema.get("below", ())
         self._never: Final[Mapping[str, object]] = schema.get("never", {})
+        self.mend: Final[str] = schema.get("mend", "")
         self.keys: Final = tuple(self._below or self._never)
         if self._below:
             low, high = self._below

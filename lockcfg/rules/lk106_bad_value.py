@@ -96,7 +96,7 @@ def _together(subject: FileSubject) -> Iterator[RuleFinding]:
                 entries[key],
                 f"'{key}' cannot be {spell(values[key])} as {', '.join(others)}:"
                 " libvirt refuses to start",
-                help=rule.text + _instead(known[key], rule, values),
+                help=rule.text + _instead(known[rule.mend or key], rule, values),
             )
         )
 

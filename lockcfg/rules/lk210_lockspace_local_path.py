@@ -3,8 +3,9 @@
 ## What it does
 
 Reports a lockspace directory in `/tmp`, `/var/tmp`, `/run`, `/var/run`, `/var/lock`, `/dev`,
-`/proc` or `/sys`, except for `/run/gluster`, where GlusterFS mounts its shared storage. Only
-directories that are in use are looked at (see LK203 and LK204).
+`/proc` or `/sys`, except for `/run/gluster`, where GlusterFS mounts its shared storage. With
+sanlock, reports the directory of its leases (`disk_lease_dir`) there. Only directories that are in
+use are looked at (see LK203 and LK204).
 
 ## Why is this bad
 
@@ -39,7 +40,7 @@ None: only you know which directory all hosts share.
 
 from __future__ import annotations
 
-from lockcfg.rules.lockspaces import lockspaces_in_use, relation
+from lockcfg.rules.lockspaces import lock_directories_in_use, relation
 from lockcfg.rules.rule import Rule, RuleFinding
 
 TYPE_CHECKING = False
@@ -69,7 +70,7 @@ _SHARED: Final = ("/run/gluster", "/var/run/gluster")
 def check(subject: HostSubject, options: Options) -> Iterator[RuleFinding]:
     """See the manual above."""
     del options
-    for lockspace in lockspaces_in_use(subject.configuration):
+    for lockspace in lock_directories_in_use(subject.configuration):
         top = _top(lockspace.directory, _LOCAL)
         if top is None or _top(lockspace.directory, _SHARED) is not None:
             continue

@@ -3,8 +3,9 @@
 ## What it does
 
 Reports a lockspace directory that is an image directory (`image-directories` of the settings, by
-default `/var/lib/libvirt/images`), is inside one or has one inside. Only directories that are in
-use are looked at (see LK203 and LK204).
+default `/var/lib/libvirt/images`), is inside one or has one inside. The same of the directory of
+sanlock's leases (`disk_lease_dir`). Only directories that are in use are looked at (see LK203 and
+LK204).
 
 ## Why is this bad
 
@@ -49,7 +50,7 @@ from __future__ import annotations
 
 import os
 
-from lockcfg.rules.lockspaces import lockspaces_in_use, relation
+from lockcfg.rules.lockspaces import lock_directories_in_use, relation
 from lockcfg.rules.rule import Rule, RuleFinding
 
 TYPE_CHECKING = False
@@ -63,7 +64,7 @@ RULE = Rule("LK211", "lockspace-in-images", "warning", scope="host", needs=("dri
 
 def check(subject: HostSubject, options: Options) -> Iterator[RuleFinding]:
     """See the manual above."""
-    for lockspace in lockspaces_in_use(subject.configuration):
+    for lockspace in lock_directories_in_use(subject.configuration):
         for images in filter(os.path.isabs, options.image_directories):
             how = relation(lockspace.directory, images)
             if how is None:

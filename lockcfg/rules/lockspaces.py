@@ -48,6 +48,19 @@ def lockspaces_in_use(configuration: Configuration) -> list[LockspaceSetting]:
     return found
 
 
+def lock_directories_in_use(configuration: Configuration) -> list[LockspaceSetting]:
+    """The same, and of a host with sanlock the setting that names the directory of its leases."""
+    found = lockspaces_in_use(configuration)
+    document = configuration.documents.get("sanlock")
+    entry = document.get("disk_lease_dir") if document else None
+    if configuration.lock_manager != "sanlock" or document is None or entry is None:
+        return found
+    of_sanlock = configuration.of_sanlock
+    if of_sanlock("auto_disk_leases").value == 1 and of_sanlock(entry.key).place is not None:
+        found.append(LockspaceSetting(document, entry, str(entry.value)))
+    return found
+
+
 # The hosts of a fleet have few lockspaces between them.
 @lru_cache(maxsize=1024)
 def relation(directory: str, other: str) -> Literal["same", "inside", "around"] | None:

@@ -138,12 +138,14 @@ def typed(text: str, finding: Finding) -> str | None:
         return text.encode("utf-8", "surrogateescape").decode("latin-1")
     for pattern in (
         r"\bwrite '(.*)'(?:\Z|, )",
-        r"\bwrite (\w+ = [^\"'\[]\d*)(?: or |\Z)",
-        r"\bwrite (\w+ = .*?)(?:\Z|, with )",
+        r"\bwrite (\w+ = [^\"'\[]\d*)(?: or |; |\Z)",
+        r"\bwrite (\w+ = .*?)(?:\Z|, with |, which )",
         r"\bfor example (.*)\Z",
     ):
         if code := re.search(pattern, advice):
-            return f"{code[1]}\n"
+            # What the help sets beside the setting that is there is typed beside it.
+            beside = "" if code[1].split()[0] == key or "'" in pattern[:9] else text
+            return f"{beside}{code[1]}\n"
     if near := re.search(r"did you mean '(.*)'\?", advice):
         return f'{key} = "{near[1]}"\n'
     if choice := re.search(r"choices(?:, in quotes)?: ([\w-]+)", advice):
@@ -173,10 +175,31 @@ def test_the_help_for_every_setting_is_right(name: str) -> None:
                     mended = typed(mended, left[0]) or ""
                     left = findings(mended, name)
                 if "with host_id = 0" in str(left):
-                    # It needs another setting: which one is said next, and only a person knows it.
-                    left = findings(f"host_id = 1\n{mended}", name)
+                    # It needs another setting, which is said next.
+                    mended = typed(mended, left[0]) or ""
+                    assert "host_id = 1\n" in mended
+                    left = findings(mended, name)
                 left = [each for each in left if each.rule != "version"]
                 assert left == [], (text, finding.help, left)
+
+
+@pytest.mark.parametrize("name", READ)
+def test_no_help_leads_to_fewer_locks_without_saying_so(name: str) -> None:
+    """Neither to the value that locks fewer disks, nor to a default that does."""
+    led = 0
+    for key, setting in settings_of(READ[name]).items():
+        value, what = setting.weaker
+        if value is None:
+            continue
+        for text in (f"{key} = {each}\n" for each in (*VALUES, "no", "'NOP'", '"no"', '"0"')):
+            for finding in findings(text, name):
+                mended = typed(text, finding)
+                assert mended is not None, (text, finding.help)
+                entry = parse(mended.encode(), READ[name], name).get(key)
+                if (entry.value if entry else setting.default) == value:
+                    led += 1
+                    assert what in finding.help, (text, finding.help)
+    assert led or name in ("virtlockd.conf", "sanlock.conf")
 
 
 @pytest.mark.parametrize("rule", VALIDATING)

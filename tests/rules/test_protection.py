@@ -37,10 +37,19 @@ SELINUX = 'security_driver = "selinux"\n'
 
 
 def host(
-    qemu: str = "", lockd: str | None = None, daemon: str | None = None, driver: Driver = "qemu"
+    qemu: str = "",
+    lockd: str | None = None,
+    daemon: str | None = None,
+    driver: Driver = "qemu",
+    sanlock: str | None = None,
 ) -> Configuration:
     """A host with these files; None is one that is not there."""
-    texts = {f"{driver}.conf": qemu, f"{driver}-lockd.conf": lockd, "virtlockd.conf": daemon}
+    texts = {
+        f"{driver}.conf": qemu,
+        f"{driver}-lockd.conf": lockd,
+        f"{driver}-sanlock.conf": sanlock,
+        "virtlockd.conf": daemon,
+    }
     documents = {}
     for kind in kinds_of(driver):
         text = texts.get(kind.name, "")
@@ -333,6 +342,29 @@ def test_a_lockspace_that_no_other_host_has(directory: str, top: str | None) -> 
     severity, place, message = only(it, "LK210")
     assert (severity, place) == ("warning", "qemu-lockd.conf:1:22")
     assert message.startswith(f"file_lockspace_dir is in {top}, ")
+
+
+@pytest.mark.parametrize(
+    ("sanlock", "found"),
+    [
+        ('disk_lease_dir = "/run/leases"\nauto_disk_leases = 1\nhost_id = 1\n', ["LK210"]),
+        ('disk_lease_dir = "/var/lib/libvirt/images"\nauto_disk_leases = 1\n', ["LK211"]),
+        ('disk_lease_dir = "/srv/leases"\nauto_disk_leases = 1\nhost_id = 1\n', []),
+        ('disk_lease_dir = "/run/leases"\n', []),
+        ("auto_disk_leases = 1\nhost_id = 1\n", []),
+        ('disk_lease_dir = "run/leases"\nauto_disk_leases = 1\nhost_id = 1\n', []),
+        (None, []),
+    ],
+)
+@pytest.mark.parametrize("driver", ["qemu", "libxl"])
+def test_the_directory_of_sanlocks_leases(
+    driver: Driver, sanlock: str | None, found: list[str]
+) -> None:
+    """It is judged by its path as a lockspace is, where sanlock makes leases in it."""
+    it = host('lock_manager = "sanlock"\n', driver=driver, sanlock=sanlock)
+    assert codes(it) == found
+    beside_lockd = codes(host(LOCKD, "", driver=driver, sanlock=sanlock))
+    assert not {"LK210", "LK211"} & set(beside_lockd)
 
 
 @pytest.mark.parametrize(
