@@ -8,6 +8,7 @@ Passwords are never repeated.
 from __future__ import annotations
 
 import re
+from itertools import islice, pairwise
 
 from lockcfg.conf.document import decode
 from lockcfg.conf.foreign import encrypted_by, is_template
@@ -43,7 +44,7 @@ _SECTION: Final = re.compile(r"\s*\[[^\]]*\]\s*[;#]?.*")
 
 #: A line with nothing in it but what encloses something elsewhere.
 _ENCLOSURE: Final = re.compile(
-    r"\s*(?:[{}()\[\],;]+|---+|\.\.\.+|===+|</?[\w:-]+/?>|%YAML.*|\?>)\s*"
+    r"\s*(?:[{}()\[\],;]+|---+|\.\.\.+|===+|</?[\w:-]+/?>|%YAML.*|\?>|(?:```|~~~)\s*\w*)\s*"
 )
 
 _CONFLICT: Final = re.compile(r"(?:<{7}|={7}|>{7}|\|{7})(?: |$)")
@@ -53,8 +54,8 @@ _INCLUDE: Final = re.compile(
 )
 
 _SHELL: Final = re.compile(
-    r"\s*(?:if|then|else|elif|fi|for|do|done|while|case|esac|echo|cat|EOF|unset|sudo|return|exit)\b"
-    r"(?!\s*[=:])"
+    r"\s*(?:\$\s+\S|(?:if|then|else|elif|fi|for|do|done|while|case|esac|echo|cat|EOF|unset|sudo"
+    r"|return|exit|sed|augtool|virsh|systemctl|service)\b(?!\s*[=:]))"
 )
 
 _ELEMENT: Final = re.compile(r"\s*<([A-Za-z_]\w*)>([^<]*)</\1>\s*")
@@ -119,20 +120,31 @@ class _Statement:
 
     def _structure(self, line: str) -> str:
         """Of what is not a setting at all."""
+        if _INCLUDE.match(line):
+            return "take the line out: libvirt includes no other file"
         if comment := _COMMENT.fullmatch(line):
             rest = comment[1].removesuffix("*/").removesuffix("-->").strip()
-            if self._is_secret(rest):
-                return "begin a comment with '#'"
-            return f"begin a comment with '#': write '# {rest}'"
+            return "begin a comment with '#'" if self._is_secret(rest) else _comment(rest)
         if _SECTION.fullmatch(line):
             return "take the line out: the file has no sections"
         if _ENCLOSURE.fullmatch(line):
             return "take the line out: the file is a plain list of settings, 'name = value'"
-        if _INCLUDE.match(line):
-            return "take the line out: libvirt includes no other file"
         if _SHELL.match(line):
             return "take the line out: libvirt runs no shell"
+        if self._is_prose(line):
+            return "begin a comment with '#'" if self._is_secret(line) else _comment(line.strip())
         return ""
+
+    def _is_prose(self, line: str) -> bool:
+        """Whether a line is a sentence, such as one of a comment that has lost its mark."""
+        if len(line.split()) < 4 or re.search(r"[=\"'\[{<>|$]", line):
+            return False
+        # Some settings are called as things are: 'user' may begin a sentence.
+        for each in (line, _PREFIX.sub("", line.strip())):
+            pair = self._exact_pair(each)
+            if pair is not None and ("_" in pair[0] or len(_bare(pair[1]).split()) < 2):
+                return False
+        return not any(map(self._exact, re.findall(r"\w+(?:[_-]\w+)+", line)))
 
     def _write(self, line: str) -> str:
         """How libvirt has what ``line``, and what belongs to it, says."""
@@ -148,7 +160,7 @@ class _Statement:
         raw = self._whole(raw)
         may_be_none = setting is not None and setting.choices  # one of the choices is "none"
         if _bare(raw).lower() in NOTHING - {"none"} and not may_be_none:
-            return _without(setting)
+            return _without(setting or self._elsewhere(key))
         if setting is not None and _bare(raw).startswith("$"):
             return f"libvirt fills in no variables: {setting.example}"
         value = meant(setting, _bare(raw))
@@ -163,9 +175,15 @@ class _Statement:
 
     def _more_than_one(self, line: str) -> str:
         """How libvirt has the statements of a line that holds several; empty where it has one."""
-        parts = [part for part in re.split(r";\s*(?=[A-Za-z]\w*\s*[=:]|\Z)", line) if part.strip()]
-        if len(parts) < 2:
+        starts = [0]
+        for match in re.finditer(r"[;,\s]\s*([A-Za-z]\w*)\s*[=:]", line):
+            before = line[: match.start()]
+            whole = not (before.count('"') % 2 or before.count("'") % 2)
+            if whole and re.search("[=:]", before) and (";" in match[0] or match[1] in self._known):
+                starts.append(match.start(1))
+        if len(starts) < 2:
             return ""
+        parts = [line[start:end].rstrip(" ,;\t") for start, end in pairwise([*starts, len(line)])]
         found: list[str] = []
         for part in parts:
             pair = self._pair(part)
@@ -181,14 +199,38 @@ class _Statement:
         if element := _ELEMENT.fullmatch(line):
             key = self._key(element[1])
             return (key, element[2]) if key else None
-        line = re.sub(r"^\s*[-+*]?\s*", "", line).lstrip("{").strip()
+        line = re.sub(r"^\s*[-+*]*\s*", "", line).lstrip("{").strip()
+        if pair := self._exact_pair(line):
+            return pair
         line = _PREFIX.sub("", line)
+        if pair := self._exact_pair(line):
+            return pair
         match = _ASSIGNMENT.fullmatch(line) or _JUXTAPOSITION.fullmatch(line)
         if match is not None:
             key = self._key(match["left"])
             return (key, match["value"]) if key else None
         key = self._key(line)
         return (key, "") if key else None
+
+    def _exact_pair(self, line: str) -> tuple[str, str] | None:
+        """The same, where the line begins with a name that is spelled right, if not as libvirt
+        does."""
+        match = _ASSIGNMENT.fullmatch(line)
+        if match is not None and (key := self._exact(match["left"])):
+            return key, match["value"]
+        for match in reversed(list(islice(re.finditer(r"[\s\"'\[({“‘]+", line), 6))):
+            if key := self._exact(line[: match.start()]):
+                return key, line[match.start() :].removeprefix('" ').removeprefix("' ").strip()
+        return None
+
+    def _exact(self, left: str) -> str:
+        """The name of a setting that ``left`` is, in whatever way it joins words; else empty."""
+        name = re.sub(r"[^A-Za-z0-9.]+", "_", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", left))
+        name = name.strip("_").rpartition(".")[2]
+        for each in (name, name.lower()):
+            if each in self._known or (each and kinds_anywhere_with(each)):
+                return each
+        return ""
 
     def _key(self, left: str) -> str:
         """The name of a setting that ``left`` means; empty where it is none."""
@@ -226,6 +268,11 @@ class _Statement:
             raw = f"{raw[:-1].rstrip()} {self._below.pop(0).strip()}"
         return raw
 
+    def _elsewhere(self, key: str) -> Setting | None:
+        """The setting of that name that another kind of file has."""
+        kinds = kinds_anywhere_with(key)
+        return settings_of(kinds[0])[key] if kinds else None
+
     def _is_secret(self, text: str) -> bool:
         """Whether ``text`` speaks of a password, by whatever name."""
         secrets = [key for key, setting in self._known.items() if setting.secret]
@@ -238,10 +285,16 @@ class _Statement:
         return False
 
 
+def _comment(text: str) -> str:
+    return f"begin a comment with '#': write '# {text}'"
+
+
 def _without(setting: Setting | None) -> str:
     """What to do about a setting without a value."""
-    example = setting.example if setting else ""
-    if setting is not None and setting.default is not None and setting.default == setting.weaker[0]:
+    if setting is None:
+        return "take the line out: libvirt has no such setting"
+    example = setting.example
+    if setting.default is not None and setting.default == setting.weaker[0]:
         return example  # without the line, fewer disks are locked
     return "take the line out, and libvirt's default holds" + (f"; {example}" if example else "")
 

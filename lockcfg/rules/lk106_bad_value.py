@@ -80,8 +80,8 @@ def _together(subject: FileSubject) -> Iterator[RuleFinding]:
     }
     for rule in rules:
         key = rule.broken_by(values)
-        if key is None:
-            continue
+        if key is None or any(other in entries and other not in values for other in rule.keys):
+            continue  # a value that is wrong by itself says nothing of the others
         others = (
             f"{other} = {spell(values[other])}"
             if other in values

@@ -40,7 +40,7 @@ from __future__ import annotations
 
 import re
 
-from lockcfg.conf.document import Span
+from lockcfg.conf.document import Span, decode
 from lockcfg.conf.meant import QUOTES, meant
 from lockcfg.conf.sanlock import WIDTH, lines_of, name_in, number_in, seen_as, taken
 from lockcfg.conf.settings import settings_of
@@ -106,7 +106,11 @@ def _ignored(line: bytes, settings: Mapping[str, Setting]) -> tuple[str, str]:
             f"begin the line with {known}",
         )
     near = nearest(known.rstrip(":"), settings)
-    advice = f"write it as {near} = VALUE" if near else "take the line out, or put '#' before it"
+    advice = "take the line out, or put '#' before it"
+    if near:
+        value = meant(settings[near], decode(bare[len(known) :]).lstrip(":=> \t"))
+        usable = isinstance(value, int) or (isinstance(value, str) and re.fullmatch(r"\S+", value))
+        advice = f"write {near} = {value}" if usable else f"write {_example(settings[near])}"
     return "sanlock passes over this line: it is no 'name = value'", advice
 
 
