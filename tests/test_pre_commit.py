@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from lockcfg.conf.files import KINDS
-from lockcfg.lint.settings import FILE_NAME
+from lockcfg.lint.settings_search import FILE_NAME
 
 PROJECT = Path(__file__).parent.parent
 PRE_COMMIT = Path(sys.executable).parent / "pre-commit"

@@ -101,7 +101,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """See :mod:`lockcfg.main`."""
-    from lockcfg.lint.settings import repository_of
+    from lockcfg.lint.settings_search import repository_of
     from lockcfg.report.lint import render
 
     _check_usage(arguments)
@@ -195,7 +195,8 @@ def _start(arguments: argparse.Namespace) -> str:
 
 
 def _settings(arguments: argparse.Namespace) -> LintSettings:
-    from lockcfg.lint.settings import check_names, load_settings
+    from lockcfg.lint.settings import check_names
+    from lockcfg.lint.settings_search import load_settings
 
     try:
         settings = load_settings(_start(arguments), arguments.settings)

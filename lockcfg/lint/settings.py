@@ -1,7 +1,7 @@
 """The settings of a lint run: ``.lockcfg.yaml``, or ``[tool.lockcfg]`` of ``pyproject.toml``.
 
-``schemas/settings.schema.json`` describes them. The linter uses the nearest
-settings file at or above the first path, and its directory is what paths are relative to.
+``schemas/settings.schema.json`` describes them. The directory of the file is what paths are
+relative to.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 from fnmatch import fnmatch
 
-from lockcfg.conf.load import read_bytes
 from lockcfg.errors import UsageError
 from lockcfg.frozen import Frozen
 from lockcfg.nearest import nearest
@@ -23,8 +22,6 @@ if TYPE_CHECKING:
     from typing import Final
 
     from lockcfg.findings import Severity
-
-FILE_NAME: Final = ".lockcfg.yaml"
 
 
 class SettingsWaiver(Frozen):
@@ -106,54 +103,6 @@ def known_rule(name: str) -> bool:
 def matches(path: str, pattern: str) -> bool:
     """Whether a relative path matches a glob, in whole or from one of its directories on."""
     return fnmatch(path, pattern) or fnmatch(path, f"{pattern}/*") or fnmatch(path, f"*/{pattern}")
-
-
-def load_settings(start: str, explicit: str | None = None) -> LintSettings:
-    """The settings for what is at ``start``; those in the file ``explicit`` if it is given.
-
-    Raises :class:`ReadError` for a file that cannot be read and :class:`UsageError` for one
-    that the schema does not take, with the place in it.
-    """
-    if explicit is not None:
-        path = os.path.abspath(explicit)
-        from lockcfg.lint.settings_file import parse_settings
-
-        return parse_settings(path, read_bytes(path))
-    directory = os.path.abspath(start)
-    if not os.path.isdir(directory):
-        directory = os.path.dirname(directory)
-    top = directory
-    while True:
-        path = os.path.join(directory, FILE_NAME)
-        if os.path.lexists(path):  # what is not a file is an error, and not no settings
-            from lockcfg.lint.settings_file import parse_settings
-
-            return parse_settings(path, read_bytes(path))
-        project = os.path.join(directory, "pyproject.toml")
-        if os.path.isfile(project):
-            from lockcfg.lint.settings_file import parse_project
-
-            if (settings := parse_project(project, read_bytes(project))) is not None:
-                return settings
-        if os.path.exists(os.path.join(directory, ".git")):
-            return LintSettings(directory)
-        parent = os.path.dirname(directory)
-        if parent == directory:
-            here = os.getcwd()
-            return LintSettings(here if f"{top}/".startswith(f"{here.rstrip('/')}/") else top)
-        directory = parent
-
-
-def repository_of(path: str) -> str | None:
-    """The top of the repository that ``path`` is in, which is what the services that show reports
-    want paths to be relative to; None where it is in none."""
-    directory = os.path.abspath(path)
-    while not os.path.exists(os.path.join(directory, ".git")):
-        parent = os.path.dirname(directory)
-        if parent == directory:
-            return None
-        directory = parent
-    return directory
 
 
 def check_names(names: Iterable[str], where: str) -> None:

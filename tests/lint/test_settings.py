@@ -16,7 +16,8 @@ from jsonschema import Draft202012Validator
 
 from lockcfg.errors import LockcfgError, ReadError, UsageError
 from lockcfg.host.installed import parse_release
-from lockcfg.lint.settings import LintSettings, known_rule, load_settings, matches, names_rule
+from lockcfg.lint.settings import LintSettings, known_rule, matches, names_rule
+from lockcfg.lint.settings_search import load_settings
 from lockcfg.rules import TABLE, rule_module
 from tests.lint import codes, host, lint, paths, write
 
