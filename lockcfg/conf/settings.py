@@ -201,7 +201,8 @@ class Setting(Frozen):
         if release is None or self.kind.program != "libvirt":
             return True
         # The schemas were held against 9.0: what came later it does not have, whenever that was.
-        certain = self.since_certain or release[:2] <= WRAPPING_RELEASE
+        absent = release_numbers(self.schema["x-libvirt"].get("absent", "9.0.0"))
+        certain = self.since_certain or release[:2] <= absent[:2]
         if certain and release_numbers(self.since) > release:
             return False
         return self.removed is None or release < release_numbers(self.removed)
