@@ -125,11 +125,12 @@ def run(arguments: argparse.Namespace) -> int:
         )
         # A page that has the guests of a hundred thousand hosts is none that a browser shows.
         few = len(fleet.cells) and sum(len(cell.hosts) for cell in fleet.cells) <= _WITH_GUESTS
-        guests = store.running_guests() if arguments.format == "html" and few else {}
+        named = arguments.format == "html" and few
+        guests, locks = (store.running_guests(), store.held_locks()) if named else ({}, {})
     check_found(fleet, arguments)
     if arguments.write_policy is not None:
         return _write_policy(fleet, arguments.write_policy)
-    result = audit_of(fleet, version=VERSION).replace(guests=guests)
+    result = audit_of(fleet, version=VERSION).replace(guests=guests, locks=locks)
     if old is not None:
         result = result.replace(since=_since(old, result, arguments.compare))
     return _report(result, arguments)

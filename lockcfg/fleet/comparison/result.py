@@ -334,7 +334,8 @@ class AuditResult(Frozen):
     ``disks`` and ``profiles`` are sorted too. ``now`` is the time that ages are counted from,
     ``policy`` where the policy is from, or empty. ``since`` is what has changed since an earlier
     audit, None where there was none to compare it with. ``guests`` are the names of the guests that
-    run on each host, where the reporter wants them.
+    run on each host, ``locks`` the files on which its lock daemon holds locks and since when, where
+    the reporter wants them.
     """
 
     __slots__ = (
@@ -344,6 +345,7 @@ class AuditResult(Frozen):
         "groups",
         "guests",
         "hosts",
+        "locks",
         "notes",
         "now",
         "policy",
@@ -374,6 +376,7 @@ class AuditResult(Frozen):
         self.notes: Final[tuple[str, ...]] = tuple(fields["notes"])
         self.rules: Final[tuple[RuleInfo, ...]] = tuple(fields["rules"])
         self.guests: Final[dict[str, list[str]]] = dict(fields.get("guests", {}))
+        self.locks: Final[dict[str, dict[str, int]]] = dict(fields.get("locks", {}))
         self.since: Final[Since | None] = fields.get("since")
 
     @property

@@ -312,6 +312,7 @@ def facts_of(
         sanlock = _sanlock(configuration, directory)
         if sanlock.auto and not sanlock.host_id:
             refused.append((plugin, "auto_disk_leases is 1 and no host_id is set"))
+    ignored = _ignored(configuration, versions.get("libvirt", ""))
     settings, spaces = in_force(configuration)
     others: dict[str, tuple[Mapping[str, Value | None], Sequence[Directory]]] = {
         other: in_force(configured(other))
@@ -329,7 +330,7 @@ def facts_of(
         driver,
         settings,
         refused=refused,
-        ignored=_ignored(configuration, versions.get("libvirt", "")),
+        ignored=ignored,
         spaces=spaces,
         spare=[directory(path) for path in held["lockspace"] if path not in named],
         storages=[directory(path) for path in held["disks"]],
@@ -347,7 +348,8 @@ def facts_of(
             for kind in kinds_of(driver)
             for key in LOCKING_KEYS
             if kind.role != "sanlock" and key in settings_of(kind)
-        },
+        }
+        | {key: (file, (lines or {}).get(file, {}).get(key, 0)) for file, key, _ in ignored},
     )
 
 
@@ -365,10 +367,12 @@ def _sanlock(configuration: Configuration, directory: Callable[[str, str], Direc
 
 
 def lines_of(document: Document) -> dict[str, int]:
-    """The lines on which a file has the settings that decide the locking, counted from 1."""
+    """The lines on which a file has the settings that decide the locking, and those that a release
+    of libvirt may not know, counted from 1."""
     text = document.text or b""
     found: dict[str, int] = {}
-    for key in LOCKING_KEYS:
+    known = settings_of(document.kind).items()
+    for key in (*LOCKING_KEYS, *(key for key, setting in known if numbers(setting.since))):
         entry = document.get(key)
         if entry is not None:
             found[key] = text.count(b"\n", 0, entry.key_span.start) + 1

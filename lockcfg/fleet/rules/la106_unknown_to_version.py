@@ -50,5 +50,6 @@ def check(cell: Cell) -> Iterator[Observation]:
     """See the manual above."""
     for file, key, since in cell.facts.ignored:
         yield Observation(
-            f"'{key}' in {file} came with libvirt {since}: {cell.facts.libvirt} ignores it"
+            f"'{key}' in {file} came with libvirt {since}: {cell.facts.libvirt} ignores it",
+            cause=key,
         )

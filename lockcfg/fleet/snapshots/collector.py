@@ -1683,7 +1683,7 @@ def _text(raw: bytes) -> Json:
     except UnicodeDecodeError:
         text = raw.decode("latin-1")
         told["encoding"] = "latin-1"
-    text, count = SECRET.subn(lambda match: match.group("name") + REMOVED, text)
+    text, count = _without_secrets(text)
     if count:
         told["removed"] = count
     text = _without_comments(text)
@@ -1692,6 +1692,26 @@ def _text(raw: bytes) -> Json:
     told["sha256"] = hashlib.sha256(text.encode(encoding)).hexdigest()
     told["text"] = text
     return told
+
+
+def _without_secrets(text: str) -> Tuple[str, int]:
+    """The text without its secrets, and how many there were. The ends of lines that were in one
+    follow that of its last line, so that later lines keep their numbers."""
+    pieces: List[str] = []
+    at = count = owed = 0
+    for match in [*SECRET.finditer(text), None]:
+        between = text[at : match.start() if match else len(text)]
+        head, end, tail = between.partition("\n")
+        if end:
+            between = head + end * (1 + owed) + tail
+            owed = 0
+        pieces.append(between)
+        if match:
+            pieces += [match.group("name"), REMOVED]
+            owed += match.group("value").count("\n")
+            count += 1
+            at = match.end()
+    return "".join(pieces), count
 
 
 #: A line that says something: words, strings that end in it, and a comment.

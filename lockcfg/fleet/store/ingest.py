@@ -145,6 +145,7 @@ class Ingester:
             "host": [],
             "disk": [],
             "evidence": [],
+            "held": [],
             "problem": [],
         }
 
@@ -336,6 +337,14 @@ class Ingester:
         for rows in local.values():
             if len(rows) > 1:
                 disks += rows
+        held = {
+            path: min(since, _POSITIVE)
+            for daemon in own["daemons"]
+            if "held" in daemon
+            for path, since in daemon["held"].items()
+        }
+        if held:
+            self._rows["held"].append((number, _dumped(held)))
         circumstances = circumstances_of(source, own, profile.facts, profile.readers)
         self._rows["host"].append(
             (

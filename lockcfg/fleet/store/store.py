@@ -11,6 +11,7 @@ talks to SQLite. What the tables hold is described in ``docs/explanation/fleet-m
 - ``way``: distinct uses of disks, as JSON (:class:`~lockcfg.fleet.model.uses.Use`);
 - ``disk``: the disks that other hosts might reach as well;
 - ``evidence``: what a host saw in a probe, as JSON;
+- ``held``: the locks that the lock daemon of a host holds, as JSON;
 - ``problem``: what could not be read.
 """
 
@@ -63,6 +64,7 @@ CREATE TABLE problem (
     source TEXT NOT NULL, host TEXT NOT NULL, reason TEXT NOT NULL
 );
 CREATE TABLE evidence (host INTEGER NOT NULL, told TEXT NOT NULL);
+CREATE TABLE held (host INTEGER NOT NULL, told TEXT NOT NULL);
 CREATE TABLE shared (disk INTEGER PRIMARY KEY);
 CREATE TABLE twice (uuid INTEGER NOT NULL, host INTEGER NOT NULL, guest TEXT NOT NULL);
 """
@@ -99,6 +101,7 @@ _COLUMNS: Final = {
         ("number", ""),
     ),
     "evidence": (("host", "host"), ("told", "")),
+    "held": (("host", "host"), ("told", "")),
     "problem": (("source", ""), ("host", ""), ("reason", "")),
 }
 
@@ -143,7 +146,7 @@ class StoredDisk(NamedTuple):
 
 
 #: The tables that earlier versions do not have, with the version that has them first.
-_SINCE: Final = {"evidence": 3}
+_SINCE: Final = {"evidence": 3, "held": 4}
 
 #: What a column of an earlier version is taken to be. Version 3 did not tell which devices are on
 #: others; the UUIDs of version 2 were cut off.
@@ -343,6 +346,18 @@ class Store:
         for name, guests in self._iterate(query):
             found.setdefault(name, guests)
         return {name: json.loads(guests) for name, guests in found.items() if guests != "[]"}
+
+    def held_locks(self) -> dict[str, dict[str, int]]:
+        """The files on which the lock daemon of each host holds locks, and since when, by its
+        newest snapshot; 0 where it cannot tell."""
+        found: dict[str, str | None] = {}
+        query = (
+            "SELECT name, held.told FROM host LEFT JOIN held ON held.host = host.id"
+            " ORDER BY name, taken DESC, machine_id, boot_id, source"
+        )
+        for name, told in self._iterate(query):
+            found.setdefault(name, told)
+        return {name: json.loads(told) for name, told in found.items() if told}
 
     def guests_twice(self) -> Iterator[tuple[int, int, str]]:
         """The guests whose UUIDs run on more hosts than one: a number that stands for the UUID,

@@ -109,6 +109,13 @@ def write(result: AuditResult, stream: TextIO) -> None:
                 escape(host): [escape(guest) for guest in of_host]
                 for host, of_host in sorted(result.guests.items())
             },
+            locks={
+                escape(host): [
+                    [escape(path), _time(since) if since else "not known"]
+                    for path, since in sorted(held.items())
+                ]
+                for host, held in sorted(result.locks.items())
+            },
             unknown=_hosts(result.unknown, sets),
             sets=sets.names,
         )

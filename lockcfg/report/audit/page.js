@@ -87,6 +87,7 @@
 
   // The view of one host: what the page says of it, put together. All of it goes in as text.
   const guests = JSON.parse(document.getElementById("guests").textContent);
+  const locks = JSON.parse(document.getElementById("locks").textContent);
   const panel = document.getElementById("host");
   const title = document.getElementById("host-title");
   const body = document.getElementById("host-body");
@@ -126,6 +127,19 @@
       if (held) list("Locks of running guests", [[held]]);
     }
     if (guests[host]) list("Running guests", guests[host].map((name) => [name]));
+    if (locks[host]) {
+      make("h3", "Locks that its lock daemon holds", body);
+      const table = make("table", undefined, body);
+      table.className = "plain";
+      const head = make("tr", undefined, make("thead", undefined, table));
+      for (const name of ["File", "Held since"]) make("th", name, head).scope = "col";
+      const lines = make("tbody", undefined, table);
+      for (const [file, since] of locks[host]) {
+        const line = make("tr", undefined, lines);
+        make("th", file, line).scope = "row";
+        make("td", since, line);
+      }
+    }
     const rows = [...document.querySelectorAll("#disk-table tbody tr")].filter((row) => about(row, host));
     list("Disks that it shares", rows.map((row) =>
       [row.cells[0].textContent.trim() + ": " + row.cells[1].textContent.trim()]));

@@ -345,10 +345,11 @@ def test_a_device_is_called_as_the_kernel_calls_it_wherever_the_link_is(
     ("text", "told"),
     [
         ('vnc_password = "x"\na = 1', 'vnc_password = "removed"\na = 1'),
-        ('spice_password="""a\nb"""\nz = 1', 'spice_password="removed"\nz = 1'),
+        ('spice_password="""a\nb"""\nz = 1', 'spice_password="removed"\n\nz = 1'),
+        ('spice_password="""a\nb"""; y = 2\nz = 1', 'spice_password="removed"; y = 2\n\nz = 1'),
         ("a=1; vnc_password='k'", 'a=1; vnc_password="removed"'),
         ('#vnc_password = "q"\n', "#\n"),
-        ('vnc_pasword [ "a",\n "b" ]\nl=1', 'vnc_pasword "removed"\nl=1'),
+        ('vnc_pasword [ "a",\n "b" ]\nl=1', 'vnc_pasword "removed"\n\nl=1'),
         ("a = 1 # spice_password: x", 'a = 1 # spice_password"removed"'),
         ('acl = ["/dev/pass", "a"]\n', 'acl = ["/dev/pass", "a"]\n'),
         ('x = "#1"  # plain\n', 'x = "#1"  # plain\n'),

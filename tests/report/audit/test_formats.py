@@ -81,14 +81,21 @@ def test_sarif_is_what_the_standard_says(result: AuditResult) -> None:
     assert len(report["runs"][0]["results"]) == expected
 
 
-def test_sarif_leads_to_the_line_that_is_the_cause() -> None:
+@pytest.mark.parametrize(
+    ("code", "conf"),
+    [
+        ("LA101", '# locks\n\nlock_manager = "nop"\n'),
+        ("LA106", 'lock_manager = "lockd"\n\nsched_core = "vcpus"\n'),
+    ],
+)
+def test_sarif_leads_to_the_line_that_is_the_cause(code: str, conf: str) -> None:
     """On the host, and in a repository in the file itself."""
-    conf = '# locks\n\nlock_manager = "nop"\n'
-    report = json.loads(rendered(audited({"kvm01": {}, "kvm02": {"qemu.conf": conf}}), "sarif"))
+    host = {"qemu.conf": conf, "versions": {"libvirt": "8.0.0"}}
+    report = json.loads(rendered(audited({"kvm01": {}, "kvm02": host}), "sarif"))
     (place,) = [
         result["locations"][0]["physicalLocation"]
         for result in report["runs"][0]["results"]
-        if result["ruleId"] == "LA101"
+        if result["ruleId"] == code
     ]
     assert place["artifactLocation"]["uri"] == "kvm02/etc/libvirt/qemu.conf"
     assert place["region"]["startLine"] == 3

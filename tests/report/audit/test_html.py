@@ -104,6 +104,8 @@ def hostile() -> AuditResult:
         notes=[every],
         hosts=hosts,
         unknown=hosts,
+        guests=dict.fromkeys(hosts, ATTACKS),
+        locks={host: dict.fromkeys(ATTACKS, 0) for host in hosts},
         groups=[GroupRow(every, hosts, [every], inferred=True, worst="error")],
         domains=[DomainRow(every, "image", every, every, "no", every, hosts)],
         profiles=[ProfileRow(every, {every: every}, hosts, odd=[every], worst="error")],
@@ -323,7 +325,9 @@ def probed() -> AuditResult:
         fleet[name]["evidence"] = {"number": number, "hosts": 3, "directories": directories}
     result = audited(fleet)
     return result.replace(
-        guests={"kvm01": ["web01", "<b>"]}, since=since_of(report_of(audited(demo())), result)
+        guests={"kvm01": ["web01", "<b>"]},
+        locks={"kvm01": {"/srv/locks/files/<i>": 1_763_136_000, "/srv/locks/files/b": 0}},
+        since=since_of(report_of(audited(demo())), result),
     )
 
 
@@ -381,7 +385,10 @@ def test_a_host_has_a_view_of_its_own(browser: Browser) -> None:
     shown = browser.driver.execute_script("return document.querySelector(location.hash).open")
     assert shown
     browser.driver.execute_script("location.hash = 'host=kvm01'")
-    assert "<b>" in browser.shown("#host")[0].text
+    panel = browser.shown("#host")[0].text
+    assert "<b>" in panel
+    assert "/srv/locks/files/<i> 2025-11-14 16:00 UTC" in panel
+    assert "/srv/locks/files/b not known" in panel
     browser.driver.execute_script("location.hash = 'host=nobody'")
     assert browser.shown("#host") == []
     browser.assert_alone()
@@ -483,7 +490,11 @@ def test_hostile_text_is_text(browser: Browser) -> None:
     text = browser.driver.execute_script("return document.body.textContent")
     assert all(host in text for host in result.hosts)
     assert browser.driver.find_elements(By.CSS_SELECTOR, "img, link, [onload], [onerror]") == []
-    assert len(browser.driver.find_elements(By.TAG_NAME, "script")) == 3
+    assert len(browser.driver.find_elements(By.TAG_NAME, "script")) == 4
+    view = "location.hash = 'host=' + encodeURIComponent(arguments[0])"
+    browser.driver.execute_script(view, result.hosts[0])
+    panel = browser.shown("#host")[0].text
+    assert all(panel.count(attack) >= 3 for attack in ATTACKS)
     browser.press("/")
     browser.press("<img")
     assert len(browser.rows()) == 1
