@@ -1,9 +1,9 @@
 """``lockd adopt``: take the locks that are meant for guests that run without them.
 
 A guest that was started before the lock manager was switched on holds no locks, and nothing says
-so. Here libvirt's own description of it and the configuration say which locks it should hold, and
-the running lockd takes them for it: owner is the guest's process. What is held by somebody else is
-refused, with who holds it: that is two guests on one disk, now.
+so. libvirt's description of the guest and the configuration say which locks it should hold. The
+running lockd takes them for it; the owner is the guest's process. A lock that another owner holds
+is refused, and the holder is named: two guests use one disk at this moment.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ def main(arguments: Sequence[str], address: str) -> int:
     """Run the command; returns its exit status."""
     parser = argparse.ArgumentParser(
         prog="lockd adopt",
-        description="Take the locks that the configuration means for guests that run, and that they"
-        " do not hold: those of guests that were started while nothing was locked. What is held"
-        " already is left alone. Exit status: 0 all are held now (with --dry-run: or could be), 1"
-        " some are not: another holds one, and two guests may be writing one disk now, 2 wrong"
-        " usage, 3 it cannot be done.",
+        description="Take the locks that running guests should hold by the configuration but do"
+        " not: those of guests that started while locking was off. Locks that are"
+        " already held stay as they are. Exit status: 0 all are held now (with"
+        " --dry-run: or could be), 1 some are not: another holds one, and two guests"
+        " may be writing one disk now, 2 wrong usage, 3 the command failed.",
         allow_abbrev=False,
     )
     parser.add_argument("guest", nargs="*", help="the guests, by name or UUID")
@@ -73,7 +73,7 @@ def _adopt(options: argparse.Namespace) -> list[dict[str, Any]]:
     configuration = lockcfg.load_host(lockcfg.Host(session=session))
     if configuration.lock_manager != "lockd":
         raise lockcfg.UsageError(
-            f"lock_manager is {configuration.lock_manager}: no locks are meant for any guest",
+            f"lock_manager is {configuration.lock_manager}: no guest should hold a lock",
             help="say 'lockcfg enable', and restart libvirtd or virtqemud",
         )
     guests = lockcfg.running_guests(session=session)
@@ -101,7 +101,7 @@ def _of_guest(
     asked = [row for row in rows if row["outcome"] == ""]
     if guest.is_paused:
         for row in asked:
-            row["outcome"], row["reason"] = "paused", "libvirt takes it when the guest goes on"
+            row["outcome"], row["reason"] = "paused", "libvirt takes it when the guest resumes"
         return rows
     started = start_time(guest.pid) if guest.pid else 0
     if not started:
@@ -159,7 +159,7 @@ _WORDS: Final = {
     "held": "is held",
     "taken": "taken",
     "would": "would be taken",
-    "none": "none is meant",
+    "none": "no lock is needed",
     "paused": "the guest is paused",
     "ended": "the guest has ended",
     "refused": "REFUSED",

@@ -1,7 +1,7 @@
-"""Text that others have made, where people read it: in a log, an error, a table.
+"""Escapes text from outside that people read in a log, an error or a table.
 
-The name of a guest is whatever somebody has called it. In it there may be sequences that drive a
-terminal, line feeds that forge lines, marks that turn the order of writing, and 64 KiB of anything.
+The name of a guest can be anything. It may contain sequences that control a terminal, line feeds
+that forge lines, marks that change the direction of writing, and it may be 64 KiB long.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""What happens to locks, told so that programs understand it: each kind has an id of its own.
+"""What happens to locks, as events that programs understand: each kind has an id.
 
-The same event is a line of the log, in the journal with fields to search for, one object of
-``lockd events --json``, and counted in the metrics. ``docs/reference/monitoring.md`` is made of
-:data:`KINDS`.
+The same event is a line of the log, in the journal with fields to search for, one object of ``lockd
+events --json``, and counted in the metrics. The table in ``docs/reference/monitoring.md`` is made
+from :data:`KINDS`.
 
-To add a kind, write it here, with an id from ``uuidgen``, and tell it where it happens:
+To add a kind, define it here, with an id from ``uuidgen``, and log it where it happens:
 ``log.event(Event(kinds.X, "in words", owner.fields() | resource.fields()))``.
 """
 
@@ -88,7 +88,7 @@ SILENT: Final = Kind(
     "d1c2233a5a4a4bfaa73fdd68c5319899",
     _ERROR,
     "A file system does not answer. Calls that need it wait.",
-    "look after its server",
+    "check its server",
 )
 ANSWERS: Final = Kind(
     "answers",
@@ -106,39 +106,39 @@ HUNG_UP: Final = Kind(
     "hung-up",
     "83f3e07c39b24fe4bbd21627dddadb34",
     _WARNING,
-    "A guest has closed its connection while it holds locks. It is made to end.",
+    "A guest has closed its connection while it holds locks. lockd ends it.",
 )
 STUCK: Final = Kind(
     "stuck",
     "4fc9c420c62549e3a80139988091476a",
     _ERROR,
-    "A lock was released and cannot be unlocked. It is tried again.",
+    "A lock was released but cannot be unlocked. lockd tries again.",
 )
 TOOK_OVER: Final = Kind(
     "took-over",
     "789334b9a5aa4d78b289c6bfad043a0d",
     _WARNING,
-    "lockd goes on after an upgrade or a crash, with the locks of the process before it.",
+    "lockd continues after an upgrade or a crash, with the locks of the previous process.",
 )
 STOPPED: Final = Kind(
     "guest-paused",
     "53e334f06c594743934fc854a3ec1dad",
     _ERROR,
     "A guest whose lock is lost, or may be soon, is paused before another guest can get its disk.",
-    "`lockd status` says what is wrong; the guide on lost locks says how it goes on",
+    "`lockd status` says what is wrong; the guide on lost locks says how the guest resumes",
 )
 GOES_ON: Final = Kind(
     "guest-resumed",
     "0e6a92a8537840aa8d864342a7f351e4",
     _WARNING,
-    "A guest that was paused for a lock goes on.",
+    "A guest that was paused for a lock resumes.",
 )
 KILLED: Final = Kind(
     "guest-killed",
     "cfaaff6727aa46f483645eef724a8958",
     _ERROR,
     "A guest whose lock is lost, or may be soon, is killed, as the configuration says.",
-    "look after the storage, then start the guest",
+    "check the storage, then start the guest",
 )
 
 #: All of them.
@@ -153,9 +153,8 @@ KINDS: Final = (
 
 
 class Event:
-    """Something that has happened: its ``kind``, in words (``message``), and what it is about:
-    ``fields`` by name, of those that ``schemas/lockd-output.schema.json`` has for an event.
-    ``time`` is in seconds since the epoch."""
+    """An event: its ``kind``, a ``message`` for people, and ``fields`` by name, which
+    ``schemas/lockd-output.schema.json`` lists. ``time`` is in seconds since the epoch."""
 
     __slots__ = ("fields", "kind", "message", "time")
 

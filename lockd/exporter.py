@@ -1,8 +1,8 @@
-"""``lockd metrics``: the figures of a running lockd for Prometheus and what reads the same.
+"""``lockd metrics``: the metrics of a running lockd, for Prometheus and compatible programs.
 
-It is a process of its own, which asks lockd at its admin socket each time that somebody asks it:
-no HTTP client, however slow or many, comes near the one thread that holds the locks. And it answers
-also while lockd does not: ``lockd_up`` is 0 then.
+It is a process of its own, which asks lockd at its admin socket for each request. So slow or many
+HTTP clients do not reach the one thread that holds the locks. It also answers while lockd does not:
+then ``lockd_up`` is 0.
 """
 
 from __future__ import annotations
@@ -49,9 +49,10 @@ def main(arguments: Sequence[str], address: str) -> int:
     """Run the command; returns its exit status."""
     parser = argparse.ArgumentParser(
         prog="lockd metrics",
-        description="The figures of the running lockd, as OpenMetrics: print them, write them to a"
-        " file for node_exporter's textfile collector, or serve them. Exit status: 0 fine, 1 lockd"
-        " does not answer (and the figures say so), 2 wrong usage, 3 it cannot be done.",
+        description="The metrics of the running lockd, as OpenMetrics: print them, write them to"
+        " a file for node_exporter's textfile collector, or serve them. Exit status:"
+        " 0 fine, 1 lockd does not answer (and the metrics say so), 2 wrong usage, 3"
+        " the command failed.",
         allow_abbrev=False,
     )
     where = parser.add_mutually_exclusive_group()
@@ -136,7 +137,7 @@ def _of_locks(told: dict[str, Any]) -> Iterator[Metric]:
     yield locks
     events = CounterMetricFamily(
         "lockd_events",
-        "What has happened to locks since lockd was started, by kind, without grants and releases.",
+        "Events since lockd was started, by kind, without grants and releases.",
         labels=("event",),
     )
     for kind in KINDS:
@@ -150,23 +151,23 @@ def _of_locks(told: dict[str, Any]) -> Iterator[Metric]:
         silent.add_metric((_text(path),), 1)
     yield silent
     yield GaugeMetricFamily(
-        "lockd_guests_not_ending", "Guests that are made to end, and do not.", told["ending"]
+        "lockd_guests_not_ending", "Guests that lockd ends but that still run.", told["ending"]
     )
 
 
 def _of_process(told: dict[str, Any]) -> Iterator[Metric]:
-    yield InfoMetricFamily("lockd", "Which lockd it is.", {"version": told["version"]})
+    yield InfoMetricFamily("lockd", "The version of lockd.", {"version": told["version"]})
     yield GaugeMetricFamily(
         "lockd_start_time_seconds", "When lockd was started, since the epoch.", told["since"]
     )
     yield CounterMetricFamily(
         "lockd_starts",
-        "How often lockd was started with the locks it has, by upgrades and after crashes.",
+        "How often lockd was started again with its locks, by upgrades and after crashes.",
         told["starts"],
     )
     yield GaugeMetricFamily(
         "lockd_locks_kept",
-        "Whether the locks outlive a crash of lockd: 0 where nobody keeps them.",
+        "Whether the locks outlive a crash of lockd: 0 if no process keeps them.",
         int(told["kept"]),
     )
     clients = GaugeMetricFamily("lockd_clients", "Clients that are connected.", labels=("service",))
@@ -183,13 +184,13 @@ def _of_process(told: dict[str, Any]) -> Iterator[Metric]:
 def _of_calls(told: dict[str, Any]) -> Iterator[Metric]:
     calls = CounterMetricFamily(
         "lockd_calls",
-        "Calls of the lock program since lockd was started, by how they ended; refused: because"
-        " somebody holds the lock.",
+        "Calls of the lock program since lockd was started, by how they ended; refused: another"
+        " owner holds the lock.",
         labels=("procedure", "outcome"),
     )
     seconds = HistogramMetricFamily(
         "lockd_call_duration_seconds",
-        "How long calls took, without what they waited for a silent file system.",
+        "How long calls took, without the time that they waited for a silent file system.",
         labels=("procedure",),
     )
     ends = [*(f"{end:g}" for end in told["buckets"]), "+Inf"]
@@ -217,10 +218,10 @@ class _Handler(WSGIRequestHandler):
     timeout = _SLOW
 
     def log_message(self, format: str, *args: object) -> None:
-        """A scrape is nothing to tell."""
+        """Log nothing: scrapes are frequent."""
 
     def address_string(self) -> str:
-        """Who asks; nobody looks up his name."""
+        """The address of the client, without a look-up of its name."""
         return "client"
 
 
@@ -232,7 +233,7 @@ class _Server(ThreadingMixIn, WSGIServer):
         super().__init__(address, _Handler)
 
     def server_bind(self) -> None:
-        """Bind, without a look at what the host is called."""
+        """Bind, without a look-up of the host's name."""
         if self.address_family == socket.AF_UNIX:
             self.socket.bind(self.server_address)
         else:
@@ -250,7 +251,7 @@ class _Server(ThreadingMixIn, WSGIServer):
 
 def serve(registry: CollectorRegistry, address: str) -> int:
     """Serve the metrics at an address until the process is ended. Raises OSError, and ValueError
-    for an address that others could reach, or that is none."""
+    for an address that others could reach, or that is invalid."""
     with listener(address) as server:
         server.set_app(make_wsgi_app(registry))
         sys.stderr.write(f"lockd metrics: serving at {shown(server, address)}\n")
@@ -266,9 +267,9 @@ def listener(address: str) -> _Server:
             raise ValueError("unix: takes an absolute path")
         with socket.socket(socket.AF_UNIX) as probe:
             if not probe.connect_ex(path):
-                raise OSError(98, "somebody listens there")
+                raise OSError(98, "another process listens there")
         if os.path.lexists(path):
-            os.unlink(path)  # only a socket that nobody listens at comes so far
+            os.unlink(path)  # only a socket without a listener comes so far
         os.umask(0o077)
         return _Server(socket.AF_UNIX, path)
     host, colon, port = address.rpartition(":")

@@ -1,4 +1,4 @@
-"""``lockd events``: what has happened to locks, and with ``--follow`` what happens."""
+"""``lockd events``: print the latest events, and with ``--follow`` those that come."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ def main(arguments: Sequence[str], address: str) -> int:
     """Run the command; returns its exit status."""
     parser = argparse.ArgumentParser(
         prog="lockd events",
-        description="What has happened to the locks of the running lockd: refusals, losses, and"
-        " whatever else is worth a warning. With --follow all that happens from now on, grants and"
-        " releases too, until it is interrupted; a lockd that is started again is followed on."
-        " Exit status: 0 fine, 3 it cannot be asked.",
+        description="Print the events of the running lockd that are worth a warning, such as"
+        " refusals and losses. With --follow print all events from now on, grants and"
+        " releases too, until you interrupt it; it follows a lockd that is started"
+        " again. Exit status: 0 fine, 3 lockd does not answer.",
         allow_abbrev=False,
     )
     parser.add_argument("--follow", action="store_true", help="go on until it is interrupted")
@@ -96,7 +96,7 @@ class Follower:
             if is_another:
                 return False  # another daemon, which counts again
         if not self._begun:
-            # What was before somebody follows is not what he asks for.
+            # With --follow, older events are not wanted.
             self._begun, self._number = True, answer["last"]
             return True
         if answer["lost"]:

@@ -1,8 +1,8 @@
 """The log, with the settings, levels and lines of libvirt's daemons.
 
 ``log_level`` is 1 (debug) to 4 (error); ``log_filters`` gives parts of the daemon a level of their
-own, as ``LEVEL:PART`` with ``*`` and ``?``, the first that fits; ``log_outputs`` sends what is at
-least of a level somewhere, as ``LEVEL:stderr``, ``LEVEL:file:PATH``, ``LEVEL:syslog:IDENT`` or
+own, as ``LEVEL:PART`` with ``*`` and ``?``, the first that fits; ``log_outputs`` sends messages of
+at least a level to a place, as ``LEVEL:stderr``, ``LEVEL:file:PATH``, ``LEVEL:syslog:IDENT`` or
 ``LEVEL:journald``. The parts have the names they have in libvirt: ``locking.lock_daemon`` and so
 on; a line has the part where libvirt's have a function.
 """
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 
     from lockd.events import Event
 
-    #: Who is told of events.
+    #: Receives events.
     Listener = Callable[[Event], object]
 
     class Output(Protocol):
-        """Where lines go. ``level`` is the least that goes there, ``place`` how it is called."""
+        """Where lines go. ``level`` is the least that goes there, ``place`` its name."""
 
         @property
         def level(self) -> int:
@@ -38,13 +38,13 @@ if TYPE_CHECKING:
 
         @property
         def place(self) -> str:
-            """What it is called."""
+            """Its name."""
 
         def write(self, level: int, part: str, message: str, event: Event | None) -> None:
-            """Write one message, of an ``event`` where it is one's. Raises OSError."""
+            """Write one message, with its ``event`` if it has one. Raises OSError."""
 
         def close(self) -> None:
-            """Nothing more comes."""
+            """Close the output."""
 
 
 DEBUG: Final = 1
@@ -54,10 +54,10 @@ ERROR: Final = 4
 
 _NAMES: Final = ("", "debug", "info", "warning", "error")
 
-#: A level in a filter or an output. What libvirt reads it with passes over blanks and a sign.
+#: A level in a filter or an output. libvirt's parser ignores blanks and a sign before it.
 _LEVEL: Final = re.compile(r"[ \t\n\v\f\r]*\+?0*([1-4])", re.ASCII)
 
-#: The part of what an output begins with.
+#: The first part of an output.
 _OWN: Final = "util.log"
 
 #: The longest message, in characters; of a longer one the beginning and the end are written.
@@ -73,8 +73,8 @@ JOURNAL_SOCKET: Final = "/run/systemd/journal/socket"
 
 
 class LogError(Exception):
-    """A setting of the log that is invalid or cannot be used; the text says why. ``number`` is
-    the system's error number where it is the system that refuses it, else 0."""
+    """A setting of the log that is invalid or cannot be used; the text says why. ``number`` is the
+    system's error number if the system refuses it, else 0."""
 
     def __init__(self, text: str, number: int = 0) -> None:
         super().__init__(text)
@@ -89,45 +89,45 @@ class Log:
     def __init__(self, logging: Logging, part: str) -> None:
         self._logging: Final = logging
         self._part: Final = part
-        #: The least level that goes anywhere, and the least of which anybody hears events.
+        #: The least level that any output takes, and the least whose events any listener hears.
         self.threshold = DEBUG
         self.heard = DEBUG
 
     def debug(self, message: str) -> None:
-        """What happens, step by step."""
+        """Log a step."""
         if self.threshold <= DEBUG:
             self._logging.write(DEBUG, self._part, message)
 
     def info(self, message: str) -> None:
-        """What somebody may want to know."""
+        """Log information."""
         if self.threshold <= INFO:
             self._logging.write(INFO, self._part, message)
 
     def warning(self, message: str) -> None:
-        """What works and should not be so."""
+        """Log a warning: something works but is not as it should be."""
         if self.threshold <= WARNING:
             self._logging.write(WARNING, self._part, message)
 
     def error(self, message: str, event: Event | None = None) -> None:
-        """What does not work; of an ``event`` where others hear of it otherwise."""
+        """Log an error, with the ``event`` that tells listeners of it."""
         self._logging.write(ERROR, self._part, message, event)
 
     def event(self, event: Event) -> None:
-        """What has happened: in the log at the level of its kind, and to all who listen."""
+        """Log an event at the level of its kind, and tell all listeners."""
         level = event.kind.level
         if self.threshold <= level:
             self._logging.write(level, self._part, event.message, event)
         self._logging.tell(event)
 
     def tell(self, event: Event) -> None:
-        """What has happened, to those alone who listen."""
+        """Tell only the listeners of an event."""
         self._logging.tell(event)
 
 
 class Logging:
     """All of the log: its level, its filters, its outputs, and the parts that write to it.
 
-    ``default`` is where it goes where nothing is set, as :func:`default_place` gives it.
+    ``default`` is the output if none is set, as :func:`default_place` gives it.
     """
 
     def __init__(self, default: str = "stderr") -> None:
@@ -137,7 +137,7 @@ class Logging:
         self._outputs: Sequence[Output] = (_Stderr(DEBUG),)
         self._begun: Final[set[Output]] = set()
         self._logs: Final[dict[str, Log]] = {}
-        #: Who is told of events, and from which level on.
+        #: The listeners, and from which level on they hear of events.
         self._listeners: Final[dict[Listener, int]] = {}
 
     def part(self, name: str) -> Log:
@@ -149,20 +149,20 @@ class Logging:
         return log
 
     def listen(self, listener: Listener, level: int) -> None:
-        """Tell ``listener`` of events that are at least of a level, whatever is logged; once more
-        is another level."""
+        """Tell ``listener`` of events of at least a level, whatever is logged. Calling it again
+        changes the level."""
         self._listeners[listener] = level
         self._apply()
 
     def tell(self, event: Event) -> None:
-        """An event, for those who listen."""
+        """Tell the listeners of an event."""
         for listener, level in self._listeners.items():
             if event.kind.level >= level:
                 listener(event)
 
     @property
     def level(self) -> int:
-        """The level of the parts that no filter is about."""
+        """The level of parts without a filter."""
         return self._level
 
     @level.setter
@@ -176,7 +176,7 @@ class Logging:
         return self._filters
 
     def set_filters(self, text: str) -> None:
-        """Use other filters. Raises :class:`LogError`, and then nothing has changed."""
+        """Change the filters. If it raises :class:`LogError`, nothing has changed."""
         self._filters = [parse_filter(each) for each in text.split(" ") if each]
         self._apply()
 
@@ -186,8 +186,8 @@ class Logging:
         return [f"{output.level}:{output.place}" for output in self._outputs]
 
     def set_outputs(self, text: str) -> None:
-        """Use other outputs, the default one where ``text`` names none; of two to one place the
-        last counts. Raises :class:`LogError`, and then nothing has changed."""
+        """Change the outputs. If ``text`` names none, use the default one; of two to one place the
+        last counts. If it raises :class:`LogError`, nothing has changed."""
         outputs: dict[str, Output] = {}
         try:
             for each in text.split(" ") if text.strip(" ") else [f"{self._level}:{self._default}"]:
@@ -208,7 +208,7 @@ class Logging:
 
     def write(self, level: int, part: str, message: str, event: Event | None = None) -> None:
         """Write a message to every output that takes its level: as one line of text, whatever the
-        names in it are, and not more than so much of it."""
+        names in it are, and with a limited length."""
         message = escaped(message, _LONGEST)
         for output in self._outputs:
             if level >= output.level:
@@ -219,7 +219,7 @@ class Logging:
                         output.write(INFO, _OWN, f"hostname: {os.uname().nodename}", None)
                     output.write(level, part, message, event)
                 except OSError:
-                    pass  # a full disk or a journal that is away: there is nobody to tell
+                    pass  # a full disk or a journal that is away: there is no place to report it
 
     def _threshold(self, part: str) -> int:
         for level, pattern in self._filters:
@@ -247,8 +247,8 @@ def parse_level(text: str) -> int:
 
 
 def parse_filter(text: str) -> tuple[int, str]:
-    """The level and the part in ``LEVEL:PART``; what stands behind another colon is nobody's
-    business, nor is a sign before the part. Raises :class:`LogError`."""
+    """The level and the part in ``LEVEL:PART``; text behind another colon is ignored, and so is a
+    sign before the part. Raises :class:`LogError`."""
     level, *rest = text.split(":")
     if not rest:
         raise LogError(f"Malformed format for filter '{text}'")
@@ -262,7 +262,7 @@ def parse_filter(text: str) -> tuple[int, str]:
 
 
 def parse_output(text: str) -> Output:
-    """What an output is set as, opened. Raises :class:`LogError`."""
+    """Open an output by its setting. Raises :class:`LogError`."""
     level, *rest = text.split(":")
     if not rest:
         raise LogError(f"Malformed format for log output '{text}'")
@@ -281,8 +281,8 @@ def parse_output(text: str) -> Output:
 
 
 def default_place(*, daemon: bool, file: str) -> str:
-    """Where libvirt's daemons log to where nothing is set: the journal where there is one, unless
-    somebody looks at a terminal; a daemon in the background to ``file``, else standard error."""
+    """Where libvirt's daemons log by default: to the journal if there is one and standard error is
+    not a terminal; in the background to ``file``; else to standard error."""
     if os.access(JOURNAL_SOCKET, os.W_OK) and (daemon or not os.isatty(0)):
         return "journald"
     return f"file:{file}" if daemon else "stderr"
@@ -309,7 +309,7 @@ class _Stderr:
         os.write(2, _line(level, part, message))
 
     def close(self) -> None:
-        """It is not ours to close."""
+        """Standard error stays open."""
 
 
 class _File:
@@ -334,7 +334,7 @@ class _Syslog:
     def __init__(self, level: int, ident: str) -> None:
         self.level: Final = level
         self.place: Final = f"syslog:{ident}"
-        # syslog(3) gets text, and the name need not be any.
+        # syslog(3) gets text, and the name may be none.
         self._ident: Final = ident.encode("utf-8", "backslashreplace").decode()
 
     def write(self, level: int, part: str, message: str, _: Event | None) -> None:
@@ -345,7 +345,7 @@ class _Syslog:
         syslog.syslog(_PRIORITIES[level], _text(level, part, message))
 
     def close(self) -> None:
-        """The connection is not ours alone."""
+        """Keep the connection, which others share."""
 
 
 class _Journal:
@@ -379,7 +379,7 @@ class _Journal:
 
 
 def journal_fields(event: Event) -> Mapping[str, str]:
-    """What the journal can be searched for: the kind of an event, and what it is about."""
+    """The fields by which the journal can be searched: the kind of an event, and its subject."""
     about = {
         f"LOCKD_{name.upper()}": escaped(str(value), _LONGEST_FIELD)
         for name, value in event.fields.items()
@@ -393,12 +393,12 @@ def journal_fields(event: Event) -> Mapping[str, str]:
 
 
 def _field(name: str, value: str) -> bytes:
-    """A field of the journal, whatever its value."""
+    """A field of the journal, with any value."""
     text = value.encode("utf-8", "backslashreplace")
     return b"%b\n%b%b\n" % (name.encode("ascii"), len(text).to_bytes(8, "little"), text)
 
 
-#: The kinds of outputs, and which of them have something behind another colon.
+#: The kinds of outputs, and which of them take a value behind another colon.
 _KINDS: Final[dict[str, Callable[..., Output]]] = {
     "stderr": _Stderr,
     "file": _File,

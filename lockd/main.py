@@ -1,4 +1,4 @@
-"""The command line: virtlockd's, word for word, and some of our own.
+"""The command line: virtlockd's, word for word, and lockd's own commands and options.
 
 ``lockd`` alone is the daemon. Without a service manager it runs under a small supervisor of its
 own (:mod:`lockd.survival.supervisor`). ``lockd status`` and ``lockd locks`` ask a running one.
@@ -35,31 +35,21 @@ Usage:
   {program} takeover [--dry-run] [--pid <pid>]
   {program} handback [--dry-run] [--program <path>]
 
-Options:
-  -h | --help            Display program help
-  -v | --verbose         Verbose messages
-  -d | --daemon          Run as a daemon & write PID file
-  -t | --timeout <secs>  Exit after timeout period
-  -f | --config <file>   Configuration file
-  -V | --version         Display version information
-  -p | --pid-file <file> Change name of PID file
-       --check-config    Check the configuration, and do no more
-       --check-interval <secs>
-                         Look at every lock that often (10; 0: never)
-       --adopt           Take the locks of guests that run without them, at the
-                         start of lockd and of libvirtd
-       --heartbeat <secs>
-                         Write that often into each lockspace that this host
-                         lives (0: never)
-       --takes-over <n>  Whether it can take over from a daemon whose journal
-                         has that format (exit status 0 or 1), for SIGUSR1
+Options: -h | --help Display program help -v | --verbose Verbose messages -d | --daemon Run as a
+  daemon & write PID file -t | --timeout <secs> Exit after timeout period -f | --config <file>
+  Configuration file -V | --version Display version information -p | --pid-file <file> Change name
+  of PID file --check-config Only check the configuration --check-interval <secs> Look at every lock
+  that often (10; 0: never) --adopt Take the locks of guests that run without them, at the start of
+  lockd and of libvirtd --heartbeat <secs> Write that often into each lockspace that this host lives
+  (0: never) --takes-over <n> Whether it can take over from a daemon whose journal has that format
+  (exit status 0 or 1), for SIGUSR1
 
-lockd holds the locks of running guests, in virtlockd's place. 'status' and
-'locks' ask a running lockd how it does and what it holds, 'events' what has
-happened, 'metrics' for figures, to print or serve; 'adopt' has it take the
-locks that guests run without; 'resume' has a guest go on that is paused for a
-lost lock; 'run' runs QEMU without libvirt, under the locks of its disks;
-'takeover' puts lockd in the place of a running virtlockd, and 'handback'
+lockd holds the locks of running guests, in virtlockd's place. 'status'
+prints the state of a running lockd, 'locks' the locks that it holds, 'events'
+what has happened to them, and 'metrics' prints or serves its metrics; 'adopt'
+takes the locks that running guests lack; 'resume' resumes a guest that is
+paused for a lost lock; 'run' runs QEMU without libvirt, under the locks of its
+disks; 'takeover' puts lockd in the place of a running virtlockd, and 'handback'
 virtlockd in the place of a running lockd, with all locks held and all guests
 running.
 
@@ -76,9 +66,9 @@ running.
     PID file (unless overridden by -p):
       {pid_file}
 
-Exit status: 0 fine; 1 wrong usage, another one running or no log; 2 no run
-directory; 6 no socket; 78 an error in the configuration. Of 'status' and
-'locks': 1 locks are in danger, 2 wrong usage, 3 no daemon answers.
+Exit status: 0 fine; 1 wrong usage, another daemon runs or no log; 2 no run directory; 6 no socket;
+78 an error in the configuration. Of 'status' and 'locks': 1 locks are in danger, 2 wrong usage, 3
+no daemon answers.
 """
 
 
@@ -149,11 +139,11 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _parse(arguments: Sequence[str]) -> Options | None:
-    """The options; None where the help or the version was all that was asked for. Raises
+    """The options. None if the command line asked only for the help or the version. Raises
     GetoptError.
 
-    As in virtlockd, each is looked at in its turn: of two, the first counts that is wrong or asks
-    for the help.
+    As in virtlockd, the options are read in order: the first that is wrong or asks for the help
+    counts.
     """
     found, wrong = _well_formed(arguments)
     options = Options()
@@ -192,7 +182,7 @@ def _parse(arguments: Sequence[str]) -> Options | None:
 def _well_formed(
     arguments: Sequence[str],
 ) -> tuple[list[tuple[str, str]], getopt.GetoptError | None]:
-    """The options before the first one that there is not, and what is wrong with that one."""
+    """The options before the first unknown one, and what is wrong with that one."""
     wrong = None
     for end in range(len(arguments), -1, -1):
         try:
@@ -210,14 +200,14 @@ def _number(option: str, value: str, *, whole: bool = False) -> float:
 
 
 def _takes_over(options: Options) -> int:
-    """Whether this version can go on from a journal of that format, with this configuration."""
+    """Whether this version can take over from a journal of that format, with this configuration."""
     from lockd.daemon.configuration import read_settings
     from lockd.survival.journal import READABLE
 
     if options.takes_over not in READABLE:
         complain(f"this version knows no journal of format {options.takes_over}")
         return 1
-    # All that it takes to start, so that what is missing is missed here.
+    # Everything that a start needs, so that a missing part shows here.
     import lockd.daemon.serving
     import lockd.daemon.virtlockd  # noqa: F401
 
@@ -245,7 +235,7 @@ def _run(options: Options) -> int:
     kept = handover.kept_for_supervisor(os.environ)
     if kept:
         return supervise_again(options, paths, kept)
-    # Before anything is there to be seen: a daemon in the background would tell nobody.
+    # First of all: a daemon in the background could tell nobody.
     settings = read_settings(options)
     if settings is None:
         return BAD_CONFIGURATION
@@ -253,9 +243,9 @@ def _run(options: Options) -> int:
 
 
 def _was_virtlockd(options: Options, paths: Paths) -> State | None:
-    """What virtlockd has left for this process, which was its own; None where that was not.
+    """The state that virtlockd has left for this process, if the process was virtlockd; else None.
 
-    Where it cannot be taken over, virtlockd goes on in this process, if it can be found.
+    If the state cannot be taken over, virtlockd continues in this process, if it can be found.
     """
     from lockd.survival import handover
 

@@ -1,9 +1,8 @@
 """``lockd takeover`` and ``lockd handback``: put lockd in the place of a running virtlockd, and
 virtlockd in the place of a running lockd, with all guests running and no lock free meanwhile.
 
-Both look first whether it can end well, and change nothing where it cannot; and look afterwards at
-what has become of each lock. The change itself is made by the two daemons
-(:mod:`lockd.daemon.virtlockd`).
+Both check first whether the change can succeed, and change nothing if it cannot. Afterwards they
+check each lock. The two daemons make the change itself (:mod:`lockd.daemon.virtlockd`).
 
 At SIGUSR1 virtlockd executes the program in its own place. For the moment of the change that is
 lockd, by a mount on the file of virtlockd, which stays as it is.
@@ -40,10 +39,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from typing import Any, Final
 
-    #: What a file is known by in /proc/locks: device (major, minor in hex) and inode.
+    #: The identity of a file in /proc/locks: device (major, minor in hex) and inode.
     File = tuple[str, int]
 
-#: How long the change may take, in seconds, and how long calls are waited for that are under way.
+#: How long the change may take, and how long to wait for calls in progress, in seconds.
 _PATIENCE: Final = 60.0
 _CALLS: Final = 10.0
 _LOOK: Final = 0.02
@@ -58,12 +57,13 @@ _ANSWER: Final = 5.0
 _PIDFD_GETFD: Final = 438
 _CREDENTIALS: Final = Struct("iII")
 
-#: Who calls for guests: as long as one of them is connected, a call may be under way.
+#: The programs that call for guests: as long as one of them is connected, a call may be in
+#: progress.
 _LIBVIRT: Final = ("libvirtd", "virtqemud", "virtxend")
 
 
 class RefusedError(Exception):
-    """It could not end well, or did not; the text says why, a line a reason."""
+    """The change cannot succeed, or has failed. The text has a line for each reason."""
 
 
 def main(arguments: Sequence[str], address: str, aside: str) -> int:
@@ -73,11 +73,11 @@ def main(arguments: Sequence[str], address: str, aside: str) -> int:
     parser = argparse.ArgumentParser(
         prog=f"lockd {arguments[0]}",
         description=(
-            "Put lockd in the place of the running virtlockd, in the same process: guests go on,"
-            " and no lock is free meanwhile."
+            "Put lockd in the place of the running virtlockd, in the same process: guests keep"
+            " running, and no lock is free meanwhile."
             if there
-            else "Put virtlockd in the place of the running lockd, in the same process: guests go"
-            " on, and no lock is free meanwhile."
+            else "Put virtlockd in the place of the running lockd, in the same process: guests"
+            " keep running, and no lock is free meanwhile."
         )
         + " Exit status: 0 done, or nothing to do; 1 refused, nothing has changed; 3 failed.",
         allow_abbrev=False,
@@ -133,8 +133,8 @@ def _take_over(options: argparse.Namespace, address: str, aside: str) -> str:
 
 
 def _virtlockd() -> int:
-    """The process of virtlockd of this user; 0 where there is none. Raises RefusedError where
-    there are several."""
+    """The process of this user's virtlockd; 0 if there is none. Raises RefusedError if there are
+    several."""
     found = []
     for entry in filter(str.isdecimal, os.listdir("/proc")):
         with suppress(OSError):
@@ -152,12 +152,12 @@ def _virtlockd() -> int:
 
 
 def _is_same_namespace(pid: int, kind: str) -> bool:
-    """Whether a process is in a namespace that we are in. Raises OSError."""
+    """Whether a process is in the same namespace as this one. Raises OSError."""
     return os.path.samefile(f"/proc/{pid}/ns/{kind}", f"/proc/self/ns/{kind}")
 
 
 class _Process:
-    """A running virtlockd, as it is to be seen from outside."""
+    """A running virtlockd, seen from outside."""
 
     def __init__(self, pid: int) -> None:
         self.pid: Final = pid
@@ -167,14 +167,14 @@ class _Process:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What the next program starts with: virtlockd's own environment."""
+        """virtlockd's environment, with which the next program starts."""
         with open(f"/proc/{self.pid}/environ", "rb") as file:
             words = os.fsdecode(file.read()).split("\0")
         return dict(word.split("=", 1) for word in words if "=" in word)
 
     @property
     def program(self) -> str:
-        """The file in its place, which it executes; empty where that cannot be known."""
+        """The file that it executes at SIGUSR1; empty if unknown."""
         place = self.arguments[0]
         if "/" not in place:
             # As execvp(3) finds it.
@@ -189,8 +189,8 @@ class _Process:
         return _locked(self.pid, _LOCK)
 
     def twice(self) -> Iterator[str]:
-        """The locked files that it has open more than once, in words: the kernel tells of a lock
-        with one of the descriptors alone."""
+        """The locked files that it has open more than once, in words: the kernel reports a lock
+        with only one of the descriptors."""
         found: dict[tuple[int, int], list[str]] = {}
         for path, status in _files(self.pid):
             found.setdefault((status.st_dev, status.st_ino), []).append(path)
@@ -200,7 +200,7 @@ class _Process:
                 yield " and ".join(paths)
 
     def callers(self) -> Iterator[str]:
-        """Who is connected that calls for guests, in words."""
+        """The connected programs that call for guests, in words."""
         pidfd = os.pidfd_open(self.pid)
         try:
             for fd in os.listdir(f"/proc/{self.pid}/fd"):
@@ -214,11 +214,11 @@ class _Process:
             os.close(pidfd)
 
     def wait_for_quiet(self) -> None:
-        """Wait until no call is under way: virtlockd would not answer it."""
+        """Wait until no call is in progress: virtlockd would not answer it."""
         end = time.monotonic() + _CALLS
         while callers := [*self.callers()]:
             if time.monotonic() > end:
-                raise RefusedError(f"calls are under way all the time: {', '.join(callers)}")
+                raise RefusedError(f"calls are in progress all the time: {', '.join(callers)}")
             time.sleep(_LOOK / 10)
 
 
@@ -256,7 +256,7 @@ _LIBC: Final = ctypes.CDLL(None, use_errno=True)
 
 
 def _caller(pidfd: int, number: int) -> int:
-    """The process at the other end of a process's descriptor; 0 where it is not a connection."""
+    """The process at the other end of a process's descriptor; 0 if that is not a connection."""
     fd = _LIBC.syscall(_PIDFD_GETFD, pidfd, number, 0)
     if fd < 0:
         return 0
@@ -302,7 +302,7 @@ def _against(process: _Process) -> Iterator[str]:
 
 
 def _does_not_start(program: str, process: _Process) -> list[str]:
-    """Why lockd would not go on in virtlockd's process, a sentence each: ``program`` is started
+    """Why lockd would not start in virtlockd's process, a sentence each: ``program`` is started
     once, with the arguments and the environment that it would have."""
     checked = subprocess.run(
         [program, f"--takes-over={FORMAT}", *process.arguments[1:]],
@@ -333,7 +333,7 @@ def _silent(paths: Sequence[str]) -> Iterator[str]:
             thread.join(_ANSWER)
             if thread.is_alive():
                 silent.add(asked)
-                break  # no further: what is behind it would be waited for
+                break  # no further: a look behind it would wait
     for asked in sorted(silent):
         yield f"{asked}: the file system does not answer"
 
@@ -345,7 +345,7 @@ def _ask_file_system(path: str) -> None:
 
 @contextmanager
 def _in_place_of(process: _Process, aside: str) -> Iterator[None]:
-    """Have lockd in virtlockd's place, and virtlockd ``aside``, to go back to."""
+    """Put lockd in virtlockd's place, and virtlockd ``aside`` for the way back."""
     place = process.program
     with open(aside, "wb"):
         pass
@@ -365,7 +365,7 @@ def _in_place_of(process: _Process, aside: str) -> Iterator[None]:
 
 
 def _program() -> str:
-    """The file that is lockd, to be executed by itself, wherever it is mounted."""
+    """The executable file of lockd, which works wherever it is mounted."""
     beside = os.path.dirname(sys.executable)
     # The program that people start looks for its interpreter beside itself; another one names it.
     places = [os.path.join(beside, "lockd-in-place"), sys.argv[0], os.path.join(beside, "lockd")]
@@ -377,7 +377,7 @@ def _program() -> str:
 
 
 def _run(*command: str) -> str:
-    """Run a command; returns what is wrong, or nothing."""
+    """Run a command. Returns what is wrong, or empty text."""
     done = subprocess.run(
         command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_PATIENCE
     )
@@ -385,11 +385,11 @@ def _run(*command: str) -> str:
 
 
 def _is_lockd(process: _Process, address: str, aside: str) -> bool:
-    """Whether lockd answers in virtlockd's place, and its locks are kept; raises RefusedError where
-    virtlockd went on."""
+    """Whether lockd answers in virtlockd's place, and its locks are kept. Raises RefusedError if
+    virtlockd has continued."""
     program = os.path.basename(os.readlink(f"/proc/{process.pid}/exe"))
     if program == os.path.basename(aside):
-        raise RefusedError("lockd cannot go on from what virtlockd left: see virtlockd's log")
+        raise RefusedError("lockd cannot take over what virtlockd left: see virtlockd's log")
     if program.startswith("virtlockd"):
         return False
     try:
@@ -427,7 +427,7 @@ def _hand_back(options: argparse.Namespace, address: str) -> str:
     end = time.monotonic() + _PATIENCE
     while not _is_virtlockd(address):
         if time.monotonic() > end or not _runs(main_pid):
-            raise QueryError("virtlockd has not gone on: see lockd's log for the reason")
+            raise QueryError("virtlockd has not continued: see lockd's log for the reason")
         time.sleep(_LOOK)
     _check_held(held, _virtlockd())
     return f"handed back {what}: they are virtlockd's now, and all guests run"
@@ -442,8 +442,7 @@ def _ask_to_hand_back(program: str, address: str) -> str:
 
 
 def _main_process(pid: int) -> int:
-    """The process that becomes virtlockd: the daemon's supervisor, or the daemon where it has none
-    of ours."""
+    """The process that becomes virtlockd: lockd's supervisor, or the daemon if it has none."""
     with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as file:
         parent = next(int(line[5:]) for line in file if line.startswith("PPid:"))
     return parent if process.name(parent) == "lockd" else pid
@@ -460,8 +459,8 @@ def _is_virtlockd(address: str) -> bool:
 
 
 def _against_virtlockd(program: str) -> Iterator[str]:
-    """Why virtlockd could not go on, a sentence each: it is started once, with a /run of its own,
-    on the configuration as it is."""
+    """Why virtlockd could not start, a sentence each: it is started once, with a /run of its own,
+    on the current configuration."""
     if not program or not os.access(program, os.X_OK):
         yield "virtlockd is not installed: tell where it is with --program"
         return
@@ -473,7 +472,8 @@ def _against_virtlockd(program: str) -> Iterator[str]:
         timeout=_PATIENCE,
     )
     if version.returncode or "(libvirt)" not in version.stdout:
-        yield f"{program} is no virtlockd of libvirt: {(version.stdout + version.stderr).strip()!r}"
+        said = (version.stdout + version.stderr).strip()
+        yield f"{program} is not libvirt's virtlockd: {said!r}"
         return
     script = 'mount -t tmpfs tmpfs /run && mkdir /run/libvirt && exec "$0" --timeout 1'
     tried = subprocess.run(
@@ -492,7 +492,7 @@ def _against_virtlockd(program: str) -> Iterator[str]:
 
 
 def _runs(pid: int) -> bool:
-    """Whether a process is there, and not only waits for its parent to take note of its end."""
+    """Whether a process runs, and is not a zombie."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
             state = file.read().rpartition(b")")[2].split()[0]
@@ -505,16 +505,16 @@ def _wait(is_so: Callable[[], bool], process: _Process, what: str) -> None:
     end = time.monotonic() + _PATIENCE
     while not is_so():
         if time.monotonic() > end or not _runs(process.pid):
-            raise QueryError(f"it is not to be seen that {what}: see the log, and 'lockd status'")
+            raise QueryError(f"cannot see that {what}: see the log, and 'lockd status'")
         time.sleep(_LOOK)
 
 
 def _check_held(locked: dict[File, list[str]], pid: int) -> None:
-    """Make sure that all files are locked that were, except those released since, which the
-    process ``pid`` has no longer open. Raises QueryError."""
+    """Check that all files are still locked, except those released since, which the process ``pid``
+    no longer has open. Raises QueryError."""
     missing = locked
     for _ in range(_LOOKS):
-        # It is read in pieces: while others let locks go, one that is there may be missed.
+        # It is read in pieces: while others release locks, a lock may be missed.
         with open("/proc/locks") as file:
             held = {(lock[1], int(lock[2])) for lock in _HELD.finditer(file.read())}
         is_open = {path for path, _ in _files(pid)}

@@ -1,5 +1,5 @@
-"""The disks in a command line of QEMU: what is written behind ``-drive``, ``-blockdev``, ``-hda``
-and their like. Pure: nothing is looked at but the words.
+"""The disks in a command line of QEMU: those of ``-drive``, ``-blockdev``, ``-hda`` and similar
+options. Pure: it reads only the words.
 
 Sources: qemu-options.hx and qapi/block-core.json of QEMU 7.2 and 10.0.
 """
@@ -14,16 +14,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from typing import Any, Final
 
-#: The options that are followed by the name of a file, as a disk that is written.
+#: The options whose value is the name of a file, a disk that is written.
 _PLAIN: Final = ("hda", "hdb", "hdc", "hdd", "fda", "fdb", "mtdblock", "sd", "pflash")
 
-#: All that are followed by a disk or by what tells of one.
+#: All options whose value is a disk or describes one.
 _WITH_DISKS: Final = (*_PLAIN, "drive", "blockdev", "device")
 
-#: Those that hide what is on the command line.
+#: The options that read more of the command line from elsewhere.
 _HIDING: Final = ("readconfig", "daemonize")
 
-#: Those that stand alone. All others are followed by a word of theirs.
+#: The options without a value.
 _ALONE: Final = {
     *("h", "help", "version", "snapshot", "no-fd-bootchk", "full-screen", "nographic"),
     *("no-acpi", "no-hpet", "no-reboot", "no-shutdown", "no-user-config", "nodefaults", "S"),
@@ -34,13 +34,13 @@ _ALONE: Final = {
     *("no-quit", "no-frame", "nodefconfig"),
 }
 
-#: The drivers that are a file or a device of the host, and what they call it.
+#: The drivers of a file or a device of the host, and the member that names it.
 _FILES: Final = ("file", "host_device", "host_cdrom")
 
 #: The members of a block node that are only read, whatever the node is.
 _ONLY_READ: Final = ("backing",)
 
-#: What a name of a file may begin with that says it is one; every other protocol is none.
+#: The prefixes of names of local files; any other protocol is not local.
 _SCHEMES: Final = ("file:", "host_device:")
 _PROTOCOL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 
@@ -48,12 +48,12 @@ _DEEPEST: Final = 40
 
 
 class CommandError(Exception):
-    """What is on the command line cannot be understood; the text says what."""
+    """The command line cannot be understood; the text says why."""
 
 
 class QemuDisk:
-    """A file or device that QEMU opens as a disk, as it is named; whether it is only read, and
-    whether others may write it, too (``share-rw``)."""
+    """A file or device that QEMU opens as a disk, by its name; whether it is only read, and whether
+    others may write it too (``share-rw``)."""
 
     __slots__ = ("path", "readonly", "shareable")
 
@@ -64,8 +64,8 @@ class QemuDisk:
 
 
 class QemuCommand:
-    """What a command line of QEMU says: its disks, the name and the UUID of the guest, which are
-    empty where it says none, and the options that hide disks. Raises :class:`CommandError`."""
+    """The contents of a QEMU command line: its disks, the name and the UUID of the guest, empty if
+    absent, and the options that hide disks. Raises :class:`CommandError`."""
 
     def __init__(self, arguments: Sequence[str]) -> None:
         self.name = ""
@@ -94,7 +94,7 @@ class QemuCommand:
         value = next(left, None)
         if value is None:
             if option in _WITH_DISKS:
-                raise CommandError(f"{word} has nothing behind it")
+                raise CommandError(f"{word} has no value")
             return
         if (
             option not in (*_WITH_DISKS, "append")
@@ -135,7 +135,7 @@ class QemuCommand:
         self._walk(options, readonly=readonly, name=name, depth=0)
 
     def _add_name(self, text: str, *, readonly: bool, name: str = "") -> None:
-        """A file by its name, as QEMU takes it: it may have a protocol, or be JSON."""
+        """Add a file by its name, as QEMU reads it: it may have a protocol, or be JSON."""
         if text.startswith("json:"):
             node = _nested(_object(text.removeprefix("json:")))
             self._walk(node, readonly=readonly, name=name, depth=0)
@@ -229,7 +229,7 @@ def _object(text: str) -> dict[str, Any]:
     try:
         found = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise CommandError(f"{text[:60]}: it is no JSON: {error}") from None
+        raise CommandError(f"{text[:60]}: it is not JSON: {error}") from None
     if not isinstance(found, dict):
         raise CommandError(f"{text[:60]}: it is not an object")
     return found

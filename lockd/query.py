@@ -31,11 +31,11 @@ _MAX_ANSWER: Final = 32 * 1024 * 1024
 
 
 class QueryError(Exception):
-    """The daemon cannot be asked, or is not ours; the text says why."""
+    """The daemon does not answer, or is not lockd; the text says why."""
 
 
 class OtherDaemonError(QueryError):
-    """What answers is another lock daemon: virtlockd."""
+    """Another lock daemon answers: virtlockd."""
 
 
 class CallRefusedError(Exception):
@@ -47,10 +47,10 @@ def main(arguments: Sequence[str], address: str) -> int:
     parser = argparse.ArgumentParser(
         prog=f"lockd {arguments[0]}",
         description={
-            "status": "How the running lockd does. Exit status: 0 fine, 1 locks are in danger"
-            " or a file system does not answer, 3 it cannot be asked.",
-            "locks": "The locks that the running lockd holds. Exit status: 0 fine, 1 some are in"
-            " danger, 3 it cannot be asked.",
+            "status": "Print the state of the running lockd. Exit status: 0 fine, 1 locks are in"
+            " danger or a file system does not answer, 3 lockd does not answer.",
+            "locks": "Print the locks that the running lockd holds. Exit status: 0 fine, 1 some"
+            " are in danger, 3 lockd does not answer.",
         }[arguments[0]],
         allow_abbrev=False,
     )
@@ -73,7 +73,7 @@ def main(arguments: Sequence[str], address: str) -> int:
 
 
 def ask(address: str, question: Callable[[socket.socket], Any]) -> Any:
-    """What the daemon at an address answers. Raises :class:`QueryError`."""
+    """The answer of the daemon at an address. Raises :class:`QueryError`."""
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
             connection.settimeout(_PATIENCE)
@@ -86,9 +86,7 @@ def ask(address: str, question: Callable[[socket.socket], Any]) -> Any:
     except (DecodeError, ValueError, KeyError, TypeError) as error:
         raise QueryError(f"the answer of {address} is invalid: {error}") from error
     except CallRefusedError as error:
-        raise OtherDaemonError(
-            f"what answers at {address} is no lockd, but another lock daemon"
-        ) from error
+        raise OtherDaemonError(f"another lock daemon than lockd answers at {address}") from error
 
 
 def _status(connection: socket.socket) -> Any:
@@ -96,7 +94,8 @@ def _status(connection: socket.socket) -> Any:
 
 
 def _locks(connection: socket.socket) -> list[dict[str, Any]]:
-    """All locks, by lockspace and resource. Those that come and go meanwhile may be missing."""
+    """All locks, by lockspace and resource. Locks that are taken or released meanwhile may be
+    missing."""
     found: dict[tuple[str, str], dict[str, Any]] = {}
     last: int | None = 0
     while last is not None:
@@ -172,7 +171,7 @@ def _show_locks(locks: list[dict[str, Any]]) -> None:
 
 
 def show_table(rows: Sequence[Sequence[str]]) -> None:
-    """Print rows in columns, the first of them their heads."""
+    """Print rows in columns; the first row is the header."""
     shown = [[escaped(cell, _WIDEST) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*shown, strict=True)]
     for row in shown:

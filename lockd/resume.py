@@ -1,5 +1,4 @@
-"""``lockd resume``: a person has a guest go on that is paused because another guest may have had
-its disk."""
+"""``lockd resume``: resume a guest that is paused because another guest may have had its disk."""
 
 from __future__ import annotations
 
@@ -19,10 +18,10 @@ def main(arguments: Sequence[str], address: str) -> int:
     """Run the command; returns its exit status."""
     parser = argparse.ArgumentParser(
         prog="lockd resume",
-        description="Have a guest go on that lockd has paused because its lock was lost and another"
-        " guest may have had its disk meanwhile: look at the disk first. It is refused as long as"
-        " the lock is not held again. Exit status: 0 it goes on, 1 refused, 2 wrong usage, 3 it"
-        " cannot be done.",
+        description="Resume a guest that lockd has paused because its lock was lost and another"
+        " guest may have had its disk meanwhile. Check the disk first. lockd refuses"
+        " as long as the lock is not held again. Exit status: 0 the guest runs, 1"
+        " refused, 2 wrong usage, 3 the command failed.",
         allow_abbrev=False,
     )
     parser.add_argument("guest", help="the guest, by name or UUID")

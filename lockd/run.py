@@ -1,9 +1,9 @@
-"""``lockd run``: run QEMU without libvirt, under the locks that the host's configuration means for
-its disks.
+"""``lockd run``: run QEMU without libvirt, under the locks that its disks should have by the host's
+configuration.
 
-This process takes the locks, as a guest of libvirt does: by a connection of its own, which the
-command inherits. Then it becomes the command. So the locks are released when that has ended, and
-not before, its exit status is the command's, and so are the signals.
+This process takes the locks, as a guest of libvirt does, by a connection of its own. Then it
+becomes the command, which inherits the connection. So the locks are released when the command has
+ended, and not before; signals reach the command, and the exit status is the command's.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ _MAX_ANSWER: Final = 1 << 20
 #: The longest line that is shown, in characters.
 _LONGEST: Final = 4096
 
-#: Exit statuses: a lock is held by another; wrong usage; it cannot be done; and, as those of other
-#: programs that run one, the command cannot be executed, or is not there.
+#: Exit statuses: another owner holds a lock; wrong usage; failure; and, as of other programs that
+#: run a command, the command cannot be executed, or does not exist.
 _REFUSED: Final = 1
 _USAGE: Final = 2
 _FAILED: Final = 3
@@ -49,7 +49,7 @@ _NOT_FOUND: Final = 127
 
 
 class _RunError(Exception):
-    """It does not run; ``status`` is the exit status."""
+    """The command does not run; ``status`` is the exit status."""
 
     def __init__(self, why: str, status: int = _FAILED) -> None:
         super().__init__(why)
@@ -57,14 +57,15 @@ class _RunError(Exception):
 
 
 def main(arguments: Sequence[str], address: str) -> int:
-    """Run the command; returns an exit status only where that does not run."""
+    """Run the command. Returns an exit status only if it does not run."""
     parser = argparse.ArgumentParser(
         prog="lockd run",
         usage="lockd run [--lock PATH]... [--dry-run] [--socket PATH] -- COMMAND [ARGUMENT...]",
-        description="Run QEMU without libvirt, under the locks that the configuration of this host"
-        " means for the disks of its command line. Where another guest has one of them, it is not"
-        " run. Exit status: the command's; else 1 a lock is refused, 2 wrong usage, 3 it cannot be"
-        " done, 126 and 127 the command cannot be executed or found.",
+        description="Run QEMU without libvirt, under the locks that the disks of its command line"
+        " should have by the configuration of this host. If another guest holds one"
+        " of them, QEMU does not start. Exit status: the command's; else 1 a lock is"
+        " refused, 2 wrong usage, 3 the command failed, 126 and 127 the command"
+        " cannot be executed or found.",
         allow_abbrev=False,
     )
     parser.add_argument(
@@ -72,7 +73,7 @@ def main(arguments: Sequence[str], address: str) -> int:
         action="append",
         default=[],
         metavar="PATH",
-        help="lock this disk, too; with it a command need not be QEMU",
+        help="lock this disk too; then the command need not be QEMU",
     )
     parser.add_argument("--dry-run", action="store_true", help="only say what would be locked")
     parser.add_argument("--socket", default=address, help=f"the lock daemon's ({address})")
@@ -95,11 +96,11 @@ def _run(command: list[str], options: argparse.Namespace) -> int:
     guest = _guest(command, options.lock)
     configuration = lockcfg.load_host(lockcfg.Host(session=os.geteuid() != 0))
     if configuration.lock_manager != "lockd":
-        raise _RunError(f"lock_manager is {configuration.lock_manager}: no locks are meant here")
+        raise _RunError(f"lock_manager is {configuration.lock_manager}: no disk is locked here")
     meant = lockcfg.locks_meant(configuration, guest)
     for each in meant:
         if each.unknown:
-            raise _RunError(f"{each.what}: it is not known what is to be locked: {each.why}")
+            raise _RunError(f"{each.what}: its lock is unknown: {each.why}")
     locks = [each.lock for each in meant if each.lock is not None]
     if not locks and configuration.require_lease_for_disks and _writes(guest):
         raise _RunError("disks are written, and require_lease_for_disks is 1", _REFUSED)
@@ -117,7 +118,8 @@ def _run(command: list[str], options: argparse.Namespace) -> int:
             connection.set_inheritable(True)
             _become(command)
         finally:
-            # Or the daemon would end this process, which closes its connection with locks held.
+            # Otherwise the daemon would end this process when it closes its connection with locks
+            # held.
             client.release_all()
 
 
@@ -131,7 +133,7 @@ def _become(command: list[str]) -> NoReturn:
 
 
 def _guest(command: Sequence[str], more: Sequence[str]) -> lockcfg.RunningGuest:
-    """The guest that the command is to be, with its disks and ``more``. Raises :class:`_RunError`,
+    """The guest that the command will be, with its disks and ``more``. Raises :class:`_RunError`,
     ReadError."""
     try:
         qemu = QemuCommand([] if more and not _is_qemu(command[0]) else command[1:])
@@ -144,8 +146,7 @@ def _guest(command: Sequence[str], more: Sequence[str]) -> lockcfg.RunningGuest:
         raise _RunError(f"{command[0]} is not known as QEMU: name its disks with --lock", _USAGE)
     for word in qemu.hiding:
         raise _RunError(
-            f"{word}: the locks are those of the process that is started, and what it reads from"
-            " elsewhere is not seen",
+            f"{word}: lockd run reads only the command line, not the files that this option names",
             _USAGE,
         )
     disks = [
@@ -189,7 +190,7 @@ def _resource(lock: lockcfg.MeantLock, flags: int) -> bytes:
 
 
 class _Client:
-    """Speaks libvirt's protocol with the lock daemon, whichever that is."""
+    """Speaks libvirt's protocol with lockd or virtlockd."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection: Final = connection
@@ -197,12 +198,12 @@ class _Client:
         self._held: Final[list[lockcfg.MeantLock]] = []
 
     def register(self, guest: lockcfg.RunningGuest) -> None:
-        """Be the guest."""
+        """Register as the guest."""
         who = uuid.UUID(guest.uuid).bytes + pack_string(guest.name)
         self._call(_REGISTER, who + pack_uint(guest.id) + pack_uint(guest.pid) + pack_uint(0))
 
     def acquire(self, lock: lockcfg.MeantLock) -> None:
-        """Take a lock, in a lockspace that is made if nobody has done so yet."""
+        """Take a lock, in a lockspace that is made if it does not exist yet."""
         if lock.space:
             self._call(_CREATE_LOCKSPACE, pack_string(lock.space))
         flags = (SHARED if lock.shared else 0) | (AUTOCREATE if lock.create else 0)

@@ -1,1 +1,1 @@
-"""The daemon: the parts put together, and what it is told by its settings."""
+"""The daemon: it assembles the parts, and applies the settings."""

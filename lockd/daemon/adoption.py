@@ -1,7 +1,7 @@
-"""``--adopt``: take, without being told, the locks of guests that run without them.
+"""``--adopt``: take the locks of guests that run without them, with no command from anyone.
 
-That is what ``lockd adopt --all`` does, in a process of its own: here it is only started, when
-the daemon starts, and when libvirtd does, which makes its lockspaces then.
+``lockd adopt --all`` does this in a process of its own. This module starts that process when the
+daemon starts, and when libvirtd starts, because libvirtd makes its lockspaces then.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _MOMENT: Final = 1.0
 
 
 class Adoption:
-    """Adopts, one process at a time; ``socket`` is our own admin socket."""
+    """Starts one adopting process at a time; ``socket`` is the daemon's own admin socket."""
 
     def __init__(self, loop: Loop, socket: str, log: Log) -> None:
         self._loop: Final = loop
@@ -35,7 +35,7 @@ class Adoption:
         self._again = False
 
     def soon(self) -> None:
-        """There may be guests without locks."""
+        """Start adopting in a moment: there may be guests without locks."""
         if self._timer is None:
             self._timer = self._loop.after(_MOMENT, self._begin)
 

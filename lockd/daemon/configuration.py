@@ -1,4 +1,4 @@
-"""From the configuration to what is in force: the settings, and the log by them."""
+"""Reads the settings from the configuration, and sets up the log."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ if TYPE_CHECKING:
 
 
 def read_settings(options: Options) -> DaemonSettings | None:
-    """The settings; None where the configuration has errors, which have been told."""
+    """Read the settings. Returns None if the configuration has errors; they are logged."""
     return result_of(begin_reading(options))
 
 
 def begin_reading(options: Options) -> Reading:
-    """The settings being read."""
+    """Begin to read the settings in another process."""
     return Reading(session=os.geteuid() != 0, file=options.config)
 
 
 def result_of(reading: Reading) -> DaemonSettings | None:
-    """What was read; None where the configuration has errors, which have been told."""
+    """The settings that the process read. None if the configuration has errors; they are logged."""
     try:
         return reading.result()
     except SettingsError as error:
@@ -37,13 +37,13 @@ def result_of(reading: Reading) -> DaemonSettings | None:
 
 
 def new_logging(options: Options, paths: Paths) -> Logging:
-    """The log as it is before it is configured: to standard error."""
+    """The log before it is configured: it goes to standard error."""
     return Logging(default_place(daemon=options.daemon, file=paths.log))
 
 
 def configure(logging: Logging, settings: DaemonSettings | None, options: Options) -> None:
-    """Log as the command line, the environment or else the configuration says. Raises LogError,
-    whose text begins with the setting that is to blame."""
+    """Log as the command line says, or else the environment, or else the configuration. Raises
+    LogError; its text begins with the setting that is wrong."""
     environment = os.environ
     name = "LIBVIRT_DEBUG"
     try:
@@ -67,8 +67,8 @@ def configure(logging: Logging, settings: DaemonSettings | None, options: Option
 
 
 def configure_at_all(logging: Logging, settings: DaemonSettings | None, options: Options) -> None:
-    """Log as :func:`configure` says, and as nearly as can be where something is wrong with it:
-    for a daemon that has locks to take over."""
+    """Log as :func:`configure` does. Ignore a setting that is wrong: this daemon has locks to take
+    over and must start."""
     try:
         configure(logging, settings, options)
     except LogError as error:

@@ -1,10 +1,9 @@
 """The daemon: its parts put together, its start and its end.
 
 It starts with nothing, or with what the process before it left (:mod:`lockd.survival.handover`).
-It ends when it is asked to, and then first makes every guest end that holds a lock: none may go on
-writing a disk that nobody protects. Two signals are for going on without that: SIGUSR1 in this
-process, as the version that is installed then, and SIGUSR2 in another one, which the service
-manager starts.
+When it is asked to end, it first ends every guest that holds a lock, because no guest may write a
+disk that has no protection. Two signals replace the daemon and leave the guests alone: SIGUSR1 runs
+the installed version in this process, SIGUSR2 in another one, which the service manager starts.
 """
 
 from __future__ import annotations
@@ -76,18 +75,18 @@ if TYPE_CHECKING:
     from lockd.survival.keeper import Keeper
     from lockd.wire.dialect import Dialect
 
-#: How long the guests may take to end when the daemon does, in seconds.
+#: How long guests may take to end when the daemon ends, in seconds.
 _PARTING: Final = 10.0
 _LOOK: Final = 0.02
 
-#: How long a file system may have been silent before this process, in seconds, while nobody knew.
+#: How long a file system may have been silent before this process started, in seconds.
 _DOUBT: Final = 5.0
 
 
 class Daemon:
-    """Everything there is one of. ``dialect`` is how it speaks; ``timeout`` after how many seconds
-    without clients and locks it ends by itself, 0 for never; ``interval`` how often every lock is
-    looked at, in seconds. ``command`` is how the program is started again."""
+    """The whole daemon. ``dialect`` is the release of libvirt whose protocol it speaks. It ends by
+    itself after ``timeout`` seconds without clients and locks; 0 means never. It checks every lock
+    each ``interval`` seconds. ``command`` starts the program again."""
 
     def __init__(
         self,
@@ -243,7 +242,8 @@ class Daemon:
     # --- the start
 
     def start(self, listening: dict[str, int]) -> None:
-        """Take over what the process before this one left, and serve the sockets ``listening``."""
+        """Take over the state that the previous process left, and serve the sockets
+        ``listening``."""
         self.loop.watch(self._sharing.mounts, EPOLLPRI | EPOLLERR, self._on_mounts)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
             self.loop.on_signal(number, self.stop)
@@ -272,12 +272,12 @@ class Daemon:
         self._keeper.ready(f"{sum(1 for _ in self.engine.table.resources())} locks")
         self._watchdog.begin()
         if self._is_ending:
-            self.stop()  # the process before this one was killed while it did
+            self.stop()  # the previous process was killed during this
         else:
             self._hand_back.begin()
 
     def _take_over(self) -> None:
-        """Go on from what the journal tells of, with the descriptors that are there."""
+        """Continue from the state in the journal, with the descriptors that were kept."""
         state, fds = self._inheritance.state(), self._inheritance.fds
         self._inspection.starts = state.of(starts.Records).count + 1
         self._is_ending = state.of(ending.Records).is_ending
@@ -289,7 +289,9 @@ class Daemon:
         for name, service in self.services.items():
             service.next_id = connected.next_ids.get(name, service.next_id)
         for client in connected.clients.values():
-            if client.service in self.services:  # else it is left over, as of another version
+            if (
+                client.service in self.services
+            ):  # else it is left over, perhaps from another version
                 self.services[client.service].restore(
                     client, fds, self.journal.served, self.journal.answered
                 )
@@ -300,11 +302,12 @@ class Daemon:
             self._failures.restore(guest, what)
         for resource in self.engine.table.resources():
             if resource.lock.posix:
-                # It ended with the process that had it, unless that is this one.
+                # The lock ended with the process that had it, unless that is this process.
                 self._health.check(resource)
         for name in [*fds]:
             if name != PID_FILE:
-                # Taken and kept, but not written down: nobody was told that it is his.
+                # The lock was taken and kept but not recorded: no client was told that it has the
+                # lock.
                 _end(name, fds.pop(name))
                 self._keeper.forget()
         held = sum(1 for _ in self.engine.table.resources())
@@ -335,7 +338,7 @@ class Daemon:
         self._idleness.look()
 
     def _records(self) -> Iterator[str]:
-        """The state, for a new journal."""
+        """The records of the state, for a new journal."""
         yield settings_records.in_force(self._settings.record())
         yield starts.starts(self._inspection.starts)
         yield from self._changes.records()
@@ -348,19 +351,19 @@ class Daemon:
             yield ending.ending()
 
     def _on_gone(self, session: Session) -> None:
-        """A client is gone, which may have been a guest itself."""
+        """A client is gone. It may have been a guest."""
         if session.owner is not None and session.is_guest:
             self._guests.on_gone(session.owner, session.started)
 
     def _on_error(self, error: Exception) -> None:
-        """Something raised an exception that nothing else takes."""
+        """Handle an exception that no other code handles."""
         import traceback
 
         self._log.error("".join(traceback.format_exception(error)))
         self.succession.doubt()
 
     def _is_idle(self) -> bool:
-        """Whether there is nobody to serve and nothing to hold."""
+        """Whether the daemon has no clients and holds no locks."""
         return (
             self.engine.table.is_empty
             and not self._guests
@@ -374,8 +377,8 @@ class Daemon:
     # --- the end
 
     def stop(self) -> None:
-        """End: close every connection. When the guests of these have ended, release the locks of
-        owners that have no connection of their own."""
+        """End: close every connection. When the guests on these connections have ended, release the
+        locks of owners that have no connection of their own."""
         self._is_ending = True
         self.journal.append(ending.ending())
         self.succession.give_up()
@@ -401,7 +404,7 @@ class Daemon:
 
 
 def _end(name: str, fd: int) -> None:
-    """Close a descriptor that is nobody's, and end what it is, of which there are copies."""
+    """Close a descriptor that has no owner, and unlock its file: copies of the descriptor exist."""
     if is_lock(name):
         import threading
 

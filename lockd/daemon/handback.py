@@ -1,7 +1,7 @@
-"""The daemon where virtlockd was before it, or is to be after it: what was taken over is made to
-outlive this process, and virtlockd is put in its place again.
+"""The way back to virtlockd. After a takeover this module makes the locks outlive this process;
+later it can put virtlockd in the daemon's place again.
 
-How state is handed over, :mod:`lockd.daemon.virtlockd` tells.
+:mod:`lockd.daemon.virtlockd` describes how the state is handed over.
 """
 
 from __future__ import annotations
@@ -34,16 +34,15 @@ if TYPE_CHECKING:
     from lockd.survival.keeper import Keeper
     from lockd.survival.restart_file import State
 
-#: How long to wait before looking again whether it can be gone back, and for how long in all, in
-#: seconds.
+#: How long to wait before trying again to go back, and for how long in all, in seconds.
 _LOOK: Final = 0.02
 _BACK_WITHIN: Final = 5.0
 
 
 class Virtlockd:
-    """What is to be known of the virtlockd that may have been this process, or may be: the ``file``
-    in which state is handed over, whether it ``was_here``, the program that is ``next``, or empty,
-    and the options that both have."""
+    """The virtlockd that this process was, or can become. State is handed over in ``file``.
+    ``was_here`` tells that this process was virtlockd, ``next`` is the program to become, or empty.
+    The rest are the options that both daemons have."""
 
     def __init__(self, file: str, options: Sequence[str], *, was_here: bool, next: str) -> None:
         self.file: Final = file
@@ -57,8 +56,8 @@ class Virtlockd:
 
 
 class HandBack:
-    """Goes back to virtlockd. ``inherited`` are the descriptors that have no other owner here;
-    ``timeout`` tells the one that is in force."""
+    """Goes back to virtlockd. ``inherited`` are the descriptors that no other part owns;
+    ``timeout`` returns the idle timeout in force."""
 
     def __init__(
         self,
@@ -90,28 +89,28 @@ class HandBack:
         self._inherited: Final = inherited
         self._timeout: Final = timeout
         self._log: Final = log
-        #: The virtlockd that is to be next, and what is against it.
+        #: The virtlockd to become, and what prevents it.
         self._next = ""
         self._why_not = ""
 
     # --- from virtlockd
 
     def tell_what_was_lost(self) -> None:
-        """Say which locks went with a process that had them from virtlockd, or for it."""
+        """Log which locks were lost with a process that had them from virtlockd, or for it."""
         for sentence in virtlockd.lost(self._virtlockd.file):
             self._log.error(sentence)
 
     def begin(self) -> None:
-        """The daemon has started: go on to virtlockd if that is what it was started for, else see
-        to it that what it has outlives this process."""
+        """The daemon has started. If it was started to become virtlockd, do that; else make its
+        locks outlive this process."""
         if self._virtlockd.next:
             self._go_soon(self._virtlockd.next)
         else:
             self._settle(alone=self._virtlockd.was_here)
 
     def _settle(self, *, alone: bool) -> None:
-        """Once lockd holds all locks itself: depend on the file no longer, nor, if this process
-        is ``alone``, on this process."""
+        """lockd holds all locks itself now: stop depending on the file and, if this process is
+        ``alone``, on this process."""
         if self._health.is_waiting:
             self._loop.after(_LOOK, partial(self._settle, alone=alone))
         elif self._keeper:
@@ -127,25 +126,25 @@ class HandBack:
     # --- back to it
 
     def ask(self, program: str) -> str:
-        """Have virtlockd, which is ``program``, go on in our place. Returns why that cannot be now,
-        and then nothing has changed; empty where it is on its way, of which the log tells."""
+        """Let ``program``, a virtlockd, continue in our place. Returns empty text if that has
+        begun; the log tells its outcome. Otherwise returns the reason, and nothing has changed."""
         why = self._against()
         if why:
             return why
         if handover.SUPERVISED not in os.environ:
-            # The one who asks gets his answer first.
+            # The client that asked gets its answer first.
             self._go_soon(program)
         elif self._keeper.lost:
-            return f"nobody keeps the locks meanwhile: {self._keeper.lost}"
+            return f"no process would keep the locks meanwhile: {self._keeper.lost}"
         else:
-            # Our supervisor has the pid that everybody knows: it becomes the daemon, and then
+            # The supervisor has the pid that other programs know: it becomes the daemon, and then
             # virtlockd.
             self._succession.leave_to_supervisor(program, partial(self._leave_file, os.getppid()))
         self._log.warning(f"handing all locks and clients to {program}")
         return ""
 
     def _against(self) -> str:
-        """Why virtlockd could not go on from here, as a sentence; empty where it could."""
+        """Why virtlockd could not continue from here, as a sentence; empty if it could."""
         if self._guests:
             return "guests are being ended, and their locks are not released yet"
         for guest, problem in self._failures.problems():
@@ -162,13 +161,13 @@ class HandBack:
         return ""
 
     def _go_soon(self, program: str) -> None:
-        """Go on to virtlockd as soon as that is possible, or give it up after a while."""
+        """Become virtlockd as soon as that is possible, or give up after a while."""
         self._next = program
         self._loop.after(_LOOK, self._go)
         self._loop.after(_BACK_WITHIN, self._give_up)
 
     def _go(self) -> None:
-        """Replace this process by virtlockd, now or when what is against it is over."""
+        """Replace this process by virtlockd, now or once nothing prevents it."""
         if not self._next:
             return
         self._why_not = self._against()
@@ -184,24 +183,23 @@ class HandBack:
         self._loop.after(_LOOK, self._go)
 
     def _give_up(self) -> None:
-        """It has not come to that: say why, and go on as lockd."""
+        """Give up: log the reason, and continue as lockd."""
         self._log.error(
-            f"{self._next} does not go on from here: {self._why_not}: nothing has changed"
+            f"{self._next} does not continue from here: {self._why_not}: nothing has changed"
         )
         self._next = ""
         self._settle(alone=True)
 
     def _leave_file(self, pid: int) -> State:
-        """Leave the file for the process ``pid``: the supervisor does not know yet what the numbers
-        of its descriptors will be, but if it is killed, the next lockd knows what was lost. Raises
-        OSError."""
+        """Leave the file for the process ``pid``. The supervisor does not know the numbers of its
+        descriptors yet, but if it is killed, the next lockd knows what was lost. Raises OSError."""
         state = virtlockd.state_of(self._services, self._engine.table.spaces, pid)
         virtlockd.write(self._virtlockd.file, state)
         return state
 
     def _become(self, program: str) -> str:
-        """Replace this process by virtlockd; returns why that is not possible, and then all is as
-        it was. Raises OSError, SilentError, and then it is, too."""
+        """Replace this process by virtlockd. If that is not possible, returns the reason, or raises
+        OSError or SilentError; nothing has changed then."""
         engine = self._engine
         engine.idle.close(time.monotonic())
         turned: list[Resource] = []
@@ -211,7 +209,7 @@ class HandBack:
                 if not resource.lock.posix:
                     turned.append(resource)
                     if engine.renewal.make_posix(resource) == "taken":
-                        return f"somebody else has locked {resource.path}, shared"
+                        return f"another process has a shared lock on {resource.path}"
             if not self._watchdog.end():
                 return "the service manager would kill virtlockd, which gives it no signs of life"
             state = self._leave_file(os.getpid())

@@ -1,10 +1,10 @@
 """``--heartbeat``: a small file of this host in each lockspace, so that others can tell that it
 lives.
 
-``SPACE/.hosts/NAME`` is written over, always as many bytes, with nothing that grows with the number
-of hosts: who asks about one opens one file, whose name it knows. ``lockcfg who`` and ``lockcfg
-release`` read it (``docs/reference/monitoring.md``). It is written in a thread, one for each
-lockspace that has answered the time before: a silent file system keeps nobody waiting.
+Each writes over ``SPACE/.hosts/NAME``, always with the same number of bytes. Nothing grows with the
+number of hosts: to ask about a host, a program opens one file whose name it knows. ``lockcfg who``
+and ``lockcfg release`` read it (``docs/reference/monitoring.md``). A thread for each lockspace that
+answered the last time writes it, so a silent file system delays nothing else.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ if TYPE_CHECKING:
 #: Where the heartbeats are, in a lockspace.
 DIRECTORY: Final = ".hosts"
 
-#: How long each is, in bytes: blanks are added, so that it is written over in one piece.
+#: The length of each, in bytes. Blanks fill it up, so that one write replaces it.
 SIZE: Final = 512
 
 _BOOT_ID: Final = "/proc/sys/kernel/random/boot_id"
 
 
 class Heartbeat:
-    """Writes them, every ``interval`` seconds, into the ``spaces`` that there are by then."""
+    """Writes them every ``interval`` seconds, into the ``spaces`` that exist at that time."""
 
     def __init__(
         self,
@@ -51,7 +51,7 @@ class Heartbeat:
         self._log: Final = log
         self._host: Final = os.uname().nodename
         self._boot: Final = _boot_id()
-        #: The lockspaces that have not answered yet, and what is wrong with those that refuse.
+        #: The lockspaces that have not answered yet, and the error of those that refuse.
         self._writing: Final[set[str]] = set()
         self._problems: Final[dict[str, str]] = {}
 
@@ -60,7 +60,9 @@ class Heartbeat:
         if self._host and "/" not in self._host and not self._host.startswith("."):
             self._loop.after(0, self._beat)
         else:
-            self._log.warning("no heartbeat is written: the name of this host is not a file's")
+            self._log.warning(
+                "no heartbeat is written: the name of this host cannot be the name of a file"
+            )
 
     def _beat(self) -> None:
         for space in [*self._spaces()]:
@@ -108,21 +110,21 @@ def write(space: str, host: str, content: dict[str, Any]) -> None:
     try:
         status = os.fstat(fd)
         if not stat.S_ISREG(status.st_mode):
-            raise OSError(0, "what is there is not a file")
+            raise OSError(0, "another kind of file is there")
         if status.st_nlink != 1:
-            raise OSError(0, "what is there has another name too")
+            raise OSError(0, "the file there has another name too")
         os.pwrite(fd, json.dumps(content).encode("ascii").ljust(SIZE - 1) + b"\n", 0)
     finally:
         os.close(fd)  # on NFS, with which it is sent
 
 
 def _directory(path: str) -> int:
-    """Open a directory, which is made where it is missing. Raises OSError."""
+    """Open a directory, and make it if it is missing. Raises OSError."""
     flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
         return os.open(path, flags)
     except FileNotFoundError:
-        os.mkdir(path, 0o700)  # not the lockspace: what is missing may not be mounted
+        os.mkdir(path, 0o700)  # but not the lockspace: if that is missing, it may not be mounted
         return os.open(path, flags)
 
 

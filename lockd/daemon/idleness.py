@@ -1,4 +1,4 @@
-"""Ending by itself: after a while with nobody to serve and nothing to hold."""
+"""Ends the daemon after a while without clients and locks."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ if TYPE_CHECKING:
 
 
 class Idleness:
-    """Calls ``stop`` once ``is_idle`` has been true for ``timeout`` seconds; never where that
-    is 0."""
+    """Calls ``stop`` once ``is_idle`` has been true for ``timeout`` seconds; 0 means never."""
 
     def __init__(
         self,
@@ -32,11 +31,11 @@ class Idleness:
 
     @property
     def timeout(self) -> int:
-        """The time that is in force."""
+        """The timeout in force, in seconds."""
         return self._timeout
 
     def set_timeout(self, seconds: int) -> None:
-        """Wait for another time, which begins now; 0 for never."""
+        """Change the timeout, which begins now; 0 means never."""
         self._timeout = seconds
         self._since = None
         if self._timer is not None:
@@ -45,12 +44,12 @@ class Idleness:
         self.look()
 
     def look(self) -> None:
-        """See whether the daemon is idle now."""
+        """Check whether the daemon is idle now."""
         if not self._timeout or not self._is_idle():
             self._since = None
         elif self._since is None:
             self._since = time.monotonic()
-            # Clients come and go: a timer that is there already will see that it was too early.
+            # Clients come and go: a timer that already runs will find that it is too early.
             if self._timer is None:
                 self._timer = self._loop.after(self._timeout, self._on_timeout)
 

@@ -1,8 +1,8 @@
-"""libvirt is told what was done to a guest without it, when it answers.
+"""Tells libvirt what lockd did to a guest, as soon as libvirt answers.
 
-It is told by ``virsh``, in a process of its own: libvirtd may be away, or wait for the very guest
-that is stopped. A guest that is stopped gets metadata (:data:`URI`) that says why, which every
-client of libvirt can read and is told of; ``virsh suspend`` would wait for an answer of the guest.
+``virsh`` tells it, in a process of its own: libvirtd may be away, or may wait for the very guest
+that is stopped. A stopped guest gets metadata (:data:`URI`) with the reason; every client of
+libvirt can read it and is notified. ``virsh suspend`` would wait for an answer from the guest.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ if TYPE_CHECKING:
 URI: Final = "urn:lockcfg:lockd"
 _KEY: Final = "lockd"
 
-#: How long a command may take, after how long one is tried again, and how often a guest is tried
-#: to be started, in seconds and times.
+#: How long a command may take and how long to wait before the next try, in seconds; and how often
+#: to try to start a guest.
 _PATIENCE: Final = 20.0
 _AGAIN: Final = 3.0
 _STARTS: Final = 20
 
-#: What says that trying again is of no use: the guest is gone, or there is nothing to remove.
+#: Texts that mean that another try cannot succeed: the guest is gone, or has no metadata.
 _NO_SUCH: Final = ("failed to get domain", "Domain not found", "metadata not found")
 
 
@@ -47,12 +47,12 @@ class Libvirt:
         self._log: Final = log
         self._waiting: Final[deque[tuple[Sequence[str], Then]]] = deque()
         self._runs = False
-        #: What is to be told of each guest, by UUID, until it has been.
+        #: What libvirt has not been told yet, by UUID of the guest.
         self._untold: Final[dict[str, str]] = {}
         self._has_complained = False
 
     def tell(self, uuid: str, why: str) -> None:
-        """Say why a guest is stopped, or that it is not."""
+        """Tell libvirt why a guest is stopped, or with empty text that it is not."""
         is_under_way = uuid in self._untold
         self._untold[uuid] = why
         if not is_under_way:
@@ -79,13 +79,11 @@ class Libvirt:
 
     def _complain(self, said: str) -> None:
         if not self._has_complained:
-            self._log.warning(
-                f"libvirt cannot be told that guests are paused: {said}; it is tried again"
-            )
+            self._log.warning(f"cannot tell libvirt that guests are paused: {said}; trying again")
         self._has_complained = True
 
     def start(self, uuid: str) -> None:
-        """Start a guest again that is about to end; libvirt takes its locks, or does not start
+        """Start a guest that is about to end again. libvirt takes its locks, or does not start
         it."""
         self._loop.after(_AGAIN, partial(self._start, uuid, _STARTS))
 

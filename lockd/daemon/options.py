@@ -1,5 +1,4 @@
-"""What the program is asked for, and how it tells that it cannot: its options, exit statuses and
-messages."""
+"""The program's options, exit statuses and messages."""
 
 from __future__ import annotations
 
@@ -21,7 +20,7 @@ BAD_CONFIGURATION: Final = 78
 
 
 class Options:
-    """What the command line asks for."""
+    """The options of the command line."""
 
     def __init__(self) -> None:
         self.verbose = False
@@ -36,7 +35,8 @@ class Options:
         self.takes_over: int | None = None
 
     def of_virtlockd(self) -> list[str]:
-        """Those that virtlockd has too, as its arguments; but for the timeout, which may change."""
+        """The options that virtlockd also has, as its arguments; without the timeout, which may
+        change."""
         return [
             *(["--verbose"] if self.verbose else []),
             *(["--daemon"] if self.daemon else []),
@@ -46,10 +46,10 @@ class Options:
 
 
 def program() -> str:
-    """What this program was called as."""
+    """The name by which this program was started."""
     return os.path.basename(sys.argv[0]) if sys.argv[0] else "lockd"
 
 
 def complain(message: str) -> None:
-    """Write a message for the person or program that started lockd."""
+    """Write a message to standard error."""
     sys.stderr.write(f"{program()}: {message}\n")

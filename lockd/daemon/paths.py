@@ -1,4 +1,4 @@
-"""Where the daemon has its files, and libvirt those that it looks at."""
+"""Where the daemon has its files, and where libvirt has those that the daemon reads."""
 
 from __future__ import annotations
 
@@ -37,22 +37,22 @@ class Paths:
 
     @property
     def restart_file(self) -> str:
-        """The file in which virtlockd and we hand over to each other."""
+        """The file in which virtlockd and lockd hand over to each other."""
         directory = "/run" if self.privileged else self.run
         return os.path.join(directory, "virtlockd-restart-exec.json")
 
     @property
     def virtlockd(self) -> str:
-        """Where virtlockd itself is while we are in its place, to go back to it."""
+        """Where the virtlockd program is while lockd is in its place."""
         return os.path.join(self.run, "virtlockd-before-lockd")
 
     @property
     def notify(self) -> str:
-        """The notify socket of our own supervisor."""
+        """The notify socket of lockd's supervisor."""
         return os.path.join(self.run, "virtlockd-notify")
 
     def descriptions(self) -> list[str]:
-        """The directories where libvirt describes guests, those that run first."""
+        """The directories where libvirt describes guests, running guests first."""
         if self.privileged:
             return [
                 "/run/libvirt/qemu",
@@ -69,7 +69,7 @@ class Paths:
 
 
 def make_run_directory(paths: Paths) -> int:
-    """Have the directory of the sockets; returns the exit status."""
+    """Make the directory of the sockets if it is missing. Returns the exit status."""
     try:
         os.makedirs(paths.run, 0o755 if paths.privileged else 0o700, exist_ok=True)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Being the daemon: what it is built of, where it is found, and its run."""
+"""Runs the daemon: finds its sockets and state, builds its parts, and starts it."""
 
 from __future__ import annotations
 
@@ -37,12 +37,13 @@ if TYPE_CHECKING:
     from lockd.daemon.paths import Paths
     from lockd.survival.restart_file import State
 
-#: How seldom garbage is collected: calls leave none behind, and it takes milliseconds.
+#: The threshold of garbage collection. It is high, as calls leave no garbage and a collection takes
+#: milliseconds.
 _GARBAGE: Final = (50_000, 20, 100)
 
 
 def serve(options: Options, paths: Paths, was_virtlockd: State | None = None) -> int:
-    """Be the daemon; in the place of the virtlockd that this process was, where it was one."""
+    """Run the daemon. If this process was virtlockd, take its place."""
     hold_signals()
     os.umask(0o077)
     take_name("lockd")
@@ -67,13 +68,13 @@ def serve(options: Options, paths: Paths, was_virtlockd: State | None = None) ->
                 inheritance.fds[PID_FILE] = pid_file.fd
     except JournalError as error:
         configure_at_all(logging, None, options)
-        log.error(f"the locks of the daemon before this one cannot be taken over: {error}")
+        log.error(f"the locks of the previous daemon cannot be taken over: {error}")
         return 1
     except OSError as error:
         configure_at_all(logging, None, options)
         log.error(
-            f"the locks of the daemon before this one cannot be taken over: {error.strerror}; they"
-            " are kept, and it is tried again"
+            f"the locks of the previous daemon cannot be taken over: {error.strerror}; they are"
+            " kept, and the next start tries again"
         )
         return 1
     settings = result_of(reading)
@@ -92,7 +93,7 @@ def serve(options: Options, paths: Paths, was_virtlockd: State | None = None) ->
     else:
         configure_at_all(logging, settings, options)
     if before is not None:
-        log.error("the configuration has errors: going on with the settings as they were")
+        log.error("the configuration has errors: the old settings stay in force")
     for warning in settings.warnings:
         log.warning(warning)
     status = make_run_directory(paths)
@@ -127,7 +128,7 @@ def serve(options: Options, paths: Paths, was_virtlockd: State | None = None) ->
     }
     unknown = sorted(inheritance.fds.keys() - {PID_FILE})
     if inheritance.journal is None and unknown:
-        log.error(f"sockets that nobody asked for: {', '.join(unknown)}")
+        log.error(f"unexpected sockets: {', '.join(unknown)}")
         return BAD_SOCKET
     if not listening:
         for service in LISTENING:
@@ -141,7 +142,7 @@ def serve(options: Options, paths: Paths, was_virtlockd: State | None = None) ->
     if handover.SUPERVISED in os.environ:
         daemon.succession.watch_supervisor(int(os.environ[handover.SUPERVISED]))
     daemon.start(listening)
-    # What is there now stays: it need not be looked through again for what nobody uses any more.
+    # The objects that exist now stay, so the garbage collector need not look at them again.
     gc.freeze()
     gc.set_threshold(*_GARBAGE)
     daemon.loop.run()

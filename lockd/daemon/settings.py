@@ -28,11 +28,11 @@ class SettingsError(Exception):
 class DaemonSettings:
     """What is in force: libvirt's settings of the daemon, our own, and the lockspaces of the host.
 
-    ``lockspaces`` are directories; ``on_lockfailure`` is what becomes of a guest whose lock is
-    lost, ``on_lockfailure_in`` the same by lockspace, and ``lockfailure_deadline`` after how many
-    seconds of silence that is so, 0 where the file system tells; ``warnings`` are sentences about a
-    configuration that is fine and protects nothing, or in which something has no effect. What is
-    not given is as where nothing is configured.
+    ``lockspaces`` are directories. ``on_lockfailure`` says what to do with a guest whose lock is
+    lost, and ``on_lockfailure_in`` the same by lockspace. A lock counts as lost after
+    ``lockfailure_deadline`` seconds of silence; 0 means that the file system tells the time.
+    ``warnings`` are sentences about a configuration that is valid but protects nothing, or has
+    parts without effect. Every argument has the default of an empty configuration.
     """
 
     __slots__ = (
@@ -79,14 +79,14 @@ class DaemonSettings:
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> Self:
-        """The settings that :meth:`record` tells of. It may be another version's: what is not
-        known here is passed over, and what is missing has its default."""
+        """The settings that :meth:`record` tells of. Another version may have written the record:
+        unknown fields are ignored, and missing ones have their defaults."""
         return cls(**{name: record[name] for name in cls.__slots__ if name in record})
 
 
 class Reading:
-    """The settings being read, by a process of its own: what that takes, which is more than all of
-    the daemon, is given back when it is done, and the daemon can do something else meanwhile.
+    """A process that reads the settings. Reading takes more memory than the whole daemon; the
+    process gives it back when it ends, and the daemon can do something else meanwhile.
 
     The arguments are those of :func:`read_settings`.
     """
@@ -123,8 +123,8 @@ def _read_and_exit(pipe: int, session: bool, file: str | None) -> None:
 
 
 def read_settings(*, session: bool, file: str | None = None) -> DaemonSettings:
-    """The settings of this host, or of this user's ``session``; the daemon's own from ``file``
-    instead of where libvirt has them. Raises :class:`SettingsError`."""
+    """The settings of this host, or of this user's ``session``. ``file`` replaces libvirt's file of
+    the daemon's own settings. Raises :class:`SettingsError`."""
     kind = lockcfg.KINDS["virtlockd.conf"]
     try:
         hosts = [lockcfg.Host(driver=driver, session=session) for driver in _DRIVERS]
@@ -161,7 +161,8 @@ def read_settings(*, session: bool, file: str | None = None) -> DaemonSettings:
                 directory
                 for configuration in configurations.values()
                 for key in lockcfg.LOCKSPACE_KEYS
-                # libvirt would ask for another one, below wherever it was started, and get none.
+                # libvirt would ask for another lockspace, below its own working directory, and not
+                # find it.
                 if (directory := configuration.lockspace(key) or "").startswith("/")
             }
         ),
@@ -173,7 +174,7 @@ def read_settings(*, session: bool, file: str | None = None) -> DaemonSettings:
 
 
 def _engine_settings(host: lockcfg.Host) -> Document:
-    """The file of our own settings; without any where it is not there. Raises ReadError,
+    """The file of lockd's own settings; empty if it does not exist. Raises ReadError,
     ConfSyntaxError."""
     path = host.path(lockcfg.LOCKD)
     if not os.path.lexists(path):
@@ -182,8 +183,8 @@ def _engine_settings(host: lockcfg.Host) -> Document:
 
 
 def _by_lockspace(document: Document) -> dict[str, str]:
-    """What becomes of guests whose lock is lost, by the directory of the lockspace; the one of
-    disks that are locked themselves is empty."""
+    """What to do with guests whose lock is lost, by the directory of the lockspace; the empty one
+    is for disks that are locked directly."""
     value = _value(document, "on_lockfailure_in")
     found: dict[str, str] = {}
     for each in value if isinstance(value, tuple) else ():
@@ -193,8 +194,8 @@ def _by_lockspace(document: Document) -> dict[str, str]:
 
 
 def _warnings(configurations: Mapping[lockcfg.Host, Configuration]) -> Iterator[str]:
-    """What does not protect, although nothing is wrong with it: of the drivers that are told how
-    to lock, of QEMU's where none is."""
+    """Warnings about settings that are valid but protect nothing: of the drivers whose locking is
+    configured, or of QEMU's driver if none is."""
     told = [
         host
         for host, configuration in configurations.items()
@@ -209,7 +210,10 @@ def _warnings(configurations: Mapping[lockcfg.Host, Configuration]) -> Iterator[
         protection = lockcfg.protection_of(configuration, storages)
         manager = configuration.effective("lock_manager")
         if configuration.lock_manager not in ("lockd", "nop"):
-            yield f"Nothing is locked here: lock_manager is {manager.value} ({manager.place})."
+            yield (
+                f"No disk is locked on this host: lock_manager is {manager.value}"
+                f" ({manager.place})."
+            )
         elif protection.level in ("refused", "none", "this-host", "unknown"):
             yield protection.summary
             for reach in protection.reaches:
@@ -220,8 +224,8 @@ def _warnings(configurations: Mapping[lockcfg.Host, Configuration]) -> Iterator[
 def _storages(
     host: lockcfg.Host, configuration: Configuration
 ) -> Mapping[str, lockcfg.Storage] | None:
-    """What the lockspaces are on; None where their file systems do not say: the start must not
-    wait for the server of one of them."""
+    """The file systems of the lockspaces; None if these do not answer in time, because the start
+    must not wait for a server."""
     import threading
 
     found: list[Mapping[str, lockcfg.Storage]] = []

@@ -1,8 +1,8 @@
-"""The process after this one: another version in our place, or the child of a supervisor that this
+"""The next process: another version in this one's place, or the child of a supervisor that this
 process becomes.
 
-Either is asked first whether it can go on from here, in a process of its own, so that a version
-that does not know the format of the journal, or does not even start, does no harm.
+A trial process first answers whether the next one can take over. So a version that does not know
+the format of the journal, or does not even start, does no harm.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from lockd.survival.keeper import Keeper
 
 
-#: How long until something is tried again for which there was no descriptor, in seconds.
+#: How long to wait before trying again what failed because no descriptor was free, in seconds.
 _AGAIN: Final = 1.0
 
 #: The exit status of a process that does not trust what it has in memory (EX_SOFTWARE).
@@ -40,9 +40,8 @@ _IN_DOUBT: Final = 70
 
 
 class Succession:
-    """Replaces this process. ``inherited`` are the descriptors that have no other owner here, the
-    PID file's among them where a supervisor of ours has one; ``command`` is how this program is
-    started again."""
+    """Replaces this process. ``inherited`` are the descriptors that no other part owns, also that
+    of the PID file if lockd's supervisor has one. ``command`` starts this program again."""
 
     def __init__(
         self,
@@ -68,7 +67,7 @@ class Succession:
         self._is_in_doubt = False
 
     def give_up(self) -> None:
-        """There is to be no other process: the daemon ends."""
+        """Start no other process: the daemon ends."""
         self._is_over = True
 
     def leave(self) -> None:
@@ -83,7 +82,7 @@ class Succession:
     # --- the supervisor
 
     def watch_supervisor(self, pid: int) -> None:
-        """See to it that there is another when our own supervisor ends before us."""
+        """Watch lockd's supervisor, and get another one if it ends before the daemon."""
         try:
             fd = insist(lambda: os.pidfd_open(pid)) if pid == os.getppid() else -1
         except ProcessLookupError:
@@ -102,20 +101,21 @@ class Succession:
         self._on_orphaned()
 
     def _on_orphaned(self) -> None:
-        """Nobody keeps anything now. Have a supervisor again: this process becomes it."""
+        """The supervisor has ended, so no process keeps the descriptors. This process becomes the
+        supervisor."""
         self._keeper.give_up("the supervisor has ended")
         if PID_FILE in self._inherited:
-            # Its pid is nobody's any more; signals go to this process.
+            # Its pid no longer exists; signals go to this process.
             write_pid(self._inherited[PID_FILE])
         self._if_it_can_take_over(self._become_supervisor)
 
     def have_supervisor(self) -> None:
-        """There was none before us: this process becomes it."""
+        """There was no supervisor: this process becomes it."""
         self._if_it_can_take_over(self._become_supervisor)
 
     def leave_to_supervisor(self, program: str, at_last: Callable[[], object]) -> None:
-        """End, and have the supervisor become the daemon, and then another ``program``; what is
-        done ``at_last`` may raise OSError, and then nothing has changed."""
+        """End, and let the supervisor become the daemon, and then another ``program``. ``at_last``
+        is called just before; if it raises OSError, nothing has changed."""
         self._if_it_can_take_over(partial(self._leave_to_supervisor, program, at_last))
 
     def _leave_to_supervisor(self, program: str, at_last: Callable[[], object]) -> None:
@@ -135,7 +135,7 @@ class Succession:
     # --- another version
 
     def upgrade(self) -> None:
-        """Go on as the program that is installed now, if it can go on from here."""
+        """Continue as the installed program, if that can take over."""
         self._if_it_can_take_over(self._go_on_in_place)
 
     def _go_on_in_place(self, more: Mapping[str, int] = MappingProxyType({})) -> None:
@@ -144,8 +144,8 @@ class Succession:
         handover.in_place(self._journal, {**others, **ours}, self._command)
 
     def _if_it_can_take_over(self, replace: Callable[[], object]) -> None:
-        """Ask the program that is installed now whether it can go on from here, and if so, have
-        ``replace`` put it in our place; it may raise OSError."""
+        """Ask the installed program whether it can take over. If so, call ``replace``, which puts
+        it in this process's place and may raise OSError."""
         if self._probe >= 0:
             return
         command = [*self._command, f"--takes-over={FORMAT}"]
@@ -169,12 +169,12 @@ class Succession:
     # --- what nobody foresaw
 
     def doubt(self) -> None:
-        """What is in memory may be otherwise than what is written down: once what is under way is
-        over, go on with that, in another process.
+        """The state in memory may differ from the journal: once the work in progress is done,
+        continue from the journal, in another process.
 
-        It is started by whoever keeps the descriptors, as after a crash. Where nobody does, or
-        where a POSIX lock would be lost, this process starts the program again; and where that is
-        not possible, it goes on as it is.
+        The process that keeps the descriptors starts it, as after a crash. If no process keeps
+        them, or a POSIX lock would be lost, this process starts the program again. If that is not
+        possible either, it continues as it is.
         """
         if not self._is_in_doubt:
             self._is_in_doubt = True
@@ -182,12 +182,13 @@ class Succession:
 
     def _begin_again(self) -> None:
         self._is_in_doubt = False
-        self._log.error("going on with what is written down, as after a crash")
+        self._log.error("continuing from the journal, as after a crash")
         has_posix = any(each.lock.posix for each in self._engine.table.resources())
         if self._keeper and not self._keeper.lost and not has_posix:
             os._exit(_IN_DOUBT)
         try:
-            # What is in memory may lack some. A POSIX lock would end with a second descriptor.
+            # The state in memory may lack some descriptors. A second descriptor would end a POSIX
+            # lock.
             self._go_on_in_place({} if has_posix else self._keeper.contents())
         except OSError as error:
             self._complain(error)
@@ -198,11 +199,11 @@ class Succession:
         self._probe = -1
         _, status = os.waitpid(pid, 0)
         if self._is_over:
-            return  # the next one would not know of it
+            return  # the next process would not know of it
         if status:
             self._log.error(
-                f"the program that is installed cannot take over a journal of format {FORMAT},"
-                " or refuses the configuration: going on as before"
+                f"the program that is installed cannot take over a journal of format {FORMAT}, or"
+                " refuses the configuration: continuing as before"
             )
             return
         try:

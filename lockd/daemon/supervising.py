@@ -50,7 +50,8 @@ def supervise(settings: DaemonSettings, options: Options, paths: Paths) -> int:
 
 
 def supervise_again(options: Options, paths: Paths, kept: dict[str, int]) -> int:
-    """Go on as the supervisor of the next daemon, having been one that had lost its own."""
+    """This process was a daemon that lost its supervisor: continue as the supervisor of the next
+    daemon."""
     logging = new_logging(options, paths)
     configure_at_all(logging, read_settings(options), options)
     logging.part("locking.lock_daemon").warning(
@@ -67,10 +68,10 @@ def _keep_running(
     kept: dict[str, int],
     ready: Callable[[], object] | None,
 ) -> int:
-    """Be the supervisor, and clear away when that is over; returns the exit status."""
-    take_name("lockd")  # by which the init script knows it
+    """Run the supervisor, and clean up after it. Returns the exit status."""
+    take_name("lockd")  # the name by which the init script knows it
     log = logging.part("locking.lock_daemon")
-    # So that the lock of the PID file outlives this process too.
+    # So the lock of the PID file outlives this process too.
     kept = {**kept, PID_FILE: pid_file.fd}
     try:
         boss = supervisor.Supervisor(handover.command_line(), paths.notify, log, ready, kept)

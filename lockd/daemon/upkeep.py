@@ -1,4 +1,4 @@
-"""What need not be done before a call is answered: it is looked for after each turn of the loop."""
+"""Work that a call need not wait for: each turn of the loop looks for it."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ if TYPE_CHECKING:
     from lockd.survival.journal import Journal
     from lockd.survival.keeper import Keeper
 
-#: How long what need not be kept any more stays open, in seconds. As long as it does, the file
-#: system that it is on cannot be unmounted.
+#: How long a released file stays open, in seconds. Until it is closed, its file system cannot be
+#: unmounted.
 _TEND_AFTER: Final = 1.0
 
-#: How often whoever keeps the descriptors is asked whether it is awake, in seconds.
+#: How often to ask the keeper of the descriptors whether it is awake, in seconds.
 _ASK_EVERY: Final = 5.0
 
-#: How long until a journal is rewritten once more where that failed, in seconds.
+#: How long to wait before rewriting the journal again after a failure, in seconds.
 _REWRITE_AFTER: Final = 1.0
 
 
 class Upkeep:
-    """Makes locks visible, removes the files of those that are over, and clears away what the
-    keeper and the journal have of them. ``records`` are what a new journal begins with."""
+    """Makes locks visible, removes the files of released locks, and removes their traces from the
+    keeper and the journal. ``records`` are what a new journal begins with."""
 
     def __init__(
         self,
@@ -56,7 +56,7 @@ class Upkeep:
         self._log: Final = log
 
     def look(self) -> None:
-        """See what is to be done, now or soon."""
+        """Do what is due now, and plan what is due soon."""
         engine = self._engine
         if self._show_timer is None and engine.visibility:
             self._show_timer = self._loop.after(VISIBLE_AFTER, self._show)
@@ -68,7 +68,7 @@ class Upkeep:
             self._rewrite()
 
     def begin(self) -> None:
-        """What is looked for by itself, from now on."""
+        """Begin the work that repeats."""
         fill()
         self._keeper.ask()
         self._loop.after(_ASK_EVERY, self.begin)
@@ -87,7 +87,7 @@ class Upkeep:
             self._keeper.forget()
 
     def keep_journal(self) -> None:
-        """Have the journal kept."""
+        """Give the journal to the keeper."""
         self._keeper.keep(self._journal.fd, journal_name(self._journal.number))
 
     def _show(self) -> None:

@@ -2,10 +2,11 @@
 
 **From it.** At SIGUSR1 virtlockd leaves its state in a file and executes the program at its own
 ``argv[0]`` (:mod:`lockd.survival.restart_file`). If that is lockd, it finds the file with its own
-pid, and makes a journal of it, as if another lockd had left that: from there on all is as after an
-upgrade. The locks are POSIX locks of the process at first, in the journal too, and become lockd's
-own one by one (:meth:`lockd.locks.engine.Engine.make_own`). The file stays until they are kept:
-where the process is killed before, the next lockd says whose locks went with it (:func:`lost`).
+pid, and makes a journal of it, as if another lockd had left one. From there on everything is as
+after an upgrade. The locks are POSIX locks of the process at first, in the journal too, and become
+lockd's own one by one (:meth:`lockd.locks.engine.Engine.make_own`). The file stays until the locks
+are kept: if the process is killed before, the next lockd says whose locks were lost with it
+(:func:`lost`).
 
 **Back.** The locks become POSIX locks of the process again, in the journal first, so that after a
 kill the next lockd has them. Then the file is written, and virtlockd executed.
@@ -54,7 +55,8 @@ if TYPE_CHECKING:
     from lockd.locks.holders import Holders
     from lockd.rpc.service import Service
 
-#: Where systemd listens for what its services tell, and how long it may take to tell of them.
+#: Where systemd listens for messages of its services, and how long an answer about a service may
+#: take.
 _SYSTEMD: Final = "/run/systemd/notify"
 _PATIENCE: Final = 5.0
 
@@ -64,15 +66,16 @@ _MAGIC: Final = re.compile(rb'"magic"\s*:\s*"([0-9]+)"')
 #: The names of the processes that may be in the middle of the change.
 _DAEMONS: Final = ("virtlockd", "lockd", "python")
 
-#: Where libvirt's packages have virtlockd, and what a program begins with that is not a script.
+#: Where libvirt's packages install virtlockd, and the first bytes of a program that is not a
+#: script.
 PLACES: Final = ("/usr/sbin/virtlockd", "/usr/libexec/virtlockd", "/usr/local/sbin/virtlockd")
 _ELF: Final = b"\x7fELF"
 
 
 def left_for_us(path: str) -> State | None:
-    """What virtlockd has left for this process; None where it has left nothing.
+    """The state that virtlockd has left for this process; None if it has left nothing.
 
-    Raises :class:`RestartFileError` where that cannot be taken over.
+    Raises :class:`RestartFileError` if that cannot be taken over.
     """
     data = _read(path)
     if data is None or _pid_in(data) != os.getpid():
@@ -98,7 +101,7 @@ def _read(path: str) -> bytes | None:
 
 
 def _pid_in(data: bytes) -> int:
-    """Whose the file is, also where nothing else in it can be read; 0 where it is nobody's."""
+    """The pid that the file names, even if nothing else in it can be read; 0 if it names none."""
     found = _MAGIC.findall(data)
     return int(found[-1]) if found and len(found[-1]) < 20 else 0
 
@@ -147,7 +150,8 @@ def _is_file(fd: int) -> bool:
 
 
 def inheritance_of(state: State, holders: Holders) -> Inheritance:
-    """What this process has from the virtlockd that it was: as if a lockd had left it."""
+    """What this process has from the virtlockd that it was, in the form in which a lockd leaves
+    it."""
     fds: dict[str, int] = {}
     records: list[str] = []
     for directory in state.spaces:
@@ -181,8 +185,8 @@ def inheritance_of(state: State, holders: Holders) -> Inheritance:
 
 
 def service_manager(address: str) -> str:
-    """Where the service manager listens that virtlockd was started by: the address that it was
-    told, or systemd's; empty where systemd is that and keeps no descriptors for this process."""
+    """The address of the service manager that started virtlockd: the one that virtlockd was told,
+    or systemd's. Empty if systemd started it and keeps no descriptors for this process."""
     if not os.path.isdir("/run/systemd/system"):
         return address
     import subprocess
@@ -209,15 +213,15 @@ def service_manager(address: str) -> str:
 
 
 def command_line() -> list[str]:
-    """How this process, which was started from virtlockd's place, is started again: what is in
-    that place may be virtlockd by then."""
+    """The command that starts this program again. The process was started from virtlockd's place,
+    which may have virtlockd in it by then."""
     return [sys.executable, "-I", "-m", "lockd", *sys.argv[1:]]
 
 
 def go_on(aside: str, arguments: list[str]) -> None:
-    """Have virtlockd go on from the file that it has left itself, where we cannot: that which was
-    put ``aside``, or the one that is installed; ``arguments`` are its own, with its place. Returns
-    only by raising OSError."""
+    """Let virtlockd continue from its own file, because lockd cannot: the program that was put
+    ``aside``, or the installed one. ``arguments`` are virtlockd's own, with its path. Returns only
+    by raising OSError."""
     take_signals()
     found = next((each for each in (aside, *PLACES) if _is_program(each)), aside)
     os.execve(found, arguments, os.environ)
@@ -248,7 +252,7 @@ def _client_records(number: int, service: str, client: ConnectedClient) -> Itera
 def _resource(
     space: Lockspace, held: HeldResource, number: int, state: State, holders: Holders
 ) -> Resource:
-    """What the journal tells of a resource: a POSIX lock, as long as nothing else is known."""
+    """The journal's record of a resource: a POSIX lock, unless something else is known."""
     lock = FileLock(held.fd, identity_of(os.fstat(held.fd)), posix=True)
     resource = Resource(space, held.name, lock, number=number, create=bool(held.flags & AUTOCREATE))
     resource.shared = bool(held.flags & SHARED)
@@ -277,15 +281,15 @@ def _connections(state: State, pids: Sequence[int]) -> Iterator[ConnectedClient]
 
 
 def lost(path: str) -> Iterator[str]:
-    """What is to be said of a file that was left for a process that is no more, in sentences; the
-    file is removed. Nothing where there is none, or the process is still there."""
+    """Sentences about a file that was left for a process that has ended; the file is removed. None
+    if no such file exists, or if the process still runs."""
     data = _read(path)
     if data is None or process.name(_pid_in(data)).startswith(_DAEMONS):
         return
     try:
         state = restart_file.read(data)
     except RestartFileError as error:
-        yield f"{path}: a process that was to take over has ended before it did: {error}"
+        yield f"{path}: a process that should have taken over ended before it did: {error}"
         return
     for resources in state.spaces.values():
         for resource in resources:
@@ -307,18 +311,18 @@ def lost(path: str) -> Iterator[str]:
 
 
 def clear(path: str) -> None:
-    """Remove the file: nobody needs it."""
+    """Remove the file, which no process needs now."""
     try:
         os.unlink(path)
     except OSError:
-        pass  # it is not there, or says nothing that anybody would believe
+        pass  # the file does not exist, or is not valid
 
 
 # --- back to virtlockd
 
 
 def state_of(services: Mapping[str, Service], spaces: Mapping[str, Lockspace], pid: int) -> State:
-    """What virtlockd is to know."""
+    """The state for virtlockd."""
     return State(
         pid,
         {

@@ -1,7 +1,7 @@
-"""The service manager is told that the loop of the daemon runs, by sd_notify(3).
+"""Tells the service manager that the daemon's loop runs, by sd_notify(3).
 
-A daemon whose loop hangs is killed and started again, by systemd or by our own supervisor, and
-takes over its locks as after a crash.
+systemd, or lockd's supervisor, kills a daemon whose loop hangs and starts it again. It takes over
+its locks as after a crash.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from lockd.kernel.loop import Loop, Timer
     from lockd.survival.keeper import Keeper
 
-#: How many signs of life there are in that time.
+#: How many signs of life to give within the service manager's limit.
 _SIGNS: Final = 4
 
 
@@ -32,8 +32,8 @@ class Watchdog:
         self._is_over = False
 
     def begin(self) -> None:
-        """From now on, and as often as the service manager has asked for. One that has not, as it
-        has started virtlockd in this process, is asked to watch."""
+        """Begin, as often as the service manager has asked for. If it has not asked, because it has
+        started virtlockd in this process, ask it to watch."""
         if not self._keeper:
             return
         microseconds = os.environ.get("WATCHDOG_USEC", "")
@@ -45,7 +45,7 @@ class Watchdog:
         self.go_on()
 
     def go_on(self) -> None:
-        """The same once more, after :meth:`end`."""
+        """Begin again, after :meth:`end`."""
         if self._seconds and self._timer is None:
             self._is_over = False
             self._keeper.watch(self._seconds)
@@ -58,8 +58,8 @@ class Watchdog:
             self._timer = self._loop.after(self._pause, self._sign)
 
     def end(self) -> bool:
-        """No more: another program goes on, which gives no signs of life. Whether nobody watches
-        now: where not, that program would be killed."""
+        """Stop: the next program gives no signs of life. Returns whether nobody watches now;
+        otherwise that program would be killed."""
         self._is_over = True
         if self._timer is not None:
             self._timer.cancel()

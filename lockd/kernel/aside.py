@@ -1,4 +1,4 @@
-"""What may take as long as it likes is done in threads, aside from the loop, which goes on."""
+"""Runs work that may take any time in threads, so that the loop goes on."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class Aside:
         loop.watch(self._bell, EPOLLIN, self._on_over)
 
     def run(self, work: Callable[[], object], then: Callable[[], object]) -> str:
-        """Have ``work`` done in a thread of its own, and ``then`` in the loop once that is over.
-        Where there are too many threads only ``then`` is done; returns the words for that."""
+        """Do ``work`` in a thread of its own, and then ``then`` in the loop. If no thread can be
+        started, do only ``then``, and return the reason as text."""
         import threading
 
         try:

@@ -25,7 +25,7 @@ class Foreground:
         """The daemon is up: the program that started it sees that by its sockets."""
 
     def failed(self, why: str, status: int) -> int:  # noqa: ARG002 - it has been told
-        """It does not come up; ``status`` is returned."""
+        """The daemon does not come up; ``status`` is returned."""
         return status
 
 
@@ -37,11 +37,12 @@ class Background(Foreground):
         self._pipe = pipe
 
     def ready(self) -> None:
-        """Let the process that started it end well."""
+        """Let the process that started the daemon end with success."""
         self._tell(_READY)
 
     def failed(self, why: str, status: int) -> int:
-        """Let the process that started it say why, and end as virtlockd does, with 1."""
+        """Let the process that started the daemon print the reason, and end as virtlockd does, with
+        1."""
         self._tell(why.encode())
         return status
 
@@ -53,8 +54,8 @@ class Background(Foreground):
 
 
 def detach(program: str, log: str) -> Background:
-    """Go into the background: returns in the process that does; the one that was started waits
-    for it to be up, or says why it does not come up, and ends."""
+    """Go into the background. Returns in the daemon; the process that was started waits until the
+    daemon is up, or prints why it does not come up, and ends."""
     read, write = os.pipe2(os.O_CLOEXEC)
     if os.fork():
         os.close(write)
@@ -82,9 +83,9 @@ def detach(program: str, log: str) -> Background:
 
 
 class PidFile:
-    """The file that has the daemon's pid, locked for as long as ``fd`` or a copy of it is open;
-    where that is given, it is and has been. Raises OSError, with the file's name, where another
-    daemon has it."""
+    """The file with the daemon's pid. It is locked as long as ``fd`` or a copy of it is open; if
+    ``fd`` is given, it is locked already. Raises OSError with the file's name if another daemon has
+    it."""
 
     def __init__(self, path: str, fd: int = -1) -> None:
         self._path: Final = path
@@ -111,7 +112,7 @@ class PidFile:
 
 
 def write_pid(fd: int) -> None:
-    """Have an open PID file name this process."""
+    """Write this process's pid into an open PID file."""
     os.ftruncate(fd, 0)
     os.pwrite(fd, str(os.getpid()).encode("ascii"), 0)
 
@@ -123,10 +124,10 @@ def raise_descriptor_limit() -> None:
         try:
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
         except (OSError, ValueError):
-            pass  # it stays as it is, and what that means is said
+            pass  # it stays as it is; the needs of the daemon report it
 
 
 def take_name(name: str) -> None:
-    """Be called ``name`` where processes are listed, and in ``lslocks``."""
+    """Take ``name`` as the process's name, which ``ps`` and ``lslocks`` print."""
     with open("/proc/self/comm", "w", encoding="ascii") as file:
         file.write(name)

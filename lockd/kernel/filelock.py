@@ -10,10 +10,9 @@ each lock file also gets a POSIX lock on byte 1, which excludes nobody (virtlock
 QEMU 100 to 203) and is listed with command, pid and path.
 
 **Removed files.** A process that opens a lock file by its name and then locks it may have one that
-was removed in between. So it looks at the file again with the lock held. Where a file system is
-shared between hosts, what this host remembers of it may be old: there the server is asked
-(:mod:`lockd.kernel.statx`), and no lock file is ever removed at a release; the figures are in
-``docs/explanation/lockd.md``.
+was removed in between. So it looks at the file again with the lock held. If hosts share the file
+system, this host's cache of it may be old: so lockd asks the server (:mod:`lockd.kernel.statx`),
+and never removes a lock file at a release. ``docs/explanation/lockd.md`` has the figures.
 
 **Generations.** On a file system that hosts share, the note that a holder leaves in its lock file
 is the generation of the lock: a process that takes the lock takes away the note that it finds,
@@ -45,14 +44,15 @@ if TYPE_CHECKING:
     #: other hosts.
     MayBeShared = Callable[[int, str], bool]
 
-    #: What became of a lock: it is held. The file of that name is another one, or none. The file
-    #: system had lost the lock, and it is held again. Another one has it.
+    #: The state of a lock. ``held``: it is held. ``moved``: its name belongs to another file, or to
+    #: none. ``regained``: the file system had lost it, and it is held again. ``taken``: another
+    #: process has it.
     State = Literal["held", "moved", "regained", "taken"]
 
-    #: What became of a lock that was to be of the other kind: it is, and was held all the time. It
-    #: is, but had not been held at all. Another one has a lock that this one cannot be beside; what
-    #: is held now is a shared lock, or none. The file system has no locks of that kind, and nothing
-    #: has changed.
+    #: The outcome of turning a lock into the other kind. ``held``: done, and it was held all the
+    #: time. ``regained``: done, but it had not been held at all. ``taken``: another lock conflicts;
+    #: a shared lock is held now, or none. ``impossible``: the file system has no locks of that
+    #: kind, and nothing has changed.
     Turned = Literal["held", "regained", "taken", "impossible"]
 
 _FLOCK: Final = Struct("hhqqi4x")
@@ -63,7 +63,7 @@ _IS_FREE: Final = _NONE[:2]
 
 _SET_LOCK: Final = fcntl.F_OFD_SETLK
 
-#: What the kernel or the file system answers where it has no open-file-description locks.
+#: The errors of a kernel or a file system without open-file-description locks.
 _NO_SUCH_LOCKS: Final = (errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS)
 
 #: What a shared file system may answer for a file that another host has just removed or made.
@@ -80,9 +80,9 @@ _PAGE: Final = 4096
 
 
 class HeldError(Exception):
-    """Somebody else holds the lock. ``identity`` is the file's; ``note`` is what the holder left
-    in it, or empty: anybody can have written it. ``pid`` is that of the process that holds it, 0
-    if unknown; on a file system that hosts share it may be another host's."""
+    """Another process holds the lock. ``identity`` is that of the file. ``note`` is the holder's
+    note, or empty; it is not trusted. ``pid`` is that of the holder, 0 if unknown; on a file system
+    that hosts share it may be a pid of another host."""
 
     def __init__(self, identity: Identity, note: bytes, pid: int) -> None:
         super().__init__()
@@ -97,8 +97,8 @@ class VanishedError(Exception):
 
 class FileLock:
     """A lock that is held. ``posix`` tells that the file system has no better one; ``fd`` is the
-    descriptor that it belongs to. While ``busy``, another thread uses that, and it stays open.
-    ``remote`` is whether its file system has other hosts, None until somebody has looked."""
+    descriptor that it belongs to. While ``busy``, another thread uses the descriptor, and it stays
+    open. ``remote`` tells whether other hosts may use the file system, None until that is known."""
 
     __slots__ = ("busy", "fd", "identity", "is_over", "posix", "remote")
 
@@ -114,8 +114,8 @@ class FileLock:
 def take(
     path: str, *, shared: bool, create: bool, plain: bool, may_be_shared: MayBeShared
 ) -> FileLock:
-    """Lock the file at ``path``, shared or exclusive; ``create`` it (0600) where it is missing,
-    and refuse it where it is to be ``plain`` and is not.
+    """Lock the file at ``path``, shared or exclusive; ``create`` it (0600) if it is missing. If
+    ``plain``, refuse a file that is not a plain one.
 
     Raises :class:`HeldError`, :class:`VanishedError`, :class:`PlantedError`, and OSError with
     ``filename`` set where the file cannot be opened, unset where it cannot be locked.
@@ -193,7 +193,8 @@ def _status_if_there(fd: int, path: str, may_be_shared: MayBeShared) -> os.stat_
     try:
         mine = os.fstat(fd)
         if not may_be_shared(mine.st_dev, path):
-            # Whoever removes a lock file has locked it, so it has been removed by now or stays.
+            # A process that removes a lock file has locked it, so the file is removed by now or
+            # stays.
             return mine if mine.st_nlink else None
         # A disk may have much to write out, and is not a file that anybody removes at a release.
         if not statx.refresh(fd, path, flush=mine.st_size <= LONGEST_NOTE):
@@ -208,8 +209,8 @@ def _status_if_there(fd: int, path: str, may_be_shared: MayBeShared) -> os.stat_
 
 
 def is_at(fd: int, path: str, may_be_shared: MayBeShared, *, plain: bool) -> bool:
-    """Whether the open file is the one at ``path``; where it is to be ``plain``, not by a link.
-    Raises OSError if the system does not tell."""
+    """Whether the open file is the one at ``path``; if ``plain``, not by a link. Raises OSError if
+    the system does not tell."""
     status = _status_if_there(fd, path, may_be_shared)
     if status is None:
         return False
@@ -220,9 +221,9 @@ def is_at(fd: int, path: str, may_be_shared: MayBeShared, *, plain: bool) -> boo
 
 
 def lock_again(lock: FileLock, *, shared: bool) -> bool:
-    """Lock the file of a lock that was unlocked, on a file system that is not shared: False where
-    it has been removed meanwhile, or somebody else has locked it. Raises OSError where it is
-    neither, and may be locked."""
+    """Lock the file of a lock that was unlocked, on a file system of this host alone. False if the
+    file was removed meanwhile, or another process has locked it. Raises OSError if the outcome is
+    unknown; the file may be locked then."""
     try:
         fcntl.fcntl(lock.fd, _SET_LOCK, _SHARED if shared else _EXCLUSIVE)
         if os.fstat(lock.fd).st_nlink:
@@ -240,16 +241,16 @@ def unlock(lock: FileLock) -> None:
 
 
 def end(fd: int) -> None:
-    """Unlock the file behind a descriptor that nothing else is known of, and close it."""
+    """Unlock the file behind a descriptor of unknown use, and close it."""
     try:
         fcntl.fcntl(fd, _SET_LOCK, _NONE)
     except OSError:
-        pass  # with the last copy of the descriptor it ends all the same
+        pass  # the lock still ends with the last copy of the descriptor
     close(fd)
 
 
 def renew(lock: FileLock, *, shared: bool) -> bool:
-    """Ask for a lock that should be held already: False where another one has it now.
+    """Ask for a lock that should be held already. False if another process has it now.
 
     A lock that the file system has lost meanwhile is taken again, and a POSIX lock of the process
     before this one. Raises OSError.
@@ -266,7 +267,7 @@ def renew(lock: FileLock, *, shared: bool) -> bool:
 
 def turn_into_own(fd: int, *, shared: bool) -> Turned:
     """Turn the POSIX lock that this process has on an open file into an open-file-description lock
-    of the descriptor, without a gap; one that is that already is left as it is.
+    of the descriptor, without a gap; a lock that already is of this kind stays as it is.
 
     The two kinds exclude each other, also in one process, but shared ones do not: so the lock is
     shared for a moment, in which nobody else can lock the file but shared.
@@ -317,8 +318,8 @@ def _set(fd: int, command: int, *, shared: bool) -> None:
 
 
 def _nobody_has(fd: int) -> bool:
-    """Whether nobody has a lock on the open file, this process and the descriptor included: each
-    question passes over the locks of who asks. Raises OSError."""
+    """Whether no process has a lock on the open file, not even this one or the descriptor: each
+    query ignores the locks of its own owner. Raises OSError."""
     return all(
         fcntl.fcntl(fd, question, _EXCLUSIVE)[:2] == _IS_FREE
         for question in (fcntl.F_OFD_GETLK, fcntl.F_GETLK)
@@ -326,17 +327,17 @@ def _nobody_has(fd: int) -> bool:
 
 
 def look_at(lock: FileLock, path: str, *, shared: bool, plain: bool) -> State:
-    """What has become of a lock on the file at ``path``, on a file system that other hosts share.
+    """The state of a lock on the file at ``path``, on a file system that other hosts share.
 
-    One that the file system has lost, and nobody else has taken, is taken again. Raises OSError
-    where the file system does not answer, which may take as long as it likes.
+    If the file system has lost the lock and no other process has taken it, it is taken again.
+    Raises OSError if the file system does not answer; that may take any time.
     """
     fd = lock.fd
     if not is_at(fd, path, _may_be_shared, plain=plain):
         return "moved"
     lost = _is_forgotten(fd)
     if _is_refused(fd):
-        # The kernel takes it for a lock that it has.
+        # The kernel believes that it still has the lock.
         unlock(lock)
         lost = True
     if not renew(lock, shared=shared):
@@ -399,7 +400,7 @@ def drop(lock: FileLock) -> None:
 
 
 def set_free(lock: FileLock) -> None:
-    """Note that no other thread uses a lock."""
+    """Note that no other thread uses the lock."""
     lock.busy = False
     if lock.is_over:
         close(lock.fd)
@@ -432,7 +433,7 @@ def show(fd: int, *, shared: bool) -> None:
 
 
 def hide(fd: int) -> None:
-    """Take back what :func:`show` did."""
+    """Undo :func:`show`."""
     try:
         fcntl.lockf(fd, fcntl.LOCK_UN, 1, _VISIBLE)
     except OSError:
@@ -440,6 +441,6 @@ def hide(fd: int) -> None:
 
 
 def _end_generation(fd: int) -> None:
-    """The lock has a new holder: a note that is still there is that of one who has lost it."""
+    """Remove the note of an earlier holder: the lock has a new one."""
     if read_note(fd):
         wipe_note(fd)

@@ -1,8 +1,9 @@
-"""A process is stopped where it is, without asking anybody, and goes on as if nothing had been.
+"""Stops a process where it is, without its consent, and lets it go on as if nothing had happened.
 
-Its control group is frozen (cgroup.freeze of version 2), where it has one of its own, as libvirt's
-guests have: nothing but the same file has it go on. Else it gets SIGSTOP, which anybody's SIGCONT
-ends. The freezer of version 1 is left alone: what it has frozen cannot even be killed.
+If the process has a control group of its own, as libvirt's guests have, that is frozen
+(cgroup.freeze of version 2): only the same file lets it go on. Otherwise the process gets SIGSTOP,
+which any SIGCONT ends. The freezer of version 1 is left alone: what it has frozen cannot even be
+killed.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Final
 
-#: What stops a process that has no control group of its own, in the place of the group.
+#: Stands for a control group if the process has none of its own.
 BY_SIGNAL: Final = ""
 
 #: How the control group of one guest ends, below which libvirt has more of them: with systemd, and
@@ -30,8 +31,8 @@ _MOST: Final = 65536
 
 
 def group_of(pid: int) -> str:
-    """The directory of the control group that has a process, with what belongs to it, and no other;
-    :data:`BY_SIGNAL` where there is none."""
+    """The directory of the control group that contains the process and its children, and no other
+    process; :data:`BY_SIGNAL` if there is no such group."""
     try:
         points = [mount.point for mount in read_mounts() if mount.type == "cgroup2"]
         lines = _read(f"/proc/{pid}/cgroup").splitlines()
@@ -58,7 +59,7 @@ def _if_it_can(group: str) -> str:
 
 def stop(fd: int, group: str) -> None:
     """Stop the process behind a descriptor of it (pidfd_open(2)), by its group or by a signal.
-    Raises OSError where that fails: it goes on then."""
+    Raises OSError if that fails; the process goes on then."""
     if group != BY_SIGNAL:
         _write(group, "1")
     else:
@@ -66,9 +67,9 @@ def stop(fd: int, group: str) -> None:
 
 
 def go_on(fd: int, group: str) -> None:
-    """Have it go on. Raises OSError."""
+    """Let the process go on. Raises OSError."""
     if group != BY_SIGNAL:
-        # A group that is gone has nobody left in it.
+        # A group that is gone has no process in it.
         with suppress(FileNotFoundError):
             _write(group, "0")
     else:
@@ -76,8 +77,8 @@ def go_on(fd: int, group: str) -> None:
 
 
 def is_stopped(pid: int, group: str) -> bool:
-    """Whether it has stopped: one that is in a call of the kernel does when that is over. Raises
-    OSError where that cannot be told."""
+    """Whether the process has stopped. A process in a system call stops when that ends. Raises
+    OSError if the state is unknown."""
     if group != BY_SIGNAL:
         return "frozen 1" in _read(f"{group}/cgroup.events").splitlines()
     return all(

@@ -1,7 +1,7 @@
 """The event loop: descriptors, timers and signals, in one thread.
 
-A call takes microseconds, and the loop is a good part of them. So it is no more than a table from
-descriptors to functions around epoll(7), whose cost does not grow with the number of idle clients.
+A call takes microseconds, and the loop accounts for many of them. So the loop is only a table from
+descriptors to functions, around epoll(7), whose cost does not grow with the number of idle clients.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ if TYPE_CHECKING:
 #: How many descriptors are looked after before the timers are looked at again.
 _BATCH: Final = 64
 
-#: How long to look out for the next event before sleeping, in seconds. A guest's disks are asked
-#: for one after the other: who has just been answered calls again, and to be woken takes longer
-#: than to answer (``python -m benchmarks locks``: about twice as many calls a second).
+#: How long to look out for the next event before sleeping, in seconds. libvirt asks for a guest's
+#: disks one after the other: a client that has just been answered calls again, and waking up takes
+#: longer than answering (``python -m benchmarks locks``: about twice as many calls a second).
 _MOMENT: Final = 0.00005
 
-#: How long to wait where the system cannot say what happens, in seconds.
+#: How long to wait if the system cannot report events, in seconds.
 _REST: Final = 0.01
 
 #: The longest wait, in seconds: epoll(7) counts milliseconds in 31 bits.
 _DAY: Final = 86400.0
 
 
-#: What a daemon is told by signals.
+#: The signals that a daemon takes.
 _SIGNALS: Final = (
     signal.SIGTERM,
     signal.SIGINT,
@@ -47,8 +47,8 @@ _SIGNALS: Final = (
 
 
 def hold_signals() -> None:
-    """Have the kernel hold the signals that a daemon takes, also beyond an exec: one that comes
-    while the program starts must not end it."""
+    """Block the signals that a daemon takes, also beyond an exec: a signal during the start must
+    not end the program."""
     signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
 
 
@@ -58,7 +58,7 @@ def take_signals() -> None:
 
 
 class Timer:
-    """Something to be done at a time; ``cancel`` has it not done."""
+    """A call at a later time; ``cancel`` prevents it."""
 
     __slots__ = ("callback",)
 
@@ -66,18 +66,18 @@ class Timer:
         self.callback: Callable[[], object] | None = callback
 
     def cancel(self) -> None:
-        """Forget about it."""
+        """Do not make the call."""
         self.callback = None
 
 
 def _nothing() -> None:
-    """What is done where there is nothing to do."""
+    """Do nothing."""
 
 
 class Loop:
     """Calls functions when something happens, until :meth:`stop` is called. ``afterwards`` is
-    called each time that some of it has been done, before the next is looked for. What one of them
-    raises is for ``on_error``, if that is set, and ends the loop if not."""
+    called after each round, before the loop looks for new events. An exception in one of these
+    functions goes to ``on_error``; if that is not set, it ends the loop."""
 
     def __init__(self) -> None:
         self.afterwards: Callable[[], object] = _nothing
@@ -87,7 +87,7 @@ class Loop:
         self._count: Final = itertools.count()
         self._running = False
         self._signals: Final[dict[int, Callable[[], object]]] = {}
-        #: What is called when something that was called here raises an exception.
+        #: Called if a function that the loop has called raises an exception.
         self.on_error: Callable[[Exception], object] | None = None
         self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self.watch(self._wake_read, select.EPOLLIN, self._on_signals)
@@ -102,10 +102,10 @@ class Loop:
         self._epoll.modify(fd, events)
 
     def unwatch(self, fd: int) -> None:
-        """Look no more at ``fd``, which is still open."""
+        """Stop watching ``fd``, which is still open."""
         if self._handlers.pop(fd, None) is not None:
-            # If this fails it must not pass unnoticed: the kernel would go on telling of what is
-            # still open elsewhere, by a number that is another's by then.
+            # A failure must not pass unnoticed: the kernel would keep reporting a file that is open
+            # elsewhere, by a number that belongs to another file by then.
             self._epoll.unregister(fd)
 
     def after(self, seconds: float, callback: Callable[[], object]) -> Timer:
@@ -126,7 +126,7 @@ class Loop:
         self._running = False
 
     def run(self) -> None:
-        """Look after everything until :meth:`stop`."""
+        """Handle events until :meth:`stop`."""
         self._running = True
         while self._running:
             try:
@@ -145,7 +145,7 @@ class Loop:
                 # A little more than the time left: epoll would wake us a millisecond early.
                 wait = min(_DAY, max(0.0, timers[0][0] - monotonic() + 0.001))
             for fd, events in self._next(wait):
-                # One that was closed by what happened to another just now.
+                # The event before it has closed this descriptor.
                 handler = handlers.get(fd)
                 if handler is not None:
                     handler(events)
@@ -154,21 +154,21 @@ class Loop:
             self.afterwards()
 
     def _next(self, wait: float | None) -> list[tuple[int, int]]:
-        """What happens next, within so many seconds."""
+        """The next events, within so many seconds."""
         try:
             return self._look() or self._epoll.poll(wait, _BATCH)
         except OSError:
-            time.sleep(_REST)  # out of memory, say: nothing is lost by asking once more
+            time.sleep(_REST)  # out of memory, for example: asking again loses nothing
             return []
 
     def _look(self) -> list[tuple[int, int]]:
-        """What happens at once or in a moment, without a sleep."""
+        """The events that come at once or in a moment, without a sleep."""
         poll, monotonic, give_way = self._epoll.poll, time.monotonic, os.sched_yield
         ready = poll(0, _BATCH)
         if not ready:
             end = monotonic() + _MOMENT
             while not ready and monotonic() < end:
-                give_way()  # whoever is to call next may need this processor
+                give_way()  # the next caller may need this processor
                 ready = poll(0, _BATCH)
         return ready
 

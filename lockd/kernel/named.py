@@ -30,7 +30,7 @@ _BETWEEN_MAKING: Final = (0.0, 0.001, 0.01)
 
 
 class PlantedError(Exception):
-    """What has the name of a lock file is none; the text says what it is."""
+    """Something else has the name of a lock file; the text says what it is."""
 
 
 _KINDS: Final = {
@@ -43,8 +43,9 @@ _KINDS: Final = {
 
 
 def check_plain(path: str) -> None:
-    """Raise :class:`PlantedError` where something is at ``path`` that is not a regular file, and
-    OSError if the system does not tell. Of a directory the system says by itself what it is."""
+    """Raise :class:`PlantedError` if something other than a regular file is at ``path``, and
+    OSError if the system does not tell. A directory passes: opening it fails with an error that
+    says so."""
     try:
         check_kind(path, os.lstat(path))
     except FileNotFoundError:
@@ -59,9 +60,9 @@ def check_kind(path: str, status: os.stat_result) -> None:
 
 
 def create(path: str, *, plain: bool) -> None:
-    """Make an empty file, if there is none yet; where it is to be ``plain``, not by way of a link.
-    Raises :class:`PlantedError`, OSError."""
-    # Of a FIFO that nobody reads, the opening would last for ever.
+    """Make an empty file if ``path`` does not exist; if ``plain``, not through a link. Raises
+    :class:`PlantedError`, OSError."""
+    # Opening a FIFO without a reader would last for ever.
     flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
     if plain:
         check_plain(path)
@@ -76,7 +77,7 @@ def identity_of(status: os.stat_result) -> Identity:
     return status.st_dev, status.st_ino
 
 
-#: What says of a path that there is no file that anybody could lock.
+#: The errors that mean that no process could lock a file at a path.
 _NO_FILE: Final = (
     *(errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG),
     *(errno.EACCES, errno.EPERM, errno.EINVAL),
@@ -84,8 +85,8 @@ _NO_FILE: Final = (
 
 
 def identity_at(path: str) -> Identity | None:
-    """What the file at ``path`` is known by; None where there is none. Raises OSError where that
-    cannot be told."""
+    """What the file at ``path`` is known by; None if there is none. Raises OSError if the system
+    does not tell."""
     try:
         return identity_of(os.stat(path))
     except ValueError:  # no path at all
@@ -102,7 +103,7 @@ def remove(path: str) -> None:
 
 
 def make_directory(path: str) -> None:
-    """Have a directory (0700), and those that it is in. Raises OSError."""
+    """Make a directory (0700) and its parents if they are missing. Raises OSError."""
     for pause in _BETWEEN_MAKING:
         try:
             return os.makedirs(path, 0o700, exist_ok=True)
@@ -124,7 +125,7 @@ def exists(path: str) -> bool:
 
 
 def exists_at_all(path: str) -> bool:
-    """Whether there is something of that name, a link to nothing among it."""
+    """Whether there is something of that name, even a link to nothing."""
     return os.path.lexists(path)
 
 

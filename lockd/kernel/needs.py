@@ -16,18 +16,18 @@ _OWN: Final = 64
 
 #: The bits of capabilities(7), and what goes wrong without each.
 _CAPABILITIES: Final = {
-    "CAP_KILL": (5, "a guest that has lost its connection cannot be made to end, its locks stay"),
+    "CAP_KILL": (5, "lockd cannot end a guest that has lost its connection, so its locks stay"),
     "CAP_DAC_OVERRIDE": (1, "disks and lock files of other users cannot be locked"),
 }
 
-#: From which value of oom_score_adj on (-1000 to 1000) the kernel may well take this process where
-#: memory runs out: 0 is that of any other.
+#: The value of oom_score_adj (-1000 to 1000) from which the kernel is likely to kill this process
+#: when memory runs out; 0 is the default.
 _UNPROTECTED: Final = 0
 
 
 def lacks(max_clients: int) -> list[str]:
-    """What is missing, each as a sentence: descriptors for as many clients as there may be, and of
-    a daemon of root what it is allowed to do."""
+    """What the daemon lacks, each as a sentence: descriptors for the allowed number of clients and,
+    for a daemon of root, capabilities."""
     found = []
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     need = _FOR_EACH_GUEST * max_clients + _OWN
@@ -42,8 +42,8 @@ def lacks(max_clients: int) -> list[str]:
         score = _oom_score()
         if score is not None and score >= _UNPROTECTED:
             found.append(
-                f"Where memory runs out the kernel may end this process (oom_score_adj is {score}):"
-                " set OOMScoreAdjust= of the unit, or start it with CAP_SYS_RESOURCE."
+                "When memory runs out, the kernel may end this process (oom_score_adj is"
+                f" {score}): set OOMScoreAdjust= of the unit, or start it with CAP_SYS_RESOURCE."
             )
     return found
 
@@ -53,7 +53,7 @@ def _missing_capabilities() -> list[str]:
         with open("/proc/self/status", encoding="ascii", errors="replace") as file:
             (line,) = (line for line in file if line.startswith("CapEff:"))
     except (OSError, ValueError):
-        return ["It is not known what this process may do: /proc/self/status cannot be read."]
+        return ["The capabilities of this process are unknown: /proc/self/status cannot be read."]
     effective = int(line.split()[1], 16)
     return [
         f"{name} is missing: {what}."

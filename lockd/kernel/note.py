@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from typing import Final
 
 
-#: Where a note is, and what says that it cannot be there.
+#: The extended attribute of a note, and the errors that mean that it cannot be set.
 _ATTRIBUTE: Final = "user.lockd"
 _NO_ATTRIBUTES: Final = (errno.EOPNOTSUPP, errno.ENOSYS, errno.ENOSPC, errno.EPERM)
 
@@ -29,8 +29,8 @@ def write_note(fd: int, note: bytes) -> None:
     """Leave a note on the holder with a lock file.
 
     ``note`` is JSON that begins with the key ``lockd``. It goes into an extended attribute, which
-    other hosts see at once; where there are none, into the file itself, if that is empty or holds
-    a note. Raises OSError.
+    other hosts see at once; if these are unavailable, into the file itself, if that is empty or
+    holds a note. Raises OSError.
     """
     assert note.startswith(_NOTE)
     if len(note) > LONGEST_NOTE:
@@ -46,11 +46,12 @@ def write_note(fd: int, note: bytes) -> None:
 
 
 def wipe_note(fd: int) -> None:
-    """Take the note away: nobody holds the lock."""
+    """Remove the note: no process holds the lock."""
     try:
         os.removexattr(fd, _ATTRIBUTE)
     except OSError:
-        pass  # there is none; one that stays misleads nobody, it counts where the lock is held
+        # There is none. A note that stays misleads nobody: it counts only while the lock is held.
+        pass
     try:
         if os.pread(fd, len(_NOTE), 0) == _NOTE:
             os.ftruncate(fd, 0)

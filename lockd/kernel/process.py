@@ -1,6 +1,6 @@
-"""The processes of guests: whether one is still the one it was, and how it is made to end.
+"""The processes of guests: whether a pid is still the same process, and how to end it.
 
-A pid may have become another process's. The kernel's descriptor of a process (pidfd_open(2)) is
+A pid may belong to another process by now. The kernel's descriptor of a process (pidfd_open(2)) is
 of one process only, and the time it started tells which one it was.
 """
 
@@ -18,8 +18,8 @@ _START_TIME: Final = 19
 
 
 def start_time(pid: int) -> int:
-    """When a process started, in clock ticks since the system did (proc(5)); 0 where it is gone.
-    Raises OSError if the system does not tell."""
+    """When a process started, in clock ticks since boot (proc(5)); 0 if it has ended. Raises
+    OSError if the system does not tell."""
     try:
         fd = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
     except (FileNotFoundError, ProcessLookupError):
@@ -35,7 +35,7 @@ def start_time(pid: int) -> int:
 
 
 def name(pid: int) -> str:
-    """What the program of a process is called; empty where it is gone."""
+    """The name of a process's program; empty if it has ended."""
     try:
         with open(f"/proc/{pid}/comm", encoding="utf-8", errors="replace") as file:
             return file.read().rstrip("\n")
@@ -45,7 +45,7 @@ def name(pid: int) -> str:
 
 def open_process(pid: int, started: int) -> int:
     """A descriptor of the process ``pid`` that started at that time; -1 where it has ended. Raises
-    OSError if the system does not tell: it may be there."""
+    OSError if the system does not tell: the process may exist."""
     try:
         fd = os.pidfd_open(pid)
     except ProcessLookupError:
@@ -61,8 +61,8 @@ def open_process(pid: int, started: int) -> int:
 
 
 def has_ended(fd: int) -> bool:
-    """Whether a process has ended: also when nobody has asked for its status yet. Raises OSError
-    where that cannot be told."""
+    """Whether a process has ended, even if its parent has not read its status yet. Raises OSError
+    if the system does not tell."""
     import select
 
     poll = select.poll()

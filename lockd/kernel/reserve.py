@@ -1,10 +1,9 @@
 """Descriptors that are set aside for what must not fail.
 
-A process that has as many descriptors as it may have can take no more locks and clients, which they
-are told. But what it has must come to an end all the same: a guest that has hung up is looked for
-and ended, the journal is rewritten, what is kept is handed over. That takes descriptors, a few
-at a time and for a moment: those that are set aside here, early, so that they have low numbers and
-stay good when somebody lowers the limit of the running process.
+A process without a free descriptor refuses new locks and clients. But it must still be able to end
+a guest that has hung up, rewrite the journal, and hand over its state. That takes a few descriptors
+for a moment. They are set aside here, early, so that they have low numbers and stay valid when
+somebody lowers the limit of the running process.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ _aside: Final[list[int]] = []
 
 
 def fill() -> None:
-    """Set aside what is missing, as far as there is any."""
+    """Set aside the descriptors that are missing, as far as the limit allows."""
     try:
         while len(_aside) < SIZE:
             _aside.append(os.open("/", os.O_PATH | os.O_CLOEXEC))
@@ -38,12 +37,12 @@ def fill() -> None:
 
 
 def insist(operation: Callable[[], T]) -> T:
-    """Do something that needs descriptors, and once more with those that are set aside where there
-    are no others. Raises what it raises."""
+    """Do something that needs descriptors. If none is free, do it again with those that are set
+    aside. Raises what it raises."""
     try:
         return operation()
     except Exception as error:
-        # The tools have errors of their own, for which the system's is the cause.
+        # The caller's function may raise an error of its own, with the system's as its cause.
         reason = error if isinstance(error, OSError) else error.__cause__
         if not isinstance(reason, OSError) or reason.errno not in _NONE_LEFT or not _aside:
             raise

@@ -1,4 +1,4 @@
-"""statx(2) with AT_STATX_FORCE_SYNC: what a server says of a file now, not what is remembered.
+"""statx(2) with AT_STATX_FORCE_SYNC: what a server says of a file now, not what the cache says.
 
 Python 3.11 has no ``os.statx``."""
 
@@ -42,9 +42,10 @@ def refresh(fd: int, path: str, *, flush: bool) -> bool:
     """Ask the server whether an open file is still there, and have its name looked up again;
     ``flush`` it first, which makes GlusterFS's answer right.
 
-    False where the file has been removed. Every step is against a cache that was seen to answer
-    for the server: fsync(2) against GlusterFS's own cache of attributes, the attribute of the name
-    against that of names, the status of the directory against NFS's cache of it. Raises OSError.
+    False where the file has been removed. Every step is against a cache that was seen to answer in
+    place of the server: fsync(2) against GlusterFS's own cache of attributes, the attribute of the
+    name against that of names, the status of the directory against NFS's cache of it. Raises
+    OSError.
     """
     if flush:
         os.fsync(fd)
@@ -64,4 +65,4 @@ def look_up(path: str) -> None:
     try:
         os.getxattr(path, "user.lockd")
     except OSError:
-        pass  # what it says does not matter
+        pass  # the result does not matter

@@ -1,11 +1,11 @@
-"""How long a server may be silent before it gives the locks of this host to another one.
+"""How long a server may be silent before it gives this host's locks to another host.
 
 An NFSv4 server does so when the lease has run out, which every request renews; before version 4.1
 most do not, but the client renews it when two thirds have passed. GlusterFS does so 42 seconds
 after the connection was cut, CephFS after 60 at the earliest, by default. An NFSv3 server never
 does.
 
-A guest has to have stopped before that. So it is stopped some time earlier.
+A guest must have stopped before that. So it is stopped some time earlier.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ MOUNTSTATS: Final = "/proc/self/mountstats"
 _RESERVE: Final = 2.5
 _DRIFT: Final = 0.05
 
-#: The time of file systems that do not tell, in seconds, and of those that are not known here.
+#: The time for file systems that do not tell it, in seconds, and for unknown ones.
 _TIMES: Final = {"fuse.glusterfs": 42.0, "ceph": 60.0, "fuse.ceph-fuse": 60.0, "fuse.ceph": 60.0}
 _UNKNOWN: Final = 30.0
 
-#: The shortest lease of which there is any hope, and the one that is taken where it is not told.
+#: The shortest lease that can be kept, and the one to assume if the server does not tell it.
 _LEASE: Final = 90.0
 _LEAST: Final = 1.0
 

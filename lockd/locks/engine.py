@@ -4,11 +4,11 @@ Every change is made in an order that loses no lock, wherever this process is ki
 taken, its descriptor given to the keeper, the change written to the journal, and then the call
 answered; a lock is first taken off the journal and then released.
 
-So what fails half way is undone where it takes a lock, and gone on with where it lets one go: the
+So an acquisition that fails half way is undone, and a release that fails half way is continued: the
 file of a lock that is off the journal is *idle* (:mod:`lockd.locks.idle`).
 
-What needs a file system whose server has not been heard of raises SilentError before it has done
-anything, and is to be called once more.
+A call that needs a file system whose server has not answered raises SilentError before it has done
+anything, and is made again later.
 """
 
 from __future__ import annotations
@@ -68,8 +68,8 @@ if TYPE_CHECKING:
 
 
 class Engine:
-    """The lockspaces and what is held in them, on ``disk`` and by ``clock``: a simulation has its
-    own of both (:mod:`lockd.locks.outside`). ``on_lockspaces`` is called when somebody makes a
+    """The lockspaces and the locks in them, on ``disk`` and by ``clock``; a simulation has its own
+    of both (:mod:`lockd.locks.outside`). ``on_lockspaces`` is called when a client makes a
     lockspace, as libvirtd does when it starts."""
 
     def __init__(
@@ -108,9 +108,9 @@ class Engine:
             may_be_shared,
             disk,
         )
-        #: When the process of each owner started, as it is written down, by pid.
+        #: When the process of each owner started, as the journal has it, by pid.
         self._processes: Final[dict[int, int]] = {}
-        #: Those that have taken something, by pid and start time, until somebody takes them out.
+        #: The owners that have taken something since the last look, by pid and start time.
         self.new_owners: Final[dict[tuple[int, int], None]] = {}
         self.on_lockspaces: Callable[[], object] = _nothing
 
@@ -152,7 +152,7 @@ class Engine:
         self.know_lockspace(directory)
 
     def know_lockspace(self, directory: str) -> None:
-        """Take up a lockspace whose directory need not be there (yet): the configuration's."""
+        """Add a lockspace of the configuration. Its directory need not exist yet."""
         if directory not in self.table.spaces:
             self.table.spaces[directory] = Lockspace(directory)
             self._journal.append(records.space(directory))
@@ -176,7 +176,8 @@ class Engine:
             raise system_fault(FROM_NONE, f"cannot create file '{path}'", error) from error
 
     def delete_resource(self, directory: str, name: str) -> None:
-        """DELETE_RESOURCE: remove a file that nobody here holds. Raises Fault, SilentError."""
+        """DELETE_RESOURCE: remove a file that no owner on this host holds. Raises Fault,
+        SilentError."""
         space = self.table.space(directory)
         if name in space.resources:
             raise is_locked(name)
@@ -238,8 +239,8 @@ class Engine:
         self._say(GRANTED, resource, "granted to", owner)
 
     def is_held_by(self, directory: str, name: str, owner: Owner, *, shared: bool) -> bool:
-        """Whether an owner has a resource already, by whichever connection. Raises Fault if it has
-        it in another way than that."""
+        """Whether an owner already has a resource, by any connection. Raises Fault if it holds it
+        in another mode."""
         held = (
             self.table.space(directory).resources.get(name)
             if directory in self.table.spaces
@@ -273,7 +274,7 @@ class Engine:
         self.files.undo(self.files.take(space, name, shared=shared, create=False))
 
     def _note_process(self, owner: Owner) -> None:
-        """Write down which process the owner is, before what it holds."""
+        """Record the owner's process, before what it holds."""
         pid, started = owner.pid, owner.started
         if started:
             self.new_owners[pid, started] = None
@@ -303,7 +304,7 @@ class Engine:
         self._release(resource, each)
 
     def _release(self, resource: Resource, owner: Owner) -> None:
-        """Count one acquisition less, and release the lock with the last."""
+        """Remove one acquisition, and release the lock with the last."""
         if len(resource.owners) > 1:
             self._journal.append(records.less(resource.number, owner.text))
         else:
@@ -348,9 +349,9 @@ class Engine:
                 yield records.unlock(resource.number)
 
     def restore(self, state: Records, started: Mapping[int, int], fds: dict[str, int]) -> None:
-        """Take over the lockspaces and the resources that a journal tells of, with when the process
-        of each owner ``started``, by pid, and with the descriptors that were kept, which are taken
-        out of ``fds``."""
+        """Take over the lockspaces and the resources of a journal. ``started`` tells when the
+        process of each owner started, by pid. The descriptors that were kept are taken out of
+        ``fds``."""
         for directory in state.spaces:
             self.know_lockspace(directory)
         self._numbers.go_on_from(state.numbers)
@@ -391,8 +392,8 @@ class Engine:
 
 
 def _start_time(pid: int) -> int:
-    """When the process of an owner started of which the journal does not tell, as that of another
-    lock daemon; 0 where there is none."""
+    """When an owner's process started, if the journal does not tell, as that of virtlockd does not;
+    0 if there is no such process."""
     try:
         return process.start_time(pid)
     except OSError:
@@ -400,4 +401,4 @@ def _start_time(pid: int) -> int:
 
 
 def _nothing() -> None:
-    """Nobody wants to know."""
+    """Do nothing."""

@@ -1,14 +1,14 @@
-"""What becomes of a guest whose lock is lost, or may be soon because its file system is silent.
+"""What to do with a guest whose lock is lost, or may be lost soon because its file system is
+silent.
 
-A guest whose lock is gone writes a disk that another guest may be given. What is done about that is
-for its own description to say (``<on_lockfailure>``), else for the lockspace's and the host's
-setting: it is reported and no more, the guest is killed, or it is stopped. It is stopped where it
-is, without asking libvirt, and goes on by itself when the lock is held again and nobody has had it
-meanwhile. Where somebody may have, a person decides: what the guest has in memory may not be what
-is on the disk.
+A guest whose lock is gone writes a disk that another guest may get. The guest's own description
+(``<on_lockfailure>``) decides what to do, else the setting of the lockspace or of the host: only
+report it, kill the guest, or stop it. A stopped guest stays where it is, without asking libvirt. It
+resumes by itself when the lock is held again and no other host has had it meanwhile. If one may
+have had it, a person decides: the guest's memory may not match the disk.
 
 Silence is how a loss begins. While a file system with a server does not answer, it is unknown
-whether its locks are still held; but for how long the server keeps them is known
+whether its locks are still held; but it is known how long the server keeps them
 (:mod:`lockd.locks.deadline`), and before that the guest is stopped.
 """
 
@@ -43,8 +43,8 @@ if TYPE_CHECKING:
     #: A process, whatever becomes of its pid: that, and when it was started.
     Process = tuple[int, int]
 
-#: What the words of a guest's description mean. What is done is to ``report``, and no more; to
-#: ``pause`` the guest; to ``kill`` it; or to do that and ``restart`` it if it gets its locks.
+#: The actions of a guest's description: only ``report`` it; ``pause`` the guest; ``kill`` it; or
+#: kill it and ``restart`` it if it gets its locks.
 _OF_GUESTS: Final = {
     "pause": "pause",
     "poweroff": "kill",
@@ -52,16 +52,17 @@ _OF_GUESTS: Final = {
     "ignore": "report",
 }
 
-#: How often the file systems are asked for whose locks something is to be done, how often these
-#: locks are looked at, and how often it is looked for which they are, in seconds.
+#: Of locks with an action other than ``report``: how often to ask their file systems, how often to
+#: check the locks, and how often to look for new ones, in seconds.
 _BEAT: Final = 1.0
 _LOOK_EVERY: Final = 3.0
 _SWEEP_EVERY: Final = 5.0
 
-#: For how long a question is open when the file system counts as silent, in seconds.
+#: After how long without an answer a file system counts as silent, in seconds.
 _OPEN_FOR: Final = 0.8
 
-#: How long a sweep may take at a time before clients have their turn, and how long that lasts.
+#: How long a sweep may take at a time before it pauses for clients, and how long the pause is, in
+#: seconds.
 _SLICE: Final = 0.002
 _REST: Final = 0.005
 
@@ -71,16 +72,16 @@ _READS: Final = 3
 #: How long a guest may take to end before it is killed, in seconds.
 _KILL_AFTER: Final = 0.5
 
-#: How often it is looked whether a guest has stopped, and after how long it is said that it has
-#: not, in seconds.
+#: How often to check whether a guest has stopped, and after how long to log that it has not, in
+#: seconds.
 _CONFIRM_EVERY: Final = 0.01
 _CONFIRM_WITHIN: Final = 1.0
 
 
 class Policy:
-    """What is done where a guest does not say it itself: on the host, and in lockspaces by their
-    directories. ``deadline`` is after how many seconds of silence a lock counts as lost, 0 where
-    the file system tells."""
+    """The action for guests whose description names none: of the host, and of lockspaces by their
+    directories. A lock counts as lost after ``deadline`` seconds of silence; 0 means that the file
+    system tells the time."""
 
     def __init__(self, default: str, spaces: Mapping[str, str], deadline: float) -> None:
         self.default: Final = default
@@ -88,13 +89,13 @@ class Policy:
         self.deadline: Final = deadline
 
     def action(self, directory: str) -> str:
-        """What is done in a lockspace."""
+        """The action for a lockspace."""
         return self.spaces.get(directory.rstrip("/"), self.default)
 
 
 class Reason:
-    """Why a guest is stopped: what is wrong with a lock, and whether another ``may_have_had`` it,
-    so that it does not go on by itself."""
+    """Why a guest is stopped: what is wrong with a lock. If another host ``may_have_had`` the lock,
+    the guest does not resume by itself."""
 
     __slots__ = ("may_have_had", "why")
 
@@ -104,8 +105,8 @@ class Reason:
 
 
 class StoppedGuest:
-    """A guest that is stopped: its ``name`` and ``uuid``, by which control group, and why, by the
-    lockspace and the name of each lock."""
+    """A stopped guest: its ``name``, its ``uuid``, the control group that stops it, and the
+    reasons, by the lockspace and the name of each lock."""
 
     __slots__ = ("group", "name", "reasons", "since", "uuid")
 
@@ -117,7 +118,7 @@ class StoppedGuest:
         self.reasons: Final[dict[tuple[str, str], Reason]] = {}
 
     def record(self) -> Stopped:
-        """It as JSON can have it."""
+        """The guest as JSON."""
         locks = [
             (directory, name, each.why, each.may_have_had)
             for (directory, name), each in self.reasons.items()
@@ -126,8 +127,8 @@ class StoppedGuest:
 
 
 class Failures:
-    """Does what the ``policy`` says. ``tell`` tells libvirt of a guest, by its UUID: why it is
-    stopped, or that it is not, where that is empty; ``start`` has libvirt start it again."""
+    """Applies the ``policy``. ``tell`` tells libvirt why a guest is stopped, by its UUID, or with
+    an empty reason that it is not; ``start`` makes libvirt start it again."""
 
     def __init__(
         self,
@@ -156,13 +157,13 @@ class Failures:
         self._tell: Final = tell
         self._start: Final = start
         health.on_standing = self.on_standing
-        #: The locks for which more is done than to report.
+        #: The locks with an action other than ``report``.
         self._guarded: list[Resource] = []
-        #: What guests say themselves, and how often that was read, by process.
+        #: The actions in guests' descriptions, and how often each was read, by process.
         self._own: dict[Process, tuple[str, int]] = {}
         self._stopped: Final[dict[Process, StoppedGuest]] = {}
         self._killed: Final[set[Process]] = set()
-        #: Since when nothing is known of a lock although its file system answers.
+        #: Since when the state of a lock is unknown although its file system answers.
         self._doubts: Final[dict[Resource, float]] = {}
         self._leases: dict[str, float] = {}
         self._timer: Timer | None = None
@@ -178,7 +179,7 @@ class Failures:
         return _OF_GUESTS.get(own) or self._policy.action(resource.space.directory)
 
     def _own_of(self, owner: Owner, known: dict[Process, tuple[str, int]]) -> str:
-        """What a guest says itself, as it was read a moment ago."""
+        """The actions in a guest's description, as it was read a moment ago."""
         guest = owner.pid, owner.started
         own, times = self._own.get(guest, ("", 0))
         if guest not in known:
@@ -190,7 +191,7 @@ class Failures:
     # --- the beat
 
     def look(self) -> None:
-        """See whether there is anything to watch over."""
+        """Start watching if a lock needs it."""
         if self._timer is None and not (self._engine.table.is_empty and not self._stopped):
             self._timer = self._loop.after(_BEAT, self._beat)
 
@@ -220,7 +221,7 @@ class Failures:
         found: list[Resource],
         own: dict[Process, tuple[str, int]],
     ) -> None:
-        """Look for the locks for which more is done than to report."""
+        """Look for locks with an action other than ``report``."""
         until = time.monotonic() + _SLICE
         for resource in left:
             if any(
@@ -245,7 +246,7 @@ class Failures:
     # --- what is found
 
     def on_standing(self, resource: Resource, standing: Standing, problem: str) -> None:
-        """What is known of a lock that was looked at."""
+        """Note the state of a lock that was checked."""
         if standing == "unknown":
             self._on_unknown(resource, problem)
             return
@@ -253,12 +254,12 @@ class Failures:
         if standing == "lost":
             self._fail(resource, problem, may_have_had=False)
         elif standing == "anew":
-            self._fail(resource, "it was lost, and another may have had it", may_have_had=True)
+            self._fail(resource, "it was lost, and another host may have had it", may_have_had=True)
         else:
             self._is_fine(resource)
 
     def _on_unknown(self, resource: Resource, problem: str) -> None:
-        """The file system answers, but with an error: for so long as it may be silent."""
+        """The file system answers with an error. It has as long as it may be silent."""
         now = time.monotonic()
         since = self._doubts.setdefault(resource, now)
         path = resource.space.directory or resource.name
@@ -277,7 +278,7 @@ class Failures:
                     self._write(guest)
                 else:
                     self._go_on(
-                        guest, "its locks are held again, and nobody has had them meanwhile"
+                        guest, "its locks are held again, and no other host has had them meanwhile"
                     )
 
     def _fail(self, resource: Resource, why: str, *, may_have_had: bool) -> None:
@@ -320,7 +321,7 @@ class Failures:
         )
         stopped.reasons[lock] = reason
         self._stopped[guest] = stopped
-        # First in the journal, or the next process would not know that it is to have it go on.
+        # The journal comes first, or the next process would not know that it must resume the guest.
         self._write(guest)
         if self._halt(guest, stopped):
             message = f"{owner} is paused, as its lock {resource.path} is not safe: {reason.why}"
@@ -329,7 +330,7 @@ class Failures:
             self._tell(stopped.uuid, reason.why)
 
     def _halt(self, guest: Process, stopped: StoppedGuest) -> bool:
-        """Stop a process; whether it was there and could be."""
+        """Stop a process. Returns whether it existed and could be stopped."""
         try:
             fd = insist(partial(process.open_process, *guest))
         except OSError as error:
@@ -347,20 +348,18 @@ class Failures:
         return True
 
     def _confirm(self, guest: Process, stopped: StoppedGuest) -> None:
-        """See that it has stopped, and say if it has not."""
+        """Check that it has stopped, and log it if it has not."""
         took = time.monotonic() - stopped.since
         try:
             has_stopped = freezer.is_stopped(guest[0], stopped.group)
         except OSError:
             return  # it has ended
         if has_stopped:
-            self._log.warning(f"guest '{stopped.name}' stands still since {took * 1000:.0f} ms")
+            self._log.warning(f"guest '{stopped.name}' stopped within {took * 1000:.0f} ms")
         elif took < _CONFIRM_WITHIN:
             self._loop.after(_CONFIRM_EVERY, partial(self._confirm, guest, stopped))
         else:
-            self._log.error(
-                f"guest '{stopped.name}' is in a call of the kernel: it stops when that is over"
-            )
+            self._log.error(f"guest '{stopped.name}' is in a system call: it stops when that ends")
 
     def _go_on(self, guest: Process, why: str) -> None:
         stopped = self._stopped.pop(guest)
@@ -373,7 +372,7 @@ class Failures:
                     os.close(fd)
         except OSError as error:
             self._stopped[guest] = stopped
-            self._log.error(f"guest '{stopped.name}' cannot go on: {error.strerror}")
+            self._log.error(f"guest '{stopped.name}' cannot be resumed: {error.strerror}")
             return
         self._journal.append(records.goes_on(*guest))
         fields: dict[str, str | int] = {
@@ -381,18 +380,18 @@ class Failures:
             "uuid": stopped.uuid,
             "pid": guest[0],
         }
-        self._log.event(Event(GOES_ON, f"guest '{stopped.name}' goes on: {why}", fields))
+        self._log.event(Event(GOES_ON, f"guest '{stopped.name}' resumes: {why}", fields))
         self._tell(stopped.uuid, "")
 
     def _forget_those_that_ended(self) -> None:
         for guest in [*self._stopped]:
             if not self._engine.table.held_by(*guest):
-                # It has ended, or holds nothing any more for which it would have to be stopped.
+                # It has ended, or holds no lock now for which it would have to be stopped.
                 self._go_on(guest, "it holds no locks")
 
     def resume(self, name: str) -> str:
-        """Have a guest go on, by its name or UUID, because a person says so. Returns why not, as a
-        sentence; empty where it does."""
+        """Resume a guest, by its name or UUID, because a person says so. Returns why that is not
+        possible, as a sentence; empty if it resumes."""
         named = [key for key, each in self._stopped.items() if name in (each.name, each.uuid)]
         if not named:
             return f"no guest '{name}' is paused for a lock"
@@ -412,12 +411,12 @@ class Failures:
         self._journal.append(records.stopped(*guest, self._stopped[guest].record()))
 
     def records(self) -> Iterator[str]:
-        """Those that are stopped, for a new journal."""
+        """The records of stopped guests, for a new journal."""
         for guest, stopped in self._stopped.items():
             yield records.stopped(*guest, stopped.record())
 
     def restore(self, guest: Process, what: Stopped) -> None:
-        """Take over one that is stopped, or was about to be."""
+        """Take over a guest that is stopped, or was about to be."""
         name, uuid, group, locks = what
         stopped = self._stopped[guest] = StoppedGuest(name, uuid, group)
         for directory, resource, why, may_have_had in locks:
@@ -426,7 +425,7 @@ class Failures:
         self._tell(uuid, "; ".join(each.why for each in stopped.reasons.values()))
 
     def problems(self) -> Iterator[tuple[str, str]]:
-        """The guests that are stopped: which, and why."""
+        """The stopped guests, each with the reason."""
         for (pid, _), stopped in self._stopped.items():
             reasons = [
                 f"{_path(*lock)}: {each.why}" + (_A_PERSON if each.may_have_had else "")
@@ -435,7 +434,7 @@ class Failures:
             yield f"guest '{stopped.name}' (pid {pid})", f"it is paused: {'; '.join(reasons)}"
 
 
-_A_PERSON: Final = " ('lockd resume' has it go on)"
+_A_PERSON: Final = " ('lockd resume' resumes it)"
 
 
 def _path(directory: str, name: str) -> str:
@@ -443,7 +442,7 @@ def _path(directory: str, name: str) -> str:
 
 
 def _by_path(resources: list[Resource]) -> dict[str, list[Resource]]:
-    """Locks by what leads to their file systems: a lockspace, or a disk."""
+    """Locks by the path that leads to their file systems: a lockspace, or a disk."""
     found: dict[str, list[Resource]] = {}
     for resource in resources:
         found.setdefault(resource.space.directory or resource.name, []).append(resource)

@@ -1,7 +1,7 @@
 """From the name of a resource to its locked file, and what is known of that file by other names.
 
-What needs a file system whose server has not been heard of raises SilentError before it has done
-anything, and is to be called once more.
+A function that needs a file system whose server has not answered raises SilentError before it has
+done anything, and is called again later.
 """
 
 from __future__ import annotations
@@ -52,11 +52,11 @@ class LockFiles:
     # --- before anything is done
 
     def check_remote(self, resource: Resource) -> None:
-        """Raise SilentError where the file of a resource may have to be waited for."""
+        """Raise SilentError if the file of a resource may have to be waited for."""
         self.check_remote_name(resource.space, resource.name)
 
     def check_remote_name(self, space: Lockspace, name: str) -> None:
-        """The same for what is not a resource yet."""
+        """The same for a name that is not a resource yet."""
         if space.directory:
             self._remotes.check_file(space.directory, name)
         else:
@@ -65,8 +65,8 @@ class LockFiles:
     def disk_of(
         self, space: Lockspace, name: str, owner: Owner, *, shared: bool
     ) -> tuple[str, Identity | None]:
-        """The disk behind a name that is a hash, and what it is known by; empty and None where
-        that cannot be known. Raises Fault where it is locked by another name, SilentError."""
+        """The disk behind a name that is a hash, and its identity; empty and None if these are
+        unknown. Raises Fault if the disk is locked under another name, and SilentError."""
         disk, identity = "", None
         try:
             if space.directory:
@@ -87,7 +87,7 @@ class LockFiles:
     # --- locking
 
     def take(self, space: Lockspace, name: str, *, shared: bool, create: bool) -> FileLock:
-        """Lock the file of a resource that nobody here holds. Raises Fault."""
+        """Lock the file of a resource that no owner on this host holds. Raises Fault."""
         path = space.path(name)
         try:
             if self.has_posix:
@@ -104,7 +104,7 @@ class LockFiles:
         except HeldError as error:
             other = self._table.blocking(error.identity, shared=shared)
             if other is not None:
-                # The file was opened and closed once more, which takes POSIX locks off it.
+                # The file was opened and closed again, which drops its POSIX locks.
                 self._disk.show(other.lock.fd, shared=other.shared)
                 raise is_locked(name, self._under_another_name(other)) from None
             shared_with_others = self._may_be_shared(error.identity[0], path)
@@ -133,21 +133,21 @@ class LockFiles:
         if lock.posix:
             self.has_posix = True
             self._log.warning(
-                f"{path}: its file system has no open-file-description locks: should the daemon"
-                " die, this lock is free until the next one has taken it again"
+                f"{path}: its file system has no open-file-description locks: if the daemon dies,"
+                " this lock is free until the next daemon has taken it again"
             )
         return lock
 
     def _check_posix(self, name: str, path: str) -> None:
-        """Refuse another name of a file with a POSIX lock: to open and close it once more would
-        take the lock off it."""
+        """Refuse another name of a file with a POSIX lock: opening and closing the file again would
+        drop the lock."""
         identity = self._disk.identity_at(path)
         for held in self._table.of_file(identity) if identity is not None else ():
             if held.lock.posix:
                 raise is_locked(name, self._under_another_name(held))
 
     def undo(self, lock: FileLock) -> None:
-        """Let a lock go that nobody knows of yet: no copy of it is kept."""
+        """Release a lock that no client has been told of; no copy of it is kept."""
         try:
             self._disk.let_go(lock)
         except OSError:
@@ -166,7 +166,7 @@ class LockFiles:
         return self._may_be_shared(resource.lock.identity[0], resource.path)
 
     def may_be_lost(self, resource: Resource) -> bool:
-        """Whether the lock is on a file system that can lose it: one of other hosts, too."""
+        """Whether the lock is on a file system that can lose it: one that other hosts use too."""
         lock = resource.lock
         if lock.remote is None:
             # Once: the file system may not answer the next time.
@@ -174,8 +174,8 @@ class LockFiles:
         return lock.remote and not lock.posix
 
     def beside(self, resource: Resource) -> str:
-        """Who else holds the file of a resource here, under another name; empty where nobody
-        does."""
+        """The text that names another holder of the same file on this host, under another name;
+        empty if there is none."""
         for other in self._table.of_file(resource.lock.identity):
             if other is not resource and not (other.shared and resource.shared):
                 return self._under_another_name(other)

@@ -1,8 +1,8 @@
-"""What happens to a guest whose own connection has closed.
+"""Ends guests whose own connection has closed.
 
 The connection lives as long as the guest's process. If it closes while the guest holds locks, the
 guest has ended or is about to, and it must not write. So lockd ends its process, and releases its
-locks afterwards: not before, or another host could write while it still does.
+locks afterwards. If it released them before, another host could write while the guest still does.
 """
 
 from __future__ import annotations
@@ -37,11 +37,10 @@ if TYPE_CHECKING:
 #: How long a guest may take to end when it is asked to, in seconds, before it is killed.
 TERM_SECONDS: Final = 1.6
 
-#: How long after that it is worth an error that it is still there, in seconds, and it is tried
-#: again.
+#: How long after that to log an error if it still runs, and to try again, in seconds.
 KILL_SECONDS: Final = 5.0
 
-#: How long until one is looked for again that could not be looked for, in seconds.
+#: How long to wait before looking again for a process that could not be looked up, in seconds.
 _AGAIN: Final = 0.2
 
 
@@ -53,25 +52,25 @@ class Guests:
         self._loop: Final = loop
         self._journal: Final = journal
         self._log: Final = log
-        #: Those that may still be there have a timer.
+        #: Guests that may still run have a timer.
         self._dying: Final[dict[Process, Timer | None]] = {}
-        #: What is left to be let go of those that have ended.
+        #: The locks of ended guests that are not released yet.
         self._left: Final[dict[Process, deque[Acquisition]]] = {}
-        #: What is wrong with those that cannot be made to end.
+        #: Why guests could not be ended.
         self._problems: Final[dict[Process, str]] = {}
 
     def __bool__(self) -> bool:
         return bool(self._dying)
 
     def on_gone(self, guest: Owner, started: int) -> None:
-        """The connection of a guest is closed: it must not outlive its locks."""
+        """The connection of a guest has closed: end the guest, as it must not outlive its locks."""
         if self._engine.table.holds(guest.pid):
             message = f"{guest} has closed its connection while it holds locks"
             self._log.event(Event(HUNG_UP, message, guest.fields()))
             self.end(guest.pid, started)
 
     def end(self, pid: int, started: int, patience: float = TERM_SECONDS) -> None:
-        """Make a guest end, and let its locks go then; it is killed after ``patience`` seconds."""
+        """End a guest, and release its locks then; it is killed after ``patience`` seconds."""
         guest = pid, started
         if guest in self._dying:
             return
@@ -80,8 +79,7 @@ class Guests:
         self._make_end(guest, patience)
 
     def _make_end(self, guest: Process, patience: float) -> None:
-        """Look for one, and ask it to end. As long as it is not known to have ended, its locks
-        stay."""
+        """Find the process, and ask it to end. Until it is known to have ended, its locks stay."""
         fd = -1
         try:
             fd = insist(partial(process.open_process, *guest))
@@ -91,7 +89,7 @@ class Guests:
         except OSError as error:
             if fd >= 0:
                 os.close(fd)
-            self._say(guest, f"cannot be looked for ({error.strerror}): its locks stay")
+            self._say(guest, f"cannot be looked up ({error.strerror}): its locks stay")
             self._look_again(_AGAIN, guest, partial(self._make_end, guest, patience))
             return
         if fd < 0 or self._has_ended(fd):
@@ -122,26 +120,26 @@ class Guests:
         try:
             signal(fd)
         except OSError as error:
-            self._say(guest, f"cannot be made to end ({error.strerror}): its locks stay")
+            self._say(guest, f"cannot be ended ({error.strerror}): its locks stay")
 
     def _complain(self, guest: Process, fd: int) -> None:
         self._say(guest, "cannot be killed: its locks stay")
         self._kill(guest, fd)
 
     def _say(self, guest: Process, problem: str) -> None:
-        """Say what is wrong with one, once."""
+        """Log what is wrong with a guest, once."""
         if self._problems.get(guest) != problem:
             self._log.error(f"guest with pid {guest[0]} {problem}")
         self._problems[guest] = problem
 
     def problems(self) -> Iterator[tuple[str, str]]:
-        """Those that cannot be made to end: which, and what is wrong with it."""
+        """The guests that could not be ended, each with the reason."""
         for guest, problem in self._problems.items():
             yield f"guest with pid {guest[0]}", problem
 
     def _ended(self, guest: Process, fd: int, _: int) -> None:
         if not self._has_ended(fd):
-            return  # told of what is not so; it is told again
+            return  # a report without a cause; the kernel reports again
         timer = self._dying[guest]
         if timer is not None:
             timer.cancel()
@@ -150,8 +148,8 @@ class Guests:
         self._let_go(guest, self._engine.table.held_by(*guest))
 
     def _let_go(self, guest: Process, held: deque[Acquisition]) -> None:
-        """It has ended. What is on a file system that is silent has to wait; by then another
-        process may have the pid, and locks of its own."""
+        """The guest has ended: release its locks. Those on a silent file system have to wait; by
+        then another process may have the pid, and locks of its own."""
         try:
             self._engine.release_all(held)
         except SilentError as error:
@@ -166,7 +164,7 @@ class Guests:
         self._journal.append(records.dead(*guest))
 
     def records(self) -> list[str]:
-        """Those that are made to end, for a new journal."""
+        """The records of guests that lockd ends, for a new journal."""
         return [_dying(guest, self._left.get(guest, ())) for guest in self._dying]
 
     def restore(self, pid: int, started: int, left: Sequence[Left]) -> None:

@@ -1,11 +1,11 @@
-"""Looks at every lock again and again: is it still on the file of that name, and still ours?
+"""Checks every lock again and again: is it still on the file of that name, and still held?
 
 A lock file that somebody removes takes its lock with it, and a file system between hosts can lose
 a lock and tell nobody. This module finds both, logs them, and takes the lock again if it can.
 
-Such a file system may also keep every caller waiting until a server is back. So it is asked in a
-thread, one for each file system that has not answered yet, and silence is told like a loss: it
-is how a loss begins.
+Such a file system may also make every caller wait until a server is back. So a thread asks it, one
+for each file system that has not answered yet. Silence is logged like a loss, because a loss begins
+with it.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ if TYPE_CHECKING:
     from lockd.locks.space import Resource
     from lockd.log import Log
 
-    #: What is known of a lock when it has been looked at: it is held. It had been lost, is held
-    #: again, and nobody has had it meanwhile; or somebody may have. It is lost, and not held. It is
-    #: not known, as the file system does not answer.
+    #: The result of a check, in this order: the lock is held. It was lost and is held again, and no
+    #: other host has had it meanwhile. The same, but another host may have had it. It is lost. It
+    #: is unknown, as the file system does not answer.
     Standing = Literal["held", "regained", "anew", "lost", "unknown"]
 
-#: How often every lock is looked at, in seconds, where nothing else is said.
+#: How often every lock is checked by default, in seconds.
 INTERVAL: Final = 10.0
 
-#: How long looking may take at a time, in seconds, before clients have their turn again.
+#: How long checks may take at a time before they pause for clients, in seconds.
 _SLICE: Final = 0.002
 _REST: Final = 0.005
 
@@ -50,8 +50,8 @@ _BATCH: Final = 64
 
 
 class Question:
-    """What is asked about a lock. ``answer`` is there, or ``error``, when it has been answered, and
-    where the lock had been lost, ``note`` is what was with the file then."""
+    """A question about a lock. Once it is answered, ``answer`` or ``error`` is set; if the lock had
+    been lost, ``note`` is the note that the file had then."""
 
     __slots__ = ("answer", "error", "lock", "note", "path", "plain", "resource", "shared")
 
@@ -61,7 +61,7 @@ class Question:
         self.path: Final = resource.path
         self.shared: Final = resource.shared
         self.plain: Final = resource.is_plain
-        # It may be let go at any time, and the number of its descriptor would be another's.
+        # The lock may be released at any time, and the number of its descriptor would be reused.
         self.lock.busy = True
         self.answer: State | None = None
         self.note = b""
@@ -84,7 +84,7 @@ class Question:
         except OSError as error:
             self.error = error.strerror or str(error)
         if not self.matters():
-            # It was let go meanwhile, and then taken again by the asking.
+            # The lock was released meanwhile, and the question took it again.
             try:
                 filelock.unlock(self.lock)
             except OSError as error:
@@ -92,7 +92,8 @@ class Question:
 
 
 class Inquiry:
-    """What one file system is asked in a round: some locks at a time, ``aside`` from the loop."""
+    """The questions to one file system in a round: some locks at a time, ``aside`` from the
+    loop."""
 
     def __init__(self, resources: list[Resource], aside: Aside) -> None:
         self._left: Final = iter(resources)
@@ -134,9 +135,8 @@ class Inquiry:
 
 
 class Health:
-    """The rounds through all locks, one every ``interval`` seconds; none where that is 0.
-    ``on_standing`` is told what is known of each that was looked at, and in words what is wrong
-    with it."""
+    """The rounds through all locks, one every ``interval`` seconds; 0 means none. ``on_standing``
+    is called with each lock that was checked, the result, and in words what is wrong."""
 
     def __init__(self, engine: Engine, loop: Loop, aside: Aside, interval: float, log: Log) -> None:
         self._engine: Final = engine
@@ -144,9 +144,9 @@ class Health:
         self._interval: Final = interval
         self._log: Final = log
         self._aside: Final = aside
-        #: By the number of the device, those that are not through.
+        #: The inquiries that are not finished, by the number of the device.
         self._inquiries: Final[dict[int, Inquiry]] = {}
-        #: Those that wait for what their names lead to now.
+        #: The locks that wait for the file system that their names lead to now.
         self._postponed: Final[set[Resource]] = set()
         self.on_standing: Callable[[Resource, Standing, str], object] = _nothing
         if interval > 0:
@@ -159,7 +159,7 @@ class Health:
 
     @property
     def is_waiting(self) -> bool:
-        """Whether there are locks that are looked at when their file system answers."""
+        """Whether locks wait to be checked until their file system answers."""
         return bool(self._postponed)
 
     # --- a round
@@ -187,7 +187,7 @@ class Health:
         self._loop.after(max(wait, _REST), self._begin)
 
     def look(self, resources: Iterable[Resource]) -> None:
-        """Look at some locks now, besides the rounds."""
+        """Check some locks now, besides the rounds."""
         shared: dict[int, list[Resource]] = {}
         for resource in resources:
             if self._engine.files.may_be_lost(resource):
@@ -198,12 +198,12 @@ class Health:
             self._inquire(device, of_device)
 
     def check(self, resource: Resource) -> None:
-        """Look at a lock on a file system of this host alone, which answers at once, or at a POSIX
-        lock. One that its file system may still keep waiting is looked at when that answers."""
+        """Check a lock on a file system of this host alone, which answers at once, or a POSIX lock.
+        If its file system may still be silent, check the lock when that answers."""
         engine = self._engine
         standing: Standing
         try:
-            # By its name it may be on another file system by now.
+            # Its name may lead to another file system by now.
             engine.files.check_remote(resource)
             found = engine.renewal.renew(resource)
             is_in_place = engine.files.is_in_place(resource)
@@ -213,7 +213,7 @@ class Health:
                 self._postponed.add(resource)
                 error.remote.wait(partial(self._check_if_held, resource))
             if error.remote.problem:
-                problem = _no_answer("what its name leads to now is silent")
+                problem = _no_answer("the file system that its name leads to now is silent")
                 self._judge(resource, problem, "unknown")
             return
         except OSError as error:
@@ -226,14 +226,14 @@ class Health:
                 standing = "anew"
                 message = (
                     f"DISK IN DANGER: the lock {resource.path} of {_owners(resource)} had been"
-                    " lost by the daemon before this one: locked again; another may have had it"
+                    " lost by the previous daemon: locked again; another host may have had it"
                     " meanwhile"
                 )
                 self._tell(REGAINED, message, resource)
         self._judge(resource, problem, standing)
 
     def _check_if_held(self, resource: Resource) -> None:
-        """What was to be waited for has answered."""
+        """The file system has answered: check the lock if it is still held."""
         self._postponed.discard(resource)
         if resource.owners:
             self.check(resource)
@@ -242,7 +242,7 @@ class Health:
         other = self._engine.files.beside(resource)
         if other:
             return f"its file is locked{other}: two guests write one disk"
-        return "it was lost with the daemon before this one, and somebody else has it now"
+        return "it was lost with the previous daemon, and another process has it now"
 
     def _inquire(self, device: int, resources: list[Resource]) -> None:
         inquiry = self._inquiries.get(device)
@@ -276,8 +276,8 @@ class Health:
             error.remote.wait(partial(self._act_on, question))
 
     def _problem(self, question: Question) -> tuple[str, Standing]:
-        """What is wrong with a lock that was asked about, after what can be repaired is, and what
-        is known of it. Raises SilentError."""
+        """Repair what can be repaired of a lock that was asked about. Returns what is wrong with
+        it, and the result of the check. Raises SilentError."""
         resource = question.resource
         if question.answer is None:
             return _no_answer(question.error), "unknown"
@@ -309,7 +309,7 @@ class Health:
     # --- what is found
 
     def _judge(self, resource: Resource, problem: str, standing: Standing) -> None:
-        """Log what is wrong with a lock, or that all is well again."""
+        """Log what is wrong with a lock, or that nothing is wrong any longer."""
         if problem and problem != resource.problem:
             message = (
                 f"DISK IN DANGER: the lock {resource.path} of {_owners(resource)} is not safe:"
@@ -322,7 +322,7 @@ class Health:
         self.on_standing(resource, standing, problem)
 
     def _tell(self, kind: Kind, message: str, resource: Resource) -> None:
-        """What has become of a lock; of the guest that has it, or of the first of several."""
+        """Log an event of a lock, with the guest that has it, or the first of several."""
         owner = resource.owners[0].fields() if resource.owners else {}
         self._log.event(Event(kind, message, owner | resource.fields()))
 
@@ -330,13 +330,13 @@ class Health:
         """What is wrong with a lock whose file is not at its name, if it cannot be repaired."""
         gone = "replaced" if os.path.lexists(resource.path) else "removed"
         if not resource.create:
-            return f"its file was {gone}; another guest can lock the one that has that name"
+            return f"its file was {gone}; another guest can lock the new file of that name"
         try:
             self._engine.renewal.retake(resource)
         except filelock.HeldError:
-            return f"its file was {gone}, and somebody else has locked the new one"
+            return f"its file was {gone}, and another process has locked the new one"
         except filelock.VanishedError:
-            return f"its file was {gone}, and is again and again"
+            return f"its file was {gone}, and was so at every attempt"
         except PlantedError as error:
             return f"its file was {gone}: {error}"
         except FileNotFoundError:
@@ -348,7 +348,7 @@ class Health:
 
 
 def _nothing(resource: Resource, standing: Standing, problem: str) -> None:
-    """Nobody wants to know."""
+    """Do nothing."""
 
 
 def _owners(resource: Resource) -> str:

@@ -1,9 +1,9 @@
-"""Who and what is behind a name: the guest that holds a lock, and the disk behind a hash.
+"""Names for people: of the guest that holds a lock, and of the disk behind a hash.
 
-In an indirect lockspace a disk is known by the SHA-256 of its path alone. The path is found
-where guests are described: libvirt keeps a file of every guest, by its name, and the owner of a
-lock is known by that name. A host's own name and what it found go into the lock file, as a note
-for the hosts that it keeps out.
+In an indirect lockspace a disk is known by the SHA-256 of its path alone. The path is in the
+guest's description: libvirt has a file of every guest, by its name, and the owner of a lock is
+known by that name. The name of the host and what it found go into the lock file, as a note for
+other hosts.
 """
 
 from __future__ import annotations
@@ -37,15 +37,16 @@ _MOST_NAMED: Final = 4
 
 
 class Holders:
-    """``directories`` are those of the descriptions: of running guests first, they tell what is
-    so now."""
+    """``directories`` are those of the descriptions, of running guests first, because these are
+    current."""
 
     def __init__(self, host: str, directories: Sequence[str]) -> None:
         self._host: Final = host
         self._directories: Final = directories
 
     def held_by(self, resource: Resource) -> str:
-        """Who holds a resource here, as the end of the sentence that says that it is held."""
+        """The holders of a resource on this host, as the end of a sentence that says that it is
+        held."""
         # Each once, however often it has acquired it; there may be thousands.
         owners = [*dict(zip(map(id, resource.owners), resource.owners, strict=True)).values()]
         named = [*dict.fromkeys(map(str, owners[:_MOST_NAMED]))]
@@ -55,8 +56,8 @@ class Holders:
         return f" by {who} on this host since {_when(resource.since)}{_of_disk(resource.disk)}"
 
     def held_elsewhere(self, note: bytes, pid: int) -> str:
-        """Who holds a resource elsewhere, by the note in its file, which is text of nobody knows
-        whom, or else by the ``pid`` of the process, where that is not 0."""
+        """The holder of a resource elsewhere: by the note in its file, which is not trusted, or
+        else by the ``pid`` of the process, if that is not 0."""
         fields = _fields(note)
         guest, host = fields.get("guest"), fields.get("host")
         if not guest or not host:
@@ -84,7 +85,7 @@ class Holders:
         return json.dumps(fields).encode("ascii") + b"\n"
 
     def owner(self, pid: int) -> Owner:
-        """The guest with that pid, of whom nothing else is known: as libvirt describes it, or else
+        """The guest with that pid, if nothing else is known of it: as libvirt describes it, or else
         by the name of its program."""
         for path in self._running():
             try:
@@ -103,8 +104,8 @@ class Holders:
         return Owner(process.name(pid) or "unknown", bytes(16), 0, pid)
 
     def on_lockfailure(self, owner: Owner) -> str:
-        """What the description of a guest that runs says of the loss of a lock (``poweroff``,
-        ``restart``, ``pause``, ``ignore``); empty where it says nothing."""
+        """The action on the loss of a lock in the description of a running guest (``poweroff``,
+        ``restart``, ``pause``, ``ignore``); empty if it has none."""
         if not self._directories or not _is_name(owner.name):
             return ""
         try:
@@ -125,9 +126,9 @@ class Holders:
         return [os.path.join(directory, name) for name in names if name.endswith(".xml")]
 
     def disk(self, owner: Owner, name: str, check: Callable[[str], object] = lambda _: None) -> str:
-        """The path of the disk of a guest that a hash stands for; empty where nobody tells. Raises
-        OSError where the description of the guest cannot be read, and what ``check`` raises for the
-        path of one."""
+        """The path of a guest's disk, by its hash; empty if unknown. Raises OSError if the
+        description of the guest cannot be read, and what ``check`` raises for the path of a
+        disk."""
         if owner.disks is None:
             # Once for each connection: libvirt makes one for everything that it does with a guest.
             owner.disks = {_hash(path): path for path in self._disks(owner, check)}
@@ -151,13 +152,13 @@ def _is_name(name: str) -> bool:
 
 
 def _hash(path: str) -> str:
-    """What libvirt calls a disk in an indirect lockspace."""
+    """libvirt's name of a disk in an indirect lockspace."""
     return hashlib.sha256(path.encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def _description(path: str) -> Element | None:
-    """A description of a guest; None where there is none, or none that makes sense. Raises OSError
-    where there is one that cannot be read."""
+    """A description of a guest; None if there is none, or if it is invalid. Raises OSError if it
+    cannot be read."""
     try:
         with open(path, "rb") as file:
             text = file.read(_MAX_DESCRIPTION)
@@ -189,7 +190,7 @@ def _disks_in(path: str) -> list[str]:
 
 
 def _fields(note: bytes) -> dict[str, str]:
-    """What a note says, as text that can be shown."""
+    """The fields of a note, as text that can be shown."""
     try:
         fields: Any = json.loads(note or b"{}")
     except (ValueError, RecursionError):

@@ -1,7 +1,7 @@
 """The files of locks that were released: unlocked, open for a while, and then removed.
 
-What libvirt pauses, moves or takes a snapshot of, it soon wants again. And a lock that is off the
-journal and cannot be unlocked is tried again and again, and said.
+When libvirt pauses or moves a guest, or takes a snapshot of it, it soon wants the same locks again.
+If a lock that is off the journal cannot be unlocked, lockd tries again and logs it.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from lockd.survival.journal import Journal
     from lockd.survival.keeper import Keeper, Numbers
 
-#: How long the file of a lock that was let go stays open, in seconds, before it is removed, and how
-#: many do, in a lockspace.
+#: How long the file of a released lock stays open before it is removed, in seconds, and how many
+#: stay open in a lockspace.
 IDLE_FOR: Final = 0.25
 _MOST_IDLE: Final = 1024
 
@@ -33,7 +33,7 @@ _UNLOCKS: Final = 20
 
 
 class IdleFiles:
-    """The files of the resources in the lockspaces of ``table`` that nobody holds."""
+    """The files of the resources in the lockspaces of ``table`` that no owner holds."""
 
     def __init__(
         self,
@@ -59,7 +59,8 @@ class IdleFiles:
         return any(space.idle for space in self._table.spaces.values())
 
     def add(self, resource: Resource) -> None:
-        """Unlock what nobody holds by the journal, and close its file, now or in a while."""
+        """Unlock a resource that no owner holds by the journal, and close its file, now or in a
+        while."""
         resource.released = self._clock.monotonic()
         resource.problem, resource.unlocks = "", 0
         resource.space.idle[resource.name] = resource
@@ -72,8 +73,8 @@ class IdleFiles:
             self._complain(resource, error)
 
     def restore(self, resource: Resource) -> None:
-        """Go on with one of the process before this one, which may have been killed before it did
-        what the journal says that it would."""
+        """Continue with an idle file of the previous process, which may have been killed before it
+        did what the journal says."""
         resource.space.idle[resource.name] = resource
         try:
             self._files.check_remote(resource)
@@ -86,8 +87,8 @@ class IdleFiles:
     def lock_again(
         self, space: Lockspace, name: str, *, shared: bool, create: bool
     ) -> Resource | None:
-        """The resource whose file is still open, locked once more; it counts as idle until it is
-        written down. None where the file has to be opened again. Raises Fault."""
+        """Lock a resource again whose file is still open. It counts as idle until it is recorded.
+        None if the file has to be opened again. Raises Fault."""
         resource = space.idle.get(name)
         if resource is None:
             return None
@@ -116,14 +117,14 @@ class IdleFiles:
                     self._complain(resource, error)
 
     def close_named(self, space: Lockspace, name: str) -> None:
-        """Close the file of that name, if it is one. Raises OSError where it cannot be unlocked:
-        then it stays idle."""
+        """Close the file of that name if it is idle. Raises OSError if it cannot be unlocked; then
+        it stays idle."""
         resource = space.idle.get(name)
         if resource is not None:
             self._close_idle(resource)
 
     def forget_number(self, number: int) -> None:
-        """Keep the descriptor of that number no longer."""
+        """Stop keeping the descriptor of that number."""
         self._keeper.forget()
         self._numbers.give_back(number)
 
@@ -139,7 +140,7 @@ class IdleFiles:
 
     def _close_idle(self, resource: Resource) -> None:
         """Raises OSError where it cannot be unlocked: then it stays idle."""
-        # Only who has locked a lock file may remove it.
+        # Only a process that has locked a lock file may remove it.
         self._close(
             resource,
             remove=resource.create and self._disk.lock_again(resource.lock, shared=False),
@@ -158,7 +159,7 @@ class IdleFiles:
         self._forget(resource)
 
     def _forget(self, resource: Resource) -> None:
-        """An idle resource is unlocked, and its file closed."""
+        """Forget an idle resource: it is unlocked, and its file closed."""
         del resource.space.idle[resource.name]
         self._journal.append(records.closed(resource.number))
         self.forget_number(resource.number)
@@ -171,8 +172,8 @@ class IdleFiles:
         resource.unlocks += 1
         if not resource.problem:
             message = (
-                f"{resource.path}: it was released and cannot be unlocked ({why}): nobody can have"
-                " it until that is done; lockd tries again"
+                f"{resource.path}: it was released and cannot be unlocked ({why}): no guest can"
+                " lock it until that succeeds; lockd tries again"
             )
             self._log.event(Event(STUCK, message, resource.fields()))
         resource.problem = f"it was released and cannot be unlocked: {why}"
@@ -182,4 +183,4 @@ class IdleFiles:
 
 
 def _nothing() -> None:
-    """Nobody wants to know."""
+    """Do nothing."""

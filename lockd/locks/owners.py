@@ -27,19 +27,19 @@ if TYPE_CHECKING:
     #: A process, whatever becomes of its pid: that, and when it was started.
     Process = tuple[int, int]
 
-#: How long an owner has held something before its process is watched, in seconds: what is let go
-#: sooner, as where libvirt pauses a guest, costs nothing.
+#: How long an owner has held something before its process is watched, in seconds: a lock that is
+#: released sooner, as when libvirt pauses a guest, costs nothing.
 _WATCH_AFTER: Final = 0.05
 
-#: How long until a process is looked for again that could not be, and how often those are looked
-#: for that hold nothing any more, in seconds.
+#: After how many seconds to look again for a process that could not be watched, and how often to
+#: stop watching processes that hold no locks.
 _AGAIN: Final = 1.0
 _SWEEP: Final = 10.0
 
 
 class Owners:
     """Watches the processes of owners. ``is_guarded`` tells whether the owner with a pid has a
-    connection of its own, whose end is the sign for :class:`~lockd.locks.guests.Guests`."""
+    connection of its own; then :class:`~lockd.locks.guests.Guests` acts when that closes."""
 
     def __init__(
         self,
@@ -59,7 +59,7 @@ class Owners:
         self._sweeping = False
 
     def look(self) -> None:
-        """See whether there are owners that are not watched yet."""
+        """Begin to watch owners that are not watched yet."""
         if self._timer is None and self._engine.new_owners:
             self._timer = self._loop.after(_WATCH_AFTER, self._watch_new)
 
@@ -99,7 +99,8 @@ class Owners:
         self._let_go(owner)
 
     def _let_go(self, owner: Process) -> None:
-        """It has ended. If it has a connection, that closes too, and then the rest follows."""
+        """An owner has ended. If it has a connection, that closes too, and its locks are released
+        then."""
         pid, started = owner
         if self._is_guarded(pid):
             return
@@ -107,8 +108,8 @@ class Owners:
         if held:
             resource, who = held[0]
             message = (
-                f"{who} has ended, and no connection of its own has told of it: its"
-                f" {len(held)} locks are released, such as {resource.path}"
+                f"{who} has ended and had no connection of its own: its {len(held)} locks are"
+                f" released, such as {resource.path}"
             )
             self._log.event(Event(OWNER_ENDED, message, who.fields()))
             self._guests.end(pid, started)
@@ -119,7 +120,7 @@ class Owners:
         os.close(fd)
 
     def _sweep(self) -> None:
-        """Stop watching those that hold nothing."""
+        """Stop watching processes that hold no locks."""
         for owner in [*self._watched]:
             if not self._engine.table.held_by(*owner):
                 self._forget(owner)

@@ -1,13 +1,14 @@
-"""File systems that have a server, which may be away: only who needs one of them waits for it.
+"""File systems that have a server, which may be away: only calls that need such a file system wait
+for it.
 
-A call of the system on a file of such a file system ends when the server has answered, however
-long that takes, and cannot be called off. This process has one thread for all clients. So before
-it makes such a call it wants to have heard of the server a moment ago; if not, a thread asks, for
-something that the server alone knows, and what was to be done is begun when that is answered.
+A system call on a file of such a file system ends when the server has answered. That can take any
+time, and the call cannot be cancelled. This process has one thread for all clients. So it makes
+such a call only if the server has answered a moment ago. If it has not, another thread asks for
+something that only the server knows, and the call begins when that is answered.
 
-What counts is what a path leads to: a link, in whichever of its directories, may lead to such a
-file system, one may be mounted below another, or on a single file, or be mounted by being looked
-at. So a path is followed as the kernel does it, but no further than servers have answered for.
+What counts is where a path leads. A link in any of its directories may lead to such a file system.
+One may be mounted below another, or on a single file, or be mounted when somebody looks at it. So a
+path is followed as the kernel does it, but no further than servers have answered.
 """
 
 from __future__ import annotations
@@ -30,8 +31,8 @@ if TYPE_CHECKING:
     from lockd.kernel.loop import Loop
     from lockd.log import Log
 
-#: The file systems that have a server or other hosts to wait for, and those that are mounted by
-#: being looked at. All of FUSE has at least a process.
+#: The file systems that depend on a server or on other hosts, and those that are mounted on access.
+#: All of FUSE depends on at least a process.
 _TYPES: Final = {
     *("nfs", "nfs4", "cifs", "smb3", "9p", "virtiofs", "afs", "autofs", "fuse"),
     *("ceph", "lustre", "gpfs", "beegfs", "gfs2", "ocfs2"),
@@ -43,8 +44,8 @@ _FRESH: Final = 0.1
 #: After how many seconds without an answer a file system is said to be silent.
 PATIENCE: Final = 5.0
 
-#: For how long it is remembered which file systems a directory leads to, in seconds: a link can be
-#: replaced at any time.
+#: How long to remember which file systems a directory leads to, in seconds: a link can be replaced
+#: at any time.
 _KNOWN_FOR: Final = 1.0
 
 #: How many directories are remembered, and how many links to follow, and how long a path is looked
@@ -61,7 +62,7 @@ _LAYERS: Final = ("lowerdir=", "upperdir=", "workdir=")
 
 
 class SilentError(Exception):
-    """Nothing has been heard from ``remote`` for a moment: ask it first. Nothing was done."""
+    """``remote`` has not answered for a moment: ask it first. Nothing was done."""
 
     def __init__(self, remote: Remote) -> None:
         super().__init__()
@@ -69,12 +70,12 @@ class SilentError(Exception):
 
 
 class Remote:
-    """A mounted file system that has a server. ``path`` is what that is asked about: where it is
-    mounted or, where that is done by looking at something in it, what is looked at. ``answered`` is
-    when it last answered, ``asked`` since when it is being asked, 0 where it is not, and ``heard``
-    when it was asked what it last answered without an error (in the time of
-    :func:`time.monotonic`): at that time or later its server knew of this host. ``failed`` is
-    whether its last answer was an error."""
+    """A mounted file system that has a server. ``path`` is what the server is asked about: the
+    mount point or, for one that is mounted on access, the path whose access mounts it. All times
+    are of :func:`time.monotonic`. ``answered`` is when the server last answered. ``asked`` is when
+    the question that is still open was sent, 0 if none is. ``heard`` is when the last question that
+    it answered without an error was sent: at that time or later the server knew of this host.
+    ``failed`` tells whether its last answer was an error."""
 
     def __init__(self, mount: Mount, path: str, ask: Callable[[Remote], None]) -> None:
         self.mount: Final = mount
@@ -87,18 +88,18 @@ class Remote:
         self._ask: Final = ask
 
     def wait(self, callback: Callable[[], object]) -> None:
-        """Call ``callback`` once it has answered; it may have to wait again."""
+        """Call ``callback`` once the server has answered; the callback may have to wait again."""
         self.waiting.append(callback)
         if not self.asked:
             self._ask(self)
 
     @property
     def problem(self) -> str:
-        """What is wrong with it, in words; empty while it answers."""
+        """What is wrong, in words; empty while the server answers."""
         since = time.monotonic() - self.asked
         if not self.asked or since < PATIENCE:
             return ""
-        return f"the file system has not answered for {since:.0f} s; what needs it waits"
+        return f"the file system has not answered for {since:.0f} s; calls that need it wait"
 
 
 class Remotes:
@@ -140,7 +141,8 @@ class Remotes:
                 self._follow(path)
 
     def check_path(self, path: str) -> None:
-        """The same for a path that may be a link, or lead over some; it is not remembered."""
+        """The same for a path that may be a link, or lead over links; the result is not
+        remembered."""
         self._follow(path)
 
     def _follow(self, path: str) -> tuple[Remote, ...]:
@@ -157,8 +159,8 @@ class Remotes:
         return tuple(found)
 
     def behind(self, path: str) -> tuple[Remote, ...]:
-        """The file systems that a path leads to or over, as far as they have answered, and the
-        first that has not for a moment: that one is being asked then."""
+        """The file systems that a path leads to or over, up to the first that has not answered for
+        a moment; that one is being asked then."""
         try:
             return self._follow(path)
         except SilentError as error:
@@ -168,7 +170,8 @@ class Remotes:
             return (error.remote,)
 
     def silent(self) -> Iterator[tuple[str, str]]:
-        """The file systems that do not answer, where they are mounted, and the words for it."""
+        """The mount points of the file systems that do not answer, each with a text that says
+        so."""
         for remote in self._remotes.values():
             if remote.problem:
                 yield remote.path, remote.problem
@@ -184,8 +187,7 @@ class Remotes:
             )
         except ReadError as error:
             self._log.error(
-                f"{error.message}: it is not known which file systems have a server; it is tried"
-                " again"
+                f"{error.message}: which file systems have a server is unknown; trying again"
             )
             self._loop.after(_KNOWN_FOR, self.forget)
 
@@ -195,8 +197,8 @@ class Remotes:
         self._read_mounts()
         for path, remote in [*self._remotes.items()]:
             if self._mounts.get(remote.mount.point) != remote.mount:
-                # What has waited for it is for another one now, or for none. Nobody listens to
-                # the thread any more, which may last for ever.
+                # What waited for it needs another file system now, or none. The thread may last for
+                # ever; its answer is ignored.
                 del self._remotes[path]
                 self._go_on(remote)
 
@@ -206,7 +208,7 @@ class Remotes:
         remote.asked = time.monotonic()
         then = partial(self._on_answer, remote, remote.asked)
         if self._aside.run(partial(_wait_for, remote, remote.asked), then):
-            # There are too many threads. What waits has to take its chance.
+            # There are too many threads. The waiting calls go on at their own risk.
             remote.answered = time.monotonic()
             return
         self._loop.after(PATIENCE, partial(self._complain, remote, remote.asked))
@@ -219,7 +221,7 @@ class Remotes:
             self._go_on(remote)
 
     def _go_on(self, remote: Remote) -> None:
-        """Do what has waited, in its order."""
+        """Run the waiting callbacks, in order."""
         waiting, remote.waiting, remote.asked = remote.waiting, [], 0.0
         for callback in waiting:
             callback()
@@ -227,8 +229,8 @@ class Remotes:
     def _complain(self, remote: Remote, asked: float) -> None:
         if remote.asked == asked and self._remotes.get(remote.path) is remote:
             message = (
-                f"{remote.path}: the file system does not answer: what needs it waits,"
-                " and nothing else does"
+                f"{remote.path}: the file system does not answer: calls that need it wait, all"
+                " others go on"
             )
             self._log.event(Event(SILENT, message, {"path": remote.path}))
 
@@ -244,7 +246,7 @@ def _wait_for(remote: Remote, asked: float) -> None:
     remote.answered = time.monotonic()
 
 
-#: Of a directory that nothing is remembered of.
+#: The entry of a directory of which nothing is remembered.
 _UNKNOWN: Final[tuple[float, tuple[Remote, ...]]] = (0.0, ())
 
 
@@ -287,8 +289,8 @@ def remote_mounts(
 
 
 def _looked_at(point: str, left: Sequence[str]) -> str:
-    """What is looked at in a directory where things are mounted by that: the next of the parts that
-    are left of a path, which come in reverse."""
+    """The path below an automount point whose access mounts something: the next of the remaining
+    parts of a path, which are in reverse order."""
     for part in reversed(left):
         if part not in ("", "."):
             return point if part == ".." else f"{point}/{part}"
@@ -308,4 +310,4 @@ def _stands_on(mount: Mount) -> Iterator[str]:
             with open(f"/sys/block/{device}/loop/backing_file", encoding="utf-8") as file:
                 yield file.read().rstrip("\n")
         except (OSError, ValueError):
-            pass  # it is gone, and so is what it was for
+            pass  # the device is gone, and so is its mount

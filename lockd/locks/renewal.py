@@ -1,5 +1,5 @@
-"""A lock that is held is put in place of itself: on the file that has its name now, or as a lock of
-another kind. It is held all the time, and by the same owners."""
+"""Replaces a held lock: by one on the file that has its name now, or by one of another kind. The
+same owners hold it all the time."""
 
 from __future__ import annotations
 
@@ -48,9 +48,9 @@ class Renewal:
         self._disk: Final = disk
 
     def renew(self, resource: Resource) -> Turned:
-        """Ask once more for a POSIX lock, which can be lost with the process, and turn it, without
-        a gap, into one that cannot where its file system has these; others are left alone. Raises
-        OSError, SilentError."""
+        """Ask again for a POSIX lock, which can be lost with the process. If its file system has
+        locks that cannot, turn it into one without a gap. Leave other locks alone. Raises OSError,
+        SilentError."""
         lock = resource.lock
         if not lock.posix:
             return "held"
@@ -69,7 +69,8 @@ class Renewal:
         if resource.shown:
             self._disk.hide(resource.lock.fd)
             resource.shown = False
-        # First in the journal: a process that finds it there makes it its own, whatever it is.
+        # The journal comes first: a process that finds the record turns the lock into its own, of
+        # either kind.
         self._turn(resource, posix=True)
         return self._disk.turn_into_posix(resource.lock.fd, shared=resource.shared)
 
@@ -98,7 +99,7 @@ class Renewal:
         self._table.add_identities(resource)
         self._keeper.keep(lock.fd, lock_name(resource.number))
         self._journal.append(records.relock(old_number, resource.record()))
-        # The file has no name any more: whether it is locked or not, nobody asks for it.
+        # The old file has no name now, so no process can ask whether it is locked.
         self._files.undo(old)
         self._idle.forget_number(old_number)
         self._visibility.renew(resource)

@@ -1,7 +1,7 @@
-"""Which file systems may be shared with other hosts: there names are not to be trusted.
+"""Which file systems other hosts may share. A name on such a file system cannot be trusted.
 
-What a directory is on, lockcfg tells; here it is remembered, by the number of the device, until
-something is mounted or unmounted.
+lockcfg tells which file system a directory is on. This module remembers the answer, by the number
+of the device, until something is mounted or unmounted.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from lockcfg import Storage
 
-#: File systems whose names other hosts may share even where it is known that they do not share its
-#: locks: that is for how this host has mounted them.
+#: File systems whose names other hosts may share even if they do not share the locks: whether they
+#: do depends on how this host has mounted them.
 _NETWORK: Final = ("nfs", "cifs", "smb3", "ocfs2")
 
 
@@ -38,7 +38,7 @@ class Sharing:
                 # Of the file itself: a disk may be a link that leads to another file system.
                 storage = insist(lambda: storage_of(os.path.dirname(os.path.realpath(path))))
             except (ReadError, OSError):
-                return True  # for all that is known now; it is asked again
+                return True  # assume it, and ask again the next time
             shared = self._shared[device] = _has_other_hosts(storage)
         return shared
 

@@ -1,8 +1,8 @@
 """Lockspaces, resources and owners: who holds what, and who may. Pure: nothing here does I/O.
 
 A lockspace is a directory; the default one, ``""``, has no directory, and its resources are named
-by their whole paths. A resource is a name in a lockspace that is locked at the moment: one that
-nobody holds is nothing but a file. An owner is a guest, known by the pid of its process.
+by their whole paths. A resource is a name in a lockspace that is locked at the moment; while no
+owner holds it, it is only a file. An owner is a guest, known by the pid of its process.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ _LONGEST_NAME: Final = 200
 
 class Owner:
     """A guest, as it registered: ``id`` is libvirt's number of it, ``uuid`` 16 bytes. ``disks`` are
-    its disks by the hash of their paths, once somebody has looked; ``started`` is when its process
-    started, in clock ticks since the system did, 0 where it was not there."""
+    its disks by the hash of their paths, once they have been read; ``started`` is when its process
+    started, in clock ticks since boot, 0 if the process did not exist."""
 
     __slots__ = ("_text", "disks", "id", "name", "pid", "started", "uuid")
 
@@ -84,8 +84,8 @@ class Owner:
 
     @classmethod
     def from_record(cls, fields: Sequence[Any]) -> Owner:
-        """The owner that :meth:`record` tells of; what another version may have added behind that
-        is passed over."""
+        """The owner in a record of :meth:`record`. Fields that another version added at the end are
+        ignored."""
         name, uuid, number, pid = fields[:4]
         return cls(name, bytes.fromhex(uuid), number, pid)
 
@@ -94,14 +94,14 @@ class Resource:
     """A resource that is held.
 
     ``owners`` has one entry for every acquisition: an owner may hold a shared resource several
-    times. ``create`` tells that the first of them asked for the file to be made, so that it goes
-    with the last; ``since`` is when that was (seconds since the epoch), ``taken`` the same and
-    ``released`` when the last owner let it go (in the time of :func:`time.monotonic`). ``disk`` is
-    the path of the disk behind a name that is a hash, where it is known, and ``disk_identity``
-    what that file is known by. ``number`` is the name of the descriptor where it is kept for us.
-    ``shown`` and ``noted`` tell that the lock has been made visible, and that there is a note with
-    the file. ``problem`` says in words what is wrong with the lock, and is empty while nothing is.
-    ``unlocks`` is how often it could not be unlocked since it was let go.
+    times. ``create`` tells that the first of them asked lockd to make the file, so the last removes
+    it. ``since`` is the time of the first acquisition in seconds since the epoch, ``taken`` the
+    same time and ``released`` the time of the last release, both of :func:`time.monotonic`.
+    ``disk`` is the path of the disk behind a name that is a hash, where it is known, and
+    ``disk_identity`` what that file is known by. ``number`` is the name under which the keeper has
+    the descriptor. ``shown`` tells that the lock is visible to ``lslocks``, ``noted`` that the file
+    has a note. ``problem`` says what is wrong with the lock; it is empty while nothing is.
+    ``unlocks`` counts the failed attempts to unlock it since its release.
     """
 
     __slots__ = (
@@ -155,13 +155,13 @@ class Resource:
 
     @property
     def may_have_note(self) -> bool:
-        """Whether the file may get a note on its holder: only one that is there to be locked, and
-        nothing else. In the default lockspace the files are the disks themselves."""
+        """Whether the file may get a note on its holder: only a file that exists only to be locked
+        may. In the default lockspace the files are the disks themselves."""
         return self.create and bool(self.space.directory) and not self.shared
 
     @property
     def is_plain(self) -> bool:
-        """Whether its file has to be a regular one, and no link to one: not where it is a disk."""
+        """Whether its file must be a regular file and not a link. A disk may be either."""
         return bool(self.space.directory)
 
     @property
@@ -184,8 +184,8 @@ class Resource:
 
     def record(self) -> str:
         """The resource as the fields of a JSON list."""
-        # Not json.dumps, which takes as long as all of the rest of an acquisition; and what is
-        # the same as long as the file stays open, once.
+        # Not json.dumps, which takes as long as the rest of an acquisition. The part that stays the
+        # same while the file is open is made once.
         lock = self.lock
         if self._file_of is not lock:
             self._file_of = lock
@@ -203,8 +203,8 @@ class Resource:
 
 
 class Lockspace:
-    """A lockspace, its resources that are held, and those that were until a moment ago, whose
-    files are still open, by name."""
+    """A lockspace. It has the resources that are held, and those that were released a moment ago
+    and whose files are still open, by name."""
 
     __slots__ = ("directory", "idle", "resources")
 
@@ -246,27 +246,27 @@ def about(directory: str, name: str) -> dict[str, str | int]:
 
 
 def no_such_lockspace(path: str) -> Fault:
-    """Nobody made that lockspace."""
+    """The error for a lockspace that no client has created."""
     return fault(INTERNAL_ERROR, FROM_RPC, f"Lockspace for path {path} does not exist")
 
 
 def is_locked(name: str, why: str = "") -> Fault:
-    """The resource is held, in a way that keeps the caller out; ``why`` says by whom."""
+    """The error for a resource whose lock excludes the caller; ``why`` names the holder."""
     return fault(RESOURCE_BUSY, FROM_LOCKSPACE, f"Lockspace resource '{name}' is locked{why}")
 
 
 def planted(what: str) -> Fault:
-    """What has the name of the resource's file is not a lock file; ``what`` says what it is."""
+    """The error for a resource whose file is not a lock file; ``what`` says what it is."""
     return fault(INVALID_ARG, FROM_LOCKSPACE, what)
 
 
 def is_not_locked(name: str) -> Fault:
-    """The resource, which was to be released, is held by nobody."""
+    """The error for the release of a resource that no owner holds."""
     return fault(RESOURCE_BUSY, FROM_LOCKSPACE, f"Lockspace resource '{name}' is not locked")
 
 
 def not_the_owner(pid: int) -> Fault:
-    """The resource, which was to be released, is held by others."""
+    """The error for the release of a resource that only others hold."""
     return fault(
         INTERNAL_ERROR, FROM_LOCKSPACE, f"owner {signed(pid)} does not hold the resource lock"
     )

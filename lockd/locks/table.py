@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 
 class LockTable:
-    """The lockspaces by their directories, and the resources that are held in them, by what their
-    files are known by and by who holds them."""
+    """The lockspaces by their directories, and the resources held in them, by the identities of
+    their files and by their owners."""
 
     def __init__(self) -> None:
         self.spaces: Final[dict[str, Lockspace]] = {"": Lockspace("")}
@@ -28,7 +28,7 @@ class LockTable:
         self._by_owner: Final[dict[int, list[Resource]]] = {}
 
     def space(self, directory: str) -> Lockspace:
-        """A lockspace that somebody has made. Raises Fault."""
+        """A lockspace that a client has created. Raises Fault."""
         space = self.spaces.get(directory)
         if space is None:
             raise no_such_lockspace(directory)
@@ -37,19 +37,19 @@ class LockTable:
     # --- what changes
 
     def add(self, resource: Resource) -> None:
-        """Have one that its owners hold from now on."""
+        """Add a resource, with its owners."""
         resource.space.resources[resource.name] = resource
         self.add_identities(resource)
         for owner in resource.owners:
             self._by_owner.setdefault(owner.pid, []).append(resource)
 
     def add_owner(self, resource: Resource, owner: Owner) -> None:
-        """Have one acquisition more of what is held already."""
+        """Add an acquisition of a resource that is already held."""
         resource.owners.append(owner)
         self._by_owner.setdefault(owner.pid, []).append(resource)
 
     def remove_owner(self, resource: Resource, owner: Owner) -> None:
-        """Have one acquisition less, and with the last one nothing more of the resource."""
+        """Remove an acquisition, and with the last one the resource."""
         of_owner = self._by_owner[owner.pid]
         of_owner.remove(resource)
         if not of_owner:
@@ -60,12 +60,12 @@ class LockTable:
             self.drop_identities(resource)
 
     def add_identities(self, resource: Resource) -> None:
-        """Know a resource by its file, and by its disk."""
+        """Index a resource by the identities of its file and its disk."""
         for identity in resource.identities:
             self._by_identity.setdefault(identity, []).append(resource)
 
     def drop_identities(self, resource: Resource) -> None:
-        """Know it by these no more: they are about to change."""
+        """Remove these identities from the index: they are about to change."""
         for identity in resource.identities:
             same = self._by_identity[identity]
             same.remove(resource)
@@ -75,12 +75,13 @@ class LockTable:
     # --- what there is
 
     def resources(self) -> Iterator[Resource]:
-        """All that is held."""
+        """All resources that are held."""
         for space in self.spaces.values():
             yield from space.resources.values()
 
     def open_resources(self) -> Iterator[Resource]:
-        """All that is held, and what was a moment ago."""
+        """All resources that are held, and those released a moment ago whose files are still
+        open."""
         yield from self.resources()
         for space in self.spaces.values():
             yield from space.idle.values()
@@ -91,11 +92,11 @@ class LockTable:
             yield from (each for each in space.idle.values() if each.problem)
 
     def of_file(self, identity: Identity) -> Iterable[Resource]:
-        """All that is held on the file that is known by this."""
+        """All resources held on the file with this identity."""
         return self._by_identity.get(identity, ())
 
     def blocking(self, identity: Identity, *, shared: bool) -> Resource | None:
-        """What keeps that file from being locked, shared or exclusive, by another name."""
+        """The resource that prevents a shared or exclusive lock on that file under another name."""
         for held in self._by_identity.get(identity, ()):
             if not (held.shared and shared):
                 return held
@@ -104,8 +105,8 @@ class LockTable:
     # --- who there is
 
     def held_by(self, pid: int, started: int = 0) -> deque[Acquisition]:
-        """All that an owner holds, each as often as it has acquired it; where ``started`` is given,
-        without what another process of the same pid holds."""
+        """All resources that an owner holds, each as often as the owner acquired it. If ``started``
+        is given, those of another process with the same pid are left out."""
         resources = dict.fromkeys(self._by_owner.get(pid, ()))
         return deque(
             (resource, owner)
@@ -115,7 +116,7 @@ class LockTable:
         )
 
     def acquisitions(self, known: Iterable[tuple[str, str, Owner]]) -> deque[Acquisition]:
-        """Those of a lockspace, a name and an owner that are there."""
+        """The acquisitions that match a lockspace, a name and an owner."""
         return deque(
             (self.spaces[directory].resources[name], owner)
             for directory, name, owner in known
@@ -128,10 +129,10 @@ class LockTable:
 
     @property
     def pids(self) -> list[int]:
-        """Those of all owners that hold anything."""
+        """The pids of all owners that hold anything."""
         return [*self._by_owner]
 
     @property
     def is_empty(self) -> bool:
-        """Whether nobody holds anything."""
+        """Whether no owner holds anything."""
         return not self._by_owner

@@ -1,4 +1,4 @@
-"""Locks are made visible to people: to ``lslocks``, and to other hosts by a note with the file."""
+"""Makes locks visible to people: to ``lslocks``, and to other hosts by a note with the file."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ if TYPE_CHECKING:
     from lockd.locks.space import Resource
     from lockd.log import Log
 
-#: How long a lock has been held, in seconds, before it is made visible to people: what is let go
-#: sooner, nobody has the time to look at.
+#: How long a lock is held, in seconds, before it is made visible: nobody has the time to look at a
+#: lock that is released sooner.
 VISIBLE_AFTER: Final = 0.02
 
-#: How many locks are made visible before clients have their turn again, and how long that lasts.
+#: How many locks to make visible before a pause for clients, and how long the pause is, in seconds.
 _SHOWN_AT_ONCE: Final = 50
 _SHOW_PAUSE: Final = 0.001
 
 
 class Visibility:
-    """The locks that are not visible yet, in the order in which they are to be."""
+    """The locks that are not visible yet, in the order in which they become so."""
 
     def __init__(
         self, files: LockFiles, holders: Holders, disk: Disk, clock: Clock, log: Log
@@ -43,16 +43,16 @@ class Visibility:
         return bool(self._fresh)
 
     def add(self, resource: Resource) -> None:
-        """One that was taken just now."""
+        """Add a lock that was just taken."""
         self._fresh.append((resource.taken + VISIBLE_AFTER, resource))
 
     def renew(self, resource: Resource) -> None:
-        """One that has been held for a while already, and may have lost what makes it visible."""
+        """Add a lock that has been held for a while and may have lost what makes it visible."""
         self._fresh.append((0.0, resource))
 
     def show(self) -> float | None:
-        """Make the locks visible that have been held for a while, some of them; returns in how
-        many seconds to call this again, or None."""
+        """Make some of the locks visible that have been held for a while. Returns in how many
+        seconds to call this again, or None."""
         now = self._clock.monotonic()
         for _ in range(_SHOWN_AT_ONCE):
             if not self._fresh:
@@ -61,7 +61,7 @@ class Visibility:
             if due > now:
                 return due - now
             self._fresh.popleft()
-            # Not one that has been let go, and taken again, since it was put here.
+            # Skip a lock that was released and taken again since it was added here.
             if resource.owners and resource.taken + VISIBLE_AFTER <= now:
                 try:
                     self._files.check_remote(resource)
@@ -82,12 +82,12 @@ class Visibility:
                 self._log.warning(f"{resource.path}: cannot be written: {error.strerror}")
 
     def is_noted_by(self, resource: Resource, note: bytes) -> bool:
-        """Whether ``note``, which was with the file, is the one on the holder that is written there
-        while the lock is held: nobody who writes notes has taken it since."""
+        """Whether ``note``, found with the file, is the one that this host has written there: then
+        no other lockd has taken the lock since."""
         return resource.noted and note == self._holders.note(resource)
 
     def hide(self, resource: Resource) -> None:
-        """Take back what makes a lock visible: it is about to be released."""
+        """Undo what makes a lock visible: it is about to be released."""
         if resource.noted:
             self._disk.wipe_note(resource.lock.fd)
             resource.noted = False

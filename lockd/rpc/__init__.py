@@ -1,1 +1,1 @@
-"""The clients: the sockets that they connect to, what they have said, and who answers it."""
+"""The clients: their sockets, their messages, and the dispatch of their calls."""

@@ -1,8 +1,9 @@
-"""What is said of a client that is refused: each time at first, and then how often.
+"""Logs refusals of a client: one by one at first, and then as a count.
 
-A guest that somebody has broken into can call as often as it likes, and is refused each time. So
-that it fills no disk, the first refusals of a client are logged one by one, and the others are
-counted and summed up, ever more seldom. One that is refused without end is hung up.
+A guest that an attacker controls can call as often as it likes, and is refused each time. So that
+it does not fill the disk, only the first refusals of a client are logged one by one. The others are
+counted, and the count is logged less and less often. lockd hangs up a client that is refused too
+often.
 """
 
 from __future__ import annotations
@@ -17,12 +18,12 @@ if TYPE_CHECKING:
     from lockd.kernel.loop import Loop, Timer
     from lockd.log import Log
 
-#: How many refusals are told one by one, before they are summed up; again after a while without
+#: How many refusals are logged one by one before they are counted; again so after a while without
 #: any.
 _TOLD: Final = 10
 
-#: After how many seconds they are summed up, at first and at last; each time is twice the one
-#: before.
+#: After how many seconds the count is logged, at first and at last; each time is twice the previous
+#: one.
 _SUM: Final = (1.0, 64.0)
 
 #: How often a client may be refused within how many seconds.
@@ -31,7 +32,7 @@ _WITHIN: Final = 1.0
 
 
 class Complaints:
-    """Those about one client, which is called ``name``."""
+    """The refusals of one client, which is called ``name``."""
 
     __slots__ = (
         "_begun",
@@ -59,8 +60,8 @@ class Complaints:
         self._recent = 0
 
     def add(self, text: str, *, counts: bool = True, event: Event | None = None) -> bool:
-        """The client was refused; whether that was once too often, of those that count for it. Who
-        listens to events is told each time, and of each."""
+        """Log a refusal. Returns whether the client was refused too often, by the refusals that
+        count. Listeners hear of each event."""
         if event is not None:
             self._log.tell(event)
         if self._told < _TOLD:
@@ -89,7 +90,7 @@ class Complaints:
             self._told, self._pause = 0, _SUM[0]
 
     def tell(self) -> None:
-        """Sum up what has not been told."""
+        """Log the count of refusals that were not logged."""
         if self._untold:
             self._log.error(f"{self._name}: {self._untold} more refused, the last: {self._last}")
             self._untold = 0

@@ -1,4 +1,4 @@
-"""From a message to its reply: which procedure it is for, and what a client is told otherwise.
+"""From a message to its reply: finds the procedure and calls it, or makes the error.
 
 Nothing here reads or writes a socket.
 """
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from lockd.wire.dialect import Dialect
 
     class Critic(Protocol):
-        """Who is told of what is wrong."""
+        """Hears of refused calls and of internal errors."""
 
         def complain(
             self,
@@ -44,17 +44,16 @@ if TYPE_CHECKING:
             is_expected: bool,
             about: Mapping[str, str | int] = {},
         ) -> object:
-            """A client was refused; ``is_expected`` where that is how locks are, and not because
-            it has called what it may not; ``about`` which lock, where it was one."""
+            """A client was refused. ``is_expected`` tells that this is normal, as for a lock that
+            another owner holds. ``about`` names the lock, if there is one."""
 
         def doubt(self) -> object:
-            """Something went wrong in a way that nobody foresaw: what is in memory may be otherwise
-            than what is written down."""
+            """An unforeseen error: the state in memory may differ from the journal."""
 
-    #: What a program is about: the few things that its procedures work on.
+    #: The context of a program: the few things that its procedures work on.
     Context = TypeVar("Context")
 
-    #: What answers a call: the context of its program, whose call it is, the arguments; it returns
+    #: Answers a call, given the context of its program, the session and the arguments. It returns
     #: the payload of the reply and raises Fault, or DecodeError or SilentError before it has done
     #: anything.
     Procedure = Callable[[Context, Session, Reader], bytes]
@@ -65,7 +64,7 @@ if TYPE_CHECKING:
     #: The programs that a service has, by program and version.
     Programs = Mapping[tuple[int, int], Program]
 
-# The keepalive program: a ping is answered whoever sends it.
+# The keepalive program: any client's ping is answered.
 _KEEPALIVE: Final = 0x6B656570
 _PING: Final = 1
 _PONG: Final = Header(0, _KEEPALIVE, 1, 2, MESSAGE, 0, 0)
@@ -75,7 +74,7 @@ _UNSIGNED: Final = 0xFFFFFFFF
 
 
 class HangUpError(Exception):
-    """The connection is to be closed without an answer; the text says why. A procedure raises it
+    """The connection must be closed without an answer; the text says why. A procedure raises it
     before it has done anything."""
 
 
@@ -87,8 +86,8 @@ def in_context(procedures: Mapping[int, Procedure[Context]], context: Context) -
 def answer(
     message: bytes, programs: Programs, dialect: Dialect, session: Session, critic: Critic
 ) -> bytes:
-    """The reply to a message; empty where none is due. ``critic`` is told what is wrong. Raises
-    :class:`HangUpError`, and SilentError where it is to be called once more."""
+    """The reply to a message; empty if none is due. ``critic`` hears of refusals. Raises
+    :class:`HangUpError`, and SilentError if the call must be made again later."""
     _, program, version, number, kind, serial, status = unpack_header(message)
     if kind != CALL:
         return _answer_other(read_header(message), programs, session, critic)

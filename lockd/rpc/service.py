@@ -1,4 +1,5 @@
-"""A socket that clients connect to: who may, how many, and their messages in and out."""
+"""A socket for clients: it accepts connections, limits their number, and reads and writes
+messages."""
 
 from __future__ import annotations
 
@@ -36,14 +37,14 @@ if TYPE_CHECKING:
     from lockd.survival.records.clients import Client
     from lockd.wire.dialect import Dialect
 
-#: How long a client may be silent after the process before this one ended while it sent a reply,
-#: in seconds, before it gets that again. Whoever had it goes on, or is a guest, which reads none.
+#: If the previous process ended while it sent a reply: how long the client may be silent before the
+#: reply is sent again, in seconds. A client that had it calls again; a guest reads no replies.
 _DOUBT: Final = 5.0
 
-#: How long to wait before connections are taken again when a descriptor was not to be had.
+#: How long to wait before accepting connections again after no descriptor was free, in seconds.
 _PAUSE: Final = 0.1
 
-#: What says of a connection that the other end has closed it. Any other error passes.
+#: The errors that mean that the other end has closed the connection. Other errors are temporary.
 _GONE: Final = (errno.ECONNRESET, errno.EPIPE, errno.ENOTCONN, errno.ESHUTDOWN, errno.EBADF)
 _CREDENTIALS: Final = Struct("iII")
 
@@ -52,10 +53,10 @@ class Service:
     """A socket, its clients and the programs they may call.
 
     ``name`` is libvirt's: ``virtlockd`` or ``admin``. ``limits`` has libvirt's names too; they may
-    change at any time, and who is connected stays. Of them only the number of clients limits
-    anything: nobody authenticates himself here, and there are no workers. ``next_id`` is the id of
-    the client that comes next. ``on_gone`` is called with each client that is gone, ``on_doubt``
-    where a call has gone wrong in a way that nobody foresaw.
+    change at any time, and connected clients stay. Only the number of clients has an effect, as
+    there is no authentication and there are no workers. ``next_id`` is the id of the client that
+    comes next. ``on_gone`` is called with each client that is gone, ``on_doubt`` after an
+    unforeseen error in a call.
     """
 
     def __init__(
@@ -94,11 +95,11 @@ class Service:
         self.doubt: Final = on_doubt
         self._uid: Final = os.geteuid()
         self._listening: socket.socket | None = None
-        #: About those that do not become clients.
+        #: Refusals of connections that do not become clients.
         self._strangers: Final = Complaints(f"service {name}", log, loop)
 
     def listen(self, fd: int) -> None:
-        """Take connections from the listening socket ``fd``."""
+        """Accept connections from the listening socket ``fd``."""
         self._listening = socket.socket(fileno=fd)
         self._listening.setblocking(False)
         self._loop.watch(fd, EPOLLIN, self._on_connection)
@@ -109,12 +110,12 @@ class Service:
         return self.limits["nclients_max"]
 
     def client(self, id: int) -> Session | None:
-        """The client with an id; None where it is not there."""
+        """The client with an id; None if there is none."""
         return next((each for each in self.clients.values() if each.id == id), None)
 
     @property
     def fd(self) -> int:
-        """The listening socket; -1 where there is none."""
+        """The listening socket; -1 if there is none."""
         return -1 if self._listening is None else self._listening.fileno()
 
     # --- connections
@@ -127,7 +128,7 @@ class Service:
             return
         except OSError as error:
             if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
-                self._log.error(f"no more connections can be taken: {error.strerror}")
+                self._log.error(f"cannot accept more connections: {error.strerror}")
                 self._pause(_PAUSE)
             return
         try:
@@ -136,7 +137,7 @@ class Service:
             )
             connection.setblocking(False)
         except OSError as error:
-            self._log.error(f"a connection cannot be taken: {error.strerror}")
+            self._log.error(f"cannot accept a connection: {error.strerror}")
             with suppress(OSError):
                 connection.close()
             return
@@ -164,7 +165,7 @@ class Service:
         try:
             self._loop.watch(fd, EPOLLIN, partial(self._on_client, session))
         except OSError as error:
-            self._log.error(f"{session} cannot be looked after: {error.strerror}")
+            self._log.error(f"{session} cannot be watched: {error.strerror}")
             session.close()
             self._numbers.give_back(session.number)
             return
@@ -175,7 +176,7 @@ class Service:
             self._log.debug(f"{session}: connected")
 
     def add(self, session: Session) -> None:
-        """Have one client more."""
+        """Add a client."""
         self.clients[session.number] = session
         self._by_pid.setdefault(session.pid, []).append(session)
 
@@ -187,7 +188,7 @@ class Service:
             del self._by_pid[session.pid]
 
     def has_guest(self, pid: int) -> bool:
-        """Whether the guest with a pid is connected itself."""
+        """Whether the guest with a pid has a connection of its own."""
         return any(each.is_guest for each in self._by_pid.get(pid, ()))
 
     def _refuse(self, session: Session) -> None:
@@ -211,7 +212,7 @@ class Service:
             self._loop.watch(self._listening.fileno(), EPOLLIN, self._on_connection)
 
     def close(self) -> None:
-        """Take no more connections, and close all there are."""
+        """Accept no more connections, and close all of them."""
         if self._listening is not None:
             self._loop.unwatch(self._listening.fileno())
         self._refused.close()
@@ -240,7 +241,7 @@ class Service:
         if not data:
             self.hang_up(session)
         elif is_message(data) and not session.inbox.partial:
-            # By far the most common: one whole call, and nothing left over.
+            # By far the most common case: one whole call, and nothing more.
             self._answer_one(session, data)
         else:
             self._answer_all(session, data)
@@ -277,8 +278,8 @@ class Service:
             self._leave(session)
 
     def _replies(self, session: Session, messages: list[bytes]) -> tuple[bytes, str]:
-        """The replies to some messages, up to one that has to wait; and why the client is to be
-        hung up after them, empty where it is not."""
+        """The replies to some messages, up to one that has to wait; and why to hang up the client
+        after them, or empty text."""
         replies = b""
         for at, message in enumerate(messages):
             try:
@@ -293,14 +294,14 @@ class Service:
         return replies, ""
 
     def _wait(self, session: Session, messages: list[bytes], remote: Remote) -> None:
-        """Begin some calls once a file system has answered, and read no others until then."""
+        """Start some calls once a file system has answered, and read no others until then."""
         session.waiting = messages
         self._journal.append(records.waiting(session.number, messages))
         self._attend(session)
         remote.wait(partial(self._go_on, session))
 
     def _go_on(self, session: Session) -> None:
-        """Begin the calls that have waited; when the client has got its replies to those before."""
+        """Start the calls that have waited, once the client has the replies to earlier ones."""
         if session.unsent or not session.waiting:
             return
         self._journal.serve(session.number)
@@ -316,7 +317,7 @@ class Service:
         self._journal.serve(0)
 
     def _attend(self, session: Session) -> None:
-        """Look for what can be done with a client next; that it hangs up is seen in any case."""
+        """Watch for the next event of a client that matters. That it hangs up is always seen."""
         events = EPOLLOUT if session.unsent else 0 if session.waiting else EPOLLIN
         self._loop.change(session.socket.fileno(), events)
 
@@ -328,8 +329,8 @@ class Service:
         is_expected: bool,
         about: Mapping[str, str | int] = {},
     ) -> None:
-        """A client was refused: say so, and hang it up where that is too often. Who asks for a lock
-        that another has may ask as often as he likes."""
+        """Log that a client was refused, and hang it up if that happens too often. Asking for a
+        lock that another owner has does not count."""
         if session.complaints is None:
             session.complaints = Complaints(str(session), self._log, self._loop)
         event = Event(REFUSED, text, about) if about else None
@@ -348,12 +349,12 @@ class Service:
 
     def _send(self, session: Session, data: bytes) -> None:
         if not data or session.number not in self.clients:
-            return  # nothing is due, or one of its own calls closed it
+            return  # nothing is due, or one of its own calls closed the connection
         is_short = len(data) <= MOST_ANSWERED and not session.unsent
         if is_short:
-            # A client that has it may be woken, and go on, before this process does. A long one is
-            # sent in parts; until it is written down which of them are there, only hanging up is
-            # right.
+            # A client that has the reply may run before this process does. A long reply is sent in
+            # parts; until the journal tells which of them were sent, hanging up is the only right
+            # way.
             self._journal.answer(data)
         try:
             sent = session.socket.send(data)
@@ -367,7 +368,7 @@ class Service:
             return
         if sent == len(data) and not session.unsent:
             return
-        # Nothing more is read from a client that does not read what it is told.
+        # Read nothing more from a client that does not read its replies.
         if session.unsent:
             self._journal.append(records.sent(session.number, sent))
             session.unsent = data[sent:]
@@ -381,7 +382,7 @@ class Service:
             self._loop.after(0, partial(self._go_on, session))
 
     def hang_up(self, session: Session) -> None:
-        """Close a client's connection, with what that means for a guest and its locks."""
+        """Close a client's connection, and handle its guest and its locks."""
         if session.number not in self.clients:
             return
         self._remove(session)
@@ -398,8 +399,8 @@ class Service:
             pass  # the peer has done it
         session.close()
         self._keeper.forget()
-        # First what follows for the guest, then that it is gone: if this process ends in between,
-        # the next one finds the connection closed, and that the guest is made to end already.
+        # First record what follows for the guest, then that the client is gone: if this process
+        # ends in between, the next one finds the connection closed, and continues to end the guest.
         self._on_gone(session)
         self._journal.append(records.gone(session.number))
         self._numbers.give_back(session.number)
@@ -407,7 +408,7 @@ class Service:
     # --- being handed over
 
     def records(self) -> Iterator[str]:
-        """The clients and what they have got to, for a new journal."""
+        """The records of the clients and their state, for a new journal."""
         yield records.ids(self.name, self.next_id)
         for number, session in self.clients.items():
             yield _record(session)
@@ -425,12 +426,11 @@ class Service:
                 yield records.waiting(number, session.waiting)
 
     def restore(self, client: Client, fds: dict[str, int], served: int, answered: bytes) -> None:
-        """Go on with a client that was taken over, with its descriptor, which is taken out of
-        ``fds``. One whose connection was not kept, or which was being served when the process
-        before this one ended, is hung up, as if it had closed its connection; but not where that
-        had ``answered``, or was about to."""
+        """Continue with a client of the previous process, with its descriptor, which is taken out
+        of ``fds``. Hang it up if its connection was not kept, or if the previous process ended
+        while it served the client, unless that had ``answered`` or was about to."""
         fd = fds.pop(client_name(client.number), -1)
-        # All is said, so that it need not be asked of the kernel; a new one is nobody's.
+        # All arguments are given, so that Python need not ask the kernel.
         connection = socket.socket(
             socket.AF_UNIX, socket.SOCK_STREAM, 0, fileno=fd if fd >= 0 else None
         )
@@ -453,14 +453,14 @@ class Service:
             self._loop.after(_DOUBT, partial(self._answer_again, session))
 
     def _on_sign(self, session: Session, events: int) -> None:
-        """A client of which it was not known whether it had its answer has sent the next call, or
-        hung up: so it had."""
+        """A client that may not have had its answer has sent the next call, or hung up: so it had
+        the answer."""
         self._end_doubt(session)
         self._on_client(session, events)
 
     def _answer_again(self, session: Session) -> None:
-        """It has done neither: it is a guest, which reads no replies, or has waited all the
-        time."""
+        """The client has done neither: send the answer again. It is a guest, which reads no
+        replies, or has waited all the time."""
         answer = session.doubtful
         if answer and session.number in self.clients:
             self._end_doubt(session)

@@ -1,4 +1,4 @@
-"""One client: who it is, what it has registered as, and what it may still do.
+"""One client: its process, the owner that it has registered as, and what it may still do.
 
 ==============  ==========================  ========================================
 state           gets there by               may call
@@ -41,15 +41,14 @@ class Session:
     """A connection and its state.
 
     ``service`` is the name of the service that it is connected to; ``pid``, ``uid`` and ``gid`` are
-    what the kernel says of the peer. ``started`` is when the process of the owner
-    started, in clock ticks since the system did, so that another one that gets its pid is not taken
-    for it; 0 where it is not known. ``unsent`` is the part of a reply that the client has
-    not read yet, ``doubtful`` a reply of which nobody knows whether it was sent before the process
-    before this one ended. ``number`` is the smallest that no other connection has; ``id``, which
-    people see, counts the clients of a service and is never given again. ``waiting`` are calls that
-    cannot be begun yet: nothing of them has been done. ``leaving`` is set when the client is to be
-    hung up once it has its reply, and ``why`` says for what, where it has not asked for it.
-    ``complaints`` are there once it has been refused.
+    the peer's, by the kernel. ``started`` is when the owner's process started, in clock ticks since
+    boot, so that another process with the same pid does not count as it; 0 if unknown. ``unsent``
+    is the part of a reply that the client has not read yet, ``doubtful`` a reply that the previous
+    process may or may not have sent before it ended. ``number`` is the smallest that no other
+    connection has; ``id``, which people see, counts the clients of a service and is never used
+    again. ``waiting`` are calls that have to wait; nothing of them has been done. ``leaving`` tells
+    to hang up the client once it has its reply; ``why`` says why, unless the client has asked for
+    it. ``complaints`` is set once the client has been refused.
     """
 
     __slots__ = (
@@ -109,7 +108,7 @@ class Session:
 
     @property
     def is_guest(self) -> bool:
-        """Whether the peer is the guest that it registered as, not one that acts for it."""
+        """Whether the peer is the guest itself, not a process that acts for it."""
         return self.owner is not None and self.owner.pid == self.pid
 
     def close(self) -> None:
@@ -126,7 +125,7 @@ class Session:
             raise unsupported_flags(flags & ~known, f"virLockSpaceProtocolDispatch{function}")
 
     def check_unrestricted(self) -> None:
-        """Refuse a client that may do nothing more. Raises Fault."""
+        """Refuse a restricted client. Raises Fault."""
         if self.restricted:
             raise fault(OPERATION_DENIED, FROM_RPC, "lock manager connection has been restricted")
 
@@ -140,7 +139,7 @@ class Session:
 
 
 def session_of(client: Client, socket: socket.socket) -> Session:
-    """The session that the records of a client tell of."""
+    """The session from the records of a client."""
     session = Session(
         client.number,
         client.service,
@@ -163,5 +162,5 @@ def session_of(client: Client, socket: socket.socket) -> Session:
 
 
 def not_registered() -> Exception:
-    """Nobody knows whose locks these are."""
+    """The error for a call of a client that has not registered."""
     return fault(OPERATION_INVALID, FROM_RPC, "lock owner details have not been registered")

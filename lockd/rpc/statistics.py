@@ -1,7 +1,7 @@
-"""How many calls of a program there were, how each ended, and how long they took.
+"""Counts the calls of a program: how they ended, and how long they took.
 
-What a call has to wait for a file system that is silent is not in the time: it is started again
-when that answers. Measuring costs half a microsecond a call.
+The time that a call waits for a silent file system does not count: the call starts again when that
+answers. Measuring costs half a microsecond a call.
 """
 
 from __future__ import annotations
@@ -29,8 +29,9 @@ BUCKETS: Final = (
 
 
 class CallStatistics:
-    """Of one procedure: the calls that were ``done``, ``refused`` because somebody holds the lock,
-    and ``failed`` otherwise; how many took how long, by :data:`BUCKETS`, and all together."""
+    """The figures of one procedure: the calls that were ``done``, ``refused`` because another owner
+    holds the lock, or ``failed`` otherwise; the numbers by duration (:data:`BUCKETS`), and the
+    total time."""
 
     __slots__ = ("buckets", "done", "failed", "refused", "seconds")
 
@@ -42,7 +43,7 @@ class CallStatistics:
         self.seconds = 0.0
 
     def record(self) -> dict[str, Any]:
-        """All of it as JSON can have it."""
+        """The figures as JSON."""
         return {name: getattr(self, name) for name in self.__slots__}
 
 

@@ -1,1 +1,1 @@
-"""What outlives the process: the journal, the descriptors that are kept, and the next process."""
+"""What outlives the process: the journal, the kept descriptors, and the next process."""

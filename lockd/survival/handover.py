@@ -1,8 +1,8 @@
-"""From one process of the daemon to the next: after a crash by the service manager, which hands
-over what it kept, and for an upgrade by exec, which keeps the descriptors open. A daemon that has
-lost its supervisor becomes one, also by exec, and the next daemon is its child.
+"""From one process of the daemon to the next. After a crash the service manager hands over what it
+kept; an upgrade uses exec, which keeps the descriptors open. A daemon that has lost its supervisor
+becomes one, also by exec, and the next daemon is its child.
 
-Either way the journal tells what they are.
+In each case the journal describes the descriptors.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ if TYPE_CHECKING:
 #: The variable that tells a process after an exec which descriptor is the journal's.
 _VARIABLE: Final = "LOCKD_JOURNAL"
 
-#: The variable that tells a supervisor after an exec what it is to keep.
+#: The variable that tells a supervisor after an exec which descriptors to keep.
 _KEPT: Final = "LOCKD_KEPT"
 
-#: The variable that tells a daemon that it runs under a supervisor of ours, by its pid.
+#: The variable that tells a daemon the pid of lockd's supervisor, under which it runs.
 SUPERVISED: Final = "LOCKD_SUPERVISED"
 
 
-#: The variable that tells a process that had been the supervisor that it is the daemon now, and
-#: which virtlockd is to go on in its place.
+#: The variable that tells a process that was the supervisor that it is the daemon now, and which
+#: virtlockd must take its place.
 HANDS_BACK: Final = "LOCKD_HANDS_BACK"
 
 
 class Inheritance:
-    """What a process has from the one before it: descriptors by name, the queues that they are
-    kept in, and the journal, or None where there was none before."""
+    """What a process has from the previous one: descriptors by name, the queues that they are kept
+    in, and the journal, or None if there was no previous process."""
 
     def __init__(self, fds: dict[str, int], journal: Journal | None) -> None:
         self.queues: Final = {name: fds.pop(name) for name in [*fds] if is_queue(name)}
@@ -47,24 +47,24 @@ class Inheritance:
         self.journal: Final = journal
 
     def kept(self) -> dict[str, int]:
-        """All that the service manager has kept, the journal too."""
+        """All that the service manager has kept, with the journal."""
         journal = self.journal
         if journal is None:
             return self.fds
         return {**self.fds, journal_name(journal.number): journal.fd}
 
     def state(self) -> JournalState:
-        """What the journal tells of that process. Raises :class:`JournalError`."""
+        """The previous process's state, from the journal. Raises :class:`JournalError`."""
         return JournalState(self.journal.read() if self.journal is not None else ())
 
 
 def is_from_lockd(environment: Mapping[str, str]) -> bool:
-    """Whether another lockd has started this process, or has been it."""
+    """Whether another lockd has started this process, or was this process."""
     return not environment.keys().isdisjoint({_VARIABLE, _KEPT, SUPERVISED, HANDS_BACK})
 
 
 def receive(environment: MutableMapping[str, str]) -> Inheritance:
-    """What this process has from the one before it. Raises :class:`JournalError`."""
+    """What this process has from the previous one. Raises :class:`JournalError`."""
     passed = environment.pop(_VARIABLE, "")
     pid, _, fd = passed.partition(":")
     if pid == str(os.getpid()) and fd.isdecimal():
@@ -78,7 +78,7 @@ def receive(environment: MutableMapping[str, str]) -> Inheritance:
 
 
 def _received_in_place(fd: int, environment: MutableMapping[str, str]) -> Inheritance:
-    inherited(environment)  # what was passed to the first process of all is among ours
+    inherited(environment)  # this has what was passed to the very first process
     journal = Journal(fd)
     *_, last = journal.read()
     if not last.startswith(b'["descriptors"'):
@@ -115,7 +115,7 @@ def _become(command: list[str], environment: dict[str, str], fds: Iterable[int])
 
 
 def kept_for_supervisor(environment: MutableMapping[str, str]) -> dict[str, int]:
-    """What :func:`to_supervisor` has handed to this process; nothing where it did not."""
+    """What :func:`to_supervisor` has handed to this process; empty if it has not."""
     text = environment.pop(_KEPT, "")
     if not text:
         return {}
@@ -128,7 +128,7 @@ def kept_for_supervisor(environment: MutableMapping[str, str]) -> dict[str, int]
 
 
 def command_line() -> list[str]:
-    """How this process was started, in a way that does not depend on where it is run."""
+    """The command that started this process, in a form that works in any directory."""
     arguments = [*sys.orig_argv]
     arguments[0] = sys.executable
     return [

@@ -1,16 +1,17 @@
-"""What survives the end of this process, however it ends: the state, written down as it changes.
+"""The journal: the state of the daemon, recorded as it changes. It survives the end of the process,
+however that ends.
 
 The journal is memory (memfd_create(2)) that the service manager holds a descriptor of. Records are
-appended before a call is answered, so the next process, after a crash or after an exec, reads
-where this process was; there is no other way of handing over, and so none that is seldom used.
+appended before a call is answered, so the next process, after a crash or an exec, finds the last
+state. This is the only way of handing over, so it is used all the time.
 
 A record is one line of JSON, a list that begins with its kind: :mod:`lockd.survival.records` has
 them all. The first record of every journal is ``format``, the version of the format.
 
-In front of the records there are some numbers. One is how far they go: it grows when a record is
-there whole. Another is the client whose call is being looked at, until the answer is sent: if the
-process is killed meanwhile, that connection cannot go on, for its call is lost. But once there is
-an answer, that is there too: then the next process can give it.
+In front of the records there are some numbers. One is the length: it grows once a record is
+complete. Another is the client whose call is being handled, until the answer is sent: if the
+process is killed meanwhile, that connection cannot continue, because its call is lost. Once there
+is an answer, that is recorded too, and the next process can send it.
 """
 
 from __future__ import annotations
@@ -42,24 +43,24 @@ _SERVING: Final = 0
 _LENGTH: Final = 1
 _ANSWER_LENGTH: Final = 2
 
-#: Where the answer is that is being sent, in bytes, and how long it may be.
+#: The offset of the answer that is being sent, and its greatest length, in bytes.
 _ANSWER: Final = 64
 MOST_ANSWERED: Final = _START - _ANSWER
 
 
 class JournalError(Exception):
-    """The journal is not one that this code can take over; the text says why."""
+    """This version cannot take over the journal; the text says why."""
 
 
 class Journal:
     """The journal in a memfd. ``number`` tells one journal from the next. Raises
-    :class:`JournalError` where that is none."""
+    :class:`JournalError` if the memory is not a journal."""
 
     def __init__(self, fd: int, number: int = 0) -> None:
         self._open(fd, number)
 
     def _open(self, fd: int, number: int) -> None:
-        """Raises JournalError and OSError, and then nothing has changed."""
+        """Open the memory. If it raises JournalError or OSError, nothing has changed."""
         size = os.fstat(fd).st_size - _START
         if size < 0:
             raise JournalError("the journal has no beginning")
@@ -69,7 +70,7 @@ class Journal:
         if end > size:
             raise JournalError("the journal is shorter than it says")
         limit = 2 * end + _GROWTH
-        # What is written goes straight into the memory: a write(2) takes ten times as long.
+        # Records go straight into mapped memory: a write(2) takes ten times as long.
         room = max(limit + _GROWTH, size)
         os.ftruncate(fd, _START + room)
         self._records = mmap.mmap(fd, room, offset=_START)
@@ -83,9 +84,9 @@ class Journal:
         return cls(_new_memory(number, ()), number)
 
     def rewrite(self, records: Iterable[str], keep: Callable[[], object]) -> None:
-        """Go on in new memory, with a new number, that begins with ``records`` and so has nothing
-        of what is over. ``keep`` is called before the old memory is let go, which until then is
-        what the next process would find. Raises OSError, and then nothing has changed."""
+        """Continue in new memory, with a new number, that begins with ``records`` and so contains
+        no obsolete records. ``keep`` is called before the old memory is released, which the next
+        process would find until then. If it raises OSError, nothing has changed."""
         old = self._head, self._head_page, self._records, self.fd
         number = self.number + 1
         fd = _new_memory(number, records)
@@ -117,27 +118,27 @@ class Journal:
         return self._end > self._limit
 
     def serve(self, client: int) -> None:
-        """Note which client is being served, and has no answer yet; 0 for none."""
+        """Note which client is being served and has no answer yet; 0 means none."""
         head = self._head
         head[_SERVING] = 0
         head[_ANSWER_LENGTH] = 0
         head[_SERVING] = client
 
     def answer(self, data: bytes) -> None:
-        """Note what the client that is being served is about to be sent, of no more bytes than
-        :data:`MOST_ANSWERED`."""
+        """Note the answer for the client that is being served, of at most :data:`MOST_ANSWERED`
+        bytes."""
         self._head_page[_ANSWER : _ANSWER + len(data)] = data
         self._head[_ANSWER_LENGTH] = len(data)
 
     @property
     def served(self) -> int:
-        """Whom the process that wrote the journal was serving when it ended."""
+        """The client that the process that wrote the journal was serving when it ended."""
         return self._head[_SERVING]
 
     @property
     def answered(self) -> bytes:
-        """What it was about to send to that one, or had sent already; empty where there was no
-        answer yet."""
+        """The answer that it was about to send to that client, or had sent; empty if there was none
+        yet."""
         length = min(self._head[_ANSWER_LENGTH], MOST_ANSWERED)
         return self._head_page[_ANSWER : _ANSWER + length]
 
@@ -160,7 +161,7 @@ class Journal:
         return kind, version
 
     def close(self) -> None:
-        """Let it go."""
+        """Release the memory."""
         _let_go(self._head, self._head_page, self._records, self.fd)
 
 
@@ -179,7 +180,7 @@ def _new_memory(number: int, records: Iterable[str]) -> int:
 
 
 def _write(fd: int, data: bytes, at: int) -> None:
-    """Write all of it: where memory is short, the system may write a part."""
+    """Write all of it: if memory is short, the system may write only a part."""
     while data:
         written = os.pwrite(fd, data, at)
         data, at = data[written:], at + written

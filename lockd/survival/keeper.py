@@ -1,16 +1,16 @@
-"""Who keeps our descriptors: the service manager, by the protocol of sd_notify(3).
+"""The keeper of the daemon's descriptors: the service manager, by the protocol of sd_notify(3).
 
-A descriptor sent with ``FDSTORE=1`` is kept when this process ends, and handed to the next one
-with its name (sd_listen_fds(3)). systemd speaks it, and so does :mod:`lockd.survival.supervisor`
-where there is no systemd.
+A descriptor sent with ``FDSTORE=1`` is kept when this process ends, and handed to the next one with
+its name (sd_listen_fds(3)). systemd speaks it, and so does :mod:`lockd.survival.supervisor` on
+hosts without systemd.
 
-A manager is not made for thousands of them: systemd compares each with all others, which takes
-seconds for 2,000 and minutes for 16,000, at every ``daemon-reload`` again, and the names of all
-must fit into one variable of 128 KiB. So the manager keeps one descriptor, the reading end of a
-*queue*: a pair of sockets, into which we send, and from which nobody reads, the descriptors that
-are to be kept. They stay open as long as somebody has that end. The next process looks into the
-queue without taking anything out (MSG_PEEK), so that it may be killed at that, too. A descriptor
-that is no longer needed goes with the whole queue, when a new one takes its place.
+A manager is not made for thousands of descriptors: systemd compares each with all others, which
+takes seconds for 2,000 and minutes for 16,000, again at every ``daemon-reload``, and all names must
+fit into one variable of 128 KiB. So the manager keeps one descriptor, the reading end of a *queue*:
+a pair of sockets. lockd sends the descriptors into it, and nobody reads them; they stay open as
+long as a process has that end. The next process looks into the queue without taking anything out
+(MSG_PEEK), so a kill at that moment does no harm. A descriptor that is no longer needed goes with
+the whole queue, when a new queue replaces it.
 """
 
 from __future__ import annotations
@@ -33,25 +33,25 @@ if TYPE_CHECKING:
 
     from lockd.log import Log
 
-#: What a listening socket is called where it is kept, by service: as systemd calls it, by the names
-#: of virtlockd's socket units.
+#: The names under which listening sockets are kept, by service: as systemd calls them, by
+#: virtlockd's socket units.
 LISTENING: Final = {"virtlockd": "virtlockd.socket", "admin": "virtlockd-admin.socket"}
 
-#: What the PID file is called there.
+#: The name of the PID file there.
 PID_FILE: Final = "pid-file"
 
-#: What our own supervisor is told to become, in a message of the daemon to it.
+#: The message by which the daemon tells lockd's supervisor to become another program.
 BECOME: Final = "LOCKD_BECOME"
 
 #: After how many seconds without a sign of life the daemon is killed and started again.
 WATCHDOG_SECONDS: Final = 10.0
 
-#: For how many seconds the manager may be silent before it is said, and how many pass before what
-#: it did not take is tried again.
+#: After how many seconds of silence of the manager to log it, and after how many to send again what
+#: it did not take.
 _PATIENCE: Final = 2.0
 _PAUSE: Final = 0.5
 
-#: What says that the manager cannot take anything just now.
+#: The errors that mean that the manager cannot take anything just now.
 _BUSY: Final = (errno.EAGAIN, errno.ENOBUFS, errno.ENOMEM)
 
 #: socket(7); Python has no name for these.
@@ -63,18 +63,18 @@ _BATCH: Final = 253
 _MAX_MESSAGE: Final = 65536
 _ANCILLARY: Final = socket.CMSG_SPACE(_BATCH * array("i").itemsize)
 
-#: After how many single messages a queue is replaced: the kernel looks through all that are before
-#: the one it is asked for.
+#: After how many single messages a queue is replaced: the kernel goes through all messages before
+#: the one that is asked for.
 _SINGLES: Final = 1000
 _QUEUE_BYTES: Final = 4 * 1024 * 1024
 
-#: What stands between the names in one message.
+#: The separator of the names in one message.
 _BETWEEN: Final = b":"
 
 
 class Keeper:
-    """The manager at an address of ``NOTIFY_SOCKET``; none where that is empty. ``kept`` is what
-    it has kept for the process before this one, by name; ``queues`` are those that it has it in.
+    """The manager at an address of ``NOTIFY_SOCKET``; empty means none. ``kept`` is what it has
+    kept for the previous process, by name, ``queues`` the queues with it.
 
     ``everything`` has to be set before anything more is kept: it tells what is to be kept in all.
     ``lost`` says, where something is not kept or not known to be, why.

@@ -1,7 +1,6 @@
 """CLIENT_CLOSE: close the connection of a client. Arguments: client, flags.
 
-That is to a client as if it had closed the connection itself: a guest that holds locks is made
-to end.
+To a client this is as if it had closed the connection itself: lockd ends a guest that holds locks.
 """
 
 from __future__ import annotations
@@ -17,12 +16,12 @@ if TYPE_CHECKING:
 
 
 def call(context: AdminContext, session: Session, arguments: Reader) -> bytes:
-    """Close its connection; one that asks it of itself gets no reply."""
+    """Close the connection. A client that closes its own gets no reply."""
     (name, number), flags = read_client(arguments), arguments.uint()
     service = find_service(context, name)
     client = find_client(service, number)
     check_flags(flags, "adminClientClose")
     if client is session:
-        raise HangUpError("it has asked for it")
+        raise HangUpError("it has asked for this")
     service.hang_up(client)
     return b""

@@ -1,7 +1,7 @@
 """CONNECT_DAEMON_SHUTDOWN: stop the daemon, as SIGTERM does. Arguments: flags.
 
-Guests that hold locks are made to end first, also where the flag asks for the state of the daemon
-to be kept: virtlockd has none to keep, and ends just the same.
+lockd ends guests that hold locks first, even if the flag asks it to keep its state: virtlockd has
+no state to keep, and ends in the same way.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _PRESERVE: Final = 1
 
 
 def call(context: AdminContext, session: Session, arguments: Reader) -> bytes:
-    """End the daemon. Nobody gets a reply."""
+    """End the daemon. No client gets a reply."""
     check_flags(arguments.uint() & ~_PRESERVE, "adminConnectDaemonShutdown")
     context.end()
     raise HangUpError("it has asked the daemon to end")

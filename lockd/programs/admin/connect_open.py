@@ -1,6 +1,7 @@
 """CONNECT_OPEN: begin the connection. Arguments: flags.
 
-Nothing depends on it: the others may be called before, and it more than once.
+Nothing depends on it: other procedures may be called before it, and it may be called more than
+once.
 """
 
 from __future__ import annotations

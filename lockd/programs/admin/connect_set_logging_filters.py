@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def call(context: AdminContext, session: Session, arguments: Reader) -> bytes:
-    """Use other filters: none where there are none in the arguments."""
+    """Change the filters; without the argument, to none."""
     text = arguments.optional(lambda: arguments.string(MAX_STRING))
     check_flags(arguments.uint(), "adminConnectSetLoggingFilters")
     try:

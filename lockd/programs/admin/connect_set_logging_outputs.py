@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def call(context: AdminContext, session: Session, arguments: Reader) -> bytes:
-    """Use other outputs: the default one where there are none in the arguments."""
+    """Change the outputs; without the argument, to the default one."""
     text = arguments.optional(lambda: arguments.string(MAX_STRING))
     check_flags(arguments.uint(), "adminConnectSetLoggingOutputs")
     try:

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 
 class AdminContext:
-    """The services, by name, and their clients; the log; what is changed at run time; how it is
-    spoken; and ``end``, which has the daemon end soon."""
+    """The services, by name, and their clients; the log; the changes at run time; the dialect; and
+    ``end``, which ends the daemon soon."""
 
     __slots__ = ("changes", "dialect", "end", "logging", "services")
 

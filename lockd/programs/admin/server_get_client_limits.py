@@ -1,4 +1,4 @@
-"""SERVER_GET_CLIENT_LIMITS: the limits for clients, and how many there are.
+"""SERVER_GET_CLIENT_LIMITS: the limits for clients, and their numbers.
 
 Arguments: service, flags.
 """
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def call(context: AdminContext, session: Session, arguments: Reader) -> bytes:
-    """The limits, and the numbers: none ever waits to be authenticated."""
+    """The limits, and the numbers: no client ever waits for authentication."""
     name, flags = arguments.string(MAX_STRING), arguments.uint()
     service = find_service(context, name)
     check_flags(flags, "adminServerGetClientLimits")

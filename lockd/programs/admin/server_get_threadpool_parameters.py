@@ -1,6 +1,6 @@
 """SERVER_GET_THREADPOOL_PARAMETERS: the worker threads of a service. Arguments: service, flags.
 
-There are none, as in virtlockd; how many there should be for calls of priority can be set.
+lockd has none, like virtlockd; the number of priority workers can be set.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def call(context: AdminContext, session: Session, arguments: Reader) -> bytes:
-    """All clients, the one that asks among them if it is one of this service."""
+    """All clients, with the caller if it is a client of this service."""
     name, wanted, flags = arguments.string(MAX_STRING), arguments.uint(), arguments.uint()
     service = find_service(context, name)
     check_flags(flags, "adminServerListClients")

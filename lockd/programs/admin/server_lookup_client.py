@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def call(context: AdminContext, session: Session, arguments: Reader) -> bytes:
-    """Since when the client has been there."""
+    """When the client has connected."""
     name, number, flags = arguments.string(MAX_STRING), arguments.uhyper(), arguments.uint()
     service = find_service(context, name)
     check_flags(flags, "adminServerLookupClient")

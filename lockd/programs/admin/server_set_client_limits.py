@@ -1,6 +1,6 @@
 """SERVER_SET_CLIENT_LIMITS: set the limits for clients. Arguments: service, parameters, flags.
 
-Who is connected stays, also where fewer may be there now.
+Connected clients stay, even if the new limit is lower.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def call(context: AdminContext, session: Session, arguments: Reader) -> bytes:
-    """Use other limits, both or none."""
+    """Change the limits, both or none."""
     name = arguments.string(MAX_STRING)
     parameters = read_parameters(arguments)
     flags = arguments.uint()

@@ -2,8 +2,8 @@
 
 Arguments: service, parameters, flags.
 
-A service that has none, as ours, cannot get any, except for calls of priority; that number is
-remembered, and nothing else comes of it.
+lockd's services have none and cannot get any, except priority workers; that number is remembered,
+but has no effect.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def call(context: AdminContext, session: Session, arguments: Reader) -> bytes:
-    """Remember the number of workers for calls of priority."""
+    """Remember the number of priority workers."""
     name = arguments.string(MAX_STRING)
     parameters = read_parameters(arguments)
     flags = arguments.uint()

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def call(context: AdminContext, session: Session, arguments: Reader) -> bytes:
-    """Refuse it: no service has any."""
+    """Refuse the call: no service has certificates."""
     name, flags = arguments.string(MAX_STRING), arguments.uint()
     find_service(context, name)
     check_flags(flags, "adminServerUpdateTlsFiles")

@@ -1,7 +1,7 @@
-"""What the calls of the admin program are about: services and their clients.
+"""The subjects of the admin program's calls: services and their clients.
 
-libvirt has two sentences for a service or a client that is not there: those who ask for the facts
-of a client or set parameters are told in words of their own.
+libvirt has two messages for a missing service or client: calls for the facts of a client, and calls
+that set parameters, have one of their own.
 """
 
 from __future__ import annotations
@@ -62,8 +62,8 @@ def find_client(service: Service, number: int, *, own_words: bool = False) -> Se
 
 
 def read_client(arguments: Reader) -> tuple[str, int]:
-    """The service and the id of the client that a call is about; the rest of what a client may
-    know of it decides nothing. Raises DecodeError."""
+    """The service and the id of the client that a call is about; the other fields are ignored.
+    Raises DecodeError."""
     name, number = arguments.string(MAX_STRING), arguments.uhyper()
     arguments.hyper()
     arguments.uint()
@@ -71,7 +71,7 @@ def read_client(arguments: Reader) -> tuple[str, int]:
 
 
 def pack_client(client: Session) -> bytes:
-    """A client: its service, its id, since when it is there, and how."""
+    """A client: its service, its id, when it connected, and how."""
     return b"".join(
         (
             pack_string(client.service),
@@ -83,7 +83,7 @@ def pack_client(client: Session) -> bytes:
 
 
 def bad_log_setting(error: LogError) -> Fault:
-    """A setting of the log that cannot be used."""
+    """The error for a log setting that cannot be used."""
     text = str(error)
     if not error.number:
         return fault(INVALID_ARG, FROM_NONE, text)

@@ -1,4 +1,4 @@
-"""The program of our own, on the admin socket: what ``lockd status`` and ``lockd locks`` ask."""
+"""lockd's own program on the admin socket, which ``lockd status`` and ``lockd locks`` call."""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
 """ADOPT: take the locks that a running guest should have. Arguments: an object, as JSON.
 
-It has the guest (``name``, ``uuid``, ``id``, ``pid``, and ``started``, when its process did, so
-that no other is taken for it), the ``locks`` (``space``, ``name``, ``shared``, ``create``), the
-``spaces`` that libvirt would make for them, and ``dry``: whether only to say what would be done.
+It has the guest (``name``, ``uuid``, ``id``, ``pid``, and ``started``, when its process started, so
+that another process with that pid does not count), the ``locks`` (``space``, ``name``, ``shared``,
+``create``), the ``spaces`` that libvirt would make for them, and ``dry``: whether only to say what
+would be done.
 
 It answers with an object: ``outcomes``, one for each lock: ``held`` (it was), ``taken``, ``would``
 be taken, or ``refused``, and the reason then.
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 
 def call(context: InspectContext, session: Session, arguments: Reader) -> bytes:
-    """Take each of the locks that is not held, or say why not; each by itself."""
+    """Take each lock that is not held, or say why not. One refusal does not affect the others."""
     try:
         asked = json.loads(arguments.string())
         guest = asked["guest"]
@@ -45,7 +46,7 @@ def call(context: InspectContext, session: Session, arguments: Reader) -> bytes:
         raise fault(INVALID_ARG, FROM_RPC, f"the guest to adopt is invalid: {error}") from error
     if not started or start_time(owner.pid) != started:
         raise fault(INVALID_ARG, FROM_RPC, f"{owner} has ended")
-    # By which its end is known: no connection of its own guards what it holds.
+    # Its end is known by the process: no connection of its own guards what it holds.
     owner.started = started
     if not dry:
         for space in spaces:

@@ -1,4 +1,4 @@
-"""What the procedures of the inspect program look at, and the few that they change."""
+"""What the procedures of the inspect program read, and the little that they change."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 
 class InspectContext:
-    """The locks, the guests that are made to end and those that are paused, the file systems, the
-    services by name, who keeps the locks, ``since`` when the daemon runs (seconds since the epoch),
-    and what is to be said of its configuration. ``hand_back`` has virtlockd go on in its place, or
+    """The locks, the guests that lockd ends or has paused, the file systems, the services by name,
+    the keeper of the locks, ``since`` when the daemon runs (seconds since the epoch), and the
+    warnings about its configuration. ``hand_back`` starts virtlockd in the daemon's place, or
     returns why not. ``recent`` are the events, ``calls`` the figures of the lock program by
     procedure, and ``starts`` tells how often lockd was started with these locks."""
 

@@ -1,9 +1,9 @@
-"""EVENTS: what has happened to locks. Arguments: the number to go on behind, 0 at first, and
-whether somebody follows (1), who wants to know of each grant and release from now on.
+"""EVENTS: what has happened to locks. Arguments: the number of the last event that the caller has,
+0 at first, and whether the caller follows (1), and so wants each grant and release from now on.
 
-It answers with an object: ``events``, ``last`` (the number of the last that there is), ``lost``
-(how many behind the number are not remembered), and ``since``, when the daemon runs: in another
-one, numbers start again.
+It answers with an object: ``events``, ``last`` (the number of the last event), ``lost`` (how many
+events after the given number are forgotten), and ``since``, when the daemon started: in another
+daemon, numbers start again.
 """
 
 from __future__ import annotations

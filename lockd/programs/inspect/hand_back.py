@@ -1,7 +1,7 @@
 """HAND_BACK: have virtlockd continue in the place of lockd. Arguments: its program.
 
-It answers with an object: ``refused``, why that cannot be, and then nothing has changed; empty
-where it is on its way.
+It answers with an object: ``refused`` says why that is not possible, and nothing has changed; it is
+empty if the change has begun.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """LOCKS: list the locks that are held, page by page.
 
-Arguments: the number of the last lock of the page before, 0 at first.
+Arguments: the number of the last lock of the previous page, 0 at first.
 
-It answers with an object: ``locks``, a list of objects, and ``last``, the number to go on behind,
-or null where there are no more. Thousands of locks in one answer would keep all others waiting.
+It answers with an object: ``locks``, a list of objects, and ``last``, the argument for the next
+page, or null on the last page. Thousands of locks in one answer would keep all others waiting.
 """
 
 from __future__ import annotations

@@ -1,5 +1,4 @@
-"""METRICS: figures for ``lockd metrics``. It answers with an object of numbers, and does no more
-than to count what is there."""
+"""METRICS: figures for ``lockd metrics``. It answers with an object of numbers, and only counts."""
 
 from __future__ import annotations
 

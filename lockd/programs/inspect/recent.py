@@ -1,5 +1,5 @@
-"""What has happened lately, for ``lockd events``: those events that were worth a warning, always;
-grants and releases only while somebody follows, as it takes time to put them into words."""
+"""The latest events, for ``lockd events``. Warnings are always remembered; grants and releases only
+while a client follows, as they take time to put into words."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from lockd.kernel.loop import Loop, Timer
     from lockd.log import Logging
 
-#: How many are remembered. Whoever follows asks ten times a second.
+#: How many events are remembered. A client that follows asks ten times a second.
 _MOST: Final = 4096
 
-#: After how long without a question nobody follows any more, in seconds.
+#: After how long without a question a client no longer counts as following, in seconds.
 _FOLLOWED_FOR: Final = 10.0
 
 
@@ -32,17 +32,17 @@ class Recent:
         self._timer: Timer | None = None
         self.last = 0
         self.counts: Final[Counter[str]] = Counter()
-        self._hear: Final = self.add  # one and the same, each time that it is given
+        self._hear: Final = self.add  # the same object each time
         logging.listen(self._hear, WARNING)
 
     def add(self, event: Event) -> None:
-        """One more."""
+        """Remember an event."""
         self.last += 1
         self.counts[event.kind.name] += 1
         self._events.append((self.last, event))
 
     def follow(self) -> None:
-        """Somebody wants to know of every lock, for a while."""
+        """A client follows: remember grants and releases for a while."""
         if self._timer is None:
             self._logging.listen(self._hear, INFO)
         else:
@@ -54,7 +54,7 @@ class Recent:
         self._logging.listen(self._hear, WARNING)
 
     def behind(self, number: int, most: int) -> tuple[list[dict[str, Any]], int]:
-        """Those behind a number, at most so many, and how many of them are not remembered."""
+        """The events after a number, up to a limit, and how many of them are forgotten."""
         found = [(at, event) for at, event in self._events if at > number][:most]
         first = self._events[0][0] if self._events else self.last + 1
         lost = max(0, first - number - 1) if number else 0

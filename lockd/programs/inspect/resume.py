@@ -1,6 +1,6 @@
-"""RESUME: have a guest go on that is paused for a lost lock. Arguments: its name or UUID.
+"""RESUME: resume a guest that is paused for a lost lock. Arguments: its name or UUID.
 
-It answers with an object: ``refused``, why it does not; empty where it does.
+It answers with an object: ``refused`` says why the guest does not resume; it is empty if it does.
 """
 
 from __future__ import annotations
@@ -17,5 +17,5 @@ if TYPE_CHECKING:
 
 
 def call(context: InspectContext, session: Session, arguments: Reader) -> bytes:
-    """Have it go on, or say why not."""
+    """Resume the guest, or say why not."""
     return pack_string(json.dumps({"refused": context.failures.resume(arguments.string())}))

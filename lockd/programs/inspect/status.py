@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def call(context: InspectContext, session: Session, arguments: Reader) -> bytes:
-    """What it is, who keeps its locks, how many there are, and what is wrong with them."""
+    """The version, the keeper of the locks, their number, and what is wrong with them."""
     table = context.engine.table
     resources = [*table.resources()]
     status = {

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class LockContext:
-    """The locks, and the journal, which is told of what a client has registered as."""
+    """The locks, and the journal, which records whom a client has registered as."""
 
     __slots__ = ("engine", "journal")
 

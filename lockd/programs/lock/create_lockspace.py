@@ -1,6 +1,6 @@
 """CREATE_LOCKSPACE: create a lockspace unless it exists. Arguments: path.
 
-libvirt calls it at its start, without being anybody's, for the directories of its configuration.
+libvirt calls it at its start, without having registered, for the directories of its configuration.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def call(context: LockContext, session: Session, arguments: Reader) -> bytes:
-    """Make the directory, if need be, and know it as a lockspace."""
+    """Make the directory if it is missing, and add it as a lockspace."""
     path = arguments.string()
     session.check_unrestricted()
     context.engine.create_lockspace(path)

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def call(context: LockContext, session: Session, arguments: Reader) -> bytes:
-    """Make an empty file, if there is none yet."""
+    """Make an empty file if there is none."""
     path, name = arguments.string(), arguments.string()
     session.check_flags(arguments.uint(), 0, "CreateResource")
     session.check_registered()

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def call(context: LockContext, session: Session, arguments: Reader) -> bytes:
-    """Make the directory, if need be, and know it as a lockspace."""
+    """Make the directory if it is missing, and add it as a lockspace."""
     path = arguments.string()
     session.check_flags(arguments.uint(), 0, "New")
     session.check_registered()

@@ -2,7 +2,7 @@
 
 Arguments: uuid (16 bytes), name, id, pid, flags.
 
-Once more is fine, and then counts. The id 0 is no guest's.
+A client may register again; the last time counts. No guest has the id 0.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def call(context: LockContext, session: Session, arguments: Reader) -> bytes:
-    """Remember the owner that the client acts for."""
+    """Remember the owner for which the client acts."""
     uuid = arguments.opaque(16)
     name = arguments.string()
     number = arguments.uint()

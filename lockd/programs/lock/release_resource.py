@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def call(context: LockContext, session: Session, arguments: Reader) -> bytes:
-    """Release what the owner holds that the client has registered as."""
+    """Release the lock for the owner that the client has registered as."""
     path, name = arguments.string(), arguments.string()
     session.check_flags(arguments.uint(), 0, "ReleaseResource")
     owner = session.check_registered()

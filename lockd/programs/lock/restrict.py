@@ -1,7 +1,7 @@
 """RESTRICT: give up the right to make any further call. Arguments: flags.
 
-A guest's own connection is restricted before the guest runs: it says by staying open that the
-guest lives, and nothing that the guest could break into gets at locks through it.
+A guest's own connection is restricted before the guest runs: while it is open the guest lives, and
+a guest that an attacker controls cannot use it to reach locks.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def call(context: LockContext, session: Session, arguments: Reader) -> bytes:
-    """Refuse all that the client calls from now on."""
+    """Refuse every call of the client from now on."""
     session.check_flags(arguments.uint(), 0, "Restrict")
     session.check_registered()
     session.restricted = True

@@ -54,7 +54,7 @@ def test_an_error_in_a_call(tmp_path: Path, keeper: str) -> None:
         assert said == OWN_ERROR
         wait_for(lambda: engine.log.count("took over") > took, "it has begun again")
         assert "ZeroDivisionError" in engine.log
-        assert "going on with what is written down" in engine.log
+        assert "continuing from the journal" in engine.log
         assert "is locked by guest 'guest'" in answer_of(client.acquire, engine.lockspace, "a")
         wait_for_agreement(engine)
         if keeper == "alone":

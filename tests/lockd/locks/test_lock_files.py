@@ -67,7 +67,7 @@ def test_a_replaced_lock_file_that_somebody_took(tmp_path: Path) -> None:
         with file.open("w") as other:
             fcntl.lockf(other, fcntl.LOCK_EX, 1, 0)
             wait_for(lambda: "DISK IN DANGER" in engine.log, "it is reported")
-            assert "somebody else has locked the new one" in engine.log
+            assert "another process has locked the new one" in engine.log
             done = subprocess.run(
                 [PROGRAM, "status", "--socket", engine.admin_socket],
                 capture_output=True,
@@ -281,7 +281,9 @@ def test_posix_locks_after_a_crash(tmp_path: Path, shim: Path) -> None:
             fcntl.lockf(other, fcntl.LOCK_EX, 1, 0)
             engine.process.send_signal(signal.SIGCONT)
             wait_for(lambda: "DISK IN DANGER" in engine.log, "it is reported")
-            assert "and somebody else has it now" in engine.ask("status")["problems"][0]["problem"]
+            assert (
+                "and another process has it now" in engine.ask("status")["problems"][0]["problem"]
+            )
         wait_for(lambda: "is safe again" in engine.log, "the danger is over")
         assert is_locked(engine.lockspace / "disk")
 

@@ -105,7 +105,7 @@ def test_no_other_supervisor(tmp_path: Path) -> None:
         copy.change("survival/journal.py", "FORMAT: Final = 1", "FORMAT: Final = nothing")
         engine.process.kill()
         engine.process.wait()
-        wait_for(lambda: "going on as before" in engine.log, "it says so")
+        wait_for(lambda: "continuing as before" in engine.log, "it says so")
         assert holds(engine, client)
         assert child(daemon) == 0
         assert (engine.run / "virtlockd.pid").read_text() == str(daemon)

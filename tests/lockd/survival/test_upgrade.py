@@ -109,7 +109,7 @@ def test_to_another_version(tmp_path: Path) -> None:
 def refused(engine: Engine, why: str) -> None:
     """An upgrade does not take place, for that reason, and nothing is lost."""
     os.kill(engine.process.pid, signal.SIGUSR1)
-    wait_for(lambda: "going on as before" in engine.log, "the upgrade has been refused")
+    wait_for(lambda: "continuing as before" in engine.log, "the upgrade has been refused")
     assert why in engine.log
     assert [each["resource"] for each in engine.ask("locks")] == ["disk"]
     assert "took over" not in engine.log

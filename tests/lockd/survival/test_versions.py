@@ -68,7 +68,7 @@ def test_after_another_version(version: Version, tmp_path: Path) -> None:
             copy.change(file, theirs, ours)
         (tmp_path / "etc/virtlockd.conf").write_text("max_clients = \n")
         engine.crash()
-        assert "going on with the settings as they were" in engine.log
+        assert "the old settings stay in force" in engine.log
         assert ("this version cannot use it" in engine.log) == (version is LATER)
         assert engine.ask("status")["clients"]["virtlockd"]["max"] == 7
         assert {each["resource"] for each in engine.ask("locks")} == {"one", "two"}

@@ -1,8 +1,8 @@
 """Settings that are changed while the daemon runs, as ``virt-admin`` does.
 
-A change holds until the daemon ends, whatever the configuration says, also for the process that
-takes over after a crash or an upgrade. A setting is known by a name, one of a service by
-``SERVICE.SETTING``.
+A change stays in force until the daemon ends, whatever the configuration says, and also in the
+process that takes over after a crash or an upgrade. A setting is known by a name, one of a service
+by ``SERVICE.SETTING``.
 
 To add one, write its file with a function ``apply``, and put the name of the file in the table
 here, by that of the setting.
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from lockd.programs.admin.changes.changeable import Changeable
     from lockd.survival.journal import Journal
 
-    #: Puts a setting into force: what can be changed, the whole name, the value.
+    #: Applies a setting: the subject of the change, the whole name, the value.
     Apply = Callable[[Changeable, str, Any], object]
 
 #: The files of the settings, by the names of these.
@@ -39,7 +39,7 @@ SETTINGS: Final = {
 
 
 class Changes:
-    """What has been changed of ``changeable``, by name."""
+    """The changes of ``changeable``, by name."""
 
     def __init__(self, changeable: Changeable, journal: Journal, log: Log) -> None:
         self._changeable: Final = changeable
@@ -55,9 +55,9 @@ class Changes:
         self._journal.append(records.changed(name, value))
 
     def restore(self, name: str, value: int | str) -> None:
-        """Take over a change from the process before this one. One that can no longer be made,
-        because a file of the log cannot be opened or another version of lockd made it, is told
-        and kept: it may be possible the next time."""
+        """Take over a change from the previous process. If it fails, because a log file cannot be
+        opened or another version of lockd made the change, it is logged and kept: it may succeed
+        the next time."""
         self._made[name] = value
         try:
             self._apply(name, value)
