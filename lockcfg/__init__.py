@@ -4,15 +4,14 @@ The public API; everything else may change. A name is imported when it is first 
 a program pays only for what it needs.
 
 Reading: :func:`load_file`, :func:`load_directory`, :func:`parse` give :class:`Document`;
-:func:`load_host` gives the :class:`Configuration` in force on a :class:`Host`.
-Checking: :func:`check` gives :class:`Finding`; :func:`protection_of` a verdict.
-Changing: :class:`Transaction`.
-Elsewhere: :func:`host_elsewhere` makes a host of copies of its files, for a program that manages
-hosts from afar; :func:`collector_program` runs on any host and makes a snapshot of it.
-A fleet: :func:`audit_data` and :func:`plan_data` say of snapshots what the commands say;
-:func:`new_plan` and :func:`questions_of` are the two rounds of a probe.
-What runs: :func:`running_guests` gives :class:`RunningGuest`; :func:`locks_meant` what is to be
-locked for one by the configuration.
+:func:`load_host` gives the :class:`Configuration` in force on a :class:`Host`. Checking:
+:func:`check` gives :class:`Finding`; :func:`protection_of` a verdict. Changing:
+:class:`Transaction`. Elsewhere: :func:`host_elsewhere` makes a host of copies of its files, for a
+program that manages hosts from afar; :func:`collector_program` runs on any host and makes a
+snapshot of it. A fleet: :func:`audit_data` and :func:`plan_data` return the results of the
+commands; :func:`new_plan` and :func:`questions_of` are the two rounds of a probe. Running guests:
+:func:`running_guests` gives :class:`RunningGuest`; :func:`locks_meant` the locks that one should
+hold by the configuration.
 """
 
 from __future__ import annotations

@@ -43,8 +43,8 @@ def restart_advice(transaction: Transaction, changes: Sequence[Change]) -> list[
 
 
 def restarts_of(changes: Sequence[Change]) -> list[str]:
-    """The daemons that read the changed files when they start, of which the one that runs is to be
-    restarted. A lock daemon is never among them: its restart loses the locks of running guests."""
+    """The daemons that read the changed files when they start. Restart the one that runs. A lock
+    daemon is never among them: its restart loses the locks of running guests."""
     kinds = {change.after.kind for change in changes}
     return sorted({reader for kind in kinds if kind.role != "daemon" for reader in kind.readers})
 

@@ -1,4 +1,5 @@
-"""The lockspace directories of a host: are they there, shared, lockable."""
+"""The lockspace directories of a host: do they exist, are they shared, can files be locked
+there."""
 
 from __future__ import annotations
 

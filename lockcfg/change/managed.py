@@ -1,4 +1,4 @@
-"""Who else writes a configuration file: what tools leave in the comments of what they manage."""
+"""Finds the comments that configuration management leaves in the files that it writes."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ _TOOL: Final = re.compile(
     re.IGNORECASE,
 )
 
-#: How they say that a file, or a part of it, is theirs.
+#: How they say that they manage a file, or a part of it.
 _OWNS: Final = re.compile(
     r"manage[ds]|generated|maintain|control|deployed|created|written|configured|rendered"
     r"|provisioned|installed|section|block|edit|overwrit",
     re.IGNORECASE,
 )
 
-#: What says it without the name of a tool.
+#: Comments that say so without the name of a tool.
 _OWNED: Final = re.compile(
     r"(?:do not|don't) (?:edit|modify|change|touch)\b|\bbe (?:overwritten|overridden|reverted)\b"
     r"|\bauto-?generated\b|\bautomatically (?:generated|managed|deployed|written|rendered)\b"
@@ -40,7 +40,7 @@ _OWNED: Final = re.compile(
 )
 
 
-#: One of them is in whatever says so: most files have none, and are not looked at more closely.
+#: Every such comment has one of these words: most files have none, and need no closer look.
 _HINTS: Final = (
     *b"manage generated maintain control deployed rendered don't overwrit overrid reverted".split(),
     *b"vdsm ovirt puppet ansible chef salt engine rudder bcfg2 juju maas terraform nixos".split(),
@@ -50,9 +50,9 @@ _HINTS: Final = (
 
 
 def managed(document: Document) -> Finding | None:
-    """The warning that somebody else manages a file and may undo what is changed in it.
+    """The warning that a tool manages a file and may undo a change of it.
 
-    It is about the first comment that says so; None where none does.
+    It quotes the first comment that says so; None if there is none.
     """
     text = document.text or b""
     lowered = text.lower()
@@ -64,7 +64,7 @@ def managed(document: Document) -> Finding | None:
             tool = _TOOL.search(comment)
             if not (_OWNS if tool else _OWNED).search(comment):
                 continue
-            who = f"{tool[1]} manages it" if tool else "something manages it"
+            who = f"{tool[1]} manages it" if tool else "a tool manages it"
             at = start + match.start()
             return Finding(
                 "managed-file",

@@ -33,11 +33,11 @@ if TYPE_CHECKING:
 _LOCKING: Final = frozenset(("lock_manager", "auto_disk_leases", "require_lease_for_disks"))
 _SPACES: Final = frozenset(LOCKSPACE_KEYS)
 
-#: What libvirt starts with, and what does not do what it says: no edit writes it.
+#: Values with which libvirt starts but which do not do what they say: no edit writes them.
 _NOT_BY_OUR_HAND: Final = ("bad-value", "wrong-file", "quotes-in-value", "list-in-string")
 
 
-#: How often an edit is made again in files that somebody else has changed in the meantime.
+#: How often to make an edit again in files that another program has changed in the meantime.
 _TRIES: Final = 200
 
 
@@ -54,16 +54,16 @@ class Change(Frozen):
 class Transaction:
     """Edits that are decided on together and written together.
 
-    Nothing is written before :meth:`commit`. Use one for each set of edits: it remembers what
-    the settings that it edits were when it first read them, and refuses to write over a later
-    change of one of these. What else somebody has changed in the meantime stays.
+    Nothing is written before :meth:`commit`. Use one for each set of edits: it remembers what the
+    settings that it edits were when it first read them, and refuses to write over a later change of
+    one of these. Other changes that were made in the meantime stay.
 
         edit = Transaction(Host())
         edit.set("lock_manager", "lockd")
         edit.set("file_lockspace_dir", "/srv/locks")
         edit.commit()
 
-    ``unprotected`` says that a host left without protection is what is wanted.
+    ``unprotected`` tells that leaving the host without protection is intended.
     """
 
     def __init__(self, host: Host, *, unprotected: bool = False) -> None:
@@ -74,7 +74,7 @@ class Transaction:
         self._after: dict[str, Document] = {}
         self._edited: set[str] = set()
         self._set: set[str] = set()
-        #: Every edit in its order; None takes the setting out.
+        #: Every edit, in order; None takes the setting out.
         self._edits: list[tuple[FileKind, str, Value | None]] = []
 
     def set(self, key: str, value: Value, kind: FileKind | None = None) -> None:
@@ -100,8 +100,8 @@ class Transaction:
         self._edits.append((kind, key, value))
 
     def _read_again(self) -> None:
-        """Read the files again and make the edits in what they are now. Raises
-        :class:`ChangedError` where somebody has changed a setting that is edited here."""
+        """Read the files again and make the edits in their current text. Raises
+        :class:`ChangedError` if a setting that is edited here has changed."""
         before, edits = self._before, self._edits
         self._before, self._after, self._edits = {}, {}, []
         for kind, key, value in edits:
@@ -112,12 +112,12 @@ class Transaction:
             if old.exists and not new.exists:
                 what = "was removed"
             elif (was and was.value) != (now and now.value):
-                what = f"'{key}' was changed by somebody else"
+                what = f"'{key}' was changed by another program"
             if what:
                 raise ChangedError(
                     self.host.path(kind),
                     f"{what} in the meantime; nothing was written",
-                    help="look at it and try again",
+                    help="check the new value and try again",
                 )
             self._edit(kind, key, value)
 
@@ -132,7 +132,7 @@ class Transaction:
     def changes(self) -> tuple[Change, ...]:
         """The files that differ, in the order in which they are written.
 
-        Whoever is killed between two of them leaves a host that is no less protected than
+        A process that is killed between two of them leaves a host that is no less protected than
         before or after: lock_manager is switched on last and switched off first.
         """
         changed = [
@@ -146,7 +146,7 @@ class Transaction:
         return tuple(changed)
 
     def configuration(self, *, before: bool = False) -> Configuration:
-        """What would hold after the edits (or did ``before`` them)."""
+        """The configuration after the edits, or ``before`` them."""
         documents: dict[Role, Document] = {}
         for kind in kinds_of(self.host.driver):
             self.document(kind)
@@ -162,7 +162,7 @@ class Transaction:
         return verdict_on(self.host, files)
 
     def objections(self) -> list[Finding]:
-        """Why the result would stop a daemon or protect nothing; empty where it is fine.
+        """Why the result would stop a daemon or protect nothing; empty if it is fine.
 
         An edit that mends some of a file's errors and not all of them passes.
         """
@@ -176,7 +176,7 @@ class Transaction:
             ]
             if errors and len(errors) >= len(errors_before):
                 found.extend(errors)
-            # Some values libvirt starts with, and they do nothing good: not by our hand.
+            # libvirt starts with some values that do harm: lockcfg does not write them.
             found.extend(
                 f
                 for f in after
@@ -198,11 +198,11 @@ class Transaction:
 
     @property
     def _turns_on(self) -> bool:
-        """Whether the edits say that a lock manager is to be in charge."""
+        """Whether the edits switch a lock manager on."""
         return "lock_manager" in self._set and self.configuration().lock_manager != "nop"
 
     def _in_the_way(self) -> list[Finding]:
-        """What keeps the lock manager that the edits name from protecting anything, in the files
+        """What prevents the lock manager that the edits name from protecting anything, in files
         that they do not change and on the host itself."""
         before, after = self.configuration(before=True), self.configuration()
         changed = {change.after.kind.role for change in self.changes}
@@ -230,7 +230,8 @@ class Transaction:
         return found
 
     def _unprotected(self) -> list[Finding]:
-        """The finding that the edits leave the host without protection, by what they set."""
+        """The finding that the edits leave the host without protection, by the settings that they
+        change."""
         locking = self._edited & _LOCKING
         if not locking:
             return []
@@ -301,7 +302,7 @@ class Transaction:
         )
 
     def warnings(self) -> list[Finding]:
-        """What the result does not do, though it is no reason to refuse it."""
+        """What the result does not achieve, although that is no reason to refuse it."""
         found = [
             finding
             for change in self.changes
@@ -333,7 +334,7 @@ class Transaction:
                 Finding(
                     "lockd-not-in-use",
                     "warning",
-                    f"lock_manager is sanlock: nobody reads {document.kind.name}",
+                    f"lock_manager is sanlock: {document.kind.name} has no effect",
                     path=document.path,
                     help=f"sanlock's settings are in {driver.kind.name[:-5]}-sanlock.conf: say"
                     f" --file {driver.kind.name[:-5]}-sanlock.conf",
@@ -368,7 +369,7 @@ class Transaction:
         return found
 
     def commit(self, *, force: bool = False, backup: str | None = None) -> tuple[Change, ...]:
-        """Write what has changed, and say what that was; nothing where nothing has.
+        """Write the files that have changed. Returns the changes; empty if there are none.
 
         Raises :class:`RefusedError` for :meth:`objections`, unless ``force``, and what
         :func:`lockcfg.conf.save.save` does. ``backup`` is a suffix to keep the old files under.
@@ -384,7 +385,7 @@ class Transaction:
                 self._save(changes, backup)
                 break
             except ChangedError:
-                # Another writer was faster; each of them gets through in the end.
+                # Another writer was faster; each of them succeeds in the end.
                 if not left:
                     raise
                 self._read_again()
@@ -401,9 +402,9 @@ class Transaction:
 def value_of(key: str, text: str, kind: FileKind, path: str) -> Value:
     """The value that a person means by ``text`` for ``key``.
 
-    An integer for a setting that takes one, a list for ``[ "…", "…" ]`` in libvirt's own
-    syntax, else a string; quotes around it are those of the file's syntax, and no part of it.
-    Raises :class:`UsageError` for what cannot be read so, and for a list written as a string.
+    An integer for a setting that takes one, a list for ``[ "…", "…" ]`` in libvirt's own syntax,
+    else a string; quotes around it are those of the file's syntax, and no part of it. Raises
+    :class:`UsageError` for text that cannot be read so, and for a list written as a string.
     """
     from lockcfg.conf.load import parse
     from lockcfg.conf.meant import QUOTES, parts_of, unquoted

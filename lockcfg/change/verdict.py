@@ -1,8 +1,8 @@
 """The verdict on the files of a host as they are, or would be: all of them together.
 
-What a command says is protected comes from here, before and after it writes. A file that cannot
-be read makes the verdict unknown; one that libvirt does not start with, and a part of libvirt
-that is not installed, make it refused.
+Every command takes its verdict from here, before and after it writes. A file that cannot be read
+makes the verdict unknown; a file that stops libvirt, or a part of libvirt that is not installed,
+makes it refused.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
 
 def storages_of(host: Host, configuration: Configuration) -> dict[str, Storage]:
-    """What the lockspace directories in use are on, by directory as it is on the host; nothing of
-    one that is elsewhere."""
+    """The file systems of the lockspace directories in use, by directory as the host sees it; empty
+    for a host that is elsewhere."""
     if host.elsewhere:
         return {}
     directories = list(configuration.lockspaces.values())
@@ -45,7 +45,7 @@ def storages_of(host: Host, configuration: Configuration) -> dict[str, Storage]:
 def verdict_on(host: Host, files: Mapping[Role, Document | LockcfgError]) -> Protection:
     """What is protected on ``host`` with ``files``, and against whom.
 
-    In the place of a file stands the error of reading it, where it could not be read.
+    A file that could not be read is replaced by its error.
     """
     configuration = _configuration(host.driver, files)
     release = libvirt_release(host.root)
@@ -70,8 +70,8 @@ def verdict_on(host: Host, files: Mapping[Role, Document | LockcfgError]) -> Pro
 
 
 def verdict_of_files(driver: Driver, files: Mapping[Role, Document | LockcfgError]) -> Protection:
-    """The same from ``files`` alone, of a host that is not at hand: what its lockspaces are on,
-    nobody here knows."""
+    """The same from ``files`` alone, for a host that is elsewhere: the file systems of its
+    lockspaces are unknown."""
     configuration = _configuration(driver, files)
     return _trouble(configuration, files) or protection_of(configuration, {})
 
@@ -119,8 +119,8 @@ def _trouble(
 
 
 def start_errors(document: Document, release: tuple[int, ...] | None = None) -> list[Finding]:
-    """What keeps the reader of ``document`` from starting, of a libvirt of ``release``. Of
-    duplicates libvirt looks at the first alone."""
+    """The findings that prevent the daemon that reads ``document`` from starting, for a libvirt
+    ``release``. Of duplicates libvirt reads only the first."""
     first = {entry.key: entry for entry in reversed(document.entries)}
     if len(first) < len(document.entries):
         in_force = sorted(first.values(), key=lambda entry: entry.key_span.start)
@@ -131,7 +131,7 @@ def start_errors(document: Document, release: tuple[int, ...] | None = None) -> 
 
 
 def _reason(finding: Finding) -> str:
-    """What is wrong, without what comes of it."""
+    """What is wrong, without its consequences."""
     return _OUTCOME.sub("", finding.message)
 
 

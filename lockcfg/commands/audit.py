@@ -195,7 +195,7 @@ def check_found(fleet: Fleet, arguments: argparse.Namespace) -> None:
     if not (fleet.cells or fleet.problems or fleet.missing):
         where = ", ".join("standard input" if path == "-" else path for path in arguments.paths)
         raise LockcfgError(
-            f"{where}: there is no snapshot of any host",
+            f"{where}: no snapshot of any host is there",
             help="snapshots are called *.json: see 'lockcfg collect --help'",
         )
 

@@ -17,8 +17,8 @@ Write a snapshot of this host: libvirt's files (without passwords), the mounts t
 disks, what a scratch lock there did, the daemons and guests with their disks. It changes nothing
 but the scratch locks, which it removes, and is done in seconds.
 
-A host needs nothing for it but Python 3.6: --print-collector prints the program, which is one file.
-Run it as root, or some of it stays unknown. The snapshots of a fleet are for 'lockcfg audit'.
+A host needs only Python 3.6 for it: --print-collector prints the program, which is one file. Run it
+as root, or parts of the snapshot stay unknown. The snapshots of a fleet are for 'lockcfg audit'.
 """
 EXAMPLES = (
     ("lockcfg collect --output kvm01.json", "a snapshot of this host"),

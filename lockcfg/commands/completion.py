@@ -1,4 +1,4 @@
-"""``lockcfg completion``: what a shell needs to complete our command lines."""
+"""``lockcfg completion``: print what a shell needs to complete lockcfg's command lines."""
 
 from __future__ import annotations
 

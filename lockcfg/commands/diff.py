@@ -1,4 +1,4 @@
-"""``lockcfg diff``: what two configurations mean differently."""
+"""``lockcfg diff``: compare what two configurations mean."""
 
 from __future__ import annotations
 
@@ -25,11 +25,10 @@ if TYPE_CHECKING:
 
 DESCRIPTION = """\
 Compare two configurations by what is in force, not by their text: comments, order, spelling and
-settings that say the default make no difference. A configuration is one of the files, a
-directory of them, or the root directory of a host. Where only one is given, it is compared with
-this host's.
+settings that say the default make no difference. A configuration is one of the files, a directory
+of them, or the root directory of a host. If you give only one, it is compared with this host's.
 
-The exit status is 0 where both mean the same, 1 where they do not.
+The exit status is 0 if both mean the same, 1 if they do not.
 """
 EXAMPLES = (
     ("lockcfg diff /srv/hosts/kvm01 /srv/hosts/kvm02", "two hosts"),
@@ -99,7 +98,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _settings(path: str, arguments: argparse.Namespace) -> Settings:
-    """What is in force in the configuration at ``path``, by file and key."""
+    """The values in force in the configuration at ``path``, by file and key."""
     if os.path.isdir(path):
         host = Host(path, arguments.driver)
         if not os.path.isdir(host.real("/etc/libvirt")) and path != "/":
@@ -122,7 +121,7 @@ def _directory(path: str, arguments: argparse.Namespace) -> Settings:
     documents = load_directory(path)
     if not documents:
         raise UsageError(
-            f"{path}: there is none of libvirt's files in it",
+            f"{path}: it contains none of libvirt's files",
             help=f"it should hold etc/libvirt, or one of {', '.join(sorted(KINDS))}",
         )
     found: Settings = {}

@@ -11,14 +11,14 @@ if TYPE_CHECKING:
     import argparse
 
 DESCRIPTION = """\
-Look at the guests that run on this host, at what the configuration means to be locked for each of
-their disks, and at what is locked: by lockd's own account, of virtlockd by the kernel's. Then at
-what else is wrong with this host. For each disk it tells the lock, who holds it, since when,
-whether QEMU would keep a second guest of this host out as well, and what is to be done.
+Check every disk of the guests that run on this host: which lock the configuration asks for, and
+which lock is held, as lockd reports it, or for virtlockd the kernel. For each disk, print the lock,
+its holder, since when, whether QEMU would also refuse a second guest on this host, and what to do.
+Then check the host itself.
 
 It changes nothing, but takes a scratch lock in each lockspace. Run it as root: what cannot be seen
-is not known, and is not called safe. Exit status: 0 all is well, 1 something is not, 3 it is not
-known which guests run; with --format nagios those of a plugin: 0, 1 warning, 2 critical, 3 unknown.
+is unknown, and is not called safe. Exit status: 0 all is well, 1 something is wrong, 3 the running
+guests are unknown; with --format nagios: 0 fine, 1 warning, 2 critical, 3 unknown.
 """
 EXAMPLES = (
     ("lockcfg doctor", "this host"),

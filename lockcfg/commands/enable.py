@@ -16,18 +16,18 @@ if TYPE_CHECKING:
 
 DESCRIPTION = """\
 Have libvirt lock the disks of its guests with its lock daemon (lock_manager = "lockd"), and say
-where: without a lockspace directory a lock is taken on the disk itself, which other hosts see
-only where the disk's file system carries locks; with one, on a file in that directory, which
-should be on a file system that all hosts share. What stands against it in qemu-lockd.conf
+where: without a lockspace directory a lock is taken on the disk itself, which other hosts see only
+where the disk's file system carries locks; with one, on a file in that directory, which should be
+on a file system that all hosts share. A setting in qemu-lockd.conf that prevents this
 (auto_disk_leases = 0) is changed too.
 
-It is refused where disks would not be locked all the same: libvirt would not start with the
-files, or its plugin or the daemon is not installed; and on a host that sanlock protects, as its
-guests and those of the other hosts would no longer exclude each other. To go over to lockd, do
-it on all hosts that share disks while no guest runs on any of them, with --force.
+The command refuses if disks would still not be locked: if libvirt would not start with the files,
+or its plugin or the daemon is not installed. It also refuses on a host that sanlock protects, as
+its guests and those of the other hosts would no longer exclude each other. To change to lockd, use
+--force on all hosts that share disks, while no guest runs on any of them.
 
-Each directory is looked at and a scratch file is locked in it; what does not look right is a
-warning, as the directory may be mounted later.
+The command checks each directory and locks a scratch file in it. A problem is only a warning, as
+the directory may be mounted later.
 """
 EXAMPLES = (
     ("lockcfg enable", "lock disks themselves"),
@@ -85,7 +85,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _lock_all_disks(transaction: Transaction) -> list[Finding]:
-    """Have lockd lock every disk, whatever the files say; returns what is to be told of it."""
+    """Let lockd lock every disk, whatever the files say. Returns what to tell the user."""
     entry = transaction.configuration().documents["lockd"].get("auto_disk_leases")
     if entry is None or transaction.configuration().auto_disk_leases:
         return []
@@ -95,7 +95,7 @@ def _lock_all_disks(transaction: Transaction) -> list[Finding]:
         Finding(
             "auto-disk-leases",
             "info",
-            "auto_disk_leases was 0, with which no disk is locked: it is now 1",
+            "auto_disk_leases was 0, so no disk was locked: it is now 1",
             path=document.path,
             place=document.place_of(entry),
             key="auto_disk_leases",

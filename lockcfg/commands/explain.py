@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     import argparse
 
 DESCRIPTION = """\
-Print the manual of a rule: what it does, why, an example, and what to write instead. Of anything
-else (an error text, a lock, a disk, a guest) tell what 'lockcfg who' does.
+Print the manual of a rule: what it does, why, an example, and what to write instead. For anything
+else (an error text, a lock, a disk, a guest) print what 'lockcfg who' prints.
 """
 EXAMPLES = (
     ("lockcfg explain LK104", "or: lockcfg explain duplicate-key"),
@@ -26,7 +26,7 @@ EXAMPLES = (
 )
 
 
-#: What nothing but a rule is called.
+#: The pattern of codes and names of rules.
 _CODE = re.compile(r"L[AK]\d\w{0,4}", re.IGNORECASE)
 
 

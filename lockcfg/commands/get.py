@@ -14,12 +14,11 @@ if TYPE_CHECKING:
     from lockcfg.conf.document import Value
 
 DESCRIPTION = """\
-Print the value of a setting as it is set in its file: a string without its quotes, the
-elements of a list one on a line. Of a setting that is there twice, libvirt uses the first, and
-that one is printed.
+Print the value of a setting as it is set in its file: a string without its quotes, the elements of
+a list one on a line. If a setting occurs twice, libvirt uses the first, and that one is printed.
 
-Where the setting is not set, nothing is printed and the exit status is 1, unless --default asks
-for libvirt's default.
+If the setting is not set, nothing is printed and the exit status is 1, unless --default asks for
+libvirt's default.
 """
 EXAMPLES = (
     ("lockcfg get lock_manager", "lockd, sanlock, nop, or nothing and status 1"),
@@ -31,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """See :mod:`lockcfg.main`."""
     parser.add_argument("key", metavar="KEY", help="the setting")
     parser.add_argument(
-        "--default", action="store_true", help="where it is not set, print libvirt's default"
+        "--default", action="store_true", help="if it is not set, print libvirt's default"
     )
     add_file(parser)
     add_json(parser)

@@ -33,14 +33,14 @@ explain LK101' tells about one.
 Files are found by their names, in any layout; templates are passed over with a note. Settings
 are read from .lockcfg.yaml or pyproject.toml.
 
-The exit status is 0 where nothing is found that counts, 1 where something is, 2 for wrong usage
-or settings, 3 where a file could not be read; it does not depend on the format.
+The exit status is 0 without findings that count, 1 with some, 2 for wrong usage or settings, 3 if a
+file could not be read; it does not depend on the format.
 """
 EXAMPLES = (
     ("lockcfg lint", "everything below this directory"),
     ("lockcfg lint --fix hosts", "apply safe fixes"),
     ("lockcfg lint --format sarif --output-file lint.sarif hosts", "for a code scanning service"),
-    ("lockcfg lint --write-baseline known.json hosts", "begin with what is there"),
+    ("lockcfg lint --write-baseline known.json hosts", "accept the findings of today"),
 )
 
 
@@ -127,8 +127,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _check_environment(arguments: argparse.Namespace) -> None:
-    """Refuse to write, for somebody who has become root by one of these, what his environment
-    names: it may be as old as his session, or somebody else's idea."""
+    """Refuse to write the file that the environment names if a user has become root by one of these
+    programs: the variable may be stale, or set by somebody else."""
     path = os.environ.get(_OUTPUT_FILE)
     if path and arguments.output_file == path and not _BECOMING_ROOT.isdisjoint(os.environ):
         raise UsageError(
@@ -179,7 +179,7 @@ def _status(result: LintResult, settings: LintSettings) -> int:
 
 
 def _report_unreadable(result: LintResult) -> int:
-    """Say what could not be read where no report says it, and return the exit status of that."""
+    """Report what could not be read if no report does, and return the exit status for it."""
     from lockcfg.report.diagnostics import relative
 
     for path, why in result.unreadable:
@@ -189,7 +189,7 @@ def _report_unreadable(result: LintResult) -> int:
 
 
 def _start(arguments: argparse.Namespace) -> str:
-    """The path that leads to the settings and to the repository."""
+    """The path from which to look for the settings and the repository."""
     path: str = arguments.stdin_filename or (arguments.paths[0] if arguments.paths else ".")
     return path
 
@@ -201,7 +201,7 @@ def _settings(arguments: argparse.Namespace) -> LintSettings:
     try:
         settings = load_settings(_start(arguments), arguments.settings)
     except (ReadError, UsageError) as error:
-        # It quotes the file, which may be any.
+        # It quotes the file, which may contain anything.
         from lockcfg.report.secrets import hide_secrets
 
         error.message = hide_secrets(error.message)
@@ -268,7 +268,7 @@ def _progress() -> Callable[[int], None]:
 
 
 def _mend(result: LintResult, settings: LintSettings, arguments: argparse.Namespace) -> LintResult:
-    """Apply fixes until there are none left, and return the last run."""
+    """Apply fixes until none is left, and return the last run."""
     from lockcfg.conf.save import save
     from lockcfg.lint.mended import mended
 
@@ -302,8 +302,8 @@ def _changes(result: LintResult, *, unsafe: bool) -> Iterator[Write]:
         if not are_for(fixes, old):
             raise ChangedError(
                 path,
-                "was changed by somebody else in the meantime; it was not written",
-                help="look at it and try again",
+                "was changed by another program in the meantime; it was not written",
+                help="check the new value and try again",
             )
         new = applied(old, fixes)
         kind = READ[os.path.basename(path)]
@@ -322,7 +322,7 @@ def _show_diff(write: Write, stream: TextIO) -> None:
 
     kind, path = READ[os.path.basename(write.path)], relative(write.path, os.getcwd())
     assert write.old is not None
-    # What is compared stands behind what is shown, and a NUL, which neither text has.
+    # The compared text stands behind the shown text and a NUL, which neither text has.
     old, new = (
         [
             f"{shown}\0{line}"

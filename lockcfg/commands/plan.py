@@ -20,16 +20,16 @@ if TYPE_CHECKING:
     import argparse
 
 DESCRIPTION = """\
-Read snapshots of hosts, as 'lockcfg audit' does, and a policy, and print what is to be changed on
-which hosts and in which order: what every host needs before anything takes effect, when no guest
-may be started because hosts of the old and of the new kind do not exclude each other, what to
-restart, and which guests go on under their old locks; each with the commands for it. It changes
-nothing. What the audit finds and the plan has no step for is listed at the end.
+Read snapshots of hosts, as 'lockcfg audit' does, and a policy, and print what to change on which
+hosts and in which order: what every host needs before anything takes effect, when no guest may be
+started because hosts of the old and of the new kind do not exclude each other, what to restart, and
+which guests keep their old locks; each with the commands for it. It changes nothing. What the audit
+finds and the plan has no step for is listed at the end.
 
 A group with a host of which nothing is known has no plan: look at that host first.
 
-The exit status is 0 where nothing is to be done, 1 where something is, or where not enough is known
-of some hosts to say so.
+The exit status is 0 if there is nothing to do, 1 if there are steps, or if too little is known of
+some hosts.
 """
 EXAMPLES = (
     ("lockcfg plan --policy fleet.yaml snapshots", "what to do, step by step"),
@@ -43,7 +43,7 @@ FORMATS = ("text", "json", "html")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """See :mod:`lockcfg.main`."""
     parser.add_argument("paths", nargs="+", metavar="PATH", help="where the snapshots are")
-    add_policy(parser.add_argument_group("what to judge by"))
+    add_policy(parser.add_argument_group("the policy and the time"))
     add_output(parser, FORMATS)
 
 

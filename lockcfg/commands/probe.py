@@ -1,4 +1,4 @@
-"""``lockcfg probe``: hosts prove on the real file systems who excludes whom."""
+"""``lockcfg probe``: hosts prove on the real file systems which of them exclude each other."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ DESCRIPTION = """\
 Have hosts find out together whose locks they see, in the directories that hold their locks and
 disks, without touching a guest. In the first round each host locks bytes of its own in one scratch
 file of each directory; in the second, each asks which bytes of the others are locked, and writes a
-snapshot with what it saw. Then the scratch files are removed. 'lockcfg audit' takes that for
-proof: it counts more than what mounts and numbers let one expect.
+snapshot with what it saw. Then the scratch files are removed. 'lockcfg audit' takes that for proof:
+it counts more than conclusions from mounts and inode numbers.
 
 With --output, all of it is done over ssh, for a few hosts; they need Python 3.6, and root. Any
 other tool can carry the files: --write-plan makes the plan, every host runs 'lockcfg collect
@@ -90,7 +90,9 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.write_questions is not None:
         return _write_questions(arguments)
     if not arguments.hosts or arguments.answers or arguments.plan:
-        raise UsageError("--hosts is required, and no answers: a probe begins with its plan")
+        raise UsageError(
+            "--hosts is required, and answers cannot be given yet: a probe begins with its plan"
+        )
     plan = _plan(arguments)
     if arguments.write_plan is not None:
         _write(arguments.write_plan, plan)
@@ -101,7 +103,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _report(written: list[str], silent: list[str], **seen: Any) -> None:
-    """Print it as JSON: the files, the hosts that have not answered, what the others have seen."""
+    """Print the result as JSON: the files, the hosts that have not answered, and what the others
+    have seen."""
     from lockcfg.report import jsonreport
 
     jsonreport.write({"written": written, "silent": silent, "probe": [], "errors": {}, **seen})
@@ -123,7 +126,7 @@ def _plan(arguments: argparse.Namespace) -> dict[str, Any]:
     if arguments.output is not None and len(hosts) > MOST:
         raise UsageError(
             f"{len(hosts)} hosts are too many for ssh: {MOST} at most",
-            help="have another tool carry it: --write-plan",
+            help="use --write-plan, and let another tool carry the files",
         )
     return new_plan(hosts, arguments.directory, arguments.seconds)
 
@@ -202,7 +205,7 @@ def _over_ssh(plan: dict[str, Any], arguments: argparse.Namespace) -> int:
 
 
 def _show(probe: Probe, rows: Sequence[ProbeRow], hosts: Sequence[str], terminal: Terminal) -> None:
-    """Say what was seen."""
+    """Print what was seen."""
     from lockcfg.report.audit.probe import sentences
     from lockcfg.report.terminal import escape
 

@@ -12,10 +12,11 @@ if TYPE_CHECKING:
     import argparse
 
 DESCRIPTION = """\
-Free the locks that a host still holds that is off, and nothing else, by what the storage offers on
-this host: run it on the file server. On an NFS server it expires the NFSv4 client of that host. On
-a GlusterFS server with a brick it clears the locks of files that only that host holds, where the
-volume is mounted. For other storage it says what to do where. It never removes a lock file.
+Free the locks that a host still holds although it is switched off, and nothing else, by the means
+of the storage: run it on the file server. On an NFS server it expires the NFSv4 client of that
+host. On a GlusterFS server with a brick it clears the locks of files that only that host holds,
+where the volume is mounted. For other storage it says what to do, and where. It never removes a
+lock file.
 
 It takes proof that the host is off: the status of a fence agent, the answer of a power controller,
 or your own word, to the letter. Each is written into an audit record first. A host that gives a
@@ -43,10 +44,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--confirmed-dead",
         action="store_true",
-        help="say that it is known to be off; without it nothing is done",
+        help="confirm that the host is off; without this option nothing is done",
     )
     parser.add_argument(
-        "--proof", choices=("fence", "power", "word"), required=True, help="what shows that it is"
+        "--proof",
+        choices=("fence", "power", "word"),
+        required=True,
+        help="the kind of proof that it is off",
     )
     parser.add_argument("--word", default="", metavar="TEXT", help="what --proof word takes")
     parser.add_argument(
@@ -63,7 +67,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--audit-file", metavar="FILE", help="the record (/var/log/lockcfg-release.jsonl)"
     )
     parser.add_argument(
-        "-n", "--dry-run", action="store_true", help="look and prove, and free nothing"
+        "-n",
+        "--dry-run",
+        action="store_true",
+        help="check the host and the proof, but free nothing",
     )
     add_json(parser)
     parser.add_argument(

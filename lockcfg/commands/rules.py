@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 DESCRIPTION = (
     "List the rules of 'lockcfg lint' and 'lockcfg audit' with their codes, names and severities."
 )
-EXAMPLES = (("lockcfg rules", "all of them"),)
+EXAMPLES = (("lockcfg rules", "all rules"),)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

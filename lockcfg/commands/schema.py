@@ -1,4 +1,4 @@
-"""``lockcfg schema``: what settings there are."""
+"""``lockcfg schema``: describe the settings."""
 
 from __future__ import annotations
 

@@ -34,8 +34,8 @@ Show the settings that decide the locking of disks, with where each comes from, 
 plain words: what is locked, where, and against whom that protects. Settings that are read only
 when a daemon starts are shown as the files have them now.
 
-An unprivileged user has a libvirt of his own. He is told of the system's as well, as far as he
-may read its files.
+An unprivileged user has a libvirt of their own. The command also shows the system's libvirt, as far
+as the user may read its files.
 """
 EXAMPLES = (
     ("lockcfg show", "this host"),
@@ -107,8 +107,8 @@ def _show_verdict(protection: Protection) -> None:
 
 
 def _system(arguments: argparse.Namespace) -> System | None:
-    """The system's libvirt and its files, for an unprivileged user who has not said which one
-    he means; None where there is none."""
+    """The system's libvirt and its files, for an unprivileged user who has not chosen one; None if
+    there is none."""
     if arguments.session or arguments.system or arguments.root is not None or os.geteuid() == 0:
         return None
     host = Host("/", arguments.driver)

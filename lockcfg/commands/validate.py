@@ -28,8 +28,7 @@ use what is written there? Without a path, the files of this host are checked, a
 has what they need to start with: users, directories, the plugin and the daemon of the lock manager.
 A directory is searched for files with the names of libvirt's.
 
-The exit status is 0 where there is nothing to say, 1 with findings, 3 where a file could not
-be read.
+The exit status is 0 without findings, 1 with findings, 3 if a file could not be read.
 """
 EXAMPLES = (
     ("lockcfg validate", "the files of this host"),
@@ -134,8 +133,8 @@ def _files(
 
 
 def _of_lock_manager(arguments: argparse.Namespace) -> list[Finding]:
-    """What is not installed on the host that its lock manager needs, and what else is to be said
-    of that manager there."""
+    """The parts that the lock manager needs and that are not installed on the host, and other
+    findings about that manager there."""
     from lockcfg.host.host import driver_kind
     from lockcfg.host.parts import missing_parts
 
@@ -143,7 +142,7 @@ def _of_lock_manager(arguments: argparse.Namespace) -> list[Finding]:
     try:
         driver = host.load(driver_kind(host.driver))
     except (ReadError, ConfSyntaxError):
-        return []  # said already
+        return []  # reported already
     found = missing_parts(host, driver)
     manager = driver.get("lock_manager")
     if manager is not None and manager.value == "sanlock" and not host.session:

@@ -1,4 +1,4 @@
-"""``lockcfg who``: who holds the lock of a disk, whether that host lives, and what to do."""
+"""``lockcfg who``: find the holder of a disk's lock, whether that host lives, and what to do."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ if TYPE_CHECKING:
     import argparse
 
 DESCRIPTION = """\
-Tell who holds a lock, from what you have in hand: the SHA-256 in an error or in a lockspace, the
-path of a disk, an LVM UUID, a SCSI id, the name of a guest, or a whole error text of libvirt, QEMU,
-virtlockd or lockd ('-' reads it from standard input). The answer: which disk that is, which guests
-have it, who holds its lock (host, guest, process, since when), whether that host lives, and the
+Find the holder of a lock. Give what you have: the SHA-256 in an error or in a lockspace, the path
+of a disk, an LVM UUID, a SCSI id, the name of a guest, or a whole error text of libvirt, QEMU,
+virtlockd or lockd ('-' reads it from standard input). The answer names the disk, the guests that
+have it, the holder of its lock (host, guest, process, since when), whether that host lives, and the
 next safe step.
 
-Ask on any host that has the lockspace, as root. It changes nothing. What cannot be seen from here
-is said to be unknown; a host that is silent is not said to be off. Exit status: 0 there is an
-answer, 1 nothing is known of it, 3 it cannot be asked.
+Run it as root on any host that has the lockspace. It changes nothing. What cannot be seen from
+there is called unknown; a silent host is not called off. Exit status: 0 there is an answer, 1
+nothing is known of it, 3 the command failed.
 """
 EXAMPLES = (
     ("lockcfg who /srv/images/web.qcow2", "by the path of a disk"),
@@ -72,7 +72,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def text_of(words: list[str]) -> str:
-    """What is asked about. Raises UsageError where that is nothing."""
+    """The text to look up. Raises UsageError if it is empty."""
     text = " ".join(words)
     if words == ["-"]:
         text = sys.stdin.buffer.read(_MOST).decode("utf-8", "surrogateescape")

@@ -1,8 +1,8 @@
-"""What to write in the place of a statement that libvirt's parser refuses.
+"""Advises what to write in place of a statement that libvirt's parser refuses.
 
-People write these files in the manner of others: YAML, JSON, INI, shell, systemd. Where it is plain
-what is meant, :func:`advise` says how libvirt has it: typed as it says, the statement is right.
-Passwords are never repeated.
+People write these files like files of other programs: YAML, JSON, INI, shell, systemd. If the
+meaning is plain, :func:`advise` gives libvirt's form: typed like that, the statement is right. It
+never repeats passwords.
 """
 
 from __future__ import annotations
@@ -24,25 +24,25 @@ if TYPE_CHECKING:
     from lockcfg.conf.files import FileKind
     from lockcfg.conf.settings import Setting
 
-#: Longer advice is none.
+#: Longer advice does not help.
 _MOST: Final = 400
 
-#: What may be a password.
+#: Names that may be of a password.
 _SECRET: Final = re.compile(r"pas|pwd|psw|secret", re.IGNORECASE)
 
-#: What nobody sees, and no libvirt takes for a blank.
+#: Characters that are invisible and that libvirt does not take for blanks.
 _INVISIBLE: Final = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\xa0\xad\u1680\u2000-\u200f\u2028-\u202f\u205f\u2060\u3000\ufeff]"
 )
 
-#: How comments begin elsewhere.
+#: How comments begin in other formats.
 _COMMENT: Final = re.compile(
     r"\s*(?://+|;+|--+(?=\s)|/\*+|\*+(?=\s)|<!--|!+|%+|(?i:rem|dnl)\s)\s*(.*)"
 )
 
 _SECTION: Final = re.compile(r"\s*\[[^\]]*\]\s*[;#]?.*")
 
-#: A line with nothing in it but what encloses something elsewhere.
+#: A line with only brackets, which enclose something in other formats.
 _ENCLOSURE: Final = re.compile(
     r"\s*(?:[{}()\[\],;]+|---+|\.\.\.+|===+|</?[\w:-]+/?>|%YAML.*|\?>|(?:```|~~~)\s*\w*)\s*"
 )
@@ -60,14 +60,14 @@ _SHELL: Final = re.compile(
 
 _ELEMENT: Final = re.compile(r"\s*<([A-Za-z_]\w*)>([^<]*)</\1>\s*")
 
-#: What stands before a name elsewhere, and means nothing here.
+#: Words before a name in other formats, which mean nothing here.
 _PREFIX: Final = re.compile(
     r"(?:export|set|setenv|let|local|declare|typeset|readonly|var|const|my|our|env|default|option"
     r"|define|global)\s+(?:-\w+\s+)*(?=[$A-Za-z_])",
     re.IGNORECASE,
 )
 
-#: A name and its value, in whatever manner.
+#: A name and its value, in any format.
 _ASSIGNMENT: Final = re.compile(
     r"(?P<left>(?:\"[^\"=:]*\"|'[^'=:]*'|[^=:\"'({#])+?)\s*"
     r"(?P<operator>:=|==+|=>|->|\+=|\?=|<-|=|:)>?\s*(?P<value>.*)"
@@ -76,8 +76,8 @@ _JUXTAPOSITION: Final = re.compile(r"(?P<left>[\w.$-]+)(?:\s+|(?=[\"'\[({“‘]
 
 
 def advise(text: bytes, kind: FileKind, offset: int) -> str:
-    """What to do about ``text``, of which libvirt's parser refuses what is at ``offset``; empty
-    where it is not plain."""
+    """What to do about ``text``, which libvirt's parser refuses at ``offset``; empty if that is not
+    plain."""
     if text.startswith((b"\xff\xfe", b"\xfe\xff")) or (b"\0" in text and not text.isascii()):
         return "save the file as UTF-8: it looks like UTF-16, or like no text at all"
     if encryption := encrypted_by(text):
@@ -85,7 +85,7 @@ def advise(text: bytes, kind: FileKind, offset: int) -> str:
     if is_template(text):
         return "let what fills it in make the file first: this is a template"
     if text.count(b'"""', 0, offset) % 2:
-        return ""  # the rest of a string that has no end: it may be anything
+        return ""  # the rest of an unclosed string may be anything
     if text.startswith(b"\xef\xbb\xbf") and offset < 3:
         return "take out the byte order mark (BOM) at the start of the file: save it without one"
     advice = _Statement(text, kind, offset).advice()
@@ -119,7 +119,7 @@ class _Statement:
         return self._structure(line) or self._write(line)
 
     def _structure(self, line: str) -> str:
-        """Of what is not a setting at all."""
+        """Advice about text that is not a setting at all."""
         if _INCLUDE.match(line):
             return "take the line out: libvirt includes no other file"
         if comment := _COMMENT.fullmatch(line):
@@ -147,7 +147,7 @@ class _Statement:
         return not any(map(self._exact, re.findall(r"\w+(?:[_-]\w+)+", line)))
 
     def _write(self, line: str) -> str:
-        """How libvirt has what ``line``, and what belongs to it, says."""
+        """libvirt's form of ``line``, with the lines that belong to it."""
         pair = self._pair(line)
         if pair is None:
             return ""
@@ -174,7 +174,7 @@ class _Statement:
         return f"write '{statement}'{weaker(setting, value)}" if statement else ""
 
     def _more_than_one(self, line: str) -> str:
-        """How libvirt has the statements of a line that holds several; empty where it has one."""
+        """libvirt's form of the statements of a line that holds several; empty if it holds one."""
         starts = [0]
         for match in re.finditer(r"[;,\s]\s*([A-Za-z]\w*)\s*[=:]", line):
             before = line[: match.start()]
@@ -195,7 +195,7 @@ class _Statement:
         return "; ".join(found)
 
     def _pair(self, line: str) -> tuple[str, str] | None:
-        """The name and the value on a line, the name as libvirt has it."""
+        """The name and the value on a line, the name as libvirt spells it."""
         if element := _ELEMENT.fullmatch(line):
             key = self._key(element[1])
             return (key, element[2]) if key else None
@@ -233,7 +233,7 @@ class _Statement:
         return ""
 
     def _key(self, left: str) -> str:
-        """The name of a setting that ``left`` means; empty where it is none."""
+        """The name of the setting that ``left`` means; empty if there is none."""
         words = [word for word in re.split(r"[^A-Za-z0-9_.-]+", left) if word.strip("-.$")]
         if not words or len(words) > 6:
             return ""
@@ -253,7 +253,7 @@ class _Statement:
         )
 
     def _whole(self, raw: str) -> str:
-        """A value with what belongs to it on the lines below."""
+        """A value with the lines below that belong to it."""
         if raw[:1] in ("[", "(", "{"):
             return _to_closing("\n".join((raw, *self._below)))
         items: list[str] = []
@@ -274,7 +274,7 @@ class _Statement:
         return settings_of(kinds[0])[key] if kinds else None
 
     def _is_secret(self, text: str) -> bool:
-        """Whether ``text`` speaks of a password, by whatever name."""
+        """Whether ``text`` mentions a password, by any name."""
         secrets = [key for key, setting in self._known.items() if setting.secret]
         for word in re.findall(r"\w+", text)[:200]:
             if (setting := self._known.get(word)) is not None:
@@ -300,7 +300,7 @@ def _without(setting: Setting | None) -> str:
 
 
 def _statement(key: str, value: Value) -> str:
-    """How libvirt has a setting of ``value``; empty where its syntax has no way to write it."""
+    """libvirt's statement for ``value``; empty if its syntax cannot write it."""
     try:
         return f"{key} = {spell(value)}"
     except ValueError:
@@ -331,7 +331,7 @@ def _bare(raw: str) -> str:
 
 
 def _list_around(text: bytes, offset: int, line_start: int) -> int | None:
-    """Where the list opens that ``offset`` is in; None where it is in none."""
+    """Where the list opens that contains ``offset``; None if none does."""
     line = text[line_start:offset]
     if re.match(rb"[ \t]*[A-Za-z][A-Za-z0-9_]*[ \t]*=[ \t]*(?!\[)\S", line):
         return None
@@ -345,7 +345,7 @@ def _list_around(text: bytes, offset: int, line_start: int) -> int | None:
 
 
 def _to_closing(text: str) -> str:
-    """A list up to its closing bracket; where it has none, up to what looks like the next
+    """A list up to its closing bracket or, if it has none, up to what looks like the next
     setting."""
     closing = {"[": "]", "(": ")", "{": "}"}[text[0]]
     for match in re.finditer(

@@ -1,7 +1,7 @@
 """Why libvirt's parser refuses a text, and where, in its own words.
 
-A lens can tell that it does not match and no more. This is asked only after the lens has
-refused, so it may take its time and is not imported before.
+A lens can only tell that it does not match. This module is asked only after the lens has refused
+the text, so it may be slow, and is not imported before.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _TO_LINE_FEED: Final = re.compile(rb"[^\n]*+")
 
 
 def diagnose(text: bytes) -> Problem | None:
-    """Why libvirt's parser refuses ``text``, at the first place; None where it does not.
+    """Why libvirt's parser refuses ``text``, at the first place; None if it accepts it.
 
     The reasons are libvirt's own words, so that they can be compared with its log; a list
     inside a list, which libvirt takes, has a reason of ours.
@@ -72,7 +72,7 @@ def _help_separator(text: bytes, at: int) -> str:
 
 
 def _word(text: bytes, at: int) -> re.Match[bytes] | None:
-    """What somebody may have meant as a string; not where it may be a password."""
+    """A word that was perhaps meant as a string; empty if it may be a password."""
     line = text[text.rfind(b"\n", 0, at) + 1 : at]
     return None if b"pas" in line else _WORD.match(text, at)
 
@@ -169,7 +169,8 @@ def _list(text: bytes, at: int) -> int | Problem:
 
 
 def _not_closed(reason: str, text: bytes, opening: int) -> Problem:
-    """The text ends in a list: libvirt finds out there, the cause is where the list opens."""
+    """The text ends in a list. libvirt notices that at the end; the cause is where the list
+    opens."""
     line = _line(text, opening)
     return Problem(reason, len(text), f"close the list that opens on line {line} with ']'")
 

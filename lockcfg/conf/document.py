@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     Value: TypeAlias = "str | int | tuple[str | int, ...]"
 
 
-#: The longest line that a place has the text of, in bytes.
+#: The longest line whose text a place contains, in bytes.
 _LINE: Final = 4096
 
 
@@ -75,7 +75,7 @@ class Entry(Frozen):
 
 
 class _Positions:
-    """Lines and columns of offsets in a text, counted on from the nearest that is known.
+    """Lines and columns of offsets in a text, counted from the nearest known one.
 
     So any number of them takes time that grows with the text, not with its square.
     """
@@ -112,7 +112,7 @@ class _Positions:
 
 
 class _Remembering(Frozen):
-    """What a document has worked out: no field of it, so it counts in no comparison."""
+    """Results that a document remembers. They are not fields, so comparisons ignore them."""
 
     __slots__ = ("_index", "_positions")
 
@@ -124,9 +124,9 @@ class _Remembering(Frozen):
 class Document(_Remembering):
     """A configuration file: what it says and every byte of it.
 
-    ``path`` is where it was read from or will be written to; ``text`` its bytes, or None where
-    there is no such file, which to libvirt is the same as an empty one. ``entries`` are in the
-    order of the file, duplicates included.
+    ``path`` is where it was read from or will be written to; ``text`` its bytes, or None if there
+    is no such file; to libvirt that is the same as an empty one. ``entries`` are in the order of
+    the file, duplicates included.
     """
 
     __slots__ = ("entries", "kind", "path", "text")
@@ -146,8 +146,8 @@ class Document(_Remembering):
         return self.text is not None
 
     def get(self, key: str) -> Entry | None:
-        """The entry of ``key`` that counts, None where there is none: to libvirt the first one, to
-        the sanlock daemon the last."""
+        """The entry of ``key`` that counts, or None. To libvirt the first one counts, to the
+        sanlock daemon the last."""
         if not self._index:
             last = self.kind.grammar == "sanlock"
             entries = self.entries if last else reversed(self.entries)
@@ -155,7 +155,7 @@ class Document(_Remembering):
         return self._index.get(key)
 
     def all(self, key: str) -> Iterator[Entry]:
-        """Every entry of ``key``: the one in force, then the dead ones."""
+        """Every entry of ``key``: first the one in force, then those without effect."""
         return (entry for entry in self.entries if entry.key == key)
 
     def place(self, span: Span) -> Place:
@@ -173,8 +173,8 @@ class Document(_Remembering):
 def place(path: str, text: bytes, span: Span) -> Place:
     """Where ``span`` of ``text`` is; of a span over several lines, its part on the first.
 
-    Lines end at a line feed, as an editor counts them (libvirt does the same). Of a line that is
-    longer than anyone reads, the text is left out.
+    Lines end at a line feed, as an editor counts them (libvirt does the same). The text of a very
+    long line is left out.
     """
     return _place(path, text, span, _Positions(text))
 

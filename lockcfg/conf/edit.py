@@ -1,7 +1,7 @@
 """Changing one document: pure functions from a document to the next one.
 
-A change touches the bytes it has to and no others, and its result is read through the lens
-again before anyone sees it.
+A change touches only the bytes that it must, and its result is read through the lens again before
+it is returned.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from lockcfg.conf.document import Entry, Value
 
-#: Integers from here on are cut when they are read, so that they would not be read back.
+#: Integers from here on are cut when they are read, so reading them back would give another value.
 _ABSURD: Final = 10**99
 
 
@@ -65,7 +65,7 @@ def _check_edited(document: Document) -> None:
 
 
 def unset(document: Document, key: str) -> Document:
-    """``document`` without ``key``, every entry of it, or a dead one would come to life. Raises
+    """``document`` without any entry of ``key``: if one stayed, it would come into force. Raises
     :class:`UsageError` for the file of the sanlock daemon."""
     _check_edited(document)
     entries = list(document.all(key))
@@ -82,7 +82,7 @@ def unset(document: Document, key: str) -> Document:
 
 
 def _reread(document: Document, text: bytes, key: str, value: Value | None) -> Document:
-    """The document of ``text``, seen to say what the edit meant it to say."""
+    """The document of ``text``, checked to say what the edit intended."""
     entries = read_entries(text, document.kind, document.path)
     changed = Document(document.kind, document.path, text, entries)
     entry = changed.get(key)
@@ -95,8 +95,8 @@ def _reread(document: Document, text: bytes, key: str, value: Value | None) -> D
 
 
 def statement_span(text: bytes, entry: Entry) -> Span:
-    """What to take out of ``text`` to be rid of ``entry``: its comment and separator with it,
-    and its whole line if it has the line for itself."""
+    """The span of ``text`` to remove with ``entry``: with its comment and separator, and the whole
+    line if nothing else is on it."""
     start, end = entry.key_span.start, entry.value_span.end
     after = re.compile(rb"[ \t]*(?:#[^\r\n]*)?").match(text, end)
     end = after.end() if after else end
@@ -155,6 +155,6 @@ def _end_of_sample(text: bytes, match: re.Match[bytes], end: int) -> int:
                 break
             line = rest(text, at, end)
         else:
-            at = match.end()  # never closed: no list after all
+            at = match.end()  # never closed: not a list
     line_end = re.compile(rb"[^\r\n]*(?:\r\n|\r|\n|\Z)").match(text, at)
     return line_end.end() if line_end else at

@@ -1,4 +1,5 @@
-"""Settings of libvirt's other files, which lockcfg does not edit: to say where they belong.
+"""The settings of libvirt's other files, which lockcfg does not edit, so that messages can say
+where a setting belongs.
 
 The names are those of libvirt's own samples; a test holds them against the ones that are
 installed.
@@ -10,9 +11,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Final
 
-#: By file. Of a name that several have, the first one counts. What every daemon with a socket of
-#: its own has is in libvirtd.conf, or where libvirt is modular in virtqemud.conf, virtxend.conf,
-#: virtnetworkd.conf and so on; what only those have that serve other hosts, in virtproxyd.conf.
+#: By file. If several files have a name, the first one counts. The settings of every daemon with a
+#: socket are in libvirtd.conf or, with modular daemons, in virtqemud.conf, virtxend.conf,
+#: virtnetworkd.conf and so on; those of daemons that serve other hosts in virtproxyd.conf.
 _FILES: Final = {
     "libvirtd.conf (virtproxyd.conf where libvirt is modular)": """
         auth_tcp auth_tls ca_file cert_file crl_file key_file listen_addr listen_tcp listen_tls

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     Driver = Literal["qemu", "libxl"]
     #: driver: libvirt's driver itself. lockd, sanlock: its plugins. daemon: the lock daemon.
-    #: engine: our own lock daemon, of what libvirt's does not have. sanlock-daemon: the daemon of
+    #: engine: lockd's own settings, which virtlockd does not have. sanlock-daemon: the daemon of
     #: sanlock, whose file has a grammar of its own.
     Role = Literal["driver", "lockd", "sanlock", "daemon", "engine", "sanlock-daemon"]
     Grammar = Literal["libvirt", "sanlock"]
@@ -50,7 +50,7 @@ class FileKind(Frozen):
 
     @property
     def grammar(self) -> Grammar:
-        """Whose parser reads it: libvirt's, or that of the sanlock daemon."""
+        """The parser that reads it: libvirt's, or the sanlock daemon's."""
         return "sanlock" if self.role == "sanlock-daemon" else "libvirt"
 
     def __hash__(self) -> int:
@@ -58,7 +58,7 @@ class FileKind(Frozen):
 
     @property
     def program(self) -> str:
-        """Whose file it is, as messages call it."""
+        """The program that the file belongs to, as messages call it."""
         return "lockd" if self.role == "engine" else self.grammar
 
     def __reduce__(self) -> tuple[Callable[[str], FileKind], tuple[str]]:
@@ -90,7 +90,7 @@ LIBXL_SANLOCK: Final = FileKind(
     "libxl-sanlock.conf", "Lockcfg_libxl_sanlock.lns", "sanlock", ("libxl",), 0o644, _LIBXL_READERS
 )
 
-#: Of our own lock daemon. It is none of libvirt's files, and none of :data:`KINDS`.
+#: lockd's own file. It is not one of libvirt's, and not in :data:`KINDS`.
 LOCKD: Final = FileKind("lockd.conf", "Lockcfg_lockd.lns", "engine", DRIVERS, 0o644, ("lockd",))
 
 #: The daemon's own file, in /etc/sanlock.
@@ -105,7 +105,7 @@ KINDS: Final[dict[str, FileKind]] = {
     for kind in (QEMU_LOCKD, LIBXL_LOCKD, VIRTLOCKD, LIBXL, QEMU, QEMU_SANLOCK, LIBXL_SANLOCK)
 }
 
-#: Every kind that is read and checked. sanlock's own file is not edited.
+#: Every kind that is read and checked. lockcfg does not edit sanlock's own file.
 READ: Final[dict[str, FileKind]] = {**KINDS, SANLOCK.name: SANLOCK}
 
 

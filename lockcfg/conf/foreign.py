@@ -1,4 +1,4 @@
-"""Texts in the place of a configuration file that are none yet: templates, encrypted files."""
+"""Texts that are not a configuration file yet: templates and encrypted files."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Final
 
-#: What encloses what template languages fill in, and what their logic and comments.
+#: The marks around values that template languages fill in, and around their logic and comments.
 _FILLED_IN: Final = ((b"{{", b"}}"), (b"<%=", b"%>"))
 _LOGIC: Final = ((b"{%", b"%}"), (b"<%", b"%>"))
 _COMMENT: Final = (b"{#", b"#}")
@@ -45,7 +45,7 @@ _OPENPGP: Final = (
 
 
 def is_template(text: bytes) -> bool:
-    """Whether a text that cannot be read is one because something is to be filled in."""
+    """Whether a text cannot be read because it is a template."""
     if not _is_text(text):
         return False
     bare = b"".join(
@@ -59,7 +59,7 @@ def is_template(text: bytes) -> bool:
 
 
 def encrypted_by(text: bytes) -> str:
-    """What has encrypted a text; empty where nothing has."""
+    """The program that has encrypted a text; empty if none has."""
     for beginning, name in _BEGINNINGS:
         if text.startswith(beginning):
             return name
@@ -72,20 +72,20 @@ def encrypted_by(text: bytes) -> str:
 def may_be_template(text: bytes) -> bool:
     """Whether a text has any mark of a template, wherever it stands.
 
-    What is not text in UTF-8, or holds a NUL byte, is nothing that a template language reads: the
-    marks are there by chance.
+    Template languages read only UTF-8 without NUL bytes: in any other text the marks occur by
+    chance.
     """
     marks = (*_FILLED_IN, *_LOGIC, _COMMENT, _VARIABLE)
     return any(_encloses(text, *mark) for mark in marks) and _is_text(text)
 
 
 def has_logic(text: bytes) -> bool:
-    """Whether a text has a mark that decides what becomes of it, be it in a comment."""
+    """Whether a text has a mark of template logic, even in a comment."""
     return any(_encloses(text, *mark, but=b"<%=") for mark in _LOGIC)
 
 
 def is_filled_in(values: bytes) -> bool:
-    """Whether something is to be filled in within the values of a text that can be read."""
+    """Whether a readable text has values that a template language fills in."""
     return any(_encloses(values, *mark) for mark in _FILLED_IN)
 
 
@@ -100,7 +100,7 @@ def _is_text(text: bytes) -> bool:
 
 
 def _encloses(text: bytes, opening: bytes, closing: bytes, but: bytes | None = None) -> bool:
-    """Whether something stands between two marks, whatever begins with ``but`` left aside."""
+    """Whether anything but text that begins with ``but`` stands between two marks."""
     at = text.find(opening)
     while at >= 0:
         end = text.find(closing, at + len(opening))

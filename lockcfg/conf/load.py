@@ -1,7 +1,7 @@
 """Reading configuration files from disk.
 
-A path is untrusted: it may be a directory, a device that never ends, a pipe nobody writes to,
-or larger than memory. Nothing of that is opened for more than a look.
+A path is untrusted: it may be a directory, a device that never ends, a pipe nobody writes to, or
+larger than memory. None of these is read.
 """
 
 from __future__ import annotations
@@ -136,7 +136,7 @@ def read_descriptor(fd: int, path: str, limit: int = MAX_SIZE) -> bytes:
 
 
 def read_error(path: str, error: OSError, *, root: str = "/") -> ReadError:
-    """``error``, which the system gave for ``path``, as one of ours."""
+    """The system's ``error`` for ``path`` as a lockcfg error."""
     reason = error.strerror or str(error)
     advice = _HELP.get(error.errno or 0, "")
     if isinstance(error, FileNotFoundError) and _is_link(root, path):

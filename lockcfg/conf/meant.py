@@ -1,7 +1,7 @@
 """What a person means by a value that is written as another language would write it.
 
-``yes``, ``4k``, ``0x8000``, ``“root”``, ``(a b)``: libvirt takes none of them, and what is meant
-is plain. :func:`meant` finds the value; whether it is taken as such, the caller decides.
+``yes``, ``4k``, ``0x8000``, ``“root”``, ``(a b)``: libvirt accepts none of them, but the meaning is
+plain. :func:`meant` finds the value; the caller decides whether to use it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from lockcfg.conf.document import Value
     from lockcfg.conf.settings import Setting
 
-#: Quotes as people have them, each with what closes it.
+#: Quotes that people use, each with its closing quote.
 QUOTES: Final = {
     '"': '"',
     "'": "'",
@@ -39,7 +39,7 @@ _TRUE: Final = frozenset(("1", "true", "yes", "on", "y", "t", "enabled", "enable
 _FALSE: Final = frozenset(("0", "false", "no", "off", "n", "f", "disabled", "disable", "never"))
 _UNLIMITED: Final = frozenset(("unlimited", "infinity", "inf", "infinite", "max", "none", "-1"))
 
-#: What stands for no value at all.
+#: Words that stand for no value.
 NOTHING: Final = frozenset(("", "null", "nil", "none", "~", "undef", "undefined", "default"))
 
 # Patterns are compiled when they are needed first: most files have every value as libvirt takes it.
@@ -56,7 +56,7 @@ _BRACKETS: Final = {"[": "]", "(": ")", "{": "}"}
 
 
 def unquoted(text: str) -> str | None:
-    """What is inside the quotes that ``text`` stands in, of whatever kind; None without."""
+    """The text inside the quotes around ``text``, of any kind; None without quotes."""
     if len(text) < 2:
         return None
     first, last = text[0], text[-1]
@@ -72,7 +72,7 @@ def unquoted(text: str) -> str | None:
 def parts_of(text: str) -> tuple[str, ...]:
     """The elements of a list that somebody has written as one string (``a,b`` or ``a b``).
 
-    Empty where it is one: paths and plain words are taken for elements, nothing else is.
+    Empty if it is a single string: only paths and plain words count as elements.
     """
     parts = tuple(part for part in re.split(r"[,;\s]+", text) if part)
     if len(parts) > 1 and (
@@ -84,9 +84,9 @@ def parts_of(text: str) -> tuple[str, ...]:
 
 
 def meant(setting: Setting | None, text: str) -> Value | None:
-    """The value that is meant by ``text`` for ``setting``, one that libvirt takes; else None.
+    """The value that ``text`` means for ``setting``, if libvirt accepts it; else None.
 
-    ``setting`` is None for one that is not known: a number, a list or a string then.
+    ``setting`` is None for an unknown one: then the value is a number, a list or a string.
     """
     text = text.strip()
     for value in _readings(setting, text):
@@ -102,8 +102,8 @@ def meant(setting: Setting | None, text: str) -> Value | None:
 
 
 def what_to_write(setting: Setting, value: Value) -> str:
-    """How libvirt has what is meant by ``value``, which it does not take; empty where that is not
-    plain, and for a password."""
+    """libvirt's form of a ``value`` that it does not accept; empty if the meaning is not plain, and
+    for a password."""
     if setting.secret:
         return ""
     elements = value if isinstance(value, tuple) else (value,)
@@ -160,7 +160,7 @@ def _readings(setting: Setting | None, text: str) -> Iterator[Value]:
 
 
 def _number(text: str) -> int | None:
-    """The integer that ``text`` spells, in whatever way; None where it spells none."""
+    """The integer that ``text`` spells, in any notation; None if it spells none."""
     match = re.fullmatch(_NUMBER, text[:100])
     if match is None:
         if re.fullmatch(r"[0-9]{1,3}[eE][0-9]", text):
@@ -184,7 +184,7 @@ _ELEMENT: Final = (
 
 
 def _elements(text: str) -> Iterator[str]:
-    """The elements of a list in whatever notation: brackets, commas, blanks, dashes."""
+    """The elements of a list in any notation: brackets, commas, blanks, dashes."""
     pattern = re.compile(_ELEMENT)
     at = 1 if text[:1] in _BRACKETS else 0
     while match := pattern.match(text, at):

@@ -1,5 +1,5 @@
-"""Sets of nodes for python-augeas 0.5, which Debian 12 has: the binding came to know of them later,
-the library behind it has them since 1.6.
+"""Sets of nodes for python-augeas 0.5, which Debian 12 has: later versions of the binding have
+them, and the library has them since 1.6.
 
 Only :mod:`lockcfg.conf.tree` uses it, in place of the binding's own class.
 """

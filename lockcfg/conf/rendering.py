@@ -1,6 +1,6 @@
 """A configuration file's settings as YAML or JSON: a mapping of settings to values.
 
-That is how configuration management keeps them, and what an editor completes with the schemas.
+Configuration management keeps them so, and an editor completes them with the schemas.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def check_rendering(path: str, kind: FileKind) -> list[Finding]:
-    """What the JSON Schema of ``kind`` has against the rendering at ``path``.
+    """The violations of the JSON Schema of ``kind`` in the rendering at ``path``.
 
     Raises :class:`ReadError` for a file that is neither YAML nor JSON.
     """

@@ -1,8 +1,8 @@
-"""sanlock.conf, the file of the sanlock daemon: what the daemon makes of it.
+"""How the sanlock daemon reads its file, sanlock.conf.
 
-The daemon refuses nothing and says nothing: a line that it does not understand it passes over, a
-word in the place of a number is 0, and of a setting that is there twice the last line counts. This
-was seen with sanlock 3.8.5, on generated files (``tests/real/test_sanlock_conf.py``).
+The daemon refuses nothing and reports nothing: it ignores a line that it does not understand, reads
+a word in place of a number as 0, and takes the last line of a setting that occurs twice. This was
+seen with sanlock 3.8.5, on generated files (``tests/real/test_sanlock_conf.py``).
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from lockcfg.conf.document import Document, Entry
     from lockcfg.conf.settings import Setting
 
-#: How many bytes of a line the daemon takes for one; what follows is another line to it.
+#: How many bytes the daemon reads as one line; the rest is another line to it.
 WIDTH: Final = 127
 
 #: How many lines Augeas is given at once.
 LINES: Final = 100
 
-#: What ends a name.
+#: The characters that end a name.
 _NAME_ENDS: Final = rb"[ =\n\t\0]"
 
 #: atoi(3).
@@ -33,7 +33,7 @@ _NUMBER: Final = r"[+-]?[0-9]+"
 
 
 def lines_of(text: bytes) -> list[tuple[int, int]]:
-    """Where the lines of ``text`` begin and end, as the daemon takes them, without line feeds."""
+    """Where the lines of ``text`` begin and end for the daemon, without line feeds."""
     found: list[tuple[int, int]] = []
     at = 0
     while at < len(text):
@@ -49,26 +49,26 @@ def lines_of(text: bytes) -> list[tuple[int, int]]:
 
 
 def seen_as(line: bytes) -> bytes:
-    """``line`` as the daemon sees it, with every byte in its place: up to a NUL, and with blanks
-    for what C takes for blanks behind '='."""
+    """``line`` as the daemon sees it, with every byte in its place: up to a NUL, and with a blank
+    for each C white-space character behind '='."""
     line = line.partition(b"\0")[0]
     name, equals, rest = line.partition(b"=")
     return name + equals + rest.replace(b"\v", b" ").replace(b"\f", b" ")
 
 
 def name_in(line: bytes) -> str:
-    """What the daemon takes for the name of a setting in ``line``; empty in a comment."""
+    """The name of a setting that the daemon finds in ``line``; empty in a comment."""
     return "" if line.startswith(b"#") else decode(re.split(_NAME_ENDS, line, maxsplit=1)[0])
 
 
 def number_in(word: str) -> int:
-    """What the daemon reads a word as, where it wants a number."""
+    """The number that the daemon reads a word as."""
     match = re.match(_NUMBER, word)
     return int(match[0][:100]) if match else 0
 
 
 def taken(setting: Setting, entry: Entry) -> int | str | None:
-    """What the daemon takes from ``entry``; None where it keeps what it had."""
+    """The value that the daemon takes from ``entry``; None if it keeps the old value."""
     if setting.takes_string:
         return entry.literal
     number = number_in(entry.literal)
@@ -80,8 +80,8 @@ def taken(setting: Setting, entry: Entry) -> int | str | None:
 
 
 def in_force(document: Document) -> dict[str, int | str | None]:
-    """What the daemon takes from the file, by setting; None where nobody can foresee it: a line
-    with a name and no value has what was read before it, or nothing at all."""
+    """The values that the daemon takes from the file, by setting; None if unpredictable: a line
+    with a name and no value gets the value that was read before it, or none."""
     settings = settings_of(document.kind)
     entries = {entry.key_span.start: entry for entry in document.entries}
     text = document.text or b""

@@ -45,7 +45,7 @@ _HELP: Final = {
     errno.EXDEV: "it is mounted there by itself: write the file that it is mounted from",
 }
 
-#: Under the directory's lock nobody else uses names that end so.
+#: Names that end so belong to the process that has locked the directory.
 _NEW: Final = ".lockcfg-new"
 _OLD: Final = ".lockcfg-old"
 
@@ -55,7 +55,7 @@ _ACL: Final = "system.posix_acl_access"
 class Write(Frozen):
     """One file to write.
 
-    ``old`` is what was read there, None where there was no file; ``new`` what shall be there;
+    ``old`` is the text that was read, None if there was no file; ``new`` the text to write;
     ``mode`` the permission bits of a file that is new; ``root`` the root of the host whose file it
     is, below which ``path`` is.
     """
@@ -146,15 +146,16 @@ class _Target:
         #: Which directory it is, by its numbers.
         self.directory = (status.st_dev, status.st_ino)
         name = self.spot.name
-        # Names that nobody knows before: who may write here can put nothing in the way.
+        # Names that nobody can predict, so that another user who may write here cannot put a file
+        # in the way.
         tag = os.urandom(8).hex()
         self._new = f".{name}.{tag}{_NEW}"
         self._old = f".{name}.{tag}{_OLD}"
         self._check_links(status)
 
     def _check_links(self, directory: os.stat_result) -> None:
-        """Refuse a link that somebody has made whose file it does not lead to: it may be there to
-        have another file written."""
+        """Refuse a link whose owner does not own the file that it leads to: it may be there to
+        redirect the write."""
         try:
             owner = self.spot.status().st_uid
         except FileNotFoundError:
@@ -183,11 +184,11 @@ class _Target:
                 ) from error
             now = None
         if now != self.write.old:
-            what = "was removed" if now is None else "was changed by somebody else"
+            what = "was removed" if now is None else "was changed by another program"
             raise ChangedError(
                 self.write.path,
                 f"{what} in the meantime; nothing was written",
-                help="look at it and try again",
+                help="check the new value and try again",
             )
 
     def prepare(self) -> None:
@@ -268,11 +269,11 @@ class _Target:
             raise WriteError(
                 self.write.path,
                 "does not hold what was just written to it",
-                help="the disk may be failing, or somebody else writes here without a lock",
+                help="the disk may be failing, or another program writes here without a lock",
             )
 
     def clean_up(self) -> None:
-        """Remove what is left of the work. What stays behind does no harm."""
+        """Remove the temporary files. A file that stays behind does no harm."""
         for name in (self._new, self._old):
             with suppress(OSError):
                 self._remove(name)
@@ -300,9 +301,9 @@ class _Target:
 def _copy_attributes(old: int, fd: int) -> None:
     """Give the file at ``fd`` the owner, mode and extended attributes of the one at ``old``.
 
-    The access control list and the SELinux label are extended attributes. The owner comes
-    first: changing it may clear bits of the mode. A list that the new file has from its
-    directory would let in whom the old file did not, and the mode would only open it further.
+    The access control list and the SELinux label are extended attributes. The owner comes first:
+    changing it may clear bits of the mode. A list that the new file inherits from its directory
+    would admit users that the old file did not, and the mode would only open it further.
     """
     status = os.fstat(old)
     if (status.st_uid, status.st_gid) != (os.geteuid(), os.getegid()):
@@ -316,7 +317,7 @@ def _copy_attributes(old: int, fd: int) -> None:
         try:
             os.setxattr(fd, name, value)
         except OSError:
-            # Not ours to set; a label that the new file has already is no loss.
+            # This process may not set it. A label that the new file already has is no loss.
             if name not in _attributes(fd) or os.getxattr(fd, name) != value:
                 raise
 
@@ -331,7 +332,7 @@ def _attributes(file: int) -> list[str]:
 
 
 def _sweep(directory: int) -> None:
-    """Remove what killed writers left there: that none is at work, the lock says."""
+    """Remove what killed writers left there: the lock tells that no writer is at work."""
     with suppress(OSError):
         for name in os.listdir(directory):
             if name.startswith(".") and name.endswith((_NEW, _OLD)):

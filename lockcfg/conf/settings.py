@@ -1,8 +1,8 @@
 """What libvirt knows of each setting, out of ``schemas/``.
 
-The schemas are JSON Schema, and any validator takes them. The commands check values with the
-few lines here instead, which know libvirt's types as well (a bool has no sign) and take 1 ms to
-start where ``jsonschema`` takes 90; a test holds the two against each other.
+The schemas are JSON Schema, and any validator takes them. The commands check values with the few
+lines here instead, which also know libvirt's types (a bool has no sign) and take 1 ms to start;
+``jsonschema`` takes 90. A test compares the two.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from lockcfg.conf.document import Value
     from lockcfg.conf.files import Driver, FileKind
 
-#: How libvirt's types are called in a message.
+#: The names of libvirt's types in messages.
 _EXPECTED: Final = {
     "bool": "0 or 1",
     "int": "an integer",
@@ -44,12 +44,13 @@ _INTEGERS: Final = (*_UNSIGNED, "int")
 _STRINGS: Final = ("string", "string-or-list", "uint-or-unlimited", "uint-or-string")
 _LISTS: Final = ("string-list", "string-or-list")
 
-#: What the parser of libvirt 9.0 keeps: a sign and 64 bits. Beyond that it reads another number,
-#: silently.
+#: The integers that the parser of libvirt 9.0 keeps: a sign and 64 bits. Beyond that it reads
+#: another number, without a warning.
 INTEGER_MIN: Final = -(2**63)
 INTEGER_MAX: Final = 2**64 - 1
 
-#: The last release that was seen to do so, and what the parser of 11.3 takes: it refuses the rest.
+#: The last release that was seen to do so, and the integers that the parser of 11.3 accepts; it
+#: refuses the rest.
 WRAPPING_RELEASE: Final = (9, 0)
 REFUSING_RELEASE: Final = (11, 3)
 TAKEN_MAX: Final = 2**63 - 1
@@ -59,7 +60,7 @@ TAKEN_MIN: Final = -TAKEN_MAX
 def integer_bounds(release: tuple[int, ...]) -> tuple[int, int]:
     """The least and the largest integer that the parser of a libvirt release reads as written.
 
-    It is not known of a release between 9.0 and 11.3, and then what 11.3 refuses is too much.
+    For a release between 9.0 and 11.3 this is unknown, and the bounds of 11.3 are used.
     """
     if release[:2] <= WRAPPING_RELEASE:
         return INTEGER_MIN, INTEGER_MAX
@@ -71,7 +72,7 @@ def release_numbers(release: str) -> tuple[int, ...]:
     return tuple(map(int, release.split(".")))
 
 
-#: What libvirt's integer types hold; of the others all that its parser keeps.
+#: The range of libvirt's integer types; for other types all that its parser keeps.
 _RANGES: Final = {
     "bool": (0, 1),
     "int": (-(2**31), 2**31 - 1),
@@ -82,8 +83,8 @@ _RANGES: Final = {
 
 
 class Objection(Frozen):
-    """Why a value does not do for a setting. ``rule`` is the slug of the finding it makes;
-    ``refused`` whether libvirt refuses to start with it."""
+    """Why a value is wrong for a setting. ``rule`` is the slug of the finding it makes; ``refused``
+    whether libvirt refuses to start with it."""
 
     __slots__ = ("help", "message", "refused", "rule")
 
@@ -97,10 +98,9 @@ class Objection(Frozen):
 class Setting(Frozen):
     """One setting of one kind of file, as its schema describes it.
 
-    ``type`` is how libvirt reads it, one of ``bool``, ``int``, ``uint``, ``ulonglong``,
-    ``size``, ``string``, ``string-list``, ``string-or-list``, ``uint-or-unlimited`` and
-    ``uint-or-string``.
-    ``default`` is what holds where it is not set; None where that is decided when libvirt is
+    ``type`` is how libvirt reads it, one of ``bool``, ``int``, ``uint``, ``ulonglong``, ``size``,
+    ``string``, ``string-list``, ``string-or-list``, ``uint-or-unlimited`` and ``uint-or-string``.
+    ``default`` is the value in force if it is not set; None if that is decided when libvirt is
     built or started, and ``default_from`` then says how. ``since`` is the first libvirt release
     that knows the setting, ``removed`` the first that no longer does, or None.
     """
@@ -124,7 +124,7 @@ class Setting(Frozen):
 
     @property
     def default(self) -> Value | None:
-        """The value in force where the setting is not there."""
+        """The value in force if the setting is absent."""
         return _value(self.schema.get("default"))
 
     @property
@@ -196,11 +196,11 @@ class Setting(Frozen):
         return self.type in _LISTS
 
     def is_known_to(self, release: tuple[int, ...] | None) -> bool:
-        """Whether a libvirt release, by default the newest, has the setting: one that has not
-        passes over it, whatever its value. Where that is not sure it counts as one that has."""
+        """Whether a libvirt release, by default the newest, has the setting. A release without it
+        ignores it, whatever its value. If that is uncertain, the release counts as having it."""
         if release is None or self.kind.program != "libvirt":
             return True
-        # The schemas were held against 9.0: what came later it does not have, whenever that was.
+        # The schemas were compared with 9.0: it does not have later settings, whenever they came.
         absent = release_numbers(self.schema["x-libvirt"].get("absent", "9.0.0"))
         certain = self.since_certain or release[:2] <= absent[:2]
         if certain and release_numbers(self.since) > release:
@@ -222,7 +222,7 @@ class Setting(Frozen):
     def objection(
         self, value: Value, literal: str, release: tuple[int, ...] | None = None
     ) -> Objection | None:
-        """Why libvirt would not take ``value``, spelled ``literal``; None where it would. The
+        """Why libvirt would not accept ``value``, spelled ``literal``; None if it would. The
         release says which libvirt, by default the newest."""
         if not self._right_type(value, literal):
             what = "the value" if self.secret else _describe(value, literal)
@@ -244,12 +244,12 @@ class Setting(Frozen):
         )
 
     def _holds(self, value: Value) -> bool:
-        """Whether libvirt's type can hold ``value``: where not, it refuses whatever it means."""
+        """Whether libvirt's type can hold ``value``. If not, libvirt refuses it."""
         low, high = _RANGES.get(self.type, (INTEGER_MIN, INTEGER_MAX))
         return not isinstance(value, int) or low <= value <= high
 
     def takes(self, value: Value, literal: str) -> bool:
-        """Whether libvirt takes ``value``, spelled ``literal``, and makes good use of it."""
+        """Whether libvirt accepts ``value``, spelled ``literal``, and uses it as meant."""
         return self._right_type(value, literal) and _violation(self.schema, value) is None
 
     def _right_type(self, value: Value, literal: str) -> bool:
@@ -277,7 +277,7 @@ class Setting(Frozen):
 
     @property
     def example(self) -> str:
-        """What may be written, for who has written something else; empty where nothing is known."""
+        """What to write instead of a wrong value; empty if unknown."""
         weaker, what = self.weaker
         said = f"; {weaker} {what}" if what else ""
         if self.type == "bool":
@@ -333,9 +333,10 @@ class Together(Frozen):
         self.text: Final = f"{what}: {schema['because']}"
 
     def broken_by(self, values: Mapping[str, Value]) -> str | None:
-        """The setting to change where ``values``, by setting, break it; None where they do not.
+        """The setting to change if ``values``, by setting, break the rule; None if they do not.
 
-        What is not among them has its default. A value of the wrong type breaks nothing more.
+        A setting that is not among them has its default. A value of the wrong type does not break
+        the rule as well.
         """
         if not any(key in values for key in self.keys):
             return None
@@ -441,7 +442,7 @@ def _describe(value: Value, literal: str) -> str:
 
 
 def _violation(schema: Mapping[str, Any], value: Value) -> str | None:
-    """What ``value``, of the right type, has against ``schema``, as the end of a sentence."""
+    """How ``value``, of the right type, violates ``schema``, as the end of a sentence."""
     branches = schema.get("anyOf")
     if branches is not None:
         reasons = [_violation(b, value) for b in branches if _is_of(b.get("type"), value)]

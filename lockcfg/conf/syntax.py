@@ -1,11 +1,11 @@
 """Where statements begin and end in libvirt's configuration syntax, without reading them.
 
-The lens decides what is accepted and what a value is. This module leaves out, before the lens
-sees the text, what it would only carry along: most of a qemu.conf is comments, and Augeas takes
-fifty times as long with them.
+The lens decides what is accepted and what a value is. Before the lens sees the text, this module
+removes what does not matter to it: most of a qemu.conf is comments, and Augeas takes fifty times as
+long with them.
 
-Law: :func:`condense` never leaves out anything but blanks and comments between statements, and
-where it is not sure it leaves out nothing.
+Law: :func:`condense` leaves out only blanks and comments between statements; if it is not sure, it
+leaves out nothing.
 """
 
 from __future__ import annotations
@@ -57,12 +57,12 @@ class Condensed(Frozen):
     def parts(self) -> Iterator[Condensed]:
         """The same in parts, each of a size that Augeas reads at once, or of one piece.
 
-        A text is right where its parts are, and says what they say, one after the other.
+        A text is right if its parts are, and it says what they say, one after the other.
         """
         first, starts = 0, self._starts
         for number, at in enumerate((*starts[1:], len(self.text)), 1):
             last = number == len(starts)
-            # With the next piece it would be too long.
+            # With the next piece the part would be too long.
             following = len(self.text) if number + 1 >= len(starts) else starts[number + 1]
             if last or following - starts[first] > _PART:
                 text = self.text[starts[first] : at]
@@ -130,10 +130,10 @@ def _statement_start(text: bytes, at: int) -> int:
 def _statement_end(text: bytes, start: int) -> int:
     """The end of the statement at ``start``, or of several: a place where one may begin.
 
-    Only a list and a triple-quoted string run over lines, so a line without their openings
-    ends what is on it, right or wrong. The others are looked at more closely, and where that
-    does not help, nothing more of the text is left out. So is a line that is long, as it may
-    hold any number of statements; where that does not help, it is one piece.
+    Only a list and a triple-quoted string run over lines, so a line without their openings ends
+    what is on it, right or wrong. Other lines get a closer look, and if that does not help, nothing
+    more of the text is left out. A long line gets the same look, as it may hold any number of
+    statements; if that does not help, it is one piece.
     """
     end = text.find(b"\n", start, start + _PART) + 1
     if not end and len(text) - start <= _PART:
@@ -153,7 +153,7 @@ def _statement_end(text: bytes, start: int) -> int:
 def _long_statement_end(text: bytes, start: int) -> int | None:
     """The end of one statement that may run over lines; None where it is not certain.
 
-    A list is read roughly: what is wrong, the lens finds.
+    A list is read roughly; the lens finds what is wrong.
     """
     assignment = re.compile(_ASSIGNMENT).match(text, start)
     if assignment is None:

@@ -1,4 +1,4 @@
-"""Reading text through our Augeas lenses. The only module that talks to Augeas.
+"""Reads text through lockcfg's Augeas lenses. The only module that talks to Augeas.
 
 An Augeas handle belongs to the thread that uses it, so each thread has its own; a handle loads
 one lens when it is first asked for it and nothing else, which takes about 2 ms instead of the
@@ -32,10 +32,10 @@ _FLAGS: Final = Augeas.NO_LOAD | Augeas.NO_MODL_AUTOLOAD | Augeas.NO_STDINC
 _TEXT: Final = "/text"
 _TREE: Final = "/tree"
 
-#: What comes between two settings, and how one begins.
+#: The text between two settings, and the beginning of one.
 _NEXT: Final = re.compile(r"(?:[ \t\r\n;]|#[^\r\n]*)*([A-Za-z][A-Za-z0-9_]*)[ \t]*=[ \t]*")
 
-#: The one reason why we do not read what libvirt does.
+#: The only text that libvirt reads and lockcfg refuses.
 NUL_IN_STRING: Final = "a NUL byte in a string, of which libvirt reads what is before it"
 
 #: By thread.
@@ -45,9 +45,9 @@ _handles: Final[dict[int, Augeas]] = {}
 def read_entries(text: bytes, kind: FileKind, path: str) -> list[Entry]:
     """The settings in ``text``, in order, as libvirt's parser reads them.
 
-    ``path`` is for messages only. Raises :class:`ConfSyntaxError` where libvirt's parser would
-    refuse the text, and for a NUL byte in a string, which libvirt reads up to it. In a comment
-    libvirt reads over it. The sanlock daemon refuses nothing.
+    ``path`` is for messages only. Raises :class:`ConfSyntaxError` if libvirt's parser would refuse
+    the text, and for a NUL byte in a string, which ends the string for libvirt. libvirt ignores a
+    NUL in a comment. The sanlock daemon refuses nothing.
     """
     if kind.grammar == "sanlock":
         return _read_lines(text, kind)
@@ -183,8 +183,8 @@ def _syntax_error(text: bytes, kind: FileKind, path: str) -> ConfSyntaxError:
 
     problem = diagnose(text)
     if problem is None:
-        # Not reached as far as tests with generated files can tell: the lens refused the
-        # text and no reason was found, so say so rather than guess.
+        # Tests with generated files never reach this: the lens refused the text and no reason was
+        # found. Say so rather than guess.
         return ConfSyntaxError("not understood", place(path, text, Span(0, 0)))
     here = place(path, text, Span(problem.offset, problem.offset))
     from lockcfg.conf.advice import advise
@@ -202,8 +202,8 @@ def _string(value: object) -> str:
 class _Nodes:
     """The tree of one text, as entries. Lockcfg_conf says how a setting looks in it.
 
-    Augeas tells what is there, in order; where that is, is followed along in the text. It could
-    tell that as well, and takes longer for it than for all the rest.
+    Augeas gives the nodes in order; this class finds their places in the text. Augeas could give
+    these too, but takes longer for it than for everything else.
     """
 
     def __init__(self, augeas: Augeas, part: Condensed, kind: FileKind) -> None:
@@ -267,7 +267,7 @@ class _Nodes:
         return tuple(elements), self._characters.index("]", at) + 1
 
     def _comment(self, at: int) -> str | None:
-        """The comment of the statement whose value ends at ``at``; None where it has none."""
+        """The comment of the statement whose value ends at ``at``; None if it has none."""
         start = at
         while self._characters[start] in " \t":
             start += 1
@@ -280,7 +280,7 @@ class _Nodes:
 
 
 def _element(value: str) -> tuple[str | int, int]:
-    """What a node's value says, and how many characters it is spelled with."""
+    """The value of a node, and the length of its spelling in characters."""
     digits = value[1:] if value[:1] in ("+", "-") else value
     if value[:1] in ('"', "'") or (digits.isascii() and digits.isdigit()):
         return _scalar(value), len(value)
@@ -299,7 +299,7 @@ def _scalar(literal: str) -> str | int:
 def _integer(literal: str) -> int:
     """An integer; one of absurd length, which Python would not convert, is cut to 100 digits.
 
-    Both are far outside of what libvirt can hold, and a check says so.
+    Both are far beyond libvirt's range, and a check reports that.
     """
     digits = literal.lstrip("+-").lstrip("0")
     number = int(digits[:100] or "0")
@@ -307,7 +307,7 @@ def _integer(literal: str) -> int:
 
 
 def _text(characters: str) -> str:
-    """What the file's bytes, one character each, say."""
+    """The text of bytes that came one character each."""
     if characters.isascii():
         return characters
     return decode(characters.encode("latin-1"))

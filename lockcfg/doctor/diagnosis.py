@@ -1,7 +1,7 @@
 """The verdict on each disk of each running guest, and what else is wrong. Pure: evidence in,
 sentences out.
 
-What cannot be known is not safe: it counts as a problem, and says what would settle it.
+Unknown is not safe: it counts as a problem, and says what would settle it.
 """
 
 from __future__ import annotations
@@ -17,11 +17,10 @@ if TYPE_CHECKING:
     from lockcfg.running.guests import RunningGuest
     from lockcfg.running.meant import Meant, MeantLock
 
-    #: locked: the lock that is meant is held for the guest. paused: none is held, as meant, while
-    #: the guest is paused. none: none is meant (read-only, network). unprotected: the host locks
-    #: nothing. missing: it is meant and not held. other: somebody else has it. otherwise: the guest
-    #: has it in another way than is meant. danger: it is held and not safe. unknown: it cannot be
-    #: seen.
+    #: locked: the guest holds the lock that it needs. paused: the guest is paused and rightly holds
+    #: none. none: no lock is needed (read-only, network). unprotected: the host locks nothing.
+    #: missing: the lock is not held. other: another owner has it. otherwise: the guest holds it in
+    #: another mode than it should. danger: it is held but not safe. unknown: it cannot be seen.
     Verdict = Literal[
         "locked",
         "paused",
@@ -38,14 +37,14 @@ if TYPE_CHECKING:
 #: The verdicts that are fine.
 FINE: Final = ("locked", "paused", "none")
 
-#: The verdicts that nobody knows.
+#: The verdicts that leave the answer unknown.
 UNSURE: Final = ("unknown",)
 
 
 class DiskDiagnosis(Frozen):
-    """A disk or lease of a guest: the lock that is meant (None: none), who holds it, in words,
-    ``since`` when (seconds since the epoch, 0 where nobody says), the verdict and why, and what to
-    do. ``refused_by`` are the layers that would refuse a second guest on this host."""
+    """A disk or lease of a guest: the lock that it needs (None: none), its holder in words,
+    ``since`` when (seconds since the epoch, 0 if unknown), the verdict and why, and what to do.
+    ``refused_by`` are the layers that would refuse a second guest on this host."""
 
     __slots__ = (
         "disk",
@@ -101,7 +100,7 @@ class HostProblem(Frozen):
 
 
 class Diagnosis:
-    """All of it. ``daemon`` is who holds the locks: ``lockd``, ``virtlockd`` or empty."""
+    """The diagnosis of the host. ``daemon`` holds the locks: ``lockd``, ``virtlockd`` or empty."""
 
     def __init__(
         self,
@@ -119,7 +118,7 @@ class Diagnosis:
 
     @property
     def worst(self) -> Literal["ok", "warning", "critical", "unknown"]:
-        """How it is in all: what is critical comes first, what is not known before a warning."""
+        """The worst result: critical comes before unknown, and unknown before a warning."""
         severities = {problem.severity for problem in self.problems}
         bad = [disk for disk in self.disks if not disk.is_fine]
         if "error" in severities or any(disk.verdict not in UNSURE for disk in bad):
@@ -146,7 +145,7 @@ def diagnose_disk(
     lock = meant.lock
     own = _own_layer(meant.what, file_at, image_locks)
     if manager == "sanlock":
-        why = "sanlock is in charge, whose leases are not looked at here"
+        why = "sanlock is the lock manager, and lockcfg does not check its leases"
         return _row(guest, meant, "unknown", why, help="ask 'sanlock client status'", layers=own)
     if lock is None:
         if meant.unknown:
@@ -156,7 +155,7 @@ def diagnose_disk(
             return _row(guest, meant, "unprotected", meant.why, help=advice, layers=own)
         return _row(guest, meant, "none", meant.why, layers=own)
     if guest.is_paused:
-        why = "libvirt holds no lock for a paused guest, and takes it when the guest goes on"
+        why = "libvirt holds no lock for a paused guest, and takes it when the guest resumes"
         return _row(guest, meant, "paused", why, layers=own)
     if evidence.answers is not None:
         return _by_lockd(guest, meant, lock, evidence, own)
@@ -186,7 +185,7 @@ def _by_lockd(
         advice = "stop one of the two guests now, and check the file system in the disk"
         return _row(guest, meant, "other", why, one, _told(one), advice, layers)
     advice = f"'lockd adopt {guest.name}'"
-    return _row(guest, meant, "missing", "nobody holds it", help=advice, layers=own)
+    return _row(guest, meant, "missing", "no process holds it", help=advice, layers=own)
 
 
 def _by_kernel(
@@ -206,20 +205,20 @@ def _by_kernel(
         held = evidence.held.by_file.get(file)
     if held is not None:
         layers = ("virtlockd", *own)
-        why = "virtlockd holds it; for which guest, it does not say"
+        why = "virtlockd holds it, and does not say for which guest"
         if held.shared != lock.shared:
             why = f"virtlockd holds it {_mode(held.shared)}, and {_mode(lock.shared)} is meant"
             return _row(guest, meant, "otherwise", why, held, "virtlockd", "", layers)
         return _row(guest, meant, "locked", why, held, "virtlockd", "", layers)
     if not evidence.in_charge:
-        why = "no lock daemon runs: nobody holds it"
+        why = "no lock daemon runs: no process holds it"
         advice = "start virtlockd.socket, then suspend and resume the guest, or 'lockd adopt --all'"
         return _row(guest, meant, "missing", why, help=advice, layers=own)
     advice = (
         f"'virsh suspend {guest.name}', then 'virsh resume {guest.name}'; or 'lockd takeover' and"
         f" 'lockd adopt {guest.name}'"
     )
-    return _row(guest, meant, "missing", "nobody holds it", help=advice, layers=own)
+    return _row(guest, meant, "missing", "no process holds it", help=advice, layers=own)
 
 
 def _row(

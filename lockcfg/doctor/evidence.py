@@ -1,4 +1,4 @@
-"""What is to be seen of this host: which lock daemon runs, what is locked, and by whom."""
+"""Gathers evidence on this host: which lock daemon runs, what is locked, and by which process."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from typing import Final
 
-    #: What a file is known by: device (major and minor, in hex) and inode, as the kernel lists
+    #: The identity of a file: device (major and minor, in hex) and inode, as the kernel lists
     #: locks.
     File = tuple[str, int]
 
-#: A lock in /proc/PID/fdinfo: how, on which file, from which byte.
+#: A lock in /proc/PID/fdinfo: its mode, the file, the first byte.
 _LOCK: Final = re.compile(
     r"^lock:\s+\d+: (?:OFDLCK|POSIX) +ADVISORY +(READ|WRITE) +-?\d+ +([0-9a-f]+:[0-9a-f]+):(\d+)"
     r" (\d+) ",
@@ -29,9 +29,8 @@ _QEMU_BYTES: Final = range(100, 204)
 
 
 class Holding(Frozen):
-    """A lock that is held: for which guest (name and pid; empty and 0 where the daemon does not
-    say), ``since`` when (seconds since the epoch, 0 where nobody says), and what is wrong with it,
-    or nothing."""
+    """A held lock: its guest (name and pid; empty and 0 if the daemon does not say), ``since`` when
+    (seconds since the epoch, 0 if unknown), and what is wrong with it, or empty."""
 
     __slots__ = ("guest", "pid", "problem", "shared", "since")
 
@@ -45,8 +44,7 @@ class Holding(Frozen):
 
 class Daemon(Frozen):
     """A lock daemon that runs: ``lockd`` or ``virtlockd``; when it ``started`` (seconds since the
-    epoch, None if unknown), how many descriptors it has and may have (0: not to be
-    seen)."""
+    epoch, None if unknown), how many descriptors it has and may have (0: unknown)."""
 
     __slots__ = ("descriptors", "limit", "name", "pid", "started")
 
@@ -61,9 +59,9 @@ class Daemon(Frozen):
 
 
 class Held:
-    """All that is held. ``by_name`` is lockd's account, by lockspace and resource; ``by_file`` and
-    ``by_path`` the kernel's of what virtlockd has locked. ``blind`` says why neither can be known,
-    or is empty."""
+    """All held locks. ``by_name`` is lockd's list, by lockspace and resource; ``by_file`` and
+    ``by_path`` are the kernel's lists of virtlockd's locks. ``blind`` says why neither is known, or
+    is empty."""
 
     def __init__(self) -> None:
         self.by_name: Final[dict[tuple[str, str], list[Holding]]] = {}
@@ -73,8 +71,9 @@ class Held:
 
 
 class Evidence:
-    """``daemons`` are the lock daemons that run, ``answers`` is lockd's own account, None where
-    virtlockd is in charge or nobody; ``unreachable`` says why nobody answers at the socket."""
+    """``daemons`` are the lock daemons that run, ``answers`` is lockd's own report, None if
+    virtlockd or no daemon holds the locks; ``unreachable`` says why no daemon answers at the
+    socket."""
 
     def __init__(self, address: str, daemons: Sequence[Daemon]) -> None:
         self.daemons: Final = daemons
@@ -93,7 +92,7 @@ class Evidence:
 
     @property
     def in_charge(self) -> str:
-        """``lockd``, ``virtlockd`` or empty: who holds the locks."""
+        """The daemon that holds the locks: ``lockd``, ``virtlockd`` or empty."""
         if self.answers is not None:
             return "lockd"
         return "virtlockd" if any(each.name == "virtlockd" for each in self.daemons) else ""
@@ -138,7 +137,7 @@ def locks_of(pid: int) -> Iterator[tuple[File, str, int, bool]]:
 
 
 def image_locks(pid: int) -> set[File]:
-    """The files that a guest's QEMU has locked for itself; nothing where that cannot be seen."""
+    """The files that a guest's QEMU has locked for itself; empty if that cannot be seen."""
     try:
         return {file for file, _, first, _ in locks_of(pid) if first in _QEMU_BYTES}
     except OSError:
@@ -146,7 +145,7 @@ def image_locks(pid: int) -> set[File]:
 
 
 def file_at(path: str) -> File | None:
-    """What the file at a path is known by; None where there is none, or it cannot be seen."""
+    """The identity of the file at a path; None if there is none, or if it cannot be seen."""
     try:
         status = os.stat(path)
     except (OSError, ValueError):
@@ -155,8 +154,8 @@ def file_at(path: str) -> File | None:
 
 
 def daemons_of(found: Sequence[Mapping[str, object]], address: str) -> list[Daemon]:
-    """The lock daemons of this host among those that the collector has found: those that see its
-    admin socket, which is at ``address``, as we do. Others are a container's."""
+    """The lock daemons of this host among those that the collector has found: those that see the
+    same admin socket at ``address`` as this process. The others belong to a container."""
     daemons = []
     for each in found:
         name, pid, started = each["name"], each["pid"], each["started"]
@@ -168,7 +167,7 @@ def daemons_of(found: Sequence[Mapping[str, object]], address: str) -> list[Daem
 
 
 def _is_here(pid: int, address: str) -> bool:
-    """Whether a process has the same files at a path as we have."""
+    """Whether a process sees the same file at a path as this process."""
     for path in (address, os.path.dirname(address)):
         try:
             ours = os.stat(path)

@@ -24,7 +24,7 @@ def admin_socket(*, session: bool) -> str:
 def examine(*, session: bool, probe: bool = True) -> Diagnosis:
     """The diagnosis of this host; with ``probe`` a scratch lock is taken in each lockspace.
 
-    Raises :class:`ReadError` where it is not known which guests run, and as load_host.
+    Raises :class:`ReadError` if the running guests are unknown, and as load_host does.
     """
     configuration = load_host(Host(session=session))
     # libvirtd removes the description of a guest that has ended; where it runs.

@@ -20,17 +20,18 @@ if TYPE_CHECKING:
     from lockcfg.doctor.evidence import Evidence
     from lockcfg.host.host import Configuration
 
-#: From which part of its descriptors on a daemon is short of them.
+#: The part of its descriptors from which a daemon is short of them.
 _SHORT: Final = 0.8
 
-#: Where denials are written, how much of the end of each is read, in bytes, and what one is.
+#: The logs with denials, how much of the end of each is read, in bytes, and the pattern of a
+#: denial.
 _LOGS: Final = ("/var/log/audit/audit.log", "/var/log/kern.log", "/var/log/syslog")
 _TAIL: Final = 256 * 1024
 _DENIAL: Final = re.compile(
     rb'^.*(?:apparmor="DENIED"|avc: +denied).*(?:virtlockd|lockd|libvirt|qemu).*$', re.M
 )
 
-#: What adjtimex(2) answers for a clock that nothing keeps right.
+#: adjtimex(2)'s answer for a clock that is not synchronised.
 _UNSYNCHRONIZED: Final = 5
 
 _PLACE_OF_LOCKD: Final = "/usr/local/sbin/lockd"
@@ -45,8 +46,9 @@ def problems_of(
     *,
     guests: int,
 ) -> Iterator[HostProblem]:
-    """All of them, the worst kind first. ``daemons``, ``changed`` and ``directories`` are the
-    collector's: who runs, when each file was changed, and what a lock in each lockspace did."""
+    """All problems, the worst kind first. ``daemons``, ``changed`` and ``directories`` are from the
+    collector: the running daemons, when each file was changed, and the outcome of a scratch lock in
+    each lockspace."""
     yield from _of_daemons(configuration, evidence, guests)
     yield from _of_lockspaces(configuration, directories)
     yield from _of_files(daemons, changed)
@@ -108,17 +110,17 @@ def _of_lockspaces(
     for setting, path in configuration.lockspaces.items():
         each = told.get(path)
         if each is None:
-            yield HostProblem("lockspace", "warning", f"{path}: it was not looked at", "")
+            yield HostProblem("lockspace", "warning", f"{path}: it was not checked", "")
         elif each.get("missing"):
             yield HostProblem(
                 "lockspace-missing",
                 "error",
-                f"{path}: the lockspace is not there ({setting})",
+                f"{path}: the lockspace does not exist ({setting})",
                 "mount it; libvirtd or virtqemud makes the directory at its start",
             )
         elif each.get("error"):
             advice = (
-                "mount it, or see to its server" if each["error"] == "no answer" else "repair it"
+                "mount it, or check its server" if each["error"] == "no answer" else "repair it"
             )
             yield HostProblem("lockspace-error", "error", f"{path}: {each['error']}", advice)
         elif each.get("probe", {}).get("outcome") == "fails":
@@ -133,7 +135,7 @@ def _of_lockspaces(
             yield HostProblem(
                 "lockspace-grants",
                 "error",
-                f"{path}: a lock there keeps nobody out",
+                f"{path}: a lock there does not exclude other processes",
                 "use a file system that locks",
             )
 
@@ -158,7 +160,7 @@ def _of_files(
 
 
 def _of_next_start(configuration: Configuration) -> Iterator[HostProblem]:
-    """What libvirt needs for its settings and would not find when it starts again."""
+    """What libvirt's settings need but libvirt would not find at its next start."""
     document = configuration.documents["driver"]
     if document.path.startswith("/etc/libvirt/"):
         for finding in lacking(document):

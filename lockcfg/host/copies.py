@@ -64,7 +64,7 @@ def host_elsewhere(
     os.makedirs(os.path.join(directory, "etc/libvirt"))
     for path, text in files.items():
         if path not in COPIED_FILES:
-            raise UsageError(f"{path} is no file that counts for an edit")
+            raise UsageError(f"{path} is not a file that counts for an edit")
         with open(_made(directory, path), "xb") as stream:
             stream.write(text)
     for path, target in present.items():

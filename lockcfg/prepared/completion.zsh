@@ -15,21 +15,21 @@ _shtab_lockcfg_commands() {
     completion:'Print a script that makes a shell complete the commands, options and settings.'
     diff:'Compare two configurations by what is in force, not by their text: comments, order, spelling and'
     disable:'Take lock_manager out, so that libvirt starts guests without locking their disks. The'
-    doctor:'Look at the guests that run on this host, at what the configuration means to be locked for each of'
+    doctor:'Check every disk of the guests that run on this host: which lock the configuration asks for, and'
     enable:'Have libvirt lock the disks of its guests with its lock daemon (lock_manager = "lockd"), and say'
-    explain:'Print the manual of a rule: what it does, why, an example, and what to write instead. Of anything'
-    get:'Print the value of a setting as it is set in its file: a string without its quotes, the'
+    explain:'Print the manual of a rule: what it does, why, an example, and what to write instead. For anything'
+    get:'Print the value of a setting as it is set in its file: a string without its quotes, the elements of'
     lint:'Check all of libvirt'"'"'s files at and below the paths given, by a catalogue of rules: what libvirt'
-    plan:'Read snapshots of hosts, as '"'"'lockcfg audit'"'"' does, and a policy, and print what is to be changed on'
+    plan:'Read snapshots of hosts, as '"'"'lockcfg audit'"'"' does, and a policy, and print what to change on which'
     probe:'Have hosts find out together whose locks they see, in the directories that hold their locks and'
-    release:'Free the locks that a host still holds that is off, and nothing else, by what the storage offers on'
+    release:'Free the locks that a host still holds although it is switched off, and nothing else, by the means'
     rules:'List the rules of '"'"'lockcfg lint'"'"' and '"'"'lockcfg audit'"'"' with their codes, names and severities.'
     schema:'Describe settings: what each does, its type, choices, range and default, and which libvirt'
     set:'Set one or more settings, in the files they belong in: all of them or, if anything is wrong,'
     show:'Show the settings that decide the locking of disks, with where each comes from, and a verdict in'
     unset:'Take settings out of their files, so that libvirt'"'"'s defaults hold: all of them or none. The'
     validate:'Check configuration files: does libvirt parse them, know their settings, take their values, and'
-    who:'Tell who holds a lock, from what you have in hand: the SHA-256 in an error or in a lockspace, the'
+    who:'Find the holder of a lock. Give what you have: the SHA-256 in an error or in a lockspace, the path'
   )
   _describe 'lockcfg commands' _commands
 }
@@ -69,6 +69,7 @@ _shtab_lockcfg_collect_options=(
   "--etc[libvirt\'s files]:DIR:"
   "--run[libvirt\'s state]:DIR:"
   "--no-probe[make no scratch lock\: only look]"
+  "--locks[only say which locks the lock daemons hold]"
   "--probe-hold[take locks on scratch files, and leave a process that holds them]:PLAN:"
   "--probe-ask[write a snapshot that says whose locks are seen]:PLAN:"
   "--probe-end[release the locks, and remove the scratch files]:PLAN:"
@@ -160,7 +161,7 @@ _shtab_lockcfg_explain_defaults_added=0
 
 _shtab_lockcfg_get_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
-  "--default[where it is not set, print libvirt\'s default]"
+  "--default[if it is not set, print libvirt\'s default]"
   "--file[the file, where the key does not tell\: libxl-lockd.conf, libxl-sanlock.conf, libxl.conf, qemu-lockd.conf, qemu-sanlock.conf, qemu.conf, virtlockd.conf]:NAME:(libxl-lockd.conf libxl-sanlock.conf libxl.conf qemu-lockd.conf qemu-sanlock.conf qemu.conf virtlockd.conf)"
   "--json[print JSON, as schemas\/output.schema.json describes]"
   "--root[the directory that holds the host\'s file tree\; no link leads out of it (default\: \/)]:DIR:"
@@ -232,13 +233,13 @@ _shtab_lockcfg_probe_defaults_added=0
 _shtab_lockcfg_release_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "--host[the host that is off]:NAME:"
-  "--confirmed-dead[say that it is known to be off\; without it nothing is done]"
-  "--proof[what shows that it is]:proof:(fence power word)"
+  "--confirmed-dead[confirm that the host is off\; without this option nothing is done]"
+  "--proof[the kind of proof that it is off]:proof:(fence power word)"
   "--word[what --proof word takes]:TEXT:"
   "--address[the host\'s address, where several clients have its name]:address:"
   "*--lockspace[look for its heartbeat in this lockspace, too]:DIR:"
   "--audit-file[the record (\/var\/log\/lockcfg-release.jsonl)]:FILE:"
-  {-n,--dry-run}"[look and prove, and free nothing]"
+  {-n,--dry-run}"[check the host and the proof, but free nothing]"
   "--json[print JSON, as schemas\/output.schema.json describes]"
   "(*)::behind --\: what asks the controller:"
 )

@@ -69,7 +69,7 @@ def _keep_running(
     ready: Callable[[], object] | None,
 ) -> int:
     """Run the supervisor, and clean up after it. Returns the exit status."""
-    take_name("lockd")  # the name by which the init script knows it
+    take_name("lockd")  # the name the name by which the init script knows it
     log = logging.part("locking.lock_daemon")
     # So the lock of the PID file outlives this process too.
     kept = {**kept, PID_FILE: pid_file.fd}

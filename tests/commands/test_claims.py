@@ -90,7 +90,7 @@ def test_enable_mends_what_stands_against_it(
     root = root_with(tmp_path, qemu=qemu, qemu_lockd=lockd)
     done = lockcfg("enable", "--root", root)
     assert done.returncode == 0
-    assert "auto_disk_leases was 0, with which no disk is locked: it is now 1" in done.stderr
+    assert "auto_disk_leases was 0, so no disk was locked: it is now 1" in done.stderr
     assert text_of(root, "qemu-lockd.conf").startswith("auto_disk_leases = 1\n")
     assert "Protection: this host\n" in done.stdout
     assert "Protection: this host\n" in lockcfg("show", "--root", root).stdout

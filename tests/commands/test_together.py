@@ -52,7 +52,7 @@ def test_a_change_of_the_same_setting_is_not_written_over(host_root: Path) -> No
     third = Transaction(Host(str(host_root)))
     third.set("max_processes", 3)
     first.commit()
-    with pytest.raises(ChangedError, match="'max_files' was changed by somebody else"):
+    with pytest.raises(ChangedError, match="'max_files' was changed by another program"):
         second.commit()
     third.commit()
     text = (host_root / "etc/libvirt/qemu.conf").read_text()

@@ -824,4 +824,4 @@ def test_leaving_sanlock_without_any_lease_is_refused(host_root: Path, lockcfg: 
     spaces = ("set", "file_lockspace_dir", "/srv/locks")
     done = lockcfg(*spaces, "--root", str(host_root))
     assert done.returncode == 0
-    assert "nobody reads qemu-lockd.conf" in done.stderr
+    assert "qemu-lockd.conf has no effect" in done.stderr

@@ -202,7 +202,7 @@ def test_a_file_that_is_changed_meanwhile_is_not_mended(
     monkeypatch.setattr(Linter, "run", run_and_change)
     status, output = run("--fix", tmp_path)
     assert status == 3
-    assert "was changed by somebody else in the meantime" in output
+    assert "was changed by another program in the meantime" in output
     assert path.read_bytes() == other
 
 

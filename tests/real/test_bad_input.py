@@ -713,8 +713,8 @@ def test_a_setting_that_changes_while_it_is_edited(root: Path) -> None:
             file.write(b'lock_manager = "sanlock"\n')
         before = snapshot(root)
     ran = finish(process)
-    assert_one_error(ran, conf(root), "'lock_manager' was changed by somebody else")
-    assert "help: look at it and try again" in ran.err
+    assert_one_error(ran, conf(root), "'lock_manager' was changed by another program")
+    assert "help: check the new value and try again" in ran.err
     assert snapshot(root) == before
 
 
@@ -763,7 +763,7 @@ def test_many_writers_at_once_lose_no_edit(root: Path) -> None:
             assert process.returncode in (0, 3), err
             if process.returncode == 3:
                 # Not the first to write what they had all read: to be said, and no harm done.
-                assert "was changed by somebody else in the meantime" in err
+                assert "was changed by another program in the meantime" in err
                 left.append(key)
     text = conf(root).read_text()
     for key in keys:

@@ -42,9 +42,7 @@ def checked(directory: Path, files: Mapping[str, str]) -> tuple[int, str]:
         ({QEMU: 'lock_manager = "nop"\n'}, ["Nothing is locked: lock_manager is nop"]),
         (
             {QEMU: 'lock_manager = "sanlock"\n'},
-            [
-                "No disk is locked on this host: lock_manager is sanlock (/etc/libvirt/qemu.conf:1:16)."
-            ],
+            ["is locked on this host: lock_manager is sanlock (/etc/libvirt/qemu.conf:1:16)."],
         ),
         ({QEMU: 'lock_manager = "lockd"\n'}, ["but not all of them against guests on other hosts"]),
         # What a driver that nobody has told anything would do does not matter.
