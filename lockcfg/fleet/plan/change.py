@@ -72,7 +72,9 @@ class Change:
     def starts(self) -> bool:
         """Whether a lock daemon is to be started."""
         return self.target["lock_manager"] == "lockd" and (
-            "lock_manager" in self.settings or ("virtlockd",) in self.cell.about("absent")
+            "lock_manager" in self.settings
+            or ("virtlockd",) in self.cell.about("absent")
+            or bool(self.cell.about("asleep"))
         )
 
     @property
@@ -98,7 +100,13 @@ class Change:
     def is_changed(self) -> bool:
         """Whether anything is to be done but to say what is not done."""
         unprotected = self.cell.about("late") or self.cell.facts.refused
-        return bool(self.settings or unprotected) or self.moves or self.starts or self.limits
+        done = self.settings or unprotected or self.has_other_locks
+        return bool(done) or self.moves or self.starts or self.limits
+
+    @property
+    def has_other_locks(self) -> bool:
+        """Whether a guest that runs has another lock than the configuration means, or none."""
+        return any(use.held not in ("", "held", "unknown") for use in self.cell.uses)
 
     @property
     def is_needed(self) -> bool:
@@ -109,8 +117,8 @@ class Change:
     def renews(self) -> bool:
         """Whether guests that run are to be restarted, as they have another lock than they will
         be said to have, or none."""
-        unlocked = any(use.held not in ("", "held", "unknown") for use in self.cell.uses)
-        return self.moves or self.starts or bool(self.cell.about("late")) or unlocked
+        late = bool(self.cell.about("late"))
+        return self.moves or self.starts or late or self.has_other_locks
 
     @property
     def facts(self) -> Facts:
@@ -154,7 +162,7 @@ def _cell_after(
         word, *rest = each
         if word == "stale":
             return not (limits if rest[-1] == "virtlockd" else restarts)
-        gone = {"limit": limits, "absent": starts, "late": guests}
+        gone = {"limit": limits, "absent": starts, "asleep": starts, "late": guests}
         return not gone.get(word, False)
 
     uses = [use_after(facts, use, anew=guests) for use in cell.uses]

@@ -68,6 +68,13 @@ def circumstances_of(
                 first, last = min(started), max(started)
                 if any(guest.get("started", last) < first for guest in running):
                     found.append("late|virtlockd")
+    elif (
+        facts.settings["lock_manager"] == "lockd"
+        and not any(name in daemons for name in LOCK_DAEMONS)
+        and any(each.startswith("stale|") for each in found)
+    ):
+        # libvirt's daemon does without it, until it is restarted.
+        found.append("asleep|virtlockd")
     stem = source[source.rfind("/") + 1 :]
     if stem.endswith(".json"):
         stem, name = stem[:-5], own["host"]["name"]

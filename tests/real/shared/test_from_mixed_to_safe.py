@@ -8,7 +8,6 @@ import json
 import shlex
 import subprocess
 import sys
-import uuid
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
@@ -16,21 +15,17 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from tests.real.guest_host import Disk, GuestHost, Result
 from tests.real.shared.daemons import LOCKD, VIRTLOCKD
+from tests.real.shared.fleet_host import SHARED, FleetHost, disk_of
 from tests.real.shared.gluster import gluster_network
-from tests.real.shared.hosts import SERVER_ADDRESS, join
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from typing import Final
 
-    from tests.real.shared.hosts import Host
+    from tests.real.guest_host import Result
 
 LOCKCFG: Final = Path(sys.executable).parent / "lockcfg"
-
-#: Where all hosts have the volume.
-SHARED: Final = "/srv/shared"
 
 _SPACE: Final = {"file_lockspace_dir": f"{SHARED}/locks"}
 
@@ -43,102 +38,6 @@ HOSTS: Final[dict[str, tuple[Path, Mapping[str, str] | None]]] = {
     "h4": (VIRTLOCKD, {}),
     "h5": (LOCKD, {"file_lockspace_dir": f"{SHARED}/other"}),
 }
-
-# One kernel has one boot id, and hosts have two: each its own, as each its name.
-_MAKE: Final = f"""
-ip address add "$2/24" dev lan
-ip link set lan up
-for file in /etc/machine-id /proc/sys/kernel/random/boot_id; do
-    echo "$3" >"/srv/id"
-    mount --bind /srv/id "$file"
-done
-mkdir -p {SHARED} /run/gluster
-cp "$4" /srv/client.vol
-mount -t tmpfs tmpfs /tmp  # where GlusterFS writes, of all places
-glusterfs --volfile=/srv/client.vol --log-file=/srv/gluster.log \\
-    --entry-timeout=0 --attribute-timeout=0 --negative-timeout=0 {SHARED}
-"""
-
-# There is no systemd: what it would do is done here.
-_SYSTEMCTL: Final = """#!/bin/sh -e
-case "$*" in
-"enable --now virtlockd.socket")
-    test -S /run/libvirt/virtlockd-sock || exec {daemon} --daemon --pid-file /run/lock-daemon.pid;;
-"is-active --quiet virtqemud")
-    exit 3;;
-"is-active --quiet libvirtd")
-    exit 0;;
-"restart libvirtd")
-    pid=$(cat /run/libvirtd.pid)
-    kill "$pid"
-    while kill -0 "$pid" 2>/dev/null; do sleep 0.02; done
-    libvirtd --daemon
-    exec virsh version;;
-*)
-    echo "systemctl $*: not known here" >&2
-    exit 1;;
-esac
-"""
-
-
-class FleetHost(GuestHost):
-    """A host of the fleet, ``name``, with a guest that runs all the time, and one thief for the
-    disk of each other host's."""
-
-    def __init__(self, name: str, directory: Path) -> None:
-        daemon, settings = HOSTS[name]
-        super().__init__(directory, daemon, settings or {}, first_uuid=int(name[1:]) * 100)
-        self.name: Final = name
-        self.locks: Final = settings is not None
-
-    def join(self, server: Host, client_graph: Path) -> None:
-        """Mount the volume of a server."""
-        join(server, self.name, self.pid)
-        number = int(self.name[1:])
-        address = SERVER_ADDRESS.rpartition(".")[0] + f".{100 + number}"
-        self.sh(_MAKE, address, str(uuid.uuid5(uuid.NAMESPACE_DNS, self.name)), str(client_graph))
-        program = self.path("/srv/programs/systemctl")
-        program.write_text(_SYSTEMCTL.replace("{daemon}", str(self.lock_daemon)))
-        program.chmod(0o755)
-
-    def start(self) -> None:
-        """Start the daemons and the guest."""
-        if self.locks:
-            assert self.start_lock_daemon().status == 0
-        else:
-            qemu = self.path("/etc/libvirt/qemu.conf")
-            qemu.write_text(qemu.read_text().replace("lock_manager", "#lock_manager"))
-        assert self.start_libvirtd().status == 0
-        self.define(f"guest-{self.name}", (Disk(disk_of(self.name)),))
-        for other in HOSTS:
-            if other != self.name:
-                self.define(f"thief-{other}", (Disk(disk_of(other)),))
-        started = self.virsh(f"start guest-{self.name}")
-        assert started.status == 0, started.said
-
-    def sh(self, script: str, *arguments: str) -> str:
-        """Run a shell script as root of a host of that name; it must not fail."""
-        path = f"PATH={LOCKCFG.parent}:/srv/programs:$PATH\n"
-        named = f'hostname "$1"\n{path}{script}'
-        done = self.run("unshare", "--uts", "sh", "-euc", named, "sh", self.name, *arguments)
-        assert done.status == 0, f"{self.name}: {script}\n{done.said}"
-        return done.said
-
-    def snapshot(self) -> str:
-        """What the collector says."""
-        return self.sh("lockcfg collect")
-
-    def steal(self, other: str) -> Result:
-        """Start the thief of another host's disk, and end it if that went well."""
-        result = self.virsh(f"start thief-{other}")
-        if result.status == 0:
-            assert self.virsh(f"destroy thief-{other}").status == 0
-        return result
-
-
-def disk_of(host: str) -> str:
-    """The disk of the guest that runs on a host."""
-    return f"{SHARED}/images/{host}"
 
 
 class Fleet:
@@ -215,7 +114,10 @@ def test_a_mixed_fleet_becomes_safe_by_its_plan(tmp_path: Path) -> None:
     """With all guests running, and not one granted that is called safe."""
     with ExitStack() as stack:
         network = stack.enter_context(gluster_network(tmp_path, "plain"))
-        hosts = {name: stack.enter_context(FleetHost(name, tmp_path / name)) for name in HOSTS}
+        hosts = {
+            name: stack.enter_context(FleetHost(name, tmp_path / name, *HOSTS[name], HOSTS))
+            for name in HOSTS
+        }
         for host in hosts.values():
             host.join(network.server, tmp_path / "client.vol")
         hosts["h1"].sh(f"mkdir {SHARED}/images {SHARED}/locks {SHARED}/other")
