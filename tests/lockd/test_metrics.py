@@ -15,6 +15,7 @@ from urllib.request import Request, urlopen
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
+from benchmarks.made_up_fleet import text_of
 from tests.lockd.client import CallRefusedError
 from tests.lockd.engine import PROGRAM, Engine, wait_for
 
@@ -261,7 +262,7 @@ def test_the_alerts() -> None:
 
 
 def test_alerts_and_dashboard_know_only_what_there_is(tmp_path: Path) -> None:
-    """Every metric in them is one that lockd or doctor has."""
+    """Every metric in them is one that lockd or the audit of a fleet has."""
     with Engine(tmp_path) as engine:
         there = {name for name, _ in samples_of(metrics(engine).stdout)}
     dashboard = json.loads((MONITORING / "grafana-dashboard.json").read_text())
@@ -272,6 +273,17 @@ def test_alerts_and_dashboard_know_only_what_there_is(tmp_path: Path) -> None:
     used = set(re.findall(r"\blockd_[a-z_]+", "\n".join(expressions)))
     assert used
     assert used - {"lockd_silent_filesystem"} <= there  # it is there when one is silent
+    snapshot = tmp_path / "kvm01.json"
+    snapshot.write_text(text_of("kvm01", {}))
+    done = subprocess.run(
+        [Path(PROGRAM).parent / "lockcfg", "audit", "--format", "openmetrics", snapshot],
+        capture_output=True,
+        text=True,
+    )
+    check_by_promtool(done.stdout)
+    fleet = set(re.findall(r"\blockcfg_fleet_[a-z_]+", "\n".join(expressions)))
+    assert len(fleet) >= 5
+    assert fleet <= {name for name, _ in samples_of(done.stdout)}, done
     assert len({panel["id"] for panel in dashboard["panels"]}) == len(dashboard["panels"])
 
 

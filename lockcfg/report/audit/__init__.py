@@ -27,6 +27,7 @@ FORMATS: Final[dict[str, str]] = {
     "junit": "lockcfg.report.audit.junit",
     "sarif": "lockcfg.report.audit.sarif",
     "html": "lockcfg.report.audit.html_",
+    "openmetrics": "lockcfg.report.audit.openmetrics",
 }
 
 
