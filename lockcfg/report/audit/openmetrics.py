@@ -10,13 +10,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Final, TextIO
 
-    from lockcfg.findings import Severity
-    from lockcfg.fleet.comparison.result import AuditResult, Level
-    from lockcfg.host.storage import Shared
+    from lockcfg.fleet.comparison.result import AuditResult
 
-_LEVELS: Final[tuple[Level, ...]] = ("safe", "unknown", "unsafe")
-_SEVERITIES: Final[tuple[Severity, ...]] = ("error", "warning", "info")
-_SHARED: Final[tuple[Shared, ...]] = ("yes", "no", "unknown")
+_LEVELS: Final = ("safe", "unknown", "unsafe")
+_SEVERITIES: Final = ("error", "warning", "info")
+_SHARED: Final = ("yes", "no", "unknown")
 
 
 def write(result: AuditResult, stream: TextIO) -> None:
@@ -31,13 +29,13 @@ def write(result: AuditResult, stream: TextIO) -> None:
         "disks",
         "Disks of several hosts or guests, by whether their users exclude each other.",
         "safe",
-        _counted(Counter(disk.safe for disk in result.disks), _SHARED),
+        _counted(Counter[str](disk.safe for disk in result.disks), _SHARED),
     )
-    findings = Counter(finding.severity for finding in result.counted)
+    findings = Counter[str](finding.severity for finding in result.counted)
     _family(
         stream, "findings", "Findings, by severity.", "severity", _counted(findings, _SEVERITIES)
     )
-    rules = Counter(finding.code for finding in result.counted if finding.severity != "info")
+    rules = Counter[str](finding.code for finding in result.counted if finding.severity != "info")
     _family(stream, "rule_findings", "Errors and warnings, by rule.", "code", rules)
     snapshots = {"unreadable": len(result.problems)}
     _family(stream, "snapshots", "Snapshots that were not read.", "state", snapshots)
