@@ -81,7 +81,7 @@ def _draft(directory: int, name: str) -> Iterator[BinaryIO]:
             os.replace(draft, name, src_dir_fd=directory, dst_dir_fd=directory)
             now = os.stat(name, dir_fd=directory, follow_symlinks=False)
             if not os.path.samestat(now, os.fstat(fd)):
-                raise OSError(errno.EBUSY, "somebody else has put another file there")
+                raise OSError(errno.EBUSY, "another program has put another file there")
     except BaseException:
         with suppress(OSError):
             os.unlink(draft, dir_fd=directory)

@@ -84,7 +84,7 @@ class BusyError(WriteError):
 
 
 class ChangedError(WriteError):
-    """The file is not the one that was read: somebody wrote it in the meantime."""
+    """The file is not the one that was read: another program wrote it in the meantime."""
 
 
 class RefusedError(LockcfgError):

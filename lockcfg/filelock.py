@@ -82,9 +82,9 @@ class DirectoryLock:
 
 
 def lock_on(path: str, start: int, length: int) -> tuple[bool, int] | None:
-    """A lock that somebody has on some bytes of a file, by which an exclusive one would be refused:
-    whether it is shared, and the pid of its process where the kernel says it (0 where not). None
-    where there is none. Nothing is locked; a file server is asked. Raises OSError."""
+    """A lock of another process on some bytes of a file, which excludes an exclusive lock: whether
+    it is shared, and the pid of its process (0 if the kernel does not say). None if there is no
+    such lock. Nothing is locked; a file server is asked. Raises OSError."""
     # Not to be written: udev would look at a block device again when it is closed.
     fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:

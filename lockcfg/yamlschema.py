@@ -121,7 +121,7 @@ def refusal(
 
 
 def find_text(content: Any, text: str, keys: KeyPath = ()) -> KeyPath:
-    """The keys that lead to the first value or key that is ``text``; empty where there is none."""
+    """The keys that lead to the first value or key that is ``text``; empty if there is none."""
     inside: Iterable[tuple[str | int, Any]] = ()
     if isinstance(content, dict):
         if text in content:

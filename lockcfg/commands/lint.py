@@ -128,7 +128,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _check_environment(arguments: argparse.Namespace) -> None:
     """Refuse to write the file that the environment names if a user has become root by one of these
-    programs: the variable may be stale, or set by somebody else."""
+    programs: the variable may be stale, or another user may have set it."""
     path = os.environ.get(_OUTPUT_FILE)
     if path and arguments.output_file == path and not _BECOMING_ROOT.isdisjoint(os.environ):
         raise UsageError(

@@ -55,7 +55,7 @@ def load_file(
 
 
 def load_if_there(path: str, kind: FileKind, *, root: str = "/") -> Document:
-    """The file at ``path``; an empty document, which does not exist, where there is none.
+    """The file at ``path``, or an empty document, which does not exist, if no file exists there.
 
     A symbolic link that leads nowhere is an error: libvirt ignores it, its owner means it.
     """

@@ -70,7 +70,7 @@ def unquoted(text: str) -> str | None:
 
 
 def parts_of(text: str) -> tuple[str, ...]:
-    """The elements of a list that somebody has written as one string (``a,b`` or ``a b``).
+    """The elements of a list that was written as one string (``a,b`` or ``a b``).
 
     Empty if it is a single string: only paths and plain words count as elements.
     """

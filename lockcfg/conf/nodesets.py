@@ -17,18 +17,18 @@ class Augeas(augeas.Augeas):  # type: ignore[misc]
     has None, and nothing is copied: a value is a string of Python's own."""
 
     def ns_count(self, name: str) -> int:
-        """How many nodes the set has. Raises RuntimeError where there is no such set."""
+        """How many nodes the set has. Raises RuntimeError if there is no such set."""
         return self._asked(self._libaugeas.aug_ns_count, name)
 
     def ns_attr(self, name: str, index: int) -> tuple[str | None, str | None, str | None]:
-        """Value, label and file of a node. Raises RuntimeError where it is not there."""
+        """Value, label and file of a node. Raises RuntimeError if it does not exist."""
         found = (c_char_p(), c_char_p(), c_char_p())
         self._asked(self._libaugeas.aug_ns_attr, name, index, *map(byref, found))
         value, label, file = (None if each.value is None else each.value.decode() for each in found)
         return value, label, file
 
     def ns_value(self, name: str, index: int) -> str | None:
-        """The value of a node. Raises RuntimeError where it is not there."""
+        """The value of a node. Raises RuntimeError if it does not exist."""
         found = c_char_p()
         self._asked(self._libaugeas.aug_ns_value, name, index, byref(found))
         return None if found.value is None else found.value.decode()

@@ -171,7 +171,7 @@ class Setting(Frozen):
     @property
     def weaker(self) -> tuple[Value | None, str]:
         """The value with which fewer disks are locked than with another, and what it does, as the
-        end of a sentence; None and empty where there is none."""
+        end of a sentence; None and empty if there is none."""
         found = self.schema["x-libvirt"].get("weaker", {})
         return _value(found.get("value")), str(found.get("what", ""))
 

@@ -83,7 +83,7 @@ class DiskDiagnosis(Frozen):
 
     @property
     def is_fine(self) -> bool:
-        """Whether nothing is to be done."""
+        """Whether no action is needed."""
         return self.verdict in FINE
 
 

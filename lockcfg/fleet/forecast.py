@@ -44,7 +44,7 @@ def plan_of(fleet: Fleet, store: Store) -> Plan:
     return Plan(steps, covered, uncovered)
 
 
-#: The rule about files with which libvirt does not start: a step says to mend them.
+#: The rule about files with which libvirt does not start: a step says to correct them.
 _REFUSED: Final = "LA102"
 
 

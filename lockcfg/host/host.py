@@ -242,8 +242,8 @@ class Configuration(_Remembering):
         raise KeyError(key)
 
     def in_use(self) -> Iterable[Document]:
-        """The documents that somebody reads: while a lock manager is not in charge, nobody reads
-        the files of its plugin and its daemon for a guest of this driver."""
+        """The documents that are in use: the files of a lock manager's plugin and daemon have no
+        effect on guests of this driver unless that lock manager is set."""
         driver = self.documents["driver"]
         yield driver
         if self.lock_manager == "lockd":

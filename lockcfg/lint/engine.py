@@ -5,8 +5,8 @@ so is each distinct set of contents that stands in one directory, and the rules 
 was found is kept with the file's bare name for a path and is given its directory for each host.
 So time and memory grow with what is different, and with the findings.
 
-A run reads first, in several processes where there is much to read, and says then, in one and
-in the order of the walk: so a report does not depend on who read what.
+A run first reads, in several processes if there is much to read. Then one process reports, in the
+order of the walk, so a report does not depend on which process read what.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ except ImportError:
 
 
 class Linter:
-    """One run. ``today`` decides which waivers have expired; ``progress`` is told now and then
-    how many files were looked at by this process. ``processes`` are how many to use: by default
-    one, or where there is much to read one for each CPU."""
+    """One run. ``today`` decides which waivers have expired; ``progress`` is told now and then how
+    many files were looked at by this process. ``processes`` is how many to use: by default one, or
+    one for each CPU if there is much to read."""
 
     def __init__(
         self,

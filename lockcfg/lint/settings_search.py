@@ -1,6 +1,6 @@
 """Where the settings of a lint run are: in the nearest file at or above the first path.
 
-What reads YAML and schemas is loaded where there is such a file.
+The modules that read YAML and schemas are loaded only if there is such a file.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Whether version control has a file. The only caller of git.
 
-The repository may be somebody else's: what its configuration has git run is not run, and git has
-nothing of the environment but where its own configuration is.
+The repository may belong to another user: git runs no program that the repository's configuration
+names, and of the environment git gets only the place of its own configuration.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Tracked:
         self._asked = False
 
     def has(self, path: str) -> bool | None:
-        """Whether the file at ``path`` is tracked; None where there is no repository or no git."""
+        """Whether the file at ``path`` is tracked; None without a repository or git."""
         if not self._asked:
             self._asked = True
             self._paths = self._ask()
@@ -99,7 +99,7 @@ class Tracked:
 
 
 def _git() -> str | None:
-    """The program; None where there is none."""
+    """The program; None if there is none."""
     places = list(_PROGRAMS)
     if os.geteuid() != 0:
         places += [place for place in os.environ.get("PATH", "").split(":") if place[:1] == "/"]

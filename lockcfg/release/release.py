@@ -1,5 +1,5 @@
-"""From a proof to freed locks: what the storage offers on this host, and what is to be done where
-for all else. No lock file is ever removed."""
+"""From a proof to freed locks: what the storage offers on this host, and for other storage what to
+do where. No lock file is ever removed."""
 
 from __future__ import annotations
 
@@ -242,7 +242,7 @@ def _told(client: NfsClient) -> str:
 
 
 def _elsewhere(host: str, spaces: Sequence[str], *, served: bool) -> Iterator[str]:
-    """What is to be done where, for the file systems that the lockspaces are on."""
+    """What to do, and where, for the file systems that the lockspaces are on."""
     mounts = read_mounts()
     seen: set[str] = set()
     for space in spaces:

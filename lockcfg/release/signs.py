@@ -91,7 +91,7 @@ def watch_clients(
         after = now.get(client.number)
         if after is None or client.since is None or after.since is None:
             continue
-        # The kernel counts whole seconds of one clock: without a renewal there are as many more.
+        # The kernel counts whole seconds of one clock: without a renewal the count grows as much.
         if after.since < client.since + int(passed):
             raise LivesError(
                 f"{client.host} lives: the NFS client at {client.address} has just renewed its"

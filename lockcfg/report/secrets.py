@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 #: What stands in for a password.
 HIDDEN: Final = '"********"'
 
-#: A name like that of a secret setting, misspelt or not, and all that is assigned to it or
-#: looks as if somebody meant to: the rest of the line, as no one can tell where it would end.
+#: A name like that of a secret setting, misspelt or not, and all that is, or seems to be, assigned
+#: to it: the rest of the line, as the end of the value is unknown.
 _ASSIGNED: Final = r"""([A-Za-z0-9_]*pas+w[A-Za-z0-9_]*[ \t]*(?:[=:][ \t]*|(?=["'\[])))([^\r\n]+)"""
 
 

@@ -77,9 +77,9 @@ class Terminal:
         self._stream.write(text.encode("utf-8", "replace").decode("utf-8") + "\n")
 
     def paragraph(self, *pieces: tuple[str, str], indent: int = 0, hang: int = 0) -> None:
-        """Words in lines that fit the terminal; on one line where there is none. A piece is a text,
-        which is escaped here, and its style, or nothing. The lines after the first are indented by
-        ``hang`` more."""
+        """Words in lines that fit the terminal; on one line if the output is not a terminal. A
+        piece is a text, which is escaped here, and its style, or nothing. The lines after the first
+        are indented by ``hang`` more."""
         words = [
             (word, style) for text, style in pieces for word in escape(text).split(" ") if word
         ]

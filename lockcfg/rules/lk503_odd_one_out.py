@@ -222,8 +222,8 @@ _KEYS: Final = frozenset(LOCKING_KEYS)
 
 
 def _common(values: Sequence[tuple[Value | None, int]]) -> tuple[Value | None, int] | None:
-    """The value that at least 80 % have and how many have it; None where there is none, or
-    where all have it. ``values`` come with how many have them, and more than once."""
+    """The value that at least 80 % have and how many have it; None if there is none, or if all have
+    it. ``values`` come with how many have them, and more than once."""
     counts: dict[Value | None, int] = {}
     for value, count in values:
         counts[value] = counts.get(value, 0) + count

@@ -81,14 +81,14 @@ class RuleInfo(Frozen):
 
 
 class Options(Frozen):
-    """What the rules are told about the world that is not in the files.
+    """What the rules know besides the files.
 
-    ``libvirt_version`` is the libvirt that the files are for, as a tuple such as ``(9, 0, 0)``,
-    or None where nobody says; ``installed`` the one that then reads them;
-    ``guests`` the largest number of guests on a host, ``spare_guests`` how many more come over
-    when others fail; ``descriptor_limit`` how many files virtlockd may have open, by default
-    what its systemd unit says; ``image_directories`` where disk images are kept; ``groups`` the
-    globs of host directories that should be alike, by name of the group.
+    ``libvirt_version`` is the libvirt that the files are for, as a tuple such as ``(9, 0, 0)``, or
+    None if unknown; ``installed`` the one that then reads them; ``guests`` the largest number of
+    guests on a host, ``spare_guests`` how many more come over when others fail;
+    ``descriptor_limit`` how many files virtlockd may have open, by default what its systemd unit
+    says; ``image_directories`` where disk images are kept; ``groups`` the globs of host directories
+    that should be alike, by name of the group.
     """
 
     __slots__ = (

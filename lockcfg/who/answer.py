@@ -262,6 +262,6 @@ def _step(holder: Holder, me: str) -> str:
             f" power controller or fence agent, then {release}"
         )
     return (
-        f"whether {holder.host} lives is not known: look at it; if it is to be given up, switch it"
-        f" off by its power controller or fence agent, then {release}"
+        f"whether {holder.host} lives is unknown: look at it; if you give it up, switch it off by"
+        f" its power controller or fence agent, then {release}"
     )

@@ -1,9 +1,8 @@
-"""What is to be seen from this host of the locks that a person asks about: lock files and the notes
-in them, the locks of the kernel, lockd's own account, this host's guests, and the clients of an NFS
-server where this host is one.
+"""Gathers what this host can see of the locks that a person asks about: lock files and their notes,
+the kernel's locks, lockd's own report, this host's guests and, on an NFS server, its clients.
 
-A file system may be silent. So all of it is gathered in a thread that is not waited for longer than
-a moment; what it has found by then is judged, and what is missing is not known.
+A file system may be silent. So a thread gathers it, and the command waits only for a moment: what
+the thread has found by then counts, and the rest is unknown.
 """
 
 from __future__ import annotations
@@ -32,8 +31,8 @@ if TYPE_CHECKING:
     #: Whether a lock is held, by the kernel.
     Locked = Literal["exclusive", "shared", "no", "unknown"]
 
-#: Where a note is, where there are extended attributes, and what it begins with: lockd's own
-#: format (``lockd/kernel/note.py``).
+#: The extended attribute of a note, and the beginning of one: lockd's own format
+#: (``lockd/kernel/note.py``).
 _ATTRIBUTE: Final = "user.lockd"
 _NOTE: Final = b'{"lockd"'
 
@@ -276,7 +275,7 @@ def look_at(
     owners: Iterable[Mapping[str, Any]] = (),
     clients: Iterable[NfsClient] = (),
 ) -> LockFile | None:
-    """A lock as it is now; None where there is no such file."""
+    """A lock as it is now; None if there is no such file."""
     try:
         status = os.stat(path) if not space else os.lstat(path)
     except (FileNotFoundError, NotADirectoryError, ValueError):

@@ -47,12 +47,12 @@ _DAEMON: Final[tuple[tuple[str, str, str], ...]] = (
     ),
     (
         r"Lockspace resource '.*' is not locked",
-        "a lock was to be released that nobody holds: it was lost, or was never taken",
+        "libvirt released a lock that no guest holds: it was lost, or was never taken",
         "'lockcfg doctor' says which guests run without their locks; 'lockd adopt' takes them",
     ),
     (
         r"owner -?\d+ does not hold the resource lock",
-        "a lock was to be released that another guest holds",
+        "libvirt released a lock for a guest that does not hold it: another one does",
         "'lockcfg doctor' says which guest holds what",
     ),
     (
@@ -62,8 +62,8 @@ _DAEMON: Final[tuple[tuple[str, str, str], ...]] = (
     ),
     (
         r"Lockspace for path .* already exists",
-        "a lockspace was to be made that is there",
-        "nothing is to be done",
+        "libvirt made a lockspace that exists already",
+        "nothing to do",
     ),
     (
         r"Lockspace location .* exists, but is not a directory",
@@ -129,7 +129,7 @@ _DAEMON: Final[tuple[tuple[str, str, str], ...]] = (
     (
         r"the guest to adopt is invalid|pid \d+\) has ended",
         "'lockd adopt' was asked for a guest that has ended",
-        "nothing is to be done: a guest that has ended writes nothing",
+        "nothing to do: a guest that has ended writes nothing",
     ),
     (
         r"operation forbidden: Disallowing client|Disallowing client -?\d+ with uid",
@@ -193,7 +193,7 @@ _PLUGIN: Final[tuple[tuple[str, str, str], ...]] = (
     (
         r"(?:Trying to find|Got) an (?:LVM UUID|SCSI ID)|Using (?:in)?direct lease",
         "the plugin tells in the log how it names the lock of a disk",
-        "nothing is to be done",
+        "nothing to do",
     ),
 )
 

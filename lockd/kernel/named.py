@@ -62,7 +62,7 @@ def check_kind(path: str, status: os.stat_result) -> None:
 def create(path: str, *, plain: bool) -> None:
     """Make an empty file if ``path`` does not exist; if ``plain``, not through a link. Raises
     :class:`PlantedError`, OSError."""
-    # Opening a FIFO without a reader would last for ever.
+    # Opening a FIFO without a reader would never return.
     flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
     if plain:
         check_plain(path)

@@ -2,8 +2,8 @@
 
 A process without a free descriptor refuses new locks and clients. But it must still be able to end
 a guest that has hung up, rewrite the journal, and hand over its state. That takes a few descriptors
-for a moment. They are set aside here, early, so that they have low numbers and stay valid when
-somebody lowers the limit of the running process.
+for a moment. They are set aside here, early, so that they have low numbers and stay valid when a
+command lowers the limit of the running process.
 """
 
 from __future__ import annotations

@@ -7,8 +7,8 @@ such a call only if the server has answered a moment ago. If it has not, another
 something that only the server knows, and the call begins when that is answered.
 
 What counts is where a path leads. A link in any of its directories may lead to such a file system.
-One may be mounted below another, or on a single file, or be mounted when somebody looks at it. So a
-path is followed as the kernel does it, but no further than servers have answered.
+One may be mounted below another, or on a single file, or be mounted on access. So a path is
+followed as the kernel does it, but no further than servers have answered.
 """
 
 from __future__ import annotations
@@ -197,8 +197,8 @@ class Remotes:
         self._read_mounts()
         for path, remote in [*self._remotes.items()]:
             if self._mounts.get(remote.mount.point) != remote.mount:
-                # What waited for it needs another file system now, or none. The thread may last for
-                # ever; its answer is ignored.
+                # What waited for it needs another file system now, or none. The thread may never
+                # end; its answer is ignored.
                 del self._remotes[path]
                 self._go_on(remote)
 
@@ -254,8 +254,8 @@ def remote_mounts(
     path: str, mounts: Mapping[str, Mount], depth: int = 0
 ) -> Iterator[tuple[Mount, str]]:
     """The file systems with a server that ``path`` leads to or over, by ``mounts``, which are by
-    their points, each with the path that its server is to be asked about. Nothing of one of them is
-    looked at before the next is asked for; nothing is yielded for a path that stays on this host.
+    their points, each with the path to ask its server about. Nothing of one of them is looked at
+    before the next is asked for; nothing is yielded for a path that stays on this host.
     """
     if len(path) > _LONGEST or not path.startswith("/") or depth > _DEEPEST:
         return

@@ -76,12 +76,12 @@ class Keeper:
     """The manager at an address of ``NOTIFY_SOCKET``; empty means none. ``kept`` is what it has
     kept for the previous process, by name, ``queues`` the queues with it.
 
-    ``everything`` has to be set before anything more is kept: it tells what is to be kept in all.
-    ``lost`` says, where something is not kept or not known to be, why.
+    ``everything`` must be set before anything more is kept: it returns all descriptors to keep.
+    ``lost`` says why something is not kept, or may not be; it is empty otherwise.
 
-    Nobody waits for the manager. It may be stopped, or its socket full: then what is to be kept
-    goes into the queue that it has already, and what it is to be told waits. Whether it is awake
-    tells a *barrier* (sd_notify(3)): a pipe whose other end it closes when it gets to it.
+    lockd never waits for the manager. If the manager is stopped, or its socket is full, descriptors
+    go into the queue that it already has, and messages wait. A *barrier* (sd_notify(3)) tells
+    whether the manager is awake: a pipe whose other end it closes when it reads the message.
     """
 
     def __init__(
@@ -124,7 +124,7 @@ class Keeper:
             self._put(fd, name)  # into a queue that is longer than it should be
 
     def _put(self, fd: int, name: str) -> bool:
-        """Put a descriptor into the queue that the manager has; False where that is full."""
+        """Put a descriptor into the manager's queue; False if that is full."""
         if self._queue is None:
             return False
         self._singles += 1
@@ -141,7 +141,7 @@ class Keeper:
 
     @property
     def is_busy(self) -> bool:
-        """Whether :meth:`tend` is to be called, in a moment."""
+        """Whether :meth:`tend` must be called in a moment."""
         return self._manager is not None and (
             self._has_forgotten or self._barrier >= 0 or bool(self._untold or self.lost)
         )
@@ -151,8 +151,8 @@ class Keeper:
         return bool(self._untold or self.lost)
 
     def tend(self) -> None:
-        """Keep nothing but what is to be kept, tell what could not be told, and see whether the
-        manager is awake."""
+        """Drop descriptors that are no longer needed, send messages that waited, and check whether
+        the manager is awake."""
         self._flush()
         if self._barrier >= 0:
             if not self._is_answered():
@@ -163,7 +163,7 @@ class Keeper:
             if self.lost or self._has_forgotten:
                 self._replace_queue(self.everything())
         elif self.lost:
-            self.ask()  # first whether it is there: what is to be kept may be thousands
+            self.ask()  # first check for the manager: there may be thousands of descriptors
         elif self._has_forgotten:
             self._replace_queue(self.everything())
 
@@ -197,7 +197,7 @@ class Keeper:
         return True
 
     def _replace_queue(self, kept: Iterable[tuple[str, int]]) -> bool:
-        """Have the manager keep these, and nothing else; False where it is as it was."""
+        """Make the manager keep exactly these; False if nothing has changed."""
         try:
             ahead, behind = insist(lambda: socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM))
         except OSError as error:
@@ -239,7 +239,7 @@ class Keeper:
         self.give_up(_reason(error))
 
     def renew(self) -> None:
-        """Have the manager keep what is to be kept, and nothing else, at once."""
+        """Make the manager keep exactly the needed descriptors, at once."""
         self._replace_queue(self.everything())
 
     def keep_nothing(self) -> None:
@@ -256,7 +256,7 @@ class Keeper:
         self._post(f"{BECOME}={program}")
 
     def descriptors(self) -> dict[str, int]:
-        """What another process in our place needs, besides what is kept."""
+        """The descriptors that a successor needs besides the kept ones."""
         return {} if self._queue is None else {_queue_name(self._number): self._queue[1].fileno()}
 
     def contents(self) -> dict[str, int]:
@@ -264,8 +264,8 @@ class Keeper:
         return {} if self._queue is None else _look_into(self._queue[1].fileno())
 
     def packed(self) -> tuple[str, socket.socket]:
-        """All that is to be kept in a queue of its own, for another manager: its name there, and
-        its end. Raises OSError."""
+        """All needed descriptors in a queue of their own, for another manager: the queue's name
+        there, and its end. Raises OSError."""
         ahead, behind = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
         with ahead:
             try:
@@ -280,8 +280,8 @@ class Keeper:
         self._post(f"READY=1\nSTATUS={status}\nMAINPID={os.getpid()}")
 
     def watch(self, seconds: float) -> bool:
-        """Ask the manager to kill this process when it gives no sign of life for so long, or no
-        more where that is 0; whether the manager has been told."""
+        """Ask the manager to kill this process if it gives no sign of life for so long; 0 ends
+        this. Returns whether the manager has been told."""
         self._post(f"WATCHDOG_USEC={seconds * 1e6:.0f}\nWATCHDOG=1")
         return not self._untold
 
@@ -296,7 +296,7 @@ class Keeper:
         self._post("STOPPING=1")
 
     def finish(self) -> None:
-        """This process ends: tell what is untold, and give it a moment."""
+        """This process ends: send messages that waited, within a moment."""
         until = time.monotonic() + _PATIENCE
         while not self._flush() and time.monotonic() < until:
             time.sleep(_PAUSE / 10)
@@ -308,7 +308,7 @@ class Keeper:
             self._flush()
 
     def _flush(self) -> bool:
-        """Tell what is untold; False where the manager takes no more for now."""
+        """Send messages that waited; False if the manager takes no more for now."""
         while self._untold:
             try:
                 self._tell(self._untold[0].encode("utf-8", "replace"))
@@ -320,14 +320,14 @@ class Keeper:
         return True
 
     def _tell(self, message: bytes, *fds: int) -> None:
-        """Raises OSError, at once, where the manager cannot take it."""
+        """Send a message. Raises OSError, at once, if the manager cannot take it."""
         assert self._manager is not None
         rights = (_rights([*fds]),) if fds else ()
         # Not connected: a manager that restarts may make its socket again.
         self._manager.sendmsg((message,), rights, socket.MSG_DONTWAIT, self._address)
 
     def give_up(self, why: str) -> None:
-        """Say that what is kept is not all of it, or not for long."""
+        """Note that not everything is kept, or not for long."""
         if not self.lost:
             self._log.error(
                 f"the service manager no longer keeps descriptors ({why}):"
@@ -338,7 +338,7 @@ class Keeper:
 
 def _reason(error: OSError) -> str:
     if error.errno == errno.EAGAIN:
-        return "it does not take what it is told"
+        return "it does not take messages"
     return error.strerror or str(error)
 
 
@@ -370,8 +370,8 @@ def _enlarge(queue: socket.socket) -> None:
 
 
 def _look_into(fd: int) -> dict[str, int]:
-    """The descriptors in a queue, by name, and the queue as it was. Raises OSError where they are
-    more than this process may have."""
+    """The descriptors in a queue, by name, and the queue as it was. Raises OSError if they are more
+    than this process may have."""
     found: dict[str, int] = {}
     with socket.socket(fileno=os.dup(fd)) as queue:
         queue.setsockopt(socket.SOL_SOCKET, _SO_PEEK_OFF, 0)
@@ -397,7 +397,7 @@ def received(ancillary: list[tuple[int, int, bytes]]) -> list[int]:
 
 
 def _add(found: dict[str, int], names: list[str], fds: list[int]) -> None:
-    """Add descriptors to those found before; who has a name last has it."""
+    """Add descriptors to those found before; the last one with a name counts."""
     for name, fd in zip(names, fds, strict=True):
         if name in found:
             os.close(found[name])
@@ -445,7 +445,7 @@ def is_queue(name: str) -> bool:
 
 
 class Numbers:
-    """Numbers for what is kept, so that each has a name of its own."""
+    """Numbers that give each kept descriptor a name of its own."""
 
     def __init__(self) -> None:
         self._next = 1
@@ -469,12 +469,12 @@ class Numbers:
 
 
 def lock_name(number: int) -> str:
-    """What the descriptor of a lock is called where it is kept."""
+    """The keeper's name for the descriptor of a lock."""
     return f"l{number:x}"
 
 
 def client_name(number: int) -> str:
-    """What the descriptor of a connection is called where it is kept."""
+    """The keeper's name for the descriptor of a connection."""
     return f"c{number:x}"
 
 
@@ -494,5 +494,5 @@ def is_journal(name: str) -> bool:
 
 
 def journal_name(number: int) -> str:
-    """What the descriptor of a journal is called where it is kept."""
+    """The keeper's name for the descriptor of a journal."""
     return f"j{number:x}"

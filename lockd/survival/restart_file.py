@@ -1,13 +1,12 @@
-"""The file in which virtlockd leaves its state to the program that goes on in its process, and
-which it reads when it is that program. Pure: text in, state out, and back.
+"""The file in which virtlockd leaves its state for the next program in its process; virtlockd also
+reads it. Pure: text in, state out, and back.
 
 At SIGUSR1 virtlockd writes the file and executes the program at its own ``argv[0]``, with all
-descriptors open. The file tells what they are. Its ``magic`` is the pid of the process: nobody else
-can go on from it.
+descriptors open. The file describes them. Its ``magic`` is the pid of the process: no other process
+can continue from it.
 
-A file that has something in it that is not known here is refused: what is not understood cannot be
-taken over. That holds for all that is about locks; what virtlockd says of its sockets beyond their
-descriptors decides nothing.
+A file with anything unknown about locks is refused, because lockd cannot take over what it does not
+understand. Of virtlockd's sockets only the descriptors matter.
 """
 
 from __future__ import annotations
@@ -58,8 +57,8 @@ class HeldResource:
 
 
 class ConnectedClient:
-    """A connection. ``since`` is in seconds since the epoch. ``owner`` is whom it registered as
-    (name, uuid, id, pid), None where it did not."""
+    """A connection. ``since`` is in seconds since the epoch. ``owner`` is the owner that it
+    registered as (name, uuid, id, pid), None if it did not."""
 
     __slots__ = ("fd", "id", "owner", "restricted", "since")
 

@@ -1,9 +1,9 @@
 """Starts the daemon again when it dies, and keeps its descriptors meanwhile.
 
-What systemd does for its services, where there is no systemd: the daemon runs as a child and sends
-its descriptors to our ``NOTIFY_SOCKET`` (sd_notify(3)); when it ends without having said that it
-would, it is started again and gets them back (sd_listen_fds(3)). This process does nothing else,
-so that there is little it can die of.
+It replaces systemd on hosts without it. The daemon runs as a child and sends its descriptors to the
+supervisor's ``NOTIFY_SOCKET`` (sd_notify(3)). If it ends unexpectedly, the supervisor starts it
+again and passes the descriptors back (sd_listen_fds(3)). The supervisor does nothing else, so
+little can go wrong in it.
 """
 
 from __future__ import annotations
@@ -47,14 +47,14 @@ _AGAIN: Final = 0.1
 _LOOK: Final = 1.0
 _SLEPT: Final = 3.0
 
-#: How likely the kernel takes this process and its child, where memory runs out: -1000 to 1000.
+#: How likely the kernel kills this process and its child when memory runs out: -1000 to 1000.
 _OOM_SCORE: Final = "-900"
 
 
 class Supervisor:
     """Runs ``command``. ``address`` is the path of its notify socket; ``ready`` is called once,
-    when the daemon is up, and is None where there has been one that was; ``kept`` are descriptors
-    that it gets besides its own. Raises OSError where there can be no such socket."""
+    when the daemon is up, and is None if an earlier daemon was; ``kept`` are descriptors that the
+    daemon gets besides its own. Raises OSError if the socket cannot be made."""
 
     def __init__(
         self,
@@ -110,7 +110,7 @@ class Supervisor:
             os.unlink(self._address)
 
     def _run_child(self) -> int:
-        """Start the daemon and wait for its end; returns what waitpid gives."""
+        """Start the daemon and wait for its end. Returns the status of waitpid."""
         self._child = self._fork()
         poller = poll()
         poller.register(self._socket, POLLIN)
@@ -118,7 +118,7 @@ class Supervisor:
         self._alive, looked = 0.0, time.monotonic()
         while True:
             looked = self._look_after_child(looked)
-            # What the system refuses it may do the next time; nothing is to end this process.
+            # The system may allow it the next time; nothing may end this process.
             try:
                 ready = {fd for fd, _ in poller.poll(1000 * _LOOK)}
             except OSError:
@@ -177,8 +177,8 @@ class Supervisor:
         return now
 
     def _become_daemon(self, *, alone: bool = False) -> None:
-        """Pass on what is kept, and run the daemon: in the child, or ``alone`` in this process,
-        where it puts virtlockd in its own place as soon as it has taken over."""
+        """Pass on the kept descriptors, and run the daemon: in the child, or ``alone`` in this
+        process, where it puts virtlockd in its own place as soon as it has taken over."""
         try:
             signal.set_wakeup_fd(-1)
             hold_signals()
@@ -223,7 +223,7 @@ class Supervisor:
         return status if pid else None
 
     def _receive(self) -> bool:
-        """Look at one message; False where there is none."""
+        """Read one message; False if there is none."""
         try:
             data, ancillary, _, _ = self._socket.recvmsg(
                 _MAX_MESSAGE, _ANCILLARY, socket.MSG_CMSG_CLOEXEC

@@ -1,9 +1,9 @@
-"""What the releases of libvirt say differently on the wire, in one table.
+"""The differences between libvirt's releases on the wire, in one table.
 
-A client of libvirt's is of the same release as the virtlockd that it was installed with, and may
-take its words. So lockd speaks as the virtlockd of the libvirt that is installed. The differences
-were seen on 9.0, 11.3 and 12.8 (``tests/real/protocol`` compares, byte by byte); a release between
-them is taken to speak as the one before it, where no description of libvirt's says otherwise.
+A client of libvirt has the same release as the virtlockd that was installed with it, and may depend
+on its texts. So lockd speaks as the virtlockd of the installed libvirt. The differences were seen
+on 9.0, 11.3 and 12.8 (``tests/real/protocol`` compares, byte by byte); a release between them
+counts as the one before it, unless libvirt's documentation says otherwise.
 """
 
 from __future__ import annotations
@@ -21,10 +21,9 @@ class Dialect(NamedTuple):
     """How the virtlockd of a release speaks.
 
     ``release`` is libvirt's. ``format`` ends the format of an error, where its detail is cut in.
-    ``procedures`` is the highest number of the admin program. ``too_many_waiting`` is said of
-    limits of which that for clients that wait for authentication is above that for all.
-    ``wrong_type`` is said of a parameter, with the type that it has and the one that it should
-    have; newer releases mix them up.
+    ``procedures`` is the highest number of the admin program. ``too_many_waiting`` is the error if
+    the limit for clients that wait for authentication is above the limit for all. ``wrong_type`` is
+    the error for a parameter, with its type and the right one; newer releases mix them up.
     """
 
     release: Release
@@ -37,8 +36,8 @@ class Dialect(NamedTuple):
     wrong_type: str = "invalid type '{has}' for parameter '{name}', expected '{wanted}'"
 
 
-#: What changed, by release. 11.3.0 and 12.8.0 are those that it was seen in: one before them may
-#: have it already. 8.6.0, 9.3.0 and 11.2.0 are not tried: only what is so on 9.0, 11.3 and 12.8 is.
+#: The changes, by release. Those of 11.3.0 and 12.8.0 were seen there; an earlier release may have
+#: them already. 8.6.0, 9.3.0 and 11.2.0 were not tried, only 9.0, 11.3 and 12.8.
 _CHANGES: Final[tuple[tuple[Release, dict[str, Any]], ...]] = (
     ((8, 6, 0), {"procedures": 19}),
     ((9, 3, 0), {"format": ": %1$s"}),

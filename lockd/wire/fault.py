@@ -64,10 +64,9 @@ MAX_ERROR: Final = 4194304
 
 
 class Fault(Exception):  # noqa: N818 - it is the answer, not an error of ours
-    """A call that is answered with an error. ``strings`` and ``numbers`` are what a client finds
-    in the error besides the message: by libvirt's habit the format and what was cut in, and the
-    system's error number or -1. ``about`` is what was refused to whom, as the fields of an event,
-    where that is a lock."""
+    """A call that is answered with an error. ``strings`` and ``numbers`` are in the error besides
+    the message: as in libvirt, the format and its detail, and the system's error number or -1. If a
+    lock was refused, ``about`` has the lock and the owner, as the fields of an event."""
 
     def __init__(
         self,
@@ -108,7 +107,7 @@ class Fault(Exception):  # noqa: N818 - it is the answer, not an error of ours
 
 
 def fault(code: int, domain: int, detail: str) -> Fault:
-    """The usual kind: ``detail`` behind what every error of the code begins with."""
+    """The usual kind: the text that every error of the code begins with, and ``detail``."""
     prefix = _PREFIXES[code]
     return Fault(code, domain, prefix + detail, (f"{prefix}%s", detail))
 

@@ -1,8 +1,8 @@
-"""Cuts what arrives on a connection into messages.
+"""Cuts the bytes of a connection into messages.
 
-A length may lie. One that cannot be a message's ends the connection; of a message that is longer
-than any call, only the beginning is kept: the protocol lets bytes stand behind the arguments, and
-they decide nothing.
+A length may be wrong. An impossible length ends the connection. Of a message that is longer than
+any call, only the beginning is kept: the protocol allows bytes behind the arguments, and they have
+no meaning.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ _length_at: Final = _LENGTH.unpack_from
 class Inbox:
     """One direction of a connection. Bytes go in, whole messages come out.
 
-    ``broken`` says why nothing more can come out, and the connection is to be closed; else it
-    is empty. ``partial`` tells that the beginning of a message is there.
+    ``broken`` says why nothing more can come out and the connection must be closed; otherwise it is
+    empty. ``partial`` tells that the beginning of a message is there.
     """
 
     __slots__ = ("_kept", "_rest", "_skip", "broken", "partial")

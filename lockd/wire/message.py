@@ -1,4 +1,4 @@
-"""The header of a message: what it is about, and which call it answers.
+"""The header of a message: its procedure, its type, and the call that it answers.
 
 A message is its length (these four bytes included), six numbers, and a payload.
 """

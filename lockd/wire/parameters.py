@@ -1,5 +1,5 @@
-"""Typed parameters: values with names that say of what type they are, as the admin protocol
-passes settings and facts."""
+"""Typed parameters: values with a name and a type, in which the admin protocol passes settings and
+facts."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ _KINDS: Final = ("", "int", "uint", "llong", "ullong", "double", "boolean", "str
 
 
 class Parameter(NamedTuple):
-    """A value and what it is. ``kind`` is one of the numbers above."""
+    """A value with its type. ``kind`` is one of the numbers above."""
 
     name: str
     kind: int

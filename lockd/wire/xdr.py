@@ -29,13 +29,13 @@ _PADDING: Final = (b"", b"\0\0\0", b"\0\0", b"\0")
 
 
 class DecodeError(Exception):
-    """The bytes are not what the protocol says they are; the text says why."""
+    """The bytes do not follow the protocol; the text says why."""
 
 
 class Reader:
     """Reads values one after the other. Every method raises :class:`DecodeError`.
 
-    Bytes behind the last value are nobody's business: libvirt ignores them.
+    Bytes behind the last value are ignored, as in libvirt.
     """
 
     __slots__ = ("_at", "_data")
@@ -94,7 +94,7 @@ class Reader:
 
     def string(self, limit: int = MAX_STRING) -> str:
         """A string of at most ``limit`` bytes; those that are not UTF-8 become surrogates."""
-        # Written out, not with what is above: every call has two strings.
+        # Written out for speed, without the methods above: every call has two strings.
         at, data = self._at, self._data
         try:
             (size,) = _uint_at(data, at)
@@ -113,8 +113,8 @@ class Reader:
         return value.decode("utf-8", "surrogateescape")
 
     def optional(self, read: Callable[[], T]) -> T | None:
-        """What ``read`` gives, where there is something, else None. Any number but 0 says that
-        there is, as it does to libvirt."""
+        """The value that ``read`` gives, or None if it is absent. Any number but 0 means that it is
+        present, as in libvirt."""
         return read() if self.uint() else None
 
     def array(self, read: Callable[[], T], limit: int) -> list[T]:
@@ -156,7 +156,7 @@ def pack_double(value: float) -> bytes:
 
 
 def pack_opaque(value: bytes) -> bytes:
-    """Bytes whose number the reader knows."""
+    """Bytes of a length that the reader knows."""
     return value + _PADDING[len(value) & 3]
 
 

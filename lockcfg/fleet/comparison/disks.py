@@ -136,9 +136,9 @@ def judge_disks(
 ) -> Iterator[DiskRow]:
     """The verdict on each disk with several users. ``rows`` come with those of one name together;
     ``hosts`` are those that count, by their ids. ``aliases`` are pairs of names that may mean one
-    disk, ``words`` what somebody says of the fleet's storage. ``stale`` are hosts whose daemon has
-    unknown settings in force, because its files are newer. ``adapt`` is for hosts that are to
-    be otherwise than when their uses were found: it says how they will use a disk."""
+    disk, ``words`` what the policy says of the fleet's storage. ``stale`` are hosts whose daemon
+    has unknown settings in force, because its files are newer. ``adapt`` is for planned hosts,
+    which will differ from those whose uses were found: it says how they will use a disk."""
     roots = _roots(aliases)
     known: dict[tuple[int, int], _Way] = {}
     waiting: dict[str, list[tuple[StoredDisk, _Way]]] = {}

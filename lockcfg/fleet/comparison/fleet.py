@@ -49,9 +49,9 @@ _AHEAD: Final = 300
 class Cell:
     """Hosts of one group that are alike in all that the rules look at.
 
-    ``circumstances`` are what is to be said of them besides their facts, each as a tuple of a
-    word and what it is about; ``policy`` is what the policy says of their group, or None;
-    ``hosts`` their names, sorted, and ``running`` how many guests each runs.
+    ``circumstances`` are findings on them besides their facts, each as a tuple of a word and its
+    subject; ``policy`` is what the policy says of their group, or None; ``hosts`` their names,
+    sorted, and ``running`` how many guests each runs.
     """
 
     __slots__ = ("circumstances", "facts", "group", "hosts", "policy", "running", "uses")
@@ -179,9 +179,10 @@ class Group:
         return self.relation_of(one.place, other.place)
 
     def relation_of(self, one: Location, other: Location) -> Relation:
-        """Whether two directories of its hosts are one. What is likely one is one where somebody
-        says that these hosts share their storage, where the storage itself is known by no more
-        than that, and of file systems of a cluster, which all its hosts call otherwise."""
+        """Whether two directories of its hosts are one. Directories that are likely one count as
+        one in three cases: the policy says that these hosts share their storage; nothing better is
+        known of the storage; or it is a file system of a cluster, which has another name on each
+        host."""
         found = relation(one, other, taken_for_one=self.aliases, words=self.words)
         if found == "likely" and (
             self.policy is not None

@@ -108,15 +108,14 @@ class Sanlock(Frozen):
 class Facts(Frozen):
     """The facts of a host.
 
-    ``settings`` are those in force, by key; ``refused`` why libvirt does not start, a pair of
-    file and reason each; ``ignored`` the settings that the host's libvirt does not know, with
-    the release that does. ``spaces`` are the lockspace directories in force, ``spare`` those that
-    are named in a file and not in force, ``storages`` the
-    directories that hold disks, ``leases`` those of <lease> elements. ``others`` is what the
-    drivers besides the main one lock by: their settings in force and lockspaces. ``live`` is
-    whether somebody looked at the host itself, and not only at its files. ``sanlock`` is what is
-    known of sanlock, where the main driver uses it; None where nothing is. ``lines`` are where the
-    settings stand: the file and the line, 0 for one that is not there.
+    ``settings`` are those in force, by key; ``refused`` why libvirt does not start, a pair of file
+    and reason each; ``ignored`` the settings that the host's libvirt does not know, with the
+    release that does. ``spaces`` are the lockspace directories in force, ``spare`` those that are
+    named in a file and not in force, ``storages`` the directories that hold disks, ``leases`` those
+    of <lease> elements. ``others`` are the settings in force and the lockspaces of the drivers
+    besides the main one. ``live`` tells that the facts are from the host itself, and not only from
+    its files. ``sanlock`` is what is known of sanlock, if the main driver uses it; None if nothing
+    is. ``lines`` are the places of the settings: the file and the line, 0 for an absent one.
     """
 
     __slots__ = (

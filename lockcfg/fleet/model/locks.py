@@ -269,9 +269,9 @@ def exclusion(
 ) -> Exclusion:
     """Whether the locks of two guests exclude each other; ``one_daemon``: on one host.
 
-    ``one_disk`` is whether the two are asked about on the supposition that their disks are one,
-    ``likely_is_same`` whether what is likely one file is to count as one: where the disks are one
-    by no better evidence, or where somebody says so. ``taken_for_one`` and ``words``: see
+    ``one_disk`` tells to assume that the disks of the two are one. ``likely_is_same`` tells to
+    count files that are likely one as one: because there is no better evidence that the disks are
+    one, or because the policy says so. ``taken_for_one`` and ``words``: see
     :func:`~lockcfg.fleet.model.place.relation`.
     """
     if one is None or other is None:
@@ -333,8 +333,8 @@ def _of_leases(one: Lock, other: Lock) -> Exclusion:
 
 
 def exclusion_of(one: Answer, other: Answer) -> Exclusion | None:
-    """The answer where another lock manager than lockd is in charge of one of them; None where
-    the locks themselves are to be asked."""
+    """The answer if one of them has another lock manager than lockd; None if the locks themselves
+    decide."""
     if not one.manager and not other.manager:
         return None
     if one.manager == other.manager:

@@ -91,7 +91,7 @@ def relation(
     taken_for_one: Collection[frozenset[str]] = (),
     words: Words | None = None,
 ) -> Relation:
-    """Whether two places are one file. ``words`` are what somebody says of places.
+    """Whether two places are one file. ``words`` are what the policy says of places.
 
     ``taken_for_one`` are pairs of systems that are supposed to be one server: where two disks are
     compared on the supposition that they are one, the servers that hold them are one too.
@@ -193,8 +193,8 @@ def fsids_of(uuid: str) -> dict[str, str]:
 
 
 def _is_long(value: str) -> bool:
-    """Whether an identity is one that nobody else has: of NFS, short ones are numbers of devices or
-    what somebody wrote into exports, which two servers have as well."""
+    """Whether an identity is unique: short ones of NFS are device numbers or ids from the exports
+    file, which two servers may share."""
     return len(value) > 10
 
 
@@ -215,7 +215,8 @@ def _systems(
             else:
                 shown |= what not in _PARTS
         elif what.startswith("fsid") and not all(map(_is_long, mine | yours)):
-            # Somebody wrote it into an export, and another export of the same need not have it.
+            # It is from the exports file, and another export of the same directory need not have
+            # it.
             continue
         elif what not in _ONE_OF_MANY:
             return "different"
@@ -331,7 +332,7 @@ def place_of(
     return Location(system, path, inode, carries, why, ids=sorted({*ids, *told}))
 
 
-#: What is mounted where something else will be, once somebody goes there.
+#: The types of automount points, where another file system is mounted on access.
 _PLACEHOLDERS: Final = ("autofs",)
 
 

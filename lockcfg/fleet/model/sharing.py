@@ -66,8 +66,8 @@ class Sharing:
                 self._of_host[host] = device
 
     def _join_aliases(self, all_facts: Iterable[Facts], words: Words | None) -> None:
-        """Put together what has several names: the same number and name are behind them, or
-        somebody says so."""
+        """Join names of one storage: the same number and name are behind them, or the policy says
+        so."""
         found: dict[object, dict[str, Location]] = {}
         for facts in all_facts:
             for storage in facts.storages:

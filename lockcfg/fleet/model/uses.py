@@ -35,16 +35,16 @@ if TYPE_CHECKING:
 class Use(Frozen):
     """A way in which disks of a host are used.
 
-    ``kind`` is one of the model's kinds of disk, or ``network`` for what takes no part.
-    ``storage`` is the directory that the disk is in, without links. ``rule`` is what names the
-    lock: ``lvm``, ``scsi``, ``path``, ``direct`` or ``none``; ``fallback`` the setting that
-    should have named it and got no answer, or empty. ``linked`` is whether the guest's path leads
-    to the disk by way of a link. ``driver`` is whose guest it is, empty for the host's main driver.
-    ``held`` is what the lock daemon holds for it now. ``named`` is whether the disk has an
-    identity that holds between hosts; ``looked`` whether somebody saw what is behind its path.
-    ``backing`` is whether it is not the guest's disk but an image or a device below one; ``chain``
-    whether what is below it is known. ``layer`` is the kind of name that a block device has
-    (``lvm``, ``scsi`` …), empty for one without and for what is no device.
+    ``kind`` is one of the model's kinds of disk, or ``network`` for what takes no part. ``storage``
+    is the directory that the disk is in, without links. ``rule`` is what names the lock: ``lvm``,
+    ``scsi``, ``path``, ``direct`` or ``none``; ``fallback`` the setting that should have named it
+    and got no answer, or empty. ``linked`` is whether the guest's path leads to the disk by way of
+    a link. ``driver`` is whose guest it is, empty for the host's main driver. ``held`` is what the
+    lock daemon holds for it now. ``named`` is whether the disk has an identity that holds between
+    hosts; ``looked`` whether the collector saw what is behind its path. ``backing`` is whether it
+    is not the guest's disk but an image or a device below one; ``chain`` whether what is below it
+    is known. ``layer`` is the kind of name that a block device has (``lvm``, ``scsi`` …), empty for
+    one without and for what is no device.
     """
 
     __slots__ = (

@@ -1,5 +1,5 @@
-"""What somebody says of a fleet's storage, where no host can tell: ``same-storage`` and
-``different-storage`` of the policy. Places are named as the audit shows them. Pure."""
+"""The policy's words on a fleet's storage, for what no host can tell: ``same-storage`` and
+``different-storage``. Places are named as the audit shows them. Pure."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Change:
-    """What is to be changed on hosts that are alike."""
+    """What to change on hosts that are alike."""
 
     def __init__(self, cell: Cell, group: Group) -> None:
         assert group.policy is not None
@@ -70,7 +70,7 @@ class Change:
 
     @property
     def starts(self) -> bool:
-        """Whether a lock daemon is to be started."""
+        """Whether the plan starts a lock daemon."""
         return self.target["lock_manager"] == "lockd" and (
             "lock_manager" in self.settings
             or ("virtlockd",) in self.cell.about("absent")
@@ -79,7 +79,7 @@ class Change:
 
     @property
     def remounts(self) -> bool:
-        """Whether something is to be mounted where locks are now: that takes effect at once."""
+        """Whether the plan mounts something where locks are now: that takes effect at once."""
         return any(each.used or each.replaces for each in self.mounts)
 
     @property
@@ -98,7 +98,7 @@ class Change:
 
     @property
     def is_changed(self) -> bool:
-        """Whether anything is to be done but to say what is not done."""
+        """Whether the plan changes anything."""
         unprotected = self.cell.about("late") or self.cell.facts.refused
         done = self.settings or unprotected or self.has_other_locks
         return bool(done) or self.moves or self.starts or self.limits
@@ -115,8 +115,8 @@ class Change:
 
     @property
     def renews(self) -> bool:
-        """Whether guests that run are to be restarted, as they have another lock than they will
-        be said to have, or none."""
+        """Whether running guests must be restarted, because their lock is missing or is not the
+        planned one."""
         late = bool(self.cell.about("late"))
         return self.moves or self.starts or late or self.has_other_locks
 

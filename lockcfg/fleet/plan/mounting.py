@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
 
 class Mounting(Frozen):
-    """What is to be done so that a host has ``path`` where it is wanted. ``why`` is why nobody but
-    a person can do it, or empty; else ``source`` is to be mounted at ``point``, which is then the
-    ``place`` of that name, in the stead of what is mounted there where it ``replaces`` that.
-    ``used`` is whether locks are there now: then it takes effect at once."""
+    """How to bring ``path`` of a host to the wanted place. ``why`` says why only a person can do
+    it, or is empty. Otherwise ``source`` must be mounted at ``point``, which then is ``place``;
+    ``replaces`` tells that it replaces another mount. ``used`` tells that locks are there now, so
+    the mount takes effect at once."""
 
     __slots__ = ("options", "path", "place", "point", "replaces", "source", "type", "used", "why")
 
@@ -61,7 +61,7 @@ class Mounting(Frozen):
         return f"at {self.point}: {self.source} ({self.type}){instead}"
 
     def work(self, hosts: Sequence[str]) -> Work:
-        """It as work: what is to stay mounted is in fstab(5), and mounted from there."""
+        """The work for it: a lasting mount is written into fstab(5), and mounted from there."""
         point = shlex.quote(self.point)
         fields = [
             _for_fstab(each)
@@ -100,8 +100,7 @@ class Mounting(Frozen):
 
 
 def place_at(facts: Facts, path: str) -> str | None:
-    """Where a directory of a host is, or would be if somebody made it; None where that is not
-    known."""
+    """Where a directory of a host is, or would be if it existed; None if unknown."""
     for directory in _known(facts):
         if directory.path == path and directory.state in ("there", "missing"):
             return directory.place.shown if directory.place.system else None

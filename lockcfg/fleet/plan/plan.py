@@ -32,9 +32,9 @@ if TYPE_CHECKING:
 
 
 def steps_of(fleet: Fleet, guests: Guests) -> tuple[list[Step], dict[int, Cell]]:
-    """The steps for the groups of the policy, in order, none where nothing is to be done; and what
-    becomes of cells that they change, by the ``id`` of each. ``guests`` are the names of those that
-    run, by host."""
+    """The steps for the groups of the policy, in order, or none; and the cells that the steps
+    change, as they will be, by the ``id`` of each. ``guests`` are the names of running guests, by
+    host."""
     steps: list[Step] = []
     changed: dict[int, Cell] = {}
     for group in fleet.groups:
@@ -240,7 +240,7 @@ def _alike(
 
 
 def _mounts(name: str, changes: Sequence[Change], *, gap: bool = False) -> Iterator[Step]:
-    """What is to be mounted where, for hosts that need the same."""
+    """The mounts, for hosts that need the same."""
     mounts = {each.shown: each for change in changes for each in change.mounts}
     for details, hosts in _alike(changes, lambda change: (each.shown for each in change.mounts)):
         yield Step(
@@ -283,7 +283,7 @@ def _install(package: str, hosts: Sequence[str]) -> Work:
 
 
 def _writes(name: str, changes: Sequence[Change]) -> Iterator[Step]:
-    """What is to be written where, for hosts that need the same."""
+    """The changes of files, for hosts that need the same."""
     works = {tuple(_written(change)): _set(change) for change in changes}
     for details, hosts in _alike(changes, _written):
         commands, data = works[tuple(details)]
@@ -298,7 +298,7 @@ def _writes(name: str, changes: Sequence[Change]) -> Iterator[Step]:
 
 
 def _written(change: Change) -> list[str]:
-    """What is to be written on hosts, in a line each."""
+    """The changes of files on hosts, a line each."""
     return [
         f"{_file_of(change.cell.facts, key)}: {key} = {_spelled(new)} (now {_spelled(old)})"
         for key, (old, new) in sorted(change.settings.items())
@@ -306,7 +306,7 @@ def _written(change: Change) -> list[str]:
 
 
 def _set(change: Change) -> tuple[list[str], dict[str, object]]:
-    """The same as commands and as data: what is to be unset comes last."""
+    """The same as commands and as data; settings to unset come last."""
     driver = change.cell.facts.driver
     settings = sorted(change.settings.items())
     words = [word for key, (_, new) in settings if new is not None for word in (key, str(new))]

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from lockcfg.fleet.comparison.fleet import Cell, Fleet, Group
 
 _HEAD = """\
-# Who shares storage, and how these hosts are to be configured. Made from what was there: the
-# settings are those of most of the best-protected hosts of a group, and the many may be wrong. Read
-# it, decide what is left open, and correct it.
+# Which hosts share storage, and how to configure them. Made from snapshots: the settings are those
+# of most of the best-protected hosts of a group, and the majority may be wrong. Read it, decide
+what # is left open, and correct it.
 """
 
 #: The longest name that a group keeps: a policy and YAML have limits for it.

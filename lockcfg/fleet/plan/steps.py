@@ -1,4 +1,4 @@
-"""What a plan is made of: steps for people, and in each what is to be done as data for programs."""
+"""The steps of a plan, for people, each with its work as data for programs."""
 
 from __future__ import annotations
 

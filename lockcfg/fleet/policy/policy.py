@@ -1,4 +1,4 @@
-"""The policy, ``fleet.yaml``: who shares storage, how they are to be configured, what is waived.
+"""The policy, ``fleet.yaml``: which hosts share storage, how to configure them, what is waived.
 
 ``schemas/fleet.schema.json`` describes it.
 """

@@ -6,7 +6,7 @@ Reports lockspaces on NFSv3, and images there that are locked themselves.
 
 ## Why is this bad
 
-The locks of a crashed host stay until its lock manager comes back or somebody frees them by hand:
+The locks of a crashed host stay until its lock manager comes back or a person frees them by hand:
 guests cannot be started elsewhere. NFSv4 frees them after a lease time.
 
 ## Example

@@ -8,8 +8,8 @@ counts.
 
 ## Why is this bad
 
-One of the two is wrong. If it is what the mounts say, somebody believes in storage that is not
-there, or not shared; if it is the probe, it was made while something was changed.
+One of the two is wrong. If it is what the mounts say, the storage does not exist, or is not shared,
+although people believe so; if it is the probe, it ran while something was changed.
 
 ## Example
 

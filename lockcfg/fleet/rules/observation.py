@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 
 
 class Observation(Frozen):
-    """What a rule saw: ``message`` is the same for all hosts it holds for, so that they can be
-    named together; ``hosts`` are these, None for all that the rule was given. ``reasons`` is the
-    chain, ``help`` what to do. ``severity`` is None for that of the rule; ``unknown`` is
-    whether it leaves something unknown about the hosts, which are then not fine. ``cause`` is the
-    setting that is to be changed, or the file, where one is."""
+    """What a rule saw; the audit makes an AuditFinding of it. ``message`` is the same for all its
+    hosts, so that they can be named together. ``hosts`` are these hosts, None for all that the rule
+    was given. ``reasons`` is the chain, ``help`` what to do. ``severity`` is None for that of the
+    rule. ``unknown`` tells that something about the hosts is unknown, so they are not fine.
+    ``cause`` is the setting or the file to change, or empty."""
 
     __slots__ = ("cause", "group", "help", "hosts", "message", "reasons", "severity", "unknown")
 

@@ -39,7 +39,7 @@ def was_root(cell: Cell) -> bool:
 
 def each_space(cell: Cell) -> Iterator[Directory]:
     """The lockspace directories in use, those of <lease> elements among them, those on one mount
-    with one state once: what is to be said of a mount is said of the first that leads there."""
+    with one state only once: a finding about a mount names the first that leads there."""
     seen: set[tuple[object, ...]] = set()
     leases = cell.facts.leases if cell.facts.settings["lock_manager"] == "lockd" else ()
     for space in (*cell.facts.spaces, *leases):
@@ -110,7 +110,7 @@ def places_by_setting(
 
 
 def minority(ordered: Sequence[Sequence[str]]) -> list[str]:
-    """The hosts that are unlike most, given those that are alike, the most first; all of them where
-    there are as many of another kind: the majority is a hint, and then there is none."""
+    """The hosts that are unlike most, given those that are alike, the most first; all of them if
+    another kind is as frequent: then there is no majority to give a hint."""
     tie = len(ordered) > 1 and len(ordered[0]) == len(ordered[1])
     return [host for hosts in ordered[0 if tie else 1 :] for host in hosts]

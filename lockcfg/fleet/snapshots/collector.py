@@ -236,7 +236,7 @@ class Tree:
         return True
 
     def line(self, path: str) -> str:
-        """The first line of a file; empty where there is none."""
+        """The first line of a file; empty if there is none."""
         try:
             with os.fdopen(self.open(path), encoding="utf-8", errors="replace") as stream:
                 return stream.readline(4096).strip()
@@ -1014,7 +1014,7 @@ def _flock(kind: int, start: int) -> bytes:
 def _supervise(
     plan: Json, number: int, directories: List[str], secret: str, listener: Any, report: int
 ) -> None:
-    """Hold the locks until somebody ends the probe, or its time is up: a process for each
+    """Hold the locks until a command ends the probe, or its time is up: a process for each
     directory, as any of them may hang."""
     null = os.open(os.devnull, os.O_RDWR)
     for each in (0, 1, 2):
@@ -1248,7 +1248,8 @@ def _listener(probe_id: str, number: int) -> Any:
 
 
 def _holder(probe_id: str, number: int, word: str) -> Optional[Json]:
-    """What the process says that holds the locks of a host; None where there is none."""
+    """The answer of the process that holds the locks of a host; None if there is no such
+    process."""
     with contextlib.closing(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)) as client:
         client.settimeout(2 * PATIENCE)
         try:
@@ -1487,7 +1488,8 @@ def _locks_of(pid: int) -> List[Json]:
 
 
 def _is_locked(path: str) -> bool:
-    """Whether somebody holds a lock on the first byte of a file, which is asked and not tried."""
+    """Whether another process holds a lock on the first byte of a file. It asks, and does not try
+    to lock."""
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
@@ -2084,7 +2086,7 @@ def _told_by(collector: Collector, arguments: argparse.Namespace) -> str:
 
 
 def _compressed(path: str, text: bytes) -> bytes:
-    """What is to be written to ``path``, by the end of its name."""
+    """The bytes to write to ``path``, compressed by the end of its name."""
     end = os.path.splitext(path)[1]
     if end == ".zst":
         raise OSError(errno.EINVAL, "cannot be compressed with zstd: use .gz or .xz")
@@ -2121,7 +2123,7 @@ def _put(path: str, content: bytes) -> None:
                 os.replace(draft, name, src_dir_fd=directory, dst_dir_fd=directory)
                 now = os.stat(name, dir_fd=directory, follow_symlinks=False)
                 if not os.path.samestat(now, os.fstat(descriptor)):
-                    raise OSError(errno.EBUSY, "somebody else has put another file there")
+                    raise OSError(errno.EBUSY, "another program has put another file there")
         except BaseException:
             with contextlib.suppress(OSError):
                 os.unlink(draft, dir_fd=directory)

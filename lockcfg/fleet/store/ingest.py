@@ -2,8 +2,8 @@
 
 Everything is done once for each distinct content: a line of a snapshot that was seen before is
 known by its bytes, the facts that follow from such lines by the lines, and what a host's guests do
-with their disks by its shape. What is left to do for a host is to read its file, to parse the few
-lines that are its own, and to go through its disks.
+with their disks by its shape. For each host, it only reads the file, parses the few lines that
+differ, and goes through the disks.
 """
 
 from __future__ import annotations

@@ -5,8 +5,8 @@ audit --partial`` keeps it, and any number of them are audited together. The onl
 talks to SQLite. What the tables hold is described in ``docs/explanation/fleet-model.md``:
 
 - ``profile``: distinct facts of hosts, as JSON (:class:`~lockcfg.fleet.model.facts.Facts`);
-- ``cell``: distinct combinations of a profile with what else is to be said of a host, and
-  ``cell_way`` with the uses of its disks;
+- ``cell``: distinct combinations of a profile with the circumstances of a host, and ``cell_way``
+  with the uses of its disks;
 - ``host``: a line for each snapshot, with its cell;
 - ``way``: distinct uses of disks, as JSON (:class:`~lockcfg.fleet.model.uses.Use`);
 - ``disk``: the disks that other hosts might reach as well;
@@ -237,7 +237,7 @@ class Store:
         self._connection.close()
 
     def end(self) -> None:
-        """After the last row of a part that is to be joined to another store."""
+        """Finish a part that another store will join."""
         self._connection.execute("COMMIT")
         self._connection.close()
 

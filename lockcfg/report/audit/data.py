@@ -32,7 +32,7 @@ def audit_data(
     ``policy`` is the path of a policy, or what is in one. ``now`` is the time to count ages from in
     seconds since the epoch, ``max_age_hours`` how old facts may be. The member ``missing`` names
     the hosts that the policy names and of which there is no snapshot. Raises :class:`LockcfgError`
-    where there is no snapshot of any host and none is missing, and :class:`UsageError`.
+    if there is no snapshot of any host and none is missing, and :class:`UsageError`.
     """
     from lockcfg.fleet.audit import audit_of
     from lockcfg.report.audit.json_ import members_of

@@ -256,7 +256,7 @@ def _map(domains: Sequence[DomainRow], sets: _HostSets) -> list[dict[str, Any]]:
                 "width": f"{share:.2f}%",
                 "middle": f"{left + share / 2:.2f}%",
                 "label": label,
-                # What the label stands on where there is a pattern below, in pixels.
+                # The size of the plate under a label on a pattern, in pixels.
                 "plate": 9 * len(label) + 9,
                 # What has no room on a narrow page.
                 "tight": share < 1.6 * len(label) * _CHARACTER,

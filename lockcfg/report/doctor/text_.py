@@ -1,4 +1,4 @@
-"""A diagnosis for a person: a table of disks, and sentences for what is to be done."""
+"""A diagnosis for a person: a table of disks, and sentences that say what to do."""
 
 from __future__ import annotations
 

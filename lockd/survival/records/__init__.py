@@ -1,4 +1,4 @@
-"""The records of the journal: what writes each of them, and what they come to.
+"""The records of the journal: the functions that make them, and the methods that replay them.
 
 A record is one line of JSON, a list that begins with its kind. Each kind has one function that
 makes it and one method that replays it, side by side in the module of its subject:
@@ -20,10 +20,10 @@ module         kinds
 Besides there are ``format``, with which every journal begins (:mod:`lockd.survival.journal`), and
 ``descriptors``, with which it ends before an exec (:mod:`lockd.survival.handover`).
 
-The journal may be of another version of lockd. A replay passes over a kind that it does not know,
-and over what follows the fields that it knows. So a later version may add kinds, and fields at the
-end of a record; one that reads what an earlier version has left takes the default for a field that
-is missing. Whatever else changes is another format (:data:`lockd.survival.journal.FORMAT`).
+Another version of lockd may have written the journal. A replay ignores an unknown kind, and unknown
+fields at the end of a record. So a later version may add kinds, and fields at the end of a record;
+a missing field has its default. Any other change is a new format
+(:data:`lockd.survival.journal.FORMAT`).
 
 To add a kind, write its function and its method. A subject of its own is a new module with a class
 ``Records``, and its name in :data:`SUBJECTS`.

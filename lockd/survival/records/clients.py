@@ -1,7 +1,8 @@
-"""The records of the clients: who is connected, what each has registered as, what it has sent that
-is not answered yet, and what it is sent that it has not read yet.
+"""The records of the clients: the connections, the owner that each has registered as, calls without
+an answer, and answers that a client has not read yet.
 
-A client has a number for as long as it is connected; then another one may get it. Bytes are in hex.
+A client has a number while it is connected; later another client may get that number. Bytes are in
+hex.
 """
 
 from __future__ import annotations
@@ -37,14 +38,12 @@ def restricted(number: int) -> str:
 
 
 def received(number: int, rest: bytes, skip: int) -> str:
-    """``received``: the beginning of a message, with how many bytes are to be passed over: number,
-    bytes, that."""
+    """``received``: the beginning of a message: number, bytes, how many bytes to skip."""
     return record("received", number, rest.hex(), skip)
 
 
 def more(number: int, rest: bytes, skip: int) -> str:
-    """``more``: what came of the same message since, with what is to be passed over now: number,
-    bytes, that."""
+    """``more``: the next part of the same message: number, bytes, how many bytes to skip now."""
     return record("more", number, rest.hex(), skip)
 
 
@@ -59,8 +58,8 @@ def sent(number: int, count: int) -> str:
 
 
 def doubtful(number: int, data: bytes) -> str:
-    """``doubtful``: a reply of which nobody knows whether it was sent: number, bytes; none once it
-    is known."""
+    """``doubtful``: a reply that may or may not have been sent: number, bytes; no bytes once it is
+    known."""
     return record("doubtful", number, data.hex())
 
 
@@ -76,7 +75,7 @@ def gone(number: int) -> str:
 
 class Client:
     """A client as its records tell of it. ``owner`` are the fields of the owner that it registered
-    as, None where it has not; ``rest`` and ``skip`` are the state of its inbox."""
+    as, None if it has not; ``rest`` and ``skip`` are the state of its inbox."""
 
     __slots__ = (
         *(

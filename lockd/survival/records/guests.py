@@ -11,13 +11,13 @@ if TYPE_CHECKING:
 
     from lockd.survival.records.encoding import Replay
 
-    #: Something that is left to be let go: lockspace, name, the fields of the owner.
+    #: A lock that is not released yet: lockspace, name, the fields of the owner.
     Left = tuple[str, str, Sequence[Any]]
 
 
 def dying(pid: int, started: int, left: Sequence[Left]) -> str:
-    """``dying``: a process that is made to end: pid, start time, and once it has ended, what could
-    not be let go yet."""
+    """``dying``: a process that lockd ends: pid, start time, and once it has ended, the locks that
+    are not released yet."""
     return record("dying", pid, started, left)
 
 

@@ -58,8 +58,8 @@ def closed(number: int) -> str:
 
 
 class Held:
-    """A resource as its record tells of it, in the order of the fields; each owner as the fields
-    of its own. ``is_held`` is False where only its file is still open."""
+    """A resource as its record tells of it, in the order of the fields; each owner as the fields of
+    its own. ``is_held`` is False if only its file is still open."""
 
     __slots__ = (
         "create",
@@ -113,8 +113,8 @@ class Records:
 
     def __init__(self) -> None:
         self.spaces: Final[dict[str, None]] = {}
-        # By number: the records as they are, which take the least room, what became of the owners
-        # since, and which are not held any more.
+        # By number: the records as they are, which take the least room; later changes of the
+        # owners; and which are no longer held.
         self._lines: Final[dict[int, bytes]] = {}
         self._owners: Final[dict[int, list[tuple[bool, list[Any]]]]] = {}
         self._idle: Final[set[int]] = set()

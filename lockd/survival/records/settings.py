@@ -23,7 +23,7 @@ def changed(name: str, value: int | str) -> str:
 
 
 class Records:
-    """The settings in force, None where no record tells of them, and those that were changed."""
+    """The settings in force, None if no record has them, and the changes at run time."""
 
     def __init__(self) -> None:
         self.in_force: dict[str, Any] | None = None

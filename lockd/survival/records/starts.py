@@ -17,7 +17,7 @@ def starts(count: int) -> str:
 
 
 class Records:
-    """How often; 0 where no record tells of it."""
+    """The number of starts; 0 if no record has it."""
 
     def __init__(self) -> None:
         self.count = 0

@@ -11,9 +11,9 @@ if TYPE_CHECKING:
 
     from lockd.survival.records.encoding import Replay
 
-    #: A guest that is stopped: its name, its UUID, the control group that it is stopped by, or
-    #: empty, and of each lock that it is stopped for the lockspace, the name, what is wrong with
-    #: it, and whether another may have had it.
+    #: A stopped guest: its name, its UUID, the control group that stops it, or empty; and for each
+    #: lock that is the reason, the lockspace, the name, what is wrong, and whether another host may
+    #: have had it.
     Stopped = tuple[str, str, str, Sequence[tuple[str, str, str, bool]]]
 
 
