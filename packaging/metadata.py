@@ -1,5 +1,6 @@
-"""Metadata that the wheel and the sdist have and pyproject.toml does not spell out: the long
-description. Its links lead to the repository, which the page of an index is not in."""
+"""Metadata that the wheel and the sdist have and pyproject.toml does not spell out: the addresses,
+and the long description. Its links lead to the repository, which the page of an index is not in;
+where no repository is named, they are plain text, and there are no addresses."""
 
 from __future__ import annotations
 
@@ -18,10 +19,19 @@ class Metadata(MetadataHookInterface):
 
     def update(self, metadata: dict[str, Any]) -> None:
         """See hatchling."""
-        home = metadata["urls"]["Source"]
+        home = self.config["home"]
         at = f"v{metadata['version']}"
+        if home:
+            metadata["urls"] = {
+                "Source": home,
+                "Changelog": f"{home}/blob/{at}/CHANGELOG.md",
+                "Documentation": f"{home}/tree/{at}/docs",
+                "Issues": f"{home}/issues",
+            }
 
         def absolute(match: re.Match[str]) -> str:
+            if not home:
+                return match[2]
             kind = "raw" if match[1] else "blob"
             return f"{match[1]}[{match[2]}]({home}/{kind}/{at}/{match[3]})"
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import email
+import importlib.util
 import os
 import re
 import subprocess
 import sys
+import tomllib
 import venv
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -184,21 +187,45 @@ def test_an_index_would_take_it(built: list[list[Path]], tool: str) -> None:
     assert result.returncode == 0, result.stdout + result.stderr
 
 
-def test_the_long_description_leads_somewhere(built: list[list[Path]]) -> None:
-    """Every link of it is whole, and what it leads to in the repository is there."""
+def test_what_it_says_leads_somewhere(built: list[list[Path]]) -> None:
+    """No address is made up, and no link leads to what the page of an index is not in."""
     (wheel,) = (path for path in built[0] if path.suffix == ".whl")
     with zipfile.ZipFile(wheel) as archive:
         (name,) = (name for name in archive.namelist() if name.endswith("/METADATA"))
         metadata = email.message_from_bytes(archive.read(name))
     text = metadata.get_payload()
     assert isinstance(text, str)
-    links = re.findall(r"\]\(([^)]*)\)", text)
+    home = tomllib.loads((PROJECT / "pyproject.toml").read_text())["tool"]["hatch"]["metadata"]
+    home = home["hooks"]["custom"]["home"]
+    assert bool(metadata.get_all("Project-URL")) == bool(home)
+    for link in re.findall(r"\]\(([^)]*)\)", text):
+        assert link == "https://libvirt.org" or (home and link.startswith(home)), link
+
+
+@pytest.mark.parametrize("home", ["", "https://git.example.org/storage/lockcfg"])
+def test_the_links_are_those_of_the_repository(home: str) -> None:
+    """Where one is named, each leads to a file that is there, in the version that is described."""
+    spec = importlib.util.spec_from_file_location(
+        "metadata_hook", PROJECT / "packaging/metadata.py"
+    )
+    assert spec is not None
+    assert spec.loader is not None
+    hook = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(hook)
+    metadata: dict[str, Any] = {"version": "1.2.3"}
+    hook.Metadata(str(PROJECT), {"home": home}).update(metadata)
+    links = re.findall(r"\]\(([^)]*)\)", metadata["readme"]["text"])
+    links.remove("https://libvirt.org")
+    if not home:
+        assert links == []
+        assert "urls" not in metadata
+        return
     assert len(links) > 10
     for link in links:
-        whole = re.fullmatch(r"https://[^ ]*/lockcfg/(?:raw|blob)/v[\d.]+/([^#]*)(#.*)?", link)
-        assert whole is not None or link == "https://libvirt.org", link
-        if whole is not None:
-            assert (PROJECT / whole[1]).exists(), link
+        whole = re.fullmatch(rf"{home}/(?:raw|blob)/v1\.2\.3/([^#]*)(#.*)?", link)
+        assert whole is not None, link
+        assert (PROJECT / whole[1]).exists(), link
+    assert all(address.startswith(home) for address in metadata["urls"].values())
 
 
 def test_tools_install_it(built: list[list[Path]], tmp_path: Path) -> None:
