@@ -123,6 +123,11 @@ def device(path: str, *, running: bool = False, name: str = "v", **more: Any) ->
     return guest(name, disk(path, **{"device": "253:1", **more}), running=running)
 
 
+def network(*servers: str) -> Json:
+    """A network disk on servers."""
+    return {"type": "network", "path": "rbd:p/i", "servers": list(servers)}
+
+
 def host(
     name: str,
     directories: list[Json],
@@ -965,6 +970,29 @@ FLEETS: dict[str, Known] = {
             ([], [guest("v", {"type": "network", "path": "rbd:p/i"}, running=True)]),
             ([], [guest("w", {"type": "network", "path": "rbd:p/i"}, running=True)]),
         ),
+    ),
+    "a network disk of two guests, by a common server": Known(
+        "unsafe",
+        two(
+            ([], [guest("v", network("a:6789", "b:6789"), running=True)]),
+            ([], [guest("w", network("b:6789", "c:6789"), running=True)]),
+        ),
+    ),
+    "network disks of one name, on servers without a common one": Known(
+        "safe",
+        two(
+            ([], [guest("v", network("a:6789"), running=True)]),
+            ([], [guest("w", network("c:6789"), running=True)]),
+        ),
+        said="unknown",
+    ),
+    "network disks of one name, by sockets": Known(
+        "safe",
+        two(
+            ([], [guest("v", network("unix:/run/nbd"), running=True)]),
+            ([], [guest("w", network("unix:/run/nbd"), running=True)]),
+        ),
+        said="unknown",
     ),
     # What runs
     "a guest that runs, and nobody looked at its lock": Known(

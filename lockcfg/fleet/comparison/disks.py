@@ -304,6 +304,8 @@ def _one_disk(one: _User, other: _User, words: Words | None) -> Relation:
     mine, yours = one.disk.place, other.disk.place
     if is_device(one.name) or is_device(other.name):
         return _one_device(one.name, other.name)
+    if one.way.use.kind == other.way.use.kind == "network" and one.name == other.name:
+        return _one_of_network(one, other)
     if one.name.startswith(VOLUME) and one.name == other.name:
         return "same"  # two hosts have mounted the volume, each for itself
     if mine is None or yours is None or "image" not in (one.way.use.kind, other.way.use.kind):
@@ -319,6 +321,21 @@ def _one_disk(one: _User, other: _User, words: Words | None) -> Relation:
         likely = found == "likely" or (one.uuid == other.uuid and one.uuid)
         return "likely" if likely and is_telling(one.number >> 32) else "unknown"
     return found
+
+
+def _one_of_network(one: _User, other: _User) -> Relation:
+    """Whether two network disks of one name are one: servers of two clusters have the same names. A
+    socket leads to a server that its host alone knows."""
+    mine, yours = (
+        {
+            server
+            for server in user.way.use.storage.split(",")
+            if one.host == other.host or not server.startswith("unix:")
+        }
+        for user in (one, other)
+    )
+    told = one.way.use.storage and other.way.use.storage
+    return "unknown" if told and mine.isdisjoint(yours) else "same"
 
 
 def _one_device(one: str, other: str) -> Relation:

@@ -36,7 +36,8 @@ class Use(Frozen):
     """A way in which disks of a host are used.
 
     ``kind`` is one of the model's kinds of disk, or ``network`` for what takes no part. ``storage``
-    is the directory that the disk is in, without links. ``rule`` is what names the lock: ``lvm``,
+    is the directory that the disk is in, without links, or the servers of a network disk, with
+    commas between them. ``rule`` is what names the lock: ``lvm``,
     ``scsi``, ``path``, ``direct`` or ``none``; ``fallback`` the setting that should have named it
     and got no answer, or empty. ``linked`` is whether the guest's path leads to the disk by way of
     a link. ``driver`` is whose guest it is, empty for the host's main driver. ``held`` is what the
@@ -126,13 +127,16 @@ def shape_of(disk: Mapping[str, Any], path: str, running: bool, guest: Mapping[s
     layer = device_name(disk).partition(":")[0]
     if layer in ON_OTHERS and "backing" not in disk and not _is_whole(disk.get("chain", ())):
         traits.append("untold")
+    where = resolved[: resolved.rfind("/")]
+    if disk["type"] == "network":
+        where = ",".join(disk.get("servers", ()))
     return (
         disk["type"],
         directory,
         running,
         driver,
         lock,
-        resolved[: resolved.rfind("/")],
+        where,
         tuple(traits),
         layer,
         "inode" in disk,
@@ -192,7 +196,8 @@ def use_of(shape: Shape, facts: Facts) -> Use:
         "driver": driver,
     }
     if of not in ("file", "block", "dir") or not directory:
-        return Use("network", of, "", "none", named=of == "network", **more)  # type: ignore[arg-type]
+        where = resolved if of == "network" else ""
+        return Use("network", of, where, "none", named=of == "network", **more)  # type: ignore[arg-type]
     device = directory.startswith("/dev")
     kind: str = "image" if not device else "lvm" if lvm else "scsi" if scsi else "block"
     locking = facts.locking_of(driver)

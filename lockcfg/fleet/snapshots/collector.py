@@ -1318,6 +1318,9 @@ def _disk(element: Any) -> Json:
             disk["path"] = path
         elif kind == "network":
             disk["path"] = "{}:{}".format(source.get("protocol") or "", source.get("name") or "")
+            servers = [_server(host) for host in source.findall("host")]
+            if servers:
+                disk["servers"] = sorted(servers)
         elif kind == "volume":
             disk["path"] = "{}/{}".format(source.get("pool") or "", source.get("volume") or "")
     driver = element.find("driver")
@@ -1335,6 +1338,14 @@ def _disk(element: Any) -> Json:
     if layers:
         disk["layers"] = layers
     return disk
+
+
+def _server(host: Any) -> str:
+    """A server of a network disk, as the guest's description names it."""
+    if host.get("socket"):
+        return "unix:{}".format(host.get("socket"))
+    port = host.get("port")
+    return (host.get("name") or "").lower() + (f":{port}" if port else "")
 
 
 def _lease(element: Any) -> Json:

@@ -250,6 +250,7 @@ _disk: Final = _object(
         "error": _long,
         **_LOCKED,
         "chain": _list_of(_below, 1000),
+        "servers": _list_of(_long, 1000),
     },
 )
 

@@ -53,7 +53,8 @@ def snapshot(host: LockHost) -> dict[str, Any]:
         disk_xml("/mnt/images/disk", shareable=True),
         disk_xml("/mnt/images/link"),
         disk_xml("/mnt/images/gone", readonly=True),
-        "<disk type='network'><source protocol='rbd' name='pool/image'/></disk>",
+        "<disk type='network'><source protocol='rbd' name='pool/image'>"
+        "<host name='Mon1' port='6789'/><host transport='unix' socket='/run/x'/></source></disk>",
         "<disk type='file' device='cdrom'/>",
     ]
     lease = "<lease><lockspace>space</lockspace><key>key</key><target path='/mnt/locks'/></lease>"
@@ -120,7 +121,11 @@ def test_the_guests_are_there(snapshot: dict[str, Any]) -> None:
     assert linked["inode"] == shared["inode"]
     assert gone["readonly"] is True
     assert gone["error"] == "No such file or directory"
-    assert network == {"type": "network", "path": "rbd:pool/image"}
+    assert network == {
+        "type": "network",
+        "path": "rbd:pool/image",
+        "servers": ["mon1:6789", "unix:/run/x"],
+    }
     assert empty == {"type": "file", "readonly": True}
     assert guest["leases"] == [{"lockspace": "space", "key": "key", "target": "/mnt/locks"}]
     assert "running" not in guest
