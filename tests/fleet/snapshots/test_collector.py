@@ -49,12 +49,12 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LockHost]:
 @pytest.fixture(scope="module")
 def snapshot(host: LockHost) -> dict[str, Any]:
     """A snapshot of it, with a guest."""
+    servers = "<host name='Mon1' port='6789'/><host transport='unix' socket='/run/x'/>"
     disks = [
         disk_xml("/mnt/images/disk", shareable=True),
         disk_xml("/mnt/images/link"),
         disk_xml("/mnt/images/gone", readonly=True),
-        "<disk type='network'><source protocol='rbd' name='pool/image'>"
-        "<host name='Mon1' port='6789'/><host transport='unix' socket='/run/x'/></source></disk>",
+        f"<disk type='network'><source protocol='rbd' name='pool/image'>{servers}</source></disk>",
         "<disk type='file' device='cdrom'/>",
     ]
     lease = "<lease><lockspace>space</lockspace><key>key</key><target path='/mnt/locks'/></lease>"
