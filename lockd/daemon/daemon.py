@@ -308,12 +308,25 @@ class Daemon:
             if name != PID_FILE:
                 # The lock was taken and kept but not recorded: no client was told that it has the
                 # lock.
-                _end(name, fds.pop(name))
+                self._end(name, fds.pop(name))
                 self._keeper.forget()
         held = sum(1 for _ in self.engine.table.resources())
         connected_now = sum(len(each.clients) for each in self.services.values())
         message = f"took over {held} locks and {connected_now} clients"
         self._log.event(Event(TOOK_OVER, message, {"locks": held}))
+
+    def _end(self, name: str, fd: int) -> None:
+        """Close a descriptor that has no owner, and unlock its file: copies of the descriptor
+        exist."""
+        if is_lock(name):
+            # Its file system may be silent.
+            if self._aside.run(partial(end, fd), _nothing):
+                end(fd)
+            return
+        if is_client(name):
+            with suppress(OSError), socket.socket(fileno=os.dup(fd)) as connection:
+                connection.shutdown(socket.SHUT_RDWR)
+        os.close(fd)
 
     def adopt_by_itself(self, address: str) -> None:
         """Take the locks of guests that run without them, now and whenever libvirtd starts;
@@ -403,15 +416,5 @@ class Daemon:
         self.loop.stop()
 
 
-def _end(name: str, fd: int) -> None:
-    """Close a descriptor that has no owner, and unlock its file: copies of the descriptor exist."""
-    if is_lock(name):
-        import threading
-
-        # Its file system may be silent.
-        threading.Thread(target=end, args=(fd,), daemon=True).start()
-        return
-    if is_client(name):
-        with suppress(OSError), socket.socket(fileno=os.dup(fd)) as connection:
-            connection.shutdown(socket.SHUT_RDWR)
-    os.close(fd)
+def _nothing() -> None:
+    """What follows when nothing has to."""
