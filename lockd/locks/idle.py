@@ -6,6 +6,8 @@ If a lock that is off the journal cannot be unlocked, lockd tries again and logs
 
 from __future__ import annotations
 
+from functools import partial
+
 from lockd.events import STUCK, Event
 from lockd.locks.remote import SilentError
 from lockd.survival.records import locks as records
@@ -54,6 +56,8 @@ class IdleFiles:
         self._disk: Final = disk
         self._clock: Final = clock
         self._log: Final = log
+        #: Those that are closed when their file systems have answered.
+        self._waiting: Final[set[Resource]] = set()
 
     def __bool__(self) -> bool:
         return any(space.idle for space in self._table.spaces.values())
@@ -107,14 +111,23 @@ class IdleFiles:
         """Remove the files of locks that were released before that time, and not wanted since."""
         for space in self._table.spaces.values():
             for resource in [each for each in space.idle.values() if each.released < before]:
-                try:
-                    self._files.check_remote(resource)
-                    self._close_idle(resource)
-                except SilentError as error:
-                    if not error.remote.asked:
-                        error.remote.wait(_nothing)  # this is called again and again
-                except OSError as error:
-                    self._complain(resource, error)
+                if resource not in self._waiting:
+                    self._close_soon(resource)
+
+    def _close_soon(self, resource: Resource) -> None:
+        """Close one that is idle still, now or when its file system has answered."""
+        self._waiting.discard(resource)
+        if resource.space.idle.get(resource.name) is not resource:
+            return
+        try:
+            self._files.check_remote(resource)
+            self._close_idle(resource)
+        except SilentError as error:
+            # An answer counts for a moment only: by the next round it would be too old again.
+            self._waiting.add(resource)
+            error.remote.wait(partial(self._close_soon, resource))
+        except OSError as error:
+            self._complain(resource, error)
 
     def close_named(self, space: Lockspace, name: str) -> None:
         """Close the file of that name if it is idle. Raises OSError if it cannot be unlocked; then
@@ -180,7 +193,3 @@ class IdleFiles:
         if resource.unlocks > _UNLOCKS:
             self._forget(resource)
             self._disk.drop(resource.lock)
-
-
-def _nothing() -> None:
-    """Do nothing."""
