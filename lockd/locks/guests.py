@@ -173,6 +173,8 @@ class Guests:
             self.end(pid, started)
             return
         guest = pid, started
+        if guest in self._dying:
+            return  # its connection was found closed: all that it has is let go already
         held = self._engine.table.acquisitions(
             (directory, name, Owner.from_record(owner)) for directory, name, owner, *_ in left
         )
