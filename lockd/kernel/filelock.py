@@ -362,10 +362,11 @@ def _is_refused(fd: int) -> bool:
     """Whether the open file cannot be read because its lock is missing.
 
     NFSv4 reads in the name of the lock, and answers EIO once that has gone with the lease; but not
-    what is in the cache, nor an empty file.
+    what is in the cache, nor an empty file. Raises OSError where it is not known whether it can.
     """
+    is_disk = os.fstat(fd).st_size > LONGEST_NOTE
     try:
-        if os.fstat(fd).st_size > LONGEST_NOTE:
+        if is_disk:
             # A disk: O_DIRECT would have all of it written out.
             os.posix_fadvise(fd, 0, _PAGE, os.POSIX_FADV_DONTNEED)
             os.pread(fd, 1, 0)
