@@ -17,7 +17,7 @@ from lockd.kernel.background import write_pid
 from lockd.kernel.reserve import insist
 from lockd.survival import handover
 from lockd.survival.journal import FORMAT
-from lockd.survival.keeper import PID_FILE, is_journal
+from lockd.survival.keeper import PID_FILE, end, is_journal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -186,12 +186,17 @@ class Succession:
         has_posix = any(each.lock.posix for each in self._engine.table.resources())
         if self._keeper and not self._keeper.lost and not has_posix:
             os._exit(_IN_DOUBT)
+        kept: dict[str, int] = {}
         try:
             # The state in memory may lack some descriptors. A second descriptor would end a POSIX
             # lock.
-            self._go_on_in_place({} if has_posix else self._keeper.contents())
+            if not has_posix:
+                kept = self._keeper.contents()
+            self._go_on_in_place(kept)
         except OSError as error:
             self._complain(error)
+            for fd in kept.values():
+                end(fd)
 
     def _probed(self, pid: int, replace: Callable[[], object], _: int) -> None:
         self._loop.unwatch(self._probe)

@@ -164,13 +164,15 @@ class Service:
         fd = session.socket.fileno()
         try:
             self._loop.watch(fd, EPOLLIN, partial(self._on_client, session))
+            self._keeper.keep(fd, client_name(session.number))
+            self._journal.append(_record(session))
         except OSError as error:
             self._log.error(f"{session} cannot be watched: {error.strerror}")
-            session.close()
+            self._loop.unwatch(fd)
+            session.shut_down()
+            self._keeper.forget()
             self._numbers.give_back(session.number)
             return
-        self._keeper.keep(fd, client_name(session.number))
-        self._journal.append(_record(session))
         self.add(session)
         if self._log.threshold <= DEBUG:
             self._log.debug(f"{session}: connected")
@@ -392,12 +394,7 @@ class Service:
             session.complaints.end()
         session.waiting = []
         self._loop.unwatch(session.socket.fileno())
-        try:
-            # The copy that the keeper has must not keep the connection open.
-            session.socket.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass  # the peer has done it
-        session.close()
+        session.shut_down()
         self._keeper.forget()
         # First record what follows for the guest, then that the client is gone: if this process
         # ends in between, the next one finds the connection closed, and continues to end the guest.

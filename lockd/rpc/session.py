@@ -13,6 +13,7 @@ What is checked, in libvirt's order: the flags, the restriction, the registratio
 
 from __future__ import annotations
 
+import socket
 import time
 
 from lockd.locks.space import Owner
@@ -27,7 +28,6 @@ from lockd.wire.inbox import Inbox
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import socket
     from typing import Final
 
     from lockd.rpc.complaints import Complaints
@@ -117,6 +117,14 @@ class Session:
             self.socket.close()
         except OSError:
             pass
+
+    def shut_down(self) -> None:
+        """Close the connection, and end it for the copy of its descriptor that the keeper has."""
+        try:
+            self.socket.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass  # the peer has done it
+        self.close()
 
     def check_flags(self, flags: int, known: int, function: str) -> None:
         """Refuse flags that are not ``known``; ``function`` is libvirt's name of the procedure.

@@ -178,12 +178,12 @@ class Keeper:
         try:
             self._tell(b"BARRIER=1", write)
         except OSError as error:
-            os.close(read)
+            end(read)
             self.give_up(_reason(error))
         else:
             self._barrier, self._asked = read, time.monotonic()
         finally:
-            os.close(write)
+            end(write)
 
     def _is_answered(self) -> bool:
         try:
@@ -192,7 +192,7 @@ class Keeper:
             return False
         except OSError:
             pass  # nothing can be learned from this one
-        os.close(self._barrier)
+        end(self._barrier)
         self._barrier = -1
         return True
 
@@ -210,8 +210,7 @@ class Keeper:
             name = _queue_name(self._number + 1)
             self._tell(f"FDSTORE=1\nFDPOLL=0\nFDNAME={name}".encode("ascii"), behind.fileno())
         except OSError as error:
-            ahead.close()
-            behind.close()
+            _close(ahead, behind)
             self._fail(error)
             return False
         self._singles = 0
@@ -221,12 +220,11 @@ class Keeper:
             self.lost = ""
         for name, fd in self._old.items():
             self._post(f"FDSTOREREMOVE=1\nFDNAME={name}")
-            os.close(fd)
+            end(fd)
         self._old.clear()
         if self._queue is not None:
             self._post(f"FDSTOREREMOVE=1\nFDNAME={_queue_name(self._number)}")
-            for each in self._queue:
-                each.close()
+            _close(*self._queue)
         self._queue = ahead, behind
         self._number += 1
         self.ask()
@@ -247,8 +245,7 @@ class Keeper:
         if self._queue is None:
             return
         self._post(f"FDSTOREREMOVE=1\nFDNAME={_queue_name(self._number)}")
-        for each in self._queue:
-            each.close()
+        _close(*self._queue)
         self._queue = None
 
     def hand_back(self, program: str) -> None:
@@ -256,8 +253,11 @@ class Keeper:
         self._post(f"{BECOME}={program}")
 
     def descriptors(self) -> dict[str, int]:
-        """The descriptors that a successor needs besides the kept ones."""
-        return {} if self._queue is None else {_queue_name(self._number): self._queue[1].fileno()}
+        """The descriptors that a successor needs besides the kept ones: the queue, or the queues of
+        the process before this one until a new one replaces them. Their names are in use."""
+        if self._queue is None:
+            return {**self._old}
+        return {_queue_name(self._number): self._queue[1].fileno()}
 
     def contents(self) -> dict[str, int]:
         """All that the queue has, by name, each once more. Raises OSError."""
@@ -336,6 +336,19 @@ class Keeper:
         self.lost = why
 
 
+def _close(*sockets: socket.socket) -> None:
+    """Close sockets. They are closed even if the system reports an error."""
+    for each in sockets:
+        with suppress(OSError):
+            each.close()
+
+
+def end(fd: int) -> None:
+    """Close a descriptor. It is closed even if the system reports an error."""
+    with suppress(OSError):
+        os.close(fd)
+
+
 def _reason(error: OSError) -> str:
     if error.errno == errno.EAGAIN:
         return "it does not take messages"
@@ -373,7 +386,8 @@ def _look_into(fd: int) -> dict[str, int]:
     """The descriptors in a queue, by name, and the queue as it was. Raises OSError if they are more
     than this process may have."""
     found: dict[str, int] = {}
-    with socket.socket(fileno=os.dup(fd)) as queue:
+    queue = socket.socket(fileno=os.dup(fd))
+    try:
         queue.setsockopt(socket.SOL_SOCKET, _SO_PEEK_OFF, 0)
         flags = socket.MSG_PEEK | socket.MSG_DONTWAIT | socket.MSG_CMSG_CLOEXEC
         while True:
@@ -385,6 +399,12 @@ def _look_into(fd: int) -> dict[str, int]:
                 # There are more of them than this process may have. They stay in the queue.
                 raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
             _add(found, names.decode("ascii").split(_BETWEEN.decode()), received(ancillary))
+    except BaseException:
+        for each in found.values():
+            end(each)
+        raise
+    finally:
+        _close(queue)
 
 
 def received(ancillary: list[tuple[int, int, bytes]]) -> list[int]:
@@ -400,7 +420,7 @@ def _add(found: dict[str, int], names: list[str], fds: list[int]) -> None:
     """Add descriptors to those found before; the last one with a name counts."""
     for name, fd in zip(names, fds, strict=True):
         if name in found:
-            os.close(found[name])
+            end(found[name])
         found[name] = fd
 
 
