@@ -54,6 +54,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="how many inputs the coverage-guided runs take",
     )
     parser.addoption(
+        "--schedules",
+        type=int,
+        default=10_000,
+        metavar="N",
+        help="how many schedules of whole clusters are simulated",
+    )
+    parser.addoption(
         "--few-scenarios",
         action="store_true",
         help="ten scenarios with guests, not all: those that depend most on libvirt and QEMU",

@@ -1,0 +1,148 @@
+"""Bugs that are put into lockd by hand: the simulation has to find each. A simulation that finds
+none of them proves nothing.
+
+``python -m tests.simulation.bugs`` tries all, each in a copy of the code.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from typing import Final
+
+PROJECT: Final = Path(__file__).parents[2]
+
+#: How many schedules are tried at most.
+_SCHEDULES: Final = 3000
+
+
+class Bug(NamedTuple):
+    """What is wrong, and where: ``right`` stands once in ``file`` and becomes ``wrong``."""
+
+    what: str
+    file: str
+    right: str
+    wrong: str
+    #: Whether the code had it once.
+    is_old: bool = False
+
+
+BUGS: Final = (
+    Bug(
+        "who has locked a file does not look whether it still has its name",
+        "kernel/filelock.py",
+        "        if not may_be_shared(mine.st_dev, path):\n",
+        "        if True:\n",
+    ),
+    Bug(
+        "no server is asked, so the cache of the client answers, as with virtlockd",
+        "kernel/statx.py",
+        "    if flush:\n",
+        "    return True\n    if flush:\n",
+    ),
+    Bug(
+        "the file of a released lock is locked again although it is removed",
+        "kernel/filelock.py",
+        "        if os.fstat(lock.fd).st_nlink:\n            return True\n",
+        "        return True\n",
+    ),
+    Bug(
+        "nobody keeps the descriptor of a lock",
+        "locks/engine.py",
+        "                self._keeper.keep(resource.lock.fd, lock_name(resource.number))\n",
+        "                pass\n",
+    ),
+    Bug(
+        "a call is answered before the lock is written down",
+        "locks/engine.py",
+        "            self._journal.append(records.lock(resource.record()))\n",
+        "            pass\n",
+    ),
+    Bug(
+        "the locks of a guest are released before it has ended",
+        "locks/guests.py",
+        "        self._journal.append(_dying(guest, ()))\n",
+        "        self._engine.release_all(self._engine.table.held_by(*guest))\n",
+    ),
+    Bug(
+        "a client whose call went with the process is not hung up",
+        "rpc/service.py",
+        "        if fd < 0 or (session.number == served and (session.waiting or not answered)):\n",
+        "        if fd < 0:\n",
+    ),
+    Bug(
+        "what a killed process has not unlocked waits for an answer that is too old each time",
+        "locks/idle.py",
+        "            error.remote.wait(partial(self._close_soon, resource))\n",
+        "            self._waiting.discard(resource)\n            error.remote.wait(int)\n",
+        is_old=True,
+    ),
+    Bug(
+        "nobody keeps the journal",
+        "daemon/daemon.py",
+        "            self.upkeep.keep_journal()\n",
+        "",
+    ),
+    Bug(
+        "the beginning of a message is not written down",
+        "rpc/service.py",
+        "                self._journal.append(records.received(session.number, rest, skip))\n",
+        "                pass\n",
+    ),
+    Bug(
+        "a call that waits for a server is not written down",
+        "rpc/service.py",
+        "        self._journal.append(records.waiting(session.number, messages))\n",
+        "",
+    ),
+)
+
+
+def found(bug: Bug, seed: int, schedules: int = _SCHEDULES) -> str:
+    """What the simulation says of the code with a bug; empty where it finds nothing."""
+    with TemporaryDirectory() as scratch:
+        copy = Path(scratch)
+        for name in ("lockcfg", "tests", "schemas", "lenses"):
+            (copy / name).symlink_to(PROJECT / name)
+        for source in (PROJECT / "lockd").rglob("*.py"):
+            target = copy / source.relative_to(PROJECT)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            text = source.read_text()
+            if source == PROJECT / "lockd" / bug.file:
+                assert text.count(bug.right) == 1, bug
+                text = text.replace(bug.right, bug.wrong)
+            target.write_text(text)
+        command = [sys.executable, "-m", "tests.simulation", "--no-shrinking"]
+        done = subprocess.run(
+            [*command, f"--seed={seed}", f"--schedules={schedules}"],
+            cwd=copy,
+            env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    if done.returncode == 0:
+        return ""
+    if done.returncode != 1:
+        raise AssertionError(done.stderr)
+    return done.stdout.partition("\n")[0]
+
+
+def main() -> int:
+    """Try all, and say what each comes to."""
+    missed = 0
+    for bug in BUGS:
+        what = found(bug, 1)
+        missed += not what
+        print(f"{bug.what}: {what or 'NOT FOUND'}", flush=True)
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
