@@ -34,7 +34,14 @@ _LOCKING: Final = frozenset(("lock_manager", "auto_disk_leases", "require_lease_
 _SPACES: Final = frozenset(LOCKSPACE_KEYS)
 
 #: Values with which libvirt starts but which do not do what they say: no edit writes them.
-_NOT_BY_OUR_HAND: Final = ("bad-value", "wrong-file", "quotes-in-value", "list-in-string")
+_NOT_BY_OUR_HAND: Final = (
+    "wrong-type",
+    "bad-value",
+    "integer-overflow",
+    "wrong-file",
+    "quotes-in-value",
+    "list-in-string",
+)
 
 
 #: How often to make an edit again in files that another program has changed in the meantime.

@@ -32,7 +32,7 @@ from __future__ import annotations
 import re
 
 from lockcfg.conf.meant import parts_of, what_to_write
-from lockcfg.conf.settings import settings_of, spell
+from lockcfg.conf.settings import release_numbers, settings_of, spell
 from lockcfg.rules.rule import Fix, Replacement, Rule, RuleFinding, at_value
 
 TYPE_CHECKING = False
@@ -60,7 +60,9 @@ def check(subject: FileSubject, options: Options) -> Iterator[RuleFinding]:
             continue
         outcome = "refuses to start"
         if not objection.refused:
-            outcome = f"{options.release_text} does not know it, and a newer one refuses to start"
+            gone = setting.removed and release_numbers(setting.removed) <= options.release
+            other = "an older" if gone else "a newer"
+            outcome = f"{options.release_text} does not know it, and {other} one refuses to start"
         finding = at_value(
             RULE,
             subject.document,

@@ -366,6 +366,25 @@ def test_show_tells_a_user_of_the_systems_libvirt(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("log_buffer_size", "lockd", "does not know it, and an older one refuses to start"),
+        ("backup_port_max", "x", "'backup_port_max' takes a whole number"),
+        ("max_queued", str(2**64 + 3), "is an integer of more than 64 bits"),
+    ],
+)
+def test_what_libvirt_starts_with_and_nobody_meant_is_not_written(
+    lockcfg: RunLockcfg, tmp_path: Path, key: str, value: str, message: str
+) -> None:
+    """Also where the libvirt in question does not know the setting."""
+    root = root_with(tmp_path, qemu="", virtlockd="")
+    result = lockcfg("set", key, value, "--root", root)
+    assert result.returncode == 1
+    assert message in result.stderr
+    assert [path.read_bytes() for path in (root / "etc/libvirt").iterdir()] == [b"", b""]
+
+
+@pytest.mark.parametrize(
     ("words", "line"),
     [
         (("user", '"root"'), 'user = "root"'),
