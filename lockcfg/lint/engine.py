@@ -81,13 +81,13 @@ class Linter:
     def run_text(self, text: bytes, path: str, kind: FileKind) -> LintResult:
         """Lint ``text`` as if it were the file at ``path``, alone."""
         survey = Survey()
-        survey.files = 1
         # What is known of one file says nothing of a waiver of what several make together.
         self._checks.keep("file", "run")
         content = self._reader.content(kind.name, text)
         if content.passed_over:
             survey.notes.append((path, f"{content.passed_over}, passed over"))
         else:
+            survey.files = 1
             self._look_at_file(path, content)
         self._look_at_waivers()
         return self._result(survey)

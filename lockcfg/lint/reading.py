@@ -163,12 +163,12 @@ class Reader:
                 survey.unreadable.append((prefix + name, error.reason))
                 unread.add(name)
                 continue
-            survey.files += 1
             content = self.content(name, text)
             if content.passed_over:
                 survey.notes.append((prefix + name, f"{content.passed_over}, passed over"))
                 unread.add(name)
             else:
+                survey.files += 1
                 contents.append(content)
                 unread.discard(name)
         if not contents:

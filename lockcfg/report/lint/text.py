@@ -87,6 +87,8 @@ def _summary(result: LintResult) -> str:
         f"{fixable} fixable",
         f"{suppressed} suppressed",
     ]
+    if result.notes:
+        parts.append(f"{len(result.notes)} passed over")
     if result.unreadable:
         parts.append(f"{len(result.unreadable)} unreadable")
     return ", ".join(parts)

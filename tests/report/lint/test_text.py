@@ -31,7 +31,7 @@ def test_a_finding_has_its_line_its_help_and_its_fix() -> None:
         " [LK205 sample-trap]\n"
         "hosts/d/qemu.conf: error: cannot be read: Permission denied\n"
         "note: hosts/c/qemu.conf: a template, passed over\n"
-        "4 findings in 4 files, 1 fixable, 3 suppressed, 1 unreadable\n"
+        "4 findings in 4 files, 1 fixable, 3 suppressed, 1 passed over, 1 unreadable\n"
     )
 
 
@@ -48,7 +48,7 @@ def test_statistics_count_by_rule() -> None:
         "  2  LK102  unknown-key  1 fixable\n"
         "  1  LK101  syntax\n"
         "  1  LK205  sample-trap\n"
-        "4 findings in 4 files, 1 fixable, 3 suppressed, 1 unreadable\n"
+        "4 findings in 4 files, 1 fixable, 3 suppressed, 1 passed over, 1 unreadable\n"
     )
     assert rendered(empty(), "text", statistics=True).startswith("0 findings")
 
