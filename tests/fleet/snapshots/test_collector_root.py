@@ -122,3 +122,37 @@ def test_pipes_loops_and_devices(root: Path) -> None:
     assert found["virtlockd.conf"]["error"] == "Too many levels of symbolic links"
     assert found["qemu-lockd.conf"]["error"] == "No such file or directory"
     assert found["guests"] == []
+
+
+LEASES = 'auto_disk_leases = 1\nhost_id = 3\ndisk_lease_dir = "/srv/leases"\n'
+
+
+@pytest.mark.parametrize("driver", ["qemu", "libxl"])
+@pytest.mark.parametrize(
+    ("manager", "plugin", "told", "looked_at"),
+    [
+        ("sanlock", LEASES, True, "/srv/leases"),
+        ("sanlock", "auto_disk_leases = 1\nhost_id = 3\n", True, "/var/lib/libvirt/sanlock"),
+        ("sanlock", None, True, "/var/lib/libvirt/sanlock"),
+        ("lockd", LEASES, True, None),
+        ("lockd", None, False, None),
+    ],
+)
+def test_the_files_of_sanlocks_plugin(
+    root: Path, driver: str, manager: str, plugin: str | None, told: bool, looked_at: str | None
+) -> None:
+    """They are told where they are there, and where they are missed; the directory of the leases
+    is looked at where sanlock makes some."""
+    etc = root / "etc/libvirt"
+    etc.mkdir(parents=True)
+    (etc / f"{driver}.conf").write_text(f'lock_manager = "{manager}"\n')
+    name = f"{driver}-sanlock.conf"
+    if plugin is not None:
+        (etc / name).write_text(plugin)
+    found = snapshot(root)
+    assert (name in found) == told
+    assert found.get(name, {}).get("text") == plugin
+    other = "libxl-sanlock.conf" if driver == "qemu" else "qemu-sanlock.conf"
+    assert other not in found
+    paths = {each["path"] for each in found.get("directories", ()) if "lockspace" in each["holds"]}
+    assert paths & {"/srv/leases", "/var/lib/libvirt/sanlock"} == {looked_at} - {None}
