@@ -43,7 +43,7 @@ PIP := $(BIN)/pip install --quiet --disable-pip-version-check
 PIN := UV_CUSTOM_COMPILE_COMMAND="make requirements" $(BIN)/uv pip compile --quiet --universal \
 	--python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate $(UPGRADE)
 
-.PHONY: help setup demo test test-short test-releases test-packages test-slow deb rpm \
+.PHONY: help setup demo test test-short test-releases test-packages test-slow deb rpm collection \
 	release-check check format new-rule docs proofs site \
 	requirements sbom benchmark clean
 
@@ -54,6 +54,7 @@ help:
 	@echo "make test-packages  the Debian packages on these releases, with a guest that runs"
 	@echo "make deb        build the Debian packages of what is committed, in dist/debian"
 	@echo "make rpm        the same as RPM packages, in dist/rpm"
+	@echo "make collection  build the Ansible collection, in dist/ansible"
 	@echo "make release-check  say of what is committed whether it is fit to be released"
 	@echo "make check      ruff, ruff format --check, mypy --strict, proselint, pip-audit"
 	@echo "make test-slow  the long runs: more generated files and calls, a million of inputs, contests on NFS"
@@ -124,6 +125,10 @@ deb:
 rpm:
 	packaging/build-rpm $(RPMS)
 
+# The Ansible collection.
+collection: $(VENV)/.installed-dev
+	$(BIN)/ansible-galaxy collection build --force --output-path dist/ansible ansible
+
 # The Debian packages are built, and used, in roots of the releases.
 test-packages:
 	set -e; for release in $(RELEASES); do packaging/test-packages $$release; done
@@ -144,6 +149,7 @@ check: $(VENV)/.installed-dev
 		echo "atheris has no wheel for this Python: how it is used was not checked"
 	$(BIN)/python packaging/prose
 	$(BIN)/python packaging/audit-requirements
+	packaging/lint-collection $(BIN)
 
 format: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix .

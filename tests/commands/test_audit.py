@@ -55,7 +55,7 @@ def test_colour_on_a_terminal_unless_it_is_not_wanted(tmp_path: Path, lockcfg: R
     assert shown.replace("\r\n", "\n") == plain
 
 
-@pytest.mark.parametrize("format", ["text", "json", "junit", "sarif", "html"])
+@pytest.mark.parametrize("format", ["text", "json", "junit", "sarif", "github", "html"])
 @pytest.mark.parametrize(
     ("kind", "statuses"),
     [

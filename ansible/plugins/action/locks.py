@@ -1,6 +1,6 @@
 """Tell which locks are held: the host runs the collector of the lockcfg that is installed here."""
 
-from __future__ import absolute_import, annotations, division, print_function
+from __future__ import absolute_import, division, print_function
 
 __metaclass__ = type
 

@@ -1,6 +1,6 @@
 """A round of a probe: those of the hosts are done there, the others by lockcfg here."""
 
-from __future__ import absolute_import, annotations, division, print_function
+from __future__ import absolute_import, division, print_function
 
 __metaclass__ = type
 

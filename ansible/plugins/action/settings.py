@@ -1,6 +1,6 @@
 """Change settings: the host reads and writes its files, lockcfg works out what to write here."""
 
-from __future__ import absolute_import, annotations, division, print_function
+from __future__ import absolute_import, division, print_function
 
 __metaclass__ = type
 
@@ -176,7 +176,7 @@ class Edit(object):
 
     def here(self, path):
         """A path below the directory of the copies, as the host has it below its root."""
-        return path[len(self.directory) :] if path.startswith(self.directory) else path
+        return path.replace(self.directory, "", 1) if path.startswith(self.directory) else path
 
     def there(self, text):
         """A text with the paths of the copies in it, as the host calls them."""

@@ -1,6 +1,6 @@
 """A policy from the groups of an inventory."""
 
-from __future__ import absolute_import, annotations, division, print_function
+from __future__ import absolute_import, division, print_function
 
 __metaclass__ = type
 

@@ -102,13 +102,20 @@ class Spot(object):
             return None
         except OSError as error:
             raise FileError("{0}: cannot be read: {1}".format(self.path, error.strerror))
-        with os.fdopen(descriptor, "rb") as stream:
+        try:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 raise FileError("{0}: is not a regular file".format(self.path))
-            data = stream.read(MAX_SIZE + 1)
-        if len(data) > MAX_SIZE:
-            raise FileError("{0}: is larger than 10 MiB".format(self.path))
-        return data
+            data = b""
+            while len(data) <= MAX_SIZE:
+                piece = os.read(descriptor, 1 << 20)
+                if not piece:
+                    return data
+                data += piece
+        except OSError as error:
+            raise FileError("{0}: cannot be read: {1}".format(self.path, error.strerror))
+        finally:
+            os.close(descriptor)
+        raise FileError("{0}: is larger than 10 MiB".format(self.path))
 
     def close(self):
         """Close the directories."""
@@ -190,7 +197,8 @@ class Target(object):
             try:
                 view = memoryview(self.new)
                 while view:
-                    view = view[os.write(descriptor, view) :]
+                    written = os.write(descriptor, view)
+                    view = view[written:]
                 if self.old is None:
                     os.fchmod(descriptor, self.mode)
                 else:
@@ -265,7 +273,7 @@ def write(root, files, backup=None):
     try:
         for path, old, new, mode in files:
             targets.append(Target(root, path, old, new, mode))
-        for _, target in sorted(dict((each.directory, each) for each in targets).items()):
+        for _place, target in sorted(dict((each.directory, each) for each in targets).items()):
             locks.append(lock(target))
             sweep(locks[-1])
         for target in targets:

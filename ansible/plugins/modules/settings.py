@@ -203,7 +203,7 @@ def present(root, patterns):
     for pattern in patterns:
         for path in glob.glob(glob.escape(top) + pattern):
             target = os.readlink(path) if os.path.islink(path) else ""
-            found[path[len(top) :]] = target
+            found[path.replace(top, "", 1) if top else path] = target
     return found
 
 

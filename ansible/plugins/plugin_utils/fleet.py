@@ -1,6 +1,6 @@
 """What the action plugins 'audit' and 'plan' have in common."""
 
-from __future__ import absolute_import, annotations, division, print_function
+from __future__ import absolute_import, division, print_function
 
 __metaclass__ = type
 

@@ -1,6 +1,6 @@
 """What the action plugins have in common: they let lockcfg think, on the controller."""
 
-from __future__ import absolute_import, annotations, division, print_function
+from __future__ import absolute_import, division, print_function
 
 __metaclass__ = type
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lockcfg.fleet.comparison.moved import joined, left
 from lockcfg.fleet.comparison.result import Change, Since
 
 TYPE_CHECKING = False
@@ -45,8 +46,13 @@ def since_of(old: Mapping[str, Any], result: AuditResult) -> Since:
     worse = [
         *_changes(is_now, known, before | _unseen(result)),
         *_disks(old, result, worse=True),
+        *left(old["domains"], result.domains, frozenset(before & now)),
     ]
-    better = [*_changes(was, found, now), *_disks(old, result, worse=False)]
+    better = [
+        *_changes(was, found, now),
+        *_disks(old, result, worse=False),
+        *joined(old["domains"], result.domains, frozenset(before & now)),
+    ]
     return Since(
         int(old["now"]),
         str(old["verdict"]["level"]),

@@ -26,6 +26,7 @@ FORMATS: Final[dict[str, str]] = {
     "json": "lockcfg.report.audit.json_",
     "junit": "lockcfg.report.audit.junit",
     "sarif": "lockcfg.report.audit.sarif",
+    "github": "lockcfg.report.audit.github",
     "html": "lockcfg.report.audit.html_",
     "openmetrics": "lockcfg.report.audit.openmetrics",
 }

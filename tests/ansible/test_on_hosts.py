@@ -1,0 +1,111 @@
+"""What is done on a host with lock daemons: the real virtlockd and the real lockd."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+from tests.ansible.playing import task
+from tests.lockd.client import AUTOCREATE, SHARED
+from tests.lockd.engine import PROGRAM
+from tests.real.moving_host import VIRTLOCKD, MovingHost
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.ansible.playing import Controller
+
+LIMITS: Final[dict[str, Any]] = {"max_clients": 77, "max_workers": 9}
+
+
+def inside(host: MovingHost) -> list[str]:
+    """What runs a command on a host."""
+    return ["nsenter", "--target", str(host.process.pid), "--mount"]
+
+
+@pytest.mark.parametrize("program", [VIRTLOCKD, PROGRAM], ids=["virtlockd", "lockd"])
+def test_limits_and_locks(controller: Controller, tmp_path: Path, program: str | Path) -> None:
+    """Limits are changed at once, once; locks are told, and missed."""
+    directory = tmp_path / "host"
+    directory.mkdir()
+    with MovingHost(directory, program=program) as host:
+        client = host.client()
+        client.register("web1", 1_000_000)
+        client.acquire(host.lockspace, "disk")
+        client.acquire(host.lockspace, "shared", AUTOCREATE | SHARED)
+        disk = str(host.lockspace / "disk")
+        tasks = [
+            task("limits", "limits", **LIMITS),
+            task("again", "limits", **LIMITS),
+            task("wrong", "limits", max_clients=0, more={"ignore_errors": True}),
+            task("locks", "locks", held=[disk]),
+            task("missing", "locks", held=["/srv/no"], more={"ignore_errors": True}),
+        ]
+        checked = controller.play(tasks[:1], "--check", before=inside(host))
+        assert checked["limits"]["kvm01"]["changed"], checked.output
+        played = controller.play(tasks, before=inside(host))
+    assert played.status == 0, played.output
+    limits = played["limits"]["kvm01"]
+    assert limits["changed"]
+    assert limits["before"]["max_clients"] != 77
+    assert LIMITS.items() <= limits["after"].items()
+    assert not played["again"]["kvm01"]["changed"]
+    assert played["wrong"]["kvm01"]["failed"]
+    locks = played["locks"]["kvm01"]
+    assert locks["daemon"] == ("virtlockd" if program == VIRTLOCKD else "lockd")
+    assert {each["path"]: each["mode"] for each in locks["locks"]} == {
+        disk: "exclusive",
+        str(host.lockspace / "shared"): "shared",
+    }
+    if program == PROGRAM:
+        assert {name for each in locks["locks"] for name in each["guests"]} == {"web1"}
+    assert locks["problems"] == []
+    assert "not locked: /srv/no" in played["missing"]["kvm01"]["msg"]
+
+
+def test_without_a_daemon(controller: Controller) -> None:
+    """No daemon answers: nothing looks as if it were held, or changed."""
+    empty = 'mount -t tmpfs tmpfs /run && mkdir /run/libvirt && exec "$@"'
+    before = ["unshare", "--mount", "--pid", "--fork", "--mount-proc", "sh", "-c", empty, "sh"]
+    played = controller.play(
+        [
+            task("locks", "locks"),
+            task("held", "locks", held=["/srv/a"], more={"ignore_errors": True}),
+            task("limits", "limits", max_clients=5, more={"ignore_errors": True}),
+            task("adopt", "adopt", lockd=str(PROGRAM), more={"ignore_errors": True}),
+        ],
+        before=before,
+    )
+    assert played.status == 0, played.output
+    assert played["locks"]["kvm01"]["daemon"] is None
+    assert played["locks"]["kvm01"]["locks"] == []
+    assert "not locked" in played["held"]["kvm01"]["msg"]
+    assert "virt-admin" in played["limits"]["kvm01"]["msg"]
+    assert "lockd adopt" in played["adopt"]["kvm01"]["msg"]
+
+
+def test_a_probe_by_the_role(controller: Controller, tmp_path: Path) -> None:
+    """Two hosts that share a directory see each other's locks there, the scratch files are gone
+    afterwards, and the audit takes it for evidence."""
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    role = {
+        "name": "probe",
+        "ansible.builtin.include_role": {"name": "lockcfg.lockcfg.probe"},
+        "vars": {"probe_dest": "probed", "probe_directories": [str(shared)], "probe_seconds": 120},
+    }
+    hosts: dict[str, dict[str, str]] = {"kvm01": {}, "kvm02": {}}
+    checked = controller.play([role], "--check", hosts=hosts)
+    assert checked.status == 0, checked.output
+    assert not (controller.directory / "probed").exists()
+    played = controller.play(
+        [role, task("audit", "audit", paths=["probed"], more={"run_once": True})], hosts=hosts
+    )
+    assert played.status == 0, played.output
+    assert os.listdir(shared) == []
+    (audit,) = played["audit"].values()
+    (row,) = [each for each in audit["audit"]["probe"] if str(shared) in each["paths"]]
+    assert row["seen"] == "yes"
+    assert row["hosts"] == ["kvm01", "kvm02"]
