@@ -96,8 +96,10 @@ class Controller:
         self, program: str, *arguments: str | Path, before: Sequence[str] = (), **more: str
     ) -> subprocess.CompletedProcess[str]:
         """Run a program of Ansible."""
+        # What enters a namespace of mounts is at its root then.
+        there = ("env", "--chdir", str(self.directory)) if before else ()
         return subprocess.run(
-            [*before, str(PROGRAMS / program), *map(str, arguments)],
+            [*before, *there, str(PROGRAMS / program), *map(str, arguments)],
             cwd=self.directory,
             env={**self.environment, **more},
             stdin=subprocess.DEVNULL,

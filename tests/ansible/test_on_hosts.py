@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from tests.ansible.playing import Controller
 
-LIMITS: Final[dict[str, Any]] = {"max_clients": 77, "max_workers": 9}
+LIMITS: Final[dict[str, Any]] = {"max_clients": 900, "max_anonymous_clients": 33}
 
 
 def inside(host: MovingHost) -> list[str]:
@@ -49,7 +49,7 @@ def test_limits_and_locks(controller: Controller, tmp_path: Path, program: str |
     assert played.status == 0, played.output
     limits = played["limits"]["kvm01"]
     assert limits["changed"]
-    assert limits["before"]["max_clients"] != 77
+    assert limits["before"]["max_clients"] != 900
     assert LIMITS.items() <= limits["after"].items()
     assert not played["again"]["kvm01"]["changed"]
     assert played["wrong"]["kvm01"]["failed"]

@@ -21,16 +21,9 @@ options:
     description: How many clients the daemon serves at once. Each running guest is one.
     type: int
   max_anonymous_clients:
-    description: How many clients may wait to be let in. C(virtlockd.conf) has no setting for it.
-    type: int
-  min_workers:
-    description: The least number of workers.
-    type: int
-  max_workers:
-    description: The greatest number of workers.
-    type: int
-  priority_workers:
-    description: The number of workers for calls that must not wait.
+    description:
+      - How many clients may wait to be let in. C(virtlockd.conf) has no setting for it.
+      - It is never more than I(max_clients). To make that smaller, give both.
     type: int
   server:
     description: The server of the daemon.
@@ -65,7 +58,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 before:
-  description: The limits, and how many clients and workers there were.
+  description: The limits, and how many clients there are.
   returned: success
   type: dict
   sample: {max_clients: 1024, clients: 12}
@@ -81,56 +74,39 @@ import re
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.lockcfg.lockcfg.plugins.module_utils.running import program
 
-#: What virt-admin calls the limits, for each of its commands: in its answer, and as an option.
-COMMANDS = {
-    "clients": {
-        "max_clients": ("nclients_max", "--max-clients"),
-        "max_anonymous_clients": ("nclients_unauth_max", "--max-unauth-clients"),
-    },
-    "threadpool": {
-        "min_workers": ("minWorkers", "--min-workers"),
-        "max_workers": ("maxWorkers", "--max-workers"),
-        "priority_workers": ("prioWorkers", "--priority-workers"),
-    },
+#: What virt-admin calls the limits: in its answer, and as an option.
+LIMITS = {
+    "max_clients": ("nclients_max", "--max-clients"),
+    "max_anonymous_clients": ("nclients_unauth_max", "--max-unauth-clients"),
 }
-
-#: What it tells besides.
-COUNTS = {"clients": ("clients", "nclients"), "threadpool": ("workers", "nWorkers")}
 
 
 def main():
     """Change what is not as it was asked for, and look whether it is then."""
-    limits = sorted(limit for names in COMMANDS.values() for limit in names)
     module = AnsibleModule(
         argument_spec=dict(
             server=dict(type="str", choices=["virtlockd", "admin"], default="virtlockd"),
             uri=dict(type="str", default="virtlockd:///system"),
             max_clients=dict(type="int"),
             max_anonymous_clients=dict(type="int"),
-            min_workers=dict(type="int"),
-            max_workers=dict(type="int"),
-            priority_workers=dict(type="int"),
         ),
         supports_check_mode=True,
     )
-    asked = {limit: module.params[limit] for limit in limits if module.params[limit] is not None}
+    asked = {limit: module.params[limit] for limit in LIMITS if module.params[limit] is not None}
     for limit, value in sorted(asked.items()):
-        if not 0 <= value < 2**32:
-            module.fail_json(msg="{0}: {1} is no number from 0 to 4294967295".format(limit, value))
+        if not 0 < value < 2**32:
+            module.fail_json(msg="{0}: {1} is no number from 1 to 4294967295".format(limit, value))
     before = answer(module)
-    wanted = {limit: value for limit, value in asked.items() if before.get(limit) != value}
+    wanted = {limit: value for limit, value in asked.items() if before[limit] != value}
     if not wanted or module.check_mode:
         after = dict(before, **wanted)
         module.exit_json(changed=bool(wanted), before=before, after=after)
-    for command, names in sorted(COMMANDS.items()):
-        options = []
-        for limit, (_word, option) in sorted(names.items()):
-            if limit in wanted:
-                options += [option, str(wanted[limit])]
-        if options:
-            ask(module, "srv-{0}-set".format(command), *options)
+    options = []
+    for limit, value in sorted(wanted.items()):
+        options += [LIMITS[limit][1], str(value)]
+    ask(module, "srv-clients-set", *options)
     after = answer(module)
-    others = sorted(limit for limit, value in asked.items() if after.get(limit) != value)
+    others = sorted(limit for limit, value in asked.items() if after[limit] != value)
     if others:
         module.fail_json(
             msg="the daemon does not have what it was told: {0}".format(", ".join(others)),
@@ -142,16 +118,15 @@ def main():
 
 
 def answer(module):
-    """What the daemon allows, and how many clients and workers it has."""
+    """What the daemon allows, and how many clients it has."""
+    text = ask(module, "srv-clients-info")
+    numbers = dict(re.findall(r"^(\w+)\s*:\s*([0-9]+)\s*$", text, re.MULTILINE))
+    words = {limit: word for limit, (word, _option) in LIMITS.items()}
     found = {}
-    for command, names in sorted(COMMANDS.items()):
-        text = ask(module, "srv-{0}-info".format(command))
-        numbers = dict(re.findall(r"^(\w+)\s*:\s*([0-9]+)\s*$", text, re.MULTILINE))
-        words = [(limit, word) for limit, (word, _option) in names.items()]
-        for name, word in [*words, COUNTS[command]]:
-            if word not in numbers:
-                module.fail_json(msg="virt-admin does not tell {0}: {1}".format(word, text.strip()))
-            found[name] = int(numbers[word])
+    for name, word in dict(words, clients="nclients").items():
+        if word not in numbers:
+            module.fail_json(msg="virt-admin does not tell {0}: {1}".format(word, text.strip()))
+        found[name] = int(numbers[word])
     return found
 
 

@@ -62,10 +62,11 @@ daemon:
   description: The lock daemon that runs, V(virtlockd) or V(lockd), or null if none does.
   returned: success
   type: str
-pid:
-  description: Its process, or null.
+pids:
+  description: Its processes.
   returned: success
-  type: int
+  type: list
+  elements: int
 locks:
   description: The locks that it holds.
   returned: success
@@ -115,10 +116,11 @@ def main():
             module.fail_json(
                 msg="{0} (process {1}): {2}".format(daemon["name"], daemon["pid"], daemon["error"])
             )
-    if len(daemons) > 1:
-        names = ", ".join("{0} (process {1})".format(each["name"], each["pid"]) for each in daemons)
-        module.fail_json(msg="more than one lock daemon runs here: {0}".format(names))
-    daemon = daemons[0] if daemons else dict(name=None, pid=None, locks=[])
+    names = sorted({each["name"] for each in daemons})
+    if len(names) > 1:
+        module.fail_json(msg="more than one lock daemon runs here: {0}".format(", ".join(names)))
+    # lockd is several processes, and each of them knows what it holds.
+    held = {each["path"]: each for daemon in daemons for each in daemon["locks"]}
     locks = [
         dict(
             path=each["path"],
@@ -126,14 +128,19 @@ def main():
             disk=each.get("disk", ""),
             guests=each.get("guests", []),
         )
-        for each in sorted(daemon["locks"], key=lambda each: each["path"])
+        for _path, each in sorted(held.items())
     ]
     problems = [
         dict(path=each["path"], problem=each.get("problem") or "another file is there now")
-        for each in daemon["locks"]
+        for _path, each in sorted(held.items())
         if each.get("problem") or each["replaced"]
     ]
-    found = dict(daemon=daemon["name"], pid=daemon["pid"], locks=locks, problems=problems)
+    found = dict(
+        daemon=names[0] if names else None,
+        pids=sorted(each["pid"] for each in daemons),
+        locks=locks,
+        problems=problems,
+    )
     without = [path for path in module.params["held"] if not is_held(path, locks)]
     if without:
         module.fail_json(msg="not locked: {0}".format(", ".join(without)), **found)
