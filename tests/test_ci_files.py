@@ -72,12 +72,16 @@ def environment(tmp_path: Path) -> dict[str, str]:
     }
 
 
-def run_action(repository: Path, **inputs: str) -> subprocess.CompletedProcess[str]:
-    """The lint step of the action with some inputs, as the runner runs it."""
+def run_action(
+    repository: Path, name_of_step: str = "Lint", **inputs: str
+) -> subprocess.CompletedProcess[str]:
+    """A step of the action with some inputs, as the runner runs it."""
     given = {name: each["default"] for name, each in ACTION["inputs"].items()} | inputs
-    lint = step("Lint")
+    lint = step(name_of_step)
+    given_by_the_runner = {"${{ github.action_path }}": str(PROJECT)}
     values = {
-        name: re.sub(r"\$\{\{ inputs\.(\w+) \}\}", lambda match: given[match[1]], value)
+        name: given_by_the_runner.get(value)
+        or re.sub(r"\$\{\{ inputs\.(\w+) \}\}", lambda match: given[match[1]], value)
         for name, value in lint["env"].items()
     }
     script = repository.parent / "step.sh"
@@ -110,9 +114,10 @@ def test_the_scripts_of_the_action_are_bash() -> None:
         subprocess.run(["bash", "-n"], input=each["run"], check=True, text=True)
 
 
-def test_the_action_gives_every_input_to_the_lint_step() -> None:
+def test_the_action_gives_every_input_to_one_of_its_steps() -> None:
     """So that none is there for nothing."""
-    used = set(re.findall(r"inputs\.(\w+)", str(step("Lint")["env"])))
+    environments = [step(name)["env"] for name in ("Lint", "Audit")]
+    used = set(re.findall(r"inputs\.(\w+)", str(environments)))
     assert used == set(ACTION["inputs"])
 
 
@@ -175,7 +180,9 @@ def test_what_is_installed_is_what_the_project_needs() -> None:
 def test_the_examples_for_pipelines_are_yaml() -> None:
     """All of them, and there are those that the page promises."""
     contents = [yaml.safe_load(text) for text in blocks("guides/ci.md")]
-    assert [next(iter(each)) for each in contents] == ["repos", "name", "name", "lockcfg"]
+    assert [next(iter(each)) for each in contents] == [
+        *("repos", "name", "name", "name", "lockcfg")
+    ]
 
 
 def test_the_example_for_pre_commit_names_the_hook() -> None:
@@ -193,7 +200,7 @@ def test_the_examples_for_github_give_inputs_that_the_action_has() -> None:
                 if each.get("uses", "").startswith("OWNER/lockcfg@"):
                     assert set(each["with"]) <= set(ACTION["inputs"])
                     used += 1
-    assert used == 2
+    assert used == 3
 
 
 def test_waived_findings_are_taken_out_for_github(repository: Path) -> None:
@@ -223,6 +230,7 @@ def test_the_example_for_gitlab_reports(repository: Path) -> None:
             ["bash", "-c", line], cwd=repository, env=environment(repository.parent)
         ).returncode
         for line in job["script"]
+        if "audit-change" not in line
     ]
     assert statuses == [0, 1]
     (issue,) = json.loads((repository / job["artifacts"]["reports"]["codequality"]).read_text())
@@ -238,6 +246,76 @@ def settings() -> str:
     """The settings file that docs/reference/lint.md shows."""
     (text,) = [text for text in blocks("reference/lint.md") if text.startswith("# .lockcfg.yaml\n")]
     return text
+
+
+def commit(top: Path) -> str:
+    """Commit all there is; returns the commit."""
+    git = ["git", "-C", str(top), "-c", "user.name=a", "-c", "user.email=a@b"]
+    subprocess.run([*git, "add", "-A"], check=True)
+    subprocess.run([*git, "commit", "-qm", "."], check=True)
+    said = subprocess.run([*git, "rev-parse", "HEAD"], check=True, capture_output=True, text=True)
+    return said.stdout.strip()
+
+
+@pytest.fixture
+def change(tmp_path: Path) -> tuple[Path, str]:
+    """A repository with a change that takes kvm03 out of its lock domain, and the commit before."""
+    top = tmp_path / "repository"
+    for host in ("kvm01", "kvm02", "kvm03"):
+        (top / "fleet" / host).mkdir(parents=True)
+        (top / "fleet" / host / "qemu.conf").write_text('lock_manager = "lockd"\n')
+    subprocess.run(["git", "init", "--quiet", top], check=True)
+    base = commit(top)
+    (top / "fleet/kvm03/qemu-lockd.conf").write_text('file_lockspace_dir = "/srv/locks"\n')
+    commit(top)
+    return top, base
+
+
+MOVED = "kvm03: no longer in one lock domain with kvm[01-02] (images)"
+
+
+def test_the_action_says_what_a_change_does_to_lock_domains(change: tuple[Path, str]) -> None:
+    """By annotations; of a checkout with one commit, which has to fetch the other; of a branch
+    that is new; and of a commit that is nowhere."""
+    top, base = change
+    ran = run_action(top, "Audit", audit="fleet", base=base)
+    assert f"::error title=lock domains::this change is for the worse: {MOVED}" in ran.stdout
+    assert ran.returncode == 0
+    shallow = top.parent / "shallow"
+    subprocess.run(
+        ["git", "clone", "--quiet", "--depth=1", f"file://{top}", shallow],
+        check=True,
+        capture_output=True,
+    )
+    subprocess.run(
+        ["git", "-C", top, "config", "uploadpack.allowAnySHA1InWant", "true"], check=True
+    )
+    assert MOVED in run_action(shallow, "Audit", audit="fleet", base=base).stdout
+    ran = run_action(top, "Audit", audit="fleet", base="0" * 40)
+    assert "lock domain" not in ran.stdout
+    assert "::notice title=lockcfg audit::" in ran.stdout
+    ran = run_action(top, "Audit", audit="fleet", base="--output=x")
+    assert "there is no commit --output=x" in ran.stdout
+    assert ran.returncode == 3
+
+
+def test_the_example_for_gitlab_says_what_a_merge_request_does(change: tuple[Path, str]) -> None:
+    """The lines that audit, as they are, with the place of the source."""
+    top, base = change
+    lines = [line for line in block_with("lockcfg")["lockcfg"]["script"] if "audit-change" in line]
+    said = [
+        subprocess.run(
+            ["bash", "-c", line.replace("/opt/source", str(PROJECT))],
+            cwd=top,
+            env=environment(top.parent) | {"CI_MERGE_REQUEST_DIFF_BASE_SHA": base},
+            capture_output=True,
+            text=True,
+        )
+        for line in lines
+    ]
+    assert [each.returncode for each in said] == [0, 0]
+    assert "no longer in one lock domain" in said[1].stdout
+    assert (top / "lock-domains.xml").read_text().startswith("<?xml")
 
 
 def test_the_example_of_the_settings_has_all_of_them(settings: str) -> None:

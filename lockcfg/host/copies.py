@@ -64,12 +64,12 @@ def host_elsewhere(
     os.makedirs(os.path.join(directory, "etc/libvirt"))
     for path, text in files.items():
         if path not in COPIED_FILES:
-            raise UsageError(f"{path} is not a file that counts for an edit")
+            raise UsageError(f"{path} does not count for an edit")
         with open(_made(directory, path), "xb") as stream:
             stream.write(text)
     for path, target in present.items():
         if not _is_looked_at(path):
-            raise UsageError(f"{path} is nothing that counts for an edit")
+            raise UsageError(f"{path} does not count for an edit")
         here = _made(directory, path)
         if os.path.basename(path) == LINK and target:
             os.symlink(os.path.basename(target), here)

@@ -31,6 +31,12 @@ def test_limits_and_locks(controller: Controller, tmp_path: Path, program: str |
     directory = tmp_path / "host"
     directory.mkdir()
     with MovingHost(directory, program=program) as host:
+        # Where the collector looks for it.
+        made = (
+            "cd /usr/local/sbin && mount -t tmpfs -o mode=755 tmpfs . && cd /usr/local/sbin"
+            """ && printf '#!/bin/sh\\nexec "%s" "$@"\\n' "$1" >lockd && chmod 755 lockd"""
+        )
+        assert host.inside("sh", "-c", made, "sh", PROGRAM).returncode == 0
         client = host.client()
         client.register("web1", 1_000_000)
         client.acquire(host.lockspace, "disk")

@@ -56,6 +56,27 @@ def test_what_is_mended_is_better_and_what_breaks_is_worse() -> None:
     assert any("was safe, and is unsafe" in change.text for change in found.worse)
 
 
+def test_hosts_that_leave_their_lock_domain_are_named() -> None:
+    """The smaller part has left the larger, and has joined it when it is back."""
+    one, other = (
+        WRONG["a disk of another"],
+        {**WRONG["a disk of another"], **WRONG["another directory"]},
+    )
+    together = {"a": one, "b": one, "c": one}
+    apart = {"a": one, "b": one, "c": other}
+    (left,) = [each for each in since(together, apart).worse if "lock domain" in each.text]
+    assert left.hosts == ("c",)
+    assert left.text.startswith("no longer in one lock domain with a, b (images): now locked by ")
+    (joined,) = [each for each in since(apart, together).better if "lock domain" in each.text]
+    assert (joined.hosts, joined.text) == (("c",), "now in one lock domain with a, b (images)")
+    off = {"a": one, "b": one, "c": {**one, **WRONG["no lock manager"]}}
+    (left,) = [each for each in since(together, off).worse if "lock domain" in each.text]
+    assert left.text.endswith("nothing is locked now")
+    for old, new in ((apart, {"a": one, "b": one}), ({"a": one, "b": one}, apart)):
+        found = since(old, new)
+        assert not [each for each in (*found.worse, *found.better) if "lock domain" in each.text]
+
+
 def test_hosts_that_come_and_go_are_neither() -> None:
     """Nothing of a host is better because it is not looked at any longer."""
     off = WRONG["no lock manager"]
