@@ -211,7 +211,7 @@ complete -c lockcfg -n '_shtab_lockcfg_using audit' -l now -x -d 'the time to co
 complete -c lockcfg -n '_shtab_lockcfg_using audit' -l write-policy -x -d 'write a first policy from what is there'
 complete -c lockcfg -n '_shtab_lockcfg_using audit' -l partial -x -d 'write a fleet store of the snapshots, and no report'
 complete -c lockcfg -n '_shtab_lockcfg_using audit' -l merge -d 'every PATH is a fleet store that --partial wrote'
-complete -c lockcfg -n '_shtab_lockcfg_using audit' -l format -xka "text json junit sarif github html" -d '(default: text)'
+complete -c lockcfg -n '_shtab_lockcfg_using audit' -l format -xka "text json junit sarif github html openmetrics" -d '(default: text)'
 complete -c lockcfg -n '_shtab_lockcfg_using audit' -l json -d '--format json'
 complete -c lockcfg -n '_shtab_lockcfg_using audit' -l output-file -x -d 'write there instead; a link there is replaced'
 complete -c lockcfg -n '_shtab_lockcfg_using audit' -l compare -x -d 'also say what is better and worse than in that report'

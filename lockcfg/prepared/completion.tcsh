@@ -15,7 +15,7 @@ complete lockcfg \
         'c/--as=/(libxl-lockd.conf libxl-sanlock.conf libxl.conf qemu-lockd.conf qemu-sanlock.conf qemu.conf sanlock.conf virtlockd.conf)/' \
         'c/--format=/(text json sarif github gitlab junit checkstyle azure)/' \
         'c/--fail-level=/(error warning info)/' \
-        'c/--format=/(text json junit sarif github html)/' \
+        'c/--format=/(text json junit sarif github html openmetrics)/' \
         'c/--format=/(text json html)/' \
         'c/--as=/(libxl-lockd.conf libxl-sanlock.conf libxl.conf qemu-lockd.conf qemu-sanlock.conf qemu.conf virtlockd.conf)/' \
         'c/--/(address all as audit-file backup baseline check compare confirmed-dead create default diff directory driver dry-run etc fail-level file file-lockspace fix force format guests help host hosts ignore json lenses libvirt-version locks lockspace lockspaces lvm-lockspace max-age merge name no-probe now output output-file partial path plan policy print-collector probe-ask probe-end probe-hold proof python quiet root run scsi-lockspace seconds select session settings snapshots ssh statistics stdin-filename system unsafe-fixes version word write-baseline write-plan write-policy write-questions)/' \
@@ -27,7 +27,7 @@ complete lockcfg \
         'n/--as/(libxl-lockd.conf libxl-sanlock.conf libxl.conf qemu-lockd.conf qemu-sanlock.conf qemu.conf sanlock.conf virtlockd.conf)/' \
         'n/--format/(text json sarif github gitlab junit checkstyle azure)/' \
         'n/--fail-level/(error warning info)/' \
-        'n/--format/(text json junit sarif github html)/' \
+        'n/--format/(text json junit sarif github html openmetrics)/' \
         'n/--format/(text json html)/' \
         'n/--as/(libxl-lockd.conf libxl-sanlock.conf libxl.conf qemu-lockd.conf qemu-sanlock.conf qemu.conf virtlockd.conf)/' \
         'p/1/(show doctor who release get set unset enable disable validate lint collect probe audit plan rules explain diff schema completion)/' \

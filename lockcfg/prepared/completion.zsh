@@ -50,7 +50,7 @@ _shtab_lockcfg_audit_options=(
   "--write-policy[write a first policy from what is there]:FILE:"
   "--partial[write a fleet store of the snapshots, and no report]:FILE:"
   "--merge[every PATH is a fleet store that --partial wrote]"
-  "--format[(default\: text)]:format:(text json junit sarif github html)"
+  "--format[(default\: text)]:format:(text json junit sarif github html openmetrics)"
   "--json[--format json]"
   "--output-file[write there instead\; a link there is replaced]:FILE:"
   "--compare[also say what is better and worse than in that report]:OLD.json:"
