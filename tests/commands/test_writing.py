@@ -480,8 +480,8 @@ def test_a_refused_enable_makes_no_directory(lockcfg: RunLockcfg, host_root: Pat
     ("words", "rule", "hint"),
     [
         (("lock_manager", "lokd"), "bad-value", "did you mean 'lockd'?"),
-        (("lock_manager", "1"), "bad-value", "nop, lockd, sanlock"),
-        (("lock_manager", ""), "bad-value", "nop, lockd, sanlock"),
+        (("lock_manager", "1"), "bad-value", "lockd, sanlock; nop locks nothing"),
+        (("lock_manager", ""), "bad-value", "lockd, sanlock; nop locks nothing"),
         (("auto_disk_leases", "yes"), "wrong-type", "write auto_disk_leases = 1"),
         (("auto_disk_leases", "-1"), "wrong-type", "write auto_disk_leases = 1"),
         (("auto_disk_leases", "2"), "bad-value", "write auto_disk_leases = 1"),

@@ -161,6 +161,9 @@ Json = Dict[str, Any]
 MOST_LINKS = 40
 
 
+# ---- Files below the root of a host
+
+
 class Tree:
     """The files of the host whose root directory is ``root``. Where that is not ``/`` a link leads
     where it would lead on that host, and nothing leads out of it: a path is walked one name at a
@@ -242,6 +245,9 @@ class Tree:
                 return stream.readline(4096).strip()
         except OSError:
             return ""
+
+
+# ---- The collector: one method for each member of a snapshot
 
 
 class Collector:
@@ -885,6 +891,9 @@ class Collector:
         }
 
 
+# ---- What the kernel calls things, and a scratch lock
+
+
 def _kernel_names(path: str) -> Iterator[Tuple[str, str]]:
     """What the kernel calls a device, whichever program is missing. ``path`` has no links."""
     name = os.path.basename(path)
@@ -957,7 +966,7 @@ def _is_refused(path: str) -> bool:
     return os.waitpid(pid, 0)[1] == 0
 
 
-# The probe between hosts
+# ---- The probe between hosts
 
 
 def plan_of(text: str, *, asking: bool = False) -> Json:
@@ -1296,6 +1305,9 @@ def _names_at(tree: Tree, directory: str) -> List[str]:
         return []
 
 
+# ---- The description of a guest, its disks, and what is below them
+
+
 def _description(path: str, tree: Tree) -> Any:
     """What libvirt has written about a guest or a pool. Raises OSError, ValueError, ParseError."""
     with os.fdopen(tree.open(path), "rb") as stream:
@@ -1465,6 +1477,9 @@ def _backing(path: str) -> Optional[str]:
         os.close(descriptor)
 
 
+# ---- Locks in force
+
+
 def _locks_of(pid: int) -> List[Json]:
     """The files on whose first byte a process holds a lock, by the kernel (proc_pid_fdinfo(5)): the
     path of each, and whether another file is there now."""
@@ -1516,6 +1531,9 @@ def _is_locked(path: str) -> bool:
         os.close(descriptor)
 
 
+# ---- Guests of users' sessions
+
+
 def _of_sessions() -> Iterator[Tuple[str, bool]]:
     """The descriptions of guests of users' own libvirts, and whether they run."""
     for user in sorted(_names_in("/run/user")):
@@ -1539,6 +1557,9 @@ def _names_in(directory: str) -> List[str]:
         return os.listdir(directory)
     except OSError:
         return []
+
+
+# ---- Guests that run without libvirt
 
 
 def _without_libvirt(known: Set[int]) -> Iterator[Json]:
@@ -1593,6 +1614,9 @@ def _command(pid: int) -> List[str]:
 def _argument(words: List[str], option: str) -> str:
     """What follows an option of a command line."""
     return words[words.index(option) + 1] if option in words[:-1] else ""
+
+
+# ---- Identities of block devices
 
 
 def _ids(mount: Json, device: str, path: str) -> Iterator[str]:
@@ -1680,6 +1704,9 @@ def _attribute(path: str, name: str) -> str:
         return ""
 
 
+# ---- Text without secrets and comments
+
+
 def _lines(path: str) -> List[str]:
     try:
         with open(path, encoding="utf-8", errors="replace") as stream:
@@ -1748,6 +1775,9 @@ def _without_comments(text: str) -> str:
     return "".join(parts)
 
 
+# ---- Owners and labels of files
+
+
 def _ownership(status: os.stat_result) -> Json:
     return {
         "mode": f"{stat.S_IMODE(status.st_mode):04o}",
@@ -1768,6 +1798,9 @@ def _label(path: Union[str, int]) -> str:
         return os.getxattr(path, "security.selinux").rstrip(b"\0").decode("utf-8", "replace")
     except OSError:
         return ""
+
+
+# ---- Mounts
 
 
 def _mounts() -> List[Tuple[str, Json]]:
@@ -1836,6 +1869,9 @@ def _mount_of(path: str, mounts: List[Tuple[str, Json]]) -> Optional[Json]:
 
 def _unescaped(field: str) -> str:
     return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match.group(1), 8)), field)
+
+
+# ---- Daemons and versions
 
 
 def _daemons() -> List[Json]:
@@ -1954,6 +1990,9 @@ def _reason(error: OSError) -> str:
     return error.strerror or str(error)
 
 
+# ---- Other programs, with limits
+
+
 def _start(command: List[str]) -> Any:
     """The process of a program whose output is wanted. It has nothing of our environment."""
     return subprocess.Popen(
@@ -2000,6 +2039,9 @@ def _reap(pid: int) -> None:
         if os.waitpid(pid, os.WNOHANG)[0]:
             return
         time.sleep(0.005)
+
+
+# ---- The command line
 
 
 def render(document: Json) -> str:
