@@ -174,7 +174,7 @@ class Guests:
             return
         guest = pid, started
         if guest in self._dying:
-            return  # its connection was found closed: all that it has is let go already
+            return  # its connection was found closed: all that it has is released already
         held = self._engine.table.acquisitions(
             (directory, name, Owner.from_record(owner)) for directory, name, owner, *_ in left
         )
