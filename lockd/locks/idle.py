@@ -123,7 +123,6 @@ class IdleFiles:
             self._files.check_remote(resource)
             self._close_idle(resource)
         except SilentError as error:
-            # An answer counts for a moment only: by the next round it would be too old again.
             self._waiting.add(resource)
             error.remote.wait(partial(self._close_soon, resource))
         except OSError as error:

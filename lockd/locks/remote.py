@@ -2,9 +2,10 @@
 for it.
 
 A system call on a file of such a file system ends when the server has answered. That can take any
-time, and the call cannot be cancelled. This process has one thread for all clients. So it makes
-such a call only if the server has answered a moment ago. If it has not, another thread asks for
-something that only the server knows, and the call begins when that is answered.
+time, and the call cannot be cancelled. This process has one thread for all clients. So before it
+makes such a call, another thread asks the server for something that only the server knows, and the
+call begins as soon as that is answered. An answer counts only for what has waited for it: a server
+that has answered a moment ago may be away by now.
 
 What counts is where a path leads. A link in any of its directories may lead to such a file system.
 One may be mounted below another, or on a single file, or be mounted on access. So a path is
@@ -13,6 +14,7 @@ followed as the kernel does it, but no further than servers have answered.
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from functools import partial
@@ -38,8 +40,10 @@ _TYPES: Final = {
     *("ceph", "lustre", "gpfs", "beegfs", "gfs2", "ocfs2"),
 }
 
-#: For how long an answer counts, in seconds.
+#: For how long an answer counts where nothing is to be done but to tell of it, and for how long the
+#: first one does where one thing needs several, in seconds.
 _FRESH: Final = 0.1
+_NESTED: Final = 1.0
 
 #: After how many seconds without an answer a file system is said to be silent.
 PATIENCE: Final = 5.0
@@ -62,7 +66,7 @@ _LAYERS: Final = ("lowerdir=", "upperdir=", "workdir=")
 
 
 class SilentError(Exception):
-    """``remote`` has not answered for a moment: ask it first. Nothing was done."""
+    """The call has not waited for an answer of ``remote``: ask it first. Nothing was done."""
 
     def __init__(self, remote: Remote) -> None:
         super().__init__()
@@ -77,21 +81,22 @@ class Remote:
     it answered without an error was sent: at that time or later the server knew of this host.
     ``failed`` tells whether its last answer was an error."""
 
-    def __init__(self, mount: Mount, path: str, ask: Callable[[Remote], None]) -> None:
+    def __init__(self, mount: Mount, path: str, remotes: Remotes) -> None:
         self.mount: Final = mount
         self.path: Final = path
         self.answered = 0.0
         self.asked = 0.0
         self.heard = 0.0
         self.failed = False
-        self.waiting: list[Callable[[], object]] = []
-        self._ask: Final = ask
+        #: What has waited, and since when.
+        self.waiting: list[tuple[Callable[[], object], float]] = []
+        self._remotes: Final = remotes
 
     def wait(self, callback: Callable[[], object]) -> None:
         """Call ``callback`` once the server has answered; the callback may have to wait again."""
-        self.waiting.append(callback)
+        self.waiting.append((callback, min(self._remotes.begun, time.monotonic())))
         if not self.asked:
-            self._ask(self)
+            self._remotes.ask(self)
 
     @property
     def problem(self) -> str:
@@ -116,6 +121,8 @@ class Remotes:
         #: For how long one that is new here may have been silent, in seconds.
         self.doubt = 0.0
         self._has_remotes = False
+        #: Since when what is being done has waited; never, where it has not.
+        self.begun = math.inf
         self._read_mounts()
 
     def check(self, directory: str) -> None:
@@ -124,12 +131,12 @@ class Remotes:
         now = time.monotonic()
         until, remotes = self._known.get(directory, _UNKNOWN)
         if until < now:
-            remotes = self._follow(directory)
+            remotes = self._follow(directory, self.begun)
             if len(self._known) >= _MOST_KNOWN:
                 self._known.clear()
             self._known[directory] = now + _KNOWN_FOR, remotes
         for remote in remotes:
-            if now - remote.answered > _FRESH:
+            if remote.answered < self.begun:
                 raise SilentError(remote)
 
     def check_file(self, directory: str, name: str) -> None:
@@ -138,22 +145,23 @@ class Remotes:
         if self._has_remotes:
             path = f"{directory}/{name}"
             if path in self._mounts:
-                self._follow(path)
+                self._follow(path, self.begun)
 
     def check_path(self, path: str) -> None:
         """The same for a path that may be a link, or lead over links; the result is not
         remembered."""
-        self._follow(path)
+        self._follow(path, self.begun)
 
-    def _follow(self, path: str) -> tuple[Remote, ...]:
-        """The file systems that a path leads to or over. Raises :class:`SilentError`."""
+    def _follow(self, path: str, since: float) -> tuple[Remote, ...]:
+        """The file systems that a path leads to or over, each of which has answered ``since``.
+        Raises :class:`SilentError`."""
         found = []
         for mount, asked in remote_mounts(path, self._mounts):
             remote = self._remotes.get(asked)
             if remote is None:
-                remote = self._remotes[asked] = Remote(mount, asked, self._ask)
+                remote = self._remotes[asked] = Remote(mount, asked, self)
                 remote.heard = time.monotonic() - self.doubt
-            if time.monotonic() - remote.answered > _FRESH:
+            if remote.answered < since:
                 raise SilentError(remote)
             found.append(remote)
         return tuple(found)
@@ -162,7 +170,7 @@ class Remotes:
         """The file systems that a path leads to or over, up to the first that has not answered for
         a moment; that one is being asked then."""
         try:
-            return self._follow(path)
+            return self._follow(path, time.monotonic() - _FRESH)
         except SilentError as error:
             if not error.remote.asked:
                 # The one behind it is asked when this one has answered.
@@ -204,7 +212,8 @@ class Remotes:
 
     # --- question and answer
 
-    def _ask(self, remote: Remote) -> None:
+    def ask(self, remote: Remote) -> None:
+        """Ask one, and go on with what waits for it when it has answered."""
         remote.asked = time.monotonic()
         then = partial(self._on_answer, remote, remote.asked)
         if self._aside.run(partial(_wait_for, remote, remote.asked), then):
@@ -223,8 +232,13 @@ class Remotes:
     def _go_on(self, remote: Remote) -> None:
         """Run the waiting callbacks, in order."""
         waiting, remote.waiting, remote.asked = remote.waiting, [], 0.0
-        for callback in waiting:
-            callback()
+        for callback, since in waiting:
+            # Two servers whose answers take a while would else be asked in turns for ever.
+            self.begun = max(since, time.monotonic() - _NESTED)
+            try:
+                callback()
+            finally:
+                self.begun = math.inf
 
     def _complain(self, remote: Remote, asked: float) -> None:
         if remote.asked == asked and self._remotes.get(remote.path) is remote:

@@ -62,14 +62,19 @@ class Visibility:
                 return due - now
             self._fresh.popleft()
             # Skip a lock that was released and taken again since it was added here.
-            if resource.owners and resource.taken + VISIBLE_AFTER <= now:
-                try:
-                    self._files.check_remote(resource)
-                except SilentError as error:
-                    error.remote.wait(partial(self.renew, resource))
-                else:
-                    self._show(resource)
+            if resource.taken + VISIBLE_AFTER <= now:
+                self._show_if_held(resource)
         return _SHOW_PAUSE
+
+    def _show_if_held(self, resource: Resource) -> None:
+        if not resource.owners:
+            return
+        try:
+            self._files.check_remote(resource)
+        except SilentError as error:
+            error.remote.wait(partial(self._show_if_held, resource))
+        else:
+            self._show(resource)
 
     def _show(self, resource: Resource) -> None:
         self._disk.show(resource.lock.fd, shared=resource.shared)

@@ -71,7 +71,6 @@ def others_go_on(
         guest(host, "other") as other,
     ):
         db.acquire(lockspace, "held")
-        time.sleep(0.3)  # what the server said before does not count any more
         cut()
         web.send(ACQUIRE, resource(lockspace, "disk", AUTOCREATE))
         db.send(RELEASE, resource(lockspace, "held", 0))
@@ -123,7 +122,6 @@ def a_guest_ends(
         assert process.stdout is not None
         process.stdout.readline()
         (lock,) = json.loads(host.run(LOCKD, "locks", "--json"))
-        time.sleep(0.3)  # what the server said before does not count any more
         cut()
         with guest(host, "with its pid", pid=lock["owners"][0]["pid"]) as another:
             process.stdin.close()

@@ -3,7 +3,6 @@ waits. On GlusterFS the volume's client is stopped, on NFS the cable pulled."""
 
 from __future__ import annotations
 
-import time
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -54,14 +53,19 @@ def host(one: Host) -> Iterator[Host]:
 
 
 def signal_volume(host: Host, name: str) -> None:
-    """Stop the volume's client, or have it go on."""
+    """Stop the volume's client, whole: a thread that runs may answer still; or have it go on."""
     host.sh(f'kill -"$1" "$(cat {CLIENT_PID_FILE})"', name)
+    if name == "STOP":
+        pid = host.path(CLIENT_PID_FILE).read_text().strip()
+        host.sh(
+            'while grep -h "^State:" /proc/"$1"/task/*/status | grep -qv "T (stopped)"; do :; done',
+            pid,
+        )
 
 
 @contextmanager
 def silence(host: Host) -> Iterator[None]:
     """The volume is silent."""
-    time.sleep(0.3)  # what it said before does not count any more
     signal_volume(host, "STOP")
     yield
     signal_volume(host, "CONT")
@@ -188,7 +192,7 @@ def test_what_a_path_leads_to(host: Host, way: str) -> None:
     waits, also for the release, and for the looking at its lock."""
     host.sh(
         """
-        rm -rf /run/disks && mkdir -p /run/disks/sub && touch "$1/file"
+        rm -rf /run/disks && mkdir -p "$1" /run/disks/sub && touch "$1/file"
         ln -s "$1/file" /run/disks/link
         ln -s "$1" /run/disks/directory
         mkdir /run/disks/bind && mount --bind "$1" /run/disks/bind
