@@ -215,7 +215,7 @@ def _takes_over(options: Options) -> int:
 
 
 def _run(options: Options) -> int:
-    from lockd.daemon.configuration import read_settings
+    from lockd.daemon.configuration import begin_reading, read_settings, result_of
     from lockd.survival import handover
 
     if options.check_config:
@@ -236,10 +236,13 @@ def _run(options: Options) -> int:
     if kept:
         return supervise_again(options, paths, kept)
     # First of all: a daemon in the background could tell nobody.
-    settings = read_settings(options)
+    reading = begin_reading(options)
+    from lockd.daemon.serving import serve  # which takes as long
+
+    settings = result_of(reading)
     if settings is None:
         return BAD_CONFIGURATION
-    return supervise(settings, options, paths)
+    return supervise(settings, options, paths, serve)
 
 
 def _was_virtlockd(options: Options, paths: Paths) -> State | None:

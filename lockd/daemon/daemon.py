@@ -69,6 +69,7 @@ if TYPE_CHECKING:
     from lockd.daemon.handback import Virtlockd
     from lockd.daemon.settings import DaemonSettings
     from lockd.locks.holders import Holders
+    from lockd.locks.remote import Remote
     from lockd.log import Logging
     from lockd.rpc.session import Session
     from lockd.survival.handover import Inheritance
@@ -78,6 +79,9 @@ if TYPE_CHECKING:
 #: How long guests may take to end when the daemon ends, in seconds.
 _PARTING: Final = 10.0
 _LOOK: Final = 0.02
+
+#: How long the daemon waits for a file system when it ends, in seconds.
+_SILENCE: Final = 2.0
 
 #: How long a file system may have been silent before this process started, in seconds.
 _DOUBT: Final = 5.0
@@ -162,7 +166,15 @@ class Daemon:
             self.loop, self.engine, keeper, self.journal, self._records, log
         )
         self.succession: Final = Succession(
-            self.loop, self.engine, self.journal, keeper, descriptors, inheritance.fds, command, log
+            self.loop,
+            self.engine,
+            self.journal,
+            keeper,
+            descriptors,
+            inheritance.fds,
+            command,
+            self._watchdog,
+            log,
         )
         self._hand_back: Final = HandBack(
             virtlockd,
@@ -405,15 +417,29 @@ class Daemon:
         if self._guests and patience > 0:
             self.loop.after(_LOOK, partial(self._stop_when_alone, patience - _LOOK))
             return
-        if not self._guests:
-            try:
-                self.engine.release_everything()
-            except SilentError as error:
-                self._log.error(
-                    f"{error.remote.mount.point}: the file system does not answer; its locks end"
-                    " with this process"
-                )
-        self.loop.stop()
+        if self._guests:
+            self.loop.stop()
+        else:
+            self._release_and_stop()
+
+    def _release_and_stop(self) -> None:
+        try:
+            self.engine.release_everything()
+        except SilentError as error:
+            error.remote.wait(self._release_and_stop)
+            asked = error.remote.asked
+            self.loop.after(_SILENCE, partial(self._stop_without, error.remote, asked))
+        else:
+            self.loop.stop()
+
+    def _stop_without(self, remote: Remote, asked: float) -> None:
+        """Where a file system has not answered what it was asked then, wait for it no longer."""
+        if remote.asked == asked:
+            self._log.error(
+                f"{remote.mount.point}: the file system does not answer; its locks end with this"
+                " process"
+            )
+            self.loop.stop()
 
 
 def _nothing() -> None:

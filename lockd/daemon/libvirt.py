@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import deque
 from functools import partial
-from xml.sax.saxutils import quoteattr
 
 from lockd.kernel.child import run
 
@@ -62,6 +61,9 @@ class Libvirt:
         why = self._untold[uuid]
         what: tuple[str, ...]
         if why:
+            # Only where it is needed: it brings the whole of the web along.
+            from xml.sax.saxutils import quoteattr
+
             what = ("--key", _KEY, "--live", "--set", f"<paused reason={quoteattr(why)}/>")
         else:
             what = ("--live", "--remove")

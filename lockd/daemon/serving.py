@@ -42,20 +42,31 @@ if TYPE_CHECKING:
 _GARBAGE: Final = (50_000, 20, 100)
 
 
-def serve(options: Options, paths: Paths, was_virtlockd: State | None = None) -> int:
-    """Run the daemon. If this process was virtlockd, take its place."""
+def serve(
+    options: Options,
+    paths: Paths,
+    was_virtlockd: State | None = None,
+    *,
+    settings: DaemonSettings | None = None,
+    kept: dict[str, int] | None = None,
+) -> int:
+    """Run the daemon. If this process was virtlockd, take its place. Without ``settings`` it reads
+    them, and without ``kept`` it looks for what the service manager has kept."""
+    gc.disable()  # until all objects that stay are there
     hold_signals()
     os.umask(0o077)
     take_name("lockd")
     raise_descriptor_limit()
-    reading = begin_reading(options)
+    reading = begin_reading(options) if settings is None else None
     logging = new_logging(options, paths)
     log = logging.part("locking.lock_daemon")
     holders = Holders(os.uname().nodename, paths.descriptions())
     address = os.environ.get("NOTIFY_SOCKET", "")
     command = handover.command_line()
     try:
-        if was_virtlockd is None:
+        if kept is not None:
+            inheritance = handover.Inheritance(kept, None)
+        elif was_virtlockd is None:
             inheritance = handover.receive(os.environ)
         else:
             from lockd.daemon import virtlockd
@@ -77,7 +88,8 @@ def serve(options: Options, paths: Paths, was_virtlockd: State | None = None) ->
             " kept, and the next start tries again"
         )
         return 1
-    settings = result_of(reading)
+    if reading is not None:
+        settings = result_of(reading)
     before = None
     if settings is None:
         before = inheritance.state().of(settings_records.Records).in_force
@@ -145,6 +157,7 @@ def serve(options: Options, paths: Paths, was_virtlockd: State | None = None) ->
     # The objects that exist now stay, so the garbage collector need not look at them again.
     gc.freeze()
     gc.set_threshold(*_GARBAGE)
+    gc.enable()
     daemon.loop.run()
     keeper.finish()
     return OK

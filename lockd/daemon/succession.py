@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from typing import Final
 
     from lockd.daemon.descriptors import Descriptors
+    from lockd.daemon.watchdog import Watchdog
     from lockd.kernel.loop import Loop
     from lockd.locks.engine import Engine
     from lockd.log import Log
@@ -52,6 +53,7 @@ class Succession:
         descriptors: Descriptors,
         inherited: Mapping[str, int],
         command: Sequence[str],
+        watchdog: Watchdog,
         log: Log,
     ) -> None:
         self._loop: Final = loop
@@ -64,6 +66,7 @@ class Succession:
         self._probe = -1
         self._is_over = False
         self._command: Final = [*command]
+        self._watchdog: Final = watchdog
         self._is_in_doubt = False
 
     def give_up(self) -> None:
@@ -141,7 +144,12 @@ class Succession:
     def _go_on_in_place(self, more: Mapping[str, int] = MappingProxyType({})) -> None:
         ours = {**dict(self._descriptors.besides_journal()), **self._keeper.descriptors()}
         others = {name: fd for name, fd in more.items() if not is_journal(name)}
-        handover.in_place(self._journal, {**others, **ours}, self._command)
+        # On a slow host it takes longer to load a program than it may give no sign of life.
+        self._watchdog.end()
+        try:
+            handover.in_place(self._journal, {**others, **ours}, self._command)
+        finally:
+            self._watchdog.go_on()
 
     def _if_it_can_take_over(self, replace: Callable[[], object]) -> None:
         """Ask the installed program whether it can take over. If so, call ``replace``, which puts

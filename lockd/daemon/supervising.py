@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from contextlib import suppress
 
@@ -27,8 +28,11 @@ if TYPE_CHECKING:
 _NOT_STARTED: Final = {BAD_SOCKET: "Unable to initialize network sockets"}
 
 
-def supervise(settings: DaemonSettings, options: Options, paths: Paths) -> int:
-    """Run the daemon as a child, and start it again when it dies."""
+def supervise(
+    settings: DaemonSettings, options: Options, paths: Paths, daemon: Callable[..., int]
+) -> int:
+    """Run the daemon as a child, and start it again when it dies; ``daemon`` is
+    :func:`lockd.daemon.serving.serve`."""
     logging = new_logging(options, paths)
     try:
         configure(logging, settings, options)
@@ -45,7 +49,12 @@ def supervise(settings: DaemonSettings, options: Options, paths: Paths) -> int:
     except OSError as error:
         complain(f"Failed to acquire pid file '{error.filename}': {error.strerror}")
         return parent.failed("Unable to obtain pidfile", BAD_PID_FILE)
-    status = _keep_running(paths, logging, pid_file, kept, parent.ready)
+
+    def first(kept: dict[str, int]) -> int:
+        return daemon(options, paths, settings=settings, kept=kept)
+
+    gc.freeze()  # so that the child does not copy what is looked through
+    status = _keep_running(paths, logging, pid_file, kept, parent.ready, first)
     return parent.failed(_NOT_STARTED.get(status, "The daemon did not start"), status)
 
 
@@ -67,6 +76,7 @@ def _keep_running(
     pid_file: PidFile,
     kept: dict[str, int],
     ready: Callable[[], object] | None,
+    first: Callable[[dict[str, int]], int] | None = None,
 ) -> int:
     """Run the supervisor, and clean up after it. Returns the exit status."""
     take_name("lockd")  # the name the name by which the init script knows it
@@ -74,7 +84,7 @@ def _keep_running(
     # So the lock of the PID file outlives this process too.
     kept = {**kept, PID_FILE: pid_file.fd}
     try:
-        boss = supervisor.Supervisor(handover.command_line(), paths.notify, log, ready, kept)
+        boss = supervisor.Supervisor(handover.command_line(), paths.notify, log, ready, kept, first)
     except OSError as error:
         complain(f"Failed to bind socket to '{paths.notify}': {error.strerror}")
         return BAD_SOCKET

@@ -5,7 +5,6 @@ Nothing here reads or writes a socket.
 
 from __future__ import annotations
 
-import traceback
 from functools import partial
 
 from lockd.locks.remote import SilentError
@@ -121,6 +120,8 @@ def answer(
     except (HangUpError, SilentError):
         raise
     except Exception:  # noqa: BLE001 - one call must not end the service of all the others
+        import traceback
+
         critic.complain(session, traceback.format_exc(), is_expected=False)
         critic.doubt()
         internal = fault(INTERNAL_ERROR, FROM_RPC, "the lock daemon has logged an error of its own")

@@ -12,7 +12,6 @@ understand. Of virtlockd's sockets only the descriptors matter.
 from __future__ import annotations
 
 import json
-import uuid
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -211,6 +210,8 @@ def _client(client: dict[str, Any], where: str, of_locks: bool) -> ConnectedClie
         name = _string(private, "ownerName", where) if "ownerName" in private else ""
         pid = _integer(private, "ownerPid", where)
         try:
+            import uuid
+
             who = uuid.UUID(_string(private, "ownerUUID", where)).bytes
         except ValueError as error:
             raise RestartFileError(f"{where}.ownerUUID is not a UUID") from error
@@ -352,6 +353,8 @@ def _server_out(server: Server, of_locks: bool) -> dict[str, Any]:
 
 
 def _client_out(client: ConnectedClient, of_locks: bool) -> dict[str, Any]:
+    import uuid
+
     name, who, number, pid = client.owner or ("", bytes(16), 0, 0)
     private = {
         "restricted": client.restricted,

@@ -12,7 +12,6 @@ be taken, or ``refused``, and the reason then.
 from __future__ import annotations
 
 import json
-import uuid
 
 from lockd.events import ADOPTED, NOT_ADOPTED, Event
 from lockd.kernel.process import start_time
@@ -31,6 +30,8 @@ if TYPE_CHECKING:
 
 def call(context: InspectContext, session: Session, arguments: Reader) -> bytes:
     """Take each lock that is not held, or say why not. One refusal does not affect the others."""
+    import uuid
+
     try:
         asked = json.loads(arguments.string())
         guest = asked["guest"]

@@ -9,7 +9,6 @@ page, or null on the last page. Thousands of locks in one answer would keep all 
 from __future__ import annotations
 
 import json
-import uuid
 from heapq import nsmallest
 from operator import attrgetter
 
@@ -48,7 +47,7 @@ def _lock(context: InspectContext, resource: Resource) -> dict[str, Any]:
         "owners": [
             {
                 "guest": owner.name,
-                "uuid": str(uuid.UUID(bytes=owner.uuid)),
+                "uuid": owner.shown_uuid,
                 "id": owner.id,
                 "pid": owner.pid,
             }

@@ -11,6 +11,7 @@ import pytest
 from lockd.survival.keeper import WATCHDOG_SECONDS
 from tests.lockd.client import CallRefusedError
 from tests.lockd.engine import Engine, wait_for
+from tests.lockd.program import Copy
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,6 +32,22 @@ def test_a_loop_that_hangs(tmp_path: Path) -> None:
         with pytest.raises(CallRefusedError, match="by guest 'web'"):
             other.acquire(engine.lockspace, "disk")
         client.release(engine.lockspace, "disk")
+
+
+def test_a_program_that_takes_long_to_load(tmp_path: Path) -> None:
+    """In an upgrade on a slow host: it is not killed for that, and watched afterwards."""
+    copy = Copy(tmp_path)
+    with Engine(tmp_path, command=copy.command) as engine:
+        before = engine.pid
+        first = "    hold_signals()\n    os.umask"
+        sleep = f"    import time; time.sleep({WATCHDOG_SECONDS + 3})\n"
+        copy.change("daemon/serving.py", first, sleep + first)
+        engine.process.send_signal(signal.SIGUSR1)
+        wait_for(lambda: "took over" in engine.log, "it goes on", 90)
+        assert "no sign of life" not in engine.log
+        assert engine.pid == before
+        os.kill(before, signal.SIGSTOP)
+        wait_for(lambda: "no sign of life" in engine.log, "it is seen", 3 * WATCHDOG_SECONDS)
 
 
 def test_a_supervisor_that_has_slept(tmp_path: Path) -> None:
