@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 #: unmounted.
 _TEND_AFTER: Final = 1.0
 
+#: How often to look at the descriptions of guests with a disk that is not known yet, in seconds.
+_DESCRIBED_AFTER: Final = 1.0
+
 #: How often to ask the keeper of the descriptors whether it is awake, in seconds.
 _ASK_EVERY: Final = 5.0
 
@@ -52,6 +55,7 @@ class Upkeep:
         self._show_timer: Timer | None = None
         self._close_timer: Timer | None = None
         self._tend_timer: Timer | None = None
+        self._disks_timer: Timer | None = None
         self._rewrite_at = 0.0
         self._log: Final = log
 
@@ -64,6 +68,8 @@ class Upkeep:
             self._close_timer = self._loop.after(IDLE_FOR, self._close_idle)
         if self._tend_timer is None and self._keeper.is_busy:
             self._tend_timer = self._loop.after(_TEND_AFTER, self._tend)
+        if self._disks_timer is None and engine.unknown:
+            self._disks_timer = self._loop.after(_DESCRIBED_AFTER, self._look_for_disks)
         if self._journal.is_long:
             self._rewrite()
 
@@ -97,6 +103,10 @@ class Upkeep:
     def _close_idle(self) -> None:
         self._close_timer = None
         self._engine.idle.close(time.monotonic() - IDLE_FOR)
+
+    def _look_for_disks(self) -> None:
+        self._disks_timer = None
+        self._engine.unknown.look()
 
     def _tend(self) -> None:
         self._tend_timer = None

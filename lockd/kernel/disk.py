@@ -16,6 +16,7 @@ from lockd.kernel.filelock import (
     unlock,
 )
 from lockd.kernel.named import (
+    born_at,
     check_plain,
     create,
     exists,
@@ -28,6 +29,7 @@ from lockd.kernel.named import (
 from lockd.kernel.note import wipe_note, write_note
 
 __all__ = [
+    "born_at",
     "check_plain",
     "create",
     "drop",

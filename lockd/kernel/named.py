@@ -13,6 +13,8 @@ import os
 import stat
 import time
 
+from lockd.kernel import statx
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Final
@@ -95,6 +97,15 @@ def identity_at(path: str) -> Identity | None:
         if error.errno in _NO_FILE:
             return None
         raise
+
+
+def born_at(path: str) -> int:
+    """When the file at ``path`` was made, by the clock of its file system; 0 if that does not tell,
+    or there is none."""
+    try:
+        return statx.born_at(path)
+    except (OSError, ValueError):
+        return 0
 
 
 def remove(path: str) -> None:

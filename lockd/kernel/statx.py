@@ -1,4 +1,5 @@
-"""statx(2) with AT_STATX_FORCE_SYNC: what a server says of a file now, not what the cache says.
+"""statx(2): with AT_STATX_FORCE_SYNC what a server says of a file now, not what the cache says; and
+when a file was made.
 
 Python 3.11 has no ``os.statx``."""
 
@@ -15,24 +16,46 @@ _AT_EMPTY_PATH: Final = 0x1000
 _FORCE_SYNC: Final = 0x2000
 _BASIC_STATS: Final = 0x07FF
 
-#: struct statx is 256 bytes; the number of links is its fourth field.
+_BIRTH: Final = 0x0800
+_AT_FDCWD: Final = -100
+
+#: struct statx is 256 bytes; what is filled in of it is its first field, the number of links the
+#: fourth; seconds and nanoseconds of the birth are further behind.
 _SIZE: Final = 256
+_FILLED: Final = Struct("=I")
 _LINKS: Final = Struct("=IIQI")
+_BORN: Final = Struct("=80xqI")
 
 
-def _links(fd: int) -> int:
-    """The number of links that an open file has on the server. Raises OSError."""
-    # Loaded where it is needed: only on file systems that are shared between hosts.
+def _statx(fd: int, path: bytes, flags: int, wanted: int) -> bytes:
+    """struct statx of a file. Raises OSError."""
+    # Loaded where it is needed.
     import ctypes
 
     global _libc
     if _libc is None:
         _libc = ctypes.CDLL(None, use_errno=True)
     buffer = ctypes.create_string_buffer(_SIZE)
-    if _libc.statx(fd, b"", _AT_EMPTY_PATH | _FORCE_SYNC, _BASIC_STATS, buffer):
+    if _libc.statx(fd, path, flags, wanted, buffer):
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))
-    return int(_LINKS.unpack_from(buffer.raw)[3])
+    return buffer.raw
+
+
+def _links(fd: int) -> int:
+    """The number of links that an open file has on the server. Raises OSError."""
+    status = _statx(fd, b"", _AT_EMPTY_PATH | _FORCE_SYNC, _BASIC_STATS)
+    return int(_LINKS.unpack_from(status)[3])
+
+
+def born_at(path: str) -> int:
+    """When a file was made, in nanoseconds since the epoch, by the clock of its file system; 0
+    where that does not tell. Raises OSError."""
+    status = _statx(_AT_FDCWD, os.fsencode(path), 0, _BIRTH)
+    if not _FILLED.unpack_from(status)[0] & _BIRTH:
+        return 0
+    seconds, nanoseconds = _BORN.unpack_from(status)
+    return int(seconds) * 1_000_000_000 + int(nanoseconds)
 
 
 _libc: Any = None

@@ -20,6 +20,7 @@ from lockd.events import GRANTED, LOST, RELEASED, Event
 from lockd.kernel import process
 from lockd.kernel.filelock import FileLock
 from lockd.kernel.named import PlantedError
+from lockd.locks.disks import UnknownDisks
 from lockd.locks.files import LockFiles
 from lockd.locks.idle import IdleFiles
 from lockd.locks.renewal import Renewal
@@ -54,7 +55,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections import deque
     from collections.abc import Callable, Iterator, Mapping
-    from typing import Final
+    from typing import Any, Final
 
     from lockd.events import Kind
     from lockd.kernel.filelock import MayBeShared
@@ -97,6 +98,9 @@ class Engine:
             self.table, self.files, journal, keeper, self._numbers, disk, clock, log
         )
         self.visibility: Final = Visibility(self.files, holders, disk, clock, log)
+        self.unknown: Final = UnknownDisks(
+            self.table, self.files, holders, self.visibility, journal, clock, log
+        )
         self.renewal: Final = Renewal(
             self.table,
             self.files,
@@ -213,17 +217,18 @@ class Engine:
             self._say(GRANTED, held, "granted to", owner)
             return
         self.files.check_remote_name(space, name)
-        disk, identity = self.files.disk_of(space, name, owner, shared=shared)
+        self.unknown.look()
+        disk, identity, born = self.files.disk_of(space, name, owner, shared=shared)
         resource = self.idle.lock_again(space, name, shared=shared, create=create)
         if resource is None:
             space.check_name(name)
-            lock = self.files.take(space, name, shared=shared, create=create)
+            lock = self.files.take(space, name, owner, shared=shared, create=create)
             resource = Resource(space, name, lock, number=self._numbers.take(), create=create)
         try:
             if resource.name not in space.idle:
                 self._keeper.keep(resource.lock.fd, lock_name(resource.number))
             resource.shared = shared
-            resource.disk, resource.disk_identity = disk, identity
+            resource.disk, resource.disk_identity, resource.disk_born = disk, identity, born
             resource.since = int(self._clock.time())
             resource.taken = self._clock.monotonic()
             resource.owners.append(owner)
@@ -236,6 +241,7 @@ class Engine:
         space.idle.pop(name, None)
         self.table.add(resource)
         self.visibility.add(resource)
+        self.unknown.add(resource)
         self._say(GRANTED, resource, "granted to", owner)
 
     def is_held_by(self, directory: str, name: str, owner: Owner, *, shared: bool) -> bool:
@@ -267,11 +273,12 @@ class Engine:
             return
         space.check_name(name)
         self.files.check_remote_name(space, name)
+        self.unknown.look()
         self.files.disk_of(space, name, owner, shared=shared)
         path = space.path(name)
         if name in space.idle or (create and not self._disk.exists_at_all(path)):
             return
-        self.files.undo(self.files.take(space, name, shared=shared, create=False))
+        self.files.undo(self.files.take(space, name, owner, shared=shared, create=False))
 
     def _note_process(self, owner: Owner) -> None:
         """Record the owner's process, before what it holds."""
@@ -313,6 +320,7 @@ class Engine:
         self._say(RELEASED, resource, "released by", owner)
         if not resource.owners:
             self.visibility.hide(resource)
+            self.unknown.drop(resource)
             self.idle.add(resource)
 
     def release_all(self, held: deque[Acquisition]) -> None:
@@ -355,14 +363,16 @@ class Engine:
         for directory in state.spaces:
             self.know_lockspace(directory)
         self._numbers.go_on_from(state.numbers)
-        guests: dict[str, Owner] = {}  # the same one for all that is the same guest's
+        guests: dict[tuple[Any, ...], Owner] = {}  # the same one for all that is the same guest's
         for held in state.resources():
-            owners = [Owner.from_record(each) for each in held.owners]
-            for each in owners:
-                if each.text not in guests:
-                    guests[each.text] = each
-                    each.started = started.get(each.pid) or _start_time(each.pid)
-            self._restore(held, [guests[each.text] for each in owners], fds)
+            owners = []
+            for fields in held.owners:
+                owner = guests.get(known := tuple(fields[:4]))
+                if owner is None:
+                    owner = guests[known] = Owner.from_record(fields)
+                    owner.started = started.get(owner.pid) or _start_time(owner.pid)
+                owners.append(owner)
+            self._restore(held, owners, fds)
 
     def _restore(self, held: Held, owners: list[Owner], fds: dict[str, int]) -> None:
         fd = fds.pop(lock_name(held.number), None)
@@ -379,6 +389,7 @@ class Engine:
         resource.disk = held.disk
         if held.disk_identity:
             resource.disk_identity = held.disk_identity[0], held.disk_identity[1]
+            resource.disk_born = held.disk_born
         resource.noted, resource.shown = resource.may_have_note, True  # they may be
         if not held.is_held:
             self.idle.restore(resource)
@@ -389,6 +400,7 @@ class Engine:
             self._note_process(owner)
         self.table.add(resource)
         self.visibility.renew(resource)
+        self.unknown.add(resource)
 
 
 def _start_time(pid: int) -> int:

@@ -62,36 +62,60 @@ class LockFiles:
         else:
             self._remotes.check_path(name)  # a disk, to which a link may lead
 
+    def check_path(self, path: str) -> None:
+        """The same for a path."""
+        self._remotes.check_path(path)
+
     def disk_of(
         self, space: Lockspace, name: str, owner: Owner, *, shared: bool
-    ) -> tuple[str, Identity | None]:
-        """The disk behind a name that is a hash, and its identity; empty and None if these are
-        unknown. Raises Fault if the disk is locked under another name, and SilentError."""
-        disk, identity = "", None
+    ) -> tuple[str, Identity | None, int]:
+        """The disk behind a name that is a hash, its identity, and when it was made; empty, None
+        and 0 if these are unknown. Raises Fault if the disk is locked under another name, and
+        SilentError."""
+        if not space.directory:
+            return "", None, 0
         try:
-            if space.directory:
-                disk = self._holders.disk(owner, name, self._remotes.check_path)
-            if disk:
-                self._remotes.check_path(disk)
-                identity = self._disk.identity_at(disk)
+            disk, identity, born = self.disk_behind(name, owner)
         except OSError as error:
             raise system_fault(
                 FROM_LOCKSPACE, f"Unable to tell which disk '{name}' is", error
             ) from error
         if identity is not None:
-            other = self._table.blocking(identity, shared=shared)
+            other = self._blocking(identity, born, shared=shared)
             if other is not None:
-                raise is_locked(name, self._under_another_name(other))
-        return disk, identity
+                raise is_locked(name, self._under_another_name(other, owner))
+        return disk, identity, born
+
+    def disk_behind(self, name: str, owner: Owner) -> tuple[str, Identity | None, int]:
+        """The same, also where it is locked by another name. Raises OSError, SilentError."""
+        disk = self._holders.disk(owner, name, self._remotes.check_path)
+        if not disk:
+            return "", None, 0
+        self._remotes.check_path(disk)
+        identity = self._disk.identity_at(disk)
+        return disk, identity, 0 if identity is None else self._disk.born_at(disk)
+
+    def _blocking(self, identity: Identity, born: int, *, shared: bool) -> Resource | None:
+        """What keeps the file that is known by this, and was made at that time, from being locked
+        by another name."""
+        for held in self._table.blocking(identity, shared=shared):
+            if held.lock.identity == identity or not held.disk_born or not born:
+                return held
+            if held.disk_born == born:
+                return held
+            # That disk was removed, and a later file has its inode.
+        return None
 
     # --- locking
 
-    def take(self, space: Lockspace, name: str, *, shared: bool, create: bool) -> FileLock:
+    def take(
+        self, space: Lockspace, name: str, owner: Owner, *, shared: bool, create: bool
+    ) -> FileLock:
         """Lock the file of a resource that no owner on this host holds. Raises Fault."""
         path = space.path(name)
         try:
             if self.has_posix:
-                self._check_posix(name, path)
+                self._check_posix(name, path, owner)
             lock = self._disk.take(
                 path,
                 shared=shared,
@@ -102,11 +126,11 @@ class LockFiles:
         except PlantedError as error:
             raise planted(str(error)) from None
         except HeldError as error:
-            other = self._table.blocking(error.identity, shared=shared)
+            other = next(self._table.blocking(error.identity, shared=shared), None)
             if other is not None:
                 # The file was opened and closed again, which drops its POSIX locks.
                 self._disk.show(other.lock.fd, shared=other.shared)
-                raise is_locked(name, self._under_another_name(other)) from None
+                raise is_locked(name, self._under_another_name(other, owner)) from None
             shared_with_others = self._may_be_shared(error.identity[0], path)
             pid = 0 if shared_with_others else error.pid
             raise is_locked(name, self._holders.held_elsewhere(error.note, pid)) from None
@@ -126,10 +150,11 @@ class LockFiles:
                 FROM_LOCKSPACE, f"Unable to {what} resource {path}", error
             ) from error
         # Two nodes of one block device are two files, which lock apart from each other.
-        other = self._table.blocking(lock.identity, shared=shared)
-        if other is not None:
-            self.undo(lock)
-            raise is_locked(name, self._under_another_name(other))
+        if self._table.is_known(lock.identity):
+            other = self._blocking(lock.identity, self._disk.born_at(path), shared=shared)
+            if other is not None:
+                self.undo(lock)
+                raise is_locked(name, self._under_another_name(other, owner))
         if lock.posix:
             self.has_posix = True
             self._log.warning(
@@ -138,13 +163,13 @@ class LockFiles:
             )
         return lock
 
-    def _check_posix(self, name: str, path: str) -> None:
+    def _check_posix(self, name: str, path: str, owner: Owner) -> None:
         """Refuse another name of a file with a POSIX lock: opening and closing the file again would
         drop the lock."""
         identity = self._disk.identity_at(path)
         for held in self._table.of_file(identity) if identity is not None else ():
             if held.lock.posix:
-                raise is_locked(name, self._under_another_name(held))
+                raise is_locked(name, self._under_another_name(held, owner))
 
     def undo(self, lock: FileLock) -> None:
         """Release a lock that no client has been told of; no copy of it is kept."""
@@ -176,11 +201,27 @@ class LockFiles:
     def beside(self, resource: Resource) -> str:
         """The text that names another holder of the same file on this host, under another name;
         empty if there is none."""
-        for other in self._table.of_file(resource.lock.identity):
-            if other is not resource and not (other.shared and resource.shared):
-                return self._under_another_name(other)
+        for other in self._table.blocking(resource.lock.identity, shared=resource.shared):
+            if other is not resource:
+                return self._under_another_name(other, resource.owners[0])
         return ""
 
-    def _under_another_name(self, held: Resource) -> str:
+    def doubled(self, resource: Resource) -> str:
+        """What is wrong where the disk of a resource is locked here under another name as well;
+        empty where it is not."""
+        identity = resource.disk_identity
+        if identity is None:
+            return ""
+        for other in self._table.blocking(identity, shared=resource.shared):
+            born = other.disk_born if other.disk_identity == identity else 0
+            if other is not resource and (not born or born == resource.disk_born):
+                who = self._under_another_name(other, resource.owners[0])
+                return f"its disk is locked{who}: it is written by two at once"
+        return ""
+
+    def _under_another_name(self, held: Resource, owner: Owner) -> str:
         name = escaped(held.disk or held.path, _LONGEST_PATH)
-        return f"{self._holders.held_by(held)}, under its other name '{name}'"
+        who = f"{self._holders.held_by(held)}, under its other name '{name}'"
+        if any(each.pid == owner.pid for each in held.owners):
+            return f"{who}: one guest has this disk twice"
+        return who

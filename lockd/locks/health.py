@@ -310,6 +310,7 @@ class Health:
 
     def _judge(self, resource: Resource, problem: str, standing: Standing) -> None:
         """Log what is wrong with a lock, or that nothing is wrong any longer."""
+        problem = problem or self._engine.files.doubled(resource)
         if problem and problem != resource.problem:
             message = (
                 f"DISK IN DANGER: the lock {resource.path} of {_owners(resource)} is not safe:"

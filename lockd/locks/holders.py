@@ -9,11 +9,9 @@ other hosts.
 from __future__ import annotations
 
 import errno
-import hashlib
 import json
 import os
 import time
-import uuid
 
 from lockd.escape import escaped
 from lockd.kernel import process
@@ -77,7 +75,7 @@ class Holders:
             "lockd": 1,
             "host": self._host,
             "guest": owner.shown_name,
-            "uuid": str(uuid.UUID(bytes=owner.uuid)),
+            "uuid": owner.shown_uuid,
             "pid": owner.pid,
             "since": _when(resource.since),
             "disk": resource.disk,
@@ -94,6 +92,8 @@ class Holders:
                 continue
             domain = None if root is None else root.find("domain")
             if root is not None and domain is not None and root.get("pid") == str(pid):
+                import uuid
+
                 number = domain.get("id") or ""
                 try:
                     who = uuid.UUID(domain.findtext("uuid") or "").bytes
@@ -125,6 +125,22 @@ class Holders:
             return []
         return [os.path.join(directory, name) for name in names if name.endswith(".xml")]
 
+    def directories_seen(self) -> tuple[tuple[int, int], ...]:
+        """What changes when a description does, of all guests. libvirt writes each anew and renames
+        it, which changes its directory."""
+        return tuple(map(_seen, self._directories))
+
+    def descriptions_seen(
+        self, owner: Owner, check: Callable[[str], object]
+    ) -> tuple[tuple[int, int], ...]:
+        """What changes when a description of this guest does. Raises what ``check`` raises for the
+        path of one."""
+        seen = []
+        for path in self._described(owner):
+            check(path)
+            seen.append(_seen(path))
+        return tuple(seen)
+
     def disk(self, owner: Owner, name: str, check: Callable[[str], object] = lambda _: None) -> str:
         """The path of a guest's disk, by its hash; empty if unknown. Raises OSError if the
         description of the guest cannot be read, and what ``check`` raises for the path of a
@@ -136,14 +152,17 @@ class Holders:
 
     def _disks(self, owner: Owner, check: Callable[[str], object]) -> list[str]:
         """The disks of a guest, by its descriptions."""
-        if not _is_name(owner.name):
-            return []
         found: list[str] = []
-        for directory in self._directories:
-            path = os.path.join(directory, f"{owner.name}.xml")
+        for path in self._described(owner):
             check(path)
             found += _disks_in(path)
         return found
+
+    def _described(self, owner: Owner) -> list[str]:
+        """Where a guest is described."""
+        if not _is_name(owner.name):
+            return []
+        return [os.path.join(directory, f"{owner.name}.xml") for directory in self._directories]
 
 
 def _is_name(name: str) -> bool:
@@ -153,6 +172,8 @@ def _is_name(name: str) -> bool:
 
 def _hash(path: str) -> str:
     """libvirt's name of a disk in an indirect lockspace."""
+    import hashlib
+
     return hashlib.sha256(path.encode("utf-8", "surrogateescape")).hexdigest()
 
 
@@ -176,14 +197,24 @@ def _description(path: str) -> Element | None:
         return None
 
 
+def _seen(path: str) -> tuple[int, int]:
+    """What changes when a file does, or what is in a directory."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return 0, 0
+    return status.st_ino, status.st_mtime_ns
+
+
 def _disks_in(path: str) -> list[str]:
-    """The sources of the disks in a description of a guest."""
+    """The sources of the disks in a description of a guest: also those below an image, and the one
+    that a disk is being copied to."""
     root = _description(path)
     if root is None:
         return []
     return [
         source.get(kind, "")
-        for source in root.iterfind(".//disk/source")
+        for source in root.iterfind(".//disk//source")
         for kind in ("file", "dev", "dir")
         if source.get(kind)
     ]

@@ -8,7 +8,6 @@ owner holds it, it is only a file. An owner is a guest, known by the pid of its 
 from __future__ import annotations
 
 import json
-import uuid
 from json.encoder import encode_basestring_ascii as quoted
 
 from lockd.escape import escaped
@@ -66,16 +65,22 @@ class Owner:
         return self._text
 
     def __str__(self) -> str:
-        return f"guest '{self.shown_name}' (uuid {uuid.UUID(bytes=self.uuid)}, pid {self.pid})"
+        return f"guest '{self.shown_name}' (uuid {self.shown_uuid}, pid {self.pid})"
 
     @property
     def shown_name(self) -> str:
         """The name as people may see it."""
         return escaped(self.name, _LONGEST_NAME)
 
+    @property
+    def shown_uuid(self) -> str:
+        """The UUID as people write it. The module of that name takes milliseconds to import."""
+        text = self.uuid.hex()
+        return "-".join((text[:8], text[8:12], text[12:16], text[16:20], text[20:]))
+
     def fields(self) -> dict[str, str | int]:
         """The owner as the fields of an event."""
-        shown = {"guest": self.shown_name, "uuid": str(uuid.UUID(bytes=self.uuid))}
+        shown = {"guest": self.shown_name, "uuid": self.shown_uuid}
         return {**shown, "pid": self.pid}
 
     def record(self) -> tuple[str, str, int, int]:
@@ -97,11 +102,12 @@ class Resource:
     times. ``create`` tells that the first of them asked lockd to make the file, so the last removes
     it. ``since`` is the time of the first acquisition in seconds since the epoch, ``taken`` the
     same time and ``released`` the time of the last release, both of :func:`time.monotonic`.
-    ``disk`` is the path of the disk behind a name that is a hash, where it is known, and
-    ``disk_identity`` what that file is known by. ``number`` is the name under which the keeper has
-    the descriptor. ``shown`` tells that the lock is visible to ``lslocks``, ``noted`` that the file
-    has a note. ``problem`` says what is wrong with the lock; it is empty while nothing is.
-    ``unlocks`` counts the failed attempts to unlock it since its release.
+    ``disk`` is the path of the disk behind a name that is a hash, where it is known,
+    ``disk_identity`` what that file is known by, and ``disk_born`` when it was made (nanoseconds, 0
+    if unknown): a file that is made later may be known by the same. ``number`` is the name under
+    which the keeper has the descriptor. ``shown`` tells that the lock is visible to ``lslocks``,
+    ``noted`` that the file has a note. ``problem`` says what is wrong with the lock; it is empty
+    while nothing is. ``unlocks`` counts the failed attempts to unlock it since its release.
     """
 
     __slots__ = (
@@ -109,6 +115,7 @@ class Resource:
         "_file_of",
         "create",
         "disk",
+        "disk_born",
         "disk_identity",
         "lock",
         "name",
@@ -145,6 +152,7 @@ class Resource:
         self.owners: Final[list[Owner]] = []
         self.disk = ""
         self.disk_identity: Identity | None = None
+        self.disk_born = 0
         self.noted = False
         self.shown = False
         self.problem = ""
@@ -198,7 +206,7 @@ class Resource:
         who = owners[0].text if len(owners) == 1 else ",".join([owner.text for owner in owners])
         return (
             f"{self.number},{self._file},{self.shared:d},{self.create:d},{self.since},"
-            f"{disk},{list(self.disk_identity or ())},[{who}]"
+            f"{disk},{list(self.disk_identity or ())},[{who}],{self.disk_born}"
         )
 
 

@@ -95,12 +95,15 @@ class LockTable:
         """All resources held on the file with this identity."""
         return self._by_identity.get(identity, ())
 
-    def blocking(self, identity: Identity, *, shared: bool) -> Resource | None:
-        """The resource that prevents a shared or exclusive lock on that file under another name."""
+    def is_known(self, identity: Identity) -> bool:
+        """Whether a resource is held on that file."""
+        return identity in self._by_identity
+
+    def blocking(self, identity: Identity, *, shared: bool) -> Iterator[Resource]:
+        """The resources that prevent a shared or exclusive lock on that file under another name."""
         for held in self._by_identity.get(identity, ()):
             if not (held.shared and shared):
-                return held
-        return None
+                yield held
 
     # --- who there is
 

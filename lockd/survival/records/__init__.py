@@ -31,8 +31,9 @@ To add a kind, write its function and its method. A subject of its own is a new 
 
 from __future__ import annotations
 
-import json
 from importlib import import_module
+
+from lockd.survival.records.encoding import parsed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -61,8 +62,7 @@ class JournalState:
         subjects = [import_module(f"{__name__}.{name}").Records() for name in SUBJECTS]
         self._subjects: Final = {type(each): each for each in subjects}
         replays = {kind: replay for subject in subjects for kind, replay in subject.replays.items()}
-        for line in lines:
-            kind, *fields = json.loads(line)
+        for (kind, *fields), line in parsed(lines):
             replay = replays.get(kind)
             if replay is not None:
                 replay(fields, line)

@@ -5,9 +5,7 @@ A resource has a number for as long as its file is open; then another one may ge
 
 from __future__ import annotations
 
-import json
-
-from lockd.survival.records.encoding import record
+from lockd.survival.records.encoding import parsed, record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -65,6 +63,7 @@ class Held:
         "create",
         "directory",
         "disk",
+        "disk_born",
         "disk_identity",
         "identity",
         "is_held",
@@ -89,6 +88,7 @@ class Held:
         disk: str,
         disk_identity: list[int],
         owners: list[list[Any]],
+        disk_born: int = 0,
     ) -> None:
         self.number: Final = number
         self.directory: Final = directory
@@ -101,11 +101,12 @@ class Held:
         self.disk: Final = disk
         self.disk_identity: Final = disk_identity
         self.owners: Final = owners
+        self.disk_born: Final = disk_born
         self.is_held = True
 
 
-#: How many fields of a resource this version knows.
-_FIELDS: Final = 11
+#: How many fields of a resource this version knows; earlier ones write one less.
+_FIELDS: Final = 12
 
 
 class Records:
@@ -135,9 +136,8 @@ class Records:
 
     def resources(self) -> Iterator[Held]:
         """All resources, in the order in which they came."""
-        for number, line in self._lines.items():
-            _, *fields = json.loads(line)
-            held = Held(*fields[:_FIELDS])
+        for (_, number, *fields), _ in parsed(self._lines.values()):
+            held = Held(number, *fields[: _FIELDS - 1])
             for more, owner in self._owners.get(number, ()):
                 if more:
                     held.owners.append(owner)

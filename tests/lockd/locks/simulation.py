@@ -92,6 +92,10 @@ class FakeDisk:
         inode = self._files.inodes.get(path)
         return None if inode is None else (1, inode)
 
+    def born_at(self, path: str) -> int:
+        """No inode comes back."""
+        return self._files.inodes.get(path, 0)
+
     def take(
         self,
         path: str,

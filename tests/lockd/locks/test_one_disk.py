@@ -6,13 +6,14 @@ import contextlib
 import hashlib
 import os
 import subprocess
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.lockd.client import SHARED, CallRefusedError, Client
-from tests.lockd.engine import Engine
+from tests.lockd.client import AUTOCREATE, SHARED, CallRefusedError, Client
+from tests.lockd.engine import Engine, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -206,3 +207,150 @@ def test_another_hash(tmp_path: Path, other_name: object) -> None:
                 thief.acquire(engine.lockspace, hashes[1])
         holder.release(engine.lockspace, hashes[0])
         thief.acquire(engine.lockspace, hashes[1])
+
+
+def describe(engine: Engine, guest: str, *disks: str | Path, mirror: str | Path = "") -> None:
+    """Have libvirt's description of a guest, written anew and renamed, as libvirt does it; the
+    first disk may be copied to a ``mirror``."""
+    directory = engine.run / "libvirt/qemu"
+    directory.mkdir(exist_ok=True)
+    copy = f"<mirror type='file'><source file='{mirror}'/></mirror>" if mirror else ""
+    devices = "".join(
+        f"<disk><source file='{disk}'/>{'' if number else copy}</disk>"
+        for number, disk in enumerate(disks)
+    )
+    new = directory / f"{guest}.xml.new"
+    new.write_text(f"<domstatus><domain><devices>{devices}</devices></domain></domstatus>")
+    new.rename(directory / f"{guest}.xml")
+
+
+def hash_of(path: Path) -> str:
+    """What libvirt calls a disk in an indirect lockspace."""
+    return hashlib.sha256(str(path).encode()).hexdigest()
+
+
+@pytest.mark.parametrize("how", ["mirror", "disk"])
+@pytest.mark.parametrize("between", ["nothing", "crash", "upgrade"])
+def test_a_disk_that_is_described_later(tmp_path: Path, how: str, between: str) -> None:
+    """As the target of a copy, or a disk that is attached: as soon as libvirt describes it, its
+    other name is refused, whatever becomes of the daemon."""
+    disk, target = tmp_path / "disk", tmp_path / "target"
+    disk.touch()
+    target.touch()
+    other = link(target)
+    with Engine(tmp_path, "--check-interval=0") as engine:
+        describe(engine, "holder", disk)
+        describe(engine, "thief", other)
+        holder, thief = engine.client(), engine.client()
+        holder.register("holder", 5004242)
+        thief.register("thief", 5004343)
+        for each in (disk, target):
+            holder.acquire(engine.lockspace, hash_of(each))
+        if how == "mirror":
+            describe(engine, "holder", disk, mirror=target)
+        else:
+            describe(engine, "holder", disk, target)
+        time.sleep(0.03)  # libvirt takes longer until another guest is started
+        for refused in range(2):
+            with pytest.raises(
+                CallRefusedError, match=f"by guest 'holder'.* under its other name '{target}'$"
+            ):
+                thief.acquire(engine.lockspace, hash_of(other))
+            if between == "crash" and not refused:
+                engine.crash()
+            if between == "upgrade" and not refused:
+                engine.upgrade()
+            if between != "nothing":
+                describe(engine, "holder")  # what is known is written down
+        holder.release(engine.lockspace, hash_of(target))
+        thief.acquire(engine.lockspace, hash_of(other))
+
+
+def test_a_disk_that_is_described_later_is_told(tmp_path: Path) -> None:
+    """Nobody need ask for another lock."""
+    disk = tmp_path / "disk"
+    disk.touch()
+    with Engine(tmp_path, "--check-interval=0") as engine:
+        holder = engine.client()
+        holder.register("holder", 5004242)
+        holder.acquire(engine.lockspace, hash_of(disk))
+        assert engine.ask("locks")[0]["disk"] == ""
+        describe(engine, "holder", disk)
+        wait_for(lambda: engine.ask("locks")[0]["disk"] == str(disk), "it is found", 5)
+        file = engine.lockspace / hash_of(disk)
+        wait_for(lambda: bytes(disk) in os.getxattr(file, "user.lockd"), "other hosts are told", 5)
+
+
+@pytest.mark.parametrize("twice", [False, True])
+def test_two_who_have_it_already(tmp_path: Path, twice: bool) -> None:
+    """Where it is seen too late that two guests write one disk, or one guest twice, that is told at
+    once, and until one of them has let go."""
+    disk = tmp_path / "disk"
+    disk.touch()
+    other = link(disk)
+    with Engine(tmp_path, "--check-interval=0.2") as engine:
+        one, two = engine.client(), engine.client()
+        one.register("one", 5004242)
+        two.register(*(("one", 5004242) if twice else ("two", 5004343)))
+        one.acquire(engine.lockspace, hash_of(disk))
+        two.acquire(engine.lockspace, hash_of(other))
+        assert not any(each["problem"] for each in engine.ask("locks"))
+        if twice:
+            describe(engine, "one", disk, other)
+        else:
+            describe(engine, "one", disk)
+            describe(engine, "two", other)
+        wait_for(lambda: all(each["problem"] for each in engine.ask("locks")), "it is told", 5)
+        problem = engine.ask("locks")[0]["problem"]
+        assert "its disk is locked by guest" in problem
+        assert "it is written by two at once" in problem
+        assert ("one guest has this disk twice" in problem) == twice
+        assert "DISK IN DANGER" in engine.log
+        two.release(engine.lockspace, hash_of(other))
+        wait_for(lambda: not engine.ask("locks")[0]["problem"], "it is over", 5)
+
+
+@pytest.mark.parametrize("space", ["direct", "indirect"])
+def test_one_guest_twice(tmp_path: Path, space: str) -> None:
+    """Is told so, in words."""
+    disk = tmp_path / "disk"
+    disk.touch()
+    other = link(disk)
+    with Engine(tmp_path) as engine:
+        describe(engine, "web", disk, other)
+        client = engine.client()
+        client.register("web", 5004242)
+        directory: str | Path = "" if space == "direct" else engine.lockspace
+        names = [str(disk), str(other)] if space == "direct" else [hash_of(disk), hash_of(other)]
+        client.acquire(directory, names[0], 0 if space == "direct" else AUTOCREATE)
+        with pytest.raises(CallRefusedError, match=r"one guest has this disk twice$"):
+            client.acquire(directory, names[1], 0 if space == "direct" else AUTOCREATE)
+
+
+@pytest.mark.parametrize("crash", [False, True])
+@pytest.mark.parametrize("space", ["direct", "indirect"])
+def test_an_inode_that_comes_back(tmp_path: Path, space: str, crash: bool) -> None:
+    """As another disk is not taken for the one that was removed."""
+    old, new = tmp_path / "old", tmp_path / "new"
+    with Engine(tmp_path, "--check-interval=0") as engine:
+        holder, other = engine.client(), engine.client()
+        holder.register("holder", 5004242)
+        other.register("other", 5004343)
+        old.touch()
+        inode = old.stat().st_ino
+        describe(engine, "holder", old)
+        holder.acquire(engine.lockspace, hash_of(old))
+        if crash:
+            engine.crash()
+        old.unlink()
+        kept: list[Path] = []
+        while not new.exists() or new.stat().st_ino != inode:
+            if new.exists():
+                kept.append(new.rename(tmp_path / f"kept{len(kept)}"))
+            assert len(kept) < 1000, "this file system gives no inode away again"
+            new.touch()
+        describe(engine, "other", new)
+        if space == "direct":
+            other.acquire("", new, 0)
+        else:
+            other.acquire(engine.lockspace, hash_of(new))

@@ -135,8 +135,8 @@ def test_settings() -> None:
     [
         record("of a later version"),
         record("of a later version", 1, [2], {"three": 4}),
-        locks.lock(lock_fields(1, more=',"new",[]')),
-        locks.relock(1, lock_fields(1, more=',"new",[]')),
+        locks.lock(lock_fields(1, more=',0,"new",[]')),
+        locks.relock(1, lock_fields(1, more=',0,"new",[]')),
         '["client",3,"virtlockd",0,0,5004242,1.5,17,"new"]',
         '["received",3,"00",1,"new"]',
         '["owner",3,["guest","00000000000000000000000000000000",1,5004242],99,"new"]',
