@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 DESCRIPTION = """\
 Free the locks that a host still holds although it is switched off, and nothing else, by the means
 of the storage: run it on the file server. On an NFS server it expires the NFSv4 client of that
-host. On a GlusterFS server with a brick it clears the locks of files that only that host holds,
+host, and tells statd that its NFSv3 client has started again, which ends the locks of that client
+alone. On a GlusterFS server with a brick it clears the locks of files that only that host holds,
 where the volume is mounted. For other storage it says what to do, and where. It never removes a
 lock file.
 

@@ -43,7 +43,8 @@ _GUEST: Final = re.compile(r"guest '([^'\n]+)'")
 _HOLDER: Final = re.compile(
     r" by guest '(?P<guest>[^'\n]+)' \((?:uuid (?P<uuid>[0-9a-f-]{36}))?,? ?(?:pid (?P<pid>\d+))?\)"
     r" on (?:host '(?P<host>[^'\n]+)'|(?P<here>this host))(?: since (?P<since>[0-9T:Z-]+))?"
-    r"(?:, for the disk (?P<disk>[^\n]+?))?(?:, under its other name '(?P<other>[^'\n]+)')?\s*$",
+    r"(?:, for the disk (?P<disk>[^\n]+?))?(?:, under its other name '(?P<other>[^'\n]+)')?"
+    r"(?:: one guest has this disk twice)?\s*$",
     re.M,
 )
 

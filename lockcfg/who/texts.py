@@ -41,6 +41,11 @@ _ADMIN: Final = "it is about the administration of the daemon, and no lock: see 
 
 _DAEMON: Final[tuple[tuple[str, str, str], ...]] = (
     (
+        r"one guest has this disk twice",
+        "the description of the guest names one file by two names",
+        "remove one of the two disks from the guest",
+    ),
+    (
         r"Lockspace resource '.*' is locked",
         "another guest or host holds the lock of this disk",
         "find the holder before anything else; never delete the lock file",

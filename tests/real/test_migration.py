@@ -1,5 +1,6 @@
-"""Live migration between two libvirtds, each with a lock daemon of its own and one lockspace: the
-guest's lock is held by one of them before and after, also where the migration fails half way."""
+"""Live migration between two libvirtds, each with a lock daemon of its own, and one lockspace or
+direct locks: the guest's lock is held by one of them before and after, also where the migration
+fails half way."""
 
 from __future__ import annotations
 
@@ -26,22 +27,22 @@ SOCKETS = "/srv/sockets"
 
 
 class Pair:
-    """Two hosts that share the lockspace and, where ``disks`` is so, the disks."""
+    """Two hosts that share the lockspace and, where ``disks`` is so, the disks; where locks are
+    ``direct``, there is no lockspace."""
 
-    def __init__(self, stack: ExitStack, directory: Path, daemon: Path, *, disks: bool) -> None:
+    def __init__(
+        self, stack: ExitStack, directory: Path, daemon: Path, *, disks: bool, direct: bool
+    ) -> None:
         shared = {LOCKSPACE: directory / "locks", SOCKETS: directory / "sockets"}
         if disks:
             shared[DISKS] = directory / "disks"
         for path in shared.values():
             path.mkdir()
         self._directory = directory
-        self.locks = directory / "locks"
+        self._direct = direct
+        settings = {} if direct else {"file_lockspace_dir": LOCKSPACE}
         self.one, self.two = (
-            stack.enter_context(
-                GuestHost(
-                    directory / name, daemon, {"file_lockspace_dir": LOCKSPACE}, shared=shared
-                )
-            )
+            stack.enter_context(GuestHost(directory / name, daemon, settings, shared=shared))
             for name in ("one", "two")
         )
         for number, host in enumerate((self.one, self.two), 1):
@@ -67,8 +68,13 @@ class Pair:
 
     def is_locked(self) -> bool:
         """Whether the disk's lock is held on one of the hosts."""
-        file = self.locks / hashlib.sha256(self.disk.encode()).hexdigest()
-        return file.exists() and not can_lock(file)
+        name = hashlib.sha256(self.disk.encode()).hexdigest()
+        # Of a copied disk each host has its own.
+        files = {host.path(self.disk if self._direct else f"{LOCKSPACE}/{name}") for host in self}
+        return any(file.exists() and not can_lock(file) for file in files)
+
+    def __iter__(self) -> Iterator[GuestHost]:
+        return iter((self.one, self.two))
 
     def holds(self, host: GuestHost) -> bool:
         """Whether one of them holds it, as lockd says; of virtlockd, where the guest runs."""
@@ -103,9 +109,12 @@ def stack() -> Iterator[ExitStack]:
 
 
 @pytest.mark.parametrize("storage", ["shared", "copied"])
-def test_it_is_moved(stack: ExitStack, tmp_path: Path, daemon: Path, storage: str) -> None:
+@pytest.mark.parametrize("direct", [False, True], ids=["indirect", "direct"])
+def test_it_is_moved(
+    stack: ExitStack, tmp_path: Path, daemon: Path, storage: str, direct: bool
+) -> None:
     """And is a guest like any other there."""
-    pair = Pair(stack, tmp_path, daemon, disks=storage == "shared")
+    pair = Pair(stack, tmp_path, daemon, disks=storage == "shared", direct=direct)
     copying = ("--copy-storage-all", "--disks-uri", f"unix://{SOCKETS}/disks")
     migration = pair.migrate("--unsafe", *(() if storage == "shared" else copying))
     said, _ = migration.communicate(timeout=60)
@@ -115,8 +124,9 @@ def test_it_is_moved(stack: ExitStack, tmp_path: Path, daemon: Path, storage: st
     assert pair.is_locked()
     assert pair.holds(pair.two)
     assert not pair.holds(pair.one)
-    refused = pair.one.virsh("start guest")
-    assert refused.status, refused.said
+    if storage == "shared" or not direct:
+        refused = pair.one.virsh("start guest")
+        assert refused.status, refused.said
     virsh(pair.two, "suspend guest")
     assert pair.two.wait(lambda: not pair.is_locked())
     virsh(pair.two, "resume guest")
@@ -127,9 +137,10 @@ def test_it_is_moved(stack: ExitStack, tmp_path: Path, daemon: Path, storage: st
     assert pair.is_locked()
 
 
-def test_it_fails_half_way(stack: ExitStack, tmp_path: Path, daemon: Path) -> None:
+@pytest.mark.parametrize("direct", [False, True], ids=["indirect", "direct"])
+def test_it_fails_half_way(stack: ExitStack, tmp_path: Path, daemon: Path, direct: bool) -> None:
     """The guest goes on where it was, and the lock is held there."""
-    pair = Pair(stack, tmp_path, daemon, disks=True)
+    pair = Pair(stack, tmp_path, daemon, disks=True, direct=direct)
     migration = pair.migrate("--unsafe")
     deadline = time.monotonic() + 30
     while not (there := pair.two.qemu_pids()):

@@ -311,7 +311,8 @@ def test_the_guests_of_other_hosts(scene: Scene, tmp_path: Path) -> None:
 
 
 def test_in_a_tenth_of_a_second(scene: Scene) -> None:
-    """What it takes of the processor's time: of the clock's, other tests take some."""
+    """What it takes of the processor's time, which a machine that does more may double: of the
+    clock's, other tests take some."""
     program = (
         "import resource, subprocess, sys; subprocess.run(sys.argv[1:], stdout=-3, check=True);"
         "used = resource.getrusage(resource.RUSAGE_CHILDREN); print(used.ru_utime + used.ru_stime)"
@@ -320,7 +321,7 @@ def test_in_a_tenth_of_a_second(scene: Scene) -> None:
     taken = [
         float(subprocess.check_output([sys.executable, "-c", program, *command])) for _ in range(5)
     ]
-    assert min(taken) < 0.3, taken
+    assert min(taken) < 0.15, taken
 
 
 def test_explain_takes_the_same() -> None:
@@ -333,3 +334,33 @@ def test_explain_takes_the_same() -> None:
         assert "another guest or host holds the lock" in done.stdout
     done = subprocess.run([LOCKCFG, "explain", "LK104"], capture_output=True, text=True, check=True)
     assert "duplicate-key" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("Tsxq0p-4nPq-xJ2h-MPfR-bzmE-lkGd-Fhqs3c", "the UUID of a logical volume"),
+        ("35000c50015ea71ad", "the id of a SCSI disk"),
+        ("36001405a1b2c3d4e5f60718293a4b5c6", "a longer one"),
+    ],
+)
+def test_by_the_name_of_a_block_device(tmp_path: Path, name: str, said: str) -> None:
+    """By itself, by its lock file, and in a text: who holds it is found by it alone."""
+    with Engine(tmp_path, command=ON_OTHER_HOST) as engine:
+        client = engine.client()
+        client.register("web", 5004242)
+        client.acquire(engine.lockspace, name)
+        wait_for(lambda: has_note(engine.lockspace / name), "there is a note")
+        second = engine.client()
+        second.register("db", 5004343)
+        with pytest.raises(CallRefusedError) as caught:
+            second.acquire(engine.lockspace, name)
+        for words, text in (
+            ([name], ""),
+            ([engine.lockspace / name], ""),
+            (["-"], f"error: Failed to start domain 'db'\nerror: {caught.value}"),
+            (["-"], f"virtlockd: the lease {name} is in use"),
+        ):
+            answer = who(*words, "--lockspace", engine.lockspace, stdin=text)
+            (holder,) = answer["holders"]
+            assert (holder["host"], holder["guest"]) == (OTHER, "web"), (said, words, text)
