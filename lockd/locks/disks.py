@@ -65,7 +65,7 @@ class UnknownDisks:
         self._log: Final = log
         #: With what was seen of the descriptions of its owner.
         self._left: Final[dict[Resource, Seen | None]] = {}
-        #: Those that are to be looked at in this round, and whether there is to be another one.
+        #: Those that this round has still to look at, and whether another round follows.
         self._round: dict[Resource, None] = {}
         self._again = False
         self._waiting: Final[set[Resource]] = set()

@@ -233,7 +233,7 @@ class Remotes:
         """Run the waiting callbacks, in order."""
         waiting, remote.waiting, remote.asked = remote.waiting, [], 0.0
         for callback, since in waiting:
-            # Two servers whose answers take a while would else be asked in turns for ever.
+            # Two servers whose answers take a while would else be asked in turns without end.
             self.begun = max(since, time.monotonic() - _NESTED)
             try:
                 callback()
