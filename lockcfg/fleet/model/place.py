@@ -231,7 +231,8 @@ def _systems(
         if one.kind in _NAMES_PROVE:
             return "server" if one.kind == "nfs" else "file system"
         return "unknown"
-    if frozenset((one.system, other.system)) in taken_for_one:
+    # An address of NFS is one server. A name of GlusterFS without a server is any volume called so.
+    if one.kind == "nfs" and frozenset((one.system, other.system)) in taken_for_one:
         return "server"
     return "unknown"
 
