@@ -722,28 +722,6 @@ FLEETS: dict[str, Known] = {
             )
         ],
     ),
-    "two GlusterFS volumes of one name, and the locks are on both": Known(
-        "unsafe",
-        two(
-            (
-                [
-                    directory("/srv/vms", gluster("/srv/vms", "g1:/v/vms"), "disks", None),
-                    directory("/srv/locks/files", gluster("/srv/locks", "h1:/v/l"), "lockspace", 9),
-                ],
-                [image()],
-            ),
-            (
-                [
-                    directory("/srv/vms", gluster("/srv/vms", "g1:/v/vms"), "disks", 8),
-                    directory(
-                        "/srv/locks/files", gluster("/srv/locks", "g1:/v/l"), "lockspace", None
-                    ),
-                ],
-                [image()],
-            ),
-        ),
-        said="unknown",
-    ),
     # File systems of clusters
     "two clusters with one name of a device": Known(
         "unsafe",
