@@ -49,7 +49,7 @@ from lockd.rpc.dispatch import in_context
 from lockd.rpc.service import Service
 from lockd.rpc.statistics import CallStatistics, measured
 from lockd.survival.journal import Journal
-from lockd.survival.keeper import PID_FILE, Numbers, is_client, is_lock
+from lockd.survival.keeper import PID_FILE, WATCHDOG_SECONDS, Numbers, is_client, is_lock
 from lockd.survival.records import (
     clients,
     ending,
@@ -83,8 +83,9 @@ _LOOK: Final = 0.02
 #: How long the daemon waits for a file system when it ends, in seconds.
 _SILENCE: Final = 2.0
 
-#: How long a file system may have been silent before this process started, in seconds.
-_DOUBT: Final = 5.0
+#: How long a file system may have been silent before this process started, in seconds: the process
+#: before this one may have waited for it in a call until the watchdog killed it.
+_DOUBT: Final = WATCHDOG_SECONDS + 5.0
 
 
 class Daemon:

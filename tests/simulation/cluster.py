@@ -23,7 +23,7 @@ from greenlet import getcurrent, greenlet
 from lockd.survival.keeper import WATCHDOG_SECONDS
 from tests.simulation.files import Files, failure
 from tests.simulation.guests import Guest, Virtlockd
-from tests.simulation.host import LEASE, Host
+from tests.simulation.host import LEASES, Host
 from tests.simulation.kernel import (
     PAGE,
     Killed,
@@ -140,6 +140,7 @@ class Cluster:
         chance = self.chance
         kind: Kind = self.random.choice(("local", "nfs", "gluster"))
         self._files: Final = Files(3, "/locks", kind, chance)
+        self.lease: Final = LEASES[kind]
         names = self.random.choice(("ab", "ab", "ab", "abc"))
         self.hosts: Final = [Host(name, self, [self._files]) for name in names]
         self.disks: Final = [f"/locks/{n}" for n in range(self.random.choice((1, 2)))]
@@ -220,7 +221,7 @@ class Cluster:
     def _hang(self, host: Host) -> None:
         """Not for so long that its locks were lost: against that nothing on the host helps."""
         if host not in self._unreachable:
-            host.frozen_until = self.now + self.random.choice((0.2, 2, 0.8 * LEASE))
+            host.frozen_until = self.now + self.random.choice((0.2, 2, 0.8 * self.lease))
             self._at(host.frozen_until, host.manager.begin_to_wait)
 
     def _jump(self, host: Host) -> None:
@@ -231,16 +232,20 @@ class Cluster:
         self._at(host.manager.frozen_until, host.manager.begin_to_wait)
 
     def _part(self, host: Host) -> None:
+        if host not in self._unreachable and self.now >= host.frozen_until:
+            self.part(
+                host,
+                self.random.choice((0.1, 2, 0.9 * self.lease, 1.2 * self.lease, 2 * self.lease)),
+            )
+
+    def part(self, host: Host, seconds: float) -> None:
         """The host cannot reach the server, which gives its locks up when the lease has run out."""
-        if host in self._unreachable or self.now < host.frozen_until:
-            return
-        seconds = self.random.choice((0.1, 2, 0.9 * LEASE, 1.2 * LEASE, 2 * LEASE))
         self._unreachable[host] = self.now + seconds
         self._at(self.now + seconds, partial(self._unreachable.pop, host, None))
-        self._at(self.now + LEASE, partial(self._expire, host, self.now))
+        self._at(self.now + self.lease, partial(self._expire, host, self.now))
 
     def _expire(self, host: Host, since: float) -> None:
-        if self._unreachable.get(host, 0.0) > since + LEASE:
+        if self._unreachable.get(host, 0.0) > since + self.lease:
             self.note(f"the lease of {host.name} has run out")
             self._files.forget_locks(host.name)
 
@@ -293,9 +298,14 @@ class Cluster:
         """Have it do something, and nothing else meanwhile."""
         self._tasks.append(Task(process, work, is_main=True))
 
+    @property
+    def task(self) -> Task:
+        """The one that runs."""
+        return next(each for each in self._tasks if each._greenlet is getcurrent())
+
     def _let_others(self, until: Callable[[], bool] | None = None) -> None:
         """Have others go on before the task that runs does."""
-        task = next(each for each in self._tasks if each._greenlet is getcurrent())
+        task = self.task
         task.until = until or _at_once
         parent = getcurrent().parent
         assert parent is not None

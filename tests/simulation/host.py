@@ -45,10 +45,12 @@ if TYPE_CHECKING:
 
     from lockd.events import Event
     from tests.simulation.cluster import Cluster
-    from tests.simulation.files import Files
+    from tests.simulation.files import Files, Kind
 
-#: How long a lease is, in seconds, and what is done with a guest whose lock is lost.
-LEASE: Final = 20.0
+#: After how many seconds of silence a server gives the locks of a host up. GlusterFS does not tell.
+LEASES: Final[dict[Kind, float]] = {"local": 0.0, "nfs": 20.0, "gluster": 42.0}
+
+#: What is done with a guest whose lock is lost.
 SETTINGS: Final = DaemonSettings(
     max_clients=50,
     admin_max_clients=5,
@@ -433,7 +435,7 @@ def _read_mounts() -> list[Mount]:
 
 
 def _leases() -> dict[str, float]:
-    return {view.files.point: LEASE for view in running.process.host.views}
+    return {view.files.point: LEASES[view.files.kind] for view in running.process.host.views}
 
 
 @contextmanager
