@@ -8,6 +8,7 @@ import base64
 
 from ansible.plugins.action import ActionBase
 from ansible_collections.lockcfg.lockcfg.plugins.plugin_utils.thinking import (
+    forget,
     host_name,
     keep,
     lockcfg,
@@ -26,6 +27,9 @@ class ActionModule(ActionBase):
         super().run(tmp, task_vars)
         package = lockcfg()
         name = host_name(self._task.args, task_vars)
+        dest = self._task.args.get("dest")
+        if dest and not self._task.check_mode:
+            forget(dest, name)
         args = {key: value for key, value in self._task.args.items() if key != "dest"}
         args.update(name=name, collector=packed(package.collector_program()))
         result = without_internals(self._execute_module(module_args=args, task_vars=task_vars))
@@ -40,7 +44,6 @@ class ActionModule(ActionBase):
             )
         result["name"] = name
         result["ansible_facts"] = {"lockcfg": facts}
-        dest = self._task.args.get("dest")
         if dest or self._task.args.get("path"):
             data = base64.b64decode(result.pop("snapshot"))
             if dest and not self._task.check_mode:

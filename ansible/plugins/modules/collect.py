@@ -23,6 +23,7 @@ options:
     description:
       - A directory on the controller. The snapshot is written there as C(NAME.json.gz).
       - The directory is made if it is not there.
+      - The snapshot that was there before is removed first, so a host that does not answer has none.
     type: path
   path:
     description:

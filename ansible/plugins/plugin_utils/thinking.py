@@ -89,6 +89,20 @@ def keep(directory, name, data):
     return path
 
 
+def forget(directory, name):
+    """Remove the snapshot of a host: if it does not answer now, nothing is known of it."""
+    try:
+        os.unlink(os.path.join(directory, name + ".json.gz"))
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise AnsibleActionFail(
+            "{0}: the old snapshot of {1} cannot be removed: {2}".format(
+                directory, name, error.strerror
+            )
+        ) from error
+
+
 def without_internals(result):
     """The result of a module without what the controller gave it."""
     return {key: value for key, value in result.items() if key != "invocation"}

@@ -1,0 +1,237 @@
+"""A fleet that Ansible reaches by ssh: hosts with an sshd of their own, real libvirtds and lock
+daemons, guests that run, and a GlusterFS volume that all have; gone when the block is left."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import shutil
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, NamedTuple
+
+import yaml
+
+from tests.ansible.rollout.conftest import PROGRAMS
+from tests.real.shared.daemons import LOCKD, VIRTLOCKD
+from tests.real.shared.fleet_host import SHARED, FleetHost, address_of, disk_of
+from tests.real.shared.gluster import gluster_network
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+    from typing import Any, Final, Self
+
+    from tests.real.shared.hosts import Network
+
+SPACE: Final = {"file_lockspace_dir": f"{SHARED}/locks"}
+
+
+class Kind(NamedTuple):
+    """What a host begins with. ``settings`` None: it locks nothing and runs no lock daemon."""
+
+    daemon: Path
+    settings: Mapping[str, str] | None
+    guest: bool = True
+    mounted: bool = True
+
+
+#: Eight hosts of which hardly two are alike.
+FLEET: Final[dict[str, Kind]] = {
+    "h1": Kind(VIRTLOCKD, SPACE),
+    "h2": Kind(LOCKD, SPACE),
+    "h3": Kind(VIRTLOCKD, None),
+    "h4": Kind(VIRTLOCKD, {}),
+    "h5": Kind(LOCKD, {"file_lockspace_dir": f"{SHARED}/other"}),
+    "h6": Kind(VIRTLOCKD, SPACE),
+    "h7": Kind(VIRTLOCKD, SPACE, guest=False),
+    "h8": Kind(VIRTLOCKD, None, guest=False),
+}
+
+_SSHD: Final = """
+mkdir -p /run/sshd
+exec /usr/sbin/sshd -f /srv/ssh/sshd_config -E /srv/sshd.log -o ListenAddress="$2"
+"""
+_SSHD_CONFIG: Final = """\
+HostKey /srv/ssh/host
+AuthorizedKeysFile /srv/ssh/user.pub
+PidFile /run/sshd.pid
+StrictModes no
+UsePAM no
+PermitRootLogin yes
+MaxStartups 100:30:200
+AcceptEnv none
+SetEnv PATH={path}
+"""
+
+
+class Fleet:
+    """The hosts, and a directory for what Ansible needs of them. A context manager."""
+
+    def __init__(
+        self, directory: Path, collections: Path, kinds: Mapping[str, Kind] = FLEET
+    ) -> None:
+        self.directory: Final = directory
+        self.policy: Final = directory / "fleet.yaml"
+        self.inventory: Final = directory / "hosts.yaml"
+        self._collections: Final = collections
+        self.kinds: Final = kinds
+        self._stack: Final = ExitStack()
+        self.hosts: dict[str, FleetHost] = {}
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            self._network: Network = stack.enter_context(gluster_network(self.directory, "plain"))
+            self.hosts = {
+                name: stack.enter_context(
+                    FleetHost(name, self.directory / name, kind.daemon, kind.settings, self.kinds)
+                )
+                for name, kind in self.kinds.items()
+            }
+            self._make_keys()
+            for name, host in self.hosts.items():
+                host.join(self._network.server, self.directory / "client.vol")
+                host.path("/srv/ssh").mkdir()
+                for file in ("host", "user.pub", "sshd_config"):
+                    shutil.copy(self.directory / file, host.path("/srv/ssh"))
+                self.start_sshd(name)
+            first = self.hosts[next(iter(self.hosts))]
+            first.sh(f"mkdir {SHARED}/images {SHARED}/locks {SHARED}/other")
+            for name in self.hosts:
+                first.sh(f"truncate -s 1M {shlex.quote(disk_of(name))}")
+            with ThreadPoolExecutor(4) as pool:
+                list(pool.map(self._start, self.hosts))
+            self._write_inventory()
+            stack.callback(self._end_masters)
+            self._stack.push(stack.pop_all())
+        return self
+
+    def __exit__(self, *details: object) -> None:
+        self._stack.__exit__(None, None, None)
+
+    def _start(self, name: str) -> None:
+        host, kind = self.hosts[name], self.kinds[name]
+        if kind.guest:
+            host.start()
+        else:
+            host.start_daemons()
+            host.define_thieves()
+
+    def _make_keys(self) -> None:
+        for name in ("host", "user"):
+            subprocess.run(
+                ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", self.directory / name],
+                check=True,
+            )
+        path = f"{LOCKD.parent}:/srv/programs:{os.defpath}:/usr/sbin:/sbin"
+        (self.directory / "sshd_config").write_text(_SSHD_CONFIG.format(path=path))
+
+    def start_sshd(self, name: str) -> None:
+        """Have a host answer."""
+        self.hosts[name].sh(_SSHD, address_of(name))
+
+    def stop_sshd(self, name: str) -> None:
+        """Have a host answer no more: neither new connections nor those that there are."""
+        for process in list(self.hosts[name].processes()):
+            if "sshd" in process.arguments[0]:
+                os.kill(process.pid, 9)
+
+    def _write_inventory(self) -> None:
+        hosts = {name: {"ansible_host": address_of(name)} for name in self.hosts}
+        common = {
+            "ansible_user": "root",
+            "ansible_ssh_private_key_file": str(self.directory / "user"),
+            "ansible_ssh_common_args": (
+                "-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null"
+                " -o ConnectTimeout=5 -o ServerAliveInterval=2 -o ServerAliveCountMax=2"
+            ),
+            "ansible_remote_tmp": "/tmp/ansible",
+            "ansible_python_interpreter": str(PROGRAMS / "python"),
+        }
+        groups = {"all": {"hosts": hosts, "vars": common}}
+        self.inventory.write_text(yaml.safe_dump(groups))
+
+    # What is done from the controller.
+
+    def popen(self, program: str, *arguments: str | Path, **options: Any) -> subprocess.Popen[str]:
+        """Start a program of Ansible's, where the hosts can be reached."""
+        environment = {
+            **os.environ,
+            "ANSIBLE_HOME": str(self.directory / "home"),
+            "ANSIBLE_COLLECTIONS_PATH": str(self._collections),
+            "ANSIBLE_SSH_CONTROL_PATH_DIR": str(self.directory / "cp"),
+            "ANSIBLE_PIPELINING": "true",
+            "ANSIBLE_NOCOLOR": "true",
+            "ANSIBLE_DEPRECATION_WARNINGS": "false",
+            "LC_ALL": "C.UTF-8",
+        }
+        enter = ("nsenter", "--target", str(self._network.server.pid), "--net", "--")
+        return subprocess.Popen(
+            [*enter, PROGRAMS / program, *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env=environment,
+            **options,
+        )
+
+    def play(self, playbook: str, *arguments: str) -> tuple[int, str]:
+        """Run a playbook of the collection; its exit status, and what it said."""
+        with self.play_beside(playbook, *arguments) as process:
+            said, _ = process.communicate(timeout=1800)
+        return process.returncode, said
+
+    def play_beside(self, playbook: str, *arguments: str, **options: Any) -> subprocess.Popen[str]:
+        """Start a playbook of the collection."""
+        return self.popen(
+            "ansible-playbook",
+            *("--inventory", self.inventory, "--extra-vars", f"lockcfg_policy={self.policy}"),
+            *(f"lockcfg.lockcfg.{playbook}", *arguments),
+            **options,
+        )
+
+    def _end_masters(self) -> None:
+        """End the connections that ssh keeps for later."""
+        for socket in (self.directory / "cp").glob("*"):
+            subprocess.run(
+                ["ssh", "-o", f"ControlPath={socket}", "-O", "exit", "host"], capture_output=True
+            )
+
+    # What is looked at from outside.
+
+    def guests(self) -> dict[str, tuple[str, ...]]:
+        """The guests that run on each host."""
+        return {name: host.state().guests for name, host in self.hosts.items()}
+
+    def held(self) -> set[str]:
+        """The hosts with a hook of ours."""
+        return {
+            name
+            for name, host in self.hosts.items()
+            if (hook := host.path("/etc/libvirt/hooks/qemu")).exists()
+            and "lockcfg-hold" in hook.read_text()
+        }
+
+    def write_policy(self) -> None:
+        """The policy: all hosts lock in the shared lockspace, and have more clients than there
+        were."""
+        settings: dict[str, Any] = {
+            **SPACE,
+            "lock_manager": "lockd",
+            "auto_disk_leases": 1,
+            "max_clients": 2048,
+        }
+        group = {"hosts": list(self.hosts), "settings": settings}
+        self.policy.write_text(yaml.safe_dump({"groups": {"all": group}}))
+
+    def lockcfg(self, *arguments: str | Path) -> dict[str, Any]:
+        """What a command says in JSON."""
+        done = subprocess.run(
+            [PROGRAMS / "lockcfg", *arguments, "--format", "json"],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        return dict(json.loads(done.stdout))
