@@ -71,6 +71,7 @@ def others_go_on(
         guest(host, "other") as other,
     ):
         db.acquire(lockspace, "held")
+        time.sleep(0.3)  # it is made visible a moment later, by calls that nothing can call off
         cut()
         web.send(ACQUIRE, resource(lockspace, "disk", AUTOCREATE))
         db.send(RELEASE, resource(lockspace, "held", 0))
