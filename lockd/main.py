@@ -35,14 +35,24 @@ Usage:
   {program} takeover [--dry-run] [--pid <pid>]
   {program} handback [--dry-run] [--program <path>]
 
-Options: -h | --help Display program help -v | --verbose Verbose messages -d | --daemon Run as a
-  daemon & write PID file -t | --timeout <secs> Exit after timeout period -f | --config <file>
-  Configuration file -V | --version Display version information -p | --pid-file <file> Change name
-  of PID file --check-config Only check the configuration --check-interval <secs> Look at every lock
-  that often (10; 0: never) --adopt Take the locks of guests that run without them, at the start of
-  lockd and of libvirtd --heartbeat <secs> Write that often into each lockspace that this host lives
-  (0: never) --takes-over <n> Whether it can take over from a daemon whose journal has that format
-  (exit status 0 or 1), for SIGUSR1
+Options:
+  -h | --help            Display program help
+  -v | --verbose         Verbose messages
+  -d | --daemon          Run as a daemon & write PID file
+  -t | --timeout <secs>  Exit after timeout period
+  -f | --config <file>   Configuration file
+  -V | --version         Display version information
+  -p | --pid-file <file> Change name of PID file
+       --check-config    Only check the configuration
+       --check-interval <secs>
+                         Check every lock that often (10; 0: never)
+       --adopt           Take the locks of guests that run without them, at the
+                         start of lockd and of libvirtd
+       --heartbeat <secs>
+                         Write that often into each lockspace that this host
+                         lives (0: never)
+       --takes-over <n>  Whether it can take over from a daemon whose journal
+                         has that format (exit status 0 or 1), for SIGUSR1
 
 lockd holds the locks of running guests, in virtlockd's place. 'status'
 prints the state of a running lockd, 'locks' the locks that it holds, 'events'
@@ -66,9 +76,9 @@ running.
     PID file (unless overridden by -p):
       {pid_file}
 
-Exit status: 0 fine; 1 wrong usage, another daemon runs or no log; 2 no run directory; 6 no socket;
-78 an error in the configuration. Of 'status' and 'locks': 1 locks are in danger, 2 wrong usage, 3
-no daemon answers.
+Exit status: 0 fine; 1 wrong usage, another daemon runs or no log; 2 no run
+directory; 6 no socket; 78 an error in the configuration. Of 'status' and
+'locks': 1 locks are in danger, 2 wrong usage, 3 no daemon answers.
 """
 
 
