@@ -30,8 +30,9 @@ would refuse or ignore, what leaves disks without protection, what is too small,
 should not be there, which host is unlike the others. 'lockcfg rules' lists the rules, 'lockcfg
 explain LK101' tells about one.
 
-Files are found by their names, in any layout; templates are passed over with a note. Settings
-are read from .lockcfg.yaml or pyproject.toml.
+Files are found by their names, in any layout. Templates are passed over with a note, or rendered by
+a command that you name with --render and checked then. Settings are read from .lockcfg.yaml or
+pyproject.toml.
 
 The exit status is 0 without findings that count, 1 with some, 2 for wrong usage or settings, 3 if a
 file could not be read; it does not depend on the format.
@@ -63,6 +64,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what.add_argument("--guests", type=int, metavar="N", help="the most guests on a host")
     what.add_argument(
         "--settings", metavar="FILE", help="the settings file to use, instead of the nearest one"
+    )
+    what.add_argument(
+        "--render",
+        metavar="COMMAND",
+        help="check templates, too: what COMMAND prints for each; {} becomes its path",
     )
     mend = parser.add_argument_group("fixing")
     mend.add_argument("--fix", action="store_true", help="apply the safe fixes")
@@ -150,6 +156,8 @@ def _check_usage(arguments: argparse.Namespace) -> None:
     if arguments.guests is not None and arguments.guests < 0:
         raise UsageError("--guests: write a number from 0 on")
     if arguments.stdin_filename is not None:
+        if arguments.render is not None:
+            raise UsageError("--render needs files, not standard input")
         if arguments.fix or arguments.unsafe_fixes or arguments.diff:
             raise UsageError("--fix, --unsafe-fixes and --diff need files, not standard input")
         if arguments.paths:
@@ -234,7 +242,12 @@ def _lint(settings: LintSettings, arguments: argparse.Namespace) -> LintResult:
     from lockcfg.lint.engine import Linter
 
     progress = _progress() if sys.stderr is not None and sys.stderr.isatty() else None
-    linter = Linter(settings, version=VERSION, progress=progress)
+    render = None
+    if arguments.render is not None:
+        from lockcfg.lint.rendering import renderer
+
+        render = renderer(arguments.render)
+    linter = Linter(settings, version=VERSION, progress=progress, render=render)
     if arguments.stdin_filename is not None:
         path = os.path.abspath(arguments.stdin_filename)
         return linter.run_text(_standard_input(), path, READ[os.path.basename(path)])

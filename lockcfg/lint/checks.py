@@ -171,7 +171,7 @@ class Checks:
                     break
         passwords = content.passwords if content else PasswordFilter(b"", None)
         fix = None
-        if found.fix is not None and content is not None:
+        if found.fix is not None and content is not None and not content.rendered:
             fix = _in_lines(found.fix, content)
             if passwords.covers(fix, content.text):
                 fix = fix.replace(secret=True)

@@ -28,7 +28,8 @@ class Content:
     ``document`` is None where it cannot be parsed, and ``syntax`` then the finding. ``found``
     is what the rules of a file found, by the mode of the file and whether it is tracked. Both are
     None except for a content of which a rule ``asks`` for them.
-    ``passed_over`` says what a content is that is not a configuration file.
+    ``passed_over`` says what a content is that is not a configuration file. A ``rendered`` content
+    is what became of a template, whose name has the ``suffix`` besides.
     """
 
     __slots__ = (
@@ -39,14 +40,18 @@ class Content:
         "name",
         "passed_over",
         "passwords",
+        "rendered",
+        "suffix",
         "syntax",
         "text",
         "waivers",
         "waivers_by_line",
     )
 
-    def __init__(self, name: str, text: bytes) -> None:
+    def __init__(self, name: str, text: bytes, *, rendered: bool = False, suffix: str = "") -> None:
         self.name = name
+        self.rendered = rendered
+        self.suffix = suffix
         self.text = text
         self.document: Document | None = None
         self.syntax: Finding | None = None

@@ -153,23 +153,24 @@ def recognise(text: bytes, kind: FileKind, path: str) -> Document | str:
     if not may_be_template(text):
         return parse(text, kind, path)
     if has_logic(text):
-        return _TEMPLATE
+        return TEMPLATE
     if kind.grammar == "sanlock":  # which takes any line for one
         bare = re.sub(rb"(?m)^#.*$", b"", text)
-        return _TEMPLATE if is_template(bare) else parse(text, kind, path)
+        return TEMPLATE if is_template(bare) else parse(text, kind, path)
     try:
         document = parse(text, kind, path)
     except ConfSyntaxError:
         if is_template(text):
-            return _TEMPLATE
+            return TEMPLATE
         raise
     values = b"\n".join(encode(entry.literal) for entry in document.entries)
-    return _TEMPLATE if is_filled_in(values) else document
+    return TEMPLATE if is_filled_in(values) else document
 
 
-_TEMPLATE: Final = "a template"
+#: What a template is called.
+TEMPLATE: Final = "a template"
 
 
 def note_on(name: str) -> str:
     """What a file is that is passed over for its name."""
-    return "encrypted" if name.endswith(ENCRYPTED_SUFFIXES) else _TEMPLATE
+    return "encrypted" if name.endswith(ENCRYPTED_SUFFIXES) else TEMPLATE

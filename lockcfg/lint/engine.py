@@ -42,7 +42,8 @@ except ImportError:
 
 class Linter:
     """One run. ``today`` decides which waivers have expired; ``progress`` is told now and then how
-    many files were looked at by this process. ``processes`` is how many to use: by default one, or
+    many files were looked at by this process. ``render`` makes the text of the template at a path;
+    without it, templates are passed over. ``processes`` is how many to use: by default one, or
     one for each CPU if there is much to read."""
 
     def __init__(
@@ -52,13 +53,16 @@ class Linter:
         version: str = "",
         today: datetime.date | None = None,
         progress: Callable[[int], None] | None = None,
+        render: Callable[[str], bytes] | None = None,
         processes: int | None = None,
     ) -> None:
         self._settings = settings
         self._version = version
         self._today = today
         self._checks = Checks(settings)
-        self._reader = Reader(settings, self._checks, progress=progress, processes=processes)
+        self._reader = Reader(
+            settings, self._checks, progress=progress, render=render, processes=processes
+        )
         self._tracked = Tracked(settings.root)
         self._baseline = _baseline(settings.baseline) if settings.baseline else None
         self._diagnostics: list[LintFinding] = []
@@ -96,16 +100,18 @@ class Linter:
 
     def _look_at(self, directory: str, combination: Combination) -> None:
         prefix = os.path.join(directory, "")
+        suffix_of = {content.name: content.suffix for content in combination.contents}
         for content in combination.contents:
-            self._look_at_file(prefix + content.name, content)
+            self._look_at_file(prefix + content.name + content.suffix, content)
         for ready in combination.found:
-            self._say(ready, prefix + ready.finding.path)
+            name = ready.finding.path
+            self._say(ready, prefix + name + suffix_of.get(name, ""))
 
     def _look_at_file(self, path: str, content: Content) -> None:
         if content.waivers:
             self._inline[path] = (content, set())
         known: tuple[int | None, bool | None] = (None, None)
-        if content.asks:
+        if content.asks and not content.rendered:
             known = (_mode(path), self._tracked.has(path))
         found = content.found.get(known)
         if found is None:
@@ -127,7 +133,7 @@ class Linter:
         )
         contents_of = {
             os.path.join(self._settings.relative(path), content.name): (
-                os.path.join(path, content.name),
+                os.path.join(path, content.name + content.suffix),
                 content,
             )
             for path, combination in survey.to_report

@@ -10,7 +10,7 @@ from lockcfg.conf.files import KINDS, READ
 from lockcfg.conf.load import read_bytes
 from lockcfg.errors import ReadError
 from lockcfg.lint.contents import Combination, Content, Survey
-from lockcfg.lint.discover import discover, is_file_of_ours, note_on, together
+from lockcfg.lint.discover import TEMPLATE, discover, is_file_of_ours, note_on, together
 from lockcfg.workers import MOST_JOBS, share
 from lockcfg.workers import processes as cpus
 
@@ -33,6 +33,7 @@ MANY: Final = 500
 class Reader:
     """Reads files, and has ``checks`` look at each distinct content and each distinct set of
     contents once. ``progress`` is told now and then how many files this process has read.
+    ``render`` makes the text of the template at a path; without it, templates are passed over.
     ``processes`` are how many to use: by default one, or one for each CPU if there is much to
     read."""
 
@@ -42,11 +43,13 @@ class Reader:
         checks: Checks,
         *,
         progress: Callable[[int], None] | None = None,
+        render: Callable[[str], bytes] | None = None,
         processes: int | None = None,
     ) -> None:
         self._settings = settings
         self._checks = checks
         self._progress = progress
+        self._render = render
         self._processes = processes
         self._looked_at = 0
         self._excluded = self._is_excluded if settings.exclude else None
@@ -131,7 +134,9 @@ class Reader:
 
     def _adopt(self, combination: Combination) -> Combination:
         contents = tuple(
-            self._by_text[content.name].setdefault(content.text, content)
+            content
+            if content.rendered
+            else self._by_text[content.name].setdefault(content.text, content)
             for content in combination.contents
         )
         key = contents, combination.unread
@@ -150,7 +155,6 @@ class Reader:
     def _read(self, directory: Directory, survey: Survey) -> None:
         path, names, templates, others = directory
         prefix = os.path.join(path, "")
-        survey.notes += [(prefix + name, f"{note_on(name)}, passed over") for name in templates]
         unread = {*others, *(name[: name.rindex(".")] for name in templates)}
         contents: list[Content] = []
         for name in names:
@@ -164,13 +168,27 @@ class Reader:
                 unread.add(name)
                 continue
             content = self.content(name, text)
-            if content.passed_over:
+            if content.passed_over == TEMPLATE and self._render is not None:
+                unread.add(name)
+                self._add_rendered(prefix, name, "", contents, survey)
+            elif content.passed_over:
                 survey.notes.append((prefix + name, f"{content.passed_over}, passed over"))
                 unread.add(name)
             else:
                 survey.files += 1
                 contents.append(content)
-                unread.discard(name)
+        for name in templates:
+            made, dot, suffix = name.rpartition(".")
+            what = note_on(name)
+            if (
+                what != TEMPLATE
+                or self._render is None
+                or made in {*names, *(each.name for each in contents)}
+            ):
+                survey.notes.append((prefix + name, f"{what}, passed over"))
+            else:
+                self._add_rendered(prefix, made, dot + suffix, contents, survey)
+        unread -= {content.name for content in contents}
         if not contents:
             return
         key = tuple(contents), frozenset(unread)
@@ -185,6 +203,25 @@ class Reader:
             survey.combinations.append(combination)
         if not combination.clean:
             survey.to_report.append((path, combination))
+
+    def _add_rendered(
+        self, prefix: str, name: str, suffix: str, contents: list[Content], survey: Survey
+    ) -> None:
+        """Have the template of the file ``name`` rendered, and add what becomes of it."""
+        assert self._render is not None
+        path = prefix + name + suffix
+        try:
+            text = self._render(path)
+        except ReadError as error:
+            survey.unreadable.append((path, error.reason))
+            return
+        content = Content(name, text, rendered=True, suffix=suffix)
+        if content.passed_over:
+            survey.unreadable.append((path, f"it is still {content.passed_over} when rendered"))
+            return
+        content.found[None, None] = self._checks.found_in(content, None, None)
+        survey.files += 1
+        contents.append(content)
 
     def content(self, name: str, text: bytes) -> Content:
         """The content of a file: the same object for the same bytes."""

@@ -51,7 +51,7 @@ function _shtab_lockcfg_using
 end
 
 set -g _shtab_lockcfg_commands show doctor who release get set unset enable disable validate lint collect probe audit plan rules explain diff schema completion
-set -g _shtab_lockcfg_opts_with_value --address --as --audit-file --backup --baseline --check --compare --directory --driver --etc --fail-level --file --file-lockspace --format --guests --host --hosts --ignore --libvirt-version --lockspace --lvm-lockspace --max-age --name --now --output --output-file --partial --plan --policy --probe-ask --probe-end --probe-hold --proof --python --root --run --scsi-lockspace --seconds --select --settings --snapshots --ssh --stdin-filename --word --write-baseline --write-plan --write-policy --write-questions
+set -g _shtab_lockcfg_opts_with_value --address --as --audit-file --backup --baseline --check --compare --directory --driver --etc --fail-level --file --file-lockspace --format --guests --host --hosts --ignore --libvirt-version --lockspace --lvm-lockspace --max-age --name --now --output --output-file --partial --plan --policy --probe-ask --probe-end --probe-hold --proof --python --render --root --run --scsi-lockspace --seconds --select --settings --snapshots --ssh --stdin-filename --word --write-baseline --write-plan --write-policy --write-questions
 
 complete -c lockcfg -e
 complete -c lockcfg -f
@@ -166,6 +166,7 @@ complete -c lockcfg -n '_shtab_lockcfg_using lint' -l ignore -x -d 'not these ru
 complete -c lockcfg -n '_shtab_lockcfg_using lint' -l libvirt-version -x -d 'the libvirt that reads the files (default: the one installed, else the newest)'
 complete -c lockcfg -n '_shtab_lockcfg_using lint' -l guests -x -d 'the most guests on a host'
 complete -c lockcfg -n '_shtab_lockcfg_using lint' -l settings -x -d 'the settings file to use, instead of the nearest one'
+complete -c lockcfg -n '_shtab_lockcfg_using lint' -l render -x -d 'check templates, too: what COMMAND prints for each; {} becomes its path'
 complete -c lockcfg -n '_shtab_lockcfg_using lint' -l fix -d 'apply the safe fixes'
 complete -c lockcfg -n '_shtab_lockcfg_using lint' -l unsafe-fixes -d 'apply the unsafe ones as well'
 complete -c lockcfg -n '_shtab_lockcfg_using lint' -l diff -d 'show what would be applied, and change nothing'

@@ -181,6 +181,7 @@ _shtab_lockcfg_lint_options=(
   "--libvirt-version[the libvirt that reads the files (default\: the one installed, else the newest)]:VERSION:"
   "--guests[the most guests on a host]:N:"
   "--settings[the settings file to use, instead of the nearest one]:FILE:"
+  "--render[check templates, too\: what COMMAND prints for each\; \{\} becomes its path]:COMMAND:"
   "--fix[apply the safe fixes]"
   "--unsafe-fixes[apply the unsafe ones as well]"
   "--diff[show what would be applied, and change nothing]"
