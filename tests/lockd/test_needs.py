@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.lockd.engine import PROGRAM, Engine
+from tests.lockd.engine import PROGRAM, Engine, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,7 +28,10 @@ LACKS = {
         ["prlimit", "--nofile=300:300"],
         "At most 300 files may be open, and 1024 guests with three disks each need 5184",
     ),
-    "kill": (without("kill"), "CAP_KILL is missing: a guest that has lost its connection"),
+    "kill": (
+        without("kill"),
+        "CAP_KILL is missing: lockd cannot end a guest that has lost its connection",
+    ),
     "files": (without("dac_override"), "CAP_DAC_OVERRIDE is missing: disks and lock files"),
     "memory": (
         [
@@ -49,7 +52,9 @@ def test_it_is_said(tmp_path: Path, lack: str) -> None:
     prefix, said = LACKS[lack]
     with Engine(tmp_path, command=(*prefix, PROGRAM)) as engine:
         engine.crash()
-        assert sum(said in line for line in engine.log.splitlines()) == 2
+        wait_for(
+            lambda: sum(said in line for line in engine.log.splitlines()) == 2, "each start says it"
+        )
         assert any(said in each for each in engine.ask("status")["lacks"])
         table = subprocess.run(
             [PROGRAM, "status", "--socket", engine.admin_socket], stdout=subprocess.PIPE, text=True

@@ -124,9 +124,10 @@ def a_guest_ends(
         process.stdout.readline()
         (lock,) = json.loads(host.run(LOCKD, "locks", "--json"))
         cut()
-        with guest(host, "with its pid", pid=lock["owners"][0]["pid"]) as another:
-            process.stdin.close()
-            process.wait()
+        pid = lock["owners"][0]["pid"]
+        process.stdin.close()
+        process.wait()
+        with _process(host, pid), guest(host, "with its pid", pid=pid) as another:
             assert longest(other) < AT_ONCE
             told = [_refusal(other, lockspace, "disk")]
             another.acquire(LOCAL, "another")
@@ -141,6 +142,22 @@ def a_guest_ends(
             another.release(LOCAL, "another")
         other.release(lockspace, "disk")
     return told
+
+
+@contextmanager
+def _process(host: Host, pid: int) -> Iterator[None]:
+    """A process of the host that gets a pid which is free again."""
+    script = (
+        "echo $(($1 - 1)) >/proc/sys/kernel/ns_last_pid; sleep 600 & echo $!; read -r end; kill $!"
+    )
+    for _ in range(20):
+        with host.popen("sh", "-c", script, "sh", str(pid), stdin=-1, stdout=-1) as shell:
+            assert shell.stdin is not None
+            assert shell.stdout is not None
+            if int(shell.stdout.readline()) == pid:
+                yield
+                return
+    raise RuntimeError(f"no process of the host got the pid {pid}")
 
 
 def _refusal(client: Client, lockspace: str, name: str) -> str:
