@@ -140,7 +140,8 @@ def test_a_mixed_fleet_becomes_safe_in_one_run(tmp_path: Path, collections: Path
             status, said = fleet.play("rollout")
             assert status == 0, said
             assert '"msg": "Safe: ' in said
-            assert fleet.guests() == running(FLEET)
+        # Libvirt lists a guest for a moment while it is refused its lock: when no thief tries any more.
+        assert fleet.guests() == running(FLEET)
         assert [each for each in thieves.tries if each.got] == []
         held = [each for each in thieves.tries if each.held]
         assert {each.thief for each in held} == set(FLEET)
