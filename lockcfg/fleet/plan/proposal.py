@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 _HEAD = """\
 # Which hosts share storage, and how to configure them. Made from snapshots: the settings are those
-# of most of the best-protected hosts of a group, and the majority may be wrong. Read it, decide what
-# is left open, and correct it.
+# of most of the best-protected hosts of a group, and the majority may be wrong. Read it, decide
+# what is left open, and correct it.
 """
 
 #: The longest name that a group keeps: a policy and YAML have limits for it.

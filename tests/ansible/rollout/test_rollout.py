@@ -140,7 +140,7 @@ def test_a_mixed_fleet_becomes_safe_in_one_run(tmp_path: Path, collections: Path
             status, said = fleet.play("rollout")
             assert status == 0, said
             assert '"msg": "Safe: ' in said
-        # Libvirt lists a guest for a moment while it is refused its lock: when no thief tries any more.
+        # After the last try: libvirt lists a guest for a moment while it is refused its lock.
         assert fleet.guests() == running(FLEET)
         assert [each for each in thieves.tries if each.got] == []
         held = [each for each in thieves.tries if each.held]
