@@ -32,7 +32,7 @@ def test_a_dead_host_on_nfs(nfs_dead: dict[str, Any], version: str) -> None:
     assert any(f"NFSv{version[0]} client" in text for text in death.said["freed"]), death.said
     assert all("one'" in text or "10.99.0.2" in text for text in death.said["freed"]), death.said
     assert death.status == 0
-    assert death.took < 5, death
+    assert death.took < 9, death  # less than the lease; the machine is emulated
     assert death.files
     whole = [line["what"] for line in death.record]
     assert whole == ["release", "released"]
