@@ -326,7 +326,8 @@ class Cluster:
     def reap(self, process: Process) -> None:
         """A process has been killed: what it was about to do is not done."""
         for task in [each for each in self._tasks if each.process is process]:
-            if task._greenlet is not getcurrent():
+            # One that was thrown away may have taken another with it.
+            if task._greenlet is not getcurrent() and task in self._tasks:
                 self._tasks.remove(task)
                 before = running.process
                 task.throw_away()
