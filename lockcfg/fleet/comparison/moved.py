@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lockcfg.fleet.comparison.result import Change
-from lockcfg.fleet.policy.host_ranges import fold
+from lockcfg.fleet.policy.host_ranges import shortened
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,8 +32,8 @@ def left(
         rest = _rest(kind, key, hosts, before)
         yield Change(
             "error",
-            f"no longer in one lock domain with {_named(rest)} ({_KINDS.get(kind, kind)}):"
-            f" {_now(kind, hosts, after)}",
+            f"no longer in one lock domain with {shortened(rest, _MOST)}"
+            f" ({_KINDS.get(kind, kind)}): {_now(kind, hosts, after)}",
             sorted(hosts),
         )
 
@@ -47,7 +47,7 @@ def joined(
         rest = _rest(kind, key, hosts, after)
         yield Change(
             "error",
-            f"now in one lock domain with {_named(rest)} ({_KINDS.get(kind, kind)})",
+            f"now in one lock domain with {shortened(rest, _MOST)} ({_KINDS.get(kind, kind)})",
             sorted(hosts),
         )
 
@@ -100,9 +100,3 @@ def _now(kind: str, hosts: frozenset[str], domains: Sequence[_Domain]) -> str:
         if each == kind and hosts & theirs:
             return f"now locked by {where}"
     return "nothing is locked now"
-
-
-def _named(hosts: Iterable[str]) -> str:
-    names = fold(hosts)
-    more = f" and {len(names) - _MOST} more" if len(names) > _MOST else ""
-    return ", ".join(names[:_MOST]) + more

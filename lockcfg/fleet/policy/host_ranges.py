@@ -46,6 +46,13 @@ def fold(names: Iterable[str]) -> list[str]:
     return sorted(single + folded, key=natural)
 
 
+def shortened(names: Iterable[str], most: int) -> str:
+    """The names in ranges, separated by commas: the first ``most``, and how many more there are."""
+    ranges = fold(names)
+    shown = ", ".join(ranges[:most])
+    return shown if len(ranges) <= most else f"{shown} and {len(ranges) - most} more"
+
+
 def _parts(name: str) -> tuple[str, str, str] | None:
     """The number by which a host is counted, with what is before and after it."""
     label, dot, domain = name.partition(".")

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from contextlib import closing
-from io import StringIO
 
 from lockcfg.errors import LockcfgError, UsageError
 
@@ -53,16 +51,13 @@ def plan_data(
 ) -> dict[str, Any]:
     """What ``lockcfg plan --json`` prints of the snapshots at ``paths``; see :func:`audit_data`."""
     from lockcfg.fleet.forecast import plan_of
-    from lockcfg.report.audit.plan import LeftOut, write_json
+    from lockcfg.report.audit.plan import LeftOut, members_of
 
     with closing(_store_of(paths)) as store:
         fleet = _fleet(store, paths, _policy(policy), now, max_age_hours)
         plan = plan_of(fleet, store)
-    stream = StringIO()
     left_out = LeftOut(fleet.missing, sorted({*fleet.old, *fleet.ahead}), fleet.problems)
-    write_json(plan, left_out, stream)
-    found: dict[str, Any] = json.loads(stream.getvalue())
-    return found
+    return members_of(plan, left_out)
 
 
 def _store_of(paths: Sequence[str]) -> Store:

@@ -3,7 +3,7 @@ has changed since; without one, of every finding that counts."""
 
 from __future__ import annotations
 
-from lockcfg.fleet.policy.host_ranges import fold
+from lockcfg.fleet.policy.host_ranges import shortened
 from lockcfg.report.commands import COMMANDS, command
 
 TYPE_CHECKING = False
@@ -49,8 +49,5 @@ def _write_since(since: Since, stream: TextIO) -> None:
 
 def _of(hosts: Iterable[str]) -> str:
     """The hosts in front of what is said of them."""
-    names = fold(hosts)
-    if not names:
-        return ""
-    more = f" and {len(names) - _MOST} more" if len(names) > _MOST else ""
-    return ", ".join(names[:_MOST]) + more + ": "
+    shown = shortened(hosts, _MOST)
+    return f"{shown}: " if shown else ""

@@ -133,31 +133,33 @@ def write_json(plan: Plan, left_out: LeftOut, stream: TextIO) -> None:
     """The steps in order, as ``schemas/output.schema.json`` describes."""
     from lockcfg.report import jsonreport
 
-    jsonreport.write(
-        {
-            "steps": [
-                {
-                    "group": step.group,
-                    "action": step.action,
-                    "hosts": list(step.hosts),
-                    "text": step.text,
-                    "details": list(step.details),
-                    "work": [_work(work) for work in step.work],
-                    "gap": step.gap,
-                }
-                for step in plan.steps
-            ],
-            "covered": [_finding(finding) for finding in plan.covered],
-            "uncovered": [_finding(finding) for finding in plan.uncovered],
-            "missing": list(left_out.missing),
-            "old": list(left_out.old),
-            "unreadable": [
-                {"source": each.source, "host": each.host or None, "reason": each.reason}
-                for each in left_out.unreadable
-            ],
-        },
-        stream,
-    )
+    jsonreport.write(members_of(plan, left_out), stream)
+
+
+def members_of(plan: Plan, left_out: LeftOut) -> dict[str, Any]:
+    """The members of the report in JSON."""
+    return {
+        "steps": [
+            {
+                "group": step.group,
+                "action": step.action,
+                "hosts": list(step.hosts),
+                "text": step.text,
+                "details": list(step.details),
+                "work": [_work(work) for work in step.work],
+                "gap": step.gap,
+            }
+            for step in plan.steps
+        ],
+        "covered": [_finding(finding) for finding in plan.covered],
+        "uncovered": [_finding(finding) for finding in plan.uncovered],
+        "missing": list(left_out.missing),
+        "old": list(left_out.old),
+        "unreadable": [
+            {"source": each.source, "host": each.host or None, "reason": each.reason}
+            for each in left_out.unreadable
+        ],
+    }
 
 
 def _work(work: Work) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from itertools import groupby
 
-from lockcfg.fleet.policy.host_ranges import fold
+from lockcfg.fleet.policy.host_ranges import fold, shortened
 from lockcfg.report.audit.probe import sentences
 from lockcfg.report.audit.words import (
     COLOURS,
@@ -145,9 +145,7 @@ def _verdict(result: AuditResult, terminal: Terminal) -> None:
 
 def folded(hosts: Iterable[str]) -> str:
     """Host names in ranges, in as much as fits."""
-    ranges = fold(hosts)
-    shown = ", ".join(ranges[:_MOST])
-    return shown if len(ranges) <= _MOST else f"{shown} and {len(ranges) - _MOST} more"
+    return shortened(hosts, _MOST)
 
 
 def _count(number: int, word: str) -> str:
