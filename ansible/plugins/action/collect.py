@@ -4,18 +4,15 @@ from __future__ import absolute_import, division, print_function
 
 __metaclass__ = type
 
-import base64
-
 from ansible.plugins.action import ActionBase
 from ansible_collections.lockcfg.lockcfg.plugins.plugin_utils.thinking import (
     forget,
     host_name,
-    keep,
+    kept,
     lockcfg,
-    packed,
+    run_collector,
     said,
     unpacked,
-    without_internals,
 )
 
 
@@ -31,8 +28,7 @@ class ActionModule(ActionBase):
         if dest and not self._task.check_mode:
             forget(dest, name)
         args = {key: value for key, value in self._task.args.items() if key != "dest"}
-        args.update(name=name, collector=packed(package.collector_program()))
-        result = without_internals(self._execute_module(module_args=args, task_vars=task_vars))
+        result = run_collector(self, dict(args, name=name), task_vars)
         if result.get("failed") or "snapshot" not in result:
             return result
         snapshot = unpacked(result["snapshot"])
@@ -44,8 +40,8 @@ class ActionModule(ActionBase):
             )
         result["name"] = name
         result["ansible_facts"] = {"lockcfg": facts}
+        if dest and not self._task.check_mode:
+            return kept(result, dest, name)
         if dest or self._task.args.get("path"):
-            data = base64.b64decode(result.pop("snapshot"))
-            if dest and not self._task.check_mode:
-                result["dest"] = keep(dest, name, data)
+            del result["snapshot"]
         return result

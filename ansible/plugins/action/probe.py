@@ -4,18 +4,15 @@ from __future__ import absolute_import, division, print_function
 
 __metaclass__ = type
 
-import base64
-
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible_collections.lockcfg.lockcfg.plugins.plugin_utils.fleet import plain
 from ansible_collections.lockcfg.lockcfg.plugins.plugin_utils.thinking import (
     host_name,
-    keep,
+    kept,
     lockcfg,
-    packed,
+    run_collector,
     said,
-    without_internals,
 )
 
 
@@ -36,12 +33,9 @@ class ActionModule(ActionBase):
             raise AnsibleActionFail(said(error)) from error
         name = host_name(self._task.args, task_vars)
         args = {key: value for key, value in self._task.args.items() if key != "dest"}
-        args.update(name=name, collector=packed(package.collector_program()))
-        result = without_internals(self._execute_module(module_args=args, task_vars=task_vars))
-        if "snapshot" in result and self._task.args.get("dest"):
-            data = base64.b64decode(result.pop("snapshot"))
-            result["dest"] = keep(self._task.args["dest"], name, data)
-        return result
+        result = run_collector(self, dict(args, name=name), task_vars)
+        dest = self._task.args.get("dest")
+        return kept(result, dest, name) if dest and "snapshot" in result else result
 
     def _plan(self, package, task_vars):
         hosts = self._task.args.get("hosts") or task_vars["ansible_play_hosts_all"]

@@ -16,25 +16,12 @@ description:
   - What is unknown is not safe. A host that could not be reached has no snapshot, and is missing if
     the policy names it.
 options:
-  paths:
-    description:
-      - Where the snapshots are, on the controller. Each is a snapshot, a directory or an archive of
-        them, a fleet store, or a repository in which each host has a directory.
-    type: list
-    elements: path
-    required: true
   policy:
     description:
       - What is wanted, as the path of a C(fleet.yaml) on the controller or as the same content. The
         filter P(lockcfg.lockcfg.fleet_policy#filter) makes it from the groups of the inventory.
       - Hosts that it names and of which there is no snapshot are missing, and so not safe.
     type: raw
-  max_age_hours:
-    description: How old the facts may be. If it is not given, what the policy says, or 24 hours.
-    type: float
-  now:
-    description: The time to count ages from, in seconds since the epoch. If it is not given, now.
-    type: int
   fail_level:
     description: The least severity of a finding that makes the task fail.
     type: str
@@ -42,6 +29,7 @@ options:
     default: never
 extends_documentation_fragment:
   - lockcfg.lockcfg.controller
+  - lockcfg.lockcfg.snapshots
 attributes:
   check_mode:
     support: full

@@ -56,14 +56,9 @@ options:
       - In check mode it never does.
     type: bool
     default: true
-  collector:
-    description:
-      - The program that runs on the host, compressed and in base64.
-      - The controller takes it from the lockcfg that is installed there. There is no need to give
-        it.
-    type: str
 extends_documentation_fragment:
   - lockcfg.lockcfg.controller
+  - lockcfg.lockcfg.collector
 attributes:
   check_mode:
     support: full

@@ -23,14 +23,9 @@ options:
     type: list
     elements: path
     default: []
-  collector:
-    description:
-      - The program that runs on the host, compressed and in base64.
-      - The controller takes it from the lockcfg that is installed there. There is no need to give
-        it.
-    type: str
 extends_documentation_fragment:
   - lockcfg.lockcfg.controller
+  - lockcfg.lockcfg.collector
 attributes:
   check_mode:
     support: full

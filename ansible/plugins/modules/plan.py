@@ -14,13 +14,6 @@ description:
   - Makes the plan on the controller, as C(lockcfg plan) does, and returns it as data. No host is
     asked and nothing is changed. Use it with C(run_once).
 options:
-  paths:
-    description:
-      - Where the snapshots are, on the controller. Each is a snapshot, a directory or an archive of
-        them, a fleet store, or a repository in which each host has a directory.
-    type: list
-    elements: path
-    required: true
   policy:
     description:
       - What is wanted, as the path of a C(fleet.yaml) on the controller or as the same content. The
@@ -28,14 +21,9 @@ options:
       - Hosts that it names and of which there is no snapshot are missing, and so not safe.
     type: raw
     required: true
-  max_age_hours:
-    description: How old the facts may be. If it is not given, what the policy says, or 24 hours.
-    type: float
-  now:
-    description: The time to count ages from, in seconds since the epoch. If it is not given, now.
-    type: int
 extends_documentation_fragment:
   - lockcfg.lockcfg.controller
+  - lockcfg.lockcfg.snapshots
 attributes:
   check_mode:
     support: full

@@ -53,14 +53,9 @@ options:
   dest:
     description: For V(ask), a directory on the controller for the snapshot, as C(NAME.json.gz).
     type: path
-  collector:
-    description:
-      - The program that runs on the host, compressed and in base64.
-      - The controller takes it from the lockcfg that is installed there. There is no need to give
-        it.
-    type: str
 extends_documentation_fragment:
   - lockcfg.lockcfg.controller
+  - lockcfg.lockcfg.collector
 attributes:
   check_mode:
     support: full

@@ -89,6 +89,12 @@ def keep(directory, name, data):
     return path
 
 
+def kept(result, directory, name):
+    """The result of a module, with the path of the snapshot, once that is kept, in its place."""
+    data = base64.b64decode(result.pop("snapshot"))
+    return dict(result, dest=keep(directory, name, data))
+
+
 def forget(directory, name):
     """Remove the snapshot of a host: if it does not answer now, nothing is known of it."""
     try:
@@ -106,3 +112,10 @@ def forget(directory, name):
 def without_internals(result):
     """The result of a module without what the controller gave it."""
     return {key: value for key, value in result.items() if key != "invocation"}
+
+
+def run_collector(plugin, args, task_vars):
+    """The result of a module on the host, which runs the collector of the lockcfg here."""
+    args = dict(args, collector=packed(lockcfg().collector_program()))
+    # The way of every action plugin to run its module.
+    return without_internals(plugin._execute_module(module_args=args, task_vars=task_vars))
