@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import yaml
 
+from lockcfg.version import VERSION
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any, Final
@@ -48,6 +50,25 @@ class CallbackModule(CallbackBase):
     def v2_runner_on_unreachable(self, result):
         self.tell(result, unreachable=True)
 """
+
+
+def install(top: Path) -> Path:
+    """Build the collection, and install it below ``top`` with nothing beside it; returns what
+    Ansible calls the path of collections."""
+    here = top / "here"
+    environment = {"PATH": f"{PROGRAMS}:{os.defpath}", "HOME": str(top), "LC_ALL": "C.UTF-8"}
+    for words in (
+        ("build", COLLECTION, "--output-path", top),
+        ("install", "--offline", top / f"lockcfg-lockcfg-{VERSION}.tar.gz", "-p", here),
+    ):
+        ran = subprocess.run(
+            [PROGRAMS / "ansible-galaxy", "collection", *words],
+            env=environment,
+            capture_output=True,
+            text=True,
+        )
+        assert ran.returncode == 0, ran.stdout + ran.stderr
+    return here
 
 
 class Played:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
 from typing import TYPE_CHECKING
@@ -12,7 +11,7 @@ import pytest
 import yaml
 
 from lockcfg.version import VERSION
-from tests.ansible.playing import COLLECTION, PROGRAMS, PROJECT, Controller
+from tests.ansible.playing import COLLECTION, PROGRAMS, PROJECT, Controller, install
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,24 +23,7 @@ MODULES = sorted(path.stem for path in (COLLECTION / "plugins/modules").glob("*.
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where the built collection is installed, with nothing beside it."""
-    top = tmp_path_factory.mktemp("published")
-    environment = {
-        "PATH": f"{PROGRAMS}:{os.defpath}",
-        "HOME": str(top),
-        "LC_ALL": "C.UTF-8",
-    }
-    for words in (
-        ("build", COLLECTION, "--output-path", top),
-        ("install", top / f"lockcfg-lockcfg-{VERSION}.tar.gz", "-p", top / "here"),
-    ):
-        ran = subprocess.run(
-            [PROGRAMS / "ansible-galaxy", "collection", *words],
-            env=environment,
-            capture_output=True,
-            text=True,
-        )
-        assert ran.returncode == 0, ran.stdout + ran.stderr
-    return top / "here/ansible_collections/lockcfg/lockcfg"
+    return install(tmp_path_factory.mktemp("published")) / "ansible_collections/lockcfg/lockcfg"
 
 
 def described(controller: Controller, kind: str, *names: str) -> Any:

@@ -18,6 +18,11 @@ if TYPE_CHECKING:
 
     Typing = Callable[[re.Match[str]], "dict[str, dict[str, str]]"]
 
+
+def _in_a_directory_for_locks(_: re.Match[str]) -> dict[str, dict[str, str]]:
+    return {"qemu-lockd.conf": {"file_lockspace_dir": '"/srv/locks/files"'}}
+
+
 #: What a help says, and what somebody types who follows it: of files the settings, '' for none.
 #: No settings at all mean that the file's mode is set.
 FOLLOWED: Final[dict[str, tuple[str, Typing]]] = {
@@ -51,19 +56,19 @@ FOLLOWED: Final[dict[str, tuple[str, Typing]]] = {
     ),
     "lk208_lockspace_path": (
         r"write the plain path, and restart with it while no guest is running",
-        lambda _: {"qemu-lockd.conf": {"file_lockspace_dir": '"/srv/locks/files"'}},
+        _in_a_directory_for_locks,
     ),
     "lk209_lockspaces_shared": (
         r"give each of them a directory of its own, next to the others",
-        lambda _: {"qemu-lockd.conf": {"file_lockspace_dir": '"/srv/locks/files"'}},
+        _in_a_directory_for_locks,
     ),
     "lk210_lockspace_local_path": (
         r"use a directory on a file system that all hosts mount",
-        lambda _: {"qemu-lockd.conf": {"file_lockspace_dir": '"/srv/locks/files"'}},
+        _in_a_directory_for_locks,
     ),
     "lk211_lockspace_in_images": (
         r"use a directory that holds nothing but locks",
-        lambda _: {"qemu-lockd.conf": {"file_lockspace_dir": '"/srv/locks/files"'}},
+        _in_a_directory_for_locks,
     ),
     "lk214_scsi_lockspace_alone": (
         r"if guests have logical volumes as disks, set (\w+) as well",

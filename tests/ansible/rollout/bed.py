@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import yaml
 
-from tests.ansible.rollout.conftest import PROGRAMS
+from tests.ansible.playing import PROGRAMS
 from tests.real.shared.daemons import LOCKD, VIRTLOCKD
 from tests.real.shared.fleet_host import SHARED, FleetHost, address_of, disk_of
 from tests.real.shared.gluster import gluster_network

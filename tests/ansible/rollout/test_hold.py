@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.ansible.rollout.conftest import PROGRAMS
+from tests.ansible.playing import PROGRAMS
 from tests.real.guest_host import DISKS, HOME, LOCKSPACE, Disk, GuestHost
 from tests.real.moving_host import VIRTLOCKD
 
