@@ -14,7 +14,15 @@ if TYPE_CHECKING:
 #: What XML 1.0 cannot hold, and what drives a terminal that shows a log.
 _UNPRINTABLE: Final = "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]"
 
+#: Characters that turn the direction of a text or have no width.
+_DIRECTIONS: Final = "[\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]"
+
 
 def clean(text: str) -> str:
     """``text`` with U+FFFD for what is not text: control characters, bytes that were not UTF-8."""
     return re.sub(_UNPRINTABLE, "\ufffd", text)
+
+
+def plain(text: str) -> str:
+    """:func:`clean`, and U+FFFD for what makes a log show text in another order, or not at all."""
+    return re.sub(_DIRECTIONS, "\ufffd", clean(text))

@@ -127,7 +127,7 @@ class UnknownDisks:
             self._table.drop_identities(resource)
             resource.disk, resource.disk_identity, resource.disk_born = disk, identity, born
             self._table.add_identities(resource)
-            self._journal.append(records.lock(resource.record()))
+            self._journal.append(records.lock(resource.record(), resource.disk_born))
             self._visibility.renew(resource)
             self._check(resource)
         else:

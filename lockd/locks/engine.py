@@ -233,7 +233,7 @@ class Engine:
             resource.taken = self._clock.monotonic()
             resource.owners.append(owner)
             self._note_process(owner)
-            self._journal.append(records.lock(resource.record()))
+            self._journal.append(records.lock(resource.record(), resource.disk_born))
         except BaseException:
             resource.owners.clear()
             self.idle.add(resource)
@@ -352,7 +352,7 @@ class Engine:
             else:
                 del self._processes[pid]
         for resource in self.table.open_resources():
-            yield records.lock(resource.record())
+            yield records.lock(resource.record(), resource.disk_born)
             if not resource.owners:
                 yield records.unlock(resource.number)
 

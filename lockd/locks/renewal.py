@@ -78,7 +78,7 @@ class Renewal:
         old = resource.lock
         resource.lock = FileLock(old.fd, old.identity, posix)
         self._files.has_posix |= posix
-        self._journal.append(records.relock(resource.number, resource.record()))
+        self._journal.append(records.relock(resource.number, resource.record(), resource.disk_born))
         self._visibility.renew(resource)
 
     def retake(self, resource: Resource) -> None:
@@ -98,7 +98,7 @@ class Renewal:
         resource.lock, resource.number = lock, self._numbers.take()
         self._table.add_identities(resource)
         self._keeper.keep(lock.fd, lock_name(resource.number))
-        self._journal.append(records.relock(old_number, resource.record()))
+        self._journal.append(records.relock(old_number, resource.record(), resource.disk_born))
         # The old file has no name now, so no process can ask whether it is locked.
         self._files.undo(old)
         self._idle.forget_number(old_number)

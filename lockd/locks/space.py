@@ -206,7 +206,7 @@ class Resource:
         who = owners[0].text if len(owners) == 1 else ",".join([owner.text for owner in owners])
         return (
             f"{self.number},{self._file},{self.shared:d},{self.create:d},{self.since},"
-            f"{disk},{list(self.disk_identity or ())},[{who}],{self.disk_born}"
+            f"{disk},{list(self.disk_identity or ())},[{who}]"
         )
 
 

@@ -61,7 +61,7 @@ BUGS: Final = (
     Bug(
         "a call is answered before the lock is written down",
         "locks/engine.py",
-        "            self._journal.append(records.lock(resource.record()))\n",
+        "            self._journal.append(records.lock(resource.record(), resource.disk_born))\n",
         "            pass\n",
     ),
     Bug(

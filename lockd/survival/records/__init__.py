@@ -7,7 +7,7 @@ makes it and one method that replays it, side by side in the module of its subje
 module         kinds
 =============  =====================================================
 ``settings``   ``settings``, ``changed``
-``locks``      ``space``, ``lock``, ``also``, ``less``, ``relock``, ``unlock``, ``closed``
+``locks``      ``space``, ``lock``, ``born``, ``also``, ``less``, ``relock``, ``unlock``, ``closed``
 ``clients``    ``ids``, ``client``, ``owner``, ``restricted``, ``received``, ``more``, ``unsent``,
                ``sent``, ``doubtful``, ``waiting``, ``gone``
 ``guests``     ``dying``, ``dead``

@@ -24,9 +24,16 @@ def space(directory: str) -> str:
 # of the rest. ``fields`` and ``owner`` are JSON already.
 
 
-def lock(fields: str) -> str:
-    """``lock``: a resource that is held, as the fields of :class:`Held`."""
-    return f'["lock",{fields}]'
+def lock(fields: str, born: int = 0) -> str:
+    """``lock``: a resource that is held, as the fields of :class:`Held`; then ``born``, unless the
+    time is unknown."""
+    return f'["lock",{fields}]{_born(fields, born)}'
+
+
+def _born(fields: str, born: int) -> str:
+    """``born``: when the disk of a resource was made: its number, nanoseconds. It is no field of
+    the resource because the first versions do not pass over one that they do not know."""
+    return f'\n["born",{fields.partition(",")[0]},{born}]' if born else ""
 
 
 def also(number: int, owner: str) -> str:
@@ -39,10 +46,10 @@ def less(number: int, owner: str) -> str:
     return f'["less",{number},{owner}]'
 
 
-def relock(before: int, fields: str) -> str:
+def relock(before: int, fields: str, born: int = 0) -> str:
     """``relock``: a resource that is locked again, on another file: the number that it had, then
     as ``lock``."""
-    return f'["relock",{before},{fields}]'
+    return f'["relock",{before},{fields}]{_born(fields, born)}'
 
 
 def unlock(number: int) -> str:
@@ -88,7 +95,6 @@ class Held:
         disk: str,
         disk_identity: list[int],
         owners: list[list[Any]],
-        disk_born: int = 0,
     ) -> None:
         self.number: Final = number
         self.directory: Final = directory
@@ -101,12 +107,12 @@ class Held:
         self.disk: Final = disk
         self.disk_identity: Final = disk_identity
         self.owners: Final = owners
-        self.disk_born: Final = disk_born
+        self.disk_born = 0
         self.is_held = True
 
 
-#: How many fields of a resource this version knows; earlier ones write one less.
-_FIELDS: Final = 12
+#: How many fields of a resource this version knows.
+_FIELDS: Final = 11
 
 
 class Records:
@@ -115,13 +121,15 @@ class Records:
     def __init__(self) -> None:
         self.spaces: Final[dict[str, None]] = {}
         # By number: the records as they are, which take the least room; later changes of the
-        # owners; and which are no longer held.
+        # owners; which are no longer held; and when their disks were made.
         self._lines: Final[dict[int, bytes]] = {}
         self._owners: Final[dict[int, list[tuple[bool, list[Any]]]]] = {}
         self._idle: Final[set[int]] = set()
+        self._born: Final[dict[int, int]] = {}
         self.replays: Final[dict[str, Replay]] = {
             "space": self._space,
             "lock": self._lock,
+            "born": self._note_birth,
             "also": self._also,
             "less": self._less,
             "relock": self._relock,
@@ -143,6 +151,7 @@ class Records:
                     held.owners.append(owner)
                 else:
                     held.owners.remove(owner)
+            held.disk_born = self._born.get(number, 0)
             held.is_held = number not in self._idle
             yield held
 
@@ -154,6 +163,10 @@ class Records:
         self._lines[number] = line
         self._idle.discard(number)
         self._owners.pop(number, None)
+        self._born.pop(number, None)
+
+    def _note_birth(self, fields: list[Any], _: bytes) -> None:
+        self._born[fields[0]] = fields[1]
 
     def _also(self, fields: list[Any], _: bytes) -> None:
         self._owners.setdefault(fields[0], []).append((True, fields[1]))
@@ -177,3 +190,4 @@ class Records:
         del self._lines[number]
         self._idle.discard(number)
         self._owners.pop(number, None)
+        self._born.pop(number, None)

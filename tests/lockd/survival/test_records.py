@@ -104,6 +104,23 @@ def test_a_client() -> None:
     assert state.of(clients.Records).next_ids == {"virtlockd": 18, "admin": 5}
 
 
+def test_when_a_disk_was_made() -> None:
+    """It is known as long as the number is that of the same lock."""
+    records = (
+        locks.lock(lock_fields(1), 17).split("\n")
+        + locks.lock(lock_fields(2), 18).split("\n")
+        + [locks.lock(lock_fields(2, "other"))]
+        + locks.relock(1, lock_fields(3), 19).split("\n")
+        + [locks.lock(lock_fields(1, "new"))]
+    )
+    state = replay(*records)
+    assert {each.number: each.disk_born for each in state.of(locks.Records).resources()} == {
+        1: 0,
+        2: 0,
+        3: 19,
+    }
+
+
 def test_guests_that_are_made_to_end() -> None:
     """And what is left of them."""
     left: tuple[str, str, tuple[object, ...]] = ("/space", "disk", OWNER)

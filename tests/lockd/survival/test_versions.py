@@ -35,7 +35,7 @@ LATER: Final = (
         "return self.name, self.uuid.hex(), self.id, self.pid",
         'return self.name, self.uuid.hex(), self.id, self.pid, "later"  # type: ignore',
     ),
-    ("survival/records/locks.py", """f'["lock",{fields}]'""", """f'["lock",{fields},"later"]'"""),
+    ("survival/records/locks.py", """f'["lock",{fields}]""", """f'["lock",{fields},"later"]"""),
     (
         "survival/records/clients.py",
         'return record("restricted", number)',

@@ -46,6 +46,7 @@ def test_a_program_that_takes_long_to_load(tmp_path: Path) -> None:
         wait_for(lambda: "took over" in engine.log, "it goes on", 90)
         assert "no sign of life" not in engine.log
         assert engine.pid == before
+        engine.ask("status")  # it serves again, so it has begun to give signs of life
         os.kill(before, signal.SIGSTOP)
         wait_for(lambda: "no sign of life" in engine.log, "it is seen", 3 * WATCHDOG_SECONDS)
 

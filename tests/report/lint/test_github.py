@@ -7,7 +7,7 @@ import re
 from hypothesis import given, settings
 
 from lockcfg.report.diagnostics import relative, words
-from lockcfg.report.untrusted import clean
+from lockcfg.report.untrusted import plain
 from tests.report.lint import ROOT, empty, hostile_results, rendered, sample
 
 TYPE_CHECKING = False
@@ -68,6 +68,6 @@ def test_hostile_files_make_no_commands_of_their_own(result: LintResult) -> None
     counted = result.counted
     assert len(found) == len(counted) + len(result.unreadable) + len(result.notes)
     for (_, properties, message), each in zip(found, counted, strict=False):
-        assert properties["file"] == clean(relative(each.finding.path, ROOT))
+        assert properties["file"] == plain(relative(each.finding.path, ROOT))
         assert properties["title"] == f"{each.code} {each.finding.rule}"
-        assert message == words(each.finding)
+        assert message == plain(words(each.finding))
