@@ -1,7 +1,7 @@
-"""The baseline: old findings that are known and do not count, so that new ones stand out.
+"""The baseline: known findings that do not count, so that new findings stand out.
 
-A JSON file that ``--write-baseline`` makes, one line a finding so that a change of it can be
-reviewed. A finding is known by its fingerprint, which survives moved lines.
+``--write-baseline`` makes this JSON file. Each finding has a line of its own, so a reviewer can
+read a change of the file. A fingerprint identifies a finding, and stays the same when lines move.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _VERSION: Final = 1
 
 
 class Baseline:
-    """The entries of a baseline file, and which of them were met."""
+    """The entries of a baseline file, and which of them the run has met."""
 
     def __init__(self, path: str, entries: dict[str, dict[str, str]]) -> None:
         self.path = path
@@ -63,7 +63,8 @@ class Baseline:
 
 
 def render(diagnostics: Iterable[LintFinding], relative: dict[str, str]) -> str:
-    """The text of a baseline of ``diagnostics``; ``relative`` is the path to write for each."""
+    """The text of a baseline with ``diagnostics``; ``relative`` gives the path to write for
+    each."""
     lines = [
         json.dumps(
             {

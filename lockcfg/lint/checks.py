@@ -1,4 +1,4 @@
-"""The rules that run, and what they find in a content or in several together."""
+"""The rules that run, and what they find in one content or in several contents together."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ RULE_URL: Final = "docs/rules/{code}.md"
 
 
 class Infos(Frozen):
-    """What reports say of the rules of these ``names``, with a ``severity`` of their own for some.
-    Not every report asks, so they are loaded when one does."""
+    """What reports say about the rules of these ``names``; ``severity`` overrides that of some
+    rules. The rules are loaded only when a report asks for them."""
 
     __slots__ = ("names", "severity")
 
@@ -56,7 +56,8 @@ class Infos(Frozen):
 
 
 class Checks:
-    """The rules that the settings let run. Those of a scope are loaded when it is looked at."""
+    """The rules that the settings allow. The rules of a scope are loaded when a run reaches the
+    scope."""
 
     def __init__(self, settings: LintSettings) -> None:
         self._settings = settings
@@ -77,7 +78,7 @@ class Checks:
 
     @property
     def infos(self) -> Infos:
-        """What reports say of the rules that the settings let run."""
+        """What reports say about the rules that the settings allow."""
         return Infos(self._selected, self._settings.severity)
 
     def keep(self, *scopes: Scope) -> None:
@@ -85,15 +86,15 @@ class Checks:
         self._running = [name for name in self._running if TABLE[name] in scopes]
 
     def called(self, name: str) -> RuleModule | None:
-        """The rule of that name, if the settings let it run."""
+        """The rule of that name, if the settings allow it."""
         for module in self._selected:
             if code_and_name(module)[1] == name:
                 return rule_module(module)
         return None
 
     def found_together(self, contents: tuple[Content, ...], unread: frozenset[str]) -> list[Ready]:
-        """What the rules of a host find in a directory with ``contents``, and with files that
-        were not read."""
+        """What the rules of a host find in a directory with ``contents``. ``unread`` names the
+        files there that the run did not read."""
         found: list[Ready] = []
         by_name = {content.name: content for content in contents}
         for driver in DRIVERS:
@@ -102,7 +103,7 @@ class Checks:
             kinds = kinds_of(driver)
             of_host = [by_name.get(kind.name) for kind in kinds]
             if any(content is not None and content.document is None for content in of_host):
-                continue  # what cannot be parsed has its finding already
+                continue  # a content that cannot be parsed has a finding already
             if driver == "libxl" and _is_bystander(by_name, unread):
                 continue
             documents = {
@@ -117,8 +118,8 @@ class Checks:
         return found
 
     def found_in(self, content: Content, mode: int | None, tracked: bool | None) -> list[Ready]:
-        """What the rules of a file find in a content; notes whether one of them asked for
-        ``mode`` or ``tracked``."""
+        """What the rules of a file find in a content. It notes whether a rule asked for ``mode`` or
+        ``tracked``."""
         if content.document is None:
             assert content.syntax is not None
             module = self.called(content.syntax.rule)
@@ -145,8 +146,8 @@ class Checks:
         contents: dict[str, Content],
         unread: Collection[Role] = (),
     ) -> list[Ready]:
-        """What the rules of ``scope`` find in ``subject``, whose files have ``contents``; without
-        those that need a file that was not read."""
+        """What the rules of ``scope`` find in ``subject``, whose files have ``contents``. A rule
+        that needs a file that the run did not read is left out."""
         return [
             self.make_ready(module.RULE, found, contents.get(os.path.basename(found.finding.path)))
             for module in self.of_scope(scope)
@@ -156,8 +157,8 @@ class Checks:
         ]
 
     def make_ready(self, rule: Rule, found: RuleFinding, content: Content | None) -> Ready:
-        """A finding of a rule, ready except for its directory. ``content`` is that of the file that
-        it is about, or None."""
+        """A finding of a rule, ready except for its directory. ``content`` is the content of the
+        file that it is about, or None."""
         finding = found.finding
         severity = _severity(self._settings.severity, rule, finding.severity)
         if severity != finding.severity:
@@ -180,7 +181,7 @@ class Checks:
 
 
 def _severity(given: Mapping[str, Severity], rule: Rule, own: Severity) -> Severity:
-    """The severity that is given to a rule, else its own."""
+    """The severity that the settings give a rule, or else the rule's own."""
     for name, severity in given.items():
         if names_rule(name, rule.code, rule.name):
             return severity
@@ -188,8 +189,8 @@ def _severity(given: Mapping[str, Severity], rule: Rule, own: Severity) -> Sever
 
 
 def _is_bystander(contents: Mapping[str, Content], unread: Collection[str]) -> bool:
-    """Whether the Xen driver's files are just those that every package of libvirt installs:
-    nothing is set in them, and QEMU's are there."""
+    """Whether the Xen driver's files are only the ones that every package of libvirt installs: they
+    set nothing, and the files of QEMU's driver are there too."""
     if "qemu.conf" not in contents and "qemu.conf" not in unread:
         return False
     return not any(
@@ -202,7 +203,7 @@ def _is_bystander(contents: Mapping[str, Content], unread: Collection[str]) -> b
 def copy_of(
     finding: Finding, *, path: str | None = None, severity: Severity | None = None
 ) -> Finding:
-    """A copy of ``finding`` for another path or severity."""
+    """A copy of ``finding`` with another path or severity."""
     place = finding.place
     if place is not None and path is not None:
         place = Place(path, place.line, place.column, place.text, place.length)
@@ -218,7 +219,7 @@ def copy_of(
 
 
 def _in_lines(fix: Fix, content: Content) -> LintFix:
-    """A rule's fix, by bytes, as one by lines and columns."""
+    """A rule's fix, which counts in bytes, as a fix that counts in lines and columns."""
     document = content.document
     assert document is not None
 

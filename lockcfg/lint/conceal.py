@@ -1,8 +1,8 @@
-"""Keeping passwords out of the lines that findings and diffs show.
+"""Keeps passwords out of the lines that findings and diffs show.
 
-A report hides what is assigned to a password on the line that it shows. What takes a look at the
-whole text is here: a password over several lines, a name of a password that is misspelt beyond
-recognition, a file that cannot be parsed.
+A report hides what a line that it shows assigns to a password. This module handles what needs the
+whole text: a password over several lines, a misspelt name of a password that no pattern recognises,
+and a file that cannot be parsed.
 """
 
 from __future__ import annotations
@@ -23,38 +23,39 @@ if TYPE_CHECKING:
     from lockcfg.conf.document import Document
     from lockcfg.lint.result import LintFix
 
-#: What stands in for a password and all that is behind it.
+#: What a report shows in place of a password and of everything after it.
 HIDDEN: Final = '"********"'
 
-#: What is in a word that sounds like the name of a password.
+#: What a word contains that sounds like the name of a password.
 _LIKE: Final = "(?i:pas|pwd|psw|secret)"
 
-#: A word, and what is behind it as behind the name of a setting, except for a quote at its end.
+#: A word, and after it what follows the name of a setting, except for a quote at its end.
 _ASSIGNED: Final = r"(?<![A-Za-z0-9_])([A-Za-z0-9_]++)(?:[ \t]*+[=:]|[ \t]++[\"'\[]|\[)"
 
-#: A word that a statement may begin with.
+#: A word that may begin a statement.
 _STATEMENT: Final = r"(?:^|[;\r])[ \t]*+([A-Za-z0-9_]++)"
 
-#: What may go on on the next line.
+#: A value that may continue on the next line.
 _OPENING: Final = r"(?<![A-Za-z0-9_])([A-Za-z0-9_]++)[ \t]*+=?[ \t]*+(?:\[|\"\"\")"
 
-#: What is said of a word that has no quotes, or no value.
+#: The message about a word that has no quotes, or no value.
 _QUOTES: Final = "a string stands in quotes"
 _VALUE: Final = "write '"
 
 
 class PasswordFilter:
-    """What of a text can be shown. ``document`` is the text parsed, or None where it cannot be."""
+    """Which parts of a text a report can show. ``document`` is the parsed text, or None if it
+    cannot be parsed."""
 
     def __init__(self, text: bytes, document: Document | None) -> None:
         self._parsed = document is not None
         self._lines: list[bytes] = []
         self._last = 0, "", ""
-        #: Lines that hold nothing but the rest of a password.
+        #: Lines that contain only the rest of a password.
         self._rest: list[range] = []
         if document is None:
             for match in re.finditer(_OPENING, decode(text)):
-                if _is_password(match[1]):  # where it would end, no one can tell
+                if _is_password(match[1]):  # the end of the password is unknown
                     line = decode(text).count("\n", 0, match.end()) + 1
                     self._rest.append(range(line + 1, text.count(b"\n") + 2))
                     break
@@ -75,7 +76,7 @@ class PasswordFilter:
             return finding
         advice = finding.help
         if not self._parsed and (_VALUE in advice or advice.startswith(_QUOTES)):
-            advice = _QUOTES  # it would tell which word is meant
+            advice = _QUOTES  # the advice would reveal the word
         return Finding(
             finding.rule,
             finding.severity,
@@ -87,8 +88,8 @@ class PasswordFilter:
         )
 
     def covers(self, fix: LintFix, text: bytes) -> bool:
-        """Whether ``fix``, made for the text, touches a line with a password: what it writes
-        there may be that password, spelled another way."""
+        """Whether ``fix``, made for the text, touches a line with a password. What the fix writes
+        there may be that password in another spelling."""
         if not self._lines:
             self._lines = text.split(b"\n")
         for each in fix.replacements:
@@ -99,12 +100,12 @@ class PasswordFilter:
         return False
 
     def lines(self, text: str) -> Iterator[tuple[str, str]]:
-        """Each line of the text, decoded, as it can be shown and as it is."""
+        """Each line of the text, decoded: as a report can show it, and as it is."""
         for number, line in enumerate(text.removesuffix("\n").split("\n"), 1):
             yield self.line(number, line.removesuffix("\r")), line
 
     def line(self, number: int, line: str) -> str:
-        """What can be shown of the line of that number."""
+        """The part of a line that a report can show, by the number of the line."""
         if self._last[:2] != (number, line):
             self._last = number, line, self._shown(number, line)
         return self._last[2]
@@ -112,9 +113,9 @@ class PasswordFilter:
     def _shown(self, number: int, line: str) -> str:
         if any(number in lines for lines in self._rest):
             return HIDDEN
-        # In UTF-16 there is a NUL behind every letter.
+        # UTF-16 has a NUL after every letter.
         legible = line.replace("\0", "")
-        # The first of them: what is behind it may look like the name of another password.
+        # The first name counts: what follows it may look like the name of another password.
         ends = [
             match.end(1)
             for pattern in ((_ASSIGNED,) if self._parsed else (_ASSIGNED, _STATEMENT))
@@ -124,10 +125,10 @@ class PasswordFilter:
         return f"{legible[: min(ends)]} = {HIDDEN}" if ends else line
 
 
-#: Every name of a setting of any file, and whether it is that of a password.
+#: The name of every setting of every file, and whether it names a password.
 _known: Final[dict[str, bool]] = {}
 
-#: The same of other names, as far as they were asked for.
+#: The same for other names that a run has asked for.
 _other: Final[dict[str, bool]] = {}
 
 

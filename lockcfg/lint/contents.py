@@ -1,5 +1,5 @@
-"""What a run has read: distinct contents, the directories that they stand in, and what the rules
-found in them, which lacks nothing but a directory."""
+"""What a run has read: distinct contents, the directories that have them, and what the rules found
+in them. Only the directory is missing from such a finding."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 class Content:
     """One distinct content of one kind of file, called ``name``.
 
-    ``document`` is None where it cannot be parsed, and ``syntax`` then the finding. ``found``
-    is what the rules of a file found, by the mode of the file and whether it is tracked. Both are
-    None except for a content of which a rule ``asks`` for them.
-    ``passed_over`` says what a content is that is not a configuration file. A ``rendered`` content
-    is what became of a template, whose name has the ``suffix`` besides.
+    ``document`` is None if the content cannot be parsed, and ``syntax`` is then the finding.
+    ``found`` is what the rules of a file found, by the mode of the file and whether it is tracked.
+    Both keys are None unless a rule ``asks`` for them. ``passed_over`` says what a content is if it
+    is not a configuration file. A ``rendered`` content is the output of a template; ``suffix`` is
+    the end of the template's name.
     """
 
     __slots__ = (
@@ -77,17 +77,17 @@ class Content:
         self.passwords = PasswordFilter(text, self.document)
 
     def waivers_of(self, line: int | None) -> Iterator[Waiver]:
-        """The waivers that may be about a finding in ``line``; None is the whole file."""
+        """The waivers that may cover a finding in ``line``; None stands for the whole file."""
         yield from self.waivers_by_line.get(None, ())
         if line is not None:
             yield from self.waivers_by_line.get(line, ())
 
 
 class Combination:
-    """One distinct set of contents that stands in one directory, and what the rules of a host
-    found in it. ``unread`` are the names of the files that are there besides, and were not read.
-    ``documents`` are those of the contents, by name, and None of the others; ``clean`` whether
-    there is nothing to say wherever it stands."""
+    """One distinct set of contents of one directory, and what the rules of a host found in it.
+    ``unread`` are the names of the other files there, which the run did not read. ``documents`` has
+    the document of each content by its name, and None for the others. ``clean`` says that the run
+    reports nothing about this set, in whichever directory it is."""
 
     __slots__ = ("clean", "contents", "documents", "found", "unread")
 
@@ -105,9 +105,9 @@ class Combination:
 
 
 class Survey:
-    """What was read. Each of ``directories``, given by their relative paths, has the one of
-    ``combinations`` with its number; ``to_report`` are those of which there is something to say, by
-    their paths."""
+    """What a run has read. ``directories`` maps the relative path of each directory to the number
+    of its combination in ``combinations``. ``to_report`` has the directories with something to
+    report, by their paths."""
 
     __slots__ = ("combinations", "directories", "files", "notes", "to_report", "unreadable")
 
@@ -120,7 +120,7 @@ class Survey:
         self.unreadable: list[tuple[str, str]] = []
 
     def add(self, other: Survey) -> None:
-        """Append what was read elsewhere."""
+        """Append what another process has read."""
         self.files += other.files
         self.directories += other.directories
         self.combinations += other.combinations
@@ -130,8 +130,8 @@ class Survey:
 
 
 class Ready:
-    """A finding that lacks nothing but its directory: severity set, fix in lines and columns,
-    and the waiver of its file that covers it."""
+    """A finding that is complete except for its directory: it has its severity, its fix in lines
+    and columns, and the waiver of its file that covers it."""
 
     __slots__ = ("code", "finding", "fix", "name", "waiver")
 

@@ -1,8 +1,8 @@
-"""Finding the configuration files in any layout: a host's root, host directories, roles, dotfiles.
+"""Finds the configuration files in any layout: a host's root, host directories, roles, dotfiles.
 
-Files are known by their names. Links to directories are not followed, so no loop is walked; what
-version control keeps for itself is passed over. A directory that cannot be read is reported and
-the walk goes on.
+The name of a file tells what it is. The walk follows no links to directories, so it ends, and it
+passes over the directories of version control. It reports a directory that it cannot read, and
+continues.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ if TYPE_CHECKING:
     from lockcfg.conf.document import Document
     from lockcfg.conf.files import FileKind
 
-    #: A directory with libvirt's files in it: its path, the names of the files in a fixed order,
-    #: the names of the templates of such files, and the names of files that are there and are not
-    #: to be read.
+    #: A directory with libvirt's files: its path, the names of the files in a fixed order, the
+    #: names of the templates of such files, and the names of files there that the run does not
+    #: read.
     Directory: TypeAlias = tuple[str, list[str], list[str], list[str]]
 
-#: Directories that hold no configuration of hosts.
+#: Directories that contain no configuration of hosts.
 _PASSED_OVER: Final = frozenset((".git", ".hg", ".svn", ".venv", "node_modules", "__pycache__"))
 
-#: What template languages append to the name of what they make.
+#: What template languages append to the name of the file that they make.
 TEMPLATE_SUFFIXES: Final = (".j2", ".jinja", ".jinja2", ".erb", ".epp", ".tmpl", ".tpl", ".mako")
 
-#: What encryption appends.
+#: What encryption tools append.
 ENCRYPTED_SUFFIXES: Final = (".gpg", ".pgp", ".asc", ".age", ".enc", ".vault", ".sops", ".secret")
 
 
@@ -53,13 +53,14 @@ def discover(
 ) -> Iterator[Directory]:
     """The directories with libvirt's files at and below the directories in ``pending``.
 
-    ``excluded`` says which paths below are not looked into; what cannot be read goes to
-    ``unreadable`` with the reason. The order is that of the paths, the last one first, and below
-    each the order of the names.
+    ``excluded`` says which paths the walk leaves out. A path that cannot be read goes to
+    ``unreadable`` with the reason. The walk takes the last path first, and below each path it
+    follows the order of the names.
 
-    ``pending`` is what is still to be walked: who asks may take paths away between two
-    directories, to walk them elsewhere. What is given is put into ``seen``, and what is there
-    is not given again; where that is None, no path may be another one or below it.
+    ``pending`` has the paths that the walk has not reached: between two directories the caller may
+    take paths away, to walk them elsewhere. The walk puts each directory that it yields into
+    ``seen``, and does not yield it again. If ``seen`` is None, no path may equal another one or be
+    below it.
     """
 
     def is_new(path: str) -> bool:
@@ -109,17 +110,18 @@ def discover(
 
 
 def is_file_of_ours(path: str) -> bool:
-    """Whether a path that was named is one of libvirt's files, or a template of one, and not
-    something to be walked."""
+    """Whether a named path is one of libvirt's files or a template of one, and not a directory to
+    walk."""
     name = os.path.basename(path)
     return (name in READ or _is_template_name(name)) and not os.path.isdir(path)
 
 
 def together(files: Iterable[str], seen: Collection[str]) -> Iterator[Directory]:
-    """The directories of files that were named one by one, each once, without those ``seen``.
+    """The directories of files that a user named one by one, each directory once, without those
+    ``seen``.
 
-    Those in one directory are the files of one host, as they are where they are found. Files that
-    are beside them and not named are not read.
+    Named files in one directory belong to one host, as they do when a walk finds them. Files beside
+    them that nobody named are not read.
     """
     named: dict[str, set[str]] = {}
     for path in files:
@@ -142,11 +144,11 @@ def _is_template_name(name: str) -> bool:
 
 
 def recognise(text: bytes, kind: FileKind, path: str) -> Document | str:
-    """The document of a text in the place of a configuration file, or what the text is instead:
-    the source of one (``a template``), or ``encrypted`` by something. ``path`` is for messages.
-    Raises :class:`ConfSyntaxError` for what is neither.
+    """The document of a text that is in the place of a configuration file, or what the text is
+    instead: ``a template``, or ``encrypted`` by some tool. ``path`` is for messages. Raises
+    :class:`ConfSyntaxError` if the text is none of these.
 
-    A mark that only stands for a text, in a comment, makes no template of a file that can be read.
+    A template mark in a comment does not make a template of a file that can be parsed.
     """
     if encryption := encrypted_by(text):
         return f"encrypted ({encryption})"
@@ -154,7 +156,7 @@ def recognise(text: bytes, kind: FileKind, path: str) -> Document | str:
         return parse(text, kind, path)
     if has_logic(text):
         return TEMPLATE
-    if kind.grammar == "sanlock":  # which takes any line for one
+    if kind.grammar == "sanlock":  # which accepts any line
         bare = re.sub(rb"(?m)^#.*$", b"", text)
         return TEMPLATE if is_template(bare) else parse(text, kind, path)
     try:
@@ -167,10 +169,10 @@ def recognise(text: bytes, kind: FileKind, path: str) -> Document | str:
     return TEMPLATE if is_filled_in(values) else document
 
 
-#: What a template is called.
+#: The word for a template.
 TEMPLATE: Final = "a template"
 
 
 def note_on(name: str) -> str:
-    """What a file is that is passed over for its name."""
+    """What a file is that the run passes over because of its name."""
     return "encrypted" if name.endswith(ENCRYPTED_SUFFIXES) else TEMPLATE

@@ -1,12 +1,12 @@
-"""The loop: find the files, look at each distinct content once, say it for each file.
+"""The main loop: find the files, check each distinct content once, and report for each file.
 
-Most files of a fleet are the same. A content is parsed and given to the rules of one file once;
-so is each distinct set of contents that stands in one directory, and the rules of a host. What
-was found is kept with the file's bare name for a path and is given its directory for each host.
-So time and memory grow with what is different, and with the findings.
+Most files of a fleet are the same. The linter parses each distinct content once, and runs the rules
+of a file on it once. It runs the rules of a host once on each distinct set of contents of a
+directory. A finding is kept with the bare name of the file as its path, and gets its directory for
+each host. So time and memory grow with the number of differences and of findings.
 
-A run first reads, in several processes if there is much to read. Then one process reports, in the
-order of the walk, so a report does not depend on which process read what.
+A run first reads, in several processes if there are many files. Then one process reports in the
+order of the walk, so a report does not depend on which process read which file.
 """
 
 from __future__ import annotations
@@ -34,17 +34,17 @@ if TYPE_CHECKING:
     from lockcfg.lint.settings import LintSettings
     from lockcfg.lint.waivers import Waiver
 
-try:  # Through hashlib it loads OpenSSL, which takes a third of the time of a short run.
+try:  # hashlib would load OpenSSL, which takes a third of the time of a short run.
     from _sha2 import sha256 as _sha256  # type: ignore[import-not-found, unused-ignore]
 except ImportError:
     from _sha256 import sha256 as _sha256  # type: ignore[import-not-found, unused-ignore]
 
 
 class Linter:
-    """One run. ``today`` decides which waivers have expired; ``progress`` is told now and then how
-    many files were looked at by this process. ``render`` makes the text of the template at a path;
-    without it, templates are passed over. ``processes`` is how many to use: by default one, or
-    one for each CPU if there is much to read."""
+    """One run. ``today`` decides which waivers have expired. The run calls ``progress`` now and
+    then with the number of files that this process has read. ``render`` makes the text of the
+    template at a path; without it, the run passes over templates. ``processes`` is how many to use:
+    by default one, or one for each CPU if there are many files."""
 
     def __init__(
         self,
@@ -67,12 +67,12 @@ class Linter:
         self._baseline = _baseline(settings.baseline) if settings.baseline else None
         self._diagnostics: list[LintFinding] = []
         self._fingerprints: dict[str, int] = {}
-        #: Waivers in comments, by file, and which of them were needed.
+        #: Waivers in comments, by file, and which of them covered a finding.
         self._inline: dict[str, tuple[Content, set[Waiver]]] = {}
         self._settings_waivers_needed: set[int] = set()
 
     def run(self, paths: Sequence[str]) -> LintResult:
-        """Lint what is at and below ``paths``. Raises :class:`LockcfgError` where one of several
+        """Lint the files at and below ``paths``. Raises :class:`LockcfgError` if one of several
         processes ends before its work is done."""
         survey = self._reader.read(paths)
         for directory, combination in survey.to_report:
@@ -85,7 +85,7 @@ class Linter:
     def run_text(self, text: bytes, path: str, kind: FileKind) -> LintResult:
         """Lint ``text`` as if it were the file at ``path``, alone."""
         survey = Survey()
-        # What is known of one file says nothing of a waiver of what several make together.
+        # A run of one file cannot tell whether a waiver for several files together is needed.
         self._checks.keep("file", "run")
         content = self._reader.content(kind.name, text)
         if content.passed_over:
@@ -147,7 +147,7 @@ class Linter:
                     path = os.path.join(self._settings.root, found.finding.path)
                 self._say(self._checks.make_ready(module.RULE, found, content), path)
 
-    # Saying it
+    # Reporting
 
     def _say(self, ready: Ready, path: str) -> None:
         """Add the finding for the file at ``path``."""
@@ -197,7 +197,7 @@ class Linter:
         second: str = _sha256(basis + b"\0%d" % number).hexdigest()
         return second
 
-    # Waivers and the baseline themselves
+    # Findings about waivers and the baseline
 
     def _look_at_waivers(self) -> None:
         for path, (content, needed) in list(self._inline.items()):
@@ -216,7 +216,8 @@ class Linter:
                 self._one_waiver(waiver.rules, waiver.until, waiver in needed, path, place)
 
     def _look_at_what_is_known(self, paths: Sequence[str], unreadable: Sequence[str]) -> None:
-        """What the baseline and the settings have, and this run would have met."""
+        """Report the entries of the baseline and the waivers of the settings that this run should
+        have met."""
         looked_at = [os.path.join(os.path.abspath(path), "") for path in paths]
         not_read = [os.path.join(os.path.abspath(path), "") for path in unreadable]
         on = {code for code, _ in self._checks.running}
@@ -258,7 +259,7 @@ class Linter:
             self._run_finding("waiver-expired", path, place=place, rules=rules, until=until)
 
     def _is_past(self, until: datetime.date | None) -> bool:
-        """Whether a waiver has expired that counts up to that day, if it has one."""
+        """Whether a waiver has expired; its last day is ``until``, or it has none."""
         if until is None:
             return False
         if self._today is None:
@@ -268,7 +269,7 @@ class Linter:
         return until < self._today
 
     def _run_finding(self, slug: str, path: str, **arguments: Any) -> None:
-        """Add a finding of one of the rules about the run itself, if that rule runs."""
+        """Add a finding of a rule about the run itself, if the settings allow that rule."""
         module: Any = self._checks.called(slug)
         if module is not None:
             finding = module.finding(path=path, **arguments)

@@ -1,7 +1,7 @@
-"""Applying the fixes of a run to the files.
+"""Applies the fixes of a run to the files.
 
-Fixes that touch each other are not applied together: the first one is, and the file is linted
-again, until there is nothing left to apply. So a second ``--fix`` changes nothing more.
+Two fixes that touch each other are never applied together. The first one is applied, and the file
+is linted again, until no fix is left. So a second ``--fix`` changes nothing.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 
 def fixable(result: LintResult, *, unsafe: bool) -> dict[str, list[LintFix]]:
-    """The fixes to apply, by path: those of findings that count, and unsafe ones if asked for."""
+    """The fixes to apply, by path: the fixes of findings that count, unsafe ones only on
+    request."""
     found: dict[str, list[LintFix]] = {}
     for diagnostic in result.counted:
         if diagnostic.fix is not None and (unsafe or diagnostic.fix.safety == "safe"):
@@ -28,13 +29,13 @@ def fixable(result: LintResult, *, unsafe: bool) -> dict[str, list[LintFix]]:
 
 
 def are_for(fixes: Iterable[LintFix], text: bytes) -> bool:
-    """Whether ``fixes`` were made for ``text``, and not for what stood there before."""
+    """Whether ``fixes`` were made for ``text``, and not for an earlier text of the file."""
     checksum = crc32(text)
     return all(fix.made_for in (None, checksum) for fix in fixes)
 
 
 def applied(text: bytes, fixes: Iterable[LintFix]) -> bytes:
-    """``text`` with those of ``fixes`` that do not touch one another."""
+    """``text`` after those of ``fixes`` that do not touch one another."""
     lines = text.split(b"\n")
     starts = [0]
     for line in lines:
@@ -61,12 +62,12 @@ def applied(text: bytes, fixes: Iterable[LintFix]) -> bytes:
         pieces += text[at:start], new
         at = end
     text = b"".join((*pieces, text[at:]))
-    # A file of nothing but blanks is an error to libvirt, and an empty one is none.
+    # libvirt refuses a file that contains only blanks, and accepts an empty one.
     return text if text.strip(b" \t\r\n") else b""
 
 
 def _touches(edit: tuple[int, int, bytes], taken: list[tuple[int, int, bytes]]) -> bool:
-    """Whether ``edit`` touches one of ``taken``, which are in order and do not touch."""
+    """Whether ``edit`` touches one of ``taken``, which are in order and do not touch each other."""
     number = bisect_left(taken, edit)
     return any(
         edit[0] <= other[1] and other[0] <= edit[1]

@@ -1,4 +1,4 @@
-"""What the hosts protect of which fixes changed files."""
+"""What each host protects after fixes have changed its files."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def mended(paths: Iterable[str]) -> Iterator[Mended]:
-    """The verdict on each host that one of the files at ``paths`` belongs to."""
+    """The verdict on each host that has one of the files at ``paths``."""
     paths = set(paths)
     for directory in sorted({os.path.dirname(path) for path in paths}):
         for driver in DRIVERS:

@@ -1,4 +1,4 @@
-"""Reading a run's files: each distinct content once, in several processes if there are many."""
+"""Reads the files of a run: each distinct content once, in several processes if there are many."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ if TYPE_CHECKING:
     from lockcfg.lint.discover import Directory
     from lockcfg.lint.settings import LintSettings
 
-#: How many contents of one kind are compared before a file is looked up by its hash.
+#: How many contents of one kind the reader compares before it looks a file up by its hash.
 _RECENT: Final = 4
 
-#: How many directories, read or still to be walked, make it pay to share them among processes.
+#: From how many directories on, read or pending, sharing them among processes saves time.
 MANY: Final = 500
 
 
 class Reader:
-    """Reads files, and has ``checks`` look at each distinct content and each distinct set of
-    contents once. ``progress`` is told now and then how many files this process has read.
-    ``render`` makes the text of the template at a path; without it, templates are passed over.
-    ``processes`` are how many to use: by default one, or one for each CPU if there is much to
-    read."""
+    """Reads files, and runs ``checks`` on each distinct content and each distinct set of contents
+    once. The reader calls ``progress`` now and then with the number of files that this process has
+    read. ``render`` makes the text of the template at a path; without it, the reader passes over
+    templates. ``processes`` is how many to use: by default one, or one for each CPU if there are
+    many files."""
 
     def __init__(
         self,
@@ -58,7 +58,7 @@ class Reader:
         self._combinations: dict[tuple[tuple[Content, ...], frozenset[str]], Combination] = {}
 
     def read(self, paths: Sequence[str]) -> Survey:
-        """Read all that is at and below ``paths``."""
+        """Read everything at and below ``paths``."""
         survey = Survey()
         named = {path: None for path in paths if is_file_of_ours(path)}
         pending = [path for path in reversed(paths) if path not in named]
@@ -69,7 +69,7 @@ class Reader:
             self._read(directory, survey)
             if seen is not None or not pending:
                 continue
-            # What has been read up to here is known to every process.
+            # Every process knows what this one has read up to here.
             if len(pending) + len(survey.directories) >= enough and self._beside():
                 size = len(pending) // MOST_JOBS + 1
                 rest = pending[::-1]
@@ -87,7 +87,7 @@ class Reader:
         return (self._processes or cpus()) - 1
 
     def _shared(self, jobs: Sequence[Sequence[str]]) -> list[Survey]:
-        """The jobs, lists of paths to be walked, done by this process and others together."""
+        """Do the jobs, which are lists of paths to walk, in this process and in others."""
 
         def work(numbers: Iterator[int]) -> dict[int, Survey]:
             return self._work(jobs, numbers)
@@ -119,7 +119,8 @@ class Reader:
         return done
 
     def _adopted(self, done: dict[int, Survey]) -> dict[int, Survey]:
-        """What another process read, with this one's contents where it knows them."""
+        """What another process has read, with this process's own objects for the contents that both
+        know."""
         own: dict[Combination, Combination] = {}
         for survey in done.values():
             for combination in (
@@ -198,7 +199,7 @@ class Reader:
                 *key, self._checks.found_together(*key)
             )
         if any(content.name in KINDS for content in contents):
-            # sanlock's own file is in a directory of its own, which is no other host.
+            # sanlock's own file is in a directory of its own, which does not make it another host.
             survey.directories.append(self._settings.relative(path))
             survey.combinations.append(combination)
         if not combination.clean:
@@ -207,7 +208,7 @@ class Reader:
     def _add_rendered(
         self, prefix: str, name: str, suffix: str, contents: list[Content], survey: Survey
     ) -> None:
-        """Have the template of the file ``name`` rendered, and add what becomes of it."""
+        """Render the template of the file ``name``, and add the result."""
         assert self._render is not None
         path = prefix + name + suffix
         try:
@@ -226,7 +227,7 @@ class Reader:
     def content(self, name: str, text: bytes) -> Content:
         """The content of a file: the same object for the same bytes."""
         recent = self._recent[name]
-        # Most files are what one of the last ones was, and to compare is faster than to hash.
+        # Most files equal one of the last ones, and a comparison is faster than a hash.
         for content in recent:
             if content.text == text:
                 return content
@@ -242,6 +243,6 @@ class Reader:
 
 
 def _overlap(paths: Sequence[str]) -> bool:
-    """Whether one of ``paths`` is another one, or below it."""
+    """Whether one of ``paths`` equals another one or is below it."""
     whole = sorted(os.path.join(os.path.abspath(path), "") for path in paths)
     return any(after.startswith(before) for before, after in pairwise(whole))

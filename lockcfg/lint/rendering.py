@@ -1,7 +1,7 @@
-"""What a template becomes: a command that the user names renders it.
+"""Renders a template with a command that the user names.
 
-The command comes from the command line alone. The settings of a repository cannot name one, so a
-person who checks a repository runs nothing that stands in it.
+Only the command line can name the command, and the settings of a repository cannot. So a person who
+checks a repository runs nothing from it.
 """
 
 from __future__ import annotations
@@ -19,19 +19,20 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Final
 
-#: How long the command may take for a template, in seconds.
+#: How long the command may take for one template, in seconds.
 PATIENCE: Final = 60
 
-#: Where the path of the template goes.
+#: What the path of the template replaces.
 _PATH: Final = "{}"
 
 
 def renderer(command: str) -> Callable[[str], bytes]:
-    """What renders the template at a path with ``command``, which is not run by a shell.
+    """A function that renders the template at a path with ``command``; no shell is involved.
 
-    Each ``{}`` becomes the path; without one, the path comes last. What the command prints is the
-    text. Raises UsageError if it is no command; what is returned raises ReadError if the command
-    cannot be run, fails, takes longer than :data:`PATIENCE` or prints more than libvirt reads.
+    The path replaces each ``{}``; if there is none, the path comes last. The output of the command
+    is the text. Raises UsageError if ``command`` cannot be split into words. The function raises
+    ReadError if the command cannot be run, fails, takes longer than :data:`PATIENCE`, or prints
+    more than libvirt reads.
     """
     try:
         words = shlex.split(command)

@@ -1,4 +1,4 @@
-"""What a lint run comes to, as the reporters get it: finished, sorted, no I/O left to do."""
+"""The result of a lint run, as the reporters get it: finished and sorted, with no I/O left."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ if TYPE_CHECKING:
     from lockcfg.host.protection import Protection
     from lockcfg.rules.rule import RuleInfo
 
-    #: safe: means the same to libvirt, or what was plainly meant. unsafe: a person should look.
+    #: safe: the file means the same to libvirt, or what its author plainly meant. unsafe: a person
+    #: should check it.
     Safety = Literal["safe", "unsafe"]
 
 
 class LintReplacement(Frozen):
-    """Text that takes the place of a stretch of a file; a rule's, by lines instead of bytes.
+    """Text that replaces a part of a file: a rule's replacement, in lines instead of bytes.
 
-    Lines and columns count from 1, columns in characters; the end is the first position that is
-    not replaced. An insertion ends where it starts.
+    Lines and columns count from 1, and columns in characters. The end is the first position that
+    stays. An insertion ends where it starts.
     """
 
     __slots__ = ("column", "end_column", "end_line", "line", "text")
@@ -38,8 +39,8 @@ class LintReplacement(Frozen):
 class LintFix(Frozen):
     """How a finding can be fixed: ``description`` says it in words.
 
-    ``made_for`` is a checksum of the text that the replacements are for, or None. What a
-    ``secret`` fix replaces may be a password, and no report shows it.
+    ``made_for`` is a checksum of the text that the replacements are for, or None. A ``secret`` fix
+    may replace a password, so no report shows it.
     """
 
     __slots__ = ("description", "made_for", "replacements", "safety", "secret")
@@ -97,8 +98,8 @@ class LintFinding(Frozen):
 
 
 class Mended(Frozen):
-    """The verdict on a host of which fixes changed files: its directory, whose guests it is about,
-    and what the files protect now, all of them together."""
+    """The verdict on a host after fixes have changed its files: its directory, the driver whose
+    guests the verdict is about, and what all of the files together protect now."""
 
     __slots__ = ("directory", "driver", "protection")
 
@@ -111,10 +112,10 @@ class Mended(Frozen):
 class LintResult(Frozen):
     """A finished run.
 
-    ``diagnostics`` are sorted by path, line, column, code; ``rules`` are those that ran, by
-    code; ``notes`` pairs a path that was passed over with what it is; ``unreadable`` a path with
-    the reason why it could not be read; ``files`` and ``hosts`` are counts; ``mended`` are the
-    hosts of which fixes changed files before this run.
+    ``diagnostics`` are sorted by path, line, column and code. ``rules`` are the rules that ran, by
+    code. ``notes`` pairs each path that the run passed over with what it is, and ``unreadable``
+    each path that it could not read with the reason. ``files`` and ``hosts`` are counts. ``mended``
+    are the hosts whose files fixes had changed before this run.
     """
 
     __slots__ = (
@@ -151,5 +152,5 @@ class LintResult(Frozen):
 
     @property
     def counted(self) -> tuple[LintFinding, ...]:
-        """The diagnostics that are not suppressed."""
+        """The diagnostics that nothing suppresses."""
         return tuple(d for d in self.diagnostics if d.suppression is None)

@@ -1,7 +1,6 @@
 """The settings of a lint run: ``.lockcfg.yaml``, or ``[tool.lockcfg]`` of ``pyproject.toml``.
 
-``schemas/settings.schema.json`` describes them. The directory of the file is what paths are
-relative to.
+``schemas/settings.schema.json`` describes them. Paths are relative to the directory of the file.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class SettingsWaiver(Frozen):
-    """A waiver of the settings: findings of ``rule`` in files that match ``path``."""
+    """A waiver of the settings, for findings of ``rule`` in files that match ``path``."""
 
     __slots__ = ("path", "reason", "rule", "until")
 
@@ -37,8 +36,8 @@ class SettingsWaiver(Frozen):
 
 
 class LintSettings(Frozen):
-    """What a run is told to do. ``root`` is what the paths in settings, baselines and waivers are
-    relative to; ``path`` where the settings were read from, or None for the built-in ones."""
+    """The settings of a run. ``root`` is the directory that paths in settings, baselines and
+    waivers are relative to. ``path`` is the file of the settings, or None for the built-in ones."""
 
     __slots__ = (
         "baseline",
@@ -82,7 +81,8 @@ class LintSettings(Frozen):
         self.options: Final = options or Options()
 
     def relative(self, path: str) -> str:
-        """``path`` relative to :attr:`root` where it is inside, else absolute, normalised."""
+        """``path`` relative to :attr:`root` if it is inside, else absolute; normalised either
+        way."""
         absolute = os.path.abspath(path)
         if absolute.startswith(f"{self.root.rstrip('/')}/"):
             return absolute[len(self.root.rstrip("/")) + 1 :]
@@ -90,8 +90,8 @@ class LintSettings(Frozen):
 
 
 def names_rule(name: str, code: str, slug: str) -> bool:
-    """Whether ``name``, as settings and waivers write it, names the rule: by its code, the
-    beginning of codes, its slug, or ALL."""
+    """Whether ``name``, as settings and waivers write it, names the rule: by its code, by the
+    beginning of its code, by its slug, or as ALL."""
     return name in (code, slug, "ALL") or (name.startswith("LK") and code.startswith(name))
 
 
@@ -101,7 +101,7 @@ def known_rule(name: str) -> bool:
 
 
 def matches(path: str, pattern: str) -> bool:
-    """Whether a relative path matches a glob, in whole or from one of its directories on."""
+    """Whether a relative path matches a glob, as a whole or from one of its directories on."""
     return fnmatch(path, pattern) or fnmatch(path, f"{pattern}/*") or fnmatch(path, f"*/{pattern}")
 
 
@@ -113,12 +113,12 @@ def check_names(names: Iterable[str], where: str) -> None:
 
 
 def no_rule(name: str) -> str:
-    """What is wrong with a name that no rule has."""
+    """The message about a name that no rule has."""
     return f"no rule is called '{name}'"
 
 
 def nearest_rule(name: str) -> str:
-    """What to do about it."""
+    """The help for a name that no rule has."""
     known = [code_and_name(module) for module in TABLE]
     near = nearest(name, [*(slug for _, slug in known), *(code for code, _ in known)])
     return f"did you mean '{near}'? 'lockcfg rules' lists all" if near else "see 'lockcfg rules'"

@@ -1,4 +1,4 @@
-"""What a file with settings of a lint run says, held against ``schemas/settings.schema.json``."""
+"""Parses the settings of a lint run, and checks them against ``schemas/settings.schema.json``."""
 
 from __future__ import annotations
 
@@ -24,19 +24,20 @@ if TYPE_CHECKING:
 
 
 def parse_settings(path: str, text: bytes) -> LintSettings:
-    """The settings in ``text``, that of a file of settings or of a ``pyproject.toml``; ``path`` is
+    """The settings in ``text``, which is from a settings file or a ``pyproject.toml``; ``path`` is
     absolute. Raises :class:`ReadError` and :class:`UsageError`."""
     return _settings(path, text, _content(path, text))
 
 
 def parse_project(path: str, text: bytes) -> LintSettings | None:
-    """The same of a ``pyproject.toml``; None where it has no table for us."""
+    """The settings in a ``pyproject.toml``; None if it has no table ``tool.lockcfg``."""
     content = _content(path, text)
     return None if content is None else _settings(path, text, content)
 
 
 def _content(path: str, text: bytes) -> Any:
-    """What a settings file holds; None for a pyproject.toml that has no table for us."""
+    """The content of a settings file; None for a pyproject.toml without a table
+    ``tool.lockcfg``."""
     if path.endswith(".toml"):
         import tomllib
 

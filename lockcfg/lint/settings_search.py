@@ -1,4 +1,4 @@
-"""Where the settings of a lint run are: in the nearest file at or above the first path.
+"""Finds the settings of a lint run: in the nearest file at or above the first path.
 
 The modules that read YAML and schemas are loaded only if there is such a file.
 """
@@ -18,10 +18,11 @@ FILE_NAME: Final = ".lockcfg.yaml"
 
 
 def load_settings(start: str, explicit: str | None = None) -> LintSettings:
-    """The settings for what is at ``start``; those in the file ``explicit`` if it is given.
+    """The settings for the files at ``start``, or the settings in the file ``explicit`` if it is
+    given.
 
-    Raises :class:`ReadError` for a file that cannot be read and :class:`UsageError` for one
-    that the schema does not take, with the place in it.
+    Raises :class:`ReadError` for a file that cannot be read, and :class:`UsageError`, with the
+    place, for one that the schema does not accept.
     """
     if explicit is not None:
         path = os.path.abspath(explicit)
@@ -32,7 +33,7 @@ def load_settings(start: str, explicit: str | None = None) -> LintSettings:
     top = directory
     while True:
         path = os.path.join(directory, FILE_NAME)
-        if os.path.lexists(path):  # what is not a file is an error, and not no settings
+        if os.path.lexists(path):  # not a file: an error
             return _parsed(path)
         project = os.path.join(directory, "pyproject.toml")
         if os.path.isfile(project):
@@ -56,8 +57,8 @@ def _parsed(path: str) -> LintSettings:
 
 
 def repository_of(path: str) -> str | None:
-    """The top of the repository that ``path`` is in, which is what the services that show reports
-    want paths to be relative to; None where it is in none."""
+    """The top directory of the repository that ``path`` is in, or None if it is in none. The
+    services that show reports expect paths relative to it."""
     directory = os.path.abspath(path)
     while not os.path.exists(os.path.join(directory, ".git")):
         parent = os.path.dirname(directory)

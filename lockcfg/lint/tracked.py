@@ -1,7 +1,7 @@
 """Whether version control has a file. The only caller of git.
 
-The repository may belong to another user: git runs no program that the repository's configuration
-names, and of the environment git gets only the place of its own configuration.
+The repository may belong to another user. So git runs no program that the repository's
+configuration names, and from the environment it gets only the place of its own configuration.
 """
 
 from __future__ import annotations
@@ -22,22 +22,23 @@ _OF_A_REPOSITORY: Final = (
     "GIT_NAMESPACE",
 )
 
-#: Where git is looked for; root looks nowhere else.
+#: Where lockcfg looks for git; as root it looks nowhere else.
 _PROGRAMS: Final = ("/usr/bin", "/bin", "/usr/local/bin")
 
-#: What git is told of the environment: the files of its configuration, and such from CI.
+#: What git gets from the environment: the files of its configuration, and settings from CI.
 _KEPT: Final = ("HOME", "XDG_CONFIG_HOME", "GIT_CEILING_DIRECTORIES")
 _KEPT_BEGINNINGS: Final = (
     *("GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_CONFIG_NOSYSTEM"),
     *("GIT_CONFIG_COUNT", "GIT_CONFIG_KEY_", "GIT_CONFIG_VALUE_"),
 )
 
-#: What a repository's configuration may name to be run when its index is read.
+#: What a repository's configuration may name for git to run when it reads the index.
 _RUN_NOTHING: Final = ("core.fsmonitor=false", "core.hooksPath=/dev/null", "core.pager=cat")
 
 
 class Tracked:
-    """The files that git tracks below ``root``; asked once, when it is first needed."""
+    """The files that git tracks below ``root``. git is asked once, when the answer is first
+    needed."""
 
     def __init__(self, root: str) -> None:
         self._root = root
@@ -54,8 +55,8 @@ class Tracked:
         return os.path.realpath(path) in self._paths
 
     def _ask(self) -> set[str] | None:
-        # Git tells its hooks in the environment which repository they are for. That may be
-        # another one than this is in; where this is in none, it may be meant.
+        # git tells its hooks in the environment which repository they are for. It may be another
+        # one than this path is in; if this path is in none, the hook's repository may be meant.
         git = _git()
         if git is None:
             return None
@@ -74,7 +75,7 @@ class Tracked:
         }
         environment |= {
             "PATH": ":".join(_PROGRAMS),
-            # A file that a partial clone has not yet is not fetched, which runs programs.
+            # git does not fetch a file that a partial clone lacks: a fetch runs programs.
             "GIT_ALLOW_PROTOCOL": "none",
             "GIT_NO_LAZY_FETCH": "1",
             "GIT_OPTIONAL_LOCKS": "0",

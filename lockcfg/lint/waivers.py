@@ -2,8 +2,8 @@
 
     lock_manager = "nop"  # lockcfg: ignore[LK202] lab host, see ticket 17 (until 2027-06-30)
 
-A comment behind a setting, or on the line above it, waives findings of the rules it names about
-that line; ``ignore-file`` waives them in the whole file. After the bracket stands the reason.
+A comment after a setting, or on the line above it, waives findings about that line by the rules
+that it names. ``ignore-file`` waives them in the whole file. The reason follows the bracket.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from lockcfg.conf.document import Document
 
 _WAIVER: Final = rb"#[ \t]*lockcfg:[ \t]*(ignore|ignore-file)\[([^\]\r\n]*)\]([^\r\n#]*)"
-#: What no name of a rule has, and all behind it: it is shown, and may be anything.
+#: What no name of a rule has, and everything after it: it may be anything, and reports show it.
 _NO_NAME: Final = r"[^A-Za-z0-9_-].*"
 _UNTIL: Final = r"\(until (\d{4}-\d{2}-\d{2})\)\s*$"
 
@@ -31,9 +31,9 @@ _UNTIL: Final = r"\(until (\d{4}-\d{2}-\d{2})\)\s*$"
 class Waiver(Frozen):
     """One waiver in a comment.
 
-    ``rules`` are codes or slugs as they are written, ``until`` the last day it counts or None.
-    ``line`` is the line it is about, or with ``whole_file`` just where it stands. ``span`` is
-    the comment.
+    ``rules`` are codes or slugs as written; ``until`` is the last day on which the waiver counts,
+    or None. ``line`` is the line that it is about; with ``whole_file`` it is only the line of the
+    comment. ``span`` is the comment.
     """
 
     __slots__ = ("line", "reason", "rules", "span", "until", "whole_file")
@@ -56,7 +56,7 @@ class Waiver(Frozen):
         self.whole_file: Final = whole_file
 
     def covers(self, line: int | None) -> bool:
-        """Whether it is about a finding in ``line``; None is the whole file."""
+        """Whether the waiver covers a finding in ``line``; None stands for the whole file."""
         if self.whole_file:
             return True
         return line == self.line
@@ -65,8 +65,8 @@ class Waiver(Frozen):
 def waivers_in(document: Document) -> list[Waiver]:
     """The waivers in the comments of a document, in its order.
 
-    What looks like one inside a string is none. A date that is none of the calendar counts as
-    the past: such a waiver has expired.
+    A string that looks like a waiver is not one. A date that no calendar has counts as the past:
+    such a waiver has expired.
     """
     text = document.text or b""
     if b"lockcfg:" not in text:
@@ -95,10 +95,10 @@ def waivers_in(document: Document) -> list[Waiver]:
         start = text.rfind(b"\n", 0, match.start()) + 1
         before = text[start : match.start()].strip(b" \t\r")
         if not before or before.startswith(b"#"):
-            line += 1  # on a line of its own it is about the next
+            line += 1  # a comment on a line of its own is about the next line
         else:
             if setting is not None and start < setting.value_span.end:
-                # On the line on which the setting begins.
+                # The line on which the setting begins.
                 line = document.place(setting.key_span).line
         found.append(
             Waiver(
