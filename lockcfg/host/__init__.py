@@ -1,1 +1,1 @@
-"""One host: its files together, what is in force, and what that protects."""
+"""One host: its files together, the settings in force, and what they protect."""

@@ -1,7 +1,7 @@
-"""A host that is elsewhere, as copies of the files that an edit looks at.
+"""Makes a host that is elsewhere from copies of the files that an edit looks at.
 
-A tool that manages hosts from afar reads :data:`COPIED_FILES` on the host, and looks which paths
-there :data:`LOOKED_AT` matches. :func:`host_elsewhere` makes a tree of them here, for a
+A tool that manages hosts from afar reads :data:`COPIED_FILES` on the host, and lists the paths
+there that :data:`LOOKED_AT` matches. :func:`host_elsewhere` makes a tree of them here, for a
 :class:`lockcfg.Transaction` that is not committed: its ``changes`` say what to write on the host.
 """
 
@@ -24,14 +24,15 @@ if TYPE_CHECKING:
 
     from lockcfg.conf.files import Driver
 
-#: The files whose text counts for an edit, as paths on the host.
+#: The files whose text an edit needs, as paths on the host.
 COPIED_FILES: Final = (
     *(f"/etc/libvirt/{name}" for name in KINDS),
     SANLOCK_CONF,
     *OPTION_FILES,
 )
 
-#: Patterns of paths that only have to be there, and of the link that tells libvirt's release.
+#: Patterns of paths of which an edit needs only to know that they exist, and of the link that tells
+#: libvirt's release.
 LOOKED_AT: Final = (
     *(
         f"{directory}/{name}"
@@ -56,10 +57,10 @@ def host_elsewhere(
 ) -> Host:
     """The host whose ``files`` are copied into ``directory``, which is empty.
 
-    ``files`` are the texts of those of :data:`COPIED_FILES` that are there, by path. ``present``
-    are the paths that match :data:`LOOKED_AT`, each with what it is a link to, empty where it is
-    none. Both come from the host and may hold anything. Raises :class:`UsageError` for a path that
-    is none of those.
+    ``files`` are the texts of those of :data:`COPIED_FILES` that exist, by path. ``present`` maps
+    each path that matches :data:`LOOKED_AT` to the target of the link, or to nothing if it is not a
+    link. Both come from the host and may contain anything. Raises :class:`UsageError` for any other
+    path.
     """
     os.makedirs(os.path.join(directory, "etc/libvirt"))
     for path, text in files.items():
@@ -80,7 +81,7 @@ def host_elsewhere(
 
 
 def _is_looked_at(path: str) -> bool:
-    """Whether a path is one of :data:`LOOKED_AT`; a ``*`` there stands for no ``/``."""
+    """Whether a path matches :data:`LOOKED_AT`; a ``*`` there matches no ``/``."""
     return ".." not in path.split("/") and any(
         path.count("/") == pattern.count("/") and fnmatchcase(path, pattern)
         for pattern in LOOKED_AT
@@ -88,7 +89,7 @@ def _is_looked_at(path: str) -> bool:
 
 
 def _made(directory: str, path: str) -> str:
-    """The place here of a path on the host, with the directories above it."""
+    """Make the directories above the copy of a path of the host; return the path of the copy."""
     here = os.path.join(directory, path.lstrip("/"))
     os.makedirs(os.path.dirname(here), exist_ok=True)
     return here

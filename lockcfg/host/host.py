@@ -1,4 +1,4 @@
-"""A host: where its configuration files are, and what they say together."""
+"""A host: the places of its configuration files, and what the files say together."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 
 
 class Host(Frozen):
-    """Where to look for one host's configuration.
+    """The place of one host's configuration.
 
-    ``root`` is the directory that holds the host's file tree (``/`` for this one); ``driver``
-    whose guests it is about; ``session`` whether it is about an unprivileged user's libvirt,
-    whose files are in ``$XDG_CONFIG_HOME/libvirt``, by default ``~/.config/libvirt``;
-    ``elsewhere`` whether ``root`` has copies of some of the host's files alone, so that nobody can
-    look here at what its directories are on.
+    ``root`` is the directory with the host's file tree (``/`` for this host). ``driver`` is the
+    driver whose guests count. ``session`` selects the libvirt of an unprivileged user, whose files
+    are in ``$XDG_CONFIG_HOME/libvirt``, by default ``~/.config/libvirt``. ``elsewhere`` tells that
+    ``root`` has only copies of some of the host's files, so the file systems of its directories
+    cannot be seen here.
     """
 
     __slots__ = ("driver", "elsewhere", "root", "session")
@@ -56,42 +56,44 @@ class Host(Frozen):
         if not self.session:
             return self.inside("/etc/libvirt")
         config = os.environ.get("XDG_CONFIG_HOME", "")
-        if not os.path.isabs(config):  # the XDG specification says to ignore it then
+        if not os.path.isabs(config):  # the XDG specification says to ignore a relative path
             config = os.path.join(os.path.expanduser("~"), ".config")
         return self.inside(os.path.join(config, "libvirt"))
 
     @property
     def is_this_one(self) -> bool:
-        """Whether it is about the system's libvirt of the host that this runs on."""
+        """Whether this is the system's libvirt of the host that lockcfg runs on."""
         return self.root == "/" and not self.session
 
     def inside(self, path: str) -> str:
-        """``path``, absolute on the host, as a path here."""
+        """The path here of ``path``, which is absolute on the host."""
         if self.root == "/":
             return path
         return os.path.join(self.root, path.lstrip("/"))
 
     def real(self, path: str) -> str:
-        """The path here of what ``path``, absolute on the host, leads to, as far as it is there:
-        links are followed as the host does."""
+        """The path here of the target of ``path``, which is absolute on the host, as far as it
+        exists. Links lead where they lead on the host."""
         return real_path(self.root, path)
 
     def path(self, kind: FileKind) -> str:
-        """Where the host's file of a kind is."""
+        """The path of the host's file of a kind."""
         return os.path.join(self.directory, kind.name)
 
     def status(self, kind: FileKind) -> os.stat_result:
-        """What is at :meth:`path`, a link where it is one. Raises OSError."""
+        """The status of the file or link at :meth:`path`. Raises OSError."""
         with Spot(self.root, below(self.root, self.path(kind)), follow=False) as spot:
             return spot.status()
 
     def load(self, kind: FileKind) -> Document:
-        """The host's file of a kind; one that is not there is empty. Raises as load_file."""
+        """The host's file of a kind; a missing file counts as empty. Raises the same as
+        load_file."""
         return load_if_there(self.path(kind), kind, root=self.root)
 
     def kind_of(self, key: str, manager: str | None = None) -> FileKind:
         """The kind of file that the setting ``key`` belongs in. The files of two lock managers have
-        some in common: of them that of the one in charge, or of ``manager`` if that is given.
+        some keys in common; then the file of ``manager`` counts, or without it the file of the lock
+        manager in use.
 
         Raises :class:`UnknownKeyError`, with the nearest known key as its help.
         """
@@ -118,7 +120,7 @@ class Host(Frozen):
         )
 
     def manager_in_charge(self) -> str:
-        """The lock manager that the driver's file names, ``nop`` where it names none or cannot be
+        """The lock manager that the driver's file names; ``nop`` if it names none or cannot be
         read."""
         try:
             entry = self.load(driver_kind(self.driver)).get("lock_manager")
@@ -128,10 +130,10 @@ class Host(Frozen):
 
 
 class Effective(Frozen):
-    """What holds for one setting.
+    """The value of one setting that is in force.
 
-    ``value`` is None where only libvirt knows the default; ``place`` where it is set, None for
-    a default; ``because`` explains a default that depends on something.
+    ``value`` is None if only libvirt knows the default. ``place`` is the place where it is set,
+    None for a default. ``because`` explains a default that depends on something else.
     """
 
     __slots__ = ("because", "place", "setting", "value")
@@ -148,10 +150,10 @@ class Effective(Frozen):
 class Locking(Frozen):
     """How the disks of one kind are locked.
 
-    ``disk`` names the kind in words. ``mode`` is ``direct`` (on the disk itself), ``indirect``
-    (on a file in ``lockspace`` named by ``named_by``), ``lease`` (by the guest's own <lease>
-    elements only), or ``none``. ``fallback`` is the mode that holds where the name cannot be
-    found out (no lvs, no SCSI id), which happens silently.
+    ``disk`` names the kind in words. ``mode`` is ``direct`` (on the disk itself), ``indirect`` (on
+    a file in ``lockspace`` named by ``named_by``), ``lease`` (by the guest's own <lease> elements
+    only), or ``none``. ``fallback`` is the mode that libvirt uses, without a warning, if it cannot
+    find the name out (no lvs, no SCSI id).
     """
 
     __slots__ = ("disk", "fallback", "lockspace", "mode", "named_by")
@@ -171,7 +173,7 @@ class Locking(Frozen):
         self.fallback: Final = fallback
 
 
-#: The settings that decide the locking, in the order in which they are shown.
+#: The settings that decide the locking, in the order in which reports show them.
 LOCKING_KEYS: Final = (
     "lock_manager",
     "auto_disk_leases",
@@ -182,7 +184,7 @@ LOCKING_KEYS: Final = (
     "max_clients",
 )
 
-#: The same where sanlock is the lock manager, in the file of its plugin.
+#: The same for sanlock, in the file of its plugin.
 SANLOCK_KEYS: Final = (
     "auto_disk_leases",
     "require_lease_for_disks",
@@ -195,7 +197,7 @@ LOCKSPACE_KEYS: Final = ("file_lockspace_dir", "lvm_lockspace_dir", "scsi_locksp
 
 
 class _Remembering(Frozen):
-    """What :class:`Configuration` has worked out: no field of it, so it counts in no comparison."""
+    """What :class:`Configuration` has worked out. It is not a field, so comparisons ignore it."""
 
     __slots__ = ("_effective",)
 
@@ -204,11 +206,11 @@ class _Remembering(Frozen):
 
 
 class Configuration(_Remembering):
-    """The effective configuration of one host: its files, and what follows from them.
+    """The configuration in force on one host: its files, and what follows from them.
 
-    ``documents`` holds one document for each kind of file of the driver, by role; a file that
-    is not there is an empty one. All values are libvirt's: of duplicates the first, of a
-    setting of the wrong type (with which no daemon starts) the default.
+    ``documents`` has one document for each kind of file of the driver, by role; a missing file
+    counts as empty. All values are the ones that libvirt uses: the first of duplicates, and the
+    default for a setting of the wrong type (with which no daemon starts).
     """
 
     __slots__ = ("documents", "driver")
@@ -219,7 +221,8 @@ class Configuration(_Remembering):
         self.documents: Final = documents
 
     def effective(self, key: str) -> Effective:
-        """What holds for ``key``. Raises KeyError for a key that no file of the driver has."""
+        """The value of ``key`` that is in force. Raises KeyError for a key that no file of the
+        driver has."""
         known = self._effective.get(key)
         if known is None:
             known = self._effective[key] = self._work_out(key)
@@ -242,8 +245,8 @@ class Configuration(_Remembering):
         raise KeyError(key)
 
     def in_use(self) -> Iterable[Document]:
-        """The documents that are in use: the files of a lock manager's plugin and daemon have no
-        effect on guests of this driver unless that lock manager is set."""
+        """The documents in use. The files of a lock manager's plugin and daemon affect the guests
+        of this driver only if that lock manager is set."""
         driver = self.documents["driver"]
         yield driver
         if self.lock_manager == "lockd":
@@ -252,7 +255,8 @@ class Configuration(_Remembering):
             yield self.documents["sanlock"]
 
     def all(self) -> Iterable[Effective]:
-        """What holds for every setting of every file, in the order of libvirt's samples."""
+        """Every setting of every file with its value in force, in the order of libvirt's
+        samples."""
         for document in self.documents.values():
             for key in settings_of(document.kind):
                 yield self.effective(key)
@@ -273,13 +277,14 @@ class Configuration(_Remembering):
         return self.effective("require_lease_for_disks").value == 1
 
     def lockspace(self, key: str) -> str | None:
-        """The directory that one of :data:`LOCKSPACE_KEYS` names; None where it is unset."""
+        """The directory that one of :data:`LOCKSPACE_KEYS` names; None if it is unset."""
         directory = self.effective(key).value
         return directory if isinstance(directory, str) and directory else None
 
     def of_sanlock(self, key: str) -> Effective:
-        """What holds for ``key`` in the file of sanlock's plugin, whose settings have names that
-        lockd's and the driver's files have too. Raises KeyError for a key that it does not have."""
+        """The value of ``key`` that is in force in the file of sanlock's plugin, which shares names
+        of settings with lockd's and the driver's files. Raises KeyError for a key that the file
+        does not have."""
         kind = KINDS[f"{self.driver}-sanlock.conf"]
         document = self.documents.get("sanlock", Document(kind, kind.name, None, ()))
         setting = settings_of(kind)[key]
@@ -293,10 +298,10 @@ class Configuration(_Remembering):
 
     @property
     def lockspaces(self) -> dict[str, str]:
-        """The lockspace directories that are in use, by setting.
+        """The lockspace directories in use, by setting.
 
-        Empty while lockd is not the lock manager or does not lock disks by itself: libvirt
-        then neither uses nor creates them.
+        Empty if lockd is not the lock manager or does not lock disks by itself: libvirt then
+        neither uses nor creates them.
         """
         if self.lock_manager != "lockd" or not self.auto_disk_leases:
             return {}
@@ -305,7 +310,7 @@ class Configuration(_Remembering):
 
     @property
     def locking(self) -> tuple[Locking, ...]:
-        """How lockd locks each kind of disk, most common kind first."""
+        """How lockd locks each kind of disk, the most common kind first."""
         kinds = ("image files", "block devices", "logical volumes", "SCSI volumes")
         if self.lock_manager != "lockd":
             return tuple(Locking(disk, "none") for disk in kinds)
@@ -334,7 +339,8 @@ class Configuration(_Remembering):
 
 
 def look_at_host(host: Host) -> dict[Role, Document | LockcfgError]:
-    """The files of ``host``, by role; in the place of one that cannot be read or parsed, why."""
+    """The files of ``host``, by role. For a file that cannot be read or parsed, the error takes its
+    place."""
     found: dict[Role, Document | LockcfgError] = {}
     for kind in kinds_of(host.driver):
         try:

@@ -1,8 +1,8 @@
-"""Which libvirt is installed: its shared library says so by its own name.
+"""Tells which libvirt is installed: the name of its shared library says so.
 
-The library of 11.3.0 is ``libvirt.so.0.11003.0``, and ``libvirt.so.0`` a link to it: a thousand for
-the major release, one for the minor one, and the micro release behind the point. To run a program
-of libvirt's for its version takes 20 ms, and to read a link takes none.
+The library of 11.3.0 is ``libvirt.so.0.11003.0``, and ``libvirt.so.0`` is a link to it: a thousand
+stands for each major release, one for each minor release, and the micro release follows the point.
+Asking a program of libvirt for its version takes 20 ms, and reading a link takes almost no time.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Final
 
-#: The newest release that lockcfg knows. It refuses most.
+#: The newest release that lockcfg knows. It refuses the most files.
 NEWEST: Final = (12, 8, 0)
 
 #: Where distributions put libraries. Debian, Ubuntu and their like have a directory for each
 #: architecture below /usr/lib, Fedora, RHEL, SUSE and Gentoo have /usr/lib64, Arch and Alpine
-#: /usr/lib; who builds libvirt himself has /usr/local.
+#: /usr/lib; a libvirt that a user has built is in /usr/local.
 LIBRARIES: Final = (
     "/usr/lib64",
     "/usr/lib",
@@ -39,8 +39,9 @@ _LIBRARY: Final = r"libvirt\.so\.0\.(\d+)\.(\d+)\Z"
 
 
 def libvirt_release(root: str = "/") -> tuple[int, int, int]:
-    """The release of the libvirt that is installed in the file tree ``root``, such as
-    ``(11, 3, 0)``. Where none is, or it cannot be told, the newest that lockcfg knows."""
+    """The release of the libvirt that is installed in the file tree ``root``, such as ``(11, 3,
+    0)``. If none is installed, or its release is unknown, it is the newest release that lockcfg
+    knows."""
     for directory in _directories(root):
         try:
             match = re.search(_LIBRARY, os.readlink(os.path.join(directory, LINK)))
@@ -60,7 +61,7 @@ def parse_release(text: str) -> tuple[int, ...]:
 
 
 def plugin_directories(root: str = "/") -> Iterator[str]:
-    """The directories with plugins of lock managers in the file tree ``root``."""
+    """The directories for plugins of lock managers in the file tree ``root``."""
     for directory in _directories(root):
         plugins = os.path.join(directory, "libvirt/lock-driver")
         if os.path.isdir(plugins):
@@ -68,7 +69,7 @@ def plugin_directories(root: str = "/") -> Iterator[str]:
 
 
 def _directories(root: str) -> Iterator[str]:
-    """Where libraries are, as paths here; links are followed as the host does."""
+    """The directories of libraries, as paths here. Links lead where they lead on the host."""
     for libraries in LIBRARIES:
         directory = real_path(root, libraries)
         try:

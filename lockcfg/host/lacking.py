@@ -1,8 +1,8 @@
-"""What the settings of a host need of it, and what of that is not there: libvirt would not start.
+"""Finds what the settings of a host need and the host lacks, so that libvirt would not start.
 
-The parts of a lock manager are looked for in :mod:`lockcfg.host.parts`, in any tree. What is here
-is looked at where a command runs on the host itself, never for a tree of files. Each check is the
-one that libvirt makes when it starts; a test starts libvirtd beside each.
+:mod:`lockcfg.host.parts` looks for the parts of a lock manager, in any tree. The checks here run
+only on the host itself, never for a tree of files. Each is the check that libvirt makes when it
+starts; a test starts libvirtd beside each.
 """
 
 from __future__ import annotations
@@ -24,9 +24,10 @@ _SELINUX: Final = "/sys/fs/selinux/enforce"
 
 
 def lacking(document: Document) -> list[Finding]:
-    """What libvirt would need of this host for the settings of ``document`` and not find.
+    """What libvirt needs on this host for the settings of ``document`` and would not find.
 
-    Only for the file of the system's own libvirt. One finding a setting, as an error.
+    It is for the file of the system's own libvirt only. Each setting has at most one finding, an
+    error.
     """
     known = settings_of(document.kind)
     found: list[Finding] = []
@@ -37,7 +38,7 @@ def lacking(document: Document) -> list[Finding]:
             continue
         objection = setting.objection(entry.value, entry.literal)
         if objection is not None and objection.refused:
-            continue  # that is said already
+            continue  # another finding says so already
         for message, advice in check(entry.value):
             found.append(_finding(document, entry, message, advice))
             break
@@ -91,7 +92,7 @@ def _is_number(name: str) -> bool:
 
 
 def _directory(value: Value) -> Iterator[tuple[str, str]]:
-    # libvirt runs in /.
+    # libvirt's current directory is /.
     if not value or not os.path.exists(os.path.join("/", str(value))):
         yield f"there is no directory '{value}'", "make it, or take the setting out"
 

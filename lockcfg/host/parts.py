@@ -1,9 +1,10 @@
-"""What of libvirt is installed on a host: its daemons, the plugins of lock managers, theirs.
+"""Finds the parts of libvirt on a host: its daemons, the plugins of lock managers, and the daemons
+of these.
 
 A lock manager is a plugin that libvirt's driver loads at its start, and a daemon that the plugin
-talks to. Where one of the two is missing, the driver does not start, and no guest with it: seen
-with libvirt 9.0, 11.3 and 12.8. The plugin of sanlock talks to its daemon when a guest starts, and
-without the daemon that is what fails: seen with 9.0.
+talks to. If one of the two is missing, the driver does not start, and so no guest starts: observed
+with libvirt 9.0, 11.3 and 12.8. The plugin of sanlock talks to its daemon only when a guest starts;
+without the daemon, the start of the guest fails: observed with 9.0.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from lockcfg.conf.document import Document
     from lockcfg.host.host import Host
 
-#: Where distributions put programs of the system, and who builds libvirt himself does.
+#: Where distributions put programs of the system, and where a libvirt is that a user has built.
 PROGRAMS: Final = (
     "/usr/sbin",
     "/usr/bin",
@@ -32,17 +33,17 @@ PROGRAMS: Final = (
     "/run/current-system/sw/bin",
 )
 
-#: The daemons that hold a driver.
+#: The daemons that contain a driver.
 DRIVER_DAEMONS: Final = ("libvirtd", "virtqemud", "virtxend")
 
-#: The daemon that the plugin of a lock manager talks to, by the names it may have, and what
-#: systemd calls it: a unit of one's own may start a program from anywhere.
+#: The daemon that the plugin of a lock manager talks to: its possible names, and its units of
+#: systemd. A local unit may start a program from any directory.
 DAEMONS: Final = {
     "lockd": (("virtlockd", "lockd"), "virtlockd.service"),
     "sanlock": (("sanlock",), "sanlock.service"),
 }
 
-#: What to install.
+#: The packages to install.
 _PACKAGES: Final = {
     "lockd": "libvirt-daemon-plugin-lockd and libvirt-daemon-lock (Debian 12: libvirt-daemon and"
     " libvirt-daemon-system)",
@@ -53,8 +54,8 @@ _PACKAGES: Final = {
 class Installed(Frozen):
     """What is installed on a host.
 
-    ``drivers`` are the daemons with drivers that were found (``libvirtd``, ``virtqemud``);
-    ``plugins`` the lock managers whose plugin was found, ``daemons`` those whose daemon was.
+    ``drivers`` are the daemons with drivers that are installed (``libvirtd``, ``virtqemud``).
+    ``plugins`` are the lock managers whose plugin is installed, ``daemons`` those whose daemon is.
     """
 
     __slots__ = ("daemons", "drivers", "plugins")
@@ -68,7 +69,7 @@ class Installed(Frozen):
 
     @property
     def libvirt(self) -> bool:
-        """Whether a libvirt is installed that could run guests."""
+        """Whether a libvirt is installed that can run guests."""
         return bool(self.drivers)
 
 
@@ -92,11 +93,11 @@ def installed_on(host: Host) -> Installed:
 
 
 def missing_parts(host: Host, driver: Document) -> list[Finding]:
-    """What is not installed on ``host`` that the lock manager needs which ``driver``, the file of
-    libvirt's driver, names.
+    """The parts that the lock manager needs and that are not installed on ``host``. ``driver``, the
+    file of libvirt's driver, names the lock manager.
 
-    Empty where all is there, and where no libvirt is installed, as in a tree that holds
-    configuration only.
+    Empty if nothing is missing, and if no libvirt is installed, as in a tree with configuration
+    only.
     """
     entry = driver.get("lock_manager")
     manager = entry.value if entry is not None else None
@@ -113,7 +114,7 @@ def missing_parts(host: Host, driver: Document) -> list[Finding]:
     if manager not in installed.daemons:
         what = f"the daemon of {manager} ({DAEMONS[manager][0][0]})"
         if manager == "sanlock":
-            outcome = "no guest starts"  # libvirt looks for it when one does
+            outcome = "no guest starts"  # libvirt looks for it when a guest starts
         missing.append(("daemon-missing", what, outcome))
     return [
         Finding(

@@ -1,6 +1,6 @@
-"""The verdict on one host: what is locked, where, and against whom that protects.
+"""The verdict on one host: what is locked, where, and against which guests that protects.
 
-Pure: the configuration and what the lockspaces are on go in, words come out.
+Pure: it turns the configuration and the file systems of the lockspaces into words.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from lockcfg.host.storage import Shared, Storage
     from lockcfg.host.watchdog import Watchdog
 
-    #: none: nothing is locked. leases: only what a guest's own <lease> elements name.
-    #: this-host: between guests of this host. depends: on the file system of each image.
-    #: unknown: one host cannot tell. between-hosts: with all hosts of the same settings and
-    #: storage. other: another lock manager is in charge, which lockcfg does not judge.
+    #: none: nothing is locked. leases: only what a guest's own <lease> elements name. this-host:
+    #: guests of this host exclude each other. depends: on the file system of each image. unknown:
+    #: one host cannot tell. between-hosts: guests of all hosts with the same settings and storage
+    #: exclude each other. other: another lock manager is in use, which lockcfg does not judge.
     #: refused: libvirt does not start with these files, and no guest does.
     Level = Literal[
         "refused",
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 
 class Reach(Frozen):
-    """How far the locks of some kinds of disk, ``disks``, reach. ``text`` says it."""
+    """How far the locks of some kinds of disk, ``disks``, reach. ``text`` says it in words."""
 
     __slots__ = ("disks", "level", "text")
 
@@ -57,7 +57,8 @@ class Protection(Frozen):
 
 
 def locks_disks(configuration: Configuration) -> bool:
-    """Whether libvirt, so configured, locks disks or refuses guests whose disks it would not."""
+    """Whether libvirt, so configured, locks disks or refuses guests whose disks it would not
+    lock."""
     manager = configuration.lock_manager
     if manager == "sanlock":
         of_sanlock = configuration.of_sanlock
@@ -74,7 +75,7 @@ def leaves_disks(configuration: Configuration) -> bool:
 
 
 def refused(reason: str) -> Protection:
-    """The verdict on a host whose libvirt does not start. ``reason`` says why, and where."""
+    """The verdict on a host whose libvirt does not start. ``reason`` says why and where."""
     return Protection(
         "refused",
         f"libvirt does not start with these files, and no guest does: {reason}. The guests that"
@@ -88,8 +89,9 @@ def protection_of(
     watchdog: Watchdog | None = None,
     release: tuple[int, ...] | None = None,
 ) -> Protection:
-    """The verdict on a host. ``storages`` holds, by directory, what each lockspace is on;
-    ``watchdog`` is what is known of that of a host with sanlock, ``release`` its libvirt."""
+    """The verdict on a host. ``storages`` maps each lockspace directory to what it is on.
+    ``watchdog`` is what is known of the watchdog of a host with sanlock, ``release`` the release of
+    its libvirt."""
     for document in configuration.in_use():
         known = settings_of(document.kind)
         in_force = {e.key: e for e in reversed(document.entries) if e.key in known}
@@ -145,8 +147,9 @@ def protection_of(
 def _of_sanlock(
     configuration: Configuration, storages: Mapping[str, Storage], watchdog: Watchdog | None
 ) -> Protection:
-    """The verdict where sanlock is the lock manager. It leases with blocks that it reads and writes
-    in the lease directory, so what counts is who shares that, and that no two have one number."""
+    """The verdict if sanlock is the lock manager. sanlock keeps its leases in blocks that it reads
+    and writes in the lease directory. So it counts which hosts share that directory, and that no
+    two of them have the same number."""
     of_sanlock = configuration.of_sanlock
     directory = str(of_sanlock("disk_lease_dir").value)
     number = of_sanlock("host_id").value
@@ -222,7 +225,8 @@ def _sentence_start(disks: list[str]) -> str:
 
 
 def _reach(locking: Locking, storages: Mapping[str, Storage]) -> tuple[Level, str]:
-    """How far locks of one kind reach, and the sentence that begins with the disks' name."""
+    """How far locks of one kind reach, as a level and as a sentence that begins with the disks'
+    name."""
     if locking.mode == "direct":
         if locking.disk == "image files":
             return (

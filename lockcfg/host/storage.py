@@ -1,7 +1,6 @@
-"""What a lockspace directory is on, and whether its file system carries locks between hosts.
+"""Tells what a lockspace directory is on, and whether its file system carries locks between hosts.
 
-The table is from tests with two hosts on each file system; see
-``docs/explanation/shared-storage.md``.
+Tests with two hosts on each file system gave the table; see ``docs/explanation/shared-storage.md``.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ _MOUNTINFO: Final = "/proc/self/mountinfo"
 
 
 class Mount(Frozen):
-    """One mounted file system: what is mounted where, of which type, with which options.
+    """A mounted file system: its source, its mount point, its type and its options.
 
     ``options`` are those of the mount and of the file system together.
     """
@@ -39,8 +38,8 @@ class Mount(Frozen):
 
 
 class Storage(Frozen):
-    """What a directory is on. ``shared`` says whether the file system carries locks between
-    hosts, ``reason`` why, as the end of a sentence that begins 'it is on …'."""
+    """What a directory is on. ``shared`` says whether the file system carries locks between hosts.
+    ``reason`` says why, as the end of a sentence that begins 'it is on …'."""
 
     __slots__ = ("exists", "mount", "path", "reason", "shared")
 
@@ -55,13 +54,14 @@ class Storage(Frozen):
 
     @property
     def local(self) -> bool:
-        """Whether no other host has the file system: not where locks alone stay on this host."""
+        """Whether only this host has the file system. A shared file system whose locks stay on this
+        host is not local."""
         mount = self.mount
         return mount is not None and self.shared == "no" and mount.type not in _OF_SEVERAL_HOSTS
 
 
 def storage_of(path: str, mounts: Sequence[Mount] | None = None) -> Storage:
-    """What the directory ``path`` is on; if it is not there, what it would be created on."""
+    """What the directory ``path`` is on; if it does not exist, what it would be created on."""
     exists = os.path.isdir(path)
     existing = os.path.realpath(path)
     while not os.path.exists(existing) and existing != "/":
@@ -96,7 +96,8 @@ def parse_mounts(text: str) -> list[Mount]:
 
 
 def mount_of(path: str, mounts: Sequence[Mount]) -> Mount | None:
-    """The mount that ``path``, absolute and resolved, is on: the last of the longest."""
+    """The mount that ``path``, absolute and resolved, is on: the last one with the longest mount
+    point."""
     found: Mount | None = None
     for mount in mounts:
         point = mount.point.rstrip("/")
@@ -107,7 +108,7 @@ def mount_of(path: str, mounts: Sequence[Mount]) -> Mount | None:
 
 
 def carries_locks(mount: Mount) -> tuple[Shared, str]:
-    """Whether locks on ``mount`` are seen by other hosts that mount the same, and why."""
+    """Whether other hosts that mount the same file system see locks on ``mount``, and why."""
     kind, options = mount.type, mount.options
     if kind == "nfs4":
         return "yes", f"NFSv4 ({mount.source})"
@@ -138,7 +139,7 @@ def carries_locks(mount: Mount) -> tuple[Shared, str]:
     return "unknown", f"{kind}, of which one host cannot tell"
 
 
-#: Options by which a file system that hosts share keeps locks to each of them, or takes none.
+#: Options that make a shared file system keep locks on each host, or refuse them.
 _LOCKS_STAY: Final = {
     "gfs2": ("lockproto=lock_nolock", "localflocks"),
     "ocfs2": ("localflocks", "heartbeat=none"),
@@ -147,7 +148,7 @@ _LOCKS_STAY: Final = {
     "fuse.glusterfs": ("no-posix-locks",),
 }
 
-#: File systems of several hosts whose locks may stay on each.
+#: Shared file systems whose locks may stay on each host.
 _OF_SEVERAL_HOSTS: Final = ("nfs", "cifs", "smb3", *_LOCKS_STAY)
 
 _NAMES: Final = {"gfs2": "GFS2", "ocfs2": "OCFS2", "lustre": "Lustre", "fuse.mfs": "MooseFS"}
@@ -159,8 +160,8 @@ _SHARED: Final = {
     "gfs2": "GFS2",
 }
 
-#: File systems that one kernel has for itself. Of one that is not known here, others may have it
-#: as well.
+#: File systems that only one kernel has. Other hosts may share a file system that is not listed
+#: here.
 LOCAL: Final = frozenset(
     (
         *("ext2", "ext3", "ext4", "xfs", "btrfs", "zfs", "f2fs", "jfs", "reiserfs", "bcachefs"),
@@ -171,7 +172,7 @@ LOCAL: Final = frozenset(
     )
 )
 
-#: File systems of several hosts that leave locks to each of them.
+#: Shared file systems that leave locks to each host.
 _WITHOUT_LOCKS: Final = ("9p", "fuse.sshfs")
 
 _UNKNOWN: Final = {
@@ -185,5 +186,5 @@ _UNKNOWN: Final = {
 
 
 def _unescape(field: str) -> str:
-    """A field of mountinfo, in which blanks and backslashes are octal escapes."""
+    """A field of mountinfo, without the octal escapes for blanks and backslashes."""
     return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match.group(1), 8)), field)

@@ -1,7 +1,7 @@
-"""Whether sanlock, on a host that uses it, has the watchdog of that host reset it.
+"""Tells whether sanlock, on a host that uses it, lets the watchdog reset the host.
 
-The daemon's own file says so, and an option of its command line before that: Debian keeps options
-in /etc/default/sanlock, and installs that with ``-w 0``.
+An option on the daemon's command line says so, or else the daemon's own file. Debian keeps the
+options in /etc/default/sanlock, and installs that file with ``-w 0``.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ if TYPE_CHECKING:
 #: The daemon's file.
 SANLOCK_CONF: Final = "/etc/sanlock/sanlock.conf"
 
-#: Where distributions keep the options of the daemon, and what they call them.
+#: Where distributions keep the options of the daemon, and the names of the variables.
 OPTION_FILES: Final = ("/etc/default/sanlock", "/etc/sysconfig/sanlock")
 _OPTIONS: Final = re.compile(r"^[ \t]*(?:sanlock_opts|SANLOCK_?OPT(?:ION)?S)=(.*)$", re.MULTILINE)
 
 
 class Watchdog(Frozen):
-    """``used``: whether the daemon uses the watchdog, None if unknown. ``place`` is what
-    says so, or None where nothing does and the default holds; ``why`` why nobody can tell."""
+    """``used``: whether the daemon uses the watchdog, None if unknown. ``place`` is what says so,
+    or None if nothing does and the default holds. ``why`` says why it is unknown."""
 
     __slots__ = ("place", "used", "why")
 
@@ -45,7 +45,7 @@ class Watchdog(Frozen):
 
 
 def watchdog_of(host: Host) -> Watchdog:
-    """What the files of ``host`` say of its watchdog."""
+    """What the files of ``host`` say about its watchdog."""
     try:
         for name in OPTION_FILES:
             if (said := _option(host, name)) is not None:
@@ -60,7 +60,7 @@ def watchdog_of(host: Host) -> Watchdog:
 
 
 def without_watchdog(host: Host) -> list[Finding]:
-    """The finding that sanlock on ``host`` runs without the watchdog, where it does."""
+    """The finding that sanlock on ``host`` runs without the watchdog, if it does."""
     watchdog = watchdog_of(host)
     if watchdog.used is not False or watchdog.place is None:
         return []
@@ -78,7 +78,7 @@ def without_watchdog(host: Host) -> list[Finding]:
 
 
 def _option(host: Host, name: str) -> Watchdog | None:
-    """What the options in a file of the distribution say, if anything."""
+    """What the options in a file of the distribution say about the watchdog, if anything."""
     path = host.inside(name)
     try:
         text = decode(read_bytes(path, root=host.root))

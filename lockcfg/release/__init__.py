@@ -1,1 +1,1 @@
-"""Freeing what a dead host still holds, and nothing else, by what the storage offers."""
+"""Frees what a dead host still holds, and nothing else, by the means that the storage offers."""

@@ -1,9 +1,9 @@
-"""The locks that a host holds on the bricks of this GlusterFS server, and how they are freed.
+"""Finds the locks that a host holds on the bricks of this GlusterFS server, and frees them.
 
-A brick says in its state dump (SIGUSR1; GlusterFS's administrator guide, "Statedump") which client
+The state dump of a brick (SIGUSR1; GlusterFS's administrator guide, "Statedump") tells which client
 has which lock, with the name of the client's host. A virtual attribute of a file clears its locks;
-that is what ``gluster volume clear-locks`` asks for as well. It clears those of every client: so
-only a file of which all locks are the dead host's is cleared.
+``gluster volume clear-locks`` uses it too. It clears the locks of every client. So lockcfg clears a
+file only if all of its locks belong to the dead host.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
     from lockcfg.host.storage import Mount
 
-#: Where bricks write their state dumps, and how long one may take, in seconds, and be, in bytes.
+#: Where bricks write their state dumps, how many seconds a dump may take, and how many bytes it may
+#: have.
 _DUMPS: Final = "/var/run/gluster"
 _PATIENCE: Final = 5.0
 _MOST: Final = 256 * 1024 * 1024
@@ -31,13 +32,13 @@ _PATH: Final = re.compile(r"^path=(/.*)$")
 _LOCK: Final = re.compile(r"^posixlk\.posixlk\[\d+\]\(ACTIVE\)=.*connection-id=(\S+?),? ")
 _HOST: Final = re.compile(r"-HOST:(.+?)-PC_NAME:")
 
-#: What clears all granted POSIX locks of a file.
+#: The attribute that clears all granted POSIX locks of a file.
 _CLEAR: Final = "glusterfs.clrlk.tposix.kgranted"
 
 
 class HeldFile(Frozen):
     """A file of a volume on which a host holds locks: its ``path`` in the volume, the ``volume``
-    (empty where the brick does not say), and the other hosts that hold locks on it, too."""
+    (empty if the brick does not say), and the other hosts that hold locks on it."""
 
     __slots__ = ("others", "path", "volume")
 
@@ -48,14 +49,14 @@ class HeldFile(Frozen):
 
     @property
     def command(self) -> str:
-        """What an administrator would write."""
+        """The command that an administrator would type."""
         return (
             f"gluster volume clear-locks {self.volume or 'VOLUME'} {self.path} kind granted posix"
         )
 
 
 def bricks() -> list[int]:
-    """The processes of bricks on this host."""
+    """The brick processes of this host."""
     found = []
     for entry in filter(str.isdigit, os.listdir("/proc")):
         try:
@@ -69,8 +70,8 @@ def bricks() -> list[int]:
 
 
 def _is_here(pid: str) -> bool:
-    """Whether a process sees the files and processes that we see: one of a container writes its
-    dump elsewhere."""
+    """Whether a process sees the same files and processes as lockcfg. A process in a container
+    writes its dump elsewhere."""
     try:
         return all(
             os.readlink(f"/proc/{pid}/ns/{kind}") == os.readlink(f"/proc/self/ns/{kind}")
@@ -81,8 +82,8 @@ def _is_here(pid: str) -> bool:
 
 
 def held_by(host: str) -> list[HeldFile]:
-    """The files on which a host holds locks, by the bricks of this server. Raises OSError where a
-    brick does not say."""
+    """The files on which a host holds locks, by the bricks of this server. Raises OSError if a
+    brick does not answer."""
     found = []
     for pid in bricks():
         volume = _volume_of(pid)
@@ -93,7 +94,7 @@ def held_by(host: str) -> list[HeldFile]:
 
 
 def holders_in(dump: str) -> dict[str, set[str]]:
-    """The hosts that hold locks on each file, by the text of a state dump."""
+    """The hosts that hold locks on each file, from the text of a state dump."""
     found: dict[str, set[str]] = {}
     path = ""
     for line in dump.splitlines():
@@ -107,7 +108,7 @@ def holders_in(dump: str) -> dict[str, set[str]]:
         lock = _LOCK.match(f"{line} ")
         if lock and path:
             host = _HOST.search(lock[1])
-            # Of a client that gives no name it is not known whose lock it is.
+            # If a client gives no name, the holder of its lock is unknown.
             found.setdefault(path, set()).add(host[1] if host else "?")
     return found
 
@@ -122,7 +123,7 @@ def _dump(pid: int) -> str:
             with open(path, encoding="utf-8", errors="replace") as file:
                 text = file.read(_MOST)
             if "DUMP-END-TIME" in text:
-                os.unlink(path)  # it was written for us alone
+                os.unlink(path)  # lockcfg alone asked for this dump
                 return text
         time.sleep(0.05)
     raise TimeoutError(0, f"the brick with pid {pid} has written no state dump")
@@ -136,7 +137,7 @@ def _dumps(pid: int) -> list[str]:
 
 
 def _volume_of(pid: int) -> str:
-    """The volume of a brick that glusterd has started; empty where nobody says."""
+    """The volume of a brick that glusterd has started; empty if unknown."""
     with open(f"/proc/{pid}/cmdline", "rb") as file:
         words = file.read().decode("utf-8", "replace").split("\0")
     for at, word in enumerate(words[:-1]):
@@ -146,8 +147,7 @@ def _volume_of(pid: int) -> str:
 
 
 def mount_of(file: HeldFile, mounts: Sequence[Mount]) -> Mount | None:
-    """Where this host has the volume of a file mounted; None where it has not, or it is not clear
-    which."""
+    """The mount of a file's volume on this host; None if there is none, or if several may be it."""
     mine = [mount for mount in mounts if mount.type == "fuse.glusterfs"]
     if file.volume:
         mine = [

@@ -1,9 +1,9 @@
-"""The locks that an NFSv3 client holds on this server, and how they are freed: by telling the
-server's statd, as the client would itself, that it has started again (the Open Group's "Protocols
-for Interworking: XNFS", SM_NOTIFY). The kernel then drops the locks of that one client (Linux,
+"""Finds the locks that an NFSv3 client holds on this server, and frees them. It tells the server's
+statd that the client has started again, as the client itself would (the Open Group's "Protocols for
+Interworking: XNFS", SM_NOTIFY). The kernel then drops the locks of that one client (Linux,
 fs/lockd/host.c, ``nlm_host_rebooted``).
 
-statd keeps a file for each client that has locks, called by its address.
+statd keeps a file for each client that has locks, named by its address.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Final
 
-#: Where statd keeps the clients that it watches for the kernel.
+#: Where statd keeps the names of the clients that it watches for the kernel.
 _WATCHED: Final = "/var/lib/nfs/sm"
 
 #: ONC RPC (RFC 5531) over UDP, without credentials: portmap's GETPORT and statd's SM_NOTIFY.
@@ -32,14 +32,14 @@ _CALL: Final = Struct(">IIIIIIIIII")
 _REPLY: Final = Struct(">IIIIII")
 _UINT: Final = Struct(">I")
 
-#: How long statd may take, and the kernel afterwards, in seconds.
+#: How many seconds statd may take, and the kernel after it.
 _PATIENCE: Final = 3.0
 _SETTLED: Final = 1.0
 
 
 def watched(host: str, address: str) -> list[str]:
-    """The names by which this server's statd watches a host: its ``address``, or those that its
-    name has; none where it holds no locks by NFSv3, or this is no server."""
+    """The names by which this server's statd watches a host: its ``address``, or the addresses of
+    its name. There are none if it holds no locks by NFSv3, or if this host is not a server."""
     try:
         names = os.listdir(_WATCHED)
     except OSError:
@@ -57,14 +57,14 @@ def _addresses(host: str) -> set[str]:
 
 
 def free(name: str, spaces: Sequence[str]) -> set[str]:
-    """Have the locks of a watched client dropped; returns the lock files in some lockspaces that
+    """Have the kernel drop the locks of a watched client; return the lock files in ``spaces`` that
     are no longer locked. Raises OSError."""
     before = locked_in(spaces)
     port = _call(_PORTMAP_PORT, _PORTMAP, b"".join(map(_UINT.pack, (*_NOTIFY[:2], _UDP, 0))))
     number = _UINT.unpack(port[:4])[0] if len(port) >= 4 else 0
     if not number:
         raise ConnectionError(0, "no statd is registered here")
-    # Any state but the one that statd knows; an odd one is that of a host that is up.
+    # Any state except the one that statd knows; an odd number stands for a host that is up.
     state = (int(time.time()) | 1) & 0x7FFFFFFF
     text = name.encode("utf-8", "surrogateescape")
     padded = text.ljust(len(text) + -len(text) % 4, b"\0")
@@ -76,7 +76,7 @@ def free(name: str, spaces: Sequence[str]) -> set[str]:
 
 
 def locked_in(spaces: Sequence[str]) -> set[str]:
-    """The lock files in some lockspaces that are locked, by whomever."""
+    """The lock files in some lockspaces that any process has locked."""
     found = set()
     for space in spaces:
         try:
@@ -94,7 +94,7 @@ def locked_in(spaces: Sequence[str]) -> set[str]:
 
 
 def _call(port: int, procedure: tuple[int, int, int], arguments: bytes) -> bytes:
-    """The result of a call to a service of this host. Raises OSError."""
+    """The reply of a service of this host to a call. Raises OSError."""
     number = int.from_bytes(os.urandom(4), "big")
     message = _CALL.pack(number, 0, 2, *procedure, 0, 0, 0, 0) + arguments
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as connection:

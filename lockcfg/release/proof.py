@@ -1,8 +1,8 @@
-"""The proof that a host is off: a fence agent's status, a power controller's answer, or a person's
-own word in so many words.
+"""The proof that a host is off: the status from a fence agent, the answer of a power controller, or
+a sentence that a person types.
 
-A host that does not answer may still write. So silence is no proof, and none of these commands may
-do anything but ask.
+A host that does not answer may still write. So silence is not a proof. None of these commands may
+do anything except ask.
 """
 
 from __future__ import annotations
@@ -23,18 +23,19 @@ if TYPE_CHECKING:
 
 KINDS: Final[tuple[ProofKind, ...]] = ("fence", "power", "word")
 
-#: How long a controller may take to answer, in seconds, and how much of it is kept, in characters.
+#: How many seconds a controller may take to answer, and how many characters of the answer are kept.
 _PATIENCE: Final = 60.0
 _MOST: Final = 2000
 
-#: What a fence agent exits with for a plug that is off (FenceAgentAPI.md of fence-agents).
+#: The exit status of a fence agent for a plug that is off (FenceAgentAPI.md of fence-agents).
 _FENCE_OFF: Final = 2
 
-#: What the next word of a command line is a secret behind, and how one begins that has it in it.
+#: Options whose next word on a command line is a secret, and how an option begins that contains
+#: one.
 _SECRETS: Final = ("-p", "-P", "-K", "-u", "--password", "--user", "--passwd")
 _SECRET_WORDS: Final = ("--password=", "--passwd=", "password=", "passwd=", "--user=")
 
-#: What has curl send something.
+#: Options that make curl send something.
 _SENDING: Final = (
     "-X",
     "--request",
@@ -49,13 +50,13 @@ _SENDING: Final = (
 
 
 class NoProofError(LockcfgError):
-    """It is not shown that the host is off."""
+    """Nothing shows that the host is off."""
 
     exit_code = 1
 
 
 class Proof(Frozen):
-    """What shows that a host is off: which ``kind``, the ``command`` that was run, without secrets,
+    """The proof that a host is off: its ``kind``, the ``command`` that was run, without secrets,
     and the ``answer``."""
 
     __slots__ = ("answer", "command", "kind")
@@ -71,7 +72,7 @@ class Proof(Frozen):
 
 
 def sentence(host: str) -> str:
-    """What a person has to write, to the letter."""
+    """The sentence that a person must type, letter by letter."""
     return f"I have seen that {host} is off"
 
 
@@ -107,7 +108,7 @@ def _fence(command: Sequence[str]) -> Proof:
     if not name.startswith("fence_"):
         raise UsageError(f"'{name}' is no fence agent", help="their names begin with fence_")
     if _action(command) != "status":
-        # An agent that is told nothing reboots.
+        # An agent without an action reboots the host.
         raise UsageError("the fence agent is not asked for the status", help="add: -o status")
     status, said = _run(command)
     if status != _FENCE_OFF:
@@ -117,7 +118,7 @@ def _fence(command: Sequence[str]) -> Proof:
 
 
 def _action(command: Sequence[str]) -> str:
-    """The action that a fence agent is asked for; the last counts."""
+    """The action on a fence agent's command line; the last one counts."""
     found = ""
     for at, word in enumerate(command):
         if word in ("-o", "--action") and at + 1 < len(command):
@@ -182,7 +183,7 @@ def _short(said: str) -> str:
 
 
 def without_secrets(command: Sequence[str]) -> list[str]:
-    """A command line as it may be written down."""
+    """A command line without its secrets, for the audit record."""
     found: list[str] = []
     for at, word in enumerate(command):
         hides = at > 0 and command[at - 1] in _SECRETS

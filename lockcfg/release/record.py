@@ -1,6 +1,6 @@
-"""The audit record: who has freed the locks of which host, when, by which proof, and what came of
-it. A line of JSON is written before anything is done, and another one afterwards; where it cannot
-be written, nothing is done."""
+"""The audit record: who has freed the locks of which host, when, by which proof, and with which
+outcome. lockcfg writes a line of JSON before it does anything, and another line afterwards. If it
+cannot write the first line, it does nothing."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Final
 
-#: Where it is.
+#: The path of the record.
 PATH: Final = "/var/log/lockcfg-release.jsonl"
 
 
 class AuditRecord:
-    """The record at a path; each line has what all of them have in common."""
+    """The record at a path. All of its lines share the members ``common``."""
 
     def __init__(self, path: str, **common: Any) -> None:
         self.path: Final = path
@@ -28,13 +28,14 @@ class AuditRecord:
             **common,
             "on": os.uname().nodename,
             "uid": os.getuid(),
-            # Who became root; it is what he says, and stands beside what the kernel says.
+            # The user who became root, by the environment; the kernel's own answer stands beside
+            # it.
             "sudo_user": os.environ.get("SUDO_USER", ""),
             "login_uid": _login_uid(),
         }
 
     def write(self, what: str, **fields: Any) -> None:
-        """Append a line, and see that it is on the disk. Raises :class:`WriteError`."""
+        """Append a line, and make sure that it is on the disk. Raises :class:`WriteError`."""
         when = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         line = json.dumps({"time": when, "what": what, **self._common, **fields}) + "\n"
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK
@@ -52,7 +53,7 @@ class AuditRecord:
 
 
 def _login_uid() -> int:
-    """Who logged in, -1 where nobody did."""
+    """The id of the user who logged in; -1 if there is none."""
     try:
         with open("/proc/self/loginuid", encoding="ascii") as file:
             number = int(file.read())

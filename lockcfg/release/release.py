@@ -1,5 +1,5 @@
-"""From a proof to freed locks: what the storage offers on this host, and for other storage what to
-do where. No lock file is ever removed."""
+"""Frees locks after a proof, by the means that the storage offers on this host. For other storage
+it says what to do, and where. It never removes a lock file."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
     from lockcfg.who.heartbeat import Life
     from lockcfg.who.nfs_server import NfsClient
 
-#: How long an expired client may take to go, in seconds.
+#: How many seconds an expired client may take to go.
 _PATIENCE: Final = 3.0
 
 _LEASE: Final = "/proc/fs/nfsd/nfsv4leasetime"
 
 
 class Outcome(Frozen):
-    """What came of it: ``freed`` in words, and what is ``left`` to do elsewhere."""
+    """The outcome: what was ``freed``, in words, and what is ``left`` to do elsewhere."""
 
     __slots__ = ("freed", "left", "lives")
 
@@ -63,8 +63,8 @@ def release(
     dry: bool = False,
     say: Callable[[str], object],
 ) -> Outcome:
-    """Free what a host that is off still holds. Raises LivesError where it is not off, or nobody
-    can tell; WriteError where it cannot be written down, and then nothing was done."""
+    """Free what a host that is off still holds. Raises LivesError if the host is not off, or if
+    that is unknown. Raises WriteError if the record cannot be written; nothing is freed then."""
     if host == os.uname().nodename:
         raise LivesError(f"{host} is this very host, and lives")
     mine = _clients(host, address)
@@ -103,8 +103,8 @@ def release(
 
 
 def _clients(host: str, address: str) -> list[NfsClient]:
-    """The NFSv4 clients of this server that are a host. Raises LockcfgError where that is not
-    clear."""
+    """The NFSv4 clients of this server that belong to a host. Raises LockcfgError if several
+    may."""
     if not nfs_server.is_server():
         return []
     try:
@@ -123,8 +123,8 @@ def _clients(host: str, address: str) -> list[NfsClient]:
 
 
 def is_host(client: NfsClient, host: str) -> bool:
-    """Whether a client is a host, by the whole name that it gave; a short name for a long one is
-    taken where one of them has no domain."""
+    """Whether a client belongs to a host, by the whole name that it gave. A short name matches a
+    long one if one of the two has no domain."""
     mine, yours = client.host.lower(), host.lower()
     if mine == yours:
         return bool(mine)
@@ -135,7 +135,7 @@ def is_host(client: NfsClient, host: str) -> bool:
 def _free_nfs3(
     watched: Sequence[str], spaces: Sequence[str], freed: list[str], left: list[str]
 ) -> None:
-    """Free the locks of a host by NFSv3, by each of the names that this server has for it."""
+    """Free the NFSv3 locks of a host, by each name that this server has for it."""
     for name in watched:
         try:
             gone = nfs3.free(name, spaces)
@@ -150,7 +150,7 @@ def _free_nfs3(
 
 
 def _held_on_bricks(host: str) -> list[HeldFile]:
-    """The files on the bricks of this host that the other one holds locks on."""
+    """The files on the bricks of this server on which a host holds locks."""
     try:
         return gluster.held_by(host)
     except OSError as error:
@@ -158,7 +158,7 @@ def _held_on_bricks(host: str) -> list[HeldFile]:
 
 
 def _clear(host: str, files: Sequence[HeldFile], freed: list[str], left: list[str]) -> None:
-    """Clear the locks of files that nobody but a host holds, and see that they are gone."""
+    """Clear the locks of files that only the host holds, and check that they are gone."""
     mounts = read_mounts()
     asked = []
     for file in files:
@@ -185,7 +185,7 @@ def _clear(host: str, files: Sequence[HeldFile], freed: list[str], left: list[st
 def _check_word(
     host: str, lives: Sequence[Life], clients: Sequence[NfsClient], others: Sequence[object]
 ) -> None:
-    """A word alone never stands against a sign of life, nor where nobody could see one."""
+    """Refuse a person's word alone if there is a sign of life, or if no sign could be seen."""
     for life in lives:
         if life.verdict == "live":
             raise LivesError(
@@ -211,7 +211,7 @@ def _check_word(
 
 
 def _lease() -> int:
-    """The lease of this NFS server, in seconds; its usual one where nobody says."""
+    """The lease time of this NFS server, in seconds; the usual one if it is unknown."""
     try:
         with open(_LEASE, encoding="ascii") as file:
             return int(file.read())
@@ -220,7 +220,7 @@ def _lease() -> int:
 
 
 def _expire(client: NfsClient) -> None:
-    """Have the server forget a client, with all that it holds. Raises OSError."""
+    """Have the server forget a client and all that it holds. Raises OSError."""
     directory = os.path.join(nfs_server.CLIENTS, client.number)
     fd = os.open(f"{directory}/ctl", os.O_WRONLY | os.O_CLOEXEC)
     try:
@@ -242,7 +242,7 @@ def _told(client: NfsClient) -> str:
 
 
 def _elsewhere(host: str, spaces: Sequence[str], *, served: bool) -> Iterator[str]:
-    """What to do, and where, for the file systems that the lockspaces are on."""
+    """What to do, and where, for the file systems of the lockspaces."""
     mounts = read_mounts()
     seen: set[str] = set()
     for space in spaces:
@@ -264,8 +264,8 @@ def _elsewhere(host: str, spaces: Sequence[str], *, served: bool) -> Iterator[st
 
 
 def advice_for(host: str, mount: Mount) -> str:
-    """What frees the locks of a host on a file system, where that is not this host; empty for one
-    that no other host has."""
+    """Advice on what frees the locks of a host on a file system whose server is not this host;
+    empty for a file system that no other host has."""
     server = mount.source.partition(":")[0].strip("[]")
     if mount.type == "nfs4":
         return (

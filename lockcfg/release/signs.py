@@ -1,7 +1,8 @@
-"""Signs that a host lives, whatever was proved: they warn a user who asked the wrong controller.
+"""Looks for signs that a host lives, in spite of the proof: they warn a user who asked the wrong
+controller.
 
-A heartbeat that comes while it is looked at, and an NFSv4 lease that is renewed, are such signs. So
-where the host writes heartbeats, the next one is waited for: it is due within an interval.
+A new heartbeat is such a sign, and so is a renewed NFSv4 lease. If the host writes heartbeats,
+lockcfg waits for the next one, which is due within an interval.
 """
 
 from __future__ import annotations
@@ -20,19 +21,19 @@ if TYPE_CHECKING:
     from lockcfg.who.heartbeat import Life
     from lockcfg.who.nfs_server import NfsClient
 
-#: How long a heartbeat may be late, in seconds, and how often it is looked at.
+#: How many seconds a heartbeat may be late, and how often lockcfg looks.
 _LATE: Final = 2.0
 _LOOK: Final = 0.2
 
-#: How long an NFS client is looked at, in seconds: a little more than one.
+#: How many seconds lockcfg watches an NFS client: a little more than one.
 _WATCH: Final = 1.05
 
-#: The longest that a heartbeat is waited for, in seconds.
+#: How many seconds lockcfg waits for a heartbeat at most.
 _LONGEST: Final = 600.0
 
 
 class LivesError(LockcfgError):
-    """The host lives: nothing is freed."""
+    """The host lives, so nothing is freed."""
 
     exit_code = 1
 
@@ -40,8 +41,8 @@ class LivesError(LockcfgError):
 def watch_heartbeats(
     host: str, spaces: Sequence[str], *, say: Callable[[str], object]
 ) -> list[Life]:
-    """Wait until the heartbeat of a host is missing in each lockspace; its life by each. Raises
-    LivesError where one comes."""
+    """Wait until the heartbeat of a host is overdue in each lockspace; return its life by each.
+    Raises LivesError if a heartbeat comes."""
     lives = []
     me = os.uname().nodename
     for space in spaces if is_name(host) else ():
@@ -68,7 +69,7 @@ def watch_heartbeats(
 
 
 def _written(path: str) -> tuple[float, object] | None:
-    """When a heartbeat was written, by the file system and by its writer."""
+    """The time of a heartbeat, by the file system's clock and by its writer's."""
     try:
         content, written = read(path)
     except (OSError, ValueError, TypeError):
@@ -79,8 +80,8 @@ def _written(path: str) -> tuple[float, object] | None:
 def watch_clients(
     clients: Sequence[NfsClient], again: Callable[[], Sequence[NfsClient]]
 ) -> list[NfsClient]:
-    """Look at the leases of NFSv4 clients for a moment; the clients as they are then. Raises
-    LivesError where one is renewed."""
+    """Watch the leases of NFSv4 clients for a moment; return the clients as they are then. Raises
+    LivesError if a client renews its lease."""
     if not clients:
         return []
     begun = time.monotonic()
@@ -91,7 +92,8 @@ def watch_clients(
         after = now.get(client.number)
         if after is None or client.since is None or after.since is None:
             continue
-        # The kernel counts whole seconds of one clock: without a renewal the count grows as much.
+        # The kernel counts whole seconds of the same clock: without a renewal the count grows by
+        # the time waited.
         if after.since < client.since + int(passed):
             raise LivesError(
                 f"{client.host} lives: the NFS client at {client.address} has just renewed its"

@@ -1,1 +1,2 @@
-"""Who holds a lock, whether that host lives, and what to do: from whatever a person has in hand."""
+"""Answers from any clue that a person has: who holds a lock, whether that host lives, what to
+do."""

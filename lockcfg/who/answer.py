@@ -1,8 +1,8 @@
 """The answer: which disk, which guests, who holds it, whether that host lives, and the next step.
-Pure: evidence in, sentences out.
+Pure: it turns evidence into sentences.
 
-What is not known is said to be so. Nothing here ever calls a disk free for sure: this host sees
-what this host sees.
+The answer says what is unknown. It never claims for sure that a disk is free, as one host cannot
+see everything.
 """
 
 from __future__ import annotations
@@ -21,15 +21,16 @@ if TYPE_CHECKING:
     from lockcfg.who.evidence import Evidence, LockFile
     from lockcfg.who.texts import Text
 
-    #: What tells of a holder. lockd: the one of this host. note: what lockd of another host has
-    #: written into the lock file. text: the text that was pasted. kernel: the process that has
+    #: What shows a holder. lockd: this host's lockd. note: the note that another host's lockd has
+    #: written into the lock file. text: the text that the user pasted. kernel: the process that has
     #: the lock. nfs: the server's list of its clients. image: QEMU's own lock.
     Source = Literal["lockd", "note", "text", "kernel", "nfs", "image"]
 
 
 class Holder(Frozen):
-    """Who holds a lock: ``host`` and ``guest`` (empty where nobody tells), ``pid`` (0), ``since``
-    when (empty), by which ``source``, and whether the host lives."""
+    """The holder of a lock: its ``host`` and ``guest`` (empty if unknown), its ``pid`` (0 if
+    unknown), ``since`` when it holds it (empty if unknown), the ``source`` that shows it, and
+    whether the host lives."""
 
     __slots__ = ("guest", "host", "life", "pid", "since", "source", "uuid")
 
@@ -54,8 +55,8 @@ class Holder(Frozen):
 
 
 class User(Frozen):
-    """A guest that has the disk: on which host, whether it runs there, and of when that is (seconds
-    since the epoch; 0: now)."""
+    """A guest that has the disk: its host, whether it runs there, and the time of that fact
+    (seconds since the epoch; 0: now)."""
 
     __slots__ = ("guest", "host", "path", "runs", "taken", "uuid")
 
@@ -71,8 +72,8 @@ class User(Frozen):
 
 
 class Answer(Frozen):
-    """All of it. ``steps`` are what to do, the first first; ``unknown`` what could not be found
-    out."""
+    """The whole answer. ``steps`` say what to do, in order; ``unknown`` says what could not be
+    found out."""
 
     __slots__ = ("disks", "holders", "locks", "steps", "texts", "unknown", "users")
 
@@ -96,7 +97,7 @@ class Answer(Frozen):
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing is known of what was asked for."""
+        """Whether nothing is known of what the user asks about."""
         return not (self.disks or self.users or self.locks or self.holders or self.texts)
 
 
@@ -108,8 +109,8 @@ def answer_of(
     me: str,
     life_of: Callable[[str, str], Life],
 ) -> Answer:
-    """The answer. ``elsewhere`` are users by snapshots; ``life_of`` tells whether a host lives, by
-    a lockspace or, where that is empty, by all that are known. ``me`` is this host's name."""
+    """The answer. ``elsewhere`` are the users that snapshots show. ``life_of`` tells whether a host
+    lives: by one lockspace or, if that is empty, by all known ones. ``me`` is this host's name."""
     here = Life(me, "live", "it is this host")
 
     def life(host: str, space: str) -> Life:

@@ -1,4 +1,4 @@
-"""The question of ``lockcfg who``, put to this host and to snapshots."""
+"""Puts the question of ``lockcfg who`` to this host and to snapshots."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def ask(
     snapshots: Sequence[str] = (),
     patience: float = PATIENCE,
 ) -> Answer:
-    """The answer to what a person has in hand. Raises ReadError where ``snapshots``, or stores,
+    """The answer for the clues that a person has. Raises ReadError if ``snapshots`` or stores
     cannot be read."""
     reading = Reading(text)
     me = os.uname().nodename
@@ -76,7 +76,7 @@ def _nobody_can_tell(host: str, space: str) -> Life:  # noqa: ARG001 - as one wh
 
 
 def _configured(session: bool, evidence: Evidence) -> list[str]:
-    """The lockspaces of this host's configuration, which may be none."""
+    """The lockspaces of this host's configuration; there may be none."""
     try:
         configuration = load_host(Host(session=session))
     except LockcfgError as error:
@@ -89,7 +89,7 @@ def _configured(session: bool, evidence: Evidence) -> list[str]:
 
 
 def _elsewhere(reading: Reading, evidence: Evidence, paths: Sequence[str]) -> list[User]:
-    """The guests of other hosts that have the disk, by their snapshots."""
+    """The guests that have the disk on other hosts, as their snapshots show."""
     from lockcfg.fleet.snapshots.sources import is_store
     from lockcfg.fleet.store.ingest import ingest
     from lockcfg.fleet.store.store import Store

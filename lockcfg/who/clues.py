@@ -1,7 +1,7 @@
-"""From what a person has in hand to names that can be looked for. Pure.
+"""Finds names to look for in the clue that a person has. Pure.
 
-That is one word (a SHA-256, a path, an LVM UUID, a SCSI id, a guest) or a whole error text, in
-which the same are found by their looks, and what lockd says of the holder by its words.
+A clue is one word (a SHA-256, a path, an LVM UUID, a SCSI id, a guest) or a whole error text. In a
+text, patterns recognise the same names, and lockd's own wording tells the holder.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
     from lockcfg.who.texts import Text
 
-    #: name: a resource's, in whichever lockspace. path: a disk's, or a lock file's. guest: a name
-    #: or a UUID.
+    #: name: the name of a resource, in any lockspace. path: the path of a disk or of a lock file.
+    #: guest: a name or a UUID.
     ClueKind = Literal["name", "path", "guest"]
 
-#: How much of a text is read, in characters, and how many names are taken from it.
+#: How many characters of a text are read, and how many names are taken from it.
 MOST: Final = 256 * 1024
 _MOST_CLUES: Final = 20
 
@@ -34,7 +34,7 @@ _LVM: Final = re.compile(
 _UUID: Final = re.compile(r"(?<![0-9a-f-])[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}(?![0-9a-f-])")
 _SCSI: Final = re.compile(r"(?<![0-9A-Za-z])[23][0-9a-f]{16}(?:[0-9a-f]{16})?(?![0-9A-Za-z])")
 _RESOURCE: Final = re.compile(r"[Rr]esource '([^']+)'")
-#: A path ends at a blank, and before what ends a sentence; in quotes it ends with them.
+#: A path ends at a blank, or before the end of a sentence; a quoted path ends at the quote.
 _QUOTED: Final = re.compile(r"['\"](/[^'\"\n]+)['\"]")
 _PATH: Final = re.compile(r"(?:^|[\s=,(])(/[^\s'\",;)]+)")
 _FILE: Final = re.compile(r"(?:for the disk|resource|file=|filename['\"]?:) ?['\"]?(/[^'\"\n,]+)")
@@ -48,7 +48,7 @@ _HOLDER: Final = re.compile(
     re.M,
 )
 
-#: What a path in a text is not the disk of.
+#: Paths in a text that are not paths of disks.
 _NO_DISKS: Final = ("/usr/", "/proc/", "/var/log/", "/etc/", "/var/run/libvirt/", "/run/libvirt/")
 
 
@@ -63,8 +63,8 @@ class Clue(Frozen):
 
 
 class Said(Frozen):
-    """What a text says of the holder: guest, UUID, pid (empty where it does not), the host (empty:
-    the one that the text is from), since when, and the disk."""
+    """What a text says about the holder: guest, UUID and pid (empty if the text has none), the host
+    (empty: the host that the text is from), the time since when, and the disk."""
 
     __slots__ = ("disk", "guest", "host", "pid", "since", "uuid")
 
@@ -78,7 +78,8 @@ class Said(Frozen):
 
 
 class Reading:
-    """What is in a text: the ``clues``, the ``texts`` that are known, and the ``said`` holders."""
+    """The content of a text: the ``clues``, the known ``texts``, and the holders that it names
+    (``said``)."""
 
     def __init__(self, text: str) -> None:
         self.text: Final = text[:MOST].strip()
@@ -92,7 +93,7 @@ class Reading:
 def _of_word(word: str) -> Iterable[Clue]:
     if word.startswith("/"):
         return [Clue("path", posixpath.normpath(word) if "//" in word else word)]
-    # What a name looks like does not tell whether a guest or a <lease> is called so, too.
+    # A guest or a <lease> may have a name of any form, so every word may also be one of these.
     return [Clue("name", word), Clue("guest", word)]
 
 

@@ -1,8 +1,8 @@
-"""Gathers what this host can see of the locks that a person asks about: lock files and their notes,
-the kernel's locks, lockd's own report, this host's guests and, on an NFS server, its clients.
+"""Gathers what this host can see of the locks in question: lock files and their notes, the kernel's
+locks, lockd's own report, this host's guests and, on an NFS server, its clients.
 
-A file system may be silent. So a thread gathers it, and the command waits only for a moment: what
-the thread has found by then counts, and the rest is unknown.
+A file system may be silent. So a thread gathers the evidence, and the command waits only for a
+moment: what the thread has found by then counts, and the rest is unknown.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from lockcfg.who.clues import Clue
     from lockcfg.who.nfs_server import NfsClient
 
-    #: Whether a lock is held, by the kernel.
+    #: Whether the kernel says that a lock is held.
     Locked = Literal["exclusive", "shared", "no", "unknown"]
 
 #: The extended attribute of a note, and the beginning of one: lockd's own format
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 _ATTRIBUTE: Final = "user.lockd"
 _NOTE: Final = b'{"lockd"'
 
-#: How much of a note is read, in bytes, and how much of each of its fields is taken.
+#: How many bytes of a note are read, and how many characters of each of its fields are kept.
 _MOST: Final = 4096
 _MOST_FIELD: Final = 1024
 
@@ -46,10 +46,11 @@ _QEMU_BYTES: Final = 104
 
 
 class LockFile(Frozen):
-    """A lock: ``name`` in the lockspace ``space``, or a disk itself where that is empty. ``note``
-    is what lockd has written into it, ``locked`` whether it is held, ``pid`` by which process of
-    this host (0: not known), ``owners`` lockd's own account, ``clients`` those of this NFS server
-    that have it, ``why`` what could not be found out."""
+    """A lock: ``name`` in the lockspace ``space``, or a disk itself if that is empty. ``note`` is
+    the note that lockd has written into it. ``locked`` says whether it is held, and ``pid`` by
+    which process of this host (0: unknown). ``owners`` are the owners that lockd reports,
+    ``clients`` the clients of this NFS server that have it. ``why`` says what could not be found
+    out."""
 
     __slots__ = ("clients", "locked", "name", "note", "owners", "path", "pid", "space", "why")
 
@@ -78,8 +79,8 @@ class LockFile(Frozen):
 
 
 class ImageLock(Frozen):
-    """QEMU's own lock of an image: the guests of this host that have it, by name and pid; none
-    where it is another process's, or another host's."""
+    """QEMU's own lock of an image: the guests of this host that have it, by name and pid. There is
+    no guest if another process or another host has it."""
 
     __slots__ = ("guests", "path")
 
@@ -89,16 +90,16 @@ class ImageLock(Frozen):
 
 
 class Evidence:
-    """All of it, as far as it has been found."""
+    """The evidence that has been found so far."""
 
     def __init__(self) -> None:
-        #: The guests of this host, those that run first; None where they cannot be seen.
+        #: The guests of this host, the running ones first; None if they cannot be seen.
         self.guests: list[RunningGuest] | None = None
         self.locks: Final[list[LockFile]] = []
         self.images: Final[list[ImageLock]] = []
-        #: The paths of the disks that it is about.
+        #: The paths of the disks in question.
         self.disks: Final[list[str]] = []
-        #: Whether it is known where locks are: in lockspaces, or on the disks themselves.
+        #: Whether it is known where the locks are: in lockspaces, or on the disks themselves.
         self.sees_locks = False
         self.lockd = False
         self.is_nfs_server = False
@@ -108,8 +109,8 @@ class Evidence:
     def gather(
         self, clues: Iterable[Clue], spaces: Iterable[str], *, session: bool, etc: str, address: str
     ) -> None:
-        """Find all of it. ``etc`` is where libvirt's configuration is, ``address`` the admin socket
-        of the lock daemon."""
+        """Gather the evidence. ``etc`` is the directory of libvirt's configuration, ``address`` the
+        admin socket of the lock daemon."""
         asked = [*clues]
         self._find_guests(session=session, etc=etc)
         answers = self._ask_lockd(address)
@@ -134,7 +135,7 @@ class Evidence:
         for disk in self.disks:
             self._look_at_image(disk)
 
-    # --- who there is
+    # --- guests and clients
 
     def _find_guests(self, *, session: bool, etc: str) -> None:
         from lockcfg.errors import ReadError
@@ -170,7 +171,7 @@ class Evidence:
             self.unknown.append(f"the NFS clients of this server: {error.strerror}")
             return []
 
-    # --- which locks
+    # --- locks
 
     def _add_disk(self, path: str) -> None:
         if path not in self.disks:
@@ -179,7 +180,7 @@ class Evidence:
     def _names(
         self, clues: list[Clue], spaces: list[str], held: list[dict[str, Any]]
     ) -> list[tuple[str, str]]:
-        """The locks that the clues may mean: lockspace and name."""
+        """The locks that the clues may mean, each as lockspace and name."""
         found: dict[tuple[str, str], None] = {}
         paths = [disk.path for guest in self.guests or () for disk in guest.disks if disk.path]
         hashes = {hash_of(path): path for path in paths}
@@ -253,7 +254,7 @@ class Evidence:
 
 
 def _same_file(path: str, others: Iterable[str]) -> list[str]:
-    """Other names of one file, among those that guests have."""
+    """The guests' disks that are the same file by another name."""
     try:
         mine = os.stat(path)
     except (OSError, ValueError):
@@ -305,13 +306,13 @@ def look_at(
 
 
 def note_in(path: str) -> dict[str, str]:
-    """The note that lockd has written into a lock file: text of nobody knows whom, and not long.
-    Raises OSError."""
+    """The note that lockd has written into a lock file. Anyone may have written the text, so only a
+    short part is read. Raises OSError."""
     fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         try:
             data = os.getxattr(fd, _ATTRIBUTE)
-        except OSError:  # there are none on this file system, or there is no note
+        except OSError:  # the file system keeps no notes, or the file has none
             data = os.read(fd, _MOST)
     finally:
         os.close(fd)

@@ -1,11 +1,13 @@
-"""Whether a host lives, by the file that its lockd writes in each lockspace.
+"""Tells whether a host lives, by the file that its lockd writes in each lockspace.
 
-``SPACE/.hosts/NAME`` is written over again and again (``lockd --heartbeat SECONDS``), always as
-many bytes. How old it is, the file system's own clock says, and not that of either host: how far
-this host's clock is from it, this host's own heartbeat in the same directory tells.
+With ``lockd --heartbeat SECONDS``, lockd writes ``SPACE/.hosts/NAME`` again and again, always the
+same number of bytes. The clock of the file system tells the age of a heartbeat, and not the clock
+of either host. This host's own heartbeat in the same directory tells how far the two clocks are
+apart.
 
-A stale one says that nothing was written. The host may be off, or cut off from this file system
-alone and write on to another one: it is no licence to start its guests.
+A stale heartbeat shows only that nothing was written. The host may be off; or it may be cut off
+from this file system alone, and continue to write to another one. So a stale heartbeat does not
+permit you to start its guests.
 """
 
 from __future__ import annotations
@@ -21,28 +23,29 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Final, Literal
 
-    #: live: written within three intervals. stale: not. unknown: there is none, or none that can be
-    #: judged.
+    #: live: written within three intervals. stale: not written within them. unknown: there is no
+    #: heartbeat, or none that can be judged.
     Verdict = Literal["live", "stale", "unknown"]
 
 #: Where the heartbeats are, in a lockspace.
 DIRECTORY: Final = ".hosts"
 
-#: How long a heartbeat may be, in bytes.
+#: The longest heartbeat that is read, in bytes.
 _MOST: Final = 4096
 
-#: After how many intervals one is stale, and what is added for a busy file server, in seconds.
+#: After how many intervals a heartbeat is stale, and how many seconds a busy file server gets in
+#: addition.
 _INTERVALS: Final = 3
 _GRACE: Final = 2.0
 
-#: How far a clock may seem to be ahead, in seconds, before nothing is concluded from it.
+#: How many seconds a clock may be ahead before the age of a heartbeat counts as unknown.
 _AHEAD: Final = 5.0
 
 
 class Life(Frozen):
-    """Whether a host lives: the ``verdict``, and the evidence for it in words. ``age`` is how long
-    ago it last wrote, in seconds; None where nobody knows. It does so every ``interval`` seconds;
-    ``boot`` is the id of its boot."""
+    """Whether a host lives: the ``verdict``, and the evidence for it in words. ``age`` is how many
+    seconds ago it last wrote, None if unknown. It writes every ``interval`` seconds; ``boot`` is
+    the id of its boot."""
 
     __slots__ = ("age", "boot", "host", "interval", "verdict", "why")
 
@@ -64,7 +67,7 @@ class Life(Frozen):
 
 
 def is_name(host: str) -> bool:
-    """Whether a host's name can be that of a heartbeat."""
+    """Whether the name of a host can be the name of a heartbeat."""
     return bool(host) and "/" not in host and "\0" not in host and not host.startswith(".")
 
 
@@ -101,15 +104,16 @@ def life_of(host: str, space: str, *, me: str, now: float | None = None) -> Life
 
 
 def best_of(lives: list[Life], host: str) -> Life:
-    """What several lockspaces come to: one heartbeat that is young is enough."""
+    """The conclusion from several lockspaces: one recent heartbeat is enough."""
     order = {"live": 0, "stale": 1, "unknown": 2}
     found = sorted(lives, key=lambda life: (order[life.verdict], life.age or 0.0))
     return found[0] if found else Life(host, "unknown", "no lockspace is known to look in")
 
 
 def read(path: str) -> tuple[dict[str, Any], float]:
-    """A heartbeat, and when it was written by the file system. Raises OSError, ValueError."""
-    # Opening it has an NFS client ask the server.
+    """A heartbeat, and the time of its last write by the file system's clock. Raises OSError,
+    ValueError."""
+    # When the file is opened, an NFS client asks the server.
     fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         status = os.fstat(fd)
@@ -125,7 +129,8 @@ def read(path: str) -> tuple[dict[str, Any], float]:
 
 
 def _clock_of(space: str, me: str) -> tuple[float, str]:
-    """How far the clock of a file system is ahead of this host's, and by which clock that is."""
+    """How far the clock of a file system is ahead of this host's, and the name of the clock that
+    counts."""
     try:
         content, written = read(os.path.join(space, DIRECTORY, me))
         return written - float(content["time"]), "the file system's clock"

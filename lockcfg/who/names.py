@@ -1,7 +1,7 @@
-"""The names that libvirt may have given to the lock of a disk, without asking any program.
+"""Finds the names that libvirt may have given to the lock of a disk, without asking any program.
 
-lvs and scsi_id take a second when many ask. What they say of a disk, the kernel says too: a logical
-volume has its UUID in sysfs, and udev has links by the ids of SCSI disks.
+lvs and scsi_id take a second when many processes ask them. The kernel knows the same names: sysfs
+has the UUID of a logical volume, and udev makes links by the ids of SCSI disks.
 """
 
 from __future__ import annotations
@@ -17,13 +17,14 @@ if TYPE_CHECKING:
 _SYS: Final = "/sys/class/block"
 _BY_ID: Final = "/dev/disk/by-id"
 
-#: How the groups of a logical volume's UUID are long, and what stands before it in sysfs.
+#: The lengths of the groups of a logical volume's UUID, and what precedes it in sysfs.
 _GROUPS: Final = (6, 4, 4, 4, 4, 4, 6)
 _LVM: Final = "LVM-"
 
 
 def hash_of(path: str) -> str:
-    """The name of a disk in ``file_lockspace_dir``: the SHA-256 of its path as it is spelled."""
+    """The name of a disk in ``file_lockspace_dir``: the SHA-256 of its path as the guest spells
+    it."""
     return hashlib.sha256(path.encode("utf-8", "surrogateescape")).hexdigest()
 
 
@@ -49,11 +50,12 @@ def devices_named(name: str) -> list[str]:
 
 
 def _lvm_uuid(device: str) -> str:
-    """The UUID of a logical volume as lvs prints it; empty for what is none."""
+    """The UUID of a logical volume as lvs prints it; empty if the device is not a logical
+    volume."""
     uuid = _line(f"{_SYS}/{device}/dm/uuid")
     if not uuid.startswith(_LVM) or len(uuid) < len(_LVM) + 64:
         return ""
-    rest = uuid[len(_LVM) + 32 : len(_LVM) + 64]  # behind that of its volume group
+    rest = uuid[len(_LVM) + 32 : len(_LVM) + 64]  # after the UUID of its volume group
     groups, at = [], 0
     for length in _GROUPS:
         groups.append(rest[at : at + length])
@@ -62,7 +64,7 @@ def _lvm_uuid(device: str) -> str:
 
 
 def _scsi_ids() -> Iterator[tuple[str, str]]:
-    """The ids of SCSI disks, each with the device that it is."""
+    """The ids of SCSI disks, each with its device."""
     for name in _entries(_BY_ID):
         if name.startswith("scsi-") and "-part" not in name:
             try:

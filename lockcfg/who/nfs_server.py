@@ -1,8 +1,8 @@
-"""What a Linux NFS server says of its clients: /proc/fs/nfsd, where this host is one.
+"""Reads what a Linux NFS server knows of its clients, in /proc/fs/nfsd of this host.
 
-Each NFSv4 client has a directory there: ``info`` says who it is, ``states`` what it has open and
-locked, and what is written to ``ctl`` can end it (Linux, fs/nfsd/nfs4state.c). Clients of NFSv3 are
-not there.
+Each NFSv4 client has a directory there. ``info`` says which client it is, ``states`` which files it
+has open and locked, and a write to ``ctl`` can expire it (Linux, fs/nfsd/nfs4state.c). Clients of
+NFSv3 have no such directory.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 CLIENTS: Final = "/proc/fs/nfsd/clients"
 
-#: How much of a file there is read, in bytes.
+#: How many bytes of a file there are read.
 _MOST: Final = 16 * 1024 * 1024
 
 _STATE: Final = re.compile(
@@ -28,9 +28,9 @@ _STATE: Final = re.compile(
 
 
 class NfsClient(Frozen):
-    """A client: its ``number`` in /proc, how it ``name``d itself, its ``address`` without the port,
-    how many seconds ``since`` it last renewed its lease (None: the kernel does not say), the
-    ``status`` that the server has for it, and the files that it has locked, or open, each as
+    """A client: its ``number`` in /proc, the ``name`` that it gave itself, its ``address`` without
+    the port, the seconds ``since`` it last renewed its lease (None: the kernel does not say), the
+    server's ``status`` of it, and the files that it has locked or open, each as
     ``MAJOR:MINOR:INODE``."""
 
     __slots__ = ("address", "locked", "name", "number", "opened", "since", "status")
@@ -55,12 +55,13 @@ class NfsClient(Frozen):
 
     @property
     def host(self) -> str:
-        """The host's name, as Linux clients put it behind what they are; else all of the name."""
+        """The name of the host, which a Linux client appends to its name; otherwise the whole
+        name."""
         return self.name.rpartition(" ")[2].partition("/")[0]
 
 
 def is_server(directory: str = CLIENTS) -> bool:
-    """Whether this host serves NFSv4, and it can be seen."""
+    """Whether this host serves NFSv4, and this process can see that."""
     return os.path.isdir(directory)
 
 
@@ -72,13 +73,13 @@ def clients(directory: str = CLIENTS) -> list[NfsClient]:
             info = _text(f"{directory}/{number}/info")
             states = _text(f"{directory}/{number}/states")
         except FileNotFoundError:
-            continue  # it has just gone
+            continue  # the client has just gone
         found.append(client_of(number, info, states))
     return found
 
 
 def client_of(number: str, info: str, states: str) -> NfsClient:
-    """A client from what the kernel says of it."""
+    """A client, from the kernel's description of it."""
     fields = {}
     for line in info.splitlines():
         key, colon, value = line.partition(":")
@@ -99,7 +100,7 @@ def client_of(number: str, info: str, states: str) -> NfsClient:
 
 
 def file_of(status: os.stat_result) -> str:
-    """What the server calls the file with that status."""
+    """The server's name for the file with that status."""
     return f"{os.major(status.st_dev):x}:{os.minor(status.st_dev):x}:{status.st_ino}"
 
 

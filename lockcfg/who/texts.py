@@ -1,9 +1,9 @@
-"""The texts that a person meets when a lock is refused: which program says each, what it means, and
-what to do. Pure.
+"""The texts that a person sees when a lock is refused: which program writes each, what it means,
+and what to do. Pure.
 
 They are the errors of lockd and virtlockd, of libvirt's lockd plugin, and of QEMU. A test takes
-lockd's from its source and the plugin's from the plugin that is installed, and fails for one that
-is not here.
+lockd's errors from its source and the plugin's from the installed plugin, and fails if one is
+missing here.
 """
 
 from __future__ import annotations
@@ -16,13 +16,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Final, Literal
 
-    #: Who says it. lock-daemon: lockd or virtlockd. plugin: libvirt's lockd plugin, within
-    #: libvirtd. qemu: QEMU itself, of its own image locks.
+    #: The program that writes a text. lock-daemon: lockd or virtlockd. plugin: libvirt's lockd
+    #: plugin, within libvirtd. qemu: QEMU itself, about its own image locks.
     Layer = Literal["lock-daemon", "plugin", "qemu"]
 
 
 class Text(Frozen):
-    """A text: its ``pattern``, who says it, what it ``means``, and what to do (``help``)."""
+    """A text: its ``pattern``, the program that writes it, what it ``means``, and what to do
+    (``help``)."""
 
     __slots__ = ("help", "layer", "means", "pattern")
 
@@ -229,6 +230,6 @@ TEXTS: Final[tuple[Text, ...]] = (
 
 
 def texts_in(text: str) -> list[Text]:
-    """Those that are in what a person has pasted, each once."""
+    """The known texts in what a person has pasted, each once."""
     found = {each.means: each for each in reversed(TEXTS) if each.pattern.search(text)}
     return [each for each in TEXTS if found.get(each.means) is each]
