@@ -1,1 +1,1 @@
-"""What people and programs see: the terminal, JSON, and a module for each format."""
+"""The output for people and programs: the terminal, JSON, and a module for each format."""

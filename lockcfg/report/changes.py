@@ -1,4 +1,4 @@
-"""A change of a file as a diff."""
+"""Shows a change of a file as a diff."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Workflow commands of GitHub Actions: one line each, whatever is in it."""
+"""Workflow commands of GitHub Actions: each is one line, whatever it contains."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Final
 
-#: The command that says it, by severity.
+#: The command, by severity.
 COMMANDS: Final = {"error": "error", "warning": "warning", "info": "notice"}
 
 _DATA: Final = str.maketrans({"%": "%25", "\r": "%0D", "\n": "%0A"})
@@ -17,7 +17,7 @@ _PROPERTY: Final = _DATA | str.maketrans({":": "%3A", ",": "%2C"})
 
 
 def command(name: str, properties: Mapping[str, str], message: str) -> str:
-    """One line, whatever is in the properties and the message."""
+    """One command on one line, whatever the properties and the message contain."""
     fields = ",".join(
         f"{key}={plain(value).translate(_PROPERTY)}" for key, value in properties.items()
     )

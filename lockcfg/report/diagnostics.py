@@ -1,4 +1,4 @@
-"""What reports show of the findings of the linter."""
+"""What the reports of the linter share."""
 
 from __future__ import annotations
 
@@ -15,9 +15,11 @@ if TYPE_CHECKING:
 
 
 def relative(path: str, root: str) -> str:
-    """``path`` relative to ``root``, or absolute where it is outside; normalised either way."""
+    """``path`` relative to ``root``, or absolute if it is outside; normalised either way."""
     base, full = os.path.abspath(root), os.path.abspath(path)
-    if full.startswith("//"):  # POSIX lets two slashes mean something else; Linux does not
+    if full.startswith(
+        "//"
+    ):  # two leading slashes may mean something else by POSIX, but not on Linux
         full = full[1:]
     if full == base:
         return "."
@@ -26,7 +28,7 @@ def relative(path: str, root: str) -> str:
 
 
 def notes(result: LintResult, root: str) -> Iterator[str]:
-    """What was passed over, a sentence each."""
+    """The files that the run passed over, one sentence each."""
     return (f"{relative(path, root)}: {what}" for path, what in result.notes)
 
 
@@ -41,7 +43,7 @@ def counts(result: LintResult) -> tuple[int, int, int]:
 
 
 def words(finding: Finding) -> str:
-    """What is wrong and, on a line of its own, what to do about it."""
+    """The message and, on a line of its own, the help."""
     return clean(f"{finding.message}\n{finding.help}" if finding.help else finding.message)
 
 
@@ -54,7 +56,7 @@ def reason(diagnostic: LintFinding) -> str:
 
 
 def replacements(diagnostic: LintFinding) -> tuple[LintReplacement, ...]:
-    """The replacements of the fix, or none where they would show a password or cannot be text."""
+    """The replacements of the fix, or none if they would show a password or are not valid text."""
     from lockcfg.report.secrets import hide_secrets
 
     fix, finding = diagnostic.fix, diagnostic.finding

@@ -1,6 +1,6 @@
-"""The shapes of ``--json``, which ``schemas/output.schema.json`` describes.
+"""The objects that ``--json`` prints, which ``schemas/output.schema.json`` describes.
 
-Passwords are hidden here too, except for the one value that ``get`` is asked for.
+Passwords are hidden here too, except for the value that ``get`` prints.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
 
 def write(report: dict[str, Any], stream: TextIO | None = None) -> None:
-    """Print ``report``: ASCII, so that no terminal or pipe can spoil it."""
+    """Print ``report`` in ASCII, so that no terminal or pipe can damage it."""
     out = stream or sys.stdout
     json.dump(report, out, indent=2)
     out.write("\n")
 
 
 def place(place: Place | None) -> dict[str, Any] | None:
-    """Where something is."""
+    """A place in a file."""
     if place is None:
         return None
     return {"path": place.path, "line": place.line, "column": place.column}
@@ -49,7 +49,7 @@ def finding(finding: Finding) -> dict[str, Any]:
 
 
 def error(error: LockcfgError) -> dict[str, Any]:
-    """An error, in place of the report that was asked for."""
+    """An error, in place of the report."""
     findings = getattr(error, "findings", ())
     return {
         "error": {
@@ -74,7 +74,7 @@ def protection(protection: Protection) -> dict[str, Any]:
 
 
 def effective(effective: Effective, *, reveal: bool = False) -> dict[str, Any]:
-    """What holds for one setting."""
+    """The value of one setting that is in force."""
     setting = effective.setting
     value = effective.value
     if setting.secret and value is not None and not reveal:

@@ -1,4 +1,4 @@
-"""JSON that is written piece by piece, so that a long report is never held as a whole."""
+"""Writes JSON piece by piece, so that a long report is never in memory as a whole."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ if TYPE_CHECKING:
 
 
 def dump(value: object, stream: TextIO) -> None:
-    """Write JSON, in ASCII so that no stream can spoil it.
+    """Write JSON, in ASCII so that no stream can damage it.
 
-    Dictionaries and tuples are taken apart. What an iterator yields goes out one line each and
-    is never held as a whole; all else is one line.
+    Each member of a dictionary and each item of a tuple is written on its own. Each item of an
+    iterator goes out on a line of its own, and the items are never in memory together. Everything
+    else is one line.
     """
     if isinstance(value, dict):
         stream.write("{")

@@ -1,4 +1,4 @@
-"""JUnit's XML as Jenkins and GitLab read it: what the linter's and the audit's report share."""
+"""JUnit's XML as Jenkins and GitLab read it: what the reports of the linter and the audit share."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Suite:
-    """A suite that is being written."""
+    """A suite while it is written."""
 
     def __init__(self, writer: XMLGenerator, name: str) -> None:
         self._writer = writer
@@ -36,8 +36,8 @@ class Suite:
         text: str = "",
         type: str | None = None,
     ) -> None:
-        """Write a case that did not pass, and why. Of two cases with one name, readers drop one:
-        the second gets a number."""
+        """Write a case that did not pass, and why. Readers drop one of two cases with the same
+        name, so the second one gets a number."""
         self._cases[name] += 1
         if self._cases[name] > 1:
             name += f" ({self._cases[name]})"
@@ -52,7 +52,7 @@ class Suite:
 def suites(
     stream: TextIO, name: str, *, tests: int, failures: int, errors: int = 0
 ) -> Iterator[XMLGenerator]:
-    """The document. Its counts come first, so they are known before."""
+    """Write the document. Its counts come first, so the caller must know them in advance."""
     writer = xml(stream)
     start(writer, "testsuites", name=name, tests=tests, failures=failures, errors=errors)
     writer.ignorableWhitespace("\n")
@@ -70,7 +70,7 @@ def suite(
     errors: int = 0,
     skipped: int = 0,
 ) -> Iterator[Suite]:
-    """A suite of the document, with its counts."""
+    """Write a suite of the document, with its counts."""
     start(
         writer,
         "testsuite",

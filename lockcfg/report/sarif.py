@@ -18,10 +18,10 @@ _SCHEMA: Final = (
     "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 )
 
-#: What may stand in a URI as it is, besides letters and digits.
+#: The characters that a URI may have as they are, besides letters and digits.
 _URI: Final = ":/?#[]@!$&'()*+,;=%-._~"
 
-#: The levels of the standard, by our severities.
+#: The levels of the standard, by lockcfg's severities.
 LEVELS: Final = {"error": "error", "warning": "warning", "info": "note"}
 
 
@@ -54,7 +54,7 @@ def write_run(
 
 
 def message(text: str) -> dict[str, str]:
-    """A message. Braces, which make placeholders, are doubled; what would be a link is none."""
+    """A message. Braces, which make placeholders, are doubled, and nothing in it is a link."""
     text = clean(text).replace("{", "{{").replace("}", "}}")
     return {"text": text.replace("](", "] (")}
 
@@ -68,6 +68,6 @@ def _rule(rule: RuleInfo) -> dict[str, Any]:
         "help": message(f"See {rule.url}" if rule.url else rule.summary),
         "defaultConfiguration": {"level": LEVELS[rule.severity]},
     }
-    if "://" in rule.url:  # the standard wants an absolute one
+    if "://" in rule.url:  # the standard requires an absolute one
         description["helpUri"] = quote(clean(rule.url), safe=_URI)
     return description

@@ -1,4 +1,4 @@
-"""Keeping passwords out of what is printed."""
+"""Keeps passwords out of the output."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Final
 
-#: What stands in for a password.
+#: What the output shows in place of a password.
 HIDDEN: Final = '"********"'
 
-#: A name like that of a secret setting, misspelt or not, and all that is, or seems to be, assigned
+#: A name like the name of a secret setting, misspelt or not, and what is, or seems to be, assigned
 #: to it: the rest of the line, as the end of the value is unknown.
 _ASSIGNED: Final = r"""([A-Za-z0-9_]*pas+w[A-Za-z0-9_]*[ \t]*(?:[=:][ \t]*|(?=["'\[])))([^\r\n]+)"""
 
 
 def hide_secrets(line: str) -> str:
-    """A line of a configuration file with the passwords in it replaced.
+    """A line of a configuration file without its passwords.
 
-    The settings are those that the schemas mark as secret; a test holds the two together.
+    The settings are those that the schemas mark as secret; a test compares the two.
     """
     if "pas" not in line:
         return line

@@ -1,7 +1,7 @@
-"""Everything a person reads on a terminal is rendered here.
+"""Renders everything that a person reads on a terminal.
 
-What comes out of files is untrusted: control characters, which could drive the terminal, are
-shown as escapes, and passwords are hidden.
+The content of files is untrusted. Control characters, which could drive the terminal, are shown as
+escapes, and passwords are hidden.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ _STYLES: Final = {
     "remove": "31",
 }
 
-#: Longer source lines are cut around the place that is meant.
+#: A longer source line is cut around the place of the finding.
 _WIDTH: Final = 160
 
 
 def escape(text: str) -> str:
-    """``text`` on one line, with everything that is not printable as an escape."""
+    """``text`` on one line, with an escape for every unprintable character."""
     if text.isascii() and text.isprintable():
         return text
     import unicodedata
@@ -54,9 +54,9 @@ def _escaped(character: str) -> str:
 
 
 class Terminal:
-    """Writes to one stream, with colour where that is wanted.
+    """Writes to one stream, with colour if it is wanted.
 
-    Colour is for a terminal only, and not where ``NO_COLOR`` is set to anything.
+    Only a terminal gets colour, and only if ``NO_COLOR`` is unset or empty.
     """
 
     def __init__(self, stream: TextIO) -> None:
@@ -72,14 +72,14 @@ class Terminal:
         return f"\x1b[{_STYLES[style]}m{text}\x1b[0m" if self._colour else text
 
     def line(self, text: str = "") -> None:
-        """One line as it is; what is in it must be escaped already."""
-        # surrogates of undecodable paths: escape() has shown them, nothing else may have them
+        """Write one line as it is; the caller has escaped it."""
+        # surrogates of undecodable paths: escape() has shown them, so no line has any
         self._stream.write(text.encode("utf-8", "replace").decode("utf-8") + "\n")
 
     def paragraph(self, *pieces: tuple[str, str], indent: int = 0, hang: int = 0) -> None:
-        """Words in lines that fit the terminal; on one line if the output is not a terminal. A
-        piece is a text, which is escaped here, and its style, or nothing. The lines after the first
-        are indented by ``hang`` more."""
+        """Write words in lines that fit the terminal, or on one line if the output is not a
+        terminal. A piece is a text, which this method escapes, and its style or None. The lines
+        after the first are indented by ``hang`` more."""
         words = [
             (word, style) for text, style in pieces for word in escape(text).split(" ") if word
         ]
@@ -92,7 +92,7 @@ class Terminal:
                 self._run(line, indent)
                 indent, hang, gap = indent + hang, 0, 0
                 line, used = [], indent
-            while width > indent and used + gap + _columns(word) > width:  # a path, perhaps
+            while width > indent and used + gap + _columns(word) > width:  # a path, for example
                 part, word = word[: width - used], word[width - used :]
                 self._run([*line, (part, style)], indent)
                 indent, hang = indent + hang, 0
@@ -102,7 +102,7 @@ class Terminal:
         self._run(line, indent)
 
     def _run(self, words: Sequence[tuple[str, str]], indent: int) -> None:
-        """A line of words, those of one style together."""
+        """A line of words; words of one style are together."""
         parts = [
             (" ".join(word for word, _ in run), style)
             for style, run in groupby(words, key=itemgetter(1))
@@ -111,7 +111,7 @@ class Terminal:
         self.line(" " * indent + text)
 
     def _width(self) -> int:
-        """How wide the terminal is; 0 for what is none."""
+        """The width of the terminal; 0 if the output is not a terminal."""
         if not self._stream.isatty():
             return 0
         from shutil import get_terminal_size
@@ -119,7 +119,8 @@ class Terminal:
         return max(20, get_terminal_size((80, 24)).columns)
 
     def value(self, text: str) -> None:
-        """A value that was asked for: to a terminal escaped, to a pipe byte for byte."""
+        """Write the value that the user asks for: escaped to a terminal, byte for byte to a
+        pipe."""
         if self._stream.isatty():
             self.line(escape(text))
             return
@@ -128,7 +129,7 @@ class Terminal:
         self._stream.buffer.flush()
 
     def error(self, error: LockcfgError) -> None:
-        """An error: what, where, and what to do."""
+        """Write an error: what is wrong, where, and what to do."""
         place: Place | None = getattr(error, "place", None)
         message = str(getattr(error, "reason", "")) if place else error.message
         self._message("error", message, str(place) if place else "")
@@ -136,7 +137,7 @@ class Terminal:
         self._help(error.help)
 
     def finding(self, finding: Finding) -> None:
-        """One finding, with the line it is about."""
+        """Write one finding, with the line that it is about."""
         where = str(finding.place) if finding.place else finding.path
         self._message(finding.severity, finding.message, where, finding.rule)
         self._source(finding.place)
@@ -152,14 +153,14 @@ class Terminal:
             self.line(f"  {self.style('help:', 'info')} {escape(help)}")
 
     def _source(self, place: Place | None) -> None:
-        """The source line of a place, and a caret under it."""
+        """Write the source line of a place, and a caret under it."""
         if place is None or not place.text.strip():
             return
         from lockcfg.report.secrets import hide_secrets
 
         number, bar = str(place.line), self.style("|", "dim")
         hidden = hide_secrets(place.text)
-        if hidden != place.text:  # before it is cut: what is hidden is known by its name
+        if hidden != place.text:  # before the line is cut, as a name tells what to hide
             shown = escape(hidden[:_WIDTH].replace("\t", " "))
             self.line(f"  {self.style(number, 'dim')} {bar} {shown}")
             return
@@ -174,7 +175,7 @@ class Terminal:
         )
 
     def diff(self, lines: Iterable[str]) -> None:
-        """The lines of a unified diff."""
+        """Write the lines of a unified diff."""
         from lockcfg.report.secrets import hide_secrets
 
         for line in lines:
@@ -191,7 +192,7 @@ class Terminal:
                 self.line(shown)
 
     def table(self, rows: Sequence[Sequence[str]]) -> None:
-        """Rows of cells in columns; the last column is not padded."""
+        """Write rows of cells in columns; the last column is not padded."""
         shown = [[escape(cell) for cell in row] for row in rows]
         widths = [max(map(_columns, column)) for column in zip(*shown, strict=True)]
         for row in shown:
@@ -215,10 +216,10 @@ def _columns(text: str) -> int:
 
 
 def stdout() -> Terminal:
-    """The terminal of what was asked for."""
+    """The terminal for what the user asks for."""
     return Terminal(sys.stdout)
 
 
 def stderr() -> Terminal:
-    """The terminal of everything else: errors, warnings, advice."""
+    """The terminal for everything else: errors, warnings, advice."""
     return Terminal(sys.stderr)

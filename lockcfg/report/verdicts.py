@@ -1,4 +1,4 @@
-"""The verdicts on a host in a word or two, and how a terminal shows them."""
+"""The verdicts on a host in one or two words, and how a terminal shows them."""
 
 from __future__ import annotations
 

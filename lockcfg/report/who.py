@@ -1,4 +1,4 @@
-"""An answer of ``lockcfg who``, for a person and for programs."""
+"""Writes an answer of ``lockcfg who``, for a person and for programs."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ _SOURCES: Final = {
 }
 _LIVES: Final = {"live": "lives", "stale": "IS SILENT", "unknown": "unknown whether it lives"}
 
-#: The most lines of one kind that a person is shown.
+#: The most lines of one kind that the text shows.
 _MOST: Final = 50
 
 
 def write_text(answer: Answer) -> None:
-    """Print it for a person."""
+    """Print the answer for a person."""
     out = terminal.stdout()
     rows: list[tuple[str, str]] = []
     for text in answer.texts:
@@ -80,7 +80,7 @@ def _holder(holder: Holder) -> str:
 
 
 def write_json(answer: Answer) -> None:
-    """Print it for programs, as ``schemas/output.schema.json`` describes it."""
+    """Print the answer for programs, as ``schemas/output.schema.json`` describes it."""
     jsonreport.write(
         {
             "texts": [

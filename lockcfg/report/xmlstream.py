@@ -1,4 +1,4 @@
-"""XML that is written element by element."""
+"""Writes XML element by element."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class _Ascii:
-    """The bytes of an XML document, into a text stream."""
+    """Writes the bytes of an XML document to a text stream."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -22,7 +22,7 @@ class _Ascii:
 
 
 def xml(stream: TextIO) -> XMLGenerator:
-    """A writer of XML, in ASCII with character references, so that no stream can spoil it."""
+    """Writes XML, in ASCII with character references, so that no stream can damage it."""
     from xml.sax.saxutils import XMLGenerator
 
     stream.write('<?xml version="1.0" encoding="UTF-8"?>\n')
@@ -30,7 +30,7 @@ def xml(stream: TextIO) -> XMLGenerator:
 
 
 def start(writer: XMLGenerator, element: str, /, **attributes: object) -> None:
-    """Start an element; attributes that are None are left out."""
+    """Start an element; an attribute that is None is left out."""
     values = {name: clean(str(value)) for name, value in attributes.items() if value is not None}
     writer.startElement(element, values)  # type: ignore[arg-type]
 

@@ -1,7 +1,7 @@
 """The formats of ``lockcfg audit``, one module each.
 
-A module has ``write(result, stream)``, which writes to the stream and does no other I/O. What
-comes out of snapshots is hostile: host names, paths, settings and errors may hold anything, and
+A module has ``write(result, stream)``, which writes to the stream and does no other I/O. The
+content of snapshots is hostile: host names, paths, settings and errors may contain anything, and
 every format escapes them in its own way.
 """
 

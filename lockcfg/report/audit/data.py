@@ -1,4 +1,4 @@
-"""The audit and the plan of snapshots as data, for programs that import lockcfg."""
+"""Gives the audit and the plan of snapshots as data, to programs that import lockcfg."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ def audit_data(
     now: int | None = None,
     max_age_hours: float | None = None,
 ) -> dict[str, Any]:
-    """What ``lockcfg audit --json`` prints of the snapshots at ``paths``.
+    """What ``lockcfg audit --json`` prints about the snapshots at ``paths``.
 
-    ``policy`` is the path of a policy, or what is in one. ``now`` is the time to count ages from in
-    seconds since the epoch, ``max_age_hours`` how old facts may be. The member ``missing`` names
-    the hosts that the policy names and of which there is no snapshot. Raises :class:`LockcfgError`
-    if there is no snapshot of any host and none is missing, and :class:`UsageError`.
+    ``policy`` is the path of a policy, or the content of one. Ages count from ``now``, in seconds
+    since the epoch; ``max_age_hours`` is how old facts may be. The member ``missing`` lists the
+    hosts that the policy names and that have no snapshot. Raises :class:`LockcfgError` if no host
+    has a snapshot and none is missing, and :class:`UsageError`.
     """
     from lockcfg.fleet.audit import audit_of
     from lockcfg.report.audit.json_ import members_of
@@ -49,7 +49,8 @@ def plan_data(
     now: int | None = None,
     max_age_hours: float | None = None,
 ) -> dict[str, Any]:
-    """What ``lockcfg plan --json`` prints of the snapshots at ``paths``; see :func:`audit_data`."""
+    """What ``lockcfg plan --json`` prints about the snapshots at ``paths``; see
+    :func:`audit_data`."""
     from lockcfg.fleet.forecast import plan_of
     from lockcfg.report.audit.plan import LeftOut, members_of
 

@@ -1,5 +1,5 @@
-"""Workflow commands of GitHub Actions, which become annotations: with an earlier report, of what
-has changed since; without one, of every finding that counts."""
+"""Workflow commands of GitHub Actions, which become annotations. With an earlier report, they show
+what has changed since; without one, they show every finding that counts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from lockcfg.fleet.comparison.result import AuditResult, Since
 
-#: How many ranges of hosts are named.
+#: How many ranges of hosts an annotation names.
 _MOST: Final = 10
 
 
@@ -48,6 +48,6 @@ def _write_since(since: Since, stream: TextIO) -> None:
 
 
 def _of(hosts: Iterable[str]) -> str:
-    """The hosts in front of what is said of them."""
+    """The hosts, to precede the message about them."""
     shown = shortened(hosts, _MOST)
     return f"{shown}: " if shown else ""

@@ -1,4 +1,4 @@
-"""One page that needs nothing else: for those who decide about a fleet, and those who repair it."""
+"""One page in one file, for people who decide about a fleet and for people who repair it."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ if TYPE_CHECKING:
     )
     from lockcfg.report.audit.words import Standing
 
-#: How worst comes first.
+#: The order of severities, the worst first.
 _RANKS: Final = {"error": 0, "warning": 1, "info": 2, None: 3}
 
-#: How many shared storages are named.
+#: How many shared storages the page names.
 _STORAGES: Final = 6
 
-#: The longest list of hosts that is shown without being asked for.
+#: The longest list of hosts that the page shows at once.
 _LONGEST: Final = 48
 
-#: And the longest that is printed; who wants more of it has the page.
+#: The longest list that is printed; the page on the screen has the rest.
 _PRINTED: Final = 600
 
 #: The most disks that the page shows, and the most hosts of a matrix of a probe.
@@ -45,14 +45,14 @@ _PROBED: Final = 40
 #: The most findings that a row links to.
 _CAUSES: Final = 8
 
-#: What stands in the matrix of a probe for a pair of hosts.
+#: The mark for a pair of hosts in the matrix of a probe.
 _SEEN: Final = {"yes": "=", "no": "×", "unknown": "?"}
 
-#: The width that a character of a domain's label takes there, in per cent of a wide page.
+#: The width of one character of a domain's label on the map, in per cent of a wide page.
 _CHARACTER: Final = 0.9
 
-#: What stands on a domain of the map, whatever its colour, and what it means. The legend has
-#: them in this order.
+#: The mark on a domain of the map, whatever its colour, and its meaning. The legend has them in
+#: this order.
 _SIGNS: Final[dict[Standing, tuple[str, str]]] = {
     "yes": ("=", "exclude each other"),
     "apart": ("≠", "exclude each other, apart from the rest"),
@@ -124,14 +124,14 @@ def write(result: AuditResult, stream: TextIO) -> None:
 
 
 def _time(seconds: int) -> str:
-    """A time as people write it; one that no calendar has, as the number."""
+    """A time as people write it; a time that no calendar has stays a number."""
     try:
         return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")
     except (OverflowError, ValueError, OSError):
         return str(seconds)
 
 
-#: How a disk stands: the colour, and the words.
+#: The verdicts on a disk: the colour, and the words.
 _SAFE: Final = {
     "no": ("error", "unsafe"),
     "unknown": ("warning", "not known"),
@@ -140,7 +140,7 @@ _SAFE: Final = {
 
 
 def _probe(row: ProbeRow, sets: _HostSets) -> dict[str, Any]:
-    """A scratch file of a probe: a matrix of its hosts, if they are not too many to be seen."""
+    """A scratch file of a probe: a matrix of its hosts, if they are few enough to show."""
     apart = {frozenset(pair[:2]): pair[2] for pair in row.pairs}
     few = 1 < len(row.hosts) <= _PROBED
     return {
@@ -164,7 +164,7 @@ def _probe(row: ProbeRow, sets: _HostSets) -> dict[str, Any]:
 
 
 class _HostSets:
-    """The different sets of hosts that the page is about, once each: the script searches them."""
+    """The distinct sets of hosts on the page, once each: the script searches them."""
 
     def __init__(self) -> None:
         self.names: list[list[str]] = []
@@ -180,7 +180,7 @@ class _HostSets:
 
 
 def _hosts(hosts: Sequence[str], sets: _HostSets) -> dict[str, Any]:
-    """Hosts as the template shows them: ``short`` is the beginning of what is too long."""
+    """Hosts as the template shows them: ``short`` is the beginning of a list that is too long."""
     folded = ", ".join(fold(hosts))
     short = folded
     if len(folded) > _LONGEST:
@@ -195,7 +195,7 @@ def _hosts(hosts: Sequence[str], sets: _HostSets) -> dict[str, Any]:
 
 
 def _counts(result: AuditResult) -> list[tuple[str, int, str]]:
-    """The figures at the top: what, how many, and the colour."""
+    """The figures at the top, each with its label and its colour."""
     errors, warnings = (
         sum(finding.severity == severity for finding in result.counted)
         for severity in ("error", "warning")
@@ -235,7 +235,7 @@ def _some(storages: Sequence[str]) -> str:
 
 
 def _map(domains: Sequence[DomainRow], sets: _HostSets) -> list[dict[str, Any]]:
-    """The domains of a kind, the largest first, with their places on the map."""
+    """The domains for a kind of disk, the largest first, with their places on the map."""
     ordered = sorted(domains, key=lambda row: (-len(row.hosts), row.where, row.hosts))
     hosts = sum(len(row.hosts) for row in ordered) or 1
     widths = [100 * len(row.hosts) / hosts for row in ordered]
@@ -258,7 +258,7 @@ def _map(domains: Sequence[DomainRow], sets: _HostSets) -> list[dict[str, Any]]:
                 "label": label,
                 # The size of the plate under a label on a pattern, in pixels.
                 "plate": 9 * len(label) + 9,
-                # What has no room on a narrow page.
+                # A label that is too wide for a narrow page.
                 "tight": share < 1.6 * len(label) * _CHARACTER,
             }
         )
@@ -267,7 +267,7 @@ def _map(domains: Sequence[DomainRow], sets: _HostSets) -> list[dict[str, Any]]:
 
 
 def _columns(result: AuditResult) -> list[dict[str, Any]]:
-    """The columns of the matrix; ``same`` are those that say the same of all hosts."""
+    """The columns of the matrix; ``same`` are the columns in which all hosts are alike."""
     names = dict.fromkeys(name for row in result.profiles for name in row.settings)
     return [
         {
@@ -292,7 +292,7 @@ def _profiles(result: AuditResult, sets: _HostSets) -> list[dict[str, Any]]:
 
 
 def _why(row: ProfileRow, findings: Sequence[AuditFinding]) -> list[tuple[int, str]]:
-    """Why a row has its colour: the findings of its severity about its hosts, by their numbers."""
+    """Why a row has its colour: the numbers of the findings of its severity about its hosts."""
     hosts = set(row.hosts)
     return [
         (number, finding.code)

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 
 def write(result: AuditResult, stream: TextIO) -> None:
-    """See :mod:`lockcfg.report.audit`. In ASCII, so that no stream can spoil it; each member of a
-    list on a line of its own."""
+    """See :mod:`lockcfg.report.audit`. The JSON is ASCII, so that no stream can damage it. Each
+    member of a list is on a line of its own."""
     stream.write("{\n")
     members = members_of(result)
     for number, (name, value) in enumerate(members.items()):

@@ -1,7 +1,7 @@
 """JUnit's XML as Jenkins and GitLab read it: a host is a suite, and each rule a case of it.
 
-The names are the same from run to run, so that a reader can tell what is new and what is fixed.
-What is about no host is in a suite of its own.
+The names are the same from run to run, so a reader can tell what is new and what is fixed. A
+finding that is about no host is in a suite of its own.
 """
 
 from __future__ import annotations
@@ -17,24 +17,24 @@ if TYPE_CHECKING:
 
     from lockcfg.fleet.comparison.result import AuditFinding, AuditResult
 
-    #: What was found of a host, or of none, by the code of the rule.
+    #: The findings about a host, or about no host, by the code of the rule.
     Found = Mapping[str, list[AuditFinding]]
 
-#: How many ranges of hosts are named in a case.
+#: How many ranges of hosts a case names.
 _MOST = 50
 
-#: What a case without a finding is skipped for, of a host without a snapshot.
+#: Why a case without a finding is skipped, if the host has no snapshot.
 _NOT_KNOWN = "there is no snapshot of this host that could be read"
 
 
 def write(result: AuditResult, stream: TextIO) -> None:
-    """See :mod:`lockcfg.report.audit`. What is for information only passes."""
+    """See :mod:`lockcfg.report.audit`. A case whose findings are for information only passes."""
     found: dict[str, dict[str, list[AuditFinding]]] = {host: {} for host in result.hosts}
     for finding in result.findings:
         if finding.severity != "info":
             for host in finding.hosts or ("",):
                 found.setdefault(host, {}).setdefault(finding.code, []).append(finding)
-    # Of the fleet itself there is always a suite: a report without a case is taken for a failure.
+    # The fleet itself always has a suite: readers take a report without a case for a failure.
     found.setdefault("", {})
     known = {host for profile in result.profiles for host in profile.hosts}
     rules = {rule.code: f"{rule.code} {rule.name}" for rule in result.rules}

@@ -18,7 +18,7 @@ _SHARED: Final = ("yes", "no", "unknown")
 
 
 def write(result: AuditResult, stream: TextIO) -> None:
-    """See :mod:`lockcfg.report.audit`. What is waived does not count."""
+    """See :mod:`lockcfg.report.audit`. Waived findings do not count."""
     hosts = len(result.hosts)
     of_level = {level: int(result.verdict.level == level) for level in _LEVELS}
     _family(stream, "verdict", "What the fleet is: 1 for the one that is so.", "level", of_level)

@@ -1,4 +1,4 @@
-"""What pages have in common: each needs nothing else, and runs nothing but its own script."""
+"""What the pages share: each is one file, and runs only its own script."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _HERE: Final = os.path.dirname(os.path.abspath(__file__))
 
 
 def environment() -> Environment:
-    """The templates that lie beside this file."""
+    """An environment with the templates beside this file."""
     return Environment(
         loader=FileSystemLoader(_HERE, encoding="utf-8"),
         autoescape=True,
@@ -32,24 +32,24 @@ def environment() -> Environment:
 
 
 def _printable(value: Any) -> Any:
-    """What is not printable as an escape, in all that the template shows. Direction marks and
-    the like would make one name look like another."""
+    """Show unprintable characters as escapes, in everything that a template shows. Direction marks
+    and the like would make one name look like another."""
     return escape(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def text_of(name: str) -> Markup:
-    """A style or script that lies beside this file, to be put into a page as it is."""
+    """A style or script beside this file, which goes into a page as it is."""
     with open(os.path.join(_HERE, name), encoding="utf-8") as stream:
         return Markup(stream.read())  # noqa: S704
 
 
 def breakable(ranges: str) -> Markup:
-    """Ranges whose lines end after a comma and not within a number. What is joined is escaped."""
+    """Ranges whose lines break after a comma and not within a number. The names are escaped."""
     return Markup(",<wbr>").join(escape(ranges).split(","))
 
 
 def content_policy(style: str, script: str = "") -> str:
-    """What the browser may do for a page: its own style and script, and nothing else."""
+    """What the browser may load for a page: its own style and script, and nothing else."""
     script_source = f"'{_digest(script)}'" if script else "'none'"
     return (
         f"default-src 'none'; style-src '{_digest(style)}'; script-src {script_source}; "

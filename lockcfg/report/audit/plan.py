@@ -1,4 +1,4 @@
-"""The plan of ``lockcfg plan``, for a person and as JSON; ``plan_page.py`` has the page."""
+"""The plan of ``lockcfg plan``, for a person and as JSON. ``plan_page.py`` makes the page."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from lockcfg.fleet.comparison.result import AuditFinding, UnreadSource
     from lockcfg.fleet.plan.steps import Plan, Step, Work
 
-#: How many lines of details are shown.
+#: How many lines of details the text shows.
 _MOST: Final = 20
 
 
 class LeftOut:
-    """What a plan cannot say: hosts of which there is no snapshot (``missing``) or none that tells
-    what holds now (``old``), and snapshots that could not be read (``unreadable``)."""
+    """What a plan leaves out: hosts without a snapshot (``missing``) or with only an outdated one
+    (``old``), and snapshots that could not be read (``unreadable``)."""
 
     __slots__ = ("missing", "old", "unreadable")
 
@@ -36,12 +36,12 @@ class LeftOut:
 
     @property
     def any(self) -> bool:
-        """Whether there is anything of that."""
+        """Whether the plan leaves anything out."""
         return bool(self.missing or self.old or self.unreadable)
 
 
 def write_text(plan: Plan, left_out: LeftOut, stream: TextIO) -> None:
-    """Numbered steps, group by group; then what the plan does not cover."""
+    """Write numbered steps, group by group, and then what the plan does not cover."""
     out = terminal.Terminal(stream)
     for group, of_group in groupby(plan.steps, key=lambda step: step.group):
         out.line(out.style(escape(group), "bold"))
@@ -71,7 +71,7 @@ def _some(lines: list[str]) -> list[str]:
 
 
 def _commands(step: Step) -> Iterator[str]:
-    """What to type: that which is for all hosts of a step once."""
+    """The commands to type. A command that is the same for all hosts of a step appears once."""
     for commands, hosts in works_of(step):
         where = f"{escape(', '.join(fold(hosts)))}" if set(hosts) != set(step.hosts) else ""
         for command in commands:
@@ -79,8 +79,8 @@ def _commands(step: Step) -> Iterator[str]:
 
 
 def works_of(step: Step) -> list[tuple[tuple[str, ...], list[str]]]:
-    """The commands of a step and the hosts they are for, those of the same commands together, in
-    the order of the first."""
+    """The commands of a step and the hosts they are for. Hosts with the same commands are together,
+    in the order of the first one."""
     found: dict[tuple[str, ...], list[str]] = {}
     for work in step.work:
         found.setdefault(work.commands, []).extend(work.hosts)
@@ -88,7 +88,7 @@ def works_of(step: Step) -> list[tuple[tuple[str, ...], list[str]]]:
 
 
 def hosts_of(step: Step) -> str:
-    """The hosts of a step: in the order to go by where that counts."""
+    """The hosts of a step, in the order of the work if the order counts."""
     return in_order(step.hosts) if step.action == "restart" else folded(step.hosts)
 
 
@@ -101,8 +101,7 @@ def _write_uncovered(finding: AuditFinding, out: terminal.Terminal) -> None:
 
 
 def in_order(hosts: Sequence[str], *, most: int | None = _MOST) -> str:
-    """Host names in the order in which their turn comes: those that follow each other in ranges,
-    ``most`` of these."""
+    """Host names in the order of their turn, successive ones as ranges, at most ``most`` ranges."""
     runs: list[list[str]] = []
     for host in hosts:
         if runs and len(fold([*runs[-1], host])) == 1 and natural(runs[-1][-1]) < natural(host):
@@ -130,14 +129,14 @@ def _write_left_out(left_out: LeftOut, out: terminal.Terminal) -> None:
 
 
 def write_json(plan: Plan, left_out: LeftOut, stream: TextIO) -> None:
-    """The steps in order, as ``schemas/output.schema.json`` describes."""
+    """Write the steps in order, as ``schemas/output.schema.json`` describes them."""
     from lockcfg.report import jsonreport
 
     jsonreport.write(members_of(plan, left_out), stream)
 
 
 def members_of(plan: Plan, left_out: LeftOut) -> dict[str, Any]:
-    """The members of the report in JSON."""
+    """The members of the JSON report."""
     return {
         "steps": [
             {

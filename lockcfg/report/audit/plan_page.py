@@ -1,4 +1,4 @@
-"""The plan of ``lockcfg plan`` as a page: to go by, with room to tick off, and to print."""
+"""The plan of ``lockcfg plan`` as a page to work with: you can tick steps off and print it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def write_page(plan: Plan, left_out: LeftOut, stream: TextIO, *, now: int) -> None:
-    """Write the page of a plan of the time ``now``, in seconds since the epoch."""
+    """Write the page of a plan that was made at ``now``, in seconds since the epoch."""
     style = text_of("page.css")
     stream.write(
         environment()
@@ -43,7 +43,7 @@ def write_page(plan: Plan, left_out: LeftOut, stream: TextIO, *, now: int) -> No
 
 
 def _step(step: Step) -> dict[str, Any]:
-    """A step as the template shows it. The order of hosts is the one to go by."""
+    """A step as the template shows it. The order of hosts is the order of the work."""
     return {
         "said": step,
         "hosts": in_order(step.hosts, most=None)

@@ -1,4 +1,4 @@
-"""What a probe showed, in words: the same for ``lockcfg probe`` and for the audit."""
+"""Says what a probe showed, in the same words for ``lockcfg probe`` and for the audit."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from lockcfg.fleet.comparison.result import ProbeRow
 
-#: What is said of hosts of one scratch file, by whether they see each other's locks.
+#: The words about hosts with one scratch file, by whether they see each other's locks.
 SEEN: Final = {
     "yes": "see each other's locks",
     "no": "do not see each other's locks",
@@ -20,7 +20,8 @@ SEEN: Final = {
 
 
 def sentences(rows: Sequence[ProbeRow]) -> Iterator[tuple[str, str]]:
-    """What the rows say: yes, no, unknown, or empty for what nobody shares; and the sentence."""
+    """The result of each row (yes, no, unknown, or empty if no two hosts share the file), and a
+    sentence that says it."""
     alone: dict[str, list[str]] = {}
     for row in rows:
         where = ", ".join(row.paths)

@@ -1,5 +1,5 @@
-"""SARIF 2.1.0, the OASIS standard. A host is a logical location; where a setting is the cause, the
-file and the line of it are the physical one."""
+"""SARIF 2.1.0, the OASIS standard. A host is a logical location. If a setting is the cause, its
+file and line are the physical location."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
     from lockcfg.fleet.comparison.result import AuditFinding, AuditResult
 
-#: What code scanning services show a finding at: they know files only.
+#: The file for a finding that has none: code scanning services show findings only in files.
 _ARTIFACT: Final = "fleet.yaml"
 
 
 def write(result: AuditResult, stream: TextIO) -> None:
     """See :mod:`lockcfg.report.audit`."""
     index = {rule.code: number for number, rule in enumerate(result.rules)}
-    # The standard wants suppressions with all results of a run or with none.
+    # By the standard, all results of a run have suppressions, or none has.
     suppressing = any(finding.waived is not None for finding in result.findings)
     write_run(
         stream,
@@ -45,8 +45,8 @@ def write(result: AuditResult, stream: TextIO) -> None:
 
 
 def _parts(finding: AuditFinding) -> Iterator[AuditFinding]:
-    """A finding for each host whose file is its cause, as services show a result at one place; and
-    one for the other hosts."""
+    """The parts of a finding: one for each host whose file is the cause, as services show a result
+    at one place, and one for the other hosts."""
     rest = [host for host in finding.hosts if host not in finding.places]
     for host, place in finding.places.items():
         if host in finding.hosts:
@@ -85,6 +85,6 @@ def _result(finding: AuditFinding, index: dict[str, int], *, suppressing: bool) 
 
 
 def _fingerprint(finding: AuditFinding) -> str:
-    """The same as long as the same is said of the same hosts."""
+    """A fingerprint that stays the same while the message and the hosts stay the same."""
     about = json.dumps([finding.code, finding.group, finding.message, finding.hosts])
     return hashlib.sha256(about.encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""For a person: the verdict, what is wrong, the worst first, and the lock domains."""
+"""The audit for a person: the verdict, the findings with the worst first, and the lock domains."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
         Since,
     )
 
-#: How much of a long list is shown.
+#: How many entries of a long list the text shows.
 _MOST: Final = 12
 _MOST_REASONS: Final = 40
 _MOST_FINDINGS: Final = 200
@@ -69,7 +69,7 @@ def write(result: AuditResult, stream: TextIO) -> None:
     terminal.line()
     for note in result.notes:
         terminal.paragraph(("note:", "info"), (note, ""), hang=2)
-    _verdict(result, terminal)  # where the eye is when all has scrolled by
+    _verdict(result, terminal)  # the last line is the one that a reader sees
 
 
 def _rank(group: GroupRow) -> int:

@@ -1,4 +1,4 @@
-"""What a person reads of the lock domains: the same words in the terminal and on the page."""
+"""The words for lock domains, the same in the terminal and on the page."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ if TYPE_CHECKING:
 
     from lockcfg.fleet.comparison.result import DomainRow
 
-    #: How a domain stands: apart is one whose hosts exclude each other, and not the rest.
+    #: The standings of a domain. apart: its hosts exclude each other, but not the rest of the
+    #: group.
     Standing = Literal["yes", "apart", "unknown", "no"]
 
 KIND_WORDS: Final = {
@@ -32,12 +33,12 @@ COLOURS: Final[dict[Standing, str]] = {
 
 
 def standing_of(domain: DomainRow) -> Standing:
-    """How the hosts of a domain stand to each other and to the rest of their group."""
+    """Whether the hosts of a domain exclude each other and the rest of their group."""
     return "apart" if domain.apart else domain.reach
 
 
 def standing_in_words(domain: DomainRow) -> str:
-    """The same in words, of one host or of several."""
+    """A standing in words, for one host or for several."""
     alone = len(domain.hosts) == 1
     return {
         "yes": "excludes others" if alone else "exclude each other",

@@ -1,7 +1,7 @@
 """The formats of ``lockcfg doctor``: one file each, and its name in the table here.
 
-Each has ``write``, which prints a finished diagnosis. The exit status is the same for all of them
-but ``nagios``, whose plugins have statuses of their own.
+Each has ``write``, which prints a finished diagnosis. The exit status is the same for every format
+except ``nagios``, whose plugins have statuses of their own.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from lockcfg.doctor.diagnosis import Diagnosis
 
     class Format(Protocol):
-        """What a module here has."""
+        """The interface of a module here."""
 
         def write(self, diagnosis: Diagnosis, *, quiet: bool) -> int:
-            """Print it; ``quiet``: only what is wrong. Returns the exit status."""
+            """Print the diagnosis, with ``quiet`` only what is wrong; return the exit status."""
 
 
 FORMATS: Final = ("text", "json", "nagios", "openmetrics")
@@ -31,5 +31,5 @@ def format_of(name: str) -> Format:
 
 
 def status_of(diagnosis: Diagnosis) -> int:
-    """The exit status: 0 where nothing is wrong, else 1."""
+    """The exit status: 0 if nothing is wrong, else 1."""
     return int(diagnosis.worst != "ok")

@@ -1,4 +1,5 @@
-"""A diagnosis for Nagios and its kin: a line, figures behind a bar, and a plugin's status."""
+"""A diagnosis for Nagios and similar programs: one line, figures after a bar, and the status of a
+plugin."""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
 
     from lockcfg.doctor.diagnosis import Diagnosis
 
-#: The exit statuses that a plugin has.
+#: The exit statuses of a plugin.
 _STATUSES: Final = {"ok": 0, "warning": 1, "critical": 2, "unknown": 3}
 
 
@@ -33,7 +34,7 @@ def write(diagnosis: Diagnosis, *, quiet: bool) -> int:  # noqa: ARG001 - it is 
 
 
 def _plain(text: str) -> str:
-    """A bar begins the figures."""
+    """A text without bars, as a bar begins the figures."""
     return printable(text, len(text)).replace("|", "/")
 
 

@@ -1,7 +1,7 @@
 """The formats of ``lockcfg lint``: one module each, and the table of them.
 
 A module has ``write(result, stream, *, root)``, which writes to the stream and does no other I/O.
-What the modules have in common is in :mod:`lockcfg.report.diagnostics`.
+:mod:`lockcfg.report.diagnostics` has what the modules share.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from lockcfg.lint.result import LintResult
 
     class Reporter(Protocol):
-        """What a module of :data:`FORMATS` has."""
+        """The interface of a module of :data:`FORMATS`."""
 
         def write(self, result: LintResult, stream: TextIO, *, root: str) -> None:
             """Write ``result`` to ``stream``; paths are relative to ``root``."""
 
 
-#: Every format and the module that writes it.
+#: Every format, and the module that writes it.
 FORMATS: Final[dict[str, str]] = {
     "text": "lockcfg.report.lint.text",
     "json": "lockcfg.report.lint.json_",
@@ -39,8 +39,8 @@ def render(
 ) -> None:
     """Write ``result`` to ``stream`` in a format of :data:`FORMATS`.
 
-    Paths are relative to ``root`` where they are inside it. ``statistics``: counts by rule
-    instead of the findings, as text only.
+    Paths inside ``root`` are relative to it. ``statistics`` writes counts by rule instead of the
+    findings, only in the format text.
     """
     if format not in FORMATS:
         raise UsageError(f"unknown format '{format}'", help=f"there are {', '.join(FORMATS)}")

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from lockcfg.lint.result import LintResult
 
-#: There is nothing below a warning.
+#: Azure Pipelines has no level below a warning.
 _TYPES: Final = {"error": "error", "warning": "warning", "info": "warning"}
 
 _ESCAPES: Final = str.maketrans({"%": "%AZP25", ";": "%3B", "]": "%5D", "\r": "%0D", "\n": "%0A"})
@@ -40,7 +40,7 @@ def write(result: LintResult, stream: TextIO, *, root: str) -> None:
 
 
 def _command(name: str, properties: dict[str, str], message: str) -> str:
-    """One line, whatever is in the properties and the message."""
+    """One command on one line, whatever the properties and the message contain."""
     fields = "".join(
         f"{key}={clean(value).translate(_ESCAPES)};" for key, value in properties.items()
     )

@@ -1,4 +1,4 @@
-"""Checkstyle's XML, which many tools for reviews and CI read."""
+"""Checkstyle's XML, which many tools for code review and CI read."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from lockcfg.lint.result import LintResult
 
-#: Of the format. Readers expect one of Checkstyle's own.
+#: The version of the format. Readers expect a version of Checkstyle.
 _VERSION: Final = "4.3"
 
 

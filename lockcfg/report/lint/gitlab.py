@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from lockcfg.lint.result import LintResult
 
-#: minor is for style, which nothing here is about; blocker for what could not be looked at.
+#: No rule is about style, so nothing is minor. blocker is for a file that could not be read.
 _SEVERITIES: Final = {"error": "critical", "warning": "major", "info": "info"}
 
 

@@ -28,7 +28,7 @@ def write(result: LintResult, stream: TextIO, *, root: str) -> None:
         for raw, why in result.unreadable:
             with suite(writer, relative(raw, root), tests=1, errors=1) as unreadable:
                 unreadable.case("unreadable", "error", f"cannot be read: {why}")
-        if passed:  # a report without a case is taken for one that went wrong
+        if passed:  # readers take a report without a case for a failure
             with suite(writer, "lockcfg", tests=1) as whole:
                 whole.passed(f"{result.files} files checked")
 
@@ -40,7 +40,7 @@ def _file(writer: XMLGenerator, path: str, diagnostics: Sequence[LintFinding]) -
         for diagnostic in diagnostics:
             finding, place = diagnostic.finding, diagnostic.finding.place
             name = f"{diagnostic.code} {finding.rule}"
-            where = "\ufffd".join(path.splitlines())  # nothing of it begins a line of a log
+            where = "\ufffd".join(path.splitlines())  # no part of it begins a line of a log
             if place is not None:
                 name += f" at {place.line}:{place.column}"
                 where += f":{place.line}:{place.column}"

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from lockcfg.lint.result import LintFinding, LintReplacement, LintResult
 
-#: Stands for the root of the repository, wherever that is for the reader.
+#: The name for the root of the repository, wherever the reader has it.
 _ROOT: Final = "%SRCROOT%"
 
 _SUPPRESSIONS: Final = {"inline": "inSource", "settings": "external", "baseline": "external"}
@@ -24,7 +24,7 @@ _SUPPRESSIONS: Final = {"inline": "inSource", "settings": "external", "baseline"
 def write(result: LintResult, stream: TextIO, *, root: str) -> None:
     """See :mod:`lockcfg.report.lint`."""
     index = {rule.code: number for number, rule in enumerate(result.rules)}
-    # The standard wants suppressions with all results of a run or with none.
+    # By the standard, all results of a run have suppressions, or none has.
     suppressing = any(d.suppression is not None for d in result.diagnostics)
     write_run(
         stream,
@@ -48,7 +48,7 @@ def _result(
     line, column, length = (place.line, place.column, place.length) if place else (1, 1, 0)
     location = {
         "artifactLocation": artifact,
-        # GitHub wants all four, for the whole file as well.
+        # GitHub requires all four, even for the whole file.
         "region": {
             "startLine": line,
             "startColumn": column,
@@ -119,7 +119,7 @@ def _notifications(result: LintResult, root: str) -> Iterator[dict[str, Any]]:
 
 
 def _artifact(path: str, root: str) -> dict[str, str]:
-    """Where a file is; of a path that is not UTF-8 the bytes."""
+    """The place of a file, as the bytes of its path if the path is not UTF-8."""
     path = relative(path, root)
     try:
         uri = quote(path.encode("utf-8", "surrogateescape"))

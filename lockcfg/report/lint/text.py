@@ -1,4 +1,4 @@
-"""For a person: each finding with its line, what to do, and a last line that counts."""
+"""The findings for a person: each with its line and its help, and a last line with the counts."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def write(result: LintResult, stream: TextIO, *, root: str) -> None:
 
 
 def write_statistics(result: LintResult, stream: TextIO) -> None:
-    """How many findings each rule has, the most first."""
+    """Write how many findings each rule has, the largest count first."""
     terminal = Terminal(stream)
     counted = [d for d in result.diagnostics if d.suppression is None]
     by_rule = Counter((d.code, d.finding.rule) for d in counted)
@@ -46,7 +46,7 @@ def write_statistics(result: LintResult, stream: TextIO) -> None:
 
 
 def _shown(diagnostic: LintFinding, root: str) -> Finding:
-    """The finding with the rule's code, and its path as it is printed."""
+    """The finding with the code of its rule, and with its path as the report prints it."""
     finding, place = diagnostic.finding, diagnostic.finding.place
     path = relative(finding.path, root)
     if place is not None:
@@ -67,7 +67,7 @@ def _fix(fix: LintFix, terminal: Terminal) -> None:
 
 
 def _end(result: LintResult, terminal: Terminal, root: str) -> None:
-    """What could not be looked at, and the counts."""
+    """Write what could not be read, and the counts."""
     for path, why in result.unreadable:
         terminal.finding(Finding("", "error", f"cannot be read: {why}", path=relative(path, root)))
     for note in notes(result, root):
