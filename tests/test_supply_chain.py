@@ -58,6 +58,13 @@ def test_the_files_pin_what_pyproject_asks_for() -> None:
     assert [name for name, files in versions.items() if files != [files[0]] * len(files)] == []
 
 
+def test_nothing_that_slows_every_start_is_pinned() -> None:
+    """jsonschema imports rfc3987-syntax if it is installed, which takes a second; the pins are
+    resolved without it (``tool.uv`` in pyproject.toml)."""
+    for path in FILES:
+        assert "rfc3987-syntax" not in names_in(path)
+
+
 def test_a_package_with_another_content_is_refused(tmp_path: Path) -> None:
     """By pip, with what 'make setup' gives it."""
     text = (PROJECT / "requirements.txt").read_text()
