@@ -44,7 +44,7 @@ class CallRefusedError(Exception):
 class Client:
     """A connection to a lock daemon."""
 
-    def __init__(self, path: Path | str, *, timeout: float = 20) -> None:
+    def __init__(self, path: Path | str, *, timeout: float = 60) -> None:
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         # First without a timeout: with one, a queue that is full is an error.
         try:

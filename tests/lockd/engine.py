@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 PROGRAM: Final = Path(sys.executable).parent / "lockd"
 
-_SECONDS: Final = 30.0
+_SECONDS: Final = 90.0
 
 # No pid namespace: the daemon is to see the pids that the test sees.
 _NAMESPACE: Final = (

@@ -78,7 +78,7 @@ SYSLOG: Final = Path("/dev/log")
 LOCKD: Final = pack_string("virtlockd")
 NO_FLAGS: Final = pack_uint(0)
 
-_SECONDS: Final = 20
+_SECONDS: Final = 60
 _HUNG_UP: Final = "hung up"
 
 Transcript = dict[str, object]

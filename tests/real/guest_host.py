@@ -47,7 +47,7 @@ _FIRMWARE: Final = "/srv/firmware"
 _HALT: Final = b"\xf4"
 
 _REPOSITORY: Final = Path(__file__).parent.parent.parent
-_SECONDS: Final = 60
+_SECONDS: Final = 120
 #: How long a daemon has to do what nobody waits for.
 _PATIENCE: Final = 5.0
 _PID_FILE: Final = "/run/lock-daemon.pid"

@@ -28,7 +28,7 @@ RELATIVE: Final = "run/directory"
 #: Where huge pages are mounted.
 HUGE_PAGES: Final = "/run/huge"
 
-_SECONDS: Final = 30
+_SECONDS: Final = 90
 _NO_NAMESPACE: Final = 99
 
 #: Runs a shell script as the first process of namespaces of its own; it ends with its parent.

@@ -21,7 +21,7 @@ PROJECT: Final = Path(__file__).parent.parent.parent
 #: The unit that the tests are about.
 SERVICE: Final = "virtlockd.service"
 
-_SECONDS: Final = 60
+_SECONDS: Final = 120
 _ENVIRONMENT: Final = {"PATH": "/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"}
 _UNITS: Final = "/usr/lib/systemd/system"
 

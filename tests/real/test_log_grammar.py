@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 NOBODY: Final = 65534
 
 #: It takes milliseconds.
-TIMEOUT: Final = 20
+TIMEOUT: Final = 60
 
 #: How many mutated values are tried for each setting, besides the fixed ones.
 MUTATED: Final = 60

@@ -94,7 +94,7 @@ def _ask(engine: Engine, procedure: int, arguments: bytes = b"") -> dict[str, An
             return found
 
 
-def wait_for_agreement(engine: Engine, seconds: float = 15.0) -> None:
+def wait_for_agreement(engine: Engine, seconds: float = 60.0) -> None:
     """Wait until the engine and the kernel say the same, and the engine says that all is well."""
 
     def agree() -> bool:

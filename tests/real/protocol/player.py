@@ -58,7 +58,7 @@ _OTHER_PIDS: Final = 100
 # How often to try for a pid that somebody else was given.
 _ATTEMPTS: Final = 20
 
-_START_SECONDS: Final = 20
+_START_SECONDS: Final = 60
 _HANG_SECONDS: Final = 15
 
 # Round trips: after anything, and besides for every message sent.
