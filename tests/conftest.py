@@ -61,6 +61,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="how many schedules of whole clusters are simulated",
     )
     parser.addoption(
+        "--faults",
+        type=int,
+        default=5,
+        metavar="N",
+        help="how many calls of the system in a scene are killed at, and how many fail",
+    )
+    parser.addoption(
         "--few-scenarios",
         action="store_true",
         help="ten scenarios with guests, not all: those that depend most on libvirt and QEMU",

@@ -111,49 +111,53 @@ def serve(
     status = make_run_directory(paths)
     if status:
         return status
-    keeper = Keeper(address, log, inheritance.kept(), inheritance.queues)
-    daemon = Daemon(
-        settings,
-        inheritance,
-        keeper,
-        logging,
-        holders,
-        dialect_of(libvirt_release()),
-        timeout=options.timeout,
-        interval=options.check_interval,
-        command=command,
-        virtlockd=Virtlockd(
-            paths.restart_file,
-            options.of_virtlockd(),
-            was_here=was_virtlockd is not None,
-            next=os.environ.pop(handover.HANDS_BACK, ""),
-        ),
-    )
-    if options.adopt:
-        daemon.adopt_by_itself(paths.socket("admin"))
-    if options.heartbeat:
-        daemon.tell_that_it_lives(options.heartbeat)
-    listening = {
-        service: inheritance.fds.pop(name)
-        for service, name in LISTENING.items()
-        if name in inheritance.fds
-    }
-    unknown = sorted(inheritance.fds.keys() - {PID_FILE})
-    if inheritance.journal is None and unknown:
-        log.error(f"unexpected sockets: {', '.join(unknown)}")
-        return BAD_SOCKET
-    if not listening:
-        for service in LISTENING:
-            path = paths.socket(service)
-            try:
-                listening[service] = bind(path)
-            except OSError as error:
-                log.error(f"Failed to bind socket to '{path}': {error.strerror}")
-                return BAD_SOCKET
-            keeper.keep(listening[service], LISTENING[service])
-    if handover.SUPERVISED in os.environ:
-        daemon.succession.watch_supervisor(int(os.environ[handover.SUPERVISED]))
-    daemon.start(listening)
+    try:
+        keeper = Keeper(address, log, inheritance.kept(), inheritance.queues)
+        daemon = Daemon(
+            settings,
+            inheritance,
+            keeper,
+            logging,
+            holders,
+            dialect_of(libvirt_release()),
+            timeout=options.timeout,
+            interval=options.check_interval,
+            command=command,
+            virtlockd=Virtlockd(
+                paths.restart_file,
+                options.of_virtlockd(),
+                was_here=was_virtlockd is not None,
+                next=os.environ.pop(handover.HANDS_BACK, ""),
+            ),
+        )
+        if options.adopt:
+            daemon.adopt_by_itself(paths.socket("admin"))
+        if options.heartbeat:
+            daemon.tell_that_it_lives(options.heartbeat)
+        listening = {
+            service: inheritance.fds.pop(name)
+            for service, name in LISTENING.items()
+            if name in inheritance.fds
+        }
+        unknown = sorted(inheritance.fds.keys() - {PID_FILE})
+        if inheritance.journal is None and unknown:
+            log.error(f"unexpected sockets: {', '.join(unknown)}")
+            return BAD_SOCKET
+        if not listening:
+            for service in LISTENING:
+                path = paths.socket(service)
+                try:
+                    listening[service] = bind(path)
+                except OSError as error:
+                    log.error(f"Failed to bind socket to '{path}': {error.strerror}")
+                    return BAD_SOCKET
+                keeper.keep(listening[service], LISTENING[service])
+        if handover.SUPERVISED in os.environ:
+            daemon.succession.watch_supervisor(int(os.environ[handover.SUPERVISED]))
+        daemon.start(listening)
+    except OSError as error:
+        log.error(f"the daemon cannot be started: {error.strerror or error}")
+        return 1
     # The objects that exist now stay, so the garbage collector need not look at them again.
     gc.freeze()
     gc.set_threshold(*_GARBAGE)

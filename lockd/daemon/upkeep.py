@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 #: unmounted.
 _TEND_AFTER: Final = 1.0
 
+#: How long to wait before the keeper is tended that has given up, in seconds; each time twice as
+#: long. Until it is well again, a crash would lose the locks.
+_HEAL_AFTER: Final = 0.05
+
 #: How often to look at the descriptions of guests with a disk that is not known yet, in seconds.
 _DESCRIBED_AFTER: Final = 1.0
 
@@ -56,6 +60,7 @@ class Upkeep:
         self._close_timer: Timer | None = None
         self._tend_timer: Timer | None = None
         self._disks_timer: Timer | None = None
+        self._heal_after = _HEAL_AFTER
         self._rewrite_at = 0.0
         self._log: Final = log
 
@@ -67,11 +72,19 @@ class Upkeep:
         if self._close_timer is None and engine.idle:
             self._close_timer = self._loop.after(IDLE_FOR, self._close_idle)
         if self._tend_timer is None and self._keeper.is_busy:
-            self._tend_timer = self._loop.after(_TEND_AFTER, self._tend)
+            self._tend_timer = self._loop.after(self._tend_after(), self._tend)
         if self._disks_timer is None and engine.unknown:
             self._disks_timer = self._loop.after(_DESCRIBED_AFTER, self._look_for_disks)
         if self._journal.is_long:
             self._rewrite()
+
+    def _tend_after(self) -> float:
+        if not self._keeper.lost:
+            self._heal_after = _HEAL_AFTER
+            return _TEND_AFTER
+        after = self._heal_after
+        self._heal_after = min(2 * after, _TEND_AFTER)
+        return after
 
     def begin(self) -> None:
         """Begin the work that repeats."""

@@ -42,9 +42,7 @@ def insist(operation: Callable[[], T]) -> T:
     try:
         return operation()
     except Exception as error:
-        # The caller's function may raise an error of its own, with the system's as its cause.
-        reason = error if isinstance(error, OSError) else error.__cause__
-        if not isinstance(reason, OSError) or reason.errno not in _NONE_LEFT or not _aside:
+        if not _is_for_want(error) or not _aside:
             raise
     while _aside:
         os.close(_aside.pop())
@@ -52,3 +50,14 @@ def insist(operation: Callable[[], T]) -> T:
         return operation()
     finally:
         fill()
+
+
+def _is_for_want(error: Exception) -> bool:
+    """Whether an error says that no descriptor is free. The caller's function may have raised one
+    of its own, with the system's as its cause.
+
+    It is a function of its own, so that no frame holds on to an error that holds on to the frame:
+    what was open there would stay open.
+    """
+    reason = error if isinstance(error, OSError) else error.__cause__
+    return isinstance(reason, OSError) and reason.errno in _NONE_LEFT

@@ -66,14 +66,19 @@ class Journal:
             raise JournalError("the journal has no beginning")
         head_page = mmap.mmap(fd, _START)
         head = memoryview(head_page).cast("Q")
-        end = head[_LENGTH]
-        if end > size:
-            raise JournalError("the journal is shorter than it says")
-        limit = 2 * end + _GROWTH
-        # Records go straight into mapped memory: a write(2) takes ten times as long.
-        room = max(limit + _GROWTH, size)
-        os.ftruncate(fd, _START + room)
-        self._records = mmap.mmap(fd, room, offset=_START)
+        try:
+            end = head[_LENGTH]
+            if end > size:
+                raise JournalError("the journal is shorter than it says")
+            limit = 2 * end + _GROWTH
+            # Records go straight into mapped memory: a write(2) takes ten times as long.
+            room = max(limit + _GROWTH, size)
+            os.ftruncate(fd, _START + room)
+            self._records = mmap.mmap(fd, room, offset=_START)
+        except BaseException:
+            head.release()
+            head_page.close()
+            raise
         self.fd, self.number = fd, number
         self._head_page, self._head = head_page, head
         self._end, self._limit, self._room = end, limit, room

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Final
 
-    from tests.simulation.files import Kind
+    from tests.simulation.files import Kind, View
 
 #: What a call may fail with where the system lacks something for a moment.
 _ERRORS: Final = {
@@ -61,6 +61,9 @@ _ERRORS: Final = {
     "recv": (errno.EINTR,),
     "close": (errno.EIO,),
 }
+
+#: What a call says whose answer was lost: the server has done what it was asked for.
+_LOST: Final = (errno.EIO, errno.ETIMEDOUT, errno.ENOTCONN)
 
 #: How much goes on in a run: for how long things begin, in seconds, and after how many turns it is
 #: taken for one that never ends.
@@ -150,6 +153,9 @@ class Cluster:
         self._parting: Final = self.random.choice((0.0, 0.02, 0.1))
         self._failing: Final = self.random.choice((0.0, 0.0, 0.003, 0.02))
         self._short: Final = self.random.choice((0.0, 0.0, 0.1))
+        #: With chances of its own, so that a seed does the rest as without it.
+        self._lossy: Final = Random(-2 - plan.seed)
+        self._losing: Final = self._lossy.choice((0.0, 0.0, 0.01, 0.1))
         self.guests: Final[list[Guest | Virtlockd]] = []
         self._unreachable: Final[dict[Host, float]] = {}
         self._set_up()
@@ -215,6 +221,9 @@ class Cluster:
         host.signal_daemon(signal.SIGUSR2)
 
     def _freeze(self, host: Host) -> None:
+        """It may end with a kill, as a call to a server that is away may."""
+        if not host.may_be_killed:
+            return
         host.daemon_frozen_until = self.now + self.random.choice((0.5, 5, 2 * WATCHDOG_SECONDS))
         self._at(host.daemon_frozen_until, _nothing)
 
@@ -232,6 +241,8 @@ class Cluster:
         self._at(host.manager.frozen_until, host.manager.begin_to_wait)
 
     def _part(self, host: Host) -> None:
+        if not host.may_be_killed:
+            return
         if host not in self._unreachable and self.now >= host.frozen_until:
             self.part(
                 host,
@@ -265,6 +276,18 @@ class Cluster:
         elif chance - self._killing < self._failing and name in _ERRORS:
             number = self._faulty.choice(_ERRORS[name])
             if self._is_due(f"{name} of {process.host.name} fails with {errno.errorcode[number]}"):
+                self._has_errors = True
+                raise failure(number)
+
+    def on_answer(self, process: Process, name: str, view: View) -> None:
+        """The server answers a call that has changed something. Raises OSError, where the answer is
+        lost on the way."""
+        if view.files.kind == "local" or self._is_ending or process.host not in self.hosts:
+            return
+        if self._lossy.random() < self._losing:
+            number = self._lossy.choice(_LOST)
+            what = f"the answer to {name} of {process.host.name} is lost: {errno.errorcode[number]}"
+            if self._is_due(what):
                 self._has_errors = True
                 raise failure(number)
 

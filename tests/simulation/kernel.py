@@ -296,6 +296,12 @@ def _reach(path_or_view: str | View) -> View:
     return view
 
 
+def _lose(name: str, view: View) -> None:
+    """The answer to what the server has just done may be lost. Raises OSError."""
+    process = running.process
+    process.host.cluster.on_answer(process, name, view)
+
+
 class _Status:
     """What stat(2) tells."""
 
@@ -362,7 +368,14 @@ class Os:
         view = _reach(path)
         if flags & real_os.O_DIRECTORY:
             return process.add(Directory(view, path))
-        return process.add(LockFile(view.open(path, create=bool(flags & real_os.O_CREAT))))
+        file = view.open(path, create=bool(flags & real_os.O_CREAT))
+        if flags & real_os.O_CREAT:
+            try:
+                _lose("open", view)
+            except OSError:
+                file.close()
+                raise
+        return process.add(LockFile(file))
 
     def _proc(self, process: Process, path: str) -> bytes:
         _, _, pid, what = path.split("/")
@@ -422,7 +435,9 @@ class Os:
 
     def unlink(self, path: str) -> None:
         _step("unlink")
-        _reach(path).remove(path)
+        view = _reach(path)
+        view.remove(path)
+        _lose("unlink", view)
 
     def makedirs(self, path: str, _mode: int, *, exist_ok: bool) -> None:
         assert exist_ok
@@ -471,6 +486,7 @@ class Os:
         _step("setxattr")
         _reach(_file(fd).view)
         _file(fd).inode.note = value
+        _lose("setxattr", _file(fd).view)
 
     def removexattr(self, fd: int, _name: str) -> None:
         _step("removexattr")
@@ -478,6 +494,7 @@ class Os:
         if not _file(fd).inode.note:
             raise failure(errno.ENODATA)
         _file(fd).inode.note = b""
+        _lose("removexattr", _file(fd).view)
 
     def pread(self, fd: int, _count: int, _offset: int) -> bytes:
         _step("pread")
@@ -565,6 +582,7 @@ class Fcntl:
                 file.unlock()
             else:
                 file.lock(shared=how == real_fcntl.F_RDLCK)
+            _lose("fcntl", file.view)
             return argument
         assert command in (real_fcntl.F_GETLK, real_fcntl.F_OFD_GETLK)
         # For one of a process the lock of the open file itself is in the way, too. NFS goes by what

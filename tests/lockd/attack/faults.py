@@ -132,9 +132,10 @@ class Strace:
 
 
 @contextmanager
-def injected(pid: int, log: Path, *rules: str) -> Iterator[Strace]:
-    """Put faults into the calls of a process, each by a rule as ``strace -e inject`` has it."""
-    command = ["strace", "-f", "-q", "-o", str(log), "-p", str(pid)]
+def injected(pid: int, log: Path, *rules: str, follow: bool = True) -> Iterator[Strace]:
+    """Put faults into the calls of a process, each by a rule as ``strace -e inject`` has it; if it
+    is to ``follow``, into those of its threads and children as well."""
+    command = ["strace", *(["-f"] if follow else []), "-q", "-o", str(log), "-p", str(pid)]
     for rule in rules:
         command += ["-e", f"inject={rule}"]
     log.unlink(missing_ok=True)

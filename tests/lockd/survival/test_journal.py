@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import errno
+import gc
 import json
 import mmap
 import os
+import resource
 import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
+from lockd.kernel.reserve import insist
 from lockd.locks.space import Owner
 from lockd.survival.journal import Journal, JournalError
 from lockd.survival.records.encoding import record
@@ -109,3 +113,31 @@ def test_written_anew() -> None:
     again.close()
     journal.close()
     os.close(before)
+
+
+def test_a_new_journal_that_fails_leaves_no_descriptor() -> None:
+    """At whichever of its descriptors there is none left; also where nothing collects garbage."""
+    journal = Journal.create(1)
+    before = os.listdir("/proc/self/fd")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    failed = 0
+    gc.disable()
+    try:
+        for more in range(4):
+            # The lowest that is free, so that the call has exactly so many.
+            free = os.dup(0)
+            os.close(free)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (free + more, hard))
+            try:
+                insist(lambda: journal.rewrite((), lambda: None))
+            except OSError as error:
+                assert error.errno == errno.EMFILE
+                failed += 1
+            finally:
+                resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+            assert len(os.listdir("/proc/self/fd")) == len(before)
+    finally:
+        gc.enable()
+    assert failed == 3  # its memory, its front, its records
+    assert [*journal.read()] == []
+    journal.close()
