@@ -1,1 +1,1 @@
-"""Many hosts: what each of them told, which of them exclude each other, what to change first."""
+"""Many hosts: what each has told, which of them exclude each other, and what to change first."""

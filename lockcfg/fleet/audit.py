@@ -1,4 +1,4 @@
-"""The audit: a store goes in, a finished result comes out."""
+"""The audit: it makes a finished result from a store."""
 
 from __future__ import annotations
 
@@ -32,27 +32,28 @@ if TYPE_CHECKING:
     from lockcfg.fleet.store.store import Store
     from lockcfg.rules.rule import Rule
 
-    #: What hosts of one row of the matrix have in common: columns, whether known, the worst.
+    #: What the hosts of one row of the matrix share: the columns, whether enough is known, the
+    #: worst severity.
     _Look = tuple[tuple[tuple[str, str], ...], bool, Severity | None]
 
 #: Where the manual of a rule is, in the project's documentation.
 RULE_URL: Final = "docs/rules/{code}.md"
 
-#: The rules that are about waivers, and run when the others are done.
+#: The rules about waivers, which run after the others.
 _OF_WAIVERS: Final = ("la502_waiver_expired", "la503_waiver_unneeded")
 
-#: The most hosts of a finding of which the file is named.
+#: For how many hosts of a finding the audit names the file.
 _PLACES: Final = 1000
 
-#: How good a reach is: the worst is shown first.
+#: The order of reaches, the worst first.
 _REACHES: Final = {"no": 0, "unknown": 1, "yes": 2}
 
 
 def read_fleet(
     store: Store, *, now: int, policy: Policy | None = None, max_age: int | None = None
 ) -> Fleet:
-    """The fleet in ``store``, with its disks judged. ``now`` is in seconds since the epoch,
-    ``max_age`` how old facts may be in seconds, where that is not for the policy to say."""
+    """The fleet in ``store``, with the verdicts on its disks. ``now`` is in seconds since the
+    epoch. ``max_age`` overrides the policy's limit for the age of facts, in seconds."""
     from lockcfg.fleet.model.uses import Use
 
     fleet = load_fleet(store, now=now, policy=policy, max_age=max_age)
@@ -71,7 +72,7 @@ def read_fleet(
 
 
 def audit_of(fleet: Fleet, *, version: str = "") -> AuditResult:
-    """The result of an audit of ``fleet``."""
+    """Audit ``fleet``, and return the result."""
     findings = _Findings(fleet)
     for name in TABLE:
         if name not in _OF_WAIVERS:
@@ -111,8 +112,8 @@ def audit_of(fleet: Fleet, *, version: str = "") -> AuditResult:
 
 
 class _Findings:
-    """What the rules say, gathered: the same said of several hosts is one finding. With each
-    goes whether it leaves something unknown."""
+    """Gathers what the rules observe: the same observation about several hosts is one finding. Each
+    finding carries whether it leaves something unknown."""
 
     def __init__(self, fleet: Fleet) -> None:
         self._fleet = fleet
@@ -149,8 +150,8 @@ class _Findings:
         self._hosts.clear()
 
     def _places(self, cause: str, hosts: Sequence[str]) -> dict[str, tuple[str, int]]:
-        """Where a setting, or a file, or a line of it, stands on hosts: in a repository the file
-        that was read, else the path on the host behind its name."""
+        """Where hosts have a setting, a file, or a line of it. In a repository it is the file that
+        was read; otherwise it is the path on the host, after the host's name."""
         if not self._facts:
             self._facts.update(
                 (host, cell.facts) for cell in self._fleet.cells for host in cell.hosts
@@ -180,7 +181,7 @@ class _Findings:
         self._hosts.setdefault(key, []).extend(hosts)
 
     def waive(self) -> None:
-        """Take what the policy waives out of what counts."""
+        """Mark the findings that the policy waives, so that they do not count."""
         policy = self._fleet.policy
         for waiver in policy.waivers if policy else ():
             expired = waiver.has_expired(self._fleet.now)
@@ -215,8 +216,8 @@ class _Findings:
                 self._fleet.unneeded.append(waiver)
 
     def unknown(self) -> tuple[set[str], bool]:
-        """The hosts of which something is left unknown, and whether something else is. Who
-        waives that vouches for it."""
+        """The hosts of which a finding leaves something unknown, and whether a finding about no
+        host does. A waived finding does not count: its author vouches for the host."""
         hosts: set[str] = set()
         uncertain = False
         for finding, unknown in self._done:
@@ -242,9 +243,9 @@ class _Findings:
 
 
 def _worst_of(findings: Iterable[AuditFinding]) -> dict[str, Severity]:
-    """The worst that is said of each host of which anything is."""
+    """The worst severity of the findings about each host that has any."""
     worst: dict[str, Severity] = {}
-    for finding in findings:  # the worst come first
+    for finding in findings:  # the worst findings come first
         if finding.waived is None:
             for host in finding.hosts:
                 worst.setdefault(host, finding.severity)
@@ -264,7 +265,7 @@ def _verdict(
     *,
     more: bool,
 ) -> Verdict:
-    """The verdict. Findings that are waived do not count; what is unknown is never fine."""
+    """The verdict. Waived findings do not count; unknown is never safe."""
     errors = [f for f in findings if f.severity == "error" and f.waived is None]
     if not hosts:
         return Verdict("unknown", "There is no host to judge.")
@@ -305,7 +306,7 @@ def _group_rows(fleet: Fleet, worst: Mapping[str, Severity]) -> list[GroupRow]:
 
 
 def _domain_rows(fleet: Fleet) -> list[DomainRow]:
-    """The domains, those that reach least first."""
+    """The domains, the ones with the least reach first."""
     rows: list[DomainRow] = []
     for group in fleet.groups:
         for kind in group.kinds:
@@ -320,7 +321,7 @@ def _domain_rows(fleet: Fleet) -> list[DomainRow]:
                     domain.reach,
                     domain.where,
                     sorted(host for cell in cells for host in cell.hosts),
-                    # Who shares nothing need not exclude anybody.
+                    # A host that shares no storage need not exclude any other.
                     apart=bool(group.name) and domain.reach == "yes" and domain is not leading,
                 )
                 for domain, cells in domains
@@ -344,7 +345,7 @@ _KIND_ORDER: Final = {"image": 0, "block": 1, "lvm": 2, "scsi": 3, "lease": 4}
 def _profile_rows(
     fleet: Fleet, worst: Mapping[str, Severity], unknown: set[str]
 ) -> list[ProfileRow]:
-    """The rows of the matrix: hosts of a group whose settings look alike, worst first."""
+    """The rows of the matrix: hosts of a group whose settings look alike, the worst first."""
     rows: list[ProfileRow] = []
     for group in fleet.groups:
         usual = odd_columns(group)
@@ -383,7 +384,7 @@ def _profile_rows(
 
 
 def _mounts_of(cell: Cell) -> list[str]:
-    """What the directories of some hosts are on, in words."""
+    """What the directories of hosts are on, in words."""
     facts = cell.facts
     return [
         f"{each.path}: {each.place.shown if each.place.system else each.place.why}"
@@ -395,7 +396,7 @@ def _mounts_of(cell: Cell) -> list[str]:
 def _apart(
     cell: Cell, worst: Mapping[str, Severity], unknown: set[str]
 ) -> Iterable[tuple[bool, Severity | None, list[str]]]:
-    """The hosts of a cell by what is said of them."""
+    """The hosts of a cell, apart by the findings about them."""
     by_state: dict[tuple[bool, Severity | None], list[str]] = {}
     for host in cell.hosts:
         by_state.setdefault((host not in unknown, worst.get(host)), []).append(host)

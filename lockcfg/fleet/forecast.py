@@ -1,8 +1,8 @@
-"""A plan, and what is left to be found when it has been carried out.
+"""Makes a plan, and forecasts what an audit will still find when the plan is done.
 
-The hosts are taken as the plan leaves them, and the audit is asked again: what it then finds the
-plan does not cover. That is a forecast by the same model, and no audit: the last step of every plan
-is to look.
+It takes the hosts as the plan leaves them and audits them again: the plan does not cover what that
+audit finds. This is a forecast by the same model, and not a real audit; so the last step of every
+plan is to look.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def plan_of(fleet: Fleet, store: Store) -> Plan:
-    """The plan for a fleet that is from ``store``."""
+    """The plan for a fleet that was read from ``store``."""
     steps, changed = steps_of(fleet, store.running_guests())
     now = _findings(fleet)
     then = _outlook(fleet, changed, store) if changed else now
@@ -44,12 +44,12 @@ def plan_of(fleet: Fleet, store: Store) -> Plan:
     return Plan(steps, covered, uncovered)
 
 
-#: The rule about files with which libvirt does not start: a step says to correct them.
+#: The rule about files with which libvirt does not start; a step of the plan says to correct them.
 _REFUSED: Final = "LA102"
 
 
 def _but_for(finding: AuditFinding, left_out: Collection[str]) -> AuditFinding | None:
-    """A finding without some of its hosts; None where it had no others."""
+    """A finding without some of its hosts; None if it has no other hosts."""
     hosts = [host for host in finding.hosts if host not in left_out]
     if not finding.hosts or len(hosts) == len(finding.hosts):
         return finding
@@ -57,12 +57,13 @@ def _but_for(finding: AuditFinding, left_out: Collection[str]) -> AuditFinding |
 
 
 def _findings(fleet: Fleet) -> list[AuditFinding]:
-    """What the audit finds of a fleet, without what is waived."""
+    """The findings about a fleet that no waiver covers."""
     return list(audit_of(_copy(fleet, fleet.cells, fleet.groups)).counted)
 
 
 def _outlook(fleet: Fleet, changed: Mapping[int, Cell], store: Store) -> list[AuditFinding]:
-    """What it will find where ``changed`` has what becomes of cells, by the ``id`` of each."""
+    """The findings about the fleet after the plan; ``changed`` has what becomes of each cell, by
+    its ``id``."""
     groups: list[Group] = []
     for group in fleet.groups:
         after = Group(
@@ -78,7 +79,7 @@ def _outlook(fleet: Fleet, changed: Mapping[int, Cell], store: Store) -> list[Au
     cells = [changed.get(id(cell), cell) for cell in fleet.cells]
     then = _copy(fleet, cells, groups)
     facts = {host: cell.facts for cell in cells for host in cell.hosts}
-    # Whether the guests of hosts with other facts than now were restarted by then.
+    # Whether the plan restarts the guests of hosts whose facts it changes.
     anew = {
         id(cell.facts): all(use.held in ("", "held") for use in cell.uses)
         for cell in changed.values()
@@ -107,7 +108,7 @@ def _outlook(fleet: Fleet, changed: Mapping[int, Cell], store: Store) -> list[Au
 
 
 def _copy(fleet: Fleet, cells: list[Cell], groups: list[Group]) -> Fleet:
-    """A fleet of its own: an audit notes in it what became of waivers."""
+    """A copy of the fleet, as an audit notes in it which waivers it has used."""
     found = Fleet(fleet.now, fleet.policy, fleet.max_age)
     found.cells, found.groups = cells, groups
     for name in (

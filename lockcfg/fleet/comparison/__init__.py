@@ -1,1 +1,1 @@
-"""Hosts beside each other: in groups, by settings, and on each disk that several have."""
+"""Compares hosts: in groups, by settings, and on each disk that several of them have."""

@@ -1,11 +1,12 @@
-"""The real disks that several guests have, on one host or on many: does each keep the others out?
+"""Judges the real disks that several guests have, on one host or on many: do their users exclude
+each other?
 
-Of a hundred thousand such disks nearly all are locked in the same way by all their users, which a
-comparison of a few values shows; the model is asked about the rest.
+A fleet may have a hundred thousand such disks. All users of a disk lock nearly every one of them in
+the same way, which a comparison of a few values shows. Only the rest need the model.
 
-Two questions are asked of two users: are their disks one, and if they are, do their locks exclude
-each other? Only both answers together make a verdict: where it is not shown that the disks are one
-and the locks would exclude each other if they were, all is well.
+Two questions decide about two users: do they have the same disk, and if so, do their locks exclude
+each other? Only both answers together make a verdict. If the disks may be two, and their locks
+would exclude each other on one disk, the users are safe.
 """
 
 from __future__ import annotations
@@ -32,20 +33,20 @@ if TYPE_CHECKING:
     from lockcfg.fleet.store.store import StoredDisk
     from lockcfg.host.storage import Shared
 
-    #: A host that counts: its name, its facts, and its group if that is one of the policy.
+    #: A host that counts: its name, its facts, and its group if the policy has that group.
     Host = tuple[str, Facts, str]
 
-#: The most users that are named of one disk, and the most pairs of them that are compared.
+#: How many users of one disk a row names, and how many pairs of them are compared.
 _NAMED: Final = 20
 _COMPARED: Final = 50_000
 
-#: What makes two locks one without asking: the rule, where the lock is, how it is named.
+#: What makes two locks one without the model: the rule, the place of the lock, and its name.
 _Quick = tuple[str, str, str]
 
 
 class _Way:
-    """How a host with certain facts uses and locks disks of one use. ``quick`` is where and by
-    which rule they are locked, where that reaches all hosts; else None."""
+    """How hosts with certain facts lock disks of one use. ``quick`` is the rule and the place of
+    the lock if that lock reaches all hosts; else None."""
 
     __slots__ = ("locking", "quick", "storage", "use")
 
@@ -65,14 +66,14 @@ class _Way:
             return None
         inode: int | None = None
         if use.kind == "image":
-            # One name may be two directories: the number tells.
+            # One name may stand for two directories; the inode number tells them apart.
             if self.storage is None or not self.storage.place.system:
                 return None
             inode = self.storage.place.inode
             if inode is None:
                 return None
         if use.rule == "direct":
-            # An image on a file system that carries locks: the lock is on the disk itself.
+            # The image is on a file system that carries locks, and the lock is on the disk itself.
             if use.kind != "image" or self.storage is None:
                 return None
             place = self.storage.place
@@ -86,8 +87,8 @@ class _Way:
 
 
 class _User(Frozen):
-    """A user of a disk: a guest on a host, and how the host locks it for the guest. ``number``
-    is the inode number of the file and, below it, 32 bits for its name; 0 if unknown."""
+    """A user of a disk: a guest on a host, and how the host locks the disk for the guest.
+    ``number`` is the inode number of the file followed by 32 bits for its name; 0 if unknown."""
 
     __slots__ = (
         "answer",
@@ -134,11 +135,11 @@ def judge_disks(
     stale: Collection[str] = (),
     adapt: Callable[[Facts, Use], Use] | None = None,
 ) -> Iterator[DiskRow]:
-    """The verdict on each disk with several users. ``rows`` come with those of one name together;
-    ``hosts`` are those that count, by their ids. ``aliases`` are pairs of names that may mean one
-    disk, ``words`` what the policy says of the fleet's storage. ``stale`` are hosts whose daemon
-    has unknown settings in force, because its files are newer. ``adapt`` is for planned hosts,
-    which will differ from those whose uses were found: it says how they will use a disk."""
+    """The verdict on each disk with several users. ``rows`` has the rows of one name together.
+    ``hosts`` are the hosts that count, by their ids. ``aliases`` are pairs of names that may mean
+    one disk. ``words`` is what the policy says about the fleet's storage. ``stale`` are hosts whose
+    daemon has unknown settings in force, because its files are newer. ``adapt`` is for a plan: it
+    says how a host will use a disk when its facts have changed."""
     roots = _roots(aliases)
     known: dict[tuple[int, int], _Way] = {}
     waiting: dict[str, list[tuple[StoredDisk, _Way]]] = {}
@@ -173,7 +174,7 @@ def judge_disks(
 
 
 def _roots(aliases: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """The name that stands for each name that may have another."""
+    """For each name that may have an alias, the one name that stands for all of them."""
     parents: dict[str, str] = {}
 
     def top(name: str) -> str:
@@ -220,7 +221,7 @@ def _judged(
     words: Words | None,
     stale: Collection[str],
 ) -> Iterator[DiskRow]:
-    """The verdict that the model gives: that on the worst two of the users."""
+    """The verdict of the model, which is its verdict on the worst pair of users."""
     users = sorted(
         (_User(hosts[row.host][0], hosts[row.host][2], row, way) for row, way in rows),
         key=lambda user: (user.host, user.guest, user.path, user.name),
@@ -238,7 +239,7 @@ def _judged(
             continue
         together.update((id(one), id(other)))
         if one.way.use.shareable and other.way.use.shareable:
-            continue  # it is meant to be written by both
+            continue  # both guests may write it
         both = one.running and other.running
         if both and disks != "unknown" and not (one.way.use.backing or other.way.use.backing):
             written = True
@@ -247,21 +248,21 @@ def _judged(
         if found.verdict != "yes":
             apart.update((one.host, other.host))
             pairs[found.verdict].add((one.host, other.host))
-        # Two that run now are worse than two that could.
+        # Two guests that run now are worse than two that might.
         badness = _BADNESS[found.verdict] * 2 + both
         if badness > rank:
             cause = _cause(one, other) if found is meant else "held"
             verdict, worst, rank = found.verdict, (one, other, found.why, cause), badness
     rest = next(islice(_pairs(users), _COMPARED, None), None)
     if rest is not None and together:
-        # What is not looked at is unknown.
+        # A pair that is not compared is unknown.
         together.update(map(id, users))
         apart.update(user.host for user in users)
         if worst is None or verdict == "yes":
             why = "it has so many users that not all were compared"
             verdict, worst = "unknown", (*rest, why, _cause(*rest))
     if not together:
-        return  # one number, and two disks
+        return  # one inode number, but two disks
     seen = [user for user in users if id(user) in together]
     named = [
         DiskUse(user.host, user.guest, user.path, running=user.running) for user in seen[:_NAMED]
@@ -292,22 +293,23 @@ def _judged(
 
 
 def _pairs(users: Sequence[_User]) -> Iterator[tuple[_User, _User]]:
-    """Any two users of which one writes the disk: a base image may be below thousands of guests."""
+    """The pairs of users of which one writes the disk. A base image may be below thousands of
+    guests that only read it."""
     writers = [user for user in users if not user.way.use.backing]
     yield from combinations(writers, 2)
     yield from product(writers, [user for user in users if user.way.use.backing])
 
 
 def _one_disk(one: _User, other: _User, words: Words | None) -> Relation:
-    """Whether the disks of two users are one: by the names that all hosts have for them, by the
-    places that they are in, and by the numbers of the files."""
+    """Whether two users have the same disk: by the names that all hosts have for it, by its places,
+    and by the inode numbers of the files."""
     mine, yours = one.disk.place, other.disk.place
     if is_device(one.name) or is_device(other.name):
         return _one_device(one.name, other.name)
     if one.way.use.kind == other.way.use.kind == "network" and one.name == other.name:
         return _one_of_network(one, other)
     if one.name.startswith(VOLUME) and one.name == other.name:
-        return "same"  # two hosts have mounted the volume, each for itself
+        return "same"  # each of two hosts has mounted the volume with a local file system
     if mine is None or yours is None or "image" not in (one.way.use.kind, other.way.use.kind):
         return "same" if one.name == other.name else "different"
     if one.host == other.host and mine.local and yours.local:
@@ -324,8 +326,8 @@ def _one_disk(one: _User, other: _User, words: Words | None) -> Relation:
 
 
 def _one_of_network(one: _User, other: _User) -> Relation:
-    """Whether two network disks of one name are one: servers of two clusters have the same names. A
-    socket leads to a server that its host alone knows."""
+    """Whether two network disks of one name are the same disk. Servers of two clusters may have the
+    same names, and only the host itself knows the server behind a socket."""
     mine, yours = (
         {
             server
@@ -339,7 +341,7 @@ def _one_of_network(one: _User, other: _User) -> Relation:
 
 
 def _one_device(one: str, other: str) -> Relation:
-    """Whether two block devices overlap: a whole one is what its parts are on."""
+    """Whether two block devices overlap: a whole device contains its partitions."""
     mine, part, number = one.partition(PART)
     yours, other_part, other_number = other.partition(PART)
     if mine != yours:
@@ -348,7 +350,7 @@ def _one_device(one: str, other: str) -> Relation:
 
 
 def _exclusion(one: _User, other: _User, disks: Relation, words: Words | None) -> Exclusion:
-    """Whether two users of what may be one disk keep each other out."""
+    """Whether two users of what may be one disk exclude each other."""
     if one.way.use.kind == "network":
         found = Exclusion("no", "libvirt takes no lock for a network disk")
     elif one.way.use.backing or other.way.use.backing:
@@ -383,8 +385,8 @@ def _exclusion(one: _User, other: _User, disks: Relation, words: Words | None) -
 
 
 def _in_force(one: _User, other: _User, meant: Exclusion, stale: Collection[str]) -> Exclusion:
-    """The answer where the locks that are meant may not be those that are held, or that a host
-    would take: files say what the daemon that reads them next will do."""
+    """The answer if the locks in force may differ from the locks that the files mean. Files say
+    only what the next daemon that reads them will do."""
     unknown = ""
     for user in (one, other):
         held = user.way.use.held
@@ -402,8 +404,8 @@ def _in_force(one: _User, other: _User, meant: Exclusion, stale: Collection[str]
 
 
 def _by_leases(one: _User, other: _User) -> Exclusion | None:
-    """The answer for two hosts that lock no disks, and start no guest without a lease: which of
-    their leases are for which disk, nothing but their owner's habit says."""
+    """The answer for two hosts that lock no disks and start no guest without a lease. Only the
+    habit of their owner says which lease is for which disk."""
     for user in (one, other):
         locking = user.way.locking
         if locking.manager != "lockd" or locking.auto or not locking.require:
@@ -415,7 +417,7 @@ _BADNESS: Final = {"yes": 0, "unknown": 1, "no": 2}
 
 
 def _cause(one: _User, other: _User) -> str:
-    """What keeps two users from excluding each other, in a word; see :class:`DiskRow`."""
+    """Why two users do not exclude each other, in one word; see :class:`DiskRow`."""
     if one.way.use.kind == "network":
         return "network"
     if one.way.use.backing or other.way.use.backing:

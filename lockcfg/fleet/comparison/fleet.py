@@ -1,4 +1,4 @@
-"""A fleet as the rules of the audit see it: hosts that are alike together, in groups."""
+"""A fleet as the rules of the audit see it: groups of hosts, with hosts that are alike together."""
 
 from __future__ import annotations
 
@@ -30,28 +30,30 @@ if TYPE_CHECKING:
     from lockcfg.fleet.policy.policy import Policy, PolicyGroup, PolicyWaiver
     from lockcfg.fleet.store.store import Store, StoredHost
 
-    #: A distinct combination: its number, the facts, the circumstances, and the uses of disks.
+    #: A distinct combination: its number, its facts, its circumstances, and its uses of disks.
     _Combination = tuple[int, Facts, list[list[str]], list[Use]]
 
-    #: Several snapshots of one name: the name, the sources, whether they are of two machines.
+    #: Several snapshots with one host name: the name, the sources, and whether they come from two
+    #: machines.
     _Twice = tuple[str, tuple[str, ...], bool]
 
-#: Kinds of file systems that the nodes of one cluster mount, each by a device name of its own.
+#: Kinds of file systems that the nodes of one cluster mount; each node has its own name for the
+#: device.
 _OF_CLUSTERS: Final = frozenset(("gfs2", "ocfs2"))
 
-#: The most lock domains of a group that are compared with each other.
+#: How many lock domains of a group are compared with each other at most.
 _COMPARED: Final = 100
 
-#: How far ahead of the audit's a clock may be before it is wrong, in seconds.
+#: How many seconds a clock may be ahead of the audit's clock before it counts as wrong.
 _AHEAD: Final = 300
 
 
 class Cell:
-    """Hosts of one group that are alike in all that the rules look at.
+    """Hosts of one group that are alike in everything that the rules look at.
 
-    ``circumstances`` are findings on them besides their facts, each as a tuple of a word and its
-    subject; ``policy`` is what the policy says of their group, or None; ``hosts`` their names,
-    sorted, and ``running`` how many guests each runs.
+    ``circumstances`` are what an audit knows about them besides their facts, each as a tuple of a
+    word and its subject. ``policy`` is what the policy says about their group, or None. ``hosts``
+    are their names, sorted, and ``running`` is how many guests each runs.
     """
 
     __slots__ = ("circumstances", "facts", "group", "hosts", "policy", "running", "uses")
@@ -73,7 +75,7 @@ class Cell:
         self.running: Final[list[int]] = []
 
     def about(self, word: str) -> list[tuple[str, ...]]:
-        """The circumstances of a kind, without the word."""
+        """The subjects of the circumstances with one word."""
         return [each[1:] for each in self.circumstances if each[0] == word]
 
     def domain(self, kind: Kind, ambiguous: frozenset[tuple[str, str]]) -> Domain | None:
@@ -94,7 +96,7 @@ class Cell:
 
     @property
     def kinds(self) -> frozenset[str]:
-        """The kinds of disk that their guests have, of those that take locks."""
+        """The kinds of disk that their guests have and that take locks."""
         found = {use.kind for use in self.uses if use.kind != "network" and not use.readonly}
         if self.facts.leases:
             found.add("lease")
@@ -102,8 +104,9 @@ class Cell:
 
 
 class Group:
-    """Hosts that share storage: a :class:`~lockcfg.fleet.comparison.result.GroupRow` with what
-    it is made of. ``cells`` are theirs; ``policy`` is what the policy says of them, or None."""
+    """Hosts that share storage: what a :class:`~lockcfg.fleet.comparison.result.GroupRow` is made
+    of. ``cells`` are the cells of its hosts; ``policy`` is what the policy says about them, or
+    None."""
 
     __slots__ = ("aliases", "cells", "inferred", "name", "policy", "storages", "words")
 
@@ -131,16 +134,16 @@ class Group:
 
     @property
     def kinds(self) -> list[Kind]:
-        """The kinds of disk that its guests have; image files where it has no guests."""
+        """The kinds of disk that its guests have; image files if it has no guests."""
         found = {kind for cell in self.cells for kind in cell.kinds} or {"image"}
         return [kind for kind in DISK_KINDS if kind in found]
 
     def domains(
         self, kind: Kind, ambiguous: frozenset[tuple[str, str]]
     ) -> list[tuple[Domain, list[Cell]]]:
-        """The lock domains for a kind of disk, with their hosts, the largest first; of two as
-        large, in the order of their names. Hosts without disks of that kind are in them too:
-        a guest may come. What is one directory by several names is one domain."""
+        """The lock domains for a kind of disk, with their hosts: the largest first, and domains of
+        one size in the order of their names. Hosts without disks of that kind are in them too, as a
+        guest with such a disk may come. Several names of one directory make one domain."""
         by_key: dict[tuple[str, str, str], tuple[Domain, list[Cell]]] = {}
         for cell in self.cells:
             domain = cell.domain(kind, ambiguous)
@@ -153,7 +156,7 @@ class Group:
         )
 
     def _merged(self, domains: list[tuple[Domain, list[Cell]]]) -> list[tuple[Domain, list[Cell]]]:
-        """Domains, those that lock in one directory together."""
+        """Domains, with domains that lock in the same directory merged."""
         merged: list[tuple[Domain, list[Cell]]] = []
         for domain, cells in sorted(domains, key=lambda each: (each[0].mode, each[0].key)):
             for number, (other, of_other) in enumerate(merged[:_COMPARED]):
@@ -169,7 +172,7 @@ class Group:
         return merged
 
     def relation(self, one: Domain, other: Domain) -> Relation:
-        """Whether two domains lock in one directory."""
+        """Whether two domains lock in the same directory."""
         if one.mode != other.mode or one.place is None or other.place is None:
             return (
                 "same"
@@ -179,10 +182,10 @@ class Group:
         return self.relation_of(one.place, other.place)
 
     def relation_of(self, one: Location, other: Location) -> Relation:
-        """Whether two directories of its hosts are one. Directories that are likely one count as
-        one in three cases: the policy says that these hosts share their storage; nothing better is
-        known of the storage; or it is a file system of a cluster, which has another name on each
-        host."""
+        """Whether two directories of its hosts are the same. Directories that are likely the same
+        count as the same in three cases: the policy says that these hosts share their storage;
+        nothing better is known of the storage; or it is a file system of a cluster, which has
+        another name on each host."""
         found = relation(one, other, taken_for_one=self.aliases, words=self.words)
         if found == "likely" and (
             self.policy is not None
@@ -193,27 +196,27 @@ class Group:
         return found
 
     def leading(self, domains: Sequence[tuple[Domain, list[Cell]]]) -> Domain | None:
-        """The domain that the others are apart from: of those whose hosts exclude each other the
-        largest. Of several as large none is: the majority is a hint, and here there is none."""
+        """The largest domain whose hosts exclude each other: the other domains count as apart from
+        it. If several have that size, there is none, as no majority gives a hint."""
         reaching = [(count_of(cells), domain) for domain, cells in domains if domain.reach == "yes"]
         largest = max((count for count, _ in reaching), default=0)
         found = [domain for count, domain in reaching if count == largest]
         return found[0] if len(found) == 1 else None
 
     def most_guests(self, hosts: int) -> list[int]:
-        """How many guests run on those of its hosts that run the most."""
+        """How many guests each of its busiest hosts runs."""
         return heapq.nlargest(hosts, (running for cell in self.cells for running in cell.running))
 
 
 class Fleet:
-    """What was read of a fleet. ``now`` is the time of the audit, in seconds since the epoch.
+    """A fleet as it was read. ``now`` is the time of the audit, in seconds since the epoch.
 
     ``ambiguous`` are the names of directories behind which hosts see different inode numbers.
-    ``old``, ``ahead``, ``missing`` and ``twice`` are host names, the last with the sources and
-    whether they are of two machines; ``same`` are pairs of names that one kernel gave itself.
-    ``sharing`` are the groups of the policy that share storage with each inferred one. ``probe`` is
-    what a probe showed, ``names`` what the hosts are called that it is about, by their ids, and
-    ``expected`` are their facts as they would be without it.
+    ``old``, ``ahead``, ``missing`` and ``twice`` are host names, ``twice`` with the sources and
+    whether they come from two machines. ``same`` are pairs of host names that one running kernel
+    has. ``sharing`` maps each inferred group to the groups of the policy that share storage with
+    it. ``probe`` is what a probe showed, ``names`` are the names of its hosts, by their ids, and
+    ``expected`` are the facts of these hosts without the probe.
     """
 
     __slots__ = (
@@ -251,13 +254,13 @@ class Fleet:
         self.disks: list[DiskRow] = []
         self.problems: list[UnreadSource] = []
         self.ambiguous: frozenset[tuple[str, str]] = frozenset()
-        #: Each host that may have a disk in common, by its id in the store: its name, its facts,
-        #: and its group if that is one of the policy.
+        #: Each host that may have a disk in common with another, by its id in the store: its name,
+        #: its facts, and its group if the policy has that group.
         self.places: dict[int, tuple[str, Facts, str]] = {}
         self.probe = Probe({})
         self.names: dict[int, str] = {}
         self.expected: dict[int, Facts] = {}
-        #: Where the files are of hosts of which nothing else is known.
+        #: The directory of the files of each host of which only the files are known.
         self.sources: dict[str, str] = {}
         self.old: list[str] = []
         self.ahead: list[str] = []
@@ -265,14 +268,14 @@ class Fleet:
         self.same: list[tuple[str, str]] = []
         self.sharing: dict[str, set[str]] = {}
         self.twice: list[_Twice] = []
-        #: The guests that run on several hosts by their UUIDs: the name, the hosts.
+        #: The guests that run on several hosts, by their UUIDs: the name and the hosts.
         self.guests_twice: list[tuple[str, list[str]]] = []
         self.expired: list[tuple[PolicyWaiver, tuple[str, ...]]] = []
         self.unneeded: list[PolicyWaiver] = []
 
     @property
     def stale(self) -> frozenset[str]:
-        """The hosts whose daemon has in force what nobody knows."""
+        """The hosts whose daemon has unknown settings in force."""
         return frozenset(host for cell in self.cells if cell.is_stale for host in cell.hosts)
 
 
@@ -341,8 +344,8 @@ def load_fleet(
 def _probed(
     store: Store, combinations: Mapping[int, _Combination], fleet: Fleet
 ) -> dict[int, tuple[Facts, int]]:
-    """The facts of the hosts that took part in a probe, by their ids, with what it showed, and a
-    number that is the same for what is shown to be the same."""
+    """The facts of the hosts that took part in a probe, by their ids, together with what it showed;
+    and for each host a number, which is the same for hosts of which the probe showed the same."""
     told = {host: json.loads(text) for host, text in store.evidence()}
     if not told:
         return {}
@@ -361,7 +364,7 @@ def _probed(
 
 
 def _guests_twice(store: Store, names: Mapping[int, str]) -> list[tuple[str, list[str]]]:
-    """The guests that run on several of the hosts that count, by their names."""
+    """The guests that run on several of the hosts that count, with their names."""
     found: dict[int, dict[str, str]] = {}
     for uuid, host, guest in store.guests_twice():
         if host in names:
@@ -372,18 +375,18 @@ def _guests_twice(store: Store, names: Mapping[int, str]) -> list[tuple[str, lis
 
 
 def _outside(group: str, of_policy: Container[str]) -> str:
-    """What an inferred group is called: a policy may have groups of such names too."""
+    """The name of an inferred group, which differs from the names of the policy's groups."""
     return f"{group} (in no group of the policy)" if group in of_policy else group
 
 
 def count_of(cells: Iterable[Cell]) -> int:
-    """How many hosts there are in some cells."""
+    """How many hosts some cells have together."""
     return sum(len(cell.hosts) for cell in cells)
 
 
 def _combinations(store: Store, profiles: Mapping[int, Facts]) -> dict[int, _Combination]:
-    """What the cells of a store are, each distinct one with a number of its own: stores that
-    were joined say the same thing twice."""
+    """The cells of a store, with one number for each distinct cell: joined stores may have the same
+    cell twice."""
     ways: dict[int, tuple[str, Use]] = {}
     for number, text in store.ways():
         ways[number] = (text, Use.from_json(text))
@@ -403,8 +406,8 @@ def _combinations(store: Store, profiles: Mapping[int, Facts]) -> dict[int, _Com
 def _shared_disks(
     store: Store, combinations: Mapping[int, _Combination]
 ) -> tuple[set[int], dict[str, dict[int, Facts]]]:
-    """The hosts that may have a disk in common with others, by their ids; and those of them
-    that count and have a block device in common, by its name, with their facts."""
+    """The hosts that may have a disk in common with others, by their ids; and by the name of each
+    common block device the hosts that count and have it, with their facts."""
     shared = store.hosts_of_shared_disks()
     found = store.hosts_of_shared_devices()
     if not found:
@@ -422,8 +425,8 @@ def _shared_disks(
 
 
 def _newest(rows: Iterable[StoredHost], twice: list[_Twice]) -> Iterable[StoredHost]:
-    """Of each host the newest snapshot. What is left out is noted in ``twice``, unless it is the
-    same one."""
+    """The newest snapshot of each host. It notes an older one in ``twice``, unless the two are
+    equal."""
     last: StoredHost | None = None
     others: list[StoredHost] = []
     for row in rows:
@@ -441,7 +444,8 @@ def _newest(rows: Iterable[StoredHost], twice: list[_Twice]) -> Iterable[StoredH
 
 
 def _twice(counts: StoredHost, others: Sequence[StoredHost]) -> _Twice:
-    """What is noted of several snapshots of one name. A machine id of its own tells a machine."""
+    """The note about several snapshots with one host name. Different machine ids show different
+    machines."""
     machines = {row.machine_id for row in (counts, *others) if row.machine_id}
     return counts.name, (counts.source, *(row.source for row in others)), len(machines) > 1
 
@@ -453,8 +457,8 @@ def _directories(facts: Facts) -> Iterable[Directory]:
 
 
 def _ambiguous(all_facts: Iterable[Facts]) -> frozenset[tuple[str, str]]:
-    """The places that are one name and several directories: hosts see different numbers there, or
-    a probe found different scratch files."""
+    """The places where one name stands for several directories: hosts see different inode numbers
+    there, or a probe found different scratch files."""
     seen: dict[tuple[str, str], set[int]] = {}
     nonces: dict[tuple[str, str], dict[str, str]] = {}
     for facts in all_facts:
@@ -499,7 +503,7 @@ def _groups(fleet: Fleet, policy: Policy | None, sharing: Sharing) -> list[Group
 
 
 def _in_words(devices: Sequence[str]) -> list[str]:
-    """Block devices that hosts share: there may be thousands."""
+    """The block devices that hosts share, in words: there may be thousands."""
     if len(devices) < 2:
         return list(devices)
     return [f"{len(devices)} block devices, such as {devices[0]}"]

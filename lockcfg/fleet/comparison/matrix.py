@@ -1,4 +1,5 @@
-"""Hosts by settings: what decides the locking on each, and where a few are unlike the rest."""
+"""Compares hosts by settings: what decides the locking on each, and where a few differ from the
+rest."""
 
 from __future__ import annotations
 
@@ -9,12 +10,12 @@ if TYPE_CHECKING:
 
     from lockcfg.fleet.comparison.fleet import Cell, Group
 
-#: Fewer hosts than these are no majority of anything.
+#: A smaller group has no majority.
 _FEWEST: Final = 5
 
 
 def columns_of(cell: Cell) -> dict[str, str]:
-    """What is shown of hosts that are alike, by column."""
+    """What the matrix shows of hosts that are alike, by column."""
     facts = cell.facts
     shown = {key: _value(value) for key, value in facts.settings.items()}
     for space in facts.spaces:
@@ -29,8 +30,8 @@ def columns_of(cell: Cell) -> dict[str, str]:
 
 
 def odd_columns(group: Group) -> dict[str, str]:
-    """The columns in which not all hosts of a group are alike and at least 80 % are, with what
-    these have."""
+    """The columns in which at least 80 % of a group are alike, but not all hosts, with the value of
+    the majority."""
     total = sum(len(cell.hosts) for cell in group.cells)
     if total < _FEWEST:
         return {}
@@ -48,8 +49,8 @@ def odd_columns(group: Group) -> dict[str, str]:
 
 
 def odd_settings(group: Group) -> Iterator[tuple[str, str, list[str], str, int]]:
-    """The settings that few hosts of a group have otherwise: the setting, what they have, their
-    names, what the others have, and how many hosts there are in all."""
+    """The settings in which few hosts differ from their group: the setting, their value, their
+    names, the value of the others, and the number of all hosts."""
     usual = odd_columns(group)
     total = sum(len(cell.hosts) for cell in group.cells)
     found: dict[tuple[str, str], list[str]] = {}

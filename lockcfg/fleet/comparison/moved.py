@@ -1,4 +1,4 @@
-"""Which hosts have left a lock domain since an earlier audit, and which have joined one. Pure."""
+"""Finds the hosts that have left or joined a lock domain since an earlier audit. Pure."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ if TYPE_CHECKING:
 
     from lockcfg.fleet.comparison.result import DomainRow
 
-    #: A domain: whose disks it is about, what tells it from others, where it is, and its hosts.
+    #: A domain: the kind of disk, its identity, its place, and its hosts.
     _Domain = tuple[str, str, str, frozenset[str]]
 
-#: The disks that a domain is about, in words.
+#: The kinds of disk, in words.
 _KINDS: Final = {"image": "images", "lvm": "logical volumes", "scsi": "SCSI disks"}
 
-#: How many ranges of hosts are named.
+#: How many ranges of hosts a change names.
 _MOST: Final = 10
 
 
 def left(
     old: Iterable[Mapping[str, Any]], new: Iterable[DomainRow], both: frozenset[str]
 ) -> Iterator[Change]:
-    """The hosts that have left a domain, the larger part of which has stayed together. ``old`` are
-    the domains of the JSON report of an earlier audit, ``both`` the hosts that both audits know."""
+    """The hosts that have left a domain whose larger part has stayed together. ``old`` are the
+    domains in the JSON report of an earlier audit, ``both`` the hosts that both audits know."""
     before, after = _of_report(old, both), _of_result(new, both)
     for kind, key, _where, hosts in _apart(before, after):
         rest = _rest(kind, key, hosts, before)
@@ -41,7 +41,7 @@ def left(
 def joined(
     old: Iterable[Mapping[str, Any]], new: Iterable[DomainRow], both: frozenset[str]
 ) -> Iterator[Change]:
-    """The hosts that have joined one."""
+    """The hosts that have joined a domain."""
     before, after = _of_report(old, both), _of_result(new, both)
     for kind, key, _where, hosts in _apart(after, before):
         rest = _rest(kind, key, hosts, after)
@@ -74,8 +74,8 @@ def _of_result(rows: Iterable[DomainRow], both: frozenset[str]) -> list[_Domain]
 
 
 def _apart(one: Sequence[_Domain], other: Sequence[_Domain]) -> Iterator[_Domain]:
-    """The parts of the domains of ``one`` that ``other`` has not together with their largest part,
-    each with the domain that it was a part of. Hosts of which both audits know count."""
+    """The parts of the domains in ``one`` that ``other`` does not have together with the largest
+    part of their domain, each with that domain. Only hosts that both audits know count."""
     for kind, key, where, hosts in one:
         parts = [hosts & theirs for each, _, _, theirs in other if each == kind and hosts & theirs]
         parts += [frozenset((host,)) for host in sorted(hosts.difference(*parts))]
@@ -87,7 +87,7 @@ def _apart(one: Sequence[_Domain], other: Sequence[_Domain]) -> Iterator[_Domain
 
 
 def _rest(kind: str, key: str, hosts: frozenset[str], domains: Sequence[_Domain]) -> frozenset[str]:
-    """The other hosts of the domain that ``hosts`` are a part of."""
+    """The other hosts of the domain that ``hosts`` belong to."""
     for each, its_key, _, all_hosts in domains:
         if (each, its_key) == (kind, key) and hosts <= all_hosts:
             return all_hosts - hosts
@@ -95,7 +95,7 @@ def _rest(kind: str, key: str, hosts: frozenset[str], domains: Sequence[_Domain]
 
 
 def _now(kind: str, hosts: frozenset[str], domains: Sequence[_Domain]) -> str:
-    """What locks the disks of hosts now."""
+    """What locks the disks of hosts now, in words."""
     for each, _, where, theirs in domains:
         if each == kind and hosts & theirs:
             return f"now locked by {where}"

@@ -1,4 +1,4 @@
-"""Pairs of hosts, folded: who of many does not keep whom out, in a few lines."""
+"""Folds pairs of hosts, so that a few lines say which of many hosts do not exclude each other."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ if TYPE_CHECKING:
 
 
 def folded_pairs(pairs: Iterable[tuple[str, str]]) -> list[tuple[list[str], list[str]]]:
-    """The pairs as pairs of lists of names, each sorted: every name of the first list stands with
-    every name of the second. Where the two lists are equal it is any two of them, and where both
-    are one name it stands with itself. Each pair is in one of them, and nothing else is."""
+    """The pairs as pairs of sorted lists of names: every name of the first list is paired with
+    every name of the second. Two equal lists stand for any two of their names, and two lists of the
+    same single name pair it with itself. Each given pair is in exactly one of them, and no other
+    pair is."""
     partners: dict[str, set[str]] = {}
     found: list[tuple[list[str], list[str]]] = []
     left: set[frozenset[str]] = set()
@@ -29,7 +30,7 @@ def folded_pairs(pairs: Iterable[tuple[str, str]]) -> list[tuple[list[str], list
     for name, others in partners.items():
         alike.setdefault(frozenset((name, *others)), []).append(name)
     for names in alike.values():
-        if len(names) > 1:  # they have the same partners, and each other
+        if len(names) > 1:  # they have the same partners, and are partners of each other
             found.append((sorted(names), sorted(names)))
             left -= {frozenset((a, b)) for a in names for b in names if a != b}
     rest: dict[frozenset[str], list[str]] = {}
@@ -46,7 +47,7 @@ def folded_pairs(pairs: Iterable[tuple[str, str]]) -> list[tuple[list[str], list
     return sorted(found)
 
 
-#: What is said of two hosts that are not shown to exclude each other.
+#: The words for two hosts that are not shown to exclude each other.
 WORDS: Final = {
     "no": "do not exclude each other",
     "unknown": "are not known to exclude each other",
@@ -54,7 +55,7 @@ WORDS: Final = {
 
 
 def sentences(pairs: Iterable[tuple[str, Sequence[str], Sequence[str]]]) -> Iterator[str]:
-    """What the folded pairs are, as sentences."""
+    """The folded pairs as sentences."""
     for seen, one, other in pairs:
         if one != other:
             who = f"{', '.join(fold(one))} and {', '.join(fold(other))}"

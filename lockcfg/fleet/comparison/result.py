@@ -1,4 +1,4 @@
-"""What an audit comes to, as the reporters get it: finished, sorted, no I/O left to do."""
+"""The result of an audit, as the reporters get it: finished and sorted, with no I/O left."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from lockcfg.host.storage import Shared
     from lockcfg.rules.rule import RuleInfo
 
-    #: unsafe: some hosts would let two guests write one disk, or nobody keeps them from it.
-    #: unknown: nothing like that was found, and not everything could be looked at. safe: neither.
+    #: unsafe: some hosts would let two guests write one disk. unknown: no such hosts were found,
+    #: but not everything could be examined. safe: neither.
     Level = Literal["unsafe", "unknown", "safe"]
 
 
@@ -31,9 +31,9 @@ class Verdict(Frozen):
 
 
 class GroupRow(Frozen):
-    """A group of hosts that share storage. ``inferred`` is whether nobody said so, but they were
-    seen to; ``storages`` are what they share, in words. The group without a name is of the hosts
-    that were seen to share none."""
+    """A group of hosts that share storage. ``inferred`` tells that the audit has seen them share
+    it, and no policy says so. ``storages`` are what they share, in words. The group without a name
+    has the hosts that were not seen to share any."""
 
     __slots__ = ("hosts", "inferred", "name", "storages", "worst")
 
@@ -55,9 +55,9 @@ class GroupRow(Frozen):
 
 class DomainRow(Frozen):
     """A lock domain of a group: ``hosts`` lock disks of a ``kind`` in the same way. ``reach`` is
-    yes where they exclude each other, no where each is alone, unknown if neither is known.
-    ``apart`` is whether they exclude each other, and not the hosts of the group's largest domain,
-    or of another that is as large."""
+    yes if they exclude each other, no if each is alone, unknown if neither is known. ``apart``
+    tells that they exclude each other, but not the hosts of the group's largest domain, or of
+    another domain of that size."""
 
     __slots__ = ("apart", "group", "hosts", "key", "kind", "mode", "reach", "where")
 
@@ -84,7 +84,7 @@ class DomainRow(Frozen):
 
 
 class DiskUse(Frozen):
-    """One guest's use of a disk: on which host, by which path, and whether it runs."""
+    """One guest's use of a disk: its host, the path, and whether the guest runs."""
 
     __slots__ = ("guest", "host", "path", "running")
 
@@ -98,16 +98,16 @@ class DiskUse(Frozen):
 class DiskRow(Frozen):
     """A real disk that several hosts or guests have.
 
-    ``name`` is what all hosts call it. ``safe`` is whether any two of its users exclude each
-    other; if not, ``pair`` are the two hosts that show it (which may be one and the same) and
-    ``reasons`` the chain; ``cause`` says in a word what it is: ``unlocked`` (one of them locks
-    nothing), ``paths`` (the lock is named by the path, and they have two), ``rules`` (they lock
-    by different rules), ``places`` (they lock in different places), ``held`` (they mean the same
-    lock, and it is not held, or not in force). ``pairs`` are all pairs of its hosts that do not
-    exclude each other: no or unknown, and two lists of hosts, see
-    :func:`~lockcfg.fleet.comparison.pairs.folded_pairs`. ``written`` is whether two
-    of its users were running when the snapshots were taken, and not all were to share it.
-    ``users`` are at most 20 of them, ``hosts`` all.
+    ``name`` is its name, the same on all hosts. ``safe`` says whether any two of its users exclude
+    each other. If they do not, ``pair`` are two hosts that show it (possibly the same host),
+    ``reasons`` is the chain of reasons, and ``cause`` is one word: ``unlocked`` (one of them locks
+    nothing), ``paths`` (the path names the lock, and they have two paths), ``rules`` (they lock by
+    different rules), ``places`` (they lock in different places), ``held`` (they mean the same lock,
+    and it is not held or not in force). ``pairs`` are all pairs of its hosts that do not exclude
+    each other: no or unknown, and two lists of hosts, see
+    :func:`~lockcfg.fleet.comparison.pairs.folded_pairs`. ``written`` says whether two of its users
+    were running when the snapshots were taken, and not all of them share it on purpose. ``users``
+    are at most 20 of its users, ``hosts`` are all of its hosts.
     """
 
     __slots__ = (
@@ -153,10 +153,10 @@ class DiskRow(Frozen):
 
 
 class ProbeRow(Frozen):
-    """A scratch file of a probe (:mod:`lockcfg.fleet.model.evidence`), which is a directory that
-    ``hosts`` have at ``paths``. ``seen`` is whether they see each other's locks there; ``pairs``
-    are those of which that is not shown, as two names and ``no`` or ``unknown``. ``taken`` is when,
-    in seconds since the epoch."""
+    """A scratch file of a probe (:mod:`lockcfg.fleet.model.evidence`), which stands for a directory
+    that ``hosts`` have at ``paths``. ``seen`` says whether they see each other's locks there.
+    ``pairs`` are the hosts of which that is not shown, as two names and ``no`` or ``unknown``.
+    ``taken`` is the time of the probe, in seconds since the epoch."""
 
     __slots__ = ("hosts", "pairs", "paths", "seen", "taken")
 
@@ -175,7 +175,7 @@ class ProbeRow(Frozen):
         self.pairs: Final = tuple(pairs)
 
     def partners(self, seen: str) -> list[tuple[str, list[str]]]:
-        """The pairs of which that is so, each once: those with the most others first."""
+        """The pairs with that result, each once: the hosts with the most partners first."""
         left = {frozenset(pair[:2]) for pair in self.pairs if pair[2] == seen}
         found: list[tuple[str, list[str]]] = []
         while left:
@@ -188,14 +188,13 @@ class ProbeRow(Frozen):
 
 
 class ProfileRow(Frozen):
-    """Hosts of one group that are alike in all that decides the locking: a row of the matrix of
-    hosts and settings.
+    """Hosts of one group that are alike in everything that decides the locking: a row of the matrix
+    of hosts and settings.
 
-    ``settings`` maps a column to what is shown there; ``odd`` are the columns in which these
-    hosts are unlike most of their group, which is a hint and no judgement. ``known`` is whether
-    their facts are complete and recent enough to judge them. ``mounts`` are what their directories
-    of locks and disks are on, in words; ``held`` what is known of the locks of their running
-    guests' disks.
+    ``settings`` maps a column to what it shows. ``odd`` are the columns in which these hosts differ
+    from most of their group, which is a hint and not a verdict. ``known`` says whether their facts
+    are complete and recent enough to judge them. ``mounts`` says in words what their directories of
+    locks and disks are on, ``held`` what is known of the locks of their running guests' disks.
     """
 
     __slots__ = ("group", "held", "hosts", "known", "mounts", "odd", "settings", "worst")
@@ -223,8 +222,8 @@ class ProfileRow(Frozen):
 
 
 class Waived(Frozen):
-    """Why a finding does not count: the policy waives it, for a ``reason``, ``until`` a date
-    (ISO 8601, or empty)."""
+    """A waiver of the policy, because of which a finding does not count: its ``reason``, and the
+    date ``until`` which it holds (ISO 8601, or empty)."""
 
     __slots__ = ("reason", "until")
 
@@ -234,9 +233,9 @@ class Waived(Frozen):
 
 
 class AuditFinding(Frozen):
-    """A finding about some hosts of a group: the rule's ``code`` and slug, what is wrong, the
-    chain of reasons and what to do. ``places`` are the files of hosts in which the cause stands, by
-    host, and the line, 0 where the file has none of it."""
+    """A finding about hosts of a group: the rule's ``code`` and slug, what is wrong, the chain of
+    reasons, and what to do. ``places`` maps a host to the file with the cause, and the line; the
+    line is 0 if the file does not have the setting."""
 
     __slots__ = (
         "code",
@@ -278,7 +277,7 @@ class AuditFinding(Frozen):
 
 
 class UnreadSource(Frozen):
-    """A snapshot that could not be read: where, whose if that is known, and why."""
+    """A snapshot that could not be read: its source, its host if that is known, and the reason."""
 
     __slots__ = ("host", "reason", "source")
 
@@ -289,7 +288,7 @@ class UnreadSource(Frozen):
 
 
 class Change(Frozen):
-    """Something that an audit found of ``hosts`` and another did not, in words."""
+    """A finding about ``hosts``, in words, that one of two audits has and the other does not."""
 
     __slots__ = ("hosts", "severity", "text")
 
@@ -300,9 +299,9 @@ class Change(Frozen):
 
 
 class Since(Frozen):
-    """What has changed since an earlier audit, of the time ``then`` (seconds since the epoch) and
-    with that verdict: what is ``worse``, what is ``better``, and the hosts that have ``come`` and
-    ``gone``, of which nothing else is said."""
+    """What has changed since an earlier audit, which was made at ``then`` (seconds since the epoch)
+    and had that verdict: what is ``worse``, what is ``better``, and the hosts that have ``come``
+    and ``gone``, about which it says nothing else."""
 
     __slots__ = ("better", "come", "gone", "level", "text", "then", "worse")
 
@@ -328,14 +327,13 @@ class Since(Frozen):
 class AuditResult(Frozen):
     """A finished audit.
 
-    ``hosts`` are all names, sorted; ``unknown`` those of which not enough is known to call them
-    fine: facts too old, incomplete, unreadable, or none at all. ``findings`` are sorted, worst
-    first, the waived ones among them; ``probe`` is what a probe showed; ``groups``, ``domains``,
-    ``disks`` and ``profiles`` are sorted too. ``now`` is the time that ages are counted from,
-    ``policy`` where the policy is from, or empty. ``since`` is what has changed since an earlier
-    audit, None where there was none to compare it with. ``guests`` are the names of the guests that
-    run on each host, ``locks`` the files on which its lock daemon holds locks and since when, where
-    the reporter wants them.
+    ``hosts`` are all names, sorted. ``unknown`` are the hosts of which too little is known to call
+    them safe: their facts are too old, incomplete, unreadable, or missing. ``findings`` are sorted,
+    the worst first, and include the waived ones. ``probe`` is what a probe showed. ``groups``,
+    ``domains``, ``disks`` and ``profiles`` are sorted too. Ages count from ``now``. ``policy`` is
+    the source of the policy, or empty. ``since`` is what has changed since an earlier audit, None
+    without one. ``guests`` are the names of the guests that run on each host, and ``locks`` the
+    files on which its lock daemon holds locks and since when; only some reporters need these two.
     """
 
     __slots__ = (
@@ -381,5 +379,5 @@ class AuditResult(Frozen):
 
     @property
     def counted(self) -> tuple[AuditFinding, ...]:
-        """The findings that are not waived."""
+        """The findings that no waiver covers."""
         return tuple(finding for finding in self.findings if finding.waived is None)

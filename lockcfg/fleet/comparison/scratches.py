@@ -1,4 +1,4 @@
-"""The scratch files of a probe beside each other: which hosts have each, and who sees whom."""
+"""Compares the scratch files of a probe: which hosts have each, and which hosts see each other."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
 
 def probe_rows(probe: Probe, names: Mapping[int, str]) -> list[ProbeRow]:
-    """What a probe showed, a row for each scratch file: those of which locks are not seen first.
-    ``names`` are those of the hosts, by their ids."""
+    """What a probe showed, one row for each scratch file: the files whose locks are not seen come
+    first. ``names`` are the names of the hosts, by their ids."""
     rows: list[ProbeRow] = []
     for scratch in probe.scratches:
         pairs = sorted(

@@ -1,4 +1,5 @@
-"""What has become better or worse since an earlier audit. Pure: a report and a result go in."""
+"""Finds what has become better or worse since an earlier audit. Pure: it compares a report and a
+result."""
 
 from __future__ import annotations
 
@@ -12,21 +13,21 @@ if TYPE_CHECKING:
 
     from lockcfg.fleet.comparison.result import AuditFinding, AuditResult
 
-#: What counts: what is for information only comes and goes.
+#: The severities that count; findings for information only come and go.
 _COUNTED: Final = ("error", "warning")
 
-#: How bad a disk's verdict is.
+#: The order of verdicts on a disk.
 _RANKS: Final = {"yes": 0, "unknown": 1, "no": 2}
 
 _WORDS: Final = {"yes": "safe", "unknown": "not known", "no": "unsafe"}
 
 
 def since_of(old: Mapping[str, Any], result: AuditResult) -> Since:
-    """What is better and what is worse in ``result`` than in ``old``, which is the JSON report of
-    an earlier audit. Raises KeyError, TypeError, ValueError where that is none.
+    """What is better and what is worse in ``result`` than in ``old``, the JSON report of an earlier
+    audit. Raises KeyError, TypeError or ValueError if ``old`` is not such a report.
 
-    A finding is the same if its rule and its host are. Of hosts that only one of the two audits
-    has nothing is said but their names.
+    Two findings are the same if they have the same rule and the same host. For a host that only one
+    of the two audits has, only its name counts.
     """
     before = {host for profile in old["profiles"] for host in profile["hosts"]}
     now = {host for profile in result.profiles for host in profile.hosts}
@@ -70,7 +71,7 @@ def _row(finding: AuditFinding) -> tuple[str, str, str, str, list[str]]:
 
 
 def _unseen(result: AuditResult) -> set[str]:
-    """The hosts of which there is no snapshot now: that is a change for the worse, too."""
+    """The hosts that have no snapshot now, which is a change for the worse, too."""
     return set(result.hosts) - {host for profile in result.profiles for host in profile.hosts}
 
 
@@ -83,7 +84,7 @@ def _changes(
     others: set[tuple[str, str]],
     comparable: set[str],
 ) -> Iterable[Change]:
-    """The findings of one audit that the other has not, of hosts that both have."""
+    """The findings of one audit that the other does not have, about hosts that both have."""
     for severity, code, rule, message, hosts in rows:
         if not hosts and (code, "") not in others:
             yield Change(severity, f"{message} [{code} {rule}]", ())

@@ -1,1 +1,2 @@
-"""The pure model: facts of a host in, what is locked and who excludes whom out."""
+"""The pure model: from the facts of hosts it tells what they lock and which of them exclude each
+other."""

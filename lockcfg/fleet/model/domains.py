@@ -1,9 +1,9 @@
-"""Lock domains: hosts that lock disks of one kind in the same way.
+"""Lock domains: hosts that take the same locks for a kind of disk.
 
 For a kind of disk, the file system and directory of the lock follow from the host's facts alone.
-Hosts for which they are the same are a domain: they exclude each other on any disk of that kind of
-which both find the same name. The relation is an equivalence, so the order of hosts does not
-matter and domains of parts of a fleet can be joined. Pure.
+Hosts with the same ones form a domain: they exclude each other on any disk of that kind for which
+both find the same name. The relation is an equivalence. So the order of hosts does not matter, and
+domains of parts of a fleet can be joined. Pure.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 class Domain(Frozen):
     """The lock domain that a host is in with disks of a ``kind``.
 
-    Two hosts are in one domain if their ``key`` is the same. ``reach`` is yes where the hosts of
-    the domain exclude each other, no where each is alone, unknown if neither is known.
-    ``where`` says in words what is locked and where, ``place`` is the directory of the locks,
-    None where they are not in one.
+    Two hosts are in one domain if their ``key`` is the same. ``reach`` is yes if the hosts of the
+    domain exclude each other, no if each is alone, unknown if neither is known. ``where`` says in
+    words what is locked and where. ``place`` is the directory of the locks, None if they are not in
+    a directory.
     """
 
     __slots__ = ("key", "kind", "mode", "place", "reach", "where")
@@ -56,11 +56,12 @@ def domain_of(
     leases: Iterable[Location] = (),
     ambiguous: frozenset[tuple[str, str]] = frozenset(),
 ) -> Domain | None:
-    """The lock domain of a host for disks of a kind; None where it has none of that kind.
+    """The lock domain of a host for disks of a kind; None if it has no disk of that kind.
 
-    ``images`` are where its image files are, which matters to direct locks, ``leases`` where its
-    guests have leases. ``ambiguous`` are names of directories (system and path) behind which
-    hosts of the fleet see different numbers: there the number is a part of the name.
+    ``images`` are the directories of its image files, which direct locks depend on; ``leases`` are
+    the directories of its guests' leases. ``ambiguous`` are names of directories (system and path)
+    behind which hosts of the fleet see different inode numbers: there the number is a part of the
+    name.
     """
     leases = tuple(leases)
     if kind == "lease" and not leases:
@@ -97,14 +98,16 @@ def domain_of(
 def _of_sanlock(
     host: Locking, kind: Kind, leases: Location, ambiguous: frozenset[tuple[str, str]]
 ) -> Domain:
-    """That of a host whose lock manager is sanlock: who has its leases in one directory."""
+    """The lock domain of a host whose lock manager is sanlock: the hosts with their leases in one
+    directory."""
     if not host.auto:
         mode: Mode = "lease" if host.require else "none"
         where = "disks are not leased: sanlock's auto_disk_leases is 0"
         return Domain(kind, mode, f"sanlock {mode}", "no", where)
     words = "sanlock's leases, by the MD5 of the path, in"
     domain = _of_place(kind, "sanlock", leases, words, ambiguous)
-    # A mount that keeps locks to itself may show what is written: a lease is no lock.
+    # A lease is written, and is not a kernel lock: a mount that keeps locks to itself may still
+    # show it.
     return domain if domain.reach != "no" or leases.local else domain.replace(reach="unknown")
 
 

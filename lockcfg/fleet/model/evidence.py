@@ -1,8 +1,9 @@
-"""What a probe shows: hosts that took locks on one scratch file, and asked whose locks they see.
+"""Works out what a probe shows: hosts took locks on one scratch file, and asked whose locks they
+see.
 
-In a directory that several hosts have, all of them find one scratch file with one nonce, and each
-sees the locks of the others. Nothing of that is inferred, so it outranks what mounts and numbers
-let one expect. Three things make it proof:
+In a directory that several hosts share, all of them find one scratch file with one nonce, and each
+sees the locks of the others. None of that is inferred, so it outranks what mounts and inode numbers
+suggest. Three things make it a proof:
 
 - Two nonces are two directories: both files were there at one time, as nobody asks before all have
   taken their locks. That is what ``round`` stands for: it is made of what all of them said then.
@@ -10,7 +11,7 @@ let one expect. Three things make it proof:
   that it holds it. If it had not, nothing is shown.
 - Each host looks whether it still holds its own locks, before and after it asks.
 
-Pure: evidence of snapshots goes in, sights come out.
+Pure: it turns the evidence in snapshots into sights.
 """
 
 from __future__ import annotations
@@ -28,14 +29,15 @@ if TYPE_CHECKING:
     from lockcfg.fleet.model.place import Location
     from lockcfg.host.storage import Shared
 
-#: The most hosts of one scratch file that are compared with each other.
+#: How many hosts of one scratch file are compared with each other at most.
 COMPARED: Final = 1000
 
 
 class Sight(Frozen):
-    """What a probe showed of one directory of a host. ``round`` and ``nonce`` are those of its
+    """What a probe showed about one directory of a host. ``round`` and ``nonce`` belong to its
     scratch file. ``reach`` is yes if this host and the others that have the file see each other's
-    locks, no if it and they do not, unknown if that was not shown, as where it was the only one."""
+    locks, and no if they do not. It is unknown if the probe did not show that, as when this was the
+    only host."""
 
     __slots__ = ("nonce", "reach", "round")
 
@@ -46,14 +48,14 @@ class Sight(Frozen):
 
     @property
     def ids(self) -> tuple[str, str]:
-        """What identifies the directory and says how far its locks reach: see
+        """The identities of the directory, which also say how far its locks reach: see
         :func:`~lockcfg.fleet.model.place.relation`."""
         return f"nonce:{self.round}/{self.nonce}", f"reach:{self.round}/{self.reach}"
 
 
 class Scratch(Frozen):
-    """One scratch file of a probe: ``seen`` has for each pair of its hosts, by the ids of these,
-    whether they see each other's locks. ``paths`` are where each host has it."""
+    """One scratch file of a probe. ``seen`` tells for each pair of host ids whether the hosts see
+    each other's locks. ``paths`` is the path of the directory on each host."""
 
     __slots__ = ("nonce", "paths", "round", "seen", "taken")
 
@@ -72,8 +74,8 @@ class Scratch(Frozen):
         self.seen: Final = dict(seen)
 
     def reach_of(self, host: int) -> Shared:
-        """How far the locks of a host reach. Who is kept out by nobody and keeps nobody out says
-        nothing about the others."""
+        """How far the locks of a host reach. A host that excludes no other and that no other
+        excludes says nothing about the rest."""
         mine = {pair: seen for pair, seen in self.seen.items() if host in pair}
         if not mine or set(mine.values()) == {"no"}:
             return "no" if mine else "unknown"
@@ -89,9 +91,9 @@ class Scratch(Frozen):
 
 
 class Probe(Frozen):
-    """What a probe showed: the sights of each host, by its id and the path of the directory; the
-    scratch files; and what each host could not say, by its id, as sentences. ``lacking`` are how
-    many hosts of each round have no evidence here."""
+    """What a probe showed: the ``sights`` of each host, by its id and the path of the directory;
+    the ``scratches``; and the ``errors`` of each host, by its id, as sentences. ``lacking`` tells
+    for each round how many hosts have no evidence here."""
 
     __slots__ = ("errors", "lacking", "scratches", "sights")
 
@@ -109,8 +111,8 @@ class Probe(Frozen):
 
 
 def probe_of(told: Mapping[int, Mapping[str, Any]]) -> Probe:
-    """What the evidence of hosts shows together. ``told`` is that of each host, by its id, as
-    :func:`evidence_of` gives it."""
+    """What the evidence of all hosts shows together. ``told`` is the evidence of each host, by its
+    id, as :func:`evidence_of` gives it."""
     by_file: dict[tuple[str, str], dict[int, tuple[str, Mapping[str, Any]]]] = {}
     errors: dict[int, list[str]] = {}
     rounds: dict[str, tuple[int, int]] = {}
@@ -181,8 +183,8 @@ def _scratch(
 def evidence_of(
     told: Mapping[str, Any], directories: Iterable[Mapping[str, Any]]
 ) -> dict[str, Any]:
-    """The evidence of a snapshot, by the paths of its directories: a probe knows them without
-    links. ``directories`` are those of the snapshot."""
+    """The evidence of a snapshot, by the paths of its directories. A probe knows them by their real
+    paths. ``directories`` are the directories of the snapshot."""
     found = {each["path"]: each for each in told["directories"]}
     at: dict[str, Any] = {}
     for each in told["directories"]:
@@ -200,7 +202,8 @@ def evidence_of(
 
 
 def with_sights(facts: Facts, sights: Mapping[str, Sight]) -> Facts:
-    """The facts of a host with what a probe showed of its directories, which counts."""
+    """The facts of a host, in which the results of a probe about its directories replace what was
+    inferred."""
 
     def seen(directory: Directory) -> Directory:
         sight = sights.get(directory.path)

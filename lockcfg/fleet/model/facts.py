@@ -1,8 +1,8 @@
-"""What is known of a host that decides its locking: the files of its snapshot, parsed, and what
-its lockspaces and disks are on.
+"""The facts that decide the locking of a host: the parsed files of its snapshot, and what its
+lockspaces and disks are on.
 
-Most hosts of a fleet have the same facts. Whatever only one host has (its name, its guests, times)
-is not among them.
+Most hosts of a fleet have the same facts. What only one host has (its name, its guests, times) is
+not a fact in this sense.
 """
 
 from __future__ import annotations
@@ -27,14 +27,13 @@ if TYPE_CHECKING:
 
 
 class Directory(Frozen):
-    """A directory that holds locks or disks.
+    """A directory with locks or disks.
 
-    ``setting`` is the one that names it as a lockspace, :data:`LEASE` where <lease> elements do,
-    or empty. ``state`` is ``there``,
-    ``missing``, ``unknown`` (nobody looked) or ``error``, and ``error`` then says which.
-    ``type``, ``source`` and ``options`` are those of the mount; ``mounted`` is the place of the
-    mount's own root. ``probe`` is what a scratch lock did, ``step`` and ``probe_error`` why it
-    failed.
+    ``setting`` is the setting that names it as a lockspace, :data:`LEASE` if <lease> elements name
+    it, or empty. ``state`` is ``there``, ``missing``, ``unknown`` (nothing looked at it) or
+    ``error``; then ``error`` is the message. ``type``, ``source`` and ``options`` belong to the
+    mount, and ``mounted`` is the place of the mount's root. ``probe`` is what a scratch lock did;
+    ``step`` and ``probe_error`` say why it failed.
     """
 
     __slots__ = (
@@ -92,9 +91,9 @@ class Directory(Frozen):
 
 
 class Sanlock(Frozen):
-    """What sanlock leases on a host whose lock manager it is: ``auto`` and ``require`` are its
-    settings of these names, ``host_id`` the number of the host (0: none), ``directory`` where its
-    leases are."""
+    """What sanlock leases on a host that uses it: ``auto`` and ``require`` are its settings
+    auto_disk_leases and require_lease_for_disks, ``host_id`` is the number of the host (0: none),
+    ``directory`` the directory of its leases."""
 
     __slots__ = ("auto", "directory", "host_id", "require")
 
@@ -108,14 +107,15 @@ class Sanlock(Frozen):
 class Facts(Frozen):
     """The facts of a host.
 
-    ``settings`` are those in force, by key; ``refused`` why libvirt does not start, a pair of file
-    and reason each; ``ignored`` the settings that the host's libvirt does not know, with the
-    release that does. ``spaces`` are the lockspace directories in force, ``spare`` those that are
-    named in a file and not in force, ``storages`` the directories that hold disks, ``leases`` those
-    of <lease> elements. ``others`` are the settings in force and the lockspaces of the drivers
-    besides the main one. ``live`` tells that the facts are from the host itself, and not only from
-    its files. ``sanlock`` is what is known of sanlock, if the main driver uses it; None if nothing
-    is. ``lines`` are the places of the settings: the file and the line, 0 for an absent one.
+    ``settings`` are the settings in force, by key. ``refused`` says why libvirt does not start, as
+    pairs of file and reason. ``ignored`` are the settings that the host's libvirt does not know,
+    with the release that does. ``spaces`` are the lockspace directories in force, ``spare`` the
+    ones that a file names and that are not in force, ``storages`` the directories with disks,
+    ``leases`` the directories of <lease> elements. ``others`` are the settings in force and the
+    lockspaces of the other drivers. ``live`` tells that the facts come from the host itself, and
+    not only from its files. ``sanlock`` is what is known of sanlock if the main driver uses it;
+    None if nothing is known. ``lines`` are the places of the settings: the file and the line, 0 for
+    an absent setting.
     """
 
     __slots__ = (
@@ -182,7 +182,7 @@ class Facts(Frozen):
 
     @property
     def locking(self) -> Locking:
-        """What the model needs of the main driver."""
+        """What the model needs to know of the main driver."""
         if self.sanlock is not None:
             return Locking(
                 "sanlock",
@@ -196,8 +196,8 @@ class Facts(Frozen):
         return self._locking(self.settings, self.spaces)
 
     def locking_of(self, driver: str) -> Locking:
-        """What the model needs of a driver or instance: empty is the main one. One of which no
-        file is there has no lock manager, which is what libvirt does then."""
+        """What the model needs to know of a driver or instance; empty stands for the main driver. A
+        driver without a file has no lock manager, as for libvirt."""
         if not driver:
             return self.locking
         if driver not in self.others:
@@ -219,20 +219,20 @@ class Facts(Frozen):
 
     @property
     def locks_disks(self) -> bool:
-        """Whether lockd is in charge and takes locks by itself."""
+        """Whether lockd is the lock manager and locks disks by itself."""
         return self.settings["lock_manager"] == "lockd" and self.settings["auto_disk_leases"] == 1
 
 
 #: The drivers of libvirt that ask lockd.
 DRIVERS: Final[tuple[Driver, ...]] = ("qemu", "libxl")
 
-#: What stands for the setting of a directory that <lease> elements name.
+#: The value of ``setting`` for a directory that <lease> elements name.
 LEASE: Final = "<lease>"
 
-#: What the facts say is incomplete where the collector was not root.
+#: The note that the facts are incomplete because the collector was not root.
 NOT_ROOT: Final = "the collector did not run as root"
 
-#: What a host is known by that nobody looked at: its files are all there is.
+#: The snapshot of a host of which only the files are known.
 NOT_LIVE: Final[Mapping[str, Any]] = {
     "collector": {"privileged": False, "probe": False, "incomplete": []},
     "tools": None,
@@ -242,7 +242,8 @@ NOT_LIVE: Final[Mapping[str, Any]] = {
 
 
 def document_of(name: str, member: Mapping[str, Any]) -> tuple[Document, str]:
-    """One file out of a snapshot, parsed, and why libvirt would not start with it, or nothing."""
+    """One file of a snapshot, parsed, and the reason why libvirt would not start with it, or an
+    empty string."""
     kind = KINDS[name]
     path = str(member.get("path", name))
     if "error" in member:
@@ -257,7 +258,7 @@ def document_of(name: str, member: Mapping[str, Any]) -> tuple[Document, str]:
 
 
 def driver_of(documents: Mapping[str, Document]) -> Driver:
-    """Whose guests the host has: QEMU's, but where only Xen's file is there."""
+    """The driver of the host's guests: QEMU's, unless only the file of Xen's driver exists."""
     xen_only = documents["libxl.conf"].exists and not documents["qemu.conf"].exists
     return "libxl" if xen_only else "qemu"
 
@@ -268,9 +269,9 @@ def facts_of(
     inodes: Mapping[str, int],
     lines: Mapping[str, Mapping[str, int]] | None = None,
 ) -> Facts:
-    """The facts of a host from its files, as :func:`document_of` gives them, the members of its
-    snapshot that many hosts share, and the inode numbers of its directories. ``lines`` are those
-    on which settings stand, by file, as :func:`lines_of` gives them."""
+    """The facts of a host from its files, as :func:`document_of` gives them, from the members of
+    its snapshot that many hosts share, and from the inode numbers of its directories. ``lines`` are
+    the lines of settings, by file, as :func:`lines_of` gives them."""
     parsed = {name: document for name, (document, _) in documents.items()}
     driver = driver_of(parsed)
     tools, versions = shared["tools"], shared["versions"]
@@ -283,7 +284,7 @@ def facts_of(
 
     def configured(of: Driver) -> Configuration:
         absent = {kind.name: Document(kind, kind.name, None, ()) for kind in kinds_of(of)}
-        files = {**absent, **parsed}  # a snapshot does not have sanlock's
+        files = {**absent, **parsed}  # a snapshot does not have sanlock's own file
         return Configuration(of, {kind.role: files[kind.name] for kind in kinds_of(of)})
 
     def in_force(configuration: Configuration) -> tuple[dict[str, Value | None], list[Directory]]:
@@ -353,7 +354,7 @@ def facts_of(
 
 
 def _sanlock(configuration: Configuration, directory: Callable[[str, str], Directory]) -> Sanlock:
-    """What sanlock leases by a configuration, whose lock manager it is."""
+    """What sanlock leases under a configuration that uses it."""
     of_sanlock = configuration.of_sanlock
     host_id = of_sanlock("host_id").value
     path = str(of_sanlock("disk_lease_dir").value)
@@ -366,8 +367,8 @@ def _sanlock(configuration: Configuration, directory: Callable[[str, str], Direc
 
 
 def lines_of(document: Document) -> dict[str, int]:
-    """The lines on which a file has the settings that decide the locking, and those that a release
-    of libvirt may not know, counted from 1."""
+    """The lines of a file with the settings that decide the locking, and with the settings that a
+    release of libvirt may not know. Lines count from 1."""
     text = document.text or b""
     found: dict[str, int] = {}
     known = settings_of(document.kind).items()
@@ -379,7 +380,7 @@ def lines_of(document: Document) -> dict[str, int]:
 
 
 def _incomplete(collector: Mapping[str, Any]) -> list[str]:
-    """What the collector could not do, in words that fit many hosts."""
+    """What the collector could not do, in words that are the same for many hosts."""
     found: list[str] = []
     if not collector["privileged"]:
         found.append(NOT_ROOT)
@@ -409,7 +410,7 @@ def _refusals(configuration: Configuration, libvirt: tuple[int, ...]) -> list[tu
 
 
 def _ignored(configuration: Configuration, libvirt: str) -> list[tuple[str, str, str]]:
-    """The settings that this libvirt does not know and another does."""
+    """The settings that this libvirt does not know and a later one does."""
     release = numbers(libvirt)
     if not release:
         return []
@@ -424,7 +425,7 @@ def _ignored(configuration: Configuration, libvirt: str) -> list[tuple[str, str,
 
 
 def numbers(release: str) -> tuple[int, ...]:
-    """A release such as 9.0.0 as numbers, empty where it is none."""
+    """A release such as 9.0.0 as numbers; empty if it is not a release."""
     parts = release.split(".")
     if not all(part.isascii() and part.isdigit() and len(part) < 10 for part in parts):
         return ()
@@ -432,13 +433,14 @@ def numbers(release: str) -> tuple[int, ...]:
 
 
 def _unseen(path: str, directories: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """What is known of a directory that nobody looked at: the mount that others are on too."""
+    """What is known of a directory that nothing looked at: the mount that other directories are on
+    too."""
     mounts = [
         mount
         for each in directories.values()
         if (mount := each.get("mount")) is not None
         and (path + "/").startswith(mount["point"].rstrip("/") + "/")
-        # Of a local one nothing follows: anything may be mounted below it.
+        # A local mount shows nothing: anything may be mounted below it.
         and not place_of(mount["point"], mount, None).local
     ]
     mount = max(mounts, key=lambda mount: len(mount["point"]), default=None)
@@ -462,7 +464,7 @@ def _directory(
     probe = told.get("probe", {})
     return Directory(
         path,
-        # The numbers of a file system that only this host has are nobody else's.
+        # No other host has the inode numbers of a file system that only this host has.
         place.replace(system="") if place.local else place,
         setting=setting,
         state=state,
