@@ -2,24 +2,24 @@
 
 The heart of the audit. It is pure: values in, values out.
 
-**What is locked.** libvirt's lockd plugin goes through its rules in order, and the first that
-answers wins (see ``docs/explanation/fleet-model.md`` for where each fact is from):
+**What is locked.** libvirt's lockd plugin goes through its rules in order, and the first rule that
+gives an answer wins (``docs/explanation/fleet-model.md`` says where each fact is from):
 
 1. Network disks, and disks that are read-only, are not locked. Of a chain of images the top one is.
-2. With ``auto_disk_leases = 0`` nothing is but what a ``<lease>`` names.
+2. With ``auto_disk_leases = 0``, only what a ``<lease>`` names is locked.
 3. A path that begins with ``/dev``, with ``lvm_lockspace_dir`` set and a UUID from ``lvs``: the
    file of that name in that directory.
 4. The same with ``scsi_lockspace_dir`` and ``scsi_id``.
 5. With ``file_lockspace_dir``: the file named by the SHA-256 of the path, as it is spelled.
 6. Else the disk itself, by its path.
 
-The lock is always byte 0, one byte long, exclusive except for ``<shareable/>``. A rule that gets no
-answer falls through to the next one, silently.
+The lock is always byte 0, one byte long, and exclusive except for ``<shareable/>``. If a rule gets
+no answer, libvirt uses the next one, without a warning.
 
-**Who excludes whom.** Two hosts exclude each other on a disk if both lock the same byte of the same
-file, on a file system that carries locks between them. So what counts is the file: its file
-system and its path in that, not the path on either host. Within one host it is the other way
-round: one daemon tells locks apart by name, and two names of one file are two locks to it.
+**Which hosts exclude each other.** Two hosts exclude each other on a disk if both lock the same
+byte of the same file, on a file system that carries locks between them. So the file counts: its
+file system and its path in that, not the path on either host. Within one host it is the other way
+round: a daemon tells locks apart by name, so two names of one file are two locks.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ if TYPE_CHECKING:
     from lockcfg.fleet.model.words import Words
     from lockcfg.host.storage import Shared
 
-    #: image: an image file. block: a block device known by its path alone. lvm: a logical
+    #: image: an image file. block: a block device that only its path identifies. lvm: a logical
     #: volume. scsi: a SCSI volume. lease: a <lease> of a guest.
     Kind = Literal["image", "block", "lvm", "scsi", "lease"]
 
-    #: none: nothing is locked. lease: only what <lease> names. direct: the disk itself.
-    #: indirect: a file in a lockspace directory. sanlock: a lease of sanlock's in its directory.
-    #: other: another lock manager is in charge, or nobody knows what sanlock leases.
+    #: none: nothing is locked. lease: only what <lease> names. direct: the disk itself. indirect: a
+    #: file in a lockspace directory. sanlock: a lease of sanlock's in its directory. other: another
+    #: lock manager is in use, or what sanlock leases is unknown.
     Mode = Literal["none", "lease", "direct", "indirect", "sanlock", "other"]
 
 DISK_KINDS: Final[tuple[Kind, ...]] = ("image", "block", "lvm", "scsi", "lease")
@@ -53,11 +53,11 @@ DISK_KINDS: Final[tuple[Kind, ...]] = ("image", "block", "lvm", "scsi", "lease")
 class Locking(Frozen):
     """What decides the locking on a host.
 
-    ``manager`` is ``nop``, ``lockd`` or ``sanlock``. ``spaces`` holds the place of each lockspace
+    ``manager`` is ``nop``, ``lockd`` or ``sanlock``. ``spaces`` has the place of each lockspace
     directory that is set, by setting. ``lvs`` and ``scsi_id`` say whether the programs are
-    there, None where nobody knows. Of sanlock ``auto`` and ``require`` are its own settings of
-    these names, ``leases`` is where its leases are, None where nothing of it is known, and
-    ``host_id`` the number of the host.
+    installed, None if that is unknown. With sanlock, ``auto`` and ``require`` are its own settings
+    auto_disk_leases and require_lease_for_disks, ``leases`` is the place of its leases, None if
+    unknown, and ``host_id`` is the number of the host.
     """
 
     __slots__ = (
@@ -97,8 +97,8 @@ class Locking(Frozen):
 
 
 class Disk(Frozen):
-    """A disk of a guest: its ``type`` and ``path`` as the guest names them, where the file behind
-    it is (``place``, None for what is not a file), and what lvs and scsi_id say of it."""
+    """A disk of a guest: its ``type`` and ``path`` as the guest names them, the place of its file
+    (``place``, None if it is not a file), and the names that lvs and scsi_id give it."""
 
     __slots__ = ("lvm_uuid", "path", "place", "readonly", "scsi_id", "shareable", "type")
 
@@ -123,10 +123,11 @@ class Disk(Frozen):
 
 
 class Lock(Frozen):
-    """A lock: on the first byte of ``file``, which is ``name`` in the lockspace directory
-    ``space``, or the disk itself where that is empty. ``shared`` locks let each other in.
+    """A lock on the first byte of ``file``, which is ``name`` in the lockspace directory ``space``,
+    or the disk itself if ``space`` is empty. ``shared`` locks do not exclude each other.
 
-    With a ``host_id`` it is a lease of sanlock's in that file, as the host with this number."""
+    With a ``host_id`` it is a lease of sanlock's in that file, for the host with this number.
+    """
 
     __slots__ = ("file", "host_id", "name", "rule", "shared", "space")
 
@@ -142,8 +143,9 @@ class Lock(Frozen):
 
 
 class Answer(Frozen):
-    """What is locked, None for nothing, and how that comes about, a sentence a step. ``manager`` is
-    who locks instead, where that is not lockd; ``known`` whether it is known what that locks."""
+    """What is locked, None for nothing, and the reasons, one sentence for each step. ``manager`` is
+    the lock manager in use if it is not lockd; ``known`` says whether it is known what that
+    locks."""
 
     __slots__ = ("known", "lock", "manager", "reasons")
 
@@ -173,7 +175,7 @@ def lock_of(host: Locking, disk: Disk) -> Answer:
     other = host.manager if host.manager == "sanlock" else ""
     nothing = _not_locked(host, disk)
     if nothing is not None:
-        # A guest names the leases that it needs itself, and which disk each is for nobody says.
+        # A guest itself names the leases that it needs, and nothing says which disk each is for.
         by_leases = bool(other) and not host.auto and host.require
         return Answer(None, (nothing,), other, known=not by_leases)
     if host.leases is not None:
@@ -205,7 +207,7 @@ def lock_of(host: Locking, disk: Disk) -> Answer:
 
 
 def _not_locked(host: Locking, disk: Disk) -> str | None:
-    """Why nothing is locked for a disk, or None."""
+    """The reason why nothing is locked for a disk, or None."""
     if host.manager == "nop":
         return "it locks nothing: no lock manager is in use"
     if disk.type not in ("file", "block", "dir"):
@@ -218,7 +220,7 @@ def _not_locked(host: Locking, disk: Disk) -> str | None:
 
 
 def _lease(directory: Location, host_id: int, disk: Disk) -> Answer:
-    """What sanlock leases for a disk: a file that is called after its path."""
+    """What sanlock leases for a disk: a file whose name follows from the path of the disk."""
     if not host_id:
         why = "sanlock leases nothing: the host has no host_id, and libvirt does not start"
         return Answer(None, (why,), "sanlock")
@@ -248,7 +250,7 @@ def _indirect(
 
 
 class Exclusion(Frozen):
-    """Whether two hosts exclude each other, and why (or why not), as a sentence."""
+    """Whether two hosts exclude each other, and the reason as a sentence."""
 
     __slots__ = ("verdict", "why")
 
@@ -267,11 +269,12 @@ def exclusion(
     taken_for_one: Collection[frozenset[str]] = (),
     words: Words | None = None,
 ) -> Exclusion:
-    """Whether the locks of two guests exclude each other; ``one_daemon``: on one host.
+    """Whether the locks of two guests exclude each other; ``one_daemon`` tells that they are on one
+    host.
 
-    ``one_disk`` tells to assume that the disks of the two are one. ``likely_is_same`` tells to
-    count files that are likely one as one: because there is no better evidence that the disks are
-    one, or because the policy says so. ``taken_for_one`` and ``words``: see
+    With ``one_disk``, both guests are assumed to have the same disk. With ``likely_is_same``, files
+    that are likely the same count as the same: because there is no better evidence that the disks
+    are the same, or because the policy says so. ``taken_for_one`` and ``words``: see
     :func:`~lockcfg.fleet.model.place.relation`.
     """
     if one is None or other is None:
@@ -283,7 +286,7 @@ def exclusion(
             return Exclusion("yes", "both lock the same name in one daemon")
         return Exclusion("no", "they lock two names, which one daemon does not compare")
     if one_disk and not (one.space or other.space or (one.file.local and other.file.local)):
-        found: Relation = "same"  # each locks the disk itself, and not its own node of it
+        found: Relation = "same"  # each locks the disk itself, and not a device node of its own
     else:
         found = relation(one.file, other.file, taken_for_one=taken_for_one, words=words)
     if found == "different":
@@ -309,7 +312,7 @@ def exclusion(
                 " volume without a file system of a cluster, which destroys it",
             )
         return Exclusion("yes", "both lock the same file, in one kernel")
-    # The kernel of a file server holds the locks of its clients against its own.
+    # The kernel of a file server checks the locks of its clients against its own locks.
     verdicts = {file.carries for file in (one.file, other.file) if not file.local}
     if "no" in verdicts:
         return Exclusion("no", "both lock the same file, but one of them keeps its locks to itself")
@@ -321,8 +324,8 @@ def exclusion(
 
 
 def _of_leases(one: Lock, other: Lock) -> Exclusion:
-    """Whether two hosts exclude each other that have sanlock lease one file. What has to reach the
-    other is not a lock but what is written."""
+    """Whether two hosts on which sanlock leases the same file exclude each other. The other host
+    must see what is written; a lock need not reach it."""
     if one.host_id == other.host_id:
         why = f"both are host {one.host_id} of one lockspace of sanlock's, which only one can join"
         return Exclusion("unknown", why)
@@ -333,7 +336,7 @@ def _of_leases(one: Lock, other: Lock) -> Exclusion:
 
 
 def exclusion_of(one: Answer, other: Answer) -> Exclusion | None:
-    """The answer if one of them has another lock manager than lockd; None if the locks themselves
+    """The answer if one of them has a lock manager other than lockd; None if the locks themselves
     decide."""
     if not one.manager and not other.manager:
         return None

@@ -1,11 +1,11 @@
-"""Where a file is, and whether two hosts mean one file.
+"""Tells where a file is, and whether two hosts mean the same file.
 
-A path says nothing to another host, and a name of a file system may be two names of one thing or
-one name of two things. So a :class:`Location` carries what identifies it, and :func:`relation`
-answers with what is *shown*: one file, two files, or neither. What is not shown is unknown.
-``docs/explanation/fleet-model.md`` has the table of what counts as evidence.
+A path means nothing to another host. One file system may have two names, and one name may mean two
+file systems. So a :class:`Location` carries its identities, and :func:`relation` answers only what
+is *shown*: one file, two files, or neither. What is not shown is unknown.
+``docs/explanation/fleet-model.md`` has a table of what counts as evidence.
 
-Pure: mounts go in, places come out.
+Pure: it turns mounts into places.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from lockcfg.fleet.model.words import Words
     from lockcfg.host.storage import Shared
 
-    #: same: shown to be one. likely: the numbers and names agree, and nothing else is known.
-    #: unknown: neither is shown. different: shown to be two.
+    #: same: shown to be one file. likely: the numbers and names agree, and nothing else is known.
+    #: unknown: neither is shown. different: shown to be two files.
     Relation = Literal["same", "likely", "unknown", "different"]
 
 
@@ -32,11 +32,11 @@ class Location(Frozen):
     """A directory, or the file called ``name`` in it.
 
     ``kind`` is the kind of file system (``nfs``, ``glusterfs``, ``ceph`` …; ``local`` for one that
-    this kernel alone has; empty if unknown). ``system`` names the file system as its
-    hosts call it, empty if unknown; ``path`` is the path in it. ``ids`` are its
-    identities, as ``what:value``. ``inode`` is the number of the directory, or None. ``local``
-    is whether no other kernel has the file system; then ``system`` is empty but where the kernel
-    was given. ``carries`` says whether locks on it reach the other hosts, ``why`` the reason.
+    only this kernel has; empty if unknown). ``system`` is the name by which its hosts call the file
+    system, empty if unknown; ``path`` is the path in it. ``ids`` are its identities, as
+    ``what:value``. ``inode`` is the inode number of the directory, or None. ``local`` says that no
+    other kernel has the file system; then ``system`` is empty unless the kernel is known.
+    ``carries`` says whether locks on it reach the other hosts, and ``why`` gives the reason.
     """
 
     __slots__ = ("carries", "ids", "inode", "kind", "local", "name", "path", "system", "why")
@@ -76,7 +76,8 @@ class Location(Frozen):
 
     @property
     def probed(self) -> str:
-        """What a probe showed of the locks here: yes, no, unknown; empty where there was none."""
+        """What a probe showed about the locks here: yes, no, or unknown; empty if there was no
+        probe."""
         return min((each.rpartition("/")[2] for each in _values(self, "reach")), default="")
 
     def same(self, other: Location) -> bool:
@@ -91,13 +92,13 @@ def relation(
     taken_for_one: Collection[frozenset[str]] = (),
     words: Words | None = None,
 ) -> Relation:
-    """Whether two places are one file. ``words`` are what the policy says of places.
+    """Whether two places are the same file. ``words`` is what the policy says about places.
 
-    ``taken_for_one`` are pairs of systems that are supposed to be one server: where two disks are
-    compared on the supposition that they are one, the servers that hold them are one too.
+    ``taken_for_one`` are pairs of systems that are assumed to be one server: if two disks are
+    compared on the assumption that they are the same, so are the servers that they are on.
     """
     if one.name != other.name:
-        return "different"  # whatever the directories are: two names of a file are hard links
+        return "different"  # the directories do not count: two names of one file are hard links
     shown = _by_probe(one, other)
     if shown is not None:
         return shown
@@ -111,7 +112,7 @@ def relation(
     if one.local or other.local:
         return _of_server_and_client(one, other)
     if one.kind != other.kind:
-        # One server may export the same by NFS and by CIFS, or NFS what is GlusterFS itself.
+        # One server may export a directory by NFS and by CIFS, or export GlusterFS by NFS.
         return _by_numbers(one, other)
     systems = _systems(one, other, taken_for_one)
     if systems == "different":
@@ -120,10 +121,11 @@ def relation(
         return _by_numbers(one, other)
     if one.path == other.path:
         if systems == "server" and one.kind in _NAMED_BY_NODE and None in (one.inode, other.inode):
-            return "unknown"  # each host calls another device so
+            return "unknown"  # each host means another device by that name
         return "different" if _differ(one, other) else "same"
     if one.inode is None or other.inode is None:
-        # An export has other names: a bind mount, the root of NFSv4. Below one export not.
+        # An export may have other names: a bind mount, the root of NFSv4. A directory below one
+        # export has not.
         exports = _values(one, "export"), _values(other, "export")
         return "unknown" if one.kind == "nfs" and exports[0] != exports[1] else "different"
     if one.inode != other.inode:
@@ -136,7 +138,8 @@ def relation(
 
 
 def _by_probe(one: Location, other: Location) -> Relation | None:
-    """What a probe showed (:mod:`lockcfg.fleet.model.evidence`): one scratch file, or two."""
+    """The relation that a probe showed (:mod:`lockcfg.fleet.model.evidence`): one scratch file, or
+    two."""
     mine = dict(each.split("/", 1) for each in _values(one, "nonce"))
     yours = dict(each.split("/", 1) for each in _values(other, "nonce"))
     for each in sorted(mine.keys() & yours.keys()):
@@ -154,14 +157,15 @@ def reach_by_probe(one: Location, other: Location) -> Shared:
 
 
 def _of_kernels(one: Location, other: Location) -> Relation:
-    """Of two places that are each on a file system of one kernel."""
+    """The relation of two places that are each on a file system of one kernel."""
     if not one.system or one.system != other.system:
         return "different"
     return "same" if one.path == other.path and not _differ(one, other) else "different"
 
 
 def _of_server_and_client(one: Location, other: Location) -> Relation:
-    """Of a place on a local file system and one on a network: the host may be the server."""
+    """The relation of a place on a local file system and one on a network file system: the host may
+    be the server."""
     network = other if one.local else one
     if network.kind not in _EXPORTS:
         return "different"
@@ -177,11 +181,11 @@ def _of_server_and_client(one: Location, other: Location) -> Relation:
 
 
 def fsids_of(uuid: str) -> dict[str, str]:
-    """What Linux's NFS server calls a file system with a UUID, in version 4 and in version 3, as
-    its clients show it in ``/proc/fs/nfsfs/volumes``; nothing for what is not a UUID.
+    """The ids that Linux's NFS server gives a file system with a UUID, in version 4 and in version
+    3, as its clients show them in ``/proc/fs/nfsfs/volumes``; none if it is not a UUID.
 
-    Version 4 sends the UUID as it is, version 3 its halves folded into one in the order of the
-    server's bytes, which here are taken to be those of all the machines that serve.
+    Version 4 sends the UUID as it is. Version 3 folds its halves into one, in the byte order of the
+    server; this function assumes that all servers have the usual byte order.
     """
     digits = uuid.replace("-", "").lower()
     if len(digits) != 32 or not set(digits) <= set("0123456789abcdef"):
@@ -193,8 +197,8 @@ def fsids_of(uuid: str) -> dict[str, str]:
 
 
 def _is_long(value: str) -> bool:
-    """Whether an identity is unique: short ones of NFS are device numbers or ids from the exports
-    file, which two servers may share."""
+    """Whether an identity is unique. Short identities of NFS are device numbers or ids from the
+    exports file, and two servers may have the same ones."""
     return len(value) > 10
 
 
@@ -207,7 +211,7 @@ def _systems(
     for what in _PROOFS.get(one.kind, ()):
         mine, yours = _values(one, what), _values(other, what)
         if not mine or not yours:
-            # One names the part of a cluster that it mounts, and one has the default.
+            # One mount names a file system of the cluster, and the other has the default.
             halves |= what in _PARTS and bool(mine or yours)
         elif mine & yours:
             if what.startswith("fsid"):
@@ -215,8 +219,7 @@ def _systems(
             else:
                 shown |= what not in _PARTS
         elif what.startswith("fsid") and not all(map(_is_long, mine | yours)):
-            # It is from the exports file, and another export of the same directory need not have
-            # it.
+            # The id is from the exports file, and another export of the same directory may lack it.
             continue
         elif what not in _ONE_OF_MANY:
             return "different"
@@ -225,20 +228,21 @@ def _systems(
     if shown:
         return "file system"
     if one.kind in _NAMED_BY_NODE:
-        # A device has another name on each host, but a host that has it mounted is in its cluster.
+        # A device has another name on each host, but every host that mounts it is in its cluster.
         return "server" if one.system == other.system else "unknown"
     if one.system == other.system:
         if one.kind in _NAMES_PROVE:
             return "server" if one.kind == "nfs" else "file system"
         return "unknown"
-    # An address of NFS is one server. A name of GlusterFS without a server is any volume called so.
+    # An address of NFS stands for one server. A name of GlusterFS without a server stands for any
+    # volume of that name.
     if one.kind == "nfs" and frozenset((one.system, other.system)) in taken_for_one:
         return "server"
     return "unknown"
 
 
-#: For each kind what identifies the file system: two values that differ are two file systems,
-#: two that are the same are one.
+#: The identities of a file system, for each kind: different values show two file systems, equal
+#: values show one.
 _PROOFS: Final = {
     "nfs": ("fsid4", "fsid3", "fsid"),
     "glusterfs": ("volume-id", "volume", "server"),
@@ -251,16 +255,17 @@ _PROOFS: Final = {
     "beegfs": ("uuid",),
 }
 
-#: Of these a file system has several, and a host knows some: two that differ prove nothing.
+#: A file system has several of these identities, and a host knows some of them: different values
+#: prove nothing.
 _ONE_OF_MANY: Final = ("server", "monitor", "share", "fsid")
 
-#: These are the same for what is two file systems: they prove nothing where they are the same.
+#: Two file systems may have the same value of these identities: equal values prove nothing.
 _PARTS: Final = ("volume", "filesystem")
 
-#: Kinds of which the name that a host mounts by is that of one file system for all hosts.
+#: Kinds in which the source of a mount names the same file system on all hosts.
 _NAMES_PROVE: Final = ("nfs", "glusterfs", "lustre", "cifs")
 
-#: Kinds that are mounted by a device, and by many hosts at once.
+#: Kinds that many hosts mount at once, by a device.
 _NAMED_BY_NODE: Final = ("gfs2", "ocfs2")
 
 #: Kinds by which a host exports its local file systems to others.
@@ -268,8 +273,9 @@ _EXPORTS: Final = ("nfs", "cifs")
 
 
 def _by_numbers(one: Location, other: Location, *, proof: bool = True) -> Relation:
-    """Of places of which the systems say nothing. Two numbers are two directories (``proof``),
-    but for what is mounted over; one number and one name are likely one."""
+    """The relation of two places whose systems show nothing. Different inode numbers show two
+    directories (``proof``), unless something is mounted over one of them. The same number and the
+    same name are likely the same directory."""
     if one.inode is None or other.inode is None:
         return "unknown"
     if one.inode != other.inode:
@@ -282,15 +288,15 @@ def _differ(one: Location, other: Location) -> bool:
     return None not in (one.inode, other.inode) and one.inode != other.inode
 
 
-#: What new file systems give their first directories: the same number is no evidence there.
-#: ext4 2, 11 to 13; XFS 64, 96, 128 and what follows; Btrfs 256, 257; ZFS 2 to 34; GlusterFS 1;
-#: CephFS 2**40 and what follows.
+#: The inode numbers that new file systems give their first directories: an equal number is not
+#: evidence there. ext4 2, 11 to 13; XFS 64, 96, 128 and what follows; Btrfs 256, 257; ZFS 2 to 34;
+#: GlusterFS 1; CephFS 2**40 and what follows.
 _COMMON: Final = frozenset((*range(35), 64, 96, 128, 129, 130, 131, 132, 133, 256, 257, 258))
 _CEPH_FIRST: Final = range(1 << 40, (1 << 40) + 1000)
 
 
 def is_telling(inode: int) -> bool:
-    """Whether an inode number is one that two file systems do not have by habit."""
+    """Whether an inode number is not one of those that every new file system uses."""
     return inode not in _COMMON and inode not in _CEPH_FIRST
 
 
@@ -307,9 +313,9 @@ def place_of(
     device: str = "",
     kernel: str = "",
 ) -> Location:
-    """The place of the absolute path ``resolved``, without links, on ``mount``, which is that of a
-    snapshot. A local file system is known by its ``device`` on the ``kernel``, which its
-    boot id names; without that it is nobody's but the host's."""
+    """The place of ``resolved``, an absolute path without links, on ``mount``, a mount of a
+    snapshot. Its ``device`` and the ``kernel``, by its boot id, identify a local file system;
+    without a boot id, the place is comparable only within the host."""
     if mount is None:
         return Location(
             "", resolved, inode, "unknown", "a file system that the snapshot does not name"
@@ -333,27 +339,27 @@ def place_of(
     return Location(system, path, inode, carries, why, ids=sorted({*ids, *told}))
 
 
-#: The types of automount points, where another file system is mounted on access.
+#: The types of automount points, where the kernel mounts another file system on access.
 _PLACEHOLDERS: Final = ("autofs",)
 
 
 def _shared_name(
     kind: str, source: str, options: frozenset[str], inode: int | None, told: Sequence[str]
 ) -> tuple[str, str, list[str]] | None:
-    """What all hosts call a file system, the directory of it that is mounted, and its identities;
-    None for a file system that only one host has."""
+    """The name of a file system that is the same on all hosts, its mounted directory, and its
+    identities; None for a file system that only one host has."""
     if kind in ("nfs", "nfs4"):
         server, export = _server(source)
-        # One server has several names, and one name means several servers: the address is what
-        # the host talks to.
+        # One server may have several names, and one name may mean several servers. The address is
+        # the server that the host talks to.
         return f"nfs://{_option(options, 'addr') or server}", export, [f"export:{export}"]
     if kind == "fuse.glusterfs":
         server, volume = _server(source)
         name, _, export = volume.strip("/").partition("/")
         ids = [f"server:{server}", f"volume:{name}"]
         if inode is not None and inode > 1:
-            # Any server of the pool may be named, and the numbers of GlusterFS are random: they
-            # tell which volume it is, but that of its root, which is 1.
+            # A mount may name any server of the pool. The inode numbers of GlusterFS are random, so
+            # they tell volumes apart; only the root of a volume always has 1.
             return f"glusterfs://{name}", export, ids
         return f"glusterfs://{server}/{name}", export, ids
     if kind in ("ceph", "fuse.ceph-fuse"):
@@ -375,8 +381,8 @@ def _shared_name(
 
 
 def _ceph(source: str, options: frozenset[str], told: Sequence[str]) -> tuple[str, str, list[str]]:
-    """CephFS, in both syntaxes: ``monitors:/path`` and ``user@cluster.filesystem=/path``. Its
-    monitors are many, and a host names some of them: they are no name of it."""
+    """CephFS, in both syntaxes: ``monitors:/path`` and ``user@cluster.filesystem=/path``. A cluster
+    has many monitors, and a host names some of them, so they do not name the file system."""
     head, _, export = source.partition("=/" if "@" in source else ":/")
     ids: list[str] = []
     if "@" in source:
@@ -388,7 +394,7 @@ def _ceph(source: str, options: frozenset[str], told: Sequence[str]) -> tuple[st
         name = _option(options, "mds_namespace") or _option(options, "fs")
     named = any(each.startswith("filesystem:") for each in told)
     if not named:
-        # A mount that names none has the default, of which nobody says which it is.
+        # A mount that names no file system has the default one, whose name is unknown.
         ids += [f"filesystem:{name}"] if name else []
     ids += [f"monitor:{each}" for each in monitors.split(",") if each]
     clusters = [each for each in (*ids, *told) if each.startswith("cluster:")]
@@ -397,12 +403,12 @@ def _ceph(source: str, options: frozenset[str], told: Sequence[str]) -> tuple[st
 
 
 def _option(options: frozenset[str], name: str) -> str:
-    """The value of a mount option, or nothing."""
+    """The value of a mount option, or an empty string."""
     prefix = f"{name}="
     return min((each[len(prefix) :] for each in options if each.startswith(prefix)), default="")
 
 
 def _server(source: str) -> tuple[str, str]:
-    """The server and what is behind it. An IPv6 address has colons of its own, in brackets."""
+    """The server, and the rest after it. An IPv6 address has colons of its own, in brackets."""
     head, separator, tail = source.partition(":/")
     return head.strip("[]").lower(), tail if separator else ""

@@ -1,4 +1,4 @@
-"""The facts of a host as JSON, for the fleet store, and back."""
+"""Turns the facts of a host into JSON for the fleet store, and back."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def as_json(value: Any) -> Any:
-    """A value object of this module, or what is in it, as JSON has it."""
+    """A value object of the model, or a part of it, as JSON."""
     if isinstance(value, Frozen):
         return {name: as_json(getattr(value, name)) for name in value.__slots__}
     if isinstance(value, list | tuple):
@@ -24,7 +24,7 @@ def as_json(value: Any) -> Any:
 
 
 def facts_from(content: Mapping[str, Any]) -> Facts:
-    """The facts that :func:`as_json` made ``content`` of."""
+    """The facts that :func:`as_json` has turned into ``content``."""
     fields = dict(content)
     for name in ("spaces", "spare", "storages", "leases"):
         fields[name] = [_directory_from(each) for each in content[name]]

@@ -1,9 +1,9 @@
-"""Which hosts share storage, as far as that can be seen.
+"""Finds which hosts share storage, as far as snapshots show it.
 
-Hosts share storage if disks of their guests are on one file system, or if guests of theirs have
-one block device, which its UUID or id tells. A file system may have several names: see
-:func:`~lockcfg.fleet.model.place.relation`. A host that shares with one
-host of a group is in it. Pure: facts go in, groups come out.
+Hosts share storage if disks of their guests are on the same file system, or if their guests have
+the same block device, by its UUID or id. A file system may have several names: see
+:func:`~lockcfg.fleet.model.place.relation`. A host that shares storage with one host of a group
+belongs to that group. Pure: it turns facts into groups.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ if TYPE_CHECKING:
     from lockcfg.fleet.model.place import Location
     from lockcfg.fleet.model.words import Words
 
-#: The most names of one thing that are compared with each other.
+#: How many names of one thing are compared with each other at most.
 _COMPARED: Final = 100
 
 
 class Sharing:
     """The groups of hosts that share storage.
 
-    ``all_facts`` are the facts that there are; ``devices`` are the hosts that have each block
-    device, by numbers, with their facts. A group is called after one of its file systems, or of
-    its devices where it has none: the least name, in whatever order they come.
+    ``all_facts`` are all distinct facts; ``devices`` has for each block device the numbers of its
+    hosts, with their facts. The name of a group is that of one of its file systems or, without any,
+    of one of its devices: the least name, so the order does not matter.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class Sharing:
                 self._join(names[0], name)
             if names:
                 self._of_facts[id(facts)] = names[0]
-        #: Pairs of systems that are likely one server, by what is on them.
+        #: Pairs of systems that are likely one server, as what is on them shows.
         self.aliases: Final[set[frozenset[str]]] = set()
         self._join_aliases(all_facts, words)
         self._devices: Final[list[str]] = []
@@ -66,8 +66,8 @@ class Sharing:
                 self._of_host[host] = device
 
     def _join_aliases(self, all_facts: Iterable[Facts], words: Words | None) -> None:
-        """Join names of one storage: the same number and name are behind them, or the policy says
-        so."""
+        """Join names of the same storage: they have the same number and name behind them, or the
+        policy says so."""
         found: dict[object, dict[str, Location]] = {}
         for facts in all_facts:
             for storage in facts.storages:
@@ -86,12 +86,12 @@ class Sharing:
                         self.aliases.add(frozenset((one.system, other.system)))
 
     def group_of(self, host: int, facts: Facts) -> str:
-        """The name of the group that a host is in; empty where it was seen to share nothing."""
+        """The name of the group of a host; empty if the host was not seen to share anything."""
         name = self._of_facts.get(id(facts)) or self._of_host.get(host)
         return self._top(name) if name else ""
 
     def devices(self) -> dict[str, list[str]]:
-        """The block devices that several hosts have, by the group of these."""
+        """The block devices that several hosts have, by the group of these hosts."""
         found: dict[str, list[str]] = {}
         for device in sorted(self._devices):
             found.setdefault(self._top(device), []).append(device)

@@ -1,4 +1,4 @@
-"""What one snapshot says in short, for a program that has just collected it."""
+"""Sums up one snapshot, for a program that has just collected it."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ if TYPE_CHECKING:
 
 
 def summary_of(snapshot: bytes) -> dict[str, Any]:
-    """The members ``name``, ``taken`` (in seconds since the epoch), ``lock_manager`` (what the file
-    of the driver names, ``unknown`` where libvirt would not start with it), ``daemons`` and
-    ``guests`` (the names of those that run, None where the collector was not root), ``incomplete``
-    (what it could not find out). Raises :class:`LockcfgError` for what is no snapshot."""
+    """The members ``name``, ``taken`` (in seconds since the epoch), ``lock_manager`` (as the file
+    of the driver names it, ``unknown`` if libvirt would not start with that file), ``daemons`` and
+    ``guests`` (the names of the running ones, None if the collector was not root), and
+    ``incomplete`` (what it could not find out). Raises :class:`LockcfgError` if it is not a
+    snapshot."""
     members: dict[str, Any] = {}
     for piece in pieces_of(snapshot):
         members.update(member(piece))

@@ -1,8 +1,8 @@
-"""How the guests of a host use its disks.
+"""Works out how the guests of a host use its disks.
 
-A guest's disk is reduced to what counts for the audit: the kind of disk and the rule that locks
-it (a :class:`Use`, of which a host has few), and, where another host could reach the same disk, a
-name of it that is the same on all hosts.
+It reduces a guest's disk to what counts for the audit: the kind of disk and the rule that locks it
+(a :class:`Use`, of which a host has few). If another host could reach the same disk, it also finds
+a name of the disk that is the same on all hosts.
 """
 
 from __future__ import annotations
@@ -23,29 +23,30 @@ if TYPE_CHECKING:
     from lockcfg.fleet.model.facts import Directory, Facts
     from lockcfg.fleet.model.locks import Lock, Locking
 
-    #: What makes two disks of a host one use.
+    #: The values that are equal for all disks of one use.
     Shape = tuple[object, ...]
 
-    #: held: the lock that the configuration means is held. elsewhere: another one is. none: the
-    #: lock daemon holds none for it. replaced: it holds one on a file that is not there any longer.
-    #: unknown: nobody could look. Empty: no lock is meant, or the guest does not run.
+    #: held: the daemon holds the lock that the configuration means. elsewhere: it holds another
+    #: lock. none: it holds none for the disk. replaced: it holds a lock on a file that no longer
+    #: exists. unknown: the collector could not look. Empty: no lock is meant, or the guest does not
+    #: run.
     Held = Literal["held", "elsewhere", "none", "replaced", "unknown", ""]
 
 
 class Use(Frozen):
-    """A way in which disks of a host are used.
+    """How a host uses some of its disks.
 
-    ``kind`` is one of the model's kinds of disk, or ``network`` for what takes no part. ``storage``
-    is the directory that the disk is in, without links, or the servers of a network disk, with
-    commas between them. ``rule`` is what names the lock: ``lvm``,
-    ``scsi``, ``path``, ``direct`` or ``none``; ``fallback`` the setting that should have named it
-    and got no answer, or empty. ``linked`` is whether the guest's path leads to the disk by way of
-    a link. ``driver`` is whose guest it is, empty for the host's main driver. ``held`` is what the
-    lock daemon holds for it now. ``named`` is whether the disk has an identity that holds between
-    hosts; ``looked`` whether the collector saw what is behind its path. ``backing`` is whether it
-    is not the guest's disk but an image or a device below one; ``chain`` whether what is below it
-    is known. ``layer`` is the kind of name that a block device has (``lvm``, ``scsi`` …), empty for
-    one without and for what is no device.
+    ``kind`` is one of the model's kinds of disk, or ``network`` for a disk that lockd does not
+    lock. ``storage`` is the directory of the disk, without links, or the servers of a network disk,
+    with commas between them. ``rule`` is what names the lock: ``lvm``, ``scsi``, ``path``,
+    ``direct`` or ``none``. ``fallback`` is the setting that should have named it and got no answer,
+    or empty. ``linked`` says whether the guest's path leads to the disk through a link. ``driver``
+    is the driver of the guest, empty for the host's main driver. ``held`` is what the lock daemon
+    holds for the disk now. ``named`` says whether the disk has an identity that is the same on all
+    hosts; ``looked`` whether the collector saw the file or device behind its path. ``backing`` says
+    that it is not the guest's own disk but an image or a device below it; ``chain`` whether the
+    images below it are known. ``layer`` is the kind of name that a block device has (``lvm``,
+    ``scsi`` …), empty for a device without a name and for other disks.
     """
 
     __slots__ = (
@@ -109,18 +110,18 @@ class Use(Frozen):
 
     @classmethod
     def from_json(cls, text: str) -> Use:
-        """The use that was written as JSON."""
+        """The use that ``text`` has as JSON."""
         return cls(**json.loads(text))
 
 
 def shape_of(disk: Mapping[str, Any], path: str, running: bool, guest: Mapping[str, Any]) -> Shape:
-    """What of a snapshot's disk with that path decides its use."""
+    """The members of a snapshot's disk that decide its use; ``path`` is its path."""
     directory = path[: path.rfind("/")]
     lock = disk.get("lock")
     driver = guest["driver"]
     size = len(disk) if lock is None else len(disk) - 1
     if size < PLAIN and "inode" in disk and "instance" not in guest:
-        # Nothing but type, path, device, inode and lock, as nearly all of them.
+        # Nearly all disks have only type, path, device, inode and lock.
         return disk["type"], directory, running, driver, lock
     resolved = disk.get("resolved", path)
     traits = [name for name in _TRAITS if disk.get(name)]
@@ -144,14 +145,14 @@ def shape_of(disk: Mapping[str, Any], path: str, running: bool, guest: Mapping[s
     )
 
 
-#: How many members a disk of a snapshot has at most of which there is nothing to say but what its
-#: file is and what lock is held for it.
+#: How many members a disk of a snapshot has at most if it has only those about its file and about
+#: the lock that is held for it.
 PLAIN: Final = 5
 
-#: The kinds of block devices that are on others. Who writes one of those writes them.
+#: The kinds of block devices that are on other devices. A write to one of those is a write to them.
 ON_OTHERS: Final = ("lvm", "luks", "md")
 
-#: Members that decide the use of a disk if they are there and neither false nor 0.
+#: Members that decide the use of a disk if they are present and neither false nor 0.
 _TRAITS: Final = (
     "lvm_uuid",
     "scsi_id",
@@ -165,19 +166,19 @@ _TRAITS: Final = (
 
 
 def _is_whole(chain: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether the devices below one are told, each by a name, down to those that are on no other.
-    A collector that told of none did not look."""
+    """Whether the snapshot names every device below one, down to devices that are on no other. A
+    collector that names none did not look."""
     names = [device_name(each) for each in chain]
     return bool(names) and all(names) and names[-1].partition(":")[0] not in ON_OTHERS
 
 
 def traits_of(shape: Shape) -> tuple[str, ...]:
-    """What is special about the disks of a shape."""
+    """The traits of disks with a shape."""
     return shape[6] if len(shape) > 5 else ()  # type: ignore[return-value]
 
 
 def use_of(shape: Shape, facts: Facts) -> Use:
-    """The use that disks of a shape are put to on a host."""
+    """How a host uses disks with a shape."""
     of, directory, running, owner, lock = shape[:5]
     resolved, traits, layer, looked, instance = shape[5:] or (directory, (), "", True, "")
     assert isinstance(layer, str)
@@ -221,8 +222,8 @@ def use_of(shape: Shape, facts: Facts) -> Use:
 
 
 def use_after(facts: Facts, use: Use, *, anew: bool = False) -> Use:
-    """The use on a host that has other ``facts`` by then. With ``anew`` its guests were started
-    when it had them; otherwise those that run keep the locks that they have."""
+    """The use after a plan, on a host with new ``facts``. With ``anew``, its guests start under the
+    new facts; otherwise running guests keep the locks that they have."""
     if use.kind == "network":
         return use
     rule, fallback, found = _rule(
@@ -241,8 +242,8 @@ def use_after(facts: Facts, use: Use, *, anew: bool = False) -> Use:
 def _rule(
     locking: Locking, kind: str, type: str, *, scsi: bool, unlocked: bool
 ) -> tuple[str, str, Lock | None]:
-    """For a disk of a ``kind``: what names its lock, the setting that should have named it and
-    does not, and such a lock."""
+    """For a disk of a ``kind``: the rule that names its lock, the setting that should have named it
+    and does not, and such a lock."""
     device = kind != "image"
     example = Disk(
         type,
@@ -264,12 +265,13 @@ def _rule(
         for setting, name in (("lvm_lockspace_dir", "lvm"), ("scsi_lockspace_dir", "scsi")):
             if setting in locking.spaces and rule != name and not fallback:
                 fallback = setting
-    # What sanlock holds, no snapshot says.
+    # No snapshot says what sanlock holds.
     return rule, fallback, None if answer.manager else found
 
 
 def _held(lock: object, replaced: bool, meant: Lock | None, *, running: bool) -> Held:
-    """What is held for a disk; ``lock`` is what the snapshot says: see its schema."""
+    """What the lock daemon holds for a disk; ``lock`` is the member of the snapshot: see its
+    schema."""
     if not running or meant is None:
         return ""
     if replaced:
@@ -282,12 +284,13 @@ def _held(lock: object, replaced: bool, meant: Lock | None, *, running: bool) ->
     return "held" if posixpath.normpath(str(lock)) == where else "elsewhere"
 
 
-#: What a snapshot says of a disk that is locked itself.
+#: The value of that member for a disk that is locked itself.
 DIRECT: Final = "."
 
 
 class NumberedUse:
-    """A use of disks on a host, with a number, and what all hosts call the directory of theirs."""
+    """A use of disks on a host, with a number, and with the name of their directory that is the
+    same on all hosts."""
 
     __slots__ = ("has_chain", "is_image", "is_passed_over", "number", "prefix", "storage", "use")
 
@@ -303,8 +306,8 @@ class NumberedUse:
         self.prefix: Final = _prefix(storage) if storage and use.kind == "image" else ""
 
     def name_of(self, disk: Mapping[str, Any], path: str) -> str:
-        """What all hosts call a disk; empty for one that only this host has, or that nobody can
-        name for others."""
+        """The name of a disk that is the same on all hosts; empty if only this host has the disk,
+        or if such a name is unknown."""
         use = self.use
         if use.readonly:
             return ""
@@ -312,12 +315,12 @@ class NumberedUse:
             return f"network:{path}" if use.named and path else ""
         if use.kind == "image":
             if not self.prefix:
-                # A link to a device is not an image file, wherever the link is.
+                # A link to a device is not an image file, in whatever directory it is.
                 return device_name(disk) if len(disk) > PLAIN else ""
             if len(disk) <= PLAIN:
                 return self.prefix + path[path.rfind("/") + 1 :]
             if disk.get("links", 1) > 1 and "inode" in disk and self.storage is not None:
-                # It has other names in the same file system.
+                # The file has other names in the same file system.
                 return f"{self.storage.place.system}:inode {disk['inode']}"
             resolved: str = disk.get("resolved", path)
             return self.prefix + resolved[resolved.rfind("/") + 1 :]
@@ -329,19 +332,19 @@ def _prefix(storage: Directory) -> str:
     return f"{place.system}:{place.path.rstrip('/')}/" if place.system else ""
 
 
-#: How the name of a file begins that is on a volume of a SAN, with a file system of one host.
+#: The beginning of the name of a file on a volume of a SAN with a local file system.
 VOLUME: Final = "volume:"
 
-#: What stands between the name of a whole device and that of a part of it.
+#: The separator between the name of a whole device and the number of a partition.
 PART: Final = "#"
 
-#: Between the types of names that scsi_id numbers and those that the kernel writes out.
+#: The types of names, as the kernel writes them and as scsi_id numbers them.
 _WWID_TYPES: Final = (("naa.", "3"), ("eui.", "2"), ("t10.", "1"))
 
 
 def device_name(disk: Mapping[str, Any]) -> str:
-    """What all hosts call a block device, whatever program or part of the kernel told; empty
-    where it has no name that holds between hosts. A partition is ``whole#part``."""
+    """The name of a block device that is the same on all hosts, whichever program or part of the
+    kernel told it; empty if there is none. A partition is ``whole#part``."""
     uuid = disk.get("lvm_uuid", "").replace("-", "")
     dm: str = disk.get("dm_uuid", "")
     part = ""
@@ -351,12 +354,13 @@ def device_name(disk: Mapping[str, Any]) -> str:
     if not part and "part" in disk:
         part = f"{PART}{disk['part']}"
     if not uuid and dm.startswith("LVM-"):
-        # Behind that of the volume group; what follows is a part of a volume's own machinery.
+        # The UUID of the volume follows that of the volume group; a suffix marks an internal part
+        # of a volume.
         uuid = dm[4 + 32 : 4 + 64]
     if uuid:
         return f"lvm:{uuid}{part}"
     if dm.startswith("CRYPT-"):
-        # What is encrypted in another way has no UUID, and its name may look like one.
+        # Other encrypted devices have no UUID, but their name may look like one.
         luks = _LUKS.match(dm)
         return f"luks:{luks[1]}{part}" if luks is not None else ""
     wwid = disk.get("wwid") or disk.get("scsi_id", "")
@@ -367,13 +371,14 @@ def device_name(disk: Mapping[str, Any]) -> str:
             wwid = short + "_".join(wwid[len(long) :].split())
     if wwid:
         return f"scsi:{wwid}{part}"
-    # What the collector found otherwise: rbd, drbd, md, a partition table ….
+    # Other names that the collector found: rbd, drbd, md, a partition table ….
     return f"{disk['identity']}{part}" if "identity" in disk else ""
 
 
 def devices_of(volume: str) -> Iterator[dict[str, Any]]:
-    """The devices below a file system that is on a ``volume``, as the identity of a directory has
-    it, as images below one: who writes one of them writes the file system."""
+    """The devices below a file system on a ``volume``, which is from the identity of a directory.
+    They have the form of images below a disk: a write to one of them is a write to the file
+    system."""
     wwid, _, rest = volume.partition("/")
     which, _, part = rest.rpartition("/")
     if not wwid:
@@ -392,32 +397,32 @@ _PART_OF: Final = re.compile(r"part(\d+)-(.+)", re.DOTALL)
 
 
 def whole_of(name: str) -> str:
-    """The name of the whole device that a name of a block device is about."""
+    """The name of the whole device, from the name of a block device or of a partition."""
     return name.partition(PART)[0] if is_device(name) else name
 
 
-#: How the names of block devices begin.
+#: The beginnings of the names of block devices.
 _DEVICES: Final = ("lvm:", "scsi:", "luks:", "rbd:", "drbd:", "md:", "nvme:", "iscsi:", "zvol:")
 
 
 def is_device(name: str) -> bool:
-    """Whether the name of a disk, the same on all hosts, is that of a block device."""
+    """Whether a name of a disk that is the same on all hosts names a block device."""
     return name.startswith(_DEVICES)
 
 
 def disk_of(
     use: Use, path: str, name: str, storage: Directory | None, lvm_uuid: str, scsi_id: str
 ) -> Disk:
-    """The disk that the model is asked about. ``name`` is that of :meth:`Way.name_of`."""
+    """The disk for the model. ``name`` is from :meth:`NumberedUse.name_of`."""
     place: Location | None = None
     if storage is not None and use.kind == "image":
         of = storage.place
         _, _, number = name.rpartition(":inode ")
-        # A file with several names is known by its number.
+        # The inode number identifies a file with several names.
         place = (
             of.replace(path="", inode=int(number), name=f"inode {number}")
             if of.system and name == f"{of.system}:inode {number}"
-            # What nobody can name for others has no path in its name.
+            # A disk without a name for all hosts has no path in its name.
             else of.below(posixpath.basename(name if of.system else path))
         )
     elif use.kind == "image":

@@ -1,5 +1,5 @@
-"""The policy's words on a fleet's storage, for what no host can tell: ``same-storage`` and
-``different-storage``. Places are named as the audit shows them. Pure."""
+"""What the policy says about storage that no host can identify: ``same-storage`` and
+``different-storage``. It names places as the audit shows them. Pure."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
 
 class Words(Frozen):
-    """``same`` and ``different`` are lists of places, each list of things that are one, or of which
-    no two are. A place stands for all that is below it."""
+    """``same`` has lists of places that are all the same, ``different`` has lists of places of
+    which no two are. A place stands for everything below it."""
 
     __slots__ = ("different", "same")
 
@@ -24,7 +24,7 @@ class Words(Frozen):
         self.different: Final = tuple(tuple(places) for places in different)
 
     def about(self, one: str, other: str) -> Literal["same", "different"] | None:
-        """What is said of two places; None for nothing."""
+        """What the policy says about two places; None if it says nothing."""
         for places in self.same:
             mine = {rest for place in places if (rest := _below(one, place)) is not None}
             yours = {rest for place in places if (rest := _below(other, place)) is not None}
@@ -38,7 +38,7 @@ class Words(Frozen):
 
 
 def _below(shown: str, place: str) -> str | None:
-    """What of ``shown`` is below ``place``; None where it is not."""
+    """The part of ``shown`` below ``place``; None if it is not below it."""
     top = place.rstrip("/")
     return shown[len(top) :] if shown == top or shown.startswith((f"{top}/", f"{top}:")) else None
 

@@ -1,1 +1,1 @@
-"""From what is there to what is wanted: a first policy, and the order of changes."""
+"""From the present state to the wanted one: a first policy, and the order of changes."""

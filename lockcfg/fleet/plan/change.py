@@ -1,4 +1,4 @@
-"""What a policy changes on hosts that are alike, and what becomes of them. Pure."""
+"""Finds what a policy changes on hosts that are alike, and what becomes of the hosts. Pure."""
 
 from __future__ import annotations
 
@@ -33,7 +33,8 @@ class Change:
             for key, wanted in group.policy.settings.items()
             if now.get(key) != wanted
         }
-        #: What the policy asks for and no plan does: it would take protection away.
+        #: Settings that the policy asks for and the plan leaves out: they would take protection
+        #: away.
         self.refused: Final = {
             key: change for key, change in changes.items() if _weakens(key, *change)
         }
@@ -43,7 +44,7 @@ class Change:
         wanted = {**now, **{key: new for key, (_, new) in self.settings.items()}}
         self.target: Final[dict[str, Value | None]] = wanted
         self.group: Final = group
-        #: How each lockspace gets to where the policy wants it, the same mount once.
+        #: How each lockspace gets to the place that the policy wants, each mount once.
         self.mountings: Final[list[Mounting]] = [
             mounting_of(cell, group.cells, str(wanted[setting]), place)
             for setting, place in sorted(group.policy.storage.items())
@@ -65,7 +66,7 @@ class Change:
 
     @property
     def restarts(self) -> bool:
-        """Whether libvirt's daemon has to read its files again."""
+        """Whether libvirt's daemon must read its files again."""
         return self.cell.is_stale or any(key != "max_clients" for key in self.settings)
 
     @property
@@ -79,12 +80,13 @@ class Change:
 
     @property
     def remounts(self) -> bool:
-        """Whether the plan mounts something where locks are now: that takes effect at once."""
+        """Whether the plan mounts something over a directory with locks: that takes effect at
+        once."""
         return any(each.used or each.replaces for each in self.mounts)
 
     @property
     def limits(self) -> bool:
-        """Whether the lock daemon that runs has another limit than it will be said to have."""
+        """Whether the running lock daemon has another limit than the files will set."""
         return (
             "max_clients" in self.settings
             or bool(self.cell.about("limit"))
@@ -93,7 +95,7 @@ class Change:
 
     @property
     def moves(self) -> bool:
-        """Whether locks will be somewhere else than before."""
+        """Whether locks will be in another place than before."""
         return bool(self.mounts or self.packages) or self.restarts
 
     @property
@@ -105,12 +107,12 @@ class Change:
 
     @property
     def has_other_locks(self) -> bool:
-        """Whether a guest that runs has another lock than the configuration means, or none."""
+        """Whether a running guest has another lock than the configuration means, or none."""
         return any(use.held not in ("", "held", "unknown") for use in self.cell.uses)
 
     @property
     def is_needed(self) -> bool:
-        """Whether there is anything to say."""
+        """Whether the plan needs any step for these hosts."""
         return bool(self.refused or self.mountings) or self.is_changed
 
     @property
@@ -122,7 +124,7 @@ class Change:
 
     @property
     def facts(self) -> Facts:
-        """The facts of the hosts when all is done."""
+        """The facts of the hosts after the plan."""
         facts = self.cell.facts
         return facts.replace(
             settings=self.target,
@@ -139,7 +141,7 @@ class Change:
 
     @property
     def outcome(self) -> Cell:
-        """What becomes of the hosts."""
+        """The cell of the hosts after the plan."""
         if not self.is_changed:
             return self.cell
         return _cell_after(
@@ -155,7 +157,7 @@ class Change:
 def _cell_after(
     cell: Cell, facts: Facts, *, restarts: bool, limits: bool, starts: bool, guests: bool
 ) -> Cell:
-    """Hosts when the plan is done: with ``facts``, and without what is said of daemons that it
+    """The hosts after the plan: with ``facts``, and without circumstances of daemons that it
     restarts or starts, of limits that it sets, and of guests that it restarts."""
 
     def stays(each: tuple[str, ...]) -> bool:
@@ -174,7 +176,7 @@ def _cell_after(
 
 
 def _weakens(key: str, old: Value | None, new: Value | None) -> bool:
-    """Whether a change takes protection away: a plan switches nothing off."""
+    """Whether a change takes protection away. A plan switches nothing off."""
     if key == "lock_manager":
         return old in ("lockd", "sanlock") and new in (None, "nop")
     if key in ("auto_disk_leases", "require_lease_for_disks"):
@@ -183,7 +185,7 @@ def _weakens(key: str, old: Value | None, new: Value | None) -> bool:
 
 
 def lock_place_after(change: Change, group: Group, kind: Kind) -> str:
-    """Where a host will lock."""
+    """The place where a host will lock."""
     assert group.policy is not None
     spaces: dict[str, Location] = {}
     for setting in LOCKSPACE_KEYS:
@@ -210,7 +212,8 @@ def lock_place_after(change: Change, group: Group, kind: Kind) -> str:
 
 
 def _place_of(group: Group, setting: str, path: str) -> Location:
-    """Where a lockspace will be: where the policy says, or where most hosts have that path."""
+    """The place of a lockspace after the plan: the one in the policy, or the one that most hosts
+    have at that path."""
     assert group.policy is not None
     known = [
         (len(cell.hosts), space.place.shown, space.place)
@@ -226,8 +229,8 @@ def _place_of(group: Group, setting: str, path: str) -> Location:
 
 
 def _directory_at(group: Group, setting: str, path: str, facts: Facts) -> Directory:
-    """What a host sees of a lockspace when all is done: as it sees it now, where that is where the
-    policy wants it, or as another host of the group does."""
+    """A lockspace after the plan, as a host sees it: as it sees it now if the place is right, or
+    else as another host of the group sees it."""
     assert group.policy is not None
     wanted = group.policy.storage.get(setting)
     own = [*facts.spaces, *facts.spare, *facts.storages]

@@ -1,7 +1,8 @@
-"""How a host gets a lockspace to where the policy wants it: what to mount, and where not to.
+"""Works out how a host gets a lockspace to the place that the policy wants: what to mount, and
+where not to.
 
-A mount hides what is below it. So nothing is mounted over a file system that serves: not where a
-guest's disks or leases are, nor where something is mounted that other directories are on. Pure.
+A mount hides what is below it. So a plan mounts nothing over a file system in use: not over a
+guest's disks or leases, nor over a mount that other directories are on. Pure.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 class Mounting(Frozen):
     """How to bring ``path`` of a host to the wanted place. ``why`` says why only a person can do
-    it, or is empty. Otherwise ``source`` must be mounted at ``point``, which then is ``place``;
+    it, or is empty. If it is empty, a mount of ``source`` at ``point`` makes that ``place``.
     ``replaces`` tells that it replaces another mount. ``used`` tells that locks are there now, so
     the mount takes effect at once."""
 
@@ -54,14 +55,14 @@ class Mounting(Frozen):
 
     @property
     def shown(self) -> str:
-        """In a line."""
+        """The mount in one line."""
         if self.why:
             return f"{self.path} is to be {self.place}: {self.why}"
         instead = ", instead of what is mounted there" if self.replaces else ""
         return f"at {self.point}: {self.source} ({self.type}){instead}"
 
     def work(self, hosts: Sequence[str]) -> Work:
-        """The work for it: a lasting mount is written into fstab(5), and mounted from there."""
+        """The work for it: it writes a lasting mount into fstab(5), and mounts it from there."""
         point = shlex.quote(self.point)
         fields = [
             _for_fstab(each)
@@ -69,7 +70,7 @@ class Mounting(Frozen):
         ]
         quoted = shlex.quote(" ".join((*fields, "0", "0")))
         if self.replaces:
-            # The line of what was mounted there goes, and stays in fstab.bak.
+            # The line of the earlier mount goes, and stays in fstab.bak.
             others = f"""point={shlex.quote(fields[1])} awk '/^#/ || $2 != ENVIRON["point"]'"""
             first = [
                 f"umount {point}",
@@ -100,12 +101,12 @@ class Mounting(Frozen):
 
 
 def place_at(facts: Facts, path: str) -> str | None:
-    """Where a directory of a host is, or would be if it existed; None if unknown."""
+    """The place of a directory of a host, or its place if it existed; None if unknown."""
     for directory in _known(facts):
         if directory.path == path and directory.state in ("there", "missing"):
             return directory.place.shown if directory.place.system else None
-    # Nobody looked at it. What is mounted above it tells, but of local file systems, on which
-    # something else may be mounted anywhere.
+    # The collector did not look at it. The mount above it tells, unless that is a local file
+    # system, on which something else may be mounted anywhere.
     above = [each for each in _known(facts) if _is_in(path, point_of(each)) and each.mounted]
     if not above:
         return None
@@ -113,12 +114,12 @@ def place_at(facts: Facts, path: str) -> str | None:
     assert nearest.mounted is not None
     inside = posixpath.relpath(path, point_of(nearest))
     within = posixpath.normpath(posixpath.join(nearest.mounted.path or "/", inside))
-    # The directory's own name of the file system: that of its root has no number to go by.
+    # The directory's own name of the file system: the name of its root has no inode number.
     return nearest.place.replace(path=within).shown
 
 
 def mounting_of(cell: Cell, cells: Iterable[Cell], path: str, place: str) -> Mounting:
-    """What gets a host ``path`` at ``place``, as another host of its group has it."""
+    """How a host gets ``path`` to ``place``, as another host of its group has it."""
     facts = cell.facts
     known = list(_known(facts))
     used = any(path == each.path for each in facts.spaces)
@@ -137,7 +138,7 @@ def mounting_of(cell: Cell, cells: Iterable[Cell], path: str, place: str) -> Mou
     point = path if inside == "." else path[: -len(inside) - 1]
     serving = _serving(facts)
     if path == posixpath.normpath(posixpath.join(point, inside)):
-        # As the other host has it: with all that is on that file system.
+        # As the other host has it: with everything on that file system.
         on = [each for each in known if _is_in(each.path, point)]
         mounted = any(each.mounted and point_of(each) == point for each in on)
         local = all(each.mounted is None for each in on)
@@ -170,7 +171,7 @@ def mounting_of(cell: Cell, cells: Iterable[Cell], path: str, place: str) -> Mou
 
 
 def point_of(directory: Directory) -> str:
-    """Where what a directory is on is mounted; empty if unknown."""
+    """The mount point of the file system that a directory is on; empty if unknown."""
     inside = _inside(directory)
     if inside == ".":
         return directory.path
@@ -178,7 +179,7 @@ def point_of(directory: Directory) -> str:
 
 
 def _inside(directory: Directory) -> str:
-    """The path of a directory on what is mounted."""
+    """The path of a directory within its mount."""
     if directory.mounted is None:
         return "."
     return posixpath.relpath(directory.place.path or "/", directory.mounted.path or "/")
@@ -189,23 +190,23 @@ def _known(facts: Facts) -> Iterator[Directory]:
 
 
 def _serving(facts: Facts) -> list[str]:
-    """Where what guests use is."""
+    """The directories that guests use."""
     return [each.path for each in (*facts.storages, *facts.leases)]
 
 
 def _is_in(path: str, directory: str) -> bool:
-    """Whether a path is that of a directory, or of something in it."""
+    """Whether a path is a directory, or is below it."""
     return bool(directory) and f"{path}/".startswith(f"{directory.rstrip('/')}/")
 
 
-#: What mount(8) calls what the kernel calls otherwise.
+#: The names of mount(8) for types that the kernel calls differently.
 _TYPES: Final = {"fuse.glusterfs": "glusterfs", "fuse.ceph-fuse": "fuse.ceph"}
 
-#: Kinds of which a directory can be mounted by a path behind the source.
+#: Kinds of which a mount can name a directory by a path after the source.
 _WITH_PATHS: Final = ("nfs", "nfs4", "fuse.glusterfs", "ceph", "cifs", "smb3")
 
-#: The options that are a person's wish: the kernel shows many that it found out by itself, and
-#: some that mount(8) refuses.
+#: The options that a person chooses. The kernel also shows options that it has found out by itself,
+#: and some that mount(8) refuses.
 _WORTH: Final = frozenset(
     (
         *("vers", "nfsvers", "minorversion", "proto", "port", "sec", "hard", "soft", "timeo"),
@@ -218,11 +219,12 @@ _WORTH: Final = frozenset(
 
 
 def _worth(directory: Directory) -> list[str]:
-    """The options of a mount that are worth writing down, of what needs the network with that."""
+    """The options of a mount to write into fstab(5), with ``_netdev`` for a file system that needs
+    the network."""
     found = [each for each in directory.options if each.partition("=")[0] in _WORTH]
     return [*sorted(found), "_netdev"]
 
 
 def _for_fstab(field: str) -> str:
-    """A field as fstab(5) has it."""
+    """A field in the syntax of fstab(5)."""
     return "".join(f"\\{ord(c):03o}" if c in " \t\n\\#" else c for c in field)

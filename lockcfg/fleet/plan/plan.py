@@ -1,10 +1,10 @@
-"""From here to the policy: what to change on which hosts, in which order.
+"""Plans the way to the policy: what to change on which hosts, and in which order.
 
-Locks protect a disk while all hosts take the same one. So what every host needs is put in place
-first, without effect; then no guest may start while hosts of the old and of the new kind are
-mixed, as these do not exclude each other; and a guest that runs keeps the lock that it was started
-with, wherever that is. What takes effect at once, as a mount does on a directory that is in use, or
-a program that libvirt asks for names, waits until then. Pure: the fleet goes in, steps come out.
+Locks protect a disk while all hosts take the same lock. So the plan first puts in place what every
+host needs, without effect. Then no guest may start while old and new hosts are mixed, as these do
+not exclude each other. A running guest keeps the lock that it was started with. What takes effect
+at once waits until then, such as a mount on a directory in use, or a program that libvirt asks for
+names. Pure: it turns a fleet into steps.
 """
 
 from __future__ import annotations
@@ -32,9 +32,8 @@ if TYPE_CHECKING:
 
 
 def steps_of(fleet: Fleet, guests: Guests) -> tuple[list[Step], dict[int, Cell]]:
-    """The steps for the groups of the policy, in order, or none; and the cells that the steps
-    change, as they will be, by the ``id`` of each. ``guests`` are the names of running guests, by
-    host."""
+    """The steps for the groups of the policy, in order; and the cells that the steps change, as
+    they will be, by the ``id`` of each. ``guests`` are the names of running guests, by host."""
     steps: list[Step] = []
     changed: dict[int, Cell] = {}
     for group in fleet.groups:
@@ -113,7 +112,7 @@ def _collect(hosts: Sequence[str]) -> Work:
 
 
 def _unknown(fleet: Fleet, group: Group) -> list[str]:
-    """The hosts of a group of which nothing is known, or nothing that holds now."""
+    """The hosts of a group of which nothing is known, or nothing current."""
     assert group.policy is not None
     of_policy = group.policy.hosts
     found = {host for host in fleet.missing if host in of_policy}
@@ -127,7 +126,8 @@ def _unknown(fleet: Fleet, group: Group) -> list[str]:
 
 
 def _undecided(name: str, changes: Sequence[Change]) -> Iterator[Step]:
-    """Where nobody can say how a lockspace gets to its place without harm."""
+    """Steps for lockspaces of which a person must decide how they get to their place without
+    harm."""
     for details, hosts in _alike(
         changes, lambda change: (each.shown for each in change.mountings if each.why)
     ):
@@ -155,7 +155,7 @@ def _mend(group: Group) -> Iterator[Step]:
 
 
 def _kept(name: str, changes: Sequence[Change]) -> Iterator[Step]:
-    """What stays, though the policy says otherwise."""
+    """A step for settings that stay although the policy says otherwise."""
     for details, hosts in _alike(
         changes,
         lambda change: (
@@ -175,8 +175,9 @@ def _kept(name: str, changes: Sequence[Change]) -> Iterator[Step]:
 
 
 def _empty(name: str, changes: Sequence[Change], guests: Guests) -> Iterator[Step]:
-    """A lock daemon removes a lock's file by its path when it releases it: if something else is
-    mounted there by then, it is the file of the host that the guest was moved to."""
+    """The step that empties hosts before a mount. A lock daemon removes a lock file by its path
+    when it releases the lock. If another file system is mounted there by then, it removes the file
+    of the host that the guest was moved to."""
     running = _running(changes)
     if running:
         yield Step(
@@ -208,8 +209,8 @@ def _named(hosts: Sequence[str], guests: Guests) -> list[str]:
 def _of_guests(
     changes: Sequence[Change], guests: Guests, doings: Sequence[Literal["save", "start"]]
 ) -> list[Work]:
-    """To put each guest that runs to disk, with all that is in its memory, or to go on with it from
-    there: it is away for seconds, and comes back under the lock that is then in force."""
+    """The work that saves each running guest to disk with its memory, or starts it again from
+    there. The guest is away for seconds, and comes back under the lock that is in force then."""
     found: list[Work] = []
     drivers = {host: change.cell.facts.driver for change in changes for host in change.cell.hosts}
     for host in _running(changes):
@@ -230,7 +231,7 @@ _URIS: Final = {"qemu": "qemu:///system", "libxl": "xen:///system"}
 def _alike(
     changes: Sequence[Change], details_of: Callable[[Change], Iterable[str]]
 ) -> list[tuple[tuple[str, ...], list[str]]]:
-    """The hosts that need something, together with those that need the same."""
+    """Hosts with the same needs, together."""
     found: dict[tuple[str, ...], list[str]] = {}
     for change in changes:
         details = tuple(details_of(change))
@@ -240,7 +241,7 @@ def _alike(
 
 
 def _mounts(name: str, changes: Sequence[Change], *, gap: bool = False) -> Iterator[Step]:
-    """The mounts, for hosts that need the same."""
+    """A step for the mounts of hosts with the same needs."""
     mounts = {each.shown: each for change in changes for each in change.mounts}
     for details, hosts in _alike(changes, lambda change: (each.shown for each in change.mounts)):
         yield Step(
@@ -255,7 +256,7 @@ def _mounts(name: str, changes: Sequence[Change], *, gap: bool = False) -> Itera
 
 
 def _installs(name: str, changes: Sequence[Change], *, gap: bool) -> Iterator[Step]:
-    """What libvirt asks for the names of block devices, where it is missing."""
+    """A step for hosts without the programs that libvirt asks for the names of block devices."""
     for details, hosts in _alike(changes, lambda change: change.packages):
         yield Step(
             name,
@@ -273,7 +274,7 @@ def _package(detail: str) -> str:
 
 
 def _install(package: str, hosts: Sequence[str]) -> Work:
-    """By whichever of the usual programs there is."""
+    """A command that installs packages, with whichever of the usual package managers exists."""
     command = (
         f"if command -v apt-get >/dev/null; then apt-get install -y {package};"
         f" elif command -v dnf >/dev/null; then dnf install -y {package};"
@@ -283,7 +284,7 @@ def _install(package: str, hosts: Sequence[str]) -> Work:
 
 
 def _writes(name: str, changes: Sequence[Change]) -> Iterator[Step]:
-    """The changes of files, for hosts that need the same."""
+    """A step for the changes of files on hosts with the same needs."""
     works = {tuple(_written(change)): _set(change) for change in changes}
     for details, hosts in _alike(changes, _written):
         commands, data = works[tuple(details)]
@@ -298,7 +299,7 @@ def _writes(name: str, changes: Sequence[Change]) -> Iterator[Step]:
 
 
 def _written(change: Change) -> list[str]:
-    """The changes of files on hosts, a line each."""
+    """The changes of files on hosts, one line each."""
     return [
         f"{_file_of(change.cell.facts, key)}: {key} = {_spelled(new)} (now {_spelled(old)})"
         for key, (old, new) in sorted(change.settings.items())
@@ -306,7 +307,7 @@ def _written(change: Change) -> list[str]:
 
 
 def _set(change: Change) -> tuple[list[str], dict[str, object]]:
-    """The same as commands and as data; settings to unset come last."""
+    """The changes as commands and as data; settings to unset come last."""
     driver = change.cell.facts.driver
     settings = sorted(change.settings.items())
     words = [word for key, (_, new) in settings if new is not None for word in (key, str(new))]
@@ -322,7 +323,7 @@ def _set(change: Change) -> tuple[list[str], dict[str, object]]:
 
 
 def _mixed(group: Group, changes: Sequence[Change]) -> list[str]:
-    """Why hosts that are done and hosts that are not do not exclude each other."""
+    """Why changed hosts and unchanged hosts do not exclude each other."""
     found: list[str] = []
     stale = count_of([change.cell for change in changes if change.cell.is_stale])
     if stale:
@@ -331,7 +332,7 @@ def _mixed(group: Group, changes: Sequence[Change]) -> list[str]:
         )
     kinds = set(group.kinds)
     if any(change.packages for change in changes):
-        kinds |= {"lvm", "scsi"}  # what else seems to be a device without a name may be one
+        kinds |= {"lvm", "scsi"}  # any other device without a name may be one, too
     for kind in DISK_KINDS:
         if kind not in kinds:
             continue
@@ -352,7 +353,8 @@ def _mixed(group: Group, changes: Sequence[Change]) -> list[str]:
 
 
 def _restarts(name: str, changes: Sequence[Change], *, gap: bool) -> Iterator[Step]:
-    """Host by host: those without guests first, as they are free to be wrong."""
+    """Steps that restart daemons, host by host: hosts without guests come first, as a mistake harms
+    no guest there."""
     starting = sorted(h for change in changes if change.starts for h in change.cell.hosts)
     if starting:
         yield Step(
@@ -388,9 +390,9 @@ def _run(hosts: Sequence[str], *command: str) -> Work:
 
 
 def restart_command(driver: str) -> str:
-    """Restarts the daemon that runs, of the driver's own and libvirtd. One that does not run, as
-    its socket starts it for who wants it, reads the files then, and the other must not be started.
-    """
+    """A command that restarts the running one of two daemons, the driver's own and libvirtd. A
+    daemon that does not run reads the files when its socket starts it, and the other one must not
+    be started."""
     own = {"qemu": "virtqemud", "libxl": "virtxend"}[driver]
     return (
         f"for daemon in {own} libvirtd; do"
@@ -425,8 +427,8 @@ def _limits(name: str, changes: Sequence[Change]) -> Iterator[Step]:
 
 
 def _guests(name: str, changes: Sequence[Change], guests: Guests) -> Iterator[Step]:
-    """The guests that go on under the locks that they were started with, and those that were put
-    to disk."""
+    """Steps for guests that still run under the locks that they were started with, and for guests
+    that were saved to disk."""
     saved = [change for change in changes if change.remounts]
     waiting = _running(saved)
     if waiting:

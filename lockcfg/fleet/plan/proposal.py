@@ -1,4 +1,5 @@
-"""A first policy, from what is there: something to be read and corrected, and no judgement."""
+"""Proposes a first policy from the present state. A person must read and correct it; it is not a
+verdict."""
 
 from __future__ import annotations
 
@@ -20,7 +21,7 @@ _HEAD = """\
 # what is left open, and correct it.
 """
 
-#: The longest name that a group keeps: a policy and YAML have limits for it.
+#: The longest name that a group keeps, as a policy and YAML limit it.
 _LONGEST = 200
 
 
@@ -44,7 +45,7 @@ def proposed_policy(fleet: Fleet) -> str:
 def _group(group: Group, name: str) -> Iterable[str]:
     yield f"  {name}:"
     yield "    hosts:"
-    # No host should be called like a range; one that is can be named by a glob.
+    # A host whose name looks like a range can only be named by a glob.
     odd = [host for host in group.hosts if "[" in host]
     for names in fold(host for host in group.hosts if "[" not in host):
         yield f"      - {_quoted(names)}"
@@ -88,17 +89,17 @@ def _group(group: Group, name: str) -> Iterable[str]:
 
 
 def _best(group: Group) -> list[Cell]:
-    """The hosts whose settings count: those that are protected best. A host that locks nothing, or
-    where no other host sees it, has no say in how the others are to lock."""
+    """The hosts whose settings count: the ones with the best protection. A host that locks nothing,
+    or whose locks no other host sees, does not decide how the others lock."""
     ranks = [(_rank(cell, group), cell) for cell in group.cells]
     best = max(rank for rank, _ in ranks)
     return [cell for rank, cell in ranks if rank == best and rank[0]]
 
 
 def _rank(cell: Cell, group: Group) -> tuple[int, int]:
-    """How well hosts are protected: 3 where other hosts see the locks on disks, 2 where that is not
-    known, 1 where something else is in charge, 0 where nothing is locked or only for themselves;
-    and of those that are alike in that, for how many kinds of disk."""
+    """How well hosts are protected: 3 if other hosts see the locks on disks, 2 if that is unknown,
+    1 if another lock manager is in use, 0 if nothing is locked or only for the host itself. With
+    equal ranks, the number of kinds of disk with that protection counts."""
     facts = cell.facts
     manager = facts.settings["lock_manager"]
     if manager not in ("lockd", "nop", None):
@@ -118,17 +119,17 @@ _REACHES: Final = {"no": 0, "unknown": 2, "yes": 3}
 
 
 def _open(key: str, values: Sequence[tuple[Any, int]]) -> Iterable[str]:
-    """What is for a person to decide: as many hosts have one value as another."""
+    """The settings that a person must decide: as many hosts have one value as another."""
     said = ", ".join(f"{_quoted(value)} ({count})" for value, count in values[:_SHOWN])
     yield f"      # decide {key}, which differs (hosts): {said}"
 
 
-#: The most values that are shown to choose from.
+#: How many values the policy shows to choose from at most.
 _SHOWN = 5
 
 
 def _counted(values: Iterable[tuple[Any, int]]) -> list[tuple[Any, int]]:
-    """The values with how many hosts have each, the most first."""
+    """The values with the number of hosts that have each, the largest first."""
     counts: dict[Any, int] = {}
     for value, count in values:
         counts[value] = counts.get(value, 0) + count

@@ -1,4 +1,4 @@
-"""The steps of a plan, for people, each with its work as data for programs."""
+"""The steps of a plan for people; each has its work as data for programs."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ if TYPE_CHECKING:
 
     from lockcfg.fleet.comparison.result import AuditFinding
 
-    #: set: change files. mount: mount something, ``unmount`` first where something else is there.
-    #: run: run a command. save, start: a guest, with its memory to a file and back.
+    #: set: change files. mount: mount something, after an ``unmount`` if something else is mounted
+    #: there. run: run a command. save, start: write a guest with its memory to a file, and start it
+    #: again.
     Doing = Literal["set", "mount", "run", "save", "start"]
 
 
 class Work(Frozen):
-    """Something to be done on each of ``hosts``, one after the other: ``commands`` for a shell of
-    root there, in order, the first that fails ends it. ``data`` says the same for a program that
-    does it another way: its members depend on ``do`` (see ``schemas/output.schema.json``)."""
+    """Work on each of ``hosts``, one host after the other. ``commands`` are for a root shell there,
+    in order; the first that fails ends the work. ``data`` says the same for a program that does it
+    in another way; its members depend on ``do`` (see ``schemas/output.schema.json``)."""
 
     __slots__ = ("commands", "data", "do", "hosts")
 
@@ -34,10 +35,10 @@ class Work(Frozen):
 
 class Step(Frozen):
     """A step of the plan for a ``group``: an ``action`` (look, ``mend``, decide, mount, write,
-    hold, empty, install, start, restart, limit, guests, release, check), the ``hosts`` it is for,
-    what to do in ``text``, the ``details`` for a person, and the ``work``, in order. ``gap`` is
-    whether hosts are mixed when it is done, so that two of them would let two guests write one
-    disk."""
+    hold, empty, install, start, restart, limit, guests, release, check), its ``hosts``, the
+    instruction in ``text``, the ``details`` for a person, and the ``work``, in order. ``gap`` tells
+    that old and new hosts are mixed after the step, so that two of them would let two guests write
+    one disk."""
 
     __slots__ = ("action", "details", "gap", "group", "hosts", "text", "work")
 
@@ -62,8 +63,8 @@ class Step(Frozen):
 
 
 class Plan(Frozen):
-    """The ``steps`` in order. ``covered`` are the findings of now that are gone when all is done,
-    ``uncovered`` those that stay, or come: for these it has no step."""
+    """The ``steps`` in order. ``covered`` are the present findings that are gone after the plan.
+    ``uncovered`` are the findings that stay or appear: the plan has no step for them."""
 
     __slots__ = ("covered", "steps", "uncovered")
 

@@ -1,1 +1,1 @@
-"""What is wanted: the policy, and the ranges that name hosts in it."""
+"""The wanted state: the policy, and the ranges that name hosts in it."""

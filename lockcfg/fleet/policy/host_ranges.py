@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from typing import Final
 
-#: The last number in a name, and what is around it.
+#: The last number in a name, and the text around it.
 _NUMBER: Final = re.compile(r"(.*?)([0-9]{1,18})([^0-9]*)\Z", re.DOTALL)
 
 #: A range in brackets, as :func:`fold` writes it.
@@ -29,8 +29,9 @@ def natural(name: str) -> tuple[object, ...]:
 
 
 def fold(names: Iterable[str]) -> list[str]:
-    """The names with those that differ in one number alone folded into ranges, sorted: the last
-    one before the first dot (kvm07.dc1.example.com is the seventh), or else the last of all."""
+    """The names, sorted, with names that differ only in one number folded into ranges. That number
+    is the last one before the first dot (kvm07.dc1.example.com is host seven), or else the last one
+    of all."""
     families: dict[tuple[str, int, str], list[int]] = {}
     single: list[str] = []
     for name in set(names):
@@ -39,7 +40,7 @@ def fold(names: Iterable[str]) -> list[str]:
             single.append(name)
             continue
         before, digits, after = parts
-        # kvm1 and kvm01 are two hosts: the width is a part of what they have in common.
+        # kvm1 and kvm01 are two hosts, so hosts of one range have numbers of one width.
         width = len(digits) if digits.startswith("0") else 0
         families.setdefault((before, width, after), []).append(int(digits))
     folded = [_join(*family, numbers) for family, numbers in _merged(families).items()]
@@ -47,14 +48,14 @@ def fold(names: Iterable[str]) -> list[str]:
 
 
 def shortened(names: Iterable[str], most: int) -> str:
-    """The names in ranges, separated by commas: the first ``most``, and how many more there are."""
+    """The first ``most`` ranges of the names, separated by commas, and the number of the rest."""
     ranges = fold(names)
     shown = ", ".join(ranges[:most])
     return shown if len(ranges) <= most else f"{shown} and {len(ranges) - most} more"
 
 
 def _parts(name: str) -> tuple[str, str, str] | None:
-    """The number by which a host is counted, with what is before and after it."""
+    """The number by which ranges count a host, with the text before and after it."""
     label, dot, domain = name.partition(".")
     match = None if label.isdigit() else _NUMBER.match(label)
     if match is not None:
@@ -66,7 +67,8 @@ def _parts(name: str) -> tuple[str, str, str] | None:
 def _merged(
     families: dict[tuple[str, int, str], list[int]],
 ) -> dict[tuple[str, int, str], list[int]]:
-    """Families with those of no leading zeros put to those of their width: kvm09, kvm10."""
+    """Families of names, with numbers without leading zeros merged into the family of their width:
+    kvm09, kvm10."""
     for before, width, after in [family for family in families if family[1]]:
         plain = families.get((before, 0, after), [])
         fitting = [number for number in plain if len(str(number)) == width]
@@ -92,7 +94,7 @@ def _join(before: str, width: int, after: str, numbers: Sequence[int]) -> str:
 
 
 def expand(pattern: str) -> list[str]:
-    """The names that a range stands for; the pattern itself where it has none.
+    """The names that a range stands for; the pattern itself if it has no range.
 
     Raises :class:`UsageError` for more than a million.
     """
@@ -119,12 +121,12 @@ class HostPatterns:
         self.patterns = tuple(patterns)
         expanded = [name for pattern in self.patterns for name in expand(pattern)]
         self.named = frozenset(name for name in expanded if not _is_glob(name))
-        # A bracket that is not a range is a bracket.
+        # A bracket that does not hold a range stands for itself.
         self._globs = tuple(name.replace("[", "[[]") for name in expanded if _is_glob(name))
 
     @property
     def globs(self) -> tuple[str, ...]:
-        """The globs, of which nobody can list the hosts."""
+        """The globs, whose hosts cannot be listed."""
         return tuple(pattern for pattern in self.patterns if _is_glob(pattern))
 
     def __contains__(self, name: str) -> bool:

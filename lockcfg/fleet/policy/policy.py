@@ -1,4 +1,4 @@
-"""The policy, ``fleet.yaml``: which hosts share storage, how to configure them, what is waived.
+"""The policy, ``fleet.yaml``: which hosts share storage, how to configure them, and what it waives.
 
 ``schemas/fleet.schema.json`` describes it.
 """
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 
     from lockcfg.conf.document import Value
 
-#: How old the facts about a host may be, in hours, where nobody says so.
+#: How old the facts about a host may be by default, in hours.
 MAX_AGE_HOURS: Final = 24
 
 
 class PolicyGroup(Frozen):
-    """A group of ``hosts`` that share storage. ``settings`` is what must be in force on each;
-    ``storage`` where each lockspace directory must be, as the audit names places, by setting.
-    ``failed_hosts`` is how many of them may fail at once and leave their guests to the others.
-    """
+    """A group of ``hosts`` that share storage. ``settings`` must be in force on each. ``storage``
+    has the place of each lockspace directory, by setting, as the audit names places.
+    ``failed_hosts`` is how many of the hosts may fail at once and leave their guests to the
+    others."""
 
     __slots__ = ("failed_hosts", "hosts", "name", "settings", "storage")
 
@@ -48,7 +48,7 @@ class PolicyGroup(Frozen):
 
 class PolicyWaiver(Frozen):
     """A waiver: findings of ``rule`` about ``hosts`` do not count, for a ``reason``, up to and
-    with the day ``until``."""
+    including the day ``until``."""
 
     __slots__ = ("hosts", "reason", "rule", "until")
 
@@ -68,8 +68,8 @@ class PolicyWaiver(Frozen):
 
 
 class Policy(Frozen):
-    """A policy; ``path`` is where it was read from. ``max_age`` is in seconds, ``words`` is what
-    it says of storage that no host can tell."""
+    """A policy; ``path`` is its file. ``max_age`` is in seconds. ``words`` is what it says about
+    storage that no host can identify."""
 
     __slots__ = ("groups", "max_age", "path", "waivers", "words")
 
@@ -88,13 +88,13 @@ class Policy(Frozen):
         self.max_age: Final = max_age
 
     def group_of(self, host: str) -> PolicyGroup | None:
-        """The group that a host is in: the first that names it."""
+        """The group of a host: the first group that names it."""
         return next((group for group in self.groups if host in group.hosts), None)
 
 
 def load_policy(path: str) -> Policy:
-    """The policy at ``path``. Raises :class:`ReadError` and, for what the schema does not take,
-    :class:`UsageError` with the place."""
+    """The policy at ``path``. Raises :class:`ReadError`, and :class:`UsageError` with the place for
+    what the schema does not accept."""
     from lockcfg.conf.load import read_bytes
     from lockcfg.yamlschema import load_yaml
 
@@ -103,7 +103,7 @@ def load_policy(path: str) -> Policy:
 
 
 def policy_from(content: Any, path: str, text: bytes = b"") -> Policy:
-    """The policy that ``content``, which is ``text`` parsed, says. Raises :class:`UsageError`."""
+    """The policy in ``content``, which is the parsed ``text``. Raises :class:`UsageError`."""
     from lockcfg.fleet.rules import is_rule
     from lockcfg.yamlschema import check_against, load_schema, plain, refusal
 

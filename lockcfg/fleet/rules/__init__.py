@@ -1,10 +1,10 @@
 """The rules of the audit: one file each, and the table of them.
 
-A rule is what it is for the linter (:mod:`lockcfg.rules.rule`): its docstring is its manual,
-``RULE`` says what it is called. Its ``check`` is given hosts that are alike (a
-:class:`~lockcfg.fleet.comparison.fleet.Cell`) or the whole fleet, by its scope, and yields
-:class:`~lockcfg.fleet.rules.observation.Observation`. To add one, write its file and put its name
-in :data:`TABLE`.
+A rule has the same form as for the linter (:mod:`lockcfg.rules.rule`): its docstring is its manual,
+and ``RULE`` has its code and name. By its scope, ``check`` gets hosts that are alike (a
+:class:`~lockcfg.fleet.comparison.fleet.Cell`) or the whole fleet; it yields
+:class:`~lockcfg.fleet.rules.observation.Observation`. To add a rule, write its file and put its
+name in :data:`TABLE`.
 """
 
 from __future__ import annotations
@@ -18,12 +18,13 @@ if TYPE_CHECKING:
     from lockcfg.rules.rule import Rule
 
     class AuditRule(Protocol):
-        """What a module of this package holds."""
+        """The interface of a module of this package."""
 
         RULE: Rule
 
         def check(self, subject: Any, /) -> Iterator[Observation]:
-            """What the rule has to say of its subject, which is of the kind its scope says."""
+            """The observations of the rule about its subject; the scope of the rule says what the
+            subject is."""
 
 
 #: The modules of the rules, by code.
@@ -98,8 +99,8 @@ def audit_rule(name: str) -> AuditRule:
 
 
 def names_rule(name: str, code: str, slug: str) -> bool:
-    """Whether ``name``, as a policy writes it, names a rule: by its code, the beginning of codes,
-    its slug, or ALL."""
+    """Whether ``name``, as a policy writes it, names a rule: by its code, by the beginning of its
+    code, by its slug, or as ALL."""
     return name in (code, slug, "ALL") or (name.startswith("LA") and code.startswith(name))
 
 

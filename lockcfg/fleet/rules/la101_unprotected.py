@@ -49,7 +49,7 @@ def check(cell: Cell) -> Iterator[Observation]:
     """See the manual above."""
     locking = cell.facts.locking
     if cell.facts.refused:
-        return  # LA102: nothing starts there, and nobody knows what is meant
+        return  # LA102: no guest starts there, and the meaning of the file is unknown
     if locking.manager == "nop":
         message = "no lock manager is in use: disks are not protected"
     elif (

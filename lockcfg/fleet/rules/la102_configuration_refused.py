@@ -59,5 +59,5 @@ def check(cell: Cell) -> Iterator[Observation]:
         )
 
 
-#: How a reason begins that has a line.
+#: The beginning of a reason that names a line.
 _LINE: Final = re.compile(r"line (\d+):")

@@ -47,7 +47,7 @@ RULE = Rule("LA104", "daemon-younger-than-guests", "error", scope="alike")
 
 def check(cell: Cell) -> Iterator[Observation]:
     """See the manual above."""
-    # A daemon that took over from another holds its locks: what is held counts.
+    # A daemon that took over from another one has its locks, so the locks that are held count.
     if cell.about("late") and any(use.held in ("unknown", "none") for use in cell.uses):
         yield Observation(
             "the lock daemon was started after guests that run: it holds no locks for them",

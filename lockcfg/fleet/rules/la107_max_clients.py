@@ -70,7 +70,8 @@ def check(fleet: Fleet) -> Iterator[Observation]:
             limit = in_force[0] if in_force else cell.facts.settings["max_clients"]
             if cell.facts.settings["lock_manager"] != "lockd" or not isinstance(limit, int):
                 continue
-            # Those that fail are others than this one: if it is among the busiest, the next one is.
+            # Only other hosts fail: if this host is among the busiest, the next busiest takes its
+            # place.
             needed = [
                 running + sum(most[:failing]) if running < most[-1] else sum(most)
                 for running in cell.running

@@ -65,7 +65,7 @@ if TYPE_CHECKING:
 
 RULE = Rule("LA112", "sanlock-host-id", "error", scope="fleet")
 
-#: The most directories of hosts with one number that are compared with each other.
+#: How many directories of hosts with one number are compared with each other at most.
 _COMPARED: Final = 100
 
 
@@ -83,7 +83,7 @@ def check(fleet: Fleet) -> Iterator[Observation]:
             sanlock = cell.facts.sanlock
             assert sanlock is not None
             place = sanlock.directory.place
-            # On a file system of its own each host has another directory, unless it exports it.
+            # On a local file system each host has a directory of its own, unless a host exports it.
             for alike in [[host] for host in cell.hosts] if place.local else [cell.hosts]:
                 for other, hosts in spaces[:_COMPARED]:
                     if relation(place, other, words=words) in ("same", "likely"):

@@ -50,7 +50,7 @@ RULE = Rule("LA210", "lockspace-uncertain", "warning", scope="alike")
 def check(cell: Cell) -> Iterator[Observation]:
     """See the manual above."""
     if not cell.facts.live:
-        return  # LA407: nobody looked at anything
+        return  # LA407: only the files of the host are known
     for space in each_space(cell):
         if space.state == "unknown" and space.place.carries != "unknown":
             yield Observation(

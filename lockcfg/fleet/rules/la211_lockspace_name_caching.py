@@ -76,6 +76,6 @@ def check(cell: Cell) -> Iterator[Observation]:
             )
 
 
-#: ``noac`` and ``actimeo=0`` are shown as the four times they set.
+#: The kernel shows ``noac`` and ``actimeo=0`` as the four times that they set.
 _UNCACHED: Final = frozenset(("lookupcache=none", "noac", "actimeo=0", "acregmax=0"))
 _UNCACHED_GLUSTER: Final = frozenset(("entry-timeout=0", "attribute-timeout=0"))

@@ -83,7 +83,7 @@ def check(fleet: Fleet) -> Iterator[Observation]:
 
 
 def _pairs(fleet: Fleet, cell: Cell, path: str) -> Iterator[str]:
-    """Who does not see whom, of the hosts of a cell."""
+    """Which hosts of a cell do not see which other hosts."""
     for scratch in fleet.probe.scratches:
         found: dict[str, set[str]] = {}
         for pair, seen in scratch.seen.items():
@@ -100,7 +100,7 @@ def _has(fleet: Fleet, host: int, path: str, scratch: Scratch) -> bool:
     return sight is not None and (sight.round, sight.nonce) == (scratch.round, scratch.nonce)
 
 
-#: The most hosts of which is said whom they do not see.
+#: For how many hosts the rule says which others they do not see.
 _MOST: Final = 20
 
 _HELP: Final = "mount it without options that keep locks local, or use another file system"

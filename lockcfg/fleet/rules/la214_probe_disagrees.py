@@ -58,7 +58,7 @@ if TYPE_CHECKING:
 
 RULE = Rule("LA214", "probe-disagrees", "error", scope="fleet")
 
-#: The most places of one round that are compared with each other.
+#: How many places of one round are compared with each other at most.
 _COMPARED: Final = 200
 
 
@@ -100,7 +100,7 @@ def _told(one: Location, other: Location) -> str:
 
 
 def _looked_at(facts: Facts, sights: Mapping[str, Sight]) -> Iterator[tuple[str, Location, Sight]]:
-    """The directories of a host of which a probe showed something, each once."""
+    """The directories of a host about which a probe showed something, each once."""
     seen: set[str] = set()
     for directory in (*facts.spaces, *facts.leases, *facts.storages, *facts.spare):
         sight = sights.get(directory.path)

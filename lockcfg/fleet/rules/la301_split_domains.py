@@ -55,7 +55,7 @@ def check(fleet: Fleet) -> Iterator[Observation]:
         for kind in group.kinds:
             domains = group.domains(kind, fleet.ambiguous)
             if all(domain.mode == "lease" for domain, _ in domains) and kind != "lease":
-                continue  # leases alone are to keep guests apart: they are a kind of their own
+                continue  # only leases keep guests apart, so leases are a kind of their own
             split = len(domains) > 1 or any(domain.reach == "no" for domain, _ in domains)
             if not split:
                 continue
@@ -85,8 +85,8 @@ def check(fleet: Fleet) -> Iterator[Observation]:
 
 
 def _is_certain(group: Group, domains: list[Domain]) -> bool:
-    """Whether it is shown that some hosts do not exclude others, and not only not shown that they
-    do: one of them keeps its locks to itself, or two lock in what is not one directory."""
+    """Whether it is shown that some hosts do not exclude others: one of them keeps its locks to
+    itself, or two lock in different directories. Otherwise it is only not shown that they do."""
     known = [domain for domain in domains if domain.reach != "unknown"][:_COMPARED]
     managers = {domain.mode if domain.mode in ("other", "sanlock") else "" for domain in domains}
     managers -= {"other"} if "sanlock" in managers else set()
@@ -99,7 +99,7 @@ def _is_certain(group: Group, domains: list[Domain]) -> bool:
     )
 
 
-#: The most domains that are compared with each other.
+#: How many domains are compared with each other at most.
 _COMPARED: Final = 100
 
 _REACH: Final = {"no": "; each is alone", "unknown": "; whether others see it is not known"}

@@ -50,7 +50,7 @@ def check(cell: Cell) -> Iterator[Observation]:
     if not cell.facts.locks_disks:
         return
     others = {use.type for use in cell.uses if use.kind == "network"}
-    for kind in sorted(others - {"file", "block", "dir", "volume"}):  # these have no path at all
+    for kind in sorted(others - {"file", "block", "dir", "volume"}):  # such a disk has no path
         what = "network disks" if kind == "network" else f"disks of the type {kind}"
         yield Observation(f"guests have {what}, which lockd does not lock")
     if "volume" in others:

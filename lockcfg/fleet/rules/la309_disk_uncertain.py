@@ -51,7 +51,7 @@ RULE = Rule("LA309", "disk-uncertain", "warning", scope="fleet")
 def check(fleet: Fleet) -> Iterator[Observation]:
     """See the manual above."""
     for disk in fleet.disks:
-        # Of a lock that is not known to be held, the rules about that tell.
+        # Other rules report a lock that is not known to be held.
         if disk.safe == "unknown" and disk.cause not in ("network", "held"):
             yield Observation(
                 f"{disk.name}: whether its hosts exclude each other is not known",

@@ -46,7 +46,7 @@ RULE = Rule("LA314", "disk-not-seen", "warning", scope="alike")
 def check(cell: Cell) -> Iterator[Observation]:
     """See the manual above."""
     if not cell.facts.live:
-        return  # LA407: nobody looked at anything
+        return  # LA407: only the files of the host are known
     disks = [use for use in cell.uses if use.kind != "network" and not use.readonly]
     if any(not use.looked for use in disks):
         yield Observation(

@@ -73,7 +73,8 @@ def check(fleet: Fleet) -> Iterator[Observation]:
     for cell, uses in written.items():
         untold = {use.layer for use in uses if use.layer in ON_OTHERS and not use.chain}
         for layer in sorted(untold):
-            # One volume of a kind is seldom on another, and other devices may be below any.
+            # A volume is seldom on another volume of its kind, and other devices may be below any
+            # volume.
             if layers - {layer}:
                 yield Observation(
                     f"guests have volumes of {_WORDS[layer]}, and on which devices these are is not"

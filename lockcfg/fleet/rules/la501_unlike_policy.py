@@ -69,12 +69,12 @@ def check(cell: Cell) -> Iterator[Observation]:
                 help="see 'lockcfg plan'",
                 cause=key,
             )
-    if cell.facts.live:  # the files do not say what is mounted
+    if cell.facts.live:  # files alone do not tell what is mounted
         yield from _misplaced(cell, cell.policy)
 
 
 def _misplaced(cell: Cell, policy: PolicyGroup) -> Iterator[Observation]:
-    """The lockspaces that are not where the policy has them."""
+    """The lockspaces that are not in the place that the policy names."""
     spaces = {space.setting: space for space in cell.facts.spaces}
     for setting, wanted in policy.storage.items():
         space = spaces.get(setting)

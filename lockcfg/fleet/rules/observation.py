@@ -1,4 +1,4 @@
-"""What a rule of the audit says."""
+"""What a rule of the audit yields."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ if TYPE_CHECKING:
 
 
 class Observation(Frozen):
-    """What a rule saw; the audit makes an AuditFinding of it. ``message`` is the same for all its
-    hosts, so that they can be named together. ``hosts`` are these hosts, None for all that the rule
-    was given. ``reasons`` is the chain, ``help`` what to do. ``severity`` is None for that of the
-    rule. ``unknown`` tells that something about the hosts is unknown, so they are not fine.
-    ``cause`` is the setting or the file to change, or empty."""
+    """What a rule has observed; the audit makes an AuditFinding of it. ``message`` is the same for
+    all its hosts, so one finding can name them together. ``hosts`` are these hosts, None for all
+    hosts that the rule got. ``reasons`` is the chain of reasons, ``help`` says what to do.
+    ``severity`` is None for the severity of the rule. ``unknown`` tells that something about the
+    hosts is unknown, so they are not safe. ``cause`` is the setting or the file to change, or
+    empty."""
 
     __slots__ = ("cause", "group", "help", "hosts", "message", "reasons", "severity", "unknown")
 

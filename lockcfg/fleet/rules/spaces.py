@@ -15,31 +15,31 @@ if TYPE_CHECKING:
     from lockcfg.fleet.model.place import Location
 
 
-#: The most directories of a group that are compared with each other.
+#: How many directories of a group are compared with each other at most.
 _COMPARED: Final = 100
 
-#: The most ranges of hosts that a command in an advice has.
+#: How many ranges of hosts a command in a help text has at most.
 _NAMED: Final = 8
 
-#: How the kernel refuses who may not write.
+#: The messages with which the kernel refuses a write.
 DENIED: Final = ("Permission denied", "Operation not permitted")
 
 
 def probe_of(hosts: Sequence[str]) -> str:
-    """The command that settles what is not known of some hosts."""
+    """The command that finds out what is unknown about hosts."""
     names = " ".join(f"--hosts '{each}'" for each in fold(hosts)[:_NAMED])
     more = " ..." if len(fold(hosts)) > _NAMED else ""
     return f"settle it: lockcfg probe {names}{more} --output snapshots"
 
 
 def was_root(cell: Cell) -> bool:
-    """Whether what the collector was not permitted to do, the lock daemon is not either."""
+    """Whether the lock daemon lacks a permission that the collector lacked."""
     return NOT_ROOT not in cell.facts.incomplete
 
 
 def each_space(cell: Cell) -> Iterator[Directory]:
-    """The lockspace directories in use, those of <lease> elements among them, those on one mount
-    with one state only once: a finding about a mount names the first that leads there."""
+    """The lockspace directories in use, with the directories of <lease> elements. Directories on
+    one mount and with one state appear once: a finding about a mount names the first of them."""
     seen: set[tuple[object, ...]] = set()
     leases = cell.facts.leases if cell.facts.settings["lock_manager"] == "lockd" else ()
     for space in (*cell.facts.spaces, *leases):
@@ -58,8 +58,8 @@ def each_space(cell: Cell) -> Iterator[Directory]:
 
 
 def direct_images(cell: Cell) -> Iterator[Directory]:
-    """The directories of images that are locked themselves, so that what carries the locks is the
-    file system they are on."""
+    """The directories of images that are locked themselves, so that their own file system must
+    carry the locks."""
     direct = {use.storage for use in cell.uses if use.rule == "direct" and use.kind == "image"}
     for storage in cell.facts.storages:
         if storage.path in direct:
@@ -69,9 +69,9 @@ def direct_images(cell: Cell) -> Iterator[Directory]:
 def places_by_setting(
     group: Group, ambiguous: frozenset[tuple[str, str]] = frozenset()
 ) -> Iterator[tuple[str, dict[str, dict[str, list[str]]]]]:
-    """The hosts of a group by lockspace setting, by path, and by the place that is behind it,
-    those with the most hosts first. Places that nobody knows, or that only one host has, are
-    left out: other rules are about them."""
+    """The hosts of a group by lockspace setting, by path, and by the place behind the path, the
+    place with the most hosts first. It leaves out places that are unknown or that only one host
+    has, as other rules are about them."""
     found: dict[str, dict[str, dict[str, list[str]]]] = {}
     known: dict[str, Location] = {}
     for cell in group.cells:
@@ -85,7 +85,7 @@ def places_by_setting(
                     continue
                 key += f" (inode {place.inode})"
             if key not in known:
-                # What is the same by another name, or not shown to be another, is no other.
+                # A place counts as another one only if that is shown; another name is not enough.
                 for name, each in list(known.items())[:_COMPARED]:
                     if group.relation_of(each, place) != "different":
                         key = name
@@ -110,7 +110,8 @@ def places_by_setting(
 
 
 def minority(ordered: Sequence[Sequence[str]]) -> list[str]:
-    """The hosts that are unlike most, given those that are alike, the most first; all of them if
-    another kind is as frequent: then there is no majority to give a hint."""
+    """The hosts that differ from the majority. ``ordered`` has the sets of hosts that are alike,
+    the largest first. If the first two are equally large there is no majority, and all hosts are
+    returned."""
     tie = len(ordered) > 1 and len(ordered[0]) == len(ordered[1])
     return [host for hosts in ordered[0 if tie else 1 :] for host in hosts]

@@ -1,1 +1,2 @@
-"""Snapshots of hosts: the collector that makes one, where they come from, reading them."""
+"""Snapshots of hosts: the collector that makes one, the sources of snapshots, and how they are
+read."""

@@ -1,27 +1,27 @@
 #!/usr/bin/env python3
 """Write what decides the disk locking of this host as one JSON document, a snapshot.
 
-This file stands alone: it needs Python 3.6 and its standard library and nothing else, so it can
-be copied to a host and run there: ``python3 -I collect.py``, where -I keeps Python from loading
-anything from the environment. It needs root only for what only root may read, and says what
-it could not read. It changes nothing: in each directory that holds locks or disks it makes one
-scratch file, locks it, and removes it (``--no-probe``: not even that). Whatever hangs, such as a
-file system whose server is gone, is given up after a few seconds. Nothing is interpreted here:
-the configuration files go into the snapshot as they are, without passwords.
+This file stands alone: it needs only Python 3.6 and its standard library. So you can copy it to a
+host and run it there: ``python3 -I collect.py``, where -I keeps Python from loading anything from
+the environment. It needs root only for what only root may read, and says what it could not read. It
+changes nothing: in each directory with locks or disks it makes one scratch file, locks it, and
+removes it (with ``--no-probe`` it does not even do that). It gives up after a few seconds on
+anything that hangs, such as a file system whose server is gone. It interprets nothing: the
+configuration files go into the snapshot as they are, without passwords.
 
-The document is described by ``schemas/snapshot.schema.json``. Each of its members stands on a
-line of its own, so that what many hosts have in common is the same bytes.
+``schemas/snapshot.schema.json`` describes the document. Each of its members is on a line of its
+own, so that members that many hosts share are the same bytes.
 
-It is also what runs on a host in a probe (``lockcfg probe``), in which hosts find out together
-whose locks they see: ``--probe-hold`` takes locks on scratch files and leaves a process that holds
-them, ``--probe-ask`` asks whose locks are seen and writes a snapshot with the answers, and
-``--probe-end`` ends the process and removes the files. No file of a guest is touched.
+It also runs on a host in a probe (``lockcfg probe``), in which hosts together find out whose locks
+they see. ``--probe-hold`` takes locks on scratch files and leaves a process that holds them.
+``--probe-ask`` asks whose locks this host sees, and writes a snapshot with the answers.
+``--probe-end`` ends the process and removes the files. It touches no file of a guest.
 """
 
 import sys
 
 if __name__ == "__main__" and not sys.flags.isolated:
-    # Where the program is, or where it is run, others may have put an argparse.py.
+    # Other users may have put an argparse.py beside the program or into the current directory.
     sys.path[:] = [path for path in sys.path if path.startswith(sys.base_prefix + "/")]
 
 import argparse
@@ -52,17 +52,17 @@ VERSION = 2
 #: libvirt's files that decide the locking, by base name.
 FILES = ("qemu.conf", "qemu-lockd.conf", "libxl.conf", "libxl-lockd.conf", "virtlockd.conf")
 
-#: Those of the plugin of sanlock, told where they are there or sanlock is named as lock manager, by
-#: the file that names it.
+#: The files of sanlock's plugin, by the file that names sanlock as lock manager. A snapshot has
+#: them if they exist or if that file names sanlock.
 SANLOCK_FILES = {"qemu.conf": "qemu-sanlock.conf", "libxl.conf": "libxl-sanlock.conf"}
 
 #: libvirt reads no configuration file that is larger, in bytes.
 MAX_FILE = 10 * 1024 * 1024
 
-#: A guest's description that is larger is none, in bytes.
+#: The largest description of a guest that is read, in bytes.
 MAX_GUEST = 4 * 1024 * 1024
 
-#: How long one directory, one device, one command may take, and all of it, in seconds.
+#: How many seconds one directory, one device or one command may take, and everything together.
 PATIENCE = 3.0
 DEADLINE = 20.0
 
@@ -71,33 +71,34 @@ LVS = ("lvs", "--noheadings", "--unbuffered", "--nosuffix", "--options", "uuid")
 SCSI_ID = "/lib/udev/scsi_id"
 SCSI_ID_ARGUMENTS = ("--replace-whitespace", "--whitelisted", "--device")
 
-#: Where programs are looked for, and nowhere else: what the environment says may be anybody's.
+#: Where the collector looks for programs, and nowhere else: another user may have set the
+#: environment.
 PROGRAMS = ("/usr/sbin", "/usr/bin", "/sbin", "/bin", "/usr/local/sbin", "/usr/local/bin")
 
-#: A program that prints more is not listened to any longer, in bytes.
+#: How many bytes of a program's output are read at most.
 MAX_OUTPUT = 64 * 1024
 
-#: What writes a snapshot under a name that ends so. What is read, but not written here.
+#: The compressions in which the collector writes a snapshot, by the end of its name.
 COMPRESSIONS = {".gz": "gzip", ".xz": "lzma", ".bz2": "bz2"}
 
-#: Who reads the files, and who holds the locks.
+#: The daemons that read the files, and the daemons that hold the locks.
 DAEMONS = ("libvirtd", "virtqemud", "virtxend", "virtlockd", "lockd", "sanlock")
 LOCK_DAEMONS = ("virtlockd", "lockd")
 
 #: For setns(2): a namespace of mounts.
 CLONE_NEWNS = 0x00020000
 
-#: How deep a chain of images is followed, and the longest name of one below another.
+#: How deep the collector follows a chain of images, and the longest name of an image in it.
 MAX_CHAIN = 100
 MAX_NAME = 4096
 
-#: The formats of images that may have others below, and the bit of a qcow2 header that says that
-#: the data is in another file.
+#: The formats of images that may have other images below, and the bit of a qcow2 header for data in
+#: another file.
 LAYERED = ("qcow2", "qcow", "qed", "vmdk")
 EXTERNAL = 4
 
-#: A setting whose name sounds like a secret, and its value: up to its end, or that of the line.
-#: In a comment, where people keep such settings too, all that is behind the name.
+#: A setting whose name sounds like a secret, and its value: up to the end of the value or of the
+#: line. In a comment, where people also keep such settings, it is everything after the name.
 SECRET = re.compile(
     r"""(?P<name>(?:(?:^|(?<=[;\r]))[ \t]*|(?:^|(?<=[ \t]))\#[^\r\n]*?)
         \b[A-Za-z0-9_]*(?:pas+w|pwd|psw|secret)[A-Za-z0-9_]*(?:[ \t]*=)?[ \t]*)
@@ -106,13 +107,13 @@ SECRET = re.compile(
 )
 REMOVED = '"removed"'
 
-#: A lockspace directory that a file may name. Which one is in force is for others to say.
+#: A lockspace directory that a file may name. The audit decides which one is in force.
 LOCKSPACE = re.compile(
     r"(?:^|(?<=[;\r]))[ \t]*(?:file|lvm|scsi)_lockspace_dir[ \t]*=[ \t]*(\"\"\"|\"|')(/.*?)\1",
     re.MULTILINE,
 )
 
-#: The same of sanlock: who names it, where its leases are, and where they are by default.
+#: The same for sanlock: the setting that names it, the directory of its leases, and its default.
 SANLOCK = re.compile(
     r"(?:^|(?<=[;\r]))[ \t]*lock_manager[ \t]*=[ \t]*(\"\"\"|\"|')sanlock\1", re.MULTILINE
 )
@@ -121,43 +122,44 @@ LEASE_DIRECTORY = re.compile(
 )
 LEASES = "/var/lib/libvirt/sanlock"
 
-#: The storage pools whose volumes are called after their paths, and what these are.
+#: The types of storage pools in which a volume's name gives its path, and the type of disk of such
+#: a volume.
 POOLS = {"dir": "file", "fs": "file", "netfs": "file", "logical": "block", "disk": "block"}
 
-#: What tells the hosts of a probe what to do, and what each says after the first round.
+#: The formats of a probe's plan and of a host's answer to the first round.
 PLAN = "lockcfg-probe"
 HELD = "lockcfg-probe-held"
 
-#: What tells which locks are held.
+#: The format of a report of held locks.
 LOCKS = "lockcfg-locks"
 
-#: How many hosts a probe may have, how many directories it looks at on each, and how long locks are
-#: held at most, in seconds.
+#: The most hosts of a probe, the most directories of each, and the most seconds for which locks are
+#: held.
 MAX_HOSTS = 10_000
 MAX_PROBED = 64
 MAX_HOLD = 3600
 
-#: The scratch file of a probe. Its first page is the nonce; that of a host is its mark, as long as
-#: the host holds its locks. Each has a page of its own, as a client of NFS may write a page whole.
+#: The scratch file of a probe. Its first page is the nonce. The page of a host is its mark while
+#: the host holds its locks. Each has a page of its own, as a client of NFS may write whole pages.
 SCRATCH = ".lockcfg-probe-{}"
 PAGE = 4096
 NONCE = 32
 MARK = b"held "
 
-#: Where the bytes are that the hosts lock, two each: behind all that is written, as locks of CIFS
-#: are mandatory. Locks of both kinds are taken: virtlockd's are those of POSIX, lockd's those of an
-#: open file description (fcntl(2); the numbers are not in Python 3.6).
+#: The offset of the bytes that the hosts lock, two for each host: after all data, as locks of CIFS
+#: are mandatory. A host takes locks of both kinds: POSIX locks, like virtlockd, and locks of an
+#: open file description, like lockd (fcntl(2); Python 3.6 does not have the numbers).
 FIRST_BYTE = 1 << 30
 F_OFD_GETLK = 36
 F_OFD_SETLK = 37
 
-#: Of a mount, what is about this host and not about the mount.
+#: Options of a mount that are about this host and not about the mount.
 OWN_OPTIONS = ("clientaddr=", "user_id=", "group_id=", "size=", "nr_inodes=", "fd=", "pgrp=")
 
 Json = Dict[str, Any]
 
 
-#: How many links one path may lead through, as with the kernel.
+#: How many links one path may lead through, as in the kernel.
 MOST_LINKS = 40
 
 
@@ -165,17 +167,18 @@ MOST_LINKS = 40
 
 
 class Tree:
-    """The files of the host whose root directory is ``root``. Where that is not ``/`` a link leads
-    where it would lead on that host, and nothing leads out of it: a path is walked one name at a
-    time, each looked up in the directory that was opened before, as :mod:`lockcfg.rooted` does."""
+    """The files of the host whose root directory is ``root``. If that is not ``/``, a link leads
+    where it would lead on that host, and nothing leads out of ``root``: the tree walks a path one
+    name at a time, and looks each name up in the directory that it has just opened, like
+    :mod:`lockcfg.rooted`."""
 
     def __init__(self, root: str = "/") -> None:
         self.root = root
         self.is_here = os.path.realpath(root) == "/"
 
     def open(self, path: str, flags: int = 0) -> int:
-        """A descriptor to read through. It waits for nobody, not for the writer of a pipe. Raises
-        OSError."""
+        """Open a file to read; return the descriptor. It never waits, not even for the writer of a
+        pipe. Raises OSError."""
         flags |= os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
         if self.is_here:
             return os.open(path, flags)
@@ -223,7 +226,7 @@ class Tree:
                 os.close(each)
 
     def names_in(self, directory: str) -> List[str]:
-        """What is in a directory. Raises OSError."""
+        """The names in a directory. Raises OSError."""
         descriptor = self.open(directory, os.O_DIRECTORY)
         try:
             return os.listdir(descriptor)
@@ -231,7 +234,7 @@ class Tree:
             os.close(descriptor)
 
     def exists(self, path: str) -> bool:
-        """Whether there is something."""
+        """Whether the path exists."""
         try:
             os.close(self.open(path, os.O_PATH))
         except OSError:
@@ -239,7 +242,7 @@ class Tree:
         return True
 
     def line(self, path: str) -> str:
-        """The first line of a file; empty if there is none."""
+        """The first line of a file; empty if the file has none or does not exist."""
         try:
             with os.fdopen(self.open(path), encoding="utf-8", errors="replace") as stream:
                 return stream.readline(4096).strip()
@@ -251,9 +254,9 @@ class Tree:
 
 
 class Collector:
-    """Collects a snapshot. ``etc``, ``run`` and ``lib`` are where libvirt keeps its files, below
-    ``root``: where that is not ``/`` it is the root of a host that does not run, of which there
-    are its files and nothing else."""
+    """Collects a snapshot. ``etc``, ``run`` and ``lib`` are libvirt's directories, below ``root``.
+    If ``root`` is not ``/``, it is the root of a host that does not run, and only its files are
+    known."""
 
     def __init__(
         self,
@@ -276,7 +279,7 @@ class Collector:
         self.seer: Optional[int] = away[0] if away and os.geteuid() == 0 else None
         self.texts: Dict[str, str] = {}
         self.incomplete: List[str] = []
-        #: The processes of guests that libvirt knows.
+        #: The processes of the guests that libvirt knows.
         self.pids: Set[int] = set()
         if not self.tree.is_here:
             self.incomplete.append(
@@ -285,7 +288,7 @@ class Collector:
             )
 
     def snapshot(self, name: Optional[str] = None) -> Json:
-        """The snapshot of this host, called ``name`` or as the host calls itself."""
+        """The snapshot of this host; its name is ``name``, or else the host's own name."""
         files: Json = {}
         changed: Dict[str, int] = {}
         for base in FILES:
@@ -328,11 +331,11 @@ class Collector:
         return document
 
     def name(self) -> str:
-        """What the host calls itself; empty where nothing tells."""
+        """The host's own name; empty if unknown."""
         return socket.gethostname() if self.tree.is_here else self.tree.line("/etc/hostname")
 
     def tools(self) -> Json:
-        """Which programs are there that libvirt asks for the names of block devices."""
+        """Which of the programs exist that libvirt asks for the names of block devices."""
         if self.tree.is_here:
             return {"lvs": _which("lvs") is not None, "scsi_id": _which(SCSI_ID) is not None}
         return {
@@ -343,8 +346,8 @@ class Collector:
     # The probe: see lockcfg/commands/probe.py
 
     def places(self, plan: Json) -> List[str]:
-        """The directories of this host that a probe looks at: those that hold locks or disks, and
-        those that the plan names."""
+        """The directories of this host that a probe looks at: the directories with locks or disks,
+        and the ones that the plan names."""
         self.probe = False
         for base in FILES:
             self.file(base)
@@ -358,8 +361,8 @@ class Collector:
         return sorted(found)[:MAX_PROBED]
 
     def hold(self, plan: Json, number: int) -> Json:
-        """The first round: take this host's locks and leave a process that holds them. What it
-        holds is told by directory: empty, or the reason why it does not."""
+        """The first round: take this host's locks, and leave a process that holds them. The answer
+        has for each directory an empty string, or the reason why its lock is not held."""
         directories = self.places(plan)
         listener = _listener(plan["id"], number)
         secret = os.urandom(16).hex()
@@ -393,8 +396,8 @@ class Collector:
         }
 
     def end_probe(self, plan: Json, number: int) -> Json:
-        """The end: have the process let the locks go. Where it has ended before its time, as in a
-        reboot, what it has left is removed."""
+        """The last round: have the process release the locks. If the process has ended early, as by
+        a reboot, remove the files that it has left."""
         ended = _holder(plan["id"], number, "end") is not None
         if not ended:
             for path in self.places(plan):
@@ -402,7 +405,8 @@ class Collector:
         return {"format": HELD, "version": 1, "id": plan["id"], "number": number, "ended": ended}
 
     def ask(self, questions: Json, number: int) -> Json:
-        """The second round: whose locks this host sees, as a snapshot has it. Raises ValueError."""
+        """The second round: whose locks this host sees, in the form of a snapshot. Raises
+        ValueError."""
         secret = questions["held"].get(str(number))
         before = _holder(questions["id"], number, "state")
         if before is None:
@@ -436,13 +440,13 @@ class Collector:
     # The files
 
     def file(self, base: str) -> Tuple[Json, Optional[int]]:
-        """One of libvirt's files, and when it was changed."""
+        """One of libvirt's files, and the time of its last change."""
         path = os.path.join(self.etc, base)
         told: Json = {"path": path}
         try:
             descriptor = self.tree.open(path)
         except OSError as error:
-            # A link to nothing is not a file that is not there.
+            # A dangling link is not the same as a missing file.
             if error.errno != errno.ENOENT or base in _names_at(self.tree, self.etc):
                 told["error"] = _reason(error)
             return told, None
@@ -480,11 +484,11 @@ class Collector:
                 (os.path.join(self.run, driver), True),
             ):
                 if running and not self.tree.is_here:
-                    continue  # left over
+                    continue  # from an earlier boot
                 for path in self._descriptions(directory):
                     guest = self._guest(path, driver, running)
                     if guest is not None:
-                        # What runs counts, not what is written down for the next start.
+                        # The running guest counts, and not its description for the next start.
                         found[guest["uuid"] or guest["name"]] = guest
         for path, running in _of_sessions() if self.tree.is_here else ():
             guest = self._guest(path, "qemu", running)
@@ -497,15 +501,16 @@ class Collector:
         return sorted(guests, key=lambda guest: (guest["name"], guest["uuid"]))
 
     def running(self, directory: str) -> List[Json]:
-        """The guests of QEMU that run, by the live descriptions in a directory, by name: as in a
-        snapshot, and with what is of use on this host alone: ``pid``, ``id`` and ``state``."""
+        """The running guests of QEMU, by name, from the live descriptions in a directory: as in a
+        snapshot, and with the members ``pid``, ``id`` and ``state``, which are useful only on this
+        host."""
         found: List[Json] = []
         for path in self._descriptions(directory):
             guest = self._guest(path, "qemu", True)
             try:
                 root = _description(path, self.tree)
             except (OSError, ValueError, ElementTree.ParseError):
-                continue  # it has been noted
+                continue  # the error has been noted
             domain = root.find("domain")
             if guest is None or root.tag != "domstatus" or domain is None:
                 continue
@@ -516,18 +521,18 @@ class Collector:
         return sorted(found, key=lambda guest: (guest["name"], guest["uuid"]))
 
     def defined(self, directory: str) -> List[Json]:
-        """The guests of QEMU that are defined, by the descriptions in a directory, by name."""
+        """The defined guests of QEMU, by name, from the descriptions in a directory."""
         found = [self._guest(path, "qemu", False) for path in self._descriptions(directory)]
         return sorted([guest for guest in found if guest], key=lambda guest: guest["name"])
 
     @staticmethod
     def daemons_running() -> List[Json]:
-        """The daemons that run, as in a snapshot."""
+        """The running daemons, as in a snapshot."""
         return _daemons()
 
     @staticmethod
     def has(tool: str) -> bool:
-        """Whether a program is there that libvirt asks for the names of block devices."""
+        """Whether a program exists that libvirt asks for the names of block devices."""
         return _which("lvs") is not None if tool == "lvs" else os.access(SCSI_ID, os.X_OK)
 
     def _descriptions(self, directory: str) -> List[str]:
@@ -548,7 +553,7 @@ class Collector:
             return None
         domain = root if root.tag == "domain" else root.find("domain")
         if domain is None:
-            return None  # a network, a checkpoint
+            return None  # for example a network or a checkpoint
         guest: Json = {
             "name": domain.findtext("name") or "",
             "uuid": (domain.findtext("uuid") or "").lower(),
@@ -574,7 +579,8 @@ class Collector:
         return guest
 
     def _of_pool(self, disk: Json, element: Any) -> Json:
-        """The disk, with the path that libvirt finds where it is a volume of a storage pool."""
+        """The disk; if it is a volume of a storage pool, with the path that libvirt finds for
+        it."""
         source = element.find("source")
         if disk["type"] != "volume" or source is None:
             return disk
@@ -599,7 +605,7 @@ class Collector:
     # Devices
 
     def devices(self, guests: List[Json], tools: Json) -> None:
-        """Ask for the names of the block devices what libvirt asks, with the same words."""
+        """Ask for the names of the block devices, with the same commands as libvirt."""
         disks: Dict[str, List[Json]] = {}
         for guest in guests:
             for disk in guest["disks"]:
@@ -618,8 +624,8 @@ class Collector:
                 disk[key] = answer
 
     def _ask(self, questions: List[Tuple[str, str, List[str]]]) -> Iterator[Tuple[str, str, str]]:
-        """The first line that each command prints, of those that have an answer. A program that
-        gave none once is not asked again."""
+        """The first line of the output of each command that answers. A program that has not
+        answered once is not asked again."""
         silent: Set[str] = set()
         for start in range(0, len(questions), 8):
             asked: List[Tuple[str, str, Any]] = []
@@ -647,8 +653,8 @@ class Collector:
     # Locks
 
     def locks(self, guests: List[Json], directories: List[Json]) -> None:
-        """Say of each disk of the running guests which lock is held for it, where that can be
-        known: lockd is asked, of virtlockd the kernel tells."""
+        """Note for each disk of the running guests which lock is held for it, if that can be known:
+        lockd itself answers, and the kernel shows virtlockd's locks."""
         running = [each for each in guests if each.get("running") and "instance" not in each]
         if not running or os.geteuid() != 0:
             return
@@ -688,8 +694,8 @@ class Collector:
                     disk["replaced"] = True
 
     def _held_by(self, daemon: Json) -> Optional[List[Json]]:
-        """The locks of a lock daemon, without that on its own PID file; None where nothing tells
-        them."""
+        """The locks of a lock daemon, without the lock on its own PID file; None if they are
+        unknown."""
         found = self._asked() if daemon["name"] == "lockd" else None
         if found is None:
             found = self._bounded(partial(_locks_of, daemon["pid"]))
@@ -702,8 +708,8 @@ class Collector:
         ]
 
     def held(self) -> Json:
-        """What the lock daemons of this host hold, and nothing else of the host. A daemon whose
-        locks are not known has an ``error`` instead."""
+        """What the lock daemons of this host hold, and nothing else about the host. A daemon whose
+        locks are unknown has an ``error`` instead."""
         told: List[Json] = []
         others = [each for each in self.daemons if each["name"] in LOCK_DAEMONS]
         for daemon in self.lockers or others:
@@ -719,7 +725,7 @@ class Collector:
         return {"format": LOCKS, "version": 1, "daemons": told}
 
     def _asked(self) -> Optional[List[Json]]:
-        """The locks that lockd says it holds; None where it gives no answer."""
+        """The locks that lockd reports; None if it does not answer."""
         program = _which("lockd")
         if program is None:
             return None
@@ -744,7 +750,7 @@ class Collector:
             return None
 
     def limits(self) -> None:
-        """The limits in force, which a file may say otherwise: the lock daemon is asked."""
+        """The limits in force, as the lock daemon reports them; its file may have others."""
         program = _which("virt-admin")
         if program is None or os.geteuid() != 0:
             return
@@ -762,8 +768,8 @@ class Collector:
     # Directories
 
     def directories(self, guests: List[Json]) -> Tuple[List[Json], Json]:
-        """Each directory that holds locks or disks: what is the same wherever it is mounted,
-        and the numbers that only this kernel gives."""
+        """Each directory with locks or disks: what is the same wherever it is mounted, and the
+        numbers that only this kernel gives."""
         uses: Dict[str, Set[str]] = {}
         for text in self.texts.values():
             for match in LOCKSPACE.finditer(text):
@@ -805,7 +811,8 @@ class Collector:
                     identities[directory] = answer["identity"]
                 for disk, more in zip(held, answer["disks"]):
                     disk.update(more)
-            # A link may lead to where another file system is, and so may an image to those below.
+            # A link may lead to another file system, and so may an image whose lower images are
+            # there.
             for each in [*held, *(below for disk in held for below in disk.get("chain", ()))]:
                 path = each.get("resolved", each["path"] if "chain" not in each else "")
                 real = os.path.dirname(path)
@@ -816,7 +823,8 @@ class Collector:
         return [told[directory] for directory in sorted(told)], identities
 
     def _bounded(self, work: Callable[[], Any]) -> Any:
-        """What ``work`` comes to, done by another process; None where that gives no answer."""
+        """The result of ``work``, which another process does; None if that process does not
+        answer."""
         patience = min(PATIENCE, self.end - time.monotonic())
         if patience <= 0:
             return None
@@ -859,7 +867,7 @@ class Collector:
             if resolved != directory:
                 told["resolved"] = resolved
             with contextlib.suppress(OSError):
-                os.stat(os.path.join(resolved, "."))  # what is mounted when it is used, is now
+                os.stat(os.path.join(resolved, "."))  # an automount happens now
             mount = _mount_of(resolved, _mounts())
             if mount is not None:
                 device = mount.pop("device")
@@ -891,11 +899,11 @@ class Collector:
         }
 
 
-# ---- What the kernel calls things, and a scratch lock
+# ---- The kernel's names, and a scratch lock
 
 
 def _kernel_names(path: str) -> Iterator[Tuple[str, str]]:
-    """What the kernel calls a device, whichever program is missing. ``path`` has no links."""
+    """The kernel's names for a device, which need no program. ``path`` has no links."""
     name = os.path.basename(path)
     for key, places in (("wwid", ("device/wwid", "wwid")), ("dm_uuid", ("dm/uuid",))):
         for place in places:
@@ -934,7 +942,7 @@ def probe(directory: str) -> Json:
         return {"outcome": "fails", "step": "create", "error": _reason(error)}
     step = "lock"
     try:
-        # As the lock daemon does: byte 0, one byte.
+        # Byte 0, one byte, like the lock daemon.
         fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, 0)
         step = "check"
         outcome = "excludes" if _is_refused(path) else "grants"
@@ -952,7 +960,7 @@ def probe(directory: str) -> Json:
 
 
 def _is_refused(path: str) -> bool:
-    """Whether another process is refused the lock."""
+    """Whether the kernel refuses the lock to another process."""
     pid = os.fork()
     if not pid:
         try:
@@ -970,8 +978,9 @@ def _is_refused(path: str) -> bool:
 
 
 def plan_of(text: str, *, asking: bool = False) -> Json:
-    """The plan of a probe (``schemas/probe.schema.json``), which is at the path ``text`` or is that
-    text; ``asking``: with the questions of the second round. Raises OSError, and ValueError."""
+    """The plan of a probe (``schemas/probe.schema.json``); ``text`` is its path or the plan itself.
+    With ``asking`` it must have the questions of the second round. Raises OSError and
+    ValueError."""
     if not text.lstrip().startswith("{"):
         with os.fdopen(_open(text), "rb") as stream:
             text = stream.read(MAX_GUEST + 1).decode("utf-8")
@@ -1001,7 +1010,7 @@ def plan_of(text: str, *, asking: bool = False) -> Json:
 
 
 def number_of(plan: Json, name: Optional[str]) -> int:
-    """The number of this host in a plan: by ``name``, or by how the host calls itself. Raises
+    """The number of this host in a plan: by ``name``, or by the host's own name. Raises
     ValueError."""
     itself = socket.gethostname()
     for each in [name] if name else [itself, itself.partition(".")[0]]:
@@ -1011,7 +1020,8 @@ def number_of(plan: Json, name: Optional[str]) -> int:
 
 
 def _byte(number: int, kind: int) -> int:
-    """The byte that a host locks: of POSIX (0), of an open file description (1)."""
+    """The byte that a host locks: with a POSIX lock (0), or with a lock of an open file description
+    (1)."""
     return FIRST_BYTE + 2 * number + kind
 
 
@@ -1023,8 +1033,8 @@ def _flock(kind: int, start: int) -> bytes:
 def _supervise(
     plan: Json, number: int, directories: List[str], secret: str, listener: Any, report: int
 ) -> None:
-    """Hold the locks until a command ends the probe, or its time is up: a process for each
-    directory, as any of them may hang."""
+    """Hold the locks until a command ends the probe or its time is over. Each directory has a
+    process of its own, as any of them may hang."""
     null = os.open(os.devnull, os.O_RDWR)
     for each in (0, 1, 2):
         os.dup2(null, each)
@@ -1039,7 +1049,8 @@ def _supervise(
         pids[path] = os.fork()
         if not pids[path]:
             try:
-                # A process sees the end of this one, however that comes, if nobody has its ends.
+                # A process sees the end of this one, however it ends, if no other process has these
+                # descriptors.
                 for each in (read, ours, report, listener.fileno(), *controls, *waiting):
                     os.close(each)
                 _hold(path, plan, number, secret, write, control)
@@ -1057,7 +1068,7 @@ def _supervise(
             held[path] = "" if said == "held" else said
             os.close(read)
             line = json.dumps({"path": path, "error": held[path]}) + "\n"
-            with contextlib.suppress(OSError):  # who wants to know may have given up
+            with contextlib.suppress(OSError):  # the client may have given up
                 os.write(report, line.encode())
     os.close(report)
     while time.monotonic() < end:
@@ -1081,13 +1092,14 @@ def _supervise(
 
 
 def _is_ours(client: Any) -> bool:
-    """Whether who is at the other end of a socket is root, or who this is."""
+    """Whether the process at the other end of a socket belongs to root or to the user of this
+    process."""
     peer = client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
     return struct.unpack("3i", peer)[1] in (0, os.geteuid())
 
 
 def _let_go(controls: List[int], pids: List[int]) -> None:
-    """Have the processes that hold locks end, and wait for those that do."""
+    """Make the processes that hold locks end, and wait for the ones that do."""
     for control in controls:
         os.close(control)
     end = time.monotonic() + PATIENCE
@@ -1097,7 +1109,8 @@ def _let_go(controls: List[int], pids: List[int]) -> None:
 
 
 def _hold(directory: str, plan: Json, number: int, secret: str, report: int, control: int) -> None:
-    """Lock this host's bytes in a directory, say so, and hold them until ``control`` is closed."""
+    """Lock this host's bytes in a directory, report it, and hold them until ``control`` is
+    closed."""
     name = SCRATCH.format(plan["id"])
     mine = _mark(secret)
     descriptors: List[int] = []
@@ -1112,9 +1125,9 @@ def _hold(directory: str, plan: Json, number: int, secret: str, report: int, con
             os.write(report, b"held")
         except OSError as error:
             os.write(report, _reason(error).encode())
-        # The file stays until the end in any case: others may have their locks on it.
+        # The file stays until the end in any case: other hosts may have their locks on it.
         select.select([control], [], [], plan["seconds"])
-        if descriptors:  # or another process has them: the directory has two names here
+        if descriptors:  # another process has them: the directory has two names on this host
             os.pwrite(descriptors[0], b"\0" * len(mine), number * PAGE)
             os.fsync(descriptors[0])
     finally:
@@ -1125,20 +1138,20 @@ def _hold(directory: str, plan: Json, number: int, secret: str, report: int, con
 
 
 def _remove(name: str, place: Optional[int] = None) -> None:
-    """Remove a scratch file, if it is there."""
+    """Remove a scratch file, if it exists."""
     with contextlib.suppress(OSError):
         os.unlink(name, dir_fd=place)
 
 
 def _mark(secret: str) -> bytes:
-    """What a host writes on its page of a scratch file: nobody else's process writes the same."""
+    """What a host writes on its page of a scratch file: no other process writes the same."""
     return MARK + hashlib.sha256(secret.encode()).hexdigest().encode()
 
 
 def _locked(name: str, place: int, number: int, mine: bytes) -> List[int]:
-    """The descriptors of a scratch file with the host's locks on it, which is made if it is not
-    there; none where another process of this probe has them, as the file has several names on this
-    host. Raises OSError."""
+    """The descriptors of a scratch file, which is made if it does not exist, with the host's locks
+    on it. There are none if another process of this probe has the locks, because the file has
+    several names on this host. Raises OSError."""
     flags = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
     try:
         first = os.open(name, flags | os.O_CREAT | os.O_EXCL, 0o600, dir_fd=place)
@@ -1156,7 +1169,7 @@ def _locked(name: str, place: int, number: int, mine: bytes) -> List[int]:
     except OSError as error:
         if error.errno not in (errno.EAGAIN, errno.EACCES):
             raise
-        for _ in range(20):  # the other may not have come to write it yet
+        for _ in range(20):  # the other host may not have written it yet
             with contextlib.suppress(OSError):
                 again = os.open(name, flags, dir_fd=place)
                 found = os.pread(again, len(mine), number * PAGE)
@@ -1174,7 +1187,7 @@ def _locked(name: str, place: int, number: int, mine: bytes) -> List[int]:
 
 @contextlib.contextmanager
 def _without_new_kinds() -> Iterator[None]:
-    """Where the kernel knows no locks of open file descriptions, there are none."""
+    """Ignore the error of a kernel that does not know locks of open file descriptions."""
     try:
         yield
     except OSError as error:
@@ -1183,16 +1196,15 @@ def _without_new_kinds() -> Iterator[None]:
 
 
 def _seen(directory: str, questions: Json, number: int) -> Json:
-    """Whose marks and whose locks this host sees in the scratch file of a directory. A mark is
-    looked for before and after the lock, each time in a file that was opened again: caches must not
-    answer."""
+    """Whose marks and whose locks this host sees in the scratch file of a directory. It looks for a
+    mark before and after the lock, and opens the file again each time, so that no cache answers."""
     path = os.path.join(directory, SCRATCH.format(questions["id"]))
     numbers = sorted(int(each) for each in questions["held"])
     end = time.monotonic() + PATIENCE - 1
     marked: Set[int] = set()
     nonce = ""
     try:
-        while time.monotonic() < end:  # names and contents may be cached for a second
+        while time.monotonic() < end:  # a client may cache names and contents for a second
             nonce, now = _marks(path, numbers)
             if len(nonce) == NONCE and (
                 len(now) == len(numbers) or (number in now and now == marked)
@@ -1225,7 +1237,8 @@ def _marks(path: str, numbers: List[int]) -> Tuple[str, Set[int]]:
 
 
 def _both_locked(descriptor: int, number: int) -> bool:
-    """Whether the bytes of a host are locked, which is asked and not tried: a lock of each kind."""
+    """Whether the bytes of a host are locked, with a lock of each kind. It asks, and does not try
+    to lock."""
     found: List[bool] = []
     for kind, question in ((0, fcntl.F_GETLK), (1, F_OFD_GETLK)):
         try:
@@ -1239,12 +1252,13 @@ def _both_locked(descriptor: int, number: int) -> bool:
 
 
 def _address(probe_id: str, number: int) -> str:
-    """Where the process listens that holds the locks of a host: a name that no file has."""
+    """The address of the process that holds the locks of a host: an abstract name without a
+    file."""
     return f"\0lockcfg-probe-{probe_id}-{number}"
 
 
 def _listener(probe_id: str, number: int) -> Any:
-    """Raises OSError where a process listens there already."""
+    """The socket at that address. Raises OSError if a process listens there already."""
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         listener.bind(_address(probe_id, number))
@@ -1279,7 +1293,7 @@ def _holder(probe_id: str, number: int, word: str) -> Optional[Json]:
 
 
 def _lines_until(read: int, patience: float) -> Iterator[Json]:
-    """The lines that come within ``patience`` seconds, until their end."""
+    """The lines that arrive within ``patience`` seconds, until the end of the stream."""
     end = time.monotonic() + patience
     rest = b""
     while True:
@@ -1294,7 +1308,8 @@ def _lines_until(read: int, patience: float) -> Iterator[Json]:
 
 
 def _open(path: str) -> int:
-    """A descriptor to read a file through. It waits for nobody, not for the writer of a pipe."""
+    """Open a file to read; return the descriptor. It never waits, not even for the writer of a
+    pipe."""
     return os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
 
 
@@ -1309,7 +1324,7 @@ def _names_at(tree: Tree, directory: str) -> List[str]:
 
 
 def _description(path: str, tree: Tree) -> Any:
-    """What libvirt has written about a guest or a pool. Raises OSError, ValueError, ParseError."""
+    """Libvirt's description of a guest or a pool. Raises OSError, ValueError, ParseError."""
     with os.fdopen(tree.open(path), "rb") as stream:
         if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
             raise ValueError("is not a regular file")
@@ -1320,7 +1335,7 @@ def _description(path: str, tree: Tree) -> Any:
 
 
 def _disk(element: Any) -> Json:
-    """What a <disk> says."""
+    """The disk in a <disk> element."""
     kind = element.get("type") or "file"
     disk: Json = {"type": kind}
     source = element.find("source")
@@ -1361,7 +1376,7 @@ def _server(host: Any) -> str:
 
 
 def _lease(element: Any) -> Json:
-    """What a <lease> says."""
+    """The lease in a <lease> element."""
     target = element.find("target")
     path = (target.get("path") if target is not None else "") or ""
     return {
@@ -1372,8 +1387,9 @@ def _lease(element: Any) -> Json:
 
 
 def _resolved(path: str, form: str) -> Json:
-    """What a disk's path leads to; ``form`` is the format of its image, by the guest's
-    description: what is in a raw one is the guest's own, and may look like anything."""
+    """The file or device that a disk's path leads to. ``form`` is the format of its image in the
+    guest's description: the guest itself writes a raw image, so its content may look like
+    anything."""
     more: Json = {}
     try:
         real = os.path.realpath(path)
@@ -1399,8 +1415,9 @@ def _resolved(path: str, form: str) -> Json:
 
 
 def _devices_below(number: str) -> Iterator[Json]:
-    """The devices that a volume of LVM, LUKS or md is on, as images below one: who writes one of
-    them writes the volume. The paths of a multipath device are the device itself."""
+    """The devices that a volume of LVM, LUKS or md is on, in the form of images below a disk: a
+    write to one of them is a write to the volume. The paths of a multipath device are the device
+    itself."""
     pending = [os.path.realpath(f"/sys/dev/block/{number}")]
     seen: Set[str] = set()
     while pending and len(seen) < MAX_CHAIN:
@@ -1413,8 +1430,8 @@ def _devices_below(number: str) -> Iterator[Json]:
             slave = os.path.realpath(f"{top}/slaves/{name}")
             pending.append(slave)
             if uuid.startswith("part"):
-                continue  # it has the name of what it is a part of
-            # One without a name is told, too: so it is known that there is one.
+                continue  # it has the name of its whole device
+            # The snapshot has a device without a name, too, so that the audit knows of it.
             path = f"/dev/{os.path.basename(slave)}"
             told: Json = {"type": "block", "path": path, "device": _line(f"{slave}/dev")}
             with contextlib.suppress(OSError):
@@ -1423,8 +1440,8 @@ def _devices_below(number: str) -> Iterator[Json]:
 
 
 def _chain(path: str, form: str) -> Iterator[Tuple[str, Any]]:
-    """The images below one, and the devices that these are on, all of them or none: what QEMU opens
-    when it opens this one."""
+    """The images below an image, and the devices that these are on: what QEMU opens when it opens
+    the image. It has all of them or none."""
     below: List[Json] = []
     layers = 0
     while True:
@@ -1434,7 +1451,7 @@ def _chain(path: str, form: str) -> Iterator[Tuple[str, Any]]:
         layers += 1
         if not found or layers > MAX_CHAIN:
             yield "layers", layers
-            return  # what is below that is not looked for
+            return  # the collector does not look further down
         path = os.path.join(os.path.dirname(path), found)
         more: Json = {"type": "file", "path": path}
         real = os.path.realpath(path)
@@ -1444,7 +1461,7 @@ def _chain(path: str, form: str) -> Iterator[Tuple[str, Any]]:
             status = os.stat(real)
         except OSError:
             yield "layers", layers
-            return  # what is below that, nobody knows
+            return  # what is below that is unknown
         block = stat.S_ISBLK(status.st_mode)
         device = status.st_rdev if block else status.st_dev
         more["device"] = f"{os.major(device)}:{os.minor(device)}"
@@ -1460,8 +1477,9 @@ def _chain(path: str, form: str) -> Iterator[Tuple[str, Any]]:
 
 
 def _backing(path: str) -> Optional[str]:
-    """What a qcow2 image says is below it (docs/interop/qcow2.txt of QEMU); None for nothing, empty
-    for what is not looked for. What is not a file, such as a JSON description, is told as it is."""
+    """The image below a qcow2 image, by its header (docs/interop/qcow2.txt of QEMU): None if there
+    is none, empty if the collector does not look for it. A backing name that is not a file, such as
+    a JSON description, stays as it is."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     try:
         head = os.pread(descriptor, 80, 0)
@@ -1482,7 +1500,7 @@ def _backing(path: str) -> Optional[str]:
 
 def _locks_of(pid: int) -> List[Json]:
     """The files on whose first byte a process holds a lock, by the kernel (proc_pid_fdinfo(5)): the
-    path of each, and whether another file is there now."""
+    path of each, and whether another file has that path now."""
     found: List[Json] = []
     for entry in os.listdir(f"/proc/{pid}/fdinfo"):
         try:
@@ -1493,13 +1511,14 @@ def _locks_of(pid: int) -> List[Json]:
                 continue
             mine = os.stat(f"/proc/{pid}/fd/{entry}")
             told = re.search(r"^lock:.*(?:POSIX|OFDLCK) +\S+ +(READ|WRITE) .* 0 0$", info, re.M)
-            # A file system in user space keeps its locks to itself, and tells who asks.
+            # The kernel does not see the locks of a file system in user space, which answers when
+            # it is asked.
             if not told and not (
                 stat.S_ISREG(mine.st_mode) and _is_locked(f"/proc/{pid}/fd/{entry}")
             ):
                 continue
         except OSError:
-            continue  # it was closed just now
+            continue  # it has just been closed
         gone = path.endswith(" (deleted)")
         path = path[: -len(" (deleted)")] if gone else path
         try:
@@ -1535,7 +1554,7 @@ def _is_locked(path: str) -> bool:
 
 
 def _of_sessions() -> Iterator[Tuple[str, bool]]:
-    """The descriptions of guests of users' own libvirts, and whether they run."""
+    """The descriptions of the guests of users' own libvirts, and whether they run."""
     for user in sorted(_names_in("/run/user")):
         if not user.isdigit() or not os.path.isdir(f"/run/user/{user}/libvirt"):
             continue
@@ -1563,7 +1582,8 @@ def _names_in(directory: str) -> List[str]:
 
 
 def _without_libvirt(known: Set[int]) -> Iterator[Json]:
-    """The guests that QEMU runs and libvirt does not know of: what they have open to write."""
+    """The guests that QEMU runs and libvirt does not know: their disks are the files that they have
+    open to write."""
     for entry in sorted(filter(str.isdigit, os.listdir("/proc")), key=int):
         pid = int(entry)
         name = _line(f"/proc/{pid}/comm")
@@ -1571,7 +1591,7 @@ def _without_libvirt(known: Set[int]) -> Iterator[Json]:
             continue
         try:
             if os.readlink(f"/proc/{pid}/ns/pid") != os.readlink("/proc/self/ns/pid"):
-                continue  # in a container, whose libvirt may know of it
+                continue  # in a container, whose libvirt may know the guest
         except OSError:
             continue
         words = _command(pid)
@@ -1612,7 +1632,7 @@ def _command(pid: int) -> List[str]:
 
 
 def _argument(words: List[str], option: str) -> str:
-    """What follows an option of a command line."""
+    """The word after an option on a command line."""
     return words[words.index(option) + 1] if option in words[:-1] else ""
 
 
@@ -1620,7 +1640,7 @@ def _argument(words: List[str], option: str) -> str:
 
 
 def _ids(mount: Json, device: str, path: str) -> Iterator[str]:
-    """What identifies a file system between hosts, as what:value."""
+    """The identities of a file system that are the same on all hosts, as what:value."""
     kind = mount["type"]
     if kind in ("nfs", "nfs4"):
         for line in _lines("/proc/fs/nfsfs/volumes"):
@@ -1648,8 +1668,9 @@ def _ids(mount: Json, device: str, path: str) -> Iterator[str]:
 
 
 def _volume(device: str) -> Iterator[str]:
-    """What names the volume that a file system is on wherever it is mounted. No UUID does: those of
-    hosts that were installed from one image are the same, and so are names of virtual disks."""
+    """The name of the volume that a file system is on, which is the same on all hosts. A UUID is
+    not such a name: hosts that were installed from one image have the same UUIDs, and the same
+    names of virtual disks."""
     top = os.path.realpath(f"/sys/dev/block/{device}")
     names = dict(_kernel_names(top))
     wwid = names.get("wwid") or _wwid_below(top)
@@ -1659,13 +1680,14 @@ def _volume(device: str) -> Iterator[str]:
 
 
 def _wwid_below(path: str) -> str:
-    """The world-wide name of the device that one of device-mapper or md is on, if it is on one."""
+    """The world-wide name of the device below a device of device-mapper or md; empty if it is on
+    devices with different names."""
     found = {_line(f"{each}/device/wwid") or _line(f"{each}/wwid") for each in _below(path)}
     return found.pop() if len(found) == 1 else ""
 
 
 def _below(path: str) -> List[str]:
-    """The devices, by their directories in sysfs, that one is on, down to the last."""
+    """All devices below a device, by their directories in sysfs."""
     found: List[str] = []
     pending = [path]
     while pending and len(found) < MAX_CHAIN:
@@ -1688,7 +1710,7 @@ def _exports() -> bool:
 
 
 def _uuid(device: str) -> str:
-    """The UUID of the file system that is on a block device, by udev."""
+    """The UUID of the file system on a block device, by udev."""
     for name in _names_in("/dev/disk/by-uuid"):
         with contextlib.suppress(OSError):
             number = os.stat(f"/dev/disk/by-uuid/{name}").st_rdev
@@ -1716,7 +1738,7 @@ def _lines(path: str) -> List[str]:
 
 
 def _text(raw: bytes) -> Json:
-    """The text of a file without its secrets, and the digest of that."""
+    """The text of a file without its secrets, and the digest of that text."""
     told: Json = {}
     try:
         text = raw.decode("utf-8")
@@ -1727,7 +1749,8 @@ def _text(raw: bytes) -> Json:
     if count:
         told["removed"] = count
     text = _without_comments(text)
-    # Of the text as it is told: that of the whole would let a password be guessed.
+    # The digest is of the text without secrets: a digest of the whole would help to guess a
+    # password.
     encoding = told.get("encoding", "utf-8")
     told["sha256"] = hashlib.sha256(text.encode(encoding)).hexdigest()
     told["text"] = text
@@ -1735,8 +1758,8 @@ def _text(raw: bytes) -> Json:
 
 
 def _without_secrets(text: str) -> Tuple[str, int]:
-    """The text without its secrets, and how many there were. The ends of lines that were in one
-    follow that of its last line, so that later lines keep their numbers."""
+    """The text without its secrets, and the number of secrets. The line ends within a secret follow
+    its last line, so that later lines keep their numbers."""
     pieces: List[str] = []
     at = count = owed = 0
     for match in [*SECRET.finditer(text), None]:
@@ -1754,15 +1777,15 @@ def _without_secrets(text: str) -> Tuple[str, int]:
     return "".join(pieces), count
 
 
-#: A line that says something: words, strings that end in it, and a comment.
+#: A line with content: words, strings that end in it, and a comment.
 STATEMENT = re.compile(r"""(?:[^"'#]|"[^"]*"|'[^']*')*(?:\#.*)?""", re.DOTALL)
 
 
 def _without_comments(text: str) -> str:
-    """The text with nothing in its comments: a packaged file has 30 KB of them. Each stays where it
-    is, as a bare #, so that lines keep their numbers, and what is no comment after all, as in the
-    midst of a list, is still what libvirt refuses. A text in which a string goes on in the next
-    line stays as it is."""
+    """The text with empty comments: a packaged file has 30 KB of them. Each comment stays in its
+    place as a bare #. So lines keep their numbers, and libvirt still refuses a # where it takes no
+    comment, as within a list. A text in which a string continues on the next line stays as it
+    is."""
     if '"""' in text:
         return text
     parts = re.split(r"([\r\n]+)", text)
@@ -1804,7 +1827,7 @@ def _label(path: Union[str, int]) -> str:
 
 
 def _mounts() -> List[Tuple[str, Json]]:
-    """The mounts that this process sees, by their points, in the order of the kernel."""
+    """The mounts that this process sees, by their mount points, in the order of the kernel."""
     found: List[Tuple[str, Json]] = []
     try:
         with open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as stream:
@@ -1836,7 +1859,7 @@ def _mounts() -> List[Tuple[str, Json]]:
 
 
 def _gluster_options() -> Dict[str, List[str]]:
-    """How the clients of GlusterFS cache, by where they are mounted: no mount option tells."""
+    """How the clients of GlusterFS cache, by their mount points: no mount option says so."""
     found: Dict[str, List[str]] = {}
     for entry in filter(str.isdigit, os.listdir("/proc")):
         if _line(f"/proc/{entry}/comm") not in ("glusterfs", "glusterfsd"):
@@ -1851,7 +1874,8 @@ def _gluster_options() -> Dict[str, List[str]]:
 
 
 def gluster_command(command: bytes) -> Tuple[str, List[str]]:
-    """Where a client of GlusterFS with that command line is mounted, and how it caches."""
+    """The mount point of a client of GlusterFS with that command line, and how the client
+    caches."""
     words = command.decode("utf-8", "replace").rstrip("\0").split("\0")
     timeouts = ("--entry-timeout=", "--attribute-timeout=")
     return words[-1], sorted(word[2:] for word in words if word.startswith(timeouts))
@@ -1875,7 +1899,7 @@ def _unescaped(field: str) -> str:
 
 
 def _daemons() -> List[Json]:
-    """The daemons that run, with the time of their start in seconds since the epoch."""
+    """The running daemons, with the time of their start in seconds since the epoch."""
     found: List[Json] = []
     for entry in sorted(filter(str.isdigit, os.listdir("/proc")), key=int):
         pid = int(entry)
@@ -1885,7 +1909,7 @@ def _daemons() -> List[Json]:
         try:
             with open(f"/proc/{pid}/cmdline", "rb") as stream:
                 if not stream.read(1):
-                    continue  # a thread of the kernel: NFS has one called lockd
+                    continue  # a thread of the kernel: NFS has a thread named lockd
             if os.readlink(f"/proc/{pid}/ns/pid") != os.readlink("/proc/self/ns/pid"):
                 continue  # in a container
         except OSError:
@@ -1904,8 +1928,8 @@ def _daemons() -> List[Json]:
 
 
 def _in_charge(daemons: List[Json]) -> List[Json]:
-    """The lock daemons that this host's libvirt talks to: those that see what this process sees or,
-    where none does, those that all see the same."""
+    """The lock daemons that this host's libvirt talks to: the ones that see the same mounts as this
+    process or, if none does, the ones that all see the same mounts."""
     lock = [daemon for daemon in daemons if daemon["name"] in LOCK_DAEMONS]
     here = [daemon for daemon in lock if "namespace" not in daemon]
     if not here and len({daemon["namespace"] for daemon in lock}) == 1:
@@ -1923,7 +1947,7 @@ def _enter(pid: int) -> None:
 
 
 def _started(pid: int) -> Optional[int]:
-    """When a process was started, in seconds since the epoch (proc(5))."""
+    """The time of the start of a process, in seconds since the epoch (proc(5))."""
     status = _line(f"/proc/{pid}/stat")
     fields = status.rpartition(")")[2].split()
     try:
@@ -1935,7 +1959,7 @@ def _started(pid: int) -> Optional[int]:
 
 
 def _versions() -> Json:
-    """The releases of libvirt and QEMU that are installed, those that can be found out."""
+    """The installed releases of libvirt and QEMU, as far as they can be found out."""
     found: Json = {}
     for name, programs in (
         ("libvirt", ("libvirtd", "virtqemud", "virtxend", "virtlockd")),
@@ -1957,8 +1981,8 @@ def _versions() -> Json:
 
 
 def _which(program: str) -> Optional[str]:
-    """Where a program is that is called so, or that is there. Root runs none that others may
-    have changed."""
+    """The path of a program with that name or at that path. Root runs no program that other users
+    may have changed."""
     places = (program,) if program.startswith("/") else [f"{d}/{program}" for d in PROGRAMS]
     for path in places:
         if os.path.isfile(path) and os.access(path, os.X_OK) and _is_trusted(path):
@@ -1967,7 +1991,7 @@ def _which(program: str) -> Optional[str]:
 
 
 def _is_trusted(path: str) -> bool:
-    """Whether nobody but root may change what is at ``path``, or it is not root who asks."""
+    """Whether only root may change the file at ``path``, or this process is not root."""
     if os.geteuid() != 0:
         return True
     real = os.path.realpath(path)
@@ -1994,7 +2018,8 @@ def _reason(error: OSError) -> str:
 
 
 def _start(command: List[str]) -> Any:
-    """The process of a program whose output is wanted. It has nothing of our environment."""
+    """Start a program to read its output; return the process. It gets nothing of this
+    environment."""
     return subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL,
@@ -2007,9 +2032,9 @@ def _start(command: List[str]) -> Any:
 
 
 def _output(process: Any, patience: float) -> Optional[bytes]:
-    """What a program prints; None for one that hangs, or prints without end. That is killed, with
-    what it has started, and waited for no more: not for what holds its output open, nor for
-    itself where it hangs in the kernel."""
+    """The output of a program; None if it hangs or prints without end. Such a program is killed,
+    with the processes that it has started, and the collector does not wait for it: neither for a
+    process that keeps its output open, nor for the program itself if it hangs in the kernel."""
     end = time.monotonic() + max(0.1, patience)
     output = b""
     try:
@@ -2034,7 +2059,7 @@ def _output(process: Any, patience: float) -> Optional[bytes]:
 
 
 def _reap(pid: int) -> None:
-    """Wait for a process that was killed; one that hangs in a file system is left to the kernel."""
+    """Wait for a killed process; a process that hangs in a file system is left to the kernel."""
     for _ in range(20):
         if os.waitpid(pid, os.WNOHANG)[0]:
             return
@@ -2054,7 +2079,7 @@ def render(document: Json) -> str:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The arguments of the program, which are those of ``lockcfg collect``."""
+    """Add the arguments of the program, which are the same for ``lockcfg collect``."""
     parser.add_argument(
         "--output",
         metavar="FILE",
@@ -2085,7 +2110,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Collect, write, and return the exit status."""
+    """Collect and write a snapshot, and return the exit status."""
     if not os.path.isdir(arguments.root):
         sys.stderr.write(f"{arguments.root}: there is no such directory\n")
         return 2
@@ -2120,7 +2145,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _told_by(collector: Collector, arguments: argparse.Namespace) -> str:
-    """What the round of a probe or the collector has to say. Raises OSError, and ValueError."""
+    """The answer of a round of a probe, or the snapshot. Raises OSError and ValueError."""
     text = arguments.probe_hold or arguments.probe_ask or arguments.probe_end
     if arguments.locks:
         return render(collector.held())
@@ -2139,7 +2164,7 @@ def _told_by(collector: Collector, arguments: argparse.Namespace) -> str:
 
 
 def _compressed(path: str, text: bytes) -> bytes:
-    """The bytes to write to ``path``, compressed by the end of its name."""
+    """The bytes to write to ``path``, compressed as the end of its name says."""
     end = os.path.splitext(path)[1]
     if end == ".zst":
         raise OSError(errno.EINVAL, "cannot be compressed with zstd: use .gz or .xz")
@@ -2150,9 +2175,9 @@ def _compressed(path: str, text: bytes) -> bytes:
 
 
 def _put(path: str, content: bytes) -> None:
-    """Write a file whole or not at all, in a directory that others may write. What is at that name
-    is neither followed nor opened: a file or a link is replaced, and nothing else is. Raises
-    OSError."""
+    """Write a file whole or not at all, in a directory that other users may write. Whatever has
+    that name is neither followed nor opened: a file or a link is replaced, and nothing else is.
+    Raises OSError."""
     stream = re.match(r"(?:/dev/(?:std(out|err)|fd/(\d+))|/proc/self/fd/(\d+))\Z", path)
     if stream:
         number = {"out": 1, "err": 2}.get(stream.group(1)) or int(
@@ -2186,7 +2211,7 @@ def _put(path: str, content: bytes) -> None:
 
 
 def _refuse_all_but_files(name: str, directory: int) -> None:
-    """Raise OSError where what is there is neither a file nor a link: a device is not replaced."""
+    """Raise OSError if the path is neither a file nor a link: a device is not replaced."""
     try:
         mode = os.stat(name, dir_fd=directory, follow_symlinks=False).st_mode
     except FileNotFoundError:
@@ -2196,7 +2221,7 @@ def _refuse_all_but_files(name: str, directory: int) -> None:
 
 
 def main(argv: Optional[Iterable[str]] = None) -> int:
-    """The program."""
+    """Run the program."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     add_arguments(parser)
     return run(parser.parse_args(None if argv is None else list(argv)))

@@ -1,4 +1,4 @@
-"""What a snapshot consists of, and the checks of its members.
+"""Says what a snapshot consists of, and checks its members.
 
 The checks are written by hand: a JSON Schema validator takes fifty times as long. A test compares
 them with ``schemas/snapshot.schema.json``.
@@ -19,19 +19,19 @@ if TYPE_CHECKING:
 FORMAT: Final = "lockcfg-snapshot"
 VERSION: Final = 2
 
-#: The members that only one host has, in this order: they are never remembered.
+#: The members that differ on every host, in this order: they are never remembered.
 OWN: Final = ("host", "daemons", "changed", "identities", "guests")
 
 #: libvirt's files, as members.
 FILES: Final = ("qemu.conf", "qemu-lockd.conf", "libxl.conf", "libxl-lockd.conf", "virtlockd.conf")
 
-#: Those of the plugin of sanlock, which are not in every snapshot.
+#: The files of sanlock's plugin, which not every snapshot has.
 SANLOCK_FILES: Final = ("qemu-sanlock.conf", "libxl-sanlock.conf")
 
-#: And after them, where the host took part in a probe, what it saw there.
+#: The member after them, if the host took part in a probe: what it saw there.
 EVIDENCE: Final = "evidence"
 
-#: The longest string of a member that only one host has: what is shorter as a whole has none.
+#: The longest string of a member that differs on every host: a shorter member has no longer string.
 LONGEST: Final = 65_536
 
 #: The longest name of a host.
@@ -39,7 +39,8 @@ LONGEST_NAME: Final = 255
 
 
 class SnapshotError(LockcfgError):
-    """A snapshot that is none. ``message`` says why; ``host`` whose it says it is, if it does."""
+    """The text is not a snapshot. ``message`` says why; ``host`` is the host that it names, if it
+    does."""
 
     def __init__(self, message: str, *, host: str = "") -> None:
         super().__init__(message)
@@ -49,12 +50,12 @@ class SnapshotError(LockcfgError):
 def check_member(name: str, value: Any) -> None:
     """Check one member except for ``format`` and ``version``. Raises :class:`SnapshotError`."""
     check = _MEMBERS.get(name)
-    if check is not None:  # a later collector may know more
+    if check is not None:  # a later collector may write more members
         check(value, name)
 
 
 def check_header(members: Mapping[str, Any]) -> None:
-    """Check that these are the members of a snapshot that can be read here."""
+    """Check that these are the members of a snapshot that this lockcfg can read."""
     if members.get("format") != FORMAT:
         raise SnapshotError(f"is not a snapshot: its format is not '{FORMAT}'")
     version = members.get("version")
@@ -207,7 +208,7 @@ _directory: Final = _object(
     },
 )
 
-#: What holds between hosts, and what is held, of a block device or a disk.
+#: The identities of a block device or a disk that are the same on all hosts, and its lock.
 _LOCKED: Final = {
     "identity": _long,
     "part": _long,

@@ -1,7 +1,8 @@
-"""The coordinator of a probe: what the hosts are told in its rounds, and what they answer.
+"""Coordinates a probe: it says what the hosts do in its rounds, and reads their answers.
 
-The hosts run the collector (:mod:`lockcfg.fleet.snapshots.collector`). What goes to them and comes
-back are files, so any tool that runs a program on many hosts will do; for a few, ssh does.
+The hosts run the collector (:mod:`lockcfg.fleet.snapshots.collector`). Files go to them and come
+back. So any tool that runs a program on many hosts can make a probe; for a few hosts, ssh is
+enough.
 """
 
 from __future__ import annotations
@@ -24,22 +25,22 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from typing import Any, Final
 
-#: How long one round may take on a host, in seconds: the collector's own limit, and some for ssh.
+#: How many seconds one round may take on a host: the collector's own limit, and some time for ssh.
 PATIENCE: Final = 45.0
 
-#: The most hosts that are asked over ssh, and how many at once.
+#: How many hosts are asked over ssh at most, and how many of them at once.
 MOST: Final = 200
 _AT_ONCE: Final = 32
 
 
 def collector_program() -> bytes:
-    """The collector, which is one file and needs nothing but Python 3.6 on the host it runs on."""
+    """The collector: one file, which needs only Python 3.6 on the host."""
     return read_bytes(str(collector.__file__), MAX_SIZE)
 
 
 def new_plan(hosts: Sequence[str], directories: Sequence[str], seconds: int) -> dict[str, Any]:
-    """A plan for ``hosts``, which look at what holds their locks and disks and at ``directories``,
-    and hold their locks for ``seconds`` at most. Raises :class:`LockcfgError`."""
+    """A plan for ``hosts``. They look at the directories with their locks and disks and at
+    ``directories``, and hold their locks for at most ``seconds``. Raises :class:`LockcfgError`."""
     plan = {
         "format": collector.PLAN,
         "version": 1,
@@ -63,9 +64,9 @@ def parsed_plan(text: str, where: str) -> dict[str, Any]:
 def questions_of(
     plan: Mapping[str, Any], held: Iterable[tuple[str, bytes]]
 ) -> tuple[dict[str, Any], list[str]]:
-    """The plan with the questions of the second round, and which hosts did not answer in the
-    first. ``held`` are their answers, each with where it is from. Raises :class:`LockcfgError` for
-    one that is none, or not of this plan."""
+    """The plan with the questions of the second round, and the hosts that did not answer in the
+    first. ``held`` has the answers, each with its source. Raises :class:`LockcfgError` for a text
+    that is not an answer, or not to this plan."""
     secrets: dict[str, str] = {}
     hosts = plan["hosts"]
     for where, data in held:
@@ -84,7 +85,7 @@ def questions_of(
 
 
 def evidence_in(snapshot: bytes) -> dict[str, Any]:
-    """What the host of a snapshot saw in a probe. Raises :class:`SnapshotError`."""
+    """What the host of a snapshot has seen in a probe. Raises :class:`SnapshotError`."""
     for piece in pieces_of(snapshot):
         if piece.startswith(b'"evidence":'):
             told: dict[str, Any] = member(piece)["evidence"]
@@ -111,8 +112,9 @@ def over_ssh(
     python: str,
     tell: Callable[[str, str], None],
 ) -> dict[str, bytes]:
-    """Make all rounds of a probe over ssh: the snapshots with the evidence, by host. ``tell`` is
-    told of each host what went wrong. However it ends, the hosts are told to let their locks go."""
+    """Make all rounds of a probe over ssh; return the snapshots with the evidence, by host. It
+    calls ``tell`` for each host on which something went wrong. However it ends, it tells the hosts
+    to release their locks."""
     program = collector_program()
     hosts: list[str] = plan["hosts"]
 
@@ -129,7 +131,7 @@ def over_ssh(
 
 
 def _remote(python: str, host: str, step: str, plan: Mapping[str, Any]) -> str:
-    """The command for the other side's shell; the program comes on its standard input."""
+    """The command for the shell of the other host; the program comes on its standard input."""
     text = json.dumps(plan, separators=(",", ":"))
     words = ["-I", "-", "--name", host, f"--probe-{step}", text]
     return f"{python} {shlex.join(words)}"
@@ -138,7 +140,7 @@ def _remote(python: str, host: str, step: str, plan: Mapping[str, Any]) -> str:
 def _answers(
     commands: Mapping[str, Sequence[str]], program: bytes, tell: Callable[[str, str], None]
 ) -> dict[str, bytes]:
-    """What each command prints that ends well, all started side by side."""
+    """The output of each command that ends well; all commands run at the same time."""
     from concurrent.futures import ThreadPoolExecutor
 
     def run(host: str) -> tuple[str, bytes, str]:
@@ -158,7 +160,8 @@ def _answers(
 
 
 def _run(command: Sequence[str], program: bytes) -> tuple[bytes, str]:
-    """What a command prints, or what went wrong. One that hangs is killed, with what it started."""
+    """The output of a command, or what went wrong. A command that hangs is killed, with the
+    processes that it has started."""
     process = subprocess.Popen(
         command,
         stdin=subprocess.PIPE,

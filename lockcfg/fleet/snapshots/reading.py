@@ -1,10 +1,9 @@
-"""Reading a snapshot, which comes from another machine and may hold anything.
+"""Reads a snapshot, which comes from another machine and may contain anything.
 
 A snapshot (``schemas/snapshot.schema.json``) is one JSON object. The collector writes each of its
-members on a line of its own, and here that is made use of: of 10,000 hosts most have the same
-``qemu.conf``, and a line that was seen before is not parsed again. A snapshot in any other
-layout is read as a whole and brought into this one first, so the layout decides how long it
-takes and nothing else.
+members on a line of its own, and this module relies on that: most of 10,000 hosts have the same
+``qemu.conf``, and a known line is not parsed again. A snapshot in any other layout is read as a
+whole and rewritten in this layout first. So the layout decides only how long the reading takes.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any, Final
 
-#: The largest snapshot that is read, in bytes: all files of the size that libvirt reads.
+#: The largest snapshot that is read, in bytes: every file in it may be as large as libvirt reads.
 MAX_SIZE: Final = 64 * 1024 * 1024
 
 _OWN_NAMES: Final = frozenset(OWN)
@@ -34,15 +33,15 @@ _OWN_NAMES: Final = frozenset(OWN)
 #: How many kinds of objects are remembered.
 _MANY: Final = 100
 
-#: How a piece of an own member begins.
+#: The beginning of a piece with an own member.
 _OWN_BEGINNINGS: Final = tuple(f'"{name}":'.encode() for name in (*OWN, EVIDENCE))
 
 
 def pieces_of(data: bytes) -> list[bytes]:
     """The members of a snapshot, each as ``"name":value``. Raises :class:`SnapshotError`.
 
-    In the collector's layout they are what stands between the line ends, as no JSON string
-    holds one. What is not a member of its own is found out when it is parsed: see :func:`member`.
+    In the collector's layout they are the text between the line ends, as no JSON string has a line
+    end. The parser finds out if a piece is not a whole member: see :func:`member`.
     """
     if len(data) > MAX_SIZE:
         raise SnapshotError(f"is larger than {MAX_SIZE // 1024 // 1024} MiB")
@@ -52,7 +51,7 @@ def pieces_of(data: bytes) -> list[bytes]:
 
 
 def rewritten(data: bytes) -> list[bytes]:
-    """The members of a snapshot in any layout, in that of the collector."""
+    """The members of a snapshot in any layout, rewritten in the layout of the collector."""
     document = _parsed(data, _unique)
     if not isinstance(document, dict):
         raise SnapshotError("is not a JSON object")
@@ -68,24 +67,24 @@ def is_own(piece: bytes) -> bool:
 
 
 def member(piece: bytes) -> dict[str, Any]:
-    """The member that a piece is, by its name. Raises :class:`SnapshotError`.
+    """The member in a piece, by its name. Raises :class:`SnapshotError`.
 
-    If every piece is an object when braces are put around it, then all of them together are
-    the members of one object, whatever the line ends mean.
+    If every piece is an object in braces, then all of them together are the members of one object,
+    whatever the line ends mean.
     """
     return _object_of(b"{%b}" % piece)
 
 
 def own_members(pieces: list[bytes]) -> dict[str, Any]:
-    """The members that are about one host alone, parsed together, and checked."""
+    """The members about one host alone, parsed together and checked."""
     if not len(OWN) <= len(pieces) <= len(OWN) + 1:
         raise SnapshotError("has not all of its members, or one of them twice")
     return _own(b"{%b}" % b",".join(pieces))
 
 
 def own_members_behind(head: bytes, data: bytes) -> dict[str, Any] | None:
-    """The members that are about one host alone, where ``data`` is ``head`` and these, in the
-    collector's layout; None where it is not."""
+    """The members about one host alone, if ``data`` is ``head`` and these members in the
+    collector's layout; None if it is not."""
     if not data.startswith(head) or not data.startswith(_FIRST_OWN, len(head)):
         return None
     tail = data[len(head) + 1 : -3]
@@ -95,7 +94,7 @@ def own_members_behind(head: bytes, data: bytes) -> dict[str, Any] | None:
 
 
 def head_of(data: bytes, pieces: list[bytes]) -> bytes | None:
-    """What comes before the members that are about one host alone, if these are the last ones."""
+    """The text before the members about one host alone, if these are the last ones."""
     last = len(OWN) + pieces[-1].startswith(_OWN_BEGINNINGS[-1])
     size = sum(len(piece) + 2 for piece in pieces[-last:])
     head = data[: -(size + 3)]
@@ -116,7 +115,7 @@ def _own(data: bytes) -> dict[str, Any]:
             check_member(name, value)
         return own
     if not (_is_plain(data) and _is_familiar(own) and data.count(b'":') == _names_in(own)):
-        _object_of(data)  # no object has a member twice
+        _object_of(data)  # refuses an object that has a member twice
         for name in OWN:
             check_member(name, own[name])
         _remember(own)
@@ -124,8 +123,8 @@ def _own(data: bytes) -> dict[str, Any]:
 
 
 def _is_plain(data: bytes) -> bool:
-    """Whether there is nothing in ``data`` that a check of its strings and numbers could find: no
-    string that is too long, or not text; nothing negative."""
+    """Whether ``data`` has nothing that a check of its strings and numbers could refuse: no string
+    that is too long or not text, and no negative number."""
     return (
         len(data) < LONGEST
         and data.isascii()
@@ -136,8 +135,8 @@ def _is_plain(data: bytes) -> bool:
     )
 
 
-#: The types of the members of objects that were checked once and found right, by what the
-#: object is. In what is plain nothing else can be wrong, except for words that must be of a few.
+#: The types of the members of objects that were checked once and are right, by the kind of object.
+#: In plain data nothing else can be wrong, except for words of which only a few are allowed.
 _familiar: Final[dict[str, set[tuple[object, ...]]]] = {
     "host": set(),
     "daemon": set(),
@@ -151,14 +150,14 @@ def _types(value: dict[str, Any]) -> tuple[object, ...]:
 
 
 def _are_familiar(values: Any, what: str) -> bool:
-    """Whether ``values`` is a list of objects like some that were checked."""
+    """Whether ``values`` is a list of objects like ones that were checked."""
     if type(values) is not list or not {dict}.issuperset(map(type, values)):
         return False
     return _familiar[what].issuperset(map(_types, values))
 
 
 def _is_familiar(own: Mapping[str, Any]) -> bool:
-    """Whether the members of a host are like some that were checked."""
+    """Whether the members of a host are like members that were checked."""
     guests, changed, identities = own["guests"], own["changed"], own["identities"]
     if not (
         _are_familiar([own["host"]], "host")
@@ -186,8 +185,8 @@ def _held(own: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _names_in(own: Mapping[str, Any]) -> int:
-    """How many names of members there are in what is familiar: as many as were written, if none
-    was written twice in one object."""
+    """How many names of members familiar data has: as many as the text has, if no object has a
+    member twice."""
     guests = own["guests"]
     objects = [own, own["host"], own["changed"], own["identities"], *own["daemons"], *guests]
     objects += _held(own)
@@ -208,7 +207,7 @@ def _remember(own: Mapping[str, Any]) -> None:
 
 
 def digest(piece: bytes) -> bytes:
-    """What stands for a piece where pieces are remembered."""
+    """The key under which a piece is remembered."""
     return hashlib.blake2b(piece, digest_size=16).digest()
 
 
@@ -234,7 +233,7 @@ def _parsed(data: bytes, hook: Callable[[list[tuple[str, Any]]], Any] | None = N
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """The members of an object, of which none may be there twice."""
+    """The members of an object, which must not have a member twice."""
     members = dict(pairs)
     if len(members) != len(pairs):
         raise ValueError("an object has a member twice")

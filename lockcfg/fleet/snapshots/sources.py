@@ -1,8 +1,8 @@
-"""Where snapshots come from: files, directories, archives, standard input, and repositories of
+"""Finds snapshots in files, directories, archives, standard input, and repositories of
 configuration files, in which each host has a directory.
 
-What is read is untrusted; whatever cannot be read is handed on with the reason, and the rest is
-read all the same.
+The content is untrusted. What cannot be read is passed on with the reason, and the rest is still
+read.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 
     SourceKind = Literal["snapshot", "lines", "archive", "host", "store"]
 
-#: How a file may be compressed: the ends of its name, and the modules that read it.
+#: The compressions that are read: the ends of names, and the modules that read them.
 _COMPRESSIONS: Final = {".gz": "gzip", ".xz": "lzma", ".bz2": "bz2"}
 
-#: And how it may not be; but it is known what it is, and not passed over.
+#: A compression that is not read; such a file is reported, and not passed over.
 _NOT_READ: Final = ".zst"
 
 
@@ -40,21 +40,22 @@ _SNAPSHOTS: Final = _and_compressed(".json")
 _LINES: Final = _and_compressed(".jsonl", ".ndjson")
 _ARCHIVES: Final = (*_and_compressed(".tar"), ".tgz", ".zip")
 
-#: How a fleet store begins, as any SQLite file.
+#: The beginning of a fleet store, as of any SQLite file.
 MAGIC: Final = b"SQLite format 3\0"
 
-#: How much of a file may be passed over that is not a snapshot, in bytes, and how much more with
-#: every snapshot.
+#: How many bytes of a file may be something other than snapshots, and how many more for every
+#: snapshot.
 _MOST_PASSED: Final = 2 * MAX_SIZE
 _ROOM: Final = 64 * 1024
 
-#: Directories that hold nothing of hosts.
+#: Directories that contain nothing about hosts.
 _PASSED_OVER: Final = frozenset((".git", ".hg", ".svn", ".venv", "node_modules", "__pycache__"))
 
 
 class Source:
-    """Something with snapshots in it: a file of one (``snapshot``), of one a line (``lines``), an
-    ``archive`` of such files, the directory of a ``host`` with libvirt's files, a ``store``."""
+    """Something that has snapshots: a file with one (``snapshot``), a file with one on each line
+    (``lines``), an ``archive`` of such files, the directory of a ``host`` with libvirt's files, or
+    a ``store``."""
 
     __slots__ = ("kind", "path")
 
@@ -64,7 +65,7 @@ class Source:
 
 
 class Text:
-    """A snapshot as it was read, from ``source``, or why it could not be."""
+    """The text of a snapshot from ``source``, or the reason why it could not be read."""
 
     __slots__ = ("data", "error", "source")
 
@@ -101,7 +102,7 @@ def _of_file(path: str) -> Source:
 
 
 def _below(top: str) -> Iterator[Source]:
-    """What is below a directory. Other files than those that are known are left alone."""
+    """The sources below a directory. Unknown kinds of files are ignored."""
     pending = [top]
     while pending:
         path = pending.pop()
@@ -130,7 +131,7 @@ def _below(top: str) -> Iterator[Source]:
 
 
 def texts_of(source: Source) -> Iterator[Text]:
-    """The snapshots of a source that holds some, one at a time."""
+    """The snapshots of a source that has some, one at a time."""
     if source.path.endswith(_NOT_READ):
         yield Text(source.path, b"", "is compressed with zstd, which is not read: use gzip or xz")
     elif source.kind == "snapshot":
@@ -155,7 +156,7 @@ def _file(path: str) -> Text:
 def _compressed_file(path: str) -> Text:
     try:
         with _open(path) as stream:
-            # It may be small, and become very large.
+            # A small file may become very large.
             data = stream.read(MAX_SIZE + 1)
     except _damages() as error:
         return Text(path, b"", f"cannot be read: {_reason(error)}")
@@ -163,16 +164,16 @@ def _compressed_file(path: str) -> Text:
 
 
 def _open(path: str) -> BinaryIO:
-    """A file to read, what is compressed in it as it was before. Raises OSError, and then and when
-    it is read those of :func:`_damages`."""
+    """Open a file to read its uncompressed content. Raises OSError; both this and a later read
+    raise the errors of :func:`_damages`."""
     if path == "-":
         return sys.stdin.buffer
     return _plain(_regular(path), os.path.splitext(path)[1])
 
 
 def _regular(path: str) -> BinaryIO:
-    """A regular file to read: a pipe would be waited for, and a device may have no end. Raises
-    OSError."""
+    """Open a regular file to read. A pipe would make lockcfg wait, and a device may have no end.
+    Raises OSError."""
     fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     if not stat.S_ISREG(os.fstat(fd).st_mode):
         os.close(fd)
@@ -181,7 +182,8 @@ def _regular(path: str) -> BinaryIO:
 
 
 def _plain(stream: BinaryIO, end: str) -> BinaryIO:
-    """What is compressed in ``stream``, as the ``end`` of a name says, as it was before."""
+    """The uncompressed content of ``stream``; ``end``, the end of its name, tells the
+    compression."""
     name = _COMPRESSIONS.get(end)
     if name is None:
         return stream
@@ -192,26 +194,25 @@ def _plain(stream: BinaryIO, end: str) -> BinaryIO:
 
 
 class _ExcessError(Exception):
-    """More of a file is not a snapshot than is read for the sake of what may follow."""
+    """The file has too many bytes that are not snapshots, so lockcfg stops reading it."""
 
 
 class _Sifted:
-    """A stream in which snapshots are looked for. What is none may take no more than
-    :data:`_MOST_PASSED` bytes, and a little more for every snapshot: a file of megabytes can become
-    terabytes of nothing."""
+    """A stream of snapshots. Everything else in it may take at most :data:`_MOST_PASSED` bytes, and
+    a little more for every snapshot: a file of megabytes can become terabytes of nothing."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
         self._left = _MOST_PASSED
 
     def read(self, size: int = -1) -> bytes:
-        """As the stream's own. Raises :class:`_ExcessError`."""
+        """Read like the stream itself. Raises :class:`_ExcessError`."""
         data = self._stream.read(size)
         self.passed(len(data))
         return data
 
     def passed(self, size: int) -> None:
-        """So much was not a snapshot. Raises :class:`_ExcessError`."""
+        """Note that so many bytes were not a snapshot. Raises :class:`_ExcessError`."""
         if size > self._left:
             raise _ExcessError(
                 f"is not read to its end: more than {_MOST_PASSED // 1024 // 1024} MiB of it are"
@@ -220,12 +221,12 @@ class _Sifted:
         self._left -= size
 
     def found(self, size: int) -> None:
-        """So much of what was read was a snapshot."""
+        """Note that so many of the bytes were a snapshot."""
         self._left = min(_MOST_PASSED, self._left + size + _ROOM)
 
 
 def _damages(*others: type[Exception]) -> tuple[type[Exception], ...]:
-    """What is raised where something compressed is damaged, or cannot be read at all."""
+    """The errors that damaged compressed content raises."""
     import zlib
     from lzma import LZMAError
 
@@ -303,7 +304,7 @@ def _zip(path: str) -> Iterator[Text]:
                     continue
                 label = f"{path}/{member.filename}"
                 with archive.open(member) as stream:
-                    # What the archive says of the size may be a lie.
+                    # The size in the archive may be wrong.
                     data = stream.read(MAX_SIZE + 1)
                 if len(data) > MAX_SIZE:
                     yield Text(label, b"", _too_large())
@@ -321,8 +322,8 @@ def _too_large() -> str:
 
 
 def files_of(directory: str) -> tuple[dict[str, bytes], dict[str, str]]:
-    """libvirt's files in a directory of a repository: their texts, and why which could not be
-    read."""
+    """Libvirt's files in a directory of a repository: their texts, and for each file that could not
+    be read the reason."""
     texts: dict[str, bytes] = {}
     errors: dict[str, str] = {}
     for name in (*FILES, *SANLOCK_FILES):
