@@ -80,7 +80,8 @@ $(VENV)/.installed: requirements-build.txt requirements.txt pyproject.toml
 	touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.txt
-	$(PIP) --require-hashes -r requirements-dev.txt
+	# No dependencies: the file has them all, except for what pyproject.toml leaves out.
+	$(PIP) --require-hashes --no-deps -r requirements-dev.txt
 	touch $@
 
 # No stamp: a package may have been removed.
