@@ -40,6 +40,7 @@ FOUNDATION = {
 #: The rooms of ``lockcfg/fleet``: each may import itself and those to the right of it. ``audit`` is
 #: the module that puts them together, and ``forecast`` asks it what a plan comes to.
 ROOMS = (
+    "keeper",
     "forecast",
     "audit",
     "plan",

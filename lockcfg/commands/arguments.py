@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 from lockcfg.conf.files import DRIVERS, KINDS
 from lockcfg.errors import ReadError, UsageError
+from lockcfg.findings import SEVERITIES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from typing import TextIO
 
     from lockcfg.conf.files import FileKind
+    from lockcfg.fleet.comparison.result import AuditResult
     from lockcfg.host.host import Host
 
 
@@ -104,6 +106,12 @@ def output_of(arguments: argparse.Namespace) -> Iterator[TextIO]:
 
     with writing_text(arguments.output_file) as stream:
         yield stream
+
+
+def exit_status(result: AuditResult, arguments: argparse.Namespace) -> int:
+    """1 where a finding is as severe as ``--fail-level`` says, and not waived."""
+    level = SEVERITIES.index(arguments.fail_level)
+    return int(any(SEVERITIES.index(each.severity) <= level for each in result.counted))
 
 
 def add_file(parser: argparse.ArgumentParser) -> None:

@@ -7,7 +7,8 @@ import sys
 import time
 from contextlib import contextmanager
 
-from lockcfg.commands.arguments import output_of
+from lockcfg.commands import audit_history, audit_watch
+from lockcfg.commands.arguments import exit_status, output_of
 from lockcfg.errors import LockcfgError, UsageError
 from lockcfg.findings import SEVERITIES
 from lockcfg.report.audit import FORMATS
@@ -16,12 +17,13 @@ from lockcfg.version import VERSION
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from typing import Any, Final, TypeVar
 
     from lockcfg.fleet.comparison.fleet import Fleet
     from lockcfg.fleet.comparison.result import AuditResult, Since
     from lockcfg.fleet.policy.policy import Policy
+    from lockcfg.fleet.store.history import Point
     from lockcfg.fleet.store.store import Store
 
     T = TypeVar("T")
@@ -44,6 +46,11 @@ EXAMPLES = (
     ("lockcfg audit --write-policy fleet.yaml snapshots", "a first policy, from what is there"),
     ("lockcfg audit --partial site1.fleet snapshots/site1", "a part of the work"),
     ("lockcfg audit --merge site1.fleet site2.fleet", "and the parts together"),
+    ("lockcfg audit --watch spool --store fleet.store --page fleet.html", "whenever one changes"),
+    (
+        "lockcfg audit --history fleet.store",
+        "what the verdict was when, and which host changed what",
+    ),
 )
 
 
@@ -53,7 +60,7 @@ _WITH_GUESTS: Final = 5000
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """See :mod:`lockcfg.main`."""
-    parser.add_argument("paths", nargs="+", metavar="PATH", help="where the snapshots are")
+    parser.add_argument("paths", nargs="*", metavar="PATH", help="where the snapshots are")
     judge = parser.add_argument_group("what to judge by")
     add_policy(judge)
     judge.add_argument(
@@ -70,7 +77,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     output.add_argument(
         "--compare",
         metavar="OLD.json",
-        help="also say what is better and worse than in that report",
+        help="also say what is better and worse than in that report, or, where PATH is a store that"
+        " --watch keeps, than at that time (ISO 8601) or point ('#12') of its history",
     )
     output.add_argument(
         "--fail-level",
@@ -78,6 +86,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="warning",
         help="the least severity that makes the exit status 1 (default: warning)",
     )
+    audit_watch.add_arguments(parser)
+    audit_history.add_arguments(parser)
 
 
 def add_output(parser: argparse.ArgumentParser, formats: Iterable[str]) -> argparse._ArgumentGroup:
@@ -115,10 +125,14 @@ def run(arguments: argparse.Namespace) -> int:
     from lockcfg.fleet.audit import audit_of, read_fleet
 
     _check_usage(arguments)
+    if arguments.history:
+        return audit_history.run(arguments)
     policy = policy_of(arguments)
+    if arguments.watch is not None:
+        return audit_watch.run(arguments, policy, max_age_of(arguments), lambda: now_of(arguments))
     if arguments.partial is not None:
         return _write_store(arguments)
-    old = None if arguments.compare is None else _old_report(arguments.compare)
+    old = None if arguments.compare is None else _old_report(arguments.compare, arguments.paths)
     with ingested(arguments) as store:
         fleet = read_fleet(
             store, now=now_of(arguments), policy=policy, max_age=max_age_of(arguments)
@@ -127,18 +141,23 @@ def run(arguments: argparse.Namespace) -> int:
         few = len(fleet.cells) and sum(len(cell.hosts) for cell in fleet.cells) <= _WITH_GUESTS
         named = arguments.format == "html" and few
         guests, locks = (store.running_guests(), store.held_locks()) if named else ({}, {})
+        trend = _trend(store) if arguments.format == "html" else ()
     check_found(fleet, arguments)
     if arguments.write_policy is not None:
         return _write_policy(fleet, arguments.write_policy)
-    result = audit_of(fleet, version=VERSION).replace(guests=guests, locks=locks)
+    result = audit_of(fleet, version=VERSION).replace(guests=guests, locks=locks, trend=trend)
     if old is not None:
         result = result.replace(since=_since(old, result, arguments.compare))
     return _report(result, arguments)
 
 
-def _old_report(path: str) -> dict[str, Any]:
-    """The JSON report of an earlier audit. Raises UsageError, ReadError."""
+def _old_report(path: str, paths: list[str]) -> dict[str, Any]:
+    """The JSON report of an earlier audit, or what a history has of it. Raises UsageError,
+    ReadError."""
     import json
+
+    if not os.path.lexists(path):
+        return audit_history.report_of(path, paths)
 
     from lockcfg.conf.load import read_bytes
     from lockcfg.fleet.snapshots.reading import MAX_SIZE
@@ -150,6 +169,16 @@ def _old_report(path: str) -> dict[str, Any]:
     if not isinstance(old, dict):
         raise UsageError(f"{path} is no report of an audit")
     return old
+
+
+def _trend(store: Store) -> Sequence[Point]:
+    """What earlier audits came to, where the store has a history."""
+    if not store.live:
+        return ()
+    from lockcfg.fleet.keeper import TREND
+    from lockcfg.fleet.store.history import History
+
+    return History(store).points(TREND)
 
 
 def _since(old: dict[str, Any], result: AuditResult, path: str) -> Since:
@@ -167,6 +196,10 @@ def _check_usage(arguments: argparse.Namespace) -> None:
     """Refuse arguments that contradict each other, before anything is read. Raises UsageError."""
     from lockcfg.fleet.snapshots.sources import is_store
 
+    audit_watch.check_usage(arguments)
+    audit_history.check_usage(arguments)
+    if not arguments.paths and arguments.watch is None:
+        raise UsageError("no PATH: say where the snapshots are")
     if arguments.partial is not None and (arguments.merge or arguments.write_policy):
         raise UsageError("--partial writes a fleet store and does nothing else")
     if arguments.write_policy is not None and arguments.policy is not None:
@@ -288,5 +321,4 @@ def _report(result: AuditResult, arguments: argparse.Namespace) -> int:
 
     with output_of(arguments) as stream:
         render_audit(result, arguments.format, stream)
-    level = SEVERITIES.index(arguments.fail_level)
-    return int(any(SEVERITIES.index(each.severity) <= level for each in result.counted))
+    return exit_status(result, arguments)

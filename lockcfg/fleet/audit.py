@@ -6,6 +6,7 @@ from lockcfg.findings import SEVERITIES
 from lockcfg.fleet.comparison.disks import judge_disks
 from lockcfg.fleet.comparison.fleet import load_fleet
 from lockcfg.fleet.comparison.matrix import columns_of, odd_columns
+from lockcfg.fleet.comparison.memory import Memory
 from lockcfg.fleet.comparison.result import (
     AuditFinding,
     AuditResult,
@@ -50,14 +51,20 @@ _REACHES: Final = {"no": 0, "unknown": 1, "yes": 2}
 
 
 def read_fleet(
-    store: Store, *, now: int, policy: Policy | None = None, max_age: int | None = None
+    store: Store,
+    *,
+    now: int,
+    policy: Policy | None = None,
+    max_age: int | None = None,
+    memory: Memory | None = None,
 ) -> Fleet:
     """The fleet in ``store``, with the verdicts on its disks. ``now`` is in seconds since the
-    epoch. ``max_age`` overrides the policy's limit for the age of facts, in seconds."""
-    from lockcfg.fleet.model.uses import Use
-
-    fleet = load_fleet(store, now=now, policy=policy, max_age=max_age)
-    ways = {number: Use.from_json(text) for number, text in store.ways()}
+    epoch. ``max_age`` overrides the policy's limit for the age of facts, in seconds. ``memory`` is
+    that of an earlier audit by the same policy."""
+    memory = memory or Memory()
+    memory.begin()
+    fleet = load_fleet(store, now=now, policy=policy, max_age=max_age, memory=memory)
+    ways = {number: memory.use(text) for number, text in store.ways()}
     fleet.disks = list(
         judge_disks(
             store.shared_disks(),
@@ -66,6 +73,7 @@ def read_fleet(
             store.names_of_one_disk(),
             policy.words if policy else None,
             stale=fleet.stale,
+            memory=memory,
         )
     )
     return fleet

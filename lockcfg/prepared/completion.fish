@@ -51,7 +51,7 @@ function _shtab_lockcfg_using
 end
 
 set -g _shtab_lockcfg_commands show doctor who release get set unset enable disable validate lint collect probe audit plan rules explain diff schema completion
-set -g _shtab_lockcfg_opts_with_value --address --as --audit-file --backup --baseline --check --compare --directory --driver --etc --fail-level --file --file-lockspace --format --guests --host --hosts --ignore --libvirt-version --lockspace --lvm-lockspace --max-age --name --now --output --output-file --partial --plan --policy --probe-ask --probe-end --probe-hold --proof --python --render --root --run --scsi-lockspace --seconds --select --settings --snapshots --ssh --stdin-filename --word --write-baseline --write-plan --write-policy --write-questions
+set -g _shtab_lockcfg_opts_with_value --address --as --audit-file --backup --baseline --check --compare --directory --driver --etc --every --fail-level --file --file-lockspace --format --guests --host --hosts --ignore --keep-days --last --libvirt-version --lockspace --lvm-lockspace --max-age --metrics --name --now --output --output-file --page --partial --plan --policy --probe-ask --probe-end --probe-hold --proof --python --render --report --root --run --scsi-lockspace --seconds --select --settings --snapshots --ssh --stdin-filename --store --watch --word --write-baseline --write-plan --write-policy --write-questions
 
 complete -c lockcfg -e
 complete -c lockcfg -f
@@ -215,8 +215,19 @@ complete -c lockcfg -n '_shtab_lockcfg_using audit' -l merge -d 'every PATH is a
 complete -c lockcfg -n '_shtab_lockcfg_using audit' -l format -xka "text json junit sarif github html openmetrics" -d '(default: text)'
 complete -c lockcfg -n '_shtab_lockcfg_using audit' -l json -d '--format json'
 complete -c lockcfg -n '_shtab_lockcfg_using audit' -l output-file -x -d 'write there instead; a link there is replaced'
-complete -c lockcfg -n '_shtab_lockcfg_using audit' -l compare -x -d 'also say what is better and worse than in that report'
+complete -c lockcfg -n '_shtab_lockcfg_using audit' -l compare -x -d 'also say what is better and worse than in that report, or, where PATH is a store that --watch keeps, than at that time (ISO 8601) or point ('"'"'#12'"'"') of its history'
 complete -c lockcfg -n '_shtab_lockcfg_using audit' -l fail-level -xka "error warning info" -d 'the least severity that makes the exit status 1 (default: warning)'
+complete -c lockcfg -n '_shtab_lockcfg_using audit' -l watch -x -d 'audit the snapshots that hosts leave in this directory, whenever one changes'
+complete -c lockcfg -n '_shtab_lockcfg_using audit' -l once -d 'look at the spool once, and end'
+complete -c lockcfg -n '_shtab_lockcfg_using audit' -l store -x -d 'the fleet store to keep, which has a history'
+complete -c lockcfg -n '_shtab_lockcfg_using audit' -l report -x -d 'write the JSON report there'
+complete -c lockcfg -n '_shtab_lockcfg_using audit' -l page -x -d 'write the HTML page there'
+complete -c lockcfg -n '_shtab_lockcfg_using audit' -l metrics -x -d 'write the OpenMetrics there'
+complete -c lockcfg -n '_shtab_lockcfg_using audit' -l every -x -d 'how often to look whether the spool has changed (default: 2)'
+complete -c lockcfg -n '_shtab_lockcfg_using audit' -l keep-days -x -d 'how long the history is kept (default: 90)'
+complete -c lockcfg -n '_shtab_lockcfg_using audit' -l history -d 'print what the verdict was when, and which host changed what; PATH is the store'
+complete -c lockcfg -n '_shtab_lockcfg_using audit' -l last -x -d 'so many of the newest points (default: 20; 0 is all)'
+complete -c lockcfg -n '_shtab_lockcfg_using audit' -l host -x -d 'only the changes of this host'
 complete -c lockcfg -n '_shtab_lockcfg_using; and test $_shtab_lockcfg_npos -eq 0' -a plan -d 'Read snapshots of hosts, as '"'"'lockcfg audit'"'"' does, and a policy, and print what to change on which'
 complete -c lockcfg -n '_shtab_lockcfg_using plan' -s h -l help -d 'show this help message and exit'
 complete -c lockcfg -n '_shtab_lockcfg_using plan' -l policy -x -d 'the policy (fleet.yaml)'

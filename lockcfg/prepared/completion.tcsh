@@ -18,7 +18,7 @@ complete lockcfg \
         'c/--format=/(text json junit sarif github html openmetrics)/' \
         'c/--format=/(text json html)/' \
         'c/--as=/(libxl-lockd.conf libxl-sanlock.conf libxl.conf qemu-lockd.conf qemu-sanlock.conf qemu.conf virtlockd.conf)/' \
-        'c/--/(address all as audit-file backup baseline check compare confirmed-dead create default diff directory driver dry-run etc fail-level file file-lockspace fix force format guests help host hosts ignore json lenses libvirt-version locks lockspace lockspaces lvm-lockspace max-age merge name no-probe now output output-file partial path plan policy print-collector probe-ask probe-end probe-hold proof python quiet render root run scsi-lockspace seconds select session settings snapshots ssh statistics stdin-filename system unsafe-fixes version word write-baseline write-plan write-policy write-questions)/' \
+        'c/--/(address all as audit-file backup baseline check compare confirmed-dead create default diff directory driver dry-run etc every fail-level file file-lockspace fix force format guests help history host hosts ignore json keep-days last lenses libvirt-version locks lockspace lockspaces lvm-lockspace max-age merge metrics name no-probe now once output output-file page partial path plan policy print-collector probe-ask probe-end probe-hold proof python quiet render report root run scsi-lockspace seconds select session settings snapshots ssh statistics stdin-filename store system unsafe-fixes version watch word write-baseline write-plan write-policy write-questions)/' \
         'c/-/(- h n q)/' \
         'n/--driver/(qemu libxl)/' \
         'n/--format/(text json nagios openmetrics)/' \

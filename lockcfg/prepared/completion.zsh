@@ -53,9 +53,20 @@ _shtab_lockcfg_audit_options=(
   "--format[(default\: text)]:format:(text json junit sarif github html openmetrics)"
   "--json[--format json]"
   "--output-file[write there instead\; a link there is replaced]:FILE:"
-  "--compare[also say what is better and worse than in that report]:OLD.json:"
+  "--compare[also say what is better and worse than in that report, or, where PATH is a store that --watch keeps, than at that time (ISO 8601) or point (\'\#12\') of its history]:OLD.json:"
   "--fail-level[the least severity that makes the exit status 1 (default\: warning)]:fail_level:(error warning info)"
-  "(*):where the snapshots are:"
+  "--watch[audit the snapshots that hosts leave in this directory, whenever one changes]:SPOOL:"
+  "--once[look at the spool once, and end]"
+  "--store[the fleet store to keep, which has a history]:FILE:"
+  "--report[write the JSON report there]:FILE:"
+  "--page[write the HTML page there]:FILE:"
+  "--metrics[write the OpenMetrics there]:FILE:"
+  "--every[how often to look whether the spool has changed (default\: 2)]:SECONDS:"
+  "--keep-days[how long the history is kept (default\: 90)]:DAYS:"
+  "--history[print what the verdict was when, and which host changed what\; PATH is the store]"
+  "--last[so many of the newest points (default\: 20\; 0 is all)]:N:"
+  "--host[only the changes of this host]:NAME:"
+  "(*)::where the snapshots are:"
 )
 
 # guard to ensure default positional specs are added only once per session

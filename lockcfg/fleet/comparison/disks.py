@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
     from typing import Final
 
+    from lockcfg.fleet.comparison.memory import Memory
     from lockcfg.fleet.model.facts import Directory, Facts
     from lockcfg.fleet.model.locks import Answer, Disk, Lock, Locking
     from lockcfg.fleet.model.place import Relation
@@ -134,12 +135,14 @@ def judge_disks(
     *,
     stale: Collection[str] = (),
     adapt: Callable[[Facts, Use], Use] | None = None,
+    memory: Memory | None = None,
 ) -> Iterator[DiskRow]:
     """The verdict on each disk with several users. ``rows`` has the rows of one name together.
     ``hosts`` are the hosts that count, by their ids. ``aliases`` are pairs of names that may mean
     one disk. ``words`` is what the policy says about the fleet's storage. ``stale`` are hosts whose
     daemon has unknown settings in force, because its files are newer. ``adapt`` is for a plan: it
-    says how a host will use a disk when its facts have changed."""
+    says how a host will use a disk when its facts have changed. ``memory`` has the verdicts of an
+    earlier audit by the same policy."""
     roots = _roots(aliases)
     known: dict[tuple[int, int], _Way] = {}
     waiting: dict[str, list[tuple[StoredDisk, _Way]]] = {}
@@ -167,10 +170,31 @@ def judge_disks(
             users.sort(key=lambda user: (hosts[user[0].host][0], user[0].guest, user[0].path))
             yield _safe(name, users, hosts)
         else:
-            yield from _judged(users, hosts, words, stale)
+            yield from _remembered(users, hosts, words, stale, memory)
     for users in waiting.values():
         if len(users) > 1:
-            yield from _judged(users, hosts, words, stale)
+            yield from _remembered(users, hosts, words, stale, memory)
+
+
+def _remembered(
+    rows: Sequence[tuple[StoredDisk, _Way]],
+    hosts: Mapping[int, Host],
+    words: Words | None,
+    stale: Collection[str],
+    memory: Memory | None,
+) -> Iterable[DiskRow]:
+    """What the model says of a disk, or has said when all was the same."""
+    if memory is None:
+        return _judged(rows, hosts, words, stale)
+    key = []
+    of: list[object] = []
+    for row, way in rows:
+        name, facts, group = hosts[row.host]
+        # All but the number of the host, which is another one when it has a new snapshot.
+        rest = (*row[3:], name, group, name in stale, id(facts), id(way.use))
+        key.append(rest)
+        of += (facts, way.use)
+    return memory.disks(tuple(key), tuple(of), lambda: _judged(rows, hosts, words, stale))
 
 
 def _roots(aliases: Iterable[tuple[str, str]]) -> dict[str, str]:

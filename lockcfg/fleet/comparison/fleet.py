@@ -6,14 +6,13 @@ import heapq
 import json
 from operator import itemgetter
 
+from lockcfg.fleet.comparison.memory import Memory
 from lockcfg.fleet.comparison.result import UnreadSource
 from lockcfg.fleet.model.domains import domain_of
 from lockcfg.fleet.model.evidence import Probe, probe_of, with_sights
 from lockcfg.fleet.model.locks import DISK_KINDS
 from lockcfg.fleet.model.place import relation
-from lockcfg.fleet.model.serialised import facts_from
 from lockcfg.fleet.model.sharing import Sharing
-from lockcfg.fleet.model.uses import Use
 from lockcfg.fleet.policy.policy import MAX_AGE_HOURS
 
 TYPE_CHECKING = False
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from lockcfg.fleet.model.facts import Directory, Facts
     from lockcfg.fleet.model.locks import Kind
     from lockcfg.fleet.model.place import Location, Relation
+    from lockcfg.fleet.model.uses import Use
     from lockcfg.fleet.model.words import Words
     from lockcfg.fleet.policy.policy import Policy, PolicyGroup, PolicyWaiver
     from lockcfg.fleet.store.store import Store, StoredHost
@@ -280,18 +280,20 @@ class Fleet:
 
 
 def load_fleet(
-    store: Store, *, now: int, policy: Policy | None = None, max_age: int | None = None
+    store: Store,
+    *,
+    now: int,
+    policy: Policy | None = None,
+    max_age: int | None = None,
+    memory: Memory | None = None,
 ) -> Fleet:
     """The fleet in ``store``, except for its disks."""
+    memory = memory or Memory()
     fleet = Fleet(now, policy, max_age)
     fleet.problems = [UnreadSource(*row) for row in store.problems()]
-    distinct: dict[str, Facts] = {}
-    profiles: dict[int, Facts] = {}
-    for number, text in store.profiles():
-        if text not in distinct:
-            distinct[text] = facts_from(json.loads(text))
-        profiles[number] = distinct[text]
-    combinations = _combinations(store, profiles)
+    profiles = {number: memory.facts(text) for number, text in store.profiles()}
+    distinct = {id(facts): facts for facts in profiles.values()}
+    combinations = _combinations(store, profiles, memory)
     probed = _probed(store, combinations, fleet)
     all_facts = [*distinct.values(), *{id(facts): facts for facts, _ in probed.values()}.values()]
     fleet.ambiguous = _ambiguous(all_facts)
@@ -384,12 +386,14 @@ def count_of(cells: Iterable[Cell]) -> int:
     return sum(len(cell.hosts) for cell in cells)
 
 
-def _combinations(store: Store, profiles: Mapping[int, Facts]) -> dict[int, _Combination]:
+def _combinations(
+    store: Store, profiles: Mapping[int, Facts], memory: Memory
+) -> dict[int, _Combination]:
     """The cells of a store, with one number for each distinct cell: joined stores may have the same
     cell twice."""
     ways: dict[int, tuple[str, Use]] = {}
     for number, text in store.ways():
-        ways[number] = (text, Use.from_json(text))
+        ways[number] = (text, memory.use(text))
     numbers: dict[tuple[int, str, tuple[str, ...]], int] = {}
     found: dict[int, _Combination] = {}
     of_cells = store.ways_of_cells()

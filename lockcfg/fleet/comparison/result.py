@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from typing import Any, Final, Literal
 
     from lockcfg.findings import Severity
+    from lockcfg.fleet.store.history import Point
     from lockcfg.host.storage import Shared
     from lockcfg.rules.rule import RuleInfo
 
@@ -334,6 +335,8 @@ class AuditResult(Frozen):
     the source of the policy, or empty. ``since`` is what has changed since an earlier audit, None
     without one. ``guests`` are the names of the guests that run on each host, and ``locks`` the
     files on which its lock daemon holds locks and since when; only some reporters need these two.
+    ``trend`` is what this audit and earlier ones came to, the oldest first, if the fleet store has
+    a history.
     """
 
     __slots__ = (
@@ -352,6 +355,7 @@ class AuditResult(Frozen):
         "profiles",
         "rules",
         "since",
+        "trend",
         "unknown",
         "verdict",
         "version",
@@ -376,6 +380,7 @@ class AuditResult(Frozen):
         self.guests: Final[dict[str, list[str]]] = dict(fields.get("guests", {}))
         self.locks: Final[dict[str, dict[str, int]]] = dict(fields.get("locks", {}))
         self.since: Final[Since | None] = fields.get("since")
+        self.trend: Final[tuple[Point, ...]] = tuple(fields.get("trend", ()))
 
     @property
     def counted(self) -> tuple[AuditFinding, ...]:

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
     from lockcfg.fleet.comparison.result import AuditFinding, AuditResult
 
+    #: A finding: severity, code, name of the rule, message, hosts.
+    _Row = tuple[str, str, str, str, list[str]]
+
 #: The severities that count; findings for information only come and go.
 _COUNTED: Final = ("error", "warning")
 
@@ -43,7 +46,7 @@ def since_of(old: Mapping[str, Any], result: AuditResult) -> Since:
         if each["waived"] is None and each["severity"] in _COUNTED
     ]
     is_now = [_row(each) for each in result.counted if each.severity in _COUNTED]
-    known, found = _pairs(was), _pairs(is_now)
+    was, is_now, known, found = _unlike(was, is_now)
     worse = [
         *_changes(is_now, known, before | _unseen(result)),
         *_disks(old, result, worse=True),
@@ -65,7 +68,52 @@ def since_of(old: Mapping[str, Any], result: AuditResult) -> Since:
     )
 
 
-def _row(finding: AuditFinding) -> tuple[str, str, str, str, list[str]]:
+def base_of(result: AuditResult) -> dict[str, Any]:
+    """What :func:`since_of` must know of an earlier audit: some members of its JSON report."""
+    return {
+        "now": result.now,
+        "verdict": {"level": result.verdict.level, "text": result.verdict.text},
+        "profiles": [{"hosts": profile.hosts} for profile in result.profiles],
+        "findings": [
+            {
+                "severity": each.severity,
+                "code": each.code,
+                "rule": each.rule,
+                "message": each.message,
+                "hosts": each.hosts,
+                "waived": None,
+            }
+            for each in result.counted
+        ],
+        "domains": [
+            {
+                "kind": domain.kind,
+                "mode": domain.mode,
+                "key": domain.key,
+                "reach": domain.reach,
+                "where": domain.where,
+                "hosts": domain.hosts,
+            }
+            for domain in result.domains
+        ],
+        "disks": [{"name": disk.name, "safe": disk.safe} for disk in result.disks],
+    }
+
+
+def _unlike(
+    was: Iterable[_Row], is_now: Iterable[_Row]
+) -> tuple[list[_Row], list[_Row], set[tuple[str, str]], set[tuple[str, str]]]:
+    """The findings that only one of two audits has with just these hosts; and the pairs of rule and
+    host that each audit has, of the rules that they are of. Of a large fleet most are the same."""
+    before, after = ({(*row[:4], tuple(row[4])): row for row in rows} for rows in (was, is_now))
+    old = [row for key, row in before.items() if key not in after]
+    new = [row for key, row in after.items() if key not in before]
+    codes = {row[1] for row in (*old, *new)}
+    pairs = [_pairs(row for row in rows.values() if row[1] in codes) for rows in (before, after)]
+    return old, new, pairs[0], pairs[1]
+
+
+def _row(finding: AuditFinding) -> _Row:
     hosts = list(finding.hosts)
     return finding.severity, finding.code, finding.rule, finding.message, hosts
 
@@ -75,12 +123,12 @@ def _unseen(result: AuditResult) -> set[str]:
     return set(result.hosts) - {host for profile in result.profiles for host in profile.hosts}
 
 
-def _pairs(rows: Iterable[tuple[str, str, str, str, list[str]]]) -> set[tuple[str, str]]:
+def _pairs(rows: Iterable[_Row]) -> set[tuple[str, str]]:
     return {(code, host) for _, code, _, _, hosts in rows for host in hosts or [""]}
 
 
 def _changes(
-    rows: Iterable[tuple[str, str, str, str, list[str]]],
+    rows: Iterable[_Row],
     others: set[tuple[str, str]],
     comparable: set[str],
 ) -> Iterable[Change]:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from typing import BinaryIO, Final, Literal
 
-    SourceKind = Literal["snapshot", "lines", "archive", "host", "store"]
+    SourceKind = Literal["snapshot", "lines", "archive", "host", "store", "spooled"]
 
 #: The compressions that are read: the ends of names, and the modules that read them.
 _COMPRESSIONS: Final = {".gz": "gzip", ".xz": "lzma", ".bz2": "bz2"}
@@ -36,7 +36,7 @@ def _and_compressed(*suffixes: str) -> tuple[str, ...]:
     return tuple(suffix + end for suffix in suffixes for end in ends)
 
 
-_SNAPSHOTS: Final = _and_compressed(".json")
+SNAPSHOTS: Final = _and_compressed(".json")
 _LINES: Final = _and_compressed(".jsonl", ".ndjson")
 _ARCHIVES: Final = (*_and_compressed(".tar"), ".tgz", ".zip")
 
@@ -54,8 +54,8 @@ _PASSED_OVER: Final = frozenset((".git", ".hg", ".svn", ".venv", "node_modules",
 
 class Source:
     """Something that has snapshots: a file with one (``snapshot``), a file with one on each line
-    (``lines``), an ``archive`` of such files, the directory of a ``host`` with libvirt's files, or
-    a ``store``."""
+    (``lines``), an ``archive`` of such files, the directory of a ``host`` with libvirt's files, a
+    ``store``, or a file with one in a spool (``spooled``), which must not be a link."""
 
     __slots__ = ("kind", "path")
 
@@ -96,7 +96,7 @@ def _of_file(path: str) -> Source:
         return Source("lines", path)
     if path.endswith(_ARCHIVES):
         return Source("archive", path)
-    if not path.endswith(_SNAPSHOTS) and os.path.isfile(path) and is_store(path):
+    if not path.endswith(SNAPSHOTS) and os.path.isfile(path) and is_store(path):
         return Source("store", path)
     return Source("snapshot", path)
 
@@ -113,7 +113,7 @@ def _below(top: str) -> Iterator[Source]:
             with os.scandir(path) as entries:
                 for entry in entries:
                     name = entry.name
-                    if name.endswith((*_SNAPSHOTS, *_LINES, *_ARCHIVES)):
+                    if name.endswith((*SNAPSHOTS, *_LINES, *_ARCHIVES)):
                         names.append(name)
                     elif name in FILES:
                         is_host = True
@@ -136,6 +136,8 @@ def texts_of(source: Source) -> Iterator[Text]:
         yield Text(source.path, b"", "is compressed with zstd, which is not read: use gzip or xz")
     elif source.kind == "snapshot":
         yield _file(source.path)
+    elif source.kind == "spooled":
+        yield _spooled(source.path)
     elif source.kind == "lines":
         yield from _lines(source.path)
     elif source.path.endswith(".zip"):
@@ -151,6 +153,18 @@ def _file(path: str) -> Text:
         return Text(path, read_bytes(path, MAX_SIZE))
     except ReadError as error:
         return Text(path, b"", f"cannot be read: {error.reason}")
+
+
+def _spooled(path: str) -> Text:
+    """A file of a spool: it is opened once, and no link leads anywhere."""
+    try:
+        with _plain(_regular(path, os.O_NOFOLLOW), os.path.splitext(path)[1]) as stream:
+            data = stream.read(MAX_SIZE + 1)
+    except _damages() as error:
+        linked = isinstance(error, OSError) and error.errno == errno.ELOOP
+        reason = "it is a link" if linked else _reason(error)
+        return Text(path, b"", f"cannot be read: {reason}")
+    return Text(path, b"", _too_large()) if len(data) > MAX_SIZE else Text(path, data)
 
 
 def _compressed_file(path: str) -> Text:
@@ -171,10 +185,10 @@ def _open(path: str) -> BinaryIO:
     return _plain(_regular(path), os.path.splitext(path)[1])
 
 
-def _regular(path: str) -> BinaryIO:
+def _regular(path: str, more: int = 0) -> BinaryIO:
     """Open a regular file to read. A pipe would make lockcfg wait, and a device may have no end.
     Raises OSError."""
-    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC | more)
     if not stat.S_ISREG(os.fstat(fd).st_mode):
         os.close(fd)
         raise OSError(errno.EINVAL, "is not a regular file")

@@ -436,7 +436,17 @@ def ingest(
 
     Stores among them are joined to it. Raises :class:`ReadError` for a path that is not there.
     """
-    sources = list(sources_of(paths))
+    ingest_sources(list(sources_of(paths)), store, progress=progress, processes=processes)
+
+
+def ingest_sources(
+    sources: Sequence[Source],
+    store: Store,
+    *,
+    progress: Callable[[int], None] | None = None,
+    processes: int | None = None,
+) -> None:
+    """Read all snapshots of ``sources`` into ``store`` and finish it."""
     stores = [source.path for source in sources if source.kind == "store"]
     rest = [source for source in sources if source.kind != "store"]
     workers = processes or (cpus() if len(rest) >= _MANY else 1)

@@ -33,11 +33,13 @@ from lockcfg.frozen import Frozen
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Sequence
-    from typing import Any, Final
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from typing import Any, Final, Self
 
 #: Stands in the file's header, so that file(1) and others can tell.
 APPLICATION_ID: Final = 0x6C6B6366  # lkcf
+#: And this in that of a live store, which a lockcfg that does not know it must not read.
+LIVE_ID: Final = 0x6C6B636C  # lkcl
 VERSION: Final = 4
 
 #: Stores of these versions are still read: what they do not hold is unknown.
@@ -186,10 +188,15 @@ class FoundDisk(Frozen):
 class Store:
     """An open fleet store. One that is made at no path is temporary."""
 
+    #: What the database finds wrong.
+    Error: Final = sqlite3.Error
+
     def __init__(self, connection: sqlite3.Connection, path: str, version: int = VERSION) -> None:
         self._connection = connection
         self.path = path
         self.version = version
+        #: Whether it is kept up to date, and has a history.
+        self.live = False
         # Nobody has to think of it where an audit ends in an error.
         weakref.finalize(self, connection.close)
 
@@ -200,7 +207,8 @@ class Store:
         connection = sqlite3.connect(path, isolation_level=None)
         connection.executescript(
             # Nothing here is worth a wait: what is not finished is thrown away.
-            "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA locking_mode = EXCLUSIVE;"
+            "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;"
+            "PRAGMA main.locking_mode = EXCLUSIVE;"
             f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {VERSION};"
             "PRAGMA cache_size = -16384;" + _TABLES
         )
@@ -211,25 +219,66 @@ class Store:
     def open(cls, path: str) -> Store:
         """The store at ``path``, to be read; one of an earlier version can only be joined to
         another. Raises :class:`ReadError`."""
+        live = _is_live(path)
         try:
-            connection = sqlite3.connect(f"file:{_quoted(path)}?mode=ro&immutable=1", uri=True)
+            connection = sqlite3.connect(_address(path), uri=True, isolation_level=None)
+            if live:
+                connection.execute("BEGIN")  # as it is at this moment
         except sqlite3.Error as error:
             raise ReadError(path, f"is not a fleet store: {error}") from error
         store = cls(connection, path)
         try:
-            (identity,) = connection.execute("PRAGMA application_id").fetchone()
-            (version,) = connection.execute("PRAGMA user_version").fetchone()
-        except sqlite3.Error as error:
-            raise ReadError(path, f"is not a fleet store: {error}") from error
-        if identity != APPLICATION_ID:
-            raise ReadError(path, "is a database, but no fleet store")
-        if version not in (*EARLIER, VERSION):
+            store._identify(LIVE_ID if live else APPLICATION_ID)
+        except sqlite3.OperationalError as error:
             raise ReadError(
                 path,
+                f"cannot be read: {error}",
+                help="who may not write in its directory can read it while 'audit --watch' runs",
+            ) from error
+        except sqlite3.Error as error:
+            raise ReadError(path, f"is not a fleet store: {error}") from error
+        return store
+
+    def _identify(self, wanted: int) -> None:
+        """Find out that this is a fleet store, of a version that can be read."""
+        (identity,) = self._connection.execute("PRAGMA application_id").fetchone()
+        (version,) = self._connection.execute("PRAGMA user_version").fetchone()
+        if identity != wanted:
+            raise ReadError(self.path, "is a database, but no fleet store")
+        if version not in (*EARLIER, VERSION):
+            raise ReadError(
+                self.path,
                 f"is a fleet store of version {version}, and this lockcfg reads {VERSION}",
                 help="make it again from the snapshots",
             )
-        store.version = version
+        self.version = version
+        self.live = identity == LIVE_ID
+
+    @classmethod
+    def connected(cls, path: str, more: str) -> Self:
+        """The live store at ``path``, to be changed. Where ``more`` tables are named it is made,
+        with these. Raises :class:`ReadError`."""
+        if not more and not _is_live(path):
+            raise ReadError(path, "is there, and is no store that 'audit --watch' made")
+        try:
+            connection = sqlite3.connect(
+                f"file:{_quoted(path)}?mode={'rwc' if more else 'rw'}",
+                uri=True,
+                isolation_level=None,
+            )
+            store = cls(connection, path)
+            connection.execute("PRAGMA synchronous = NORMAL")
+            connection.execute("PRAGMA cache_size = -65536")
+            connection.execute("PRAGMA journal_size_limit = 67108864")
+            if more:
+                connection.execute("PRAGMA journal_mode = WAL")
+                connection.executescript(
+                    f"BEGIN; PRAGMA application_id = {LIVE_ID}; PRAGMA user_version = {VERSION};"
+                    f"{_TABLES}{more} COMMIT;"
+                )
+            store._identify(LIVE_ID)
+        except sqlite3.Error as error:
+            raise ReadError(path, f"cannot be used: {error}") from error
         return store
 
     def close(self) -> None:
@@ -244,6 +293,11 @@ class Store:
     def finish(self) -> None:
         """After the last row: find out which disks are there more than once, and which guests
         run on several hosts."""
+        self.settle()
+        self._connection.execute("COMMIT")
+
+    def settle(self) -> None:
+        """The same, of a store that is not finished by it."""
         self._connection.execute("DELETE FROM twice")
         self._connection.executemany("INSERT INTO twice VALUES (?, ?, ?)", self._run_twice())
         self._connection.execute("DELETE FROM shared")
@@ -253,7 +307,6 @@ class Store:
             " OR number IN (SELECT number FROM disk WHERE number != 0"
             " GROUP BY number HAVING count(*) > 1)"
         )
-        self._connection.execute("COMMIT")
 
     def _run_twice(self) -> Iterator[tuple[int, int, str]]:
         """The guests whose UUIDs run on more hosts than one: the UUID, the host, the name."""
@@ -287,7 +340,7 @@ class Store:
         connection = self._connection
         try:
             connection.execute("COMMIT")
-            connection.execute("ATTACH ? AS part", (f"file:{_quoted(path)}?mode=ro&immutable=1",))
+            connection.execute("ATTACH ? AS part", (_address(path),))
             connection.execute("BEGIN")
             offsets = {"": 0}
             for table in ("profile", "cell", "host", "way"):
@@ -309,6 +362,63 @@ class Store:
             connection.execute("BEGIN")
         except sqlite3.Error as error:
             raise ReadError(path, f"is not a whole fleet store: {error}") from error
+
+    # One host at a time, for a live store
+
+    def numbers_of(self, host: int) -> list[tuple[int, int]]:
+        """What a host has in common with others if they have it, too: the keys (0) and the
+        numbers (1) of disks, the UUIDs of guests that run (2)."""
+        found: list[tuple[int, int]] = []
+        for key, number in self._read(f"SELECT key, number FROM disk WHERE host = {host:d}"):  # noqa: S608
+            found.append((0, key))
+            if number:
+                found.append((1, number))
+        for (uuids,) in self._read(f"SELECT uuids FROM host WHERE id = {host:d}"):  # noqa: S608
+            found += [(2, number) for number in _numbers(uuids)]
+        return found
+
+    def mark(self, host: int, keys: Collection[int], numbers: Collection[int]) -> None:
+        """Note which disks of a host are there more than once: those of some keys or numbers."""
+        run = self._connection.execute
+        of_host = f"SELECT rowid FROM disk WHERE host = {host:d}"  # noqa: S608
+        run(f"DELETE FROM shared WHERE disk IN ({of_host})")  # noqa: S608
+        for column, values in (("key", keys), ("number", numbers)):
+            self._connection.executemany(
+                f"INSERT OR IGNORE INTO shared {of_host} AND {column} = ?",
+                ((value,) for value in values),
+            )
+
+    def unmark(self, host: int) -> None:
+        """Remove the disks of a host, and what was noted of them."""
+        self.mark(host, (), ())
+        self._connection.execute(f"DELETE FROM disk WHERE host = {host:d}")  # noqa: S608
+
+    def guests_among(self, host: int, uuids: Collection[int]) -> list[tuple[int, int, str]]:
+        """The guests of a host that run and have one of some UUIDs, with UUID, host and name."""
+        query = f"SELECT uuids, guests FROM host WHERE id = {host:d}"  # noqa: S608
+        ((numbers, guests),) = self._read(query)
+        pairs = zip(_numbers(numbers), json.loads(guests), strict=False)
+        return [(uuid, host, guest) for uuid, guest in pairs if uuid in uuids]
+
+    def take_hosts(self, last: int, cells: Mapping[int, int], ways: Mapping[int, int]) -> None:
+        """Append the hosts and the disks of the attached part, whose numbers begin after ``last``,
+        with other numbers for cells and ways."""
+        columns = [name for name, _ in _COLUMNS["host"]]
+        at = columns.index("cell")
+        self.insert(
+            "host",
+            (
+                (row[0] + last, *row[1:at], cells[row[at]], *row[at + 1 :])
+                for row in self._iterate(f"SELECT {', '.join(columns)} FROM part.host")  # noqa: S608
+            ),
+        )
+        self.insert(
+            "disk",
+            (
+                (row[0], row[1] + last, ways[row[2]], *row[3:])
+                for row in self._iterate("SELECT * FROM part.disk")
+            ),
+        )
 
     # Reading
 
@@ -437,10 +547,19 @@ class Store:
         """What could not be read: source, host where that is known, and reason."""
         return self._read("SELECT source, host, reason FROM problem ORDER BY 1, 2, 3")
 
+    @property
+    def connection(self) -> sqlite3.Connection:
+        """For what a live store has besides."""
+        return self._connection
+
+    def query(self, query: str, values: Sequence[object] = ()) -> Iterator[Any]:
+        """Rows of a table that not every store has. Raises :class:`ReadError`."""
+        return self._iterate(query, values)
+
     def _read(self, query: str) -> list[Any]:
         return list(self._iterate(query))
 
-    def _iterate(self, query: str, values: Sequence[str] = ()) -> Iterator[Any]:
+    def _iterate(self, query: str, values: Sequence[object] = ()) -> Iterator[Any]:
         try:
             yield from self._connection.execute(query, values)
         except sqlite3.Error as error:
@@ -471,6 +590,20 @@ def _numbers(uuids: bytes) -> array[int]:
     numbers = array("q")
     numbers.frombytes(uuids)
     return numbers
+
+
+def _is_live(path: str) -> bool:
+    """Whether the file at ``path`` has a write-ahead log: its header says so (bytes 18 and 19)."""
+    try:
+        with open(path, "rb") as stream:
+            return stream.read(20)[18:] == b"\2\2"
+    except OSError as error:
+        raise ReadError(path, error.strerror or str(error)) from error
+
+
+def _address(path: str) -> str:
+    """Where SQLite finds the store at ``path``, to be read. Only a live one changes."""
+    return f"file:{_quoted(path)}?mode=ro{'' if _is_live(path) else '&immutable=1'}"
 
 
 def _quoted(path: str) -> str:

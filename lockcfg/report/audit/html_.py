@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         ProbeRow,
         ProfileRow,
     )
+    from lockcfg.fleet.store.history import Point
     from lockcfg.report.audit.words import Standing
 
 #: The order of severities, the worst first.
@@ -103,6 +104,7 @@ def write(result: AuditResult, stream: TextIO) -> None:
             probe=[_probe(row, sets) for row in result.probe],
             probe_words=list(sentences(result.probe)),
             since=result.since,
+            trend=_trend(result.trend),
             since_when=_time(result.since.then) if result.since else "",
             folded=lambda hosts: ", ".join(fold(hosts)),
             guests={
@@ -137,6 +139,31 @@ _SAFE: Final = {
     "unknown": ("warning", "not known"),
     "yes": ("good", "safe"),
 }
+
+
+#: How a verdict is drawn: as the domains of a fleet of which it is the verdict.
+_VERDICTS: Final[dict[str, Standing]] = {"safe": "yes", "unknown": "unknown", "unsafe": "no"}
+
+
+def _trend(points: Sequence[Point]) -> list[dict[str, Any]]:
+    """What audits came to, each from its time to that of the next, to scale."""
+    if len(points) < 2:
+        return []
+    times = [point.time for point in points] + [points[-1].until]
+    whole = max(1, times[-1] - times[0])
+    return [
+        {
+            "said": point,
+            "when": _time(point.time),
+            "last": _time(point.until),
+            "standing": _VERDICTS[point.level],
+            "colour": LEVELS[point.level],
+            "x": f"{100 * (begun - times[0]) / whole:.2f}%",
+            # A short one is seen, too.
+            "width": f"{max(0.3, 100 * (ended - begun) / whole):.2f}%",
+        }
+        for point, begun, ended in zip(points, times, times[1:], strict=False)
+    ]
 
 
 def _probe(row: ProbeRow, sets: _HostSets) -> dict[str, Any]:
