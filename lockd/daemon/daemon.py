@@ -192,7 +192,7 @@ class Daemon:
             timeout=lambda: self._idleness.timeout,
             log=log,
         )
-        locking = LockContext(self.engine, self.journal)
+        locking = LockContext(self.engine, self.journal, dialect)
         administration = AdminContext(
             self.services,
             logging,

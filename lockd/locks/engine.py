@@ -120,24 +120,26 @@ class Engine:
 
     # --- lockspaces
 
-    def new_lockspace(self, directory: str) -> None:
-        """NEW: a lockspace that must not be known yet. Raises Fault, SilentError."""
+    def new_lockspace(self, directory: str, *, dangling: bool = False) -> None:
+        """NEW: a lockspace that must not be known yet. ``dangling`` says whether a link to nothing
+        is taken for a directory. Raises Fault, SilentError."""
         if not directory:
             raise fault(OPERATION_INVALID, FROM_RPC, "the default lockspace already exists")
         if directory in self.table.spaces:
             raise fault(INTERNAL_ERROR, FROM_RPC, f"Lockspace for path {directory} already exists")
         self._remotes.check(directory)
-        self._add_lockspace(directory)
+        self._add_lockspace(directory, dangling=dangling)
 
-    def create_lockspace(self, directory: str) -> None:
-        """CREATE_LOCKSPACE: a lockspace that may be known already. Raises Fault, SilentError."""
+    def create_lockspace(self, directory: str, *, dangling: bool = False) -> None:
+        """CREATE_LOCKSPACE: a lockspace that may be known already; ``dangling`` is as for NEW.
+        Raises Fault, SilentError."""
         self._remotes.check(directory)
         if directory not in self.table.spaces or (
             directory and not self._disk.is_directory(directory)
         ):
-            self._add_lockspace(directory)
+            self._add_lockspace(directory, dangling=dangling)
 
-    def _add_lockspace(self, directory: str) -> None:
+    def _add_lockspace(self, directory: str, *, dangling: bool) -> None:
         check_directory(directory)
         try:
             self._disk.make_directory(directory)
@@ -148,11 +150,13 @@ class Engine:
                     FROM_LOCKSPACE,
                     f"Lockspace location {directory} exists, but is not a directory",
                 ) from error
-            if isinstance(error, FileExistsError):  # a symbolic link to nothing
+            to_nothing = isinstance(error, FileExistsError)  # a symbolic link
+            if to_nothing:
                 error = NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
-            raise system_fault(
-                FROM_LOCKSPACE, f"Unable to create lockspace {directory}", error
-            ) from error
+            if not (to_nothing and dangling):
+                raise system_fault(
+                    FROM_LOCKSPACE, f"Unable to create lockspace {directory}", error
+                ) from error
         self.know_lockspace(directory)
 
     def know_lockspace(self, directory: str) -> None:

@@ -87,13 +87,18 @@ class Fault(Exception):  # noqa: N818 - it is the answer, not an error of ours
     def pack(self, dialect: Dialect) -> bytes:
         """The payload of the reply: ``remote_error`` of libvirt's protocol."""
         pattern, detail = self.strings
+        message = self.message
+        if dialect.longest:
+            told = self._cut(detail, dialect.longest)
+            message = message.removesuffix(detail) + told
+            detail = told
         if pattern.endswith(_FORMAT):
             pattern = pattern.removesuffix(_FORMAT) + dialect.format
         return b"".join(
             (
                 pack_int(self.code),
                 pack_int(self.domain),
-                pack_optional(self.message),
+                pack_optional(message),
                 pack_int(_LEVEL_ERROR),
                 _NOTHING,  # the guest that it is about
                 pack_optional(pattern),
@@ -104,6 +109,14 @@ class Fault(Exception):  # noqa: N818 - it is the answer, not an error of ours
                 _NOTHING,  # the network that it is about
             )
         )
+
+    def _cut(self, detail: str, longest: int) -> str:
+        """What of a detail that is too long is told: of a system call only why it failed, with a
+        byte more that counts; of others the beginning."""
+        raw = detail.encode("utf-8", "surrogateescape")
+        if self.code == SYSTEM_ERROR:
+            return detail if len(raw) <= longest + 1 else detail.rpartition(": ")[2]
+        return raw[:longest].decode("utf-8", "surrogateescape")
 
 
 def fault(code: int, domain: int, detail: str) -> Fault:

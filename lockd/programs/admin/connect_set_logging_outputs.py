@@ -20,5 +20,5 @@ def call(context: AdminContext, session: Session, arguments: Reader) -> bytes:
     try:
         context.changes.make("log_outputs", text or "")
     except LogError as error:
-        raise bad_log_setting(error) from error
+        raise bad_log_setting(error, context.dialect) from error
     return b""

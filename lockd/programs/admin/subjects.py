@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from lockd.programs.admin.context import AdminContext
     from lockd.rpc.service import Service
     from lockd.rpc.session import Session
+    from lockd.wire.dialect import Dialect
     from lockd.wire.xdr import Reader
 
 #: How a client is connected: by a socket of this host.
@@ -82,9 +83,15 @@ def pack_client(client: Session) -> bytes:
     )
 
 
-def bad_log_setting(error: LogError) -> Fault:
+def bad_log_setting(error: LogError, dialect: Dialect) -> Fault:
     """The error for a log setting that cannot be used."""
     text = str(error)
+    if not dialect.outputs_of_the_log:
+        # What the client has sent is in no such words: there is no space in it.
+        text = text.replace("Log output ", "Output ").replace("log output ", "output ")
+        text = text.replace("log priority ", "priority ").replace(
+            "log destination ", "destination "
+        )
     if not error.number:
         return fault(INVALID_ARG, FROM_NONE, text)
     return Fault(SYSTEM_ERROR, FROM_NONE, text, ("%s", text), (error.number, -1))

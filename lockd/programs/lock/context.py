@@ -8,13 +8,15 @@ if TYPE_CHECKING:
 
     from lockd.locks.engine import Engine
     from lockd.survival.journal import Journal
+    from lockd.wire.dialect import Dialect
 
 
 class LockContext:
-    """The locks, and the journal, which records whom a client has registered as."""
+    """The locks; the journal, which records whom a client has registered as; the dialect."""
 
-    __slots__ = ("engine", "journal")
+    __slots__ = ("dialect", "engine", "journal")
 
-    def __init__(self, engine: Engine, journal: Journal) -> None:
+    def __init__(self, engine: Engine, journal: Journal, dialect: Dialect) -> None:
+        self.dialect: Final = dialect
         self.engine: Final = engine
         self.journal: Final = journal

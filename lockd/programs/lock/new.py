@@ -14,5 +14,5 @@ def call(context: LockContext, session: Session, arguments: Reader) -> bytes:
     path = arguments.string()
     session.check_flags(arguments.uint(), 0, "New")
     session.check_registered()
-    context.engine.new_lockspace(path)
+    context.engine.new_lockspace(path, dangling=context.dialect.takes_dangling)
     return b""

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from lockd.rpc.dispatch import Programs
     from lockd.rpc.service import Service
+    from lockd.wire.dialect import Dialect
 
 #: A pid that no process has: the kernel gives out none as large.
 NOBODY: Final = 1 << 23
@@ -37,7 +38,7 @@ DIALECT: Final = dialect_of((12, 8, 0))
 OWN_ERROR: Final = "internal error: the lock daemon has logged an error of its own"
 
 
-def make_daemon(log_output: str) -> Daemon:
+def make_daemon(log_output: str, dialect: Dialect = DIALECT) -> Daemon:
     """A daemon with nothing in it, and a lock that nobody keeps."""
     logging = Logging()
     logging.set_outputs(log_output)
@@ -56,7 +57,7 @@ def make_daemon(log_output: str) -> Daemon:
         Keeper("", logging.part("locking.lock_daemon"), {}, {}),
         logging,
         Holders("host", []),
-        DIALECT,
+        dialect,
         timeout=0,
         interval=0,
         command=[],

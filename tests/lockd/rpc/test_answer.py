@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from lockd.programs import admin, inspect, lock
 from lockd.rpc.dispatch import HangUpError
+from lockd.wire.dialect import dialect_of
 from lockd.wire.message import CALL, OK, Header, pack_message, read_header
 from lockd.wire.xdr import pack_string, pack_uint, signed
 from tests.lockd.client import (
@@ -124,6 +125,34 @@ def test_every_call_cut_off_at_every_byte(daemon: Daemon, tmp_path: Path) -> Non
                     assert error == (39, 7, "Unable to decode message payload")
                 assert list(space.iterdir()) == []
         assert not session.restricted
+
+
+@pytest.mark.parametrize(
+    ("release", "again", "dangling"),
+    [
+        (
+            (7, 0, 0),
+            "Requested operation is not valid: Lockspace for path {} already exists",
+            "",
+        ),
+        ((9, 0, 0), "", "Unable to create lockspace {}: Not a directory"),
+    ],
+)
+def test_a_lockspace_that_is_known_or_a_link_to_nothing(
+    release: tuple[int, int, int], again: str, dangling: str, tmp_path: Path
+) -> None:
+    """libvirt 7.0 is told that one exists, and takes the other for one."""
+    made = make_daemon("1:file:/dev/null", dialect_of(release))
+    space, link = tmp_path / "space", tmp_path / "link"
+    link.symlink_to("nowhere")
+    session, theirs = connect(made.services["virtlockd"], made, 1)
+    with theirs:
+        for path, said in ((space, ""), (space, again), (link, dangling)):
+            reply = check_answer(call(8, pack_string(str(path))), made, session)
+            told = read_refused(reply).message if read_header(reply).status else ""
+            assert told == said.format(path)
+        made.services["virtlockd"].hang_up(session)
+    assert (str(link) in made.engine.table.spaces) == (not dangling)
 
 
 def test_bytes_behind_the_arguments_decide_nothing(daemon: Daemon, tmp_path: Path) -> None:

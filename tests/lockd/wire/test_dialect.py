@@ -13,6 +13,7 @@ from lockd.wire.parameters import Parameter, unsigned_values
 @pytest.mark.parametrize(
     ("release", "format", "procedures", "too_many", "mixed_up"),
     [
+        ((7, 0, 0), ": %s", 18, "clients must be greater than the maximum number of", False),
         ((9, 0, 0), ": %s", 19, "waiting for authentication must not be less than", False),
         ((11, 3, 0), ": %1$s", 20, "must not be less than the number of clients waiting", False),
         ((12, 8, 0), ": %1$s", 20, "must not be less than the number of clients waiting", True),

@@ -95,3 +95,15 @@ def test_a_reply_says_which_call_it_answers() -> None:
     """Program, version, procedure and serial."""
     header = read_header(pack_reply(*CALLED, b"abcd"))
     assert header == (32, 1, 2, 3, 1, 4, OK)
+
+
+def test_libvirt_7_cuts_what_is_too_long() -> None:
+    """Of a system call that failed only why is left."""
+    old = dialect_of((7, 0, 0))
+    for length in (1022, 1023, 5000):
+        assert read(fault(1, 7, "é" * length), old).message == f"internal error: {'é' * 511}"
+        assert read(fault(1, 7, "é" * length)).message == f"internal error: {'é' * length}"
+    why = OSError(errno.ENAMETOOLONG, "")
+    for length, said in ((1003, f"{'x' * 1003}: "), (1004, "")):
+        error = read(system_fault(51, "x" * length, why), old)
+        assert error.message == error.strings[1] == f"{said}File name too long"

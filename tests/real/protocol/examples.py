@@ -1,4 +1,5 @@
-"""Plays written by hand: for every difference that is allowed, the shortest that shows it."""
+"""Plays written by hand: for every difference that is allowed, the shortest that shows it; and what
+chance seldom draws."""
 
 from __future__ import annotations
 
@@ -57,6 +58,49 @@ def _play(*steps: Step, processes: int = 0) -> Play:
 
 _HELD: Final = _acquire("", f"{_HOME}/disk0")
 _SHARED_TWICE: Final = [_acquire(f"{_HOME}/a", "r0", _SHARED | _AUTOCREATE)] * 2
+
+#: Settings of the log, for outputs (procedure 16) and filters (17): each is wrong in another way.
+_LOG_SETTINGS: Final = (
+    *((16, text) for text in ("1:", "1:bogus:x", "1:bogus", "9:x", "bogus", ":stderr")),
+    *((16, text) for text in ("1:stderr:x", "1:file", "1:syslog", "1:stderr 9:stderr")),
+    *((16, text) for text in ("1:file:/nope/x", f"1:file:/nope/{'x' * 2000}", f"1:{'d' * 2000}")),
+    *((17, text) for text in ("1:", "1:+", "bogus", "9:x", ":a", "1::a", "1:a:")),
+    *((17, text) for text in ("1:a:b 9:x", "9:x 1:a:b", f"9:{'d' * 2000}")),
+)
+
+
+def _set_log(procedure: int, text: str) -> bytes:
+    return message(procedure, words(1) + string(text) + words(0), program=messages.ADMIN)
+
+
+def _long_names(length: int) -> tuple[bytes, ...]:
+    name = "x" * length
+    return (
+        _space(f"/{name}"),
+        _acquire(f"/{name}", "r0"),
+        _acquire("", f"/{name}"),
+        _acquire(f"{_HOME}/a", name),
+    )
+
+
+#: Plays of what releases of libvirt have answered in different ways, and chance seldom draws.
+EDGES: Final[Mapping[str, Play]] = {
+    "names about the length of what is told": _play(
+        *_client(
+            *(
+                call
+                for length in (975, 976, 978, 979, 987, 988, 2000)
+                for call in _long_names(length)
+            )
+        )
+    ),
+    "a link to nothing": _play(
+        *_client(*[_space(f"{_HOME}/dangling")] * 2, _acquire(f"{_HOME}/dangling", "r9", 2))
+    ),
+    "settings of the log": _play(
+        Open(0, None, admin=True), *(Send(0, (_set_log(*each),)) for each in _LOG_SETTINGS)
+    ),
+}
 
 #: The play by the title of the difference.
 EXAMPLES: Final[Mapping[str, Play]] = {

@@ -13,7 +13,7 @@ import pytest
 
 from tests.real.protocol import messages
 from tests.real.protocol.differences import ALLOWED, compare, step_in_words
-from tests.real.protocol.examples import EXAMPLES
+from tests.real.protocol.examples import EDGES, EXAMPLES
 from tests.real.protocol.generate import Generator
 from tests.real.protocol.shrink import shrink
 from tests.real.protocol.steps import Send, Transcript
@@ -123,6 +123,16 @@ def test_each_allowed_difference_is_there(title: str, virtlockd: Theatre, lockd:
     verdict = compare(play, theirs, ours)
     assert title in verdict.met
     assert not verdict.difference
+
+
+@pytest.mark.parametrize("title", EDGES)
+def test_at_the_edges_no_byte_differs(title: str, virtlockd: Theatre, lockd: Theatre) -> None:
+    """Each call is answered."""
+    play = EDGES[title]
+    [(_, theirs, ours)] = play_in_both((virtlockd, lockd), [play], careful=True)
+    assert compare(play, theirs, ours) == (len(play.steps), "", frozenset())
+    calls = sum(isinstance(step, Send) for step in play.steps)
+    assert sum(len(answers) for seen in theirs.seen for _, answers in seen.replies) == calls
 
 
 def test_each_allowed_difference_has_its_reason_in_the_documentation() -> None:
