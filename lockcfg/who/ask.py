@@ -90,15 +90,9 @@ def _configured(session: bool, evidence: Evidence) -> list[str]:
 
 def _elsewhere(reading: Reading, evidence: Evidence, paths: Sequence[str]) -> list[User]:
     """The guests that have the disk on other hosts, as their snapshots show."""
-    from lockcfg.fleet.snapshots.sources import is_store
-    from lockcfg.fleet.store.ingest import ingest
-    from lockcfg.fleet.store.store import Store
+    from lockcfg.fleet.store.ingest import store_of
 
-    if len(paths) == 1 and is_store(paths[0]):
-        store = Store.open(paths[0])
-    else:
-        store = Store.create()
-        ingest(paths, store)
+    store = store_of(paths)
     words = {clue.value for clue in reading.clues} | {*evidence.disks}
     words |= {os.path.basename(word) for word in words if _is_in_space(word, evidence)}
     found = [

@@ -7,6 +7,8 @@ not a fact in this sense.
 
 from __future__ import annotations
 
+from functools import cache
+
 from lockcfg.conf.document import Document
 from lockcfg.conf.files import KINDS, kinds_of
 from lockcfg.conf.load import parse
@@ -371,12 +373,18 @@ def lines_of(document: Document) -> dict[str, int]:
     release of libvirt may not know. Lines count from 1."""
     text = document.text or b""
     found: dict[str, int] = {}
-    known = settings_of(document.kind).items()
-    for key in (*LOCKING_KEYS, *(key for key, setting in known if numbers(setting.since))):
+    for key in (*LOCKING_KEYS, *_later_keys(document.kind.name)):
         entry = document.get(key)
         if entry is not None:
             found[key] = text.count(b"\n", 0, entry.key_span.start) + 1
     return found
+
+
+@cache
+def _later_keys(name: str) -> tuple[str, ...]:
+    """The settings of a file that not every release of libvirt has."""
+    known = settings_of(KINDS[name]).items()
+    return tuple(key for key, setting in known if numbers(setting.since))
 
 
 def _incomplete(collector: Mapping[str, Any]) -> list[str]:

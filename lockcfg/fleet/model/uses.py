@@ -119,9 +119,8 @@ def shape_of(disk: Mapping[str, Any], path: str, running: bool, guest: Mapping[s
     directory = path[: path.rfind("/")]
     lock = disk.get("lock")
     driver = guest["driver"]
-    size = len(disk) if lock is None else len(disk) - 1
-    if size < PLAIN and "inode" in disk and "instance" not in guest:
-        # Nearly all disks have only type, path, device, inode and lock.
+    if disk.keys() <= _PLAIN and "inode" in disk and "instance" not in guest:
+        # Nearly all disks have only these.
         return disk["type"], directory, running, driver, lock
     resolved = disk.get("resolved", path)
     traits = [name for name in _TRAITS if disk.get(name)]
@@ -145,9 +144,8 @@ def shape_of(disk: Mapping[str, Any], path: str, running: bool, guest: Mapping[s
     )
 
 
-#: How many members a disk of a snapshot has at most if it has only those about its file and about
-#: the lock that is held for it.
-PLAIN: Final = 5
+#: The members of a disk that are about its file and about the lock that is held for it.
+_PLAIN: Final = frozenset(("type", "path", "device", "inode", "lock"))
 
 #: The kinds of block devices that are on other devices. A write to one of those is a write to them.
 ON_OTHERS: Final = ("lvm", "luks", "md")
@@ -292,13 +290,23 @@ class NumberedUse:
     """A use of disks on a host, with a number, and with the name of their directory that is the
     same on all hosts."""
 
-    __slots__ = ("has_chain", "is_image", "is_passed_over", "number", "prefix", "storage", "use")
+    __slots__ = (
+        "has_chain",
+        "is_image",
+        "is_passed_over",
+        "number",
+        "prefix",
+        "storage",
+        "text",
+        "use",
+    )
 
     def __init__(
         self, number: int, use: Use, storage: Directory | None, *, has_chain: bool = False
     ) -> None:
         self.has_chain: Final = has_chain
         self.number: Final = number
+        self.text: Final = str(number)
         self.use: Final = use
         self.storage: Final = storage
         self.is_image: Final = use.kind == "image"
@@ -316,9 +324,7 @@ class NumberedUse:
         if use.kind == "image":
             if not self.prefix:
                 # A link to a device is not an image file, in whatever directory it is.
-                return device_name(disk) if len(disk) > PLAIN else ""
-            if len(disk) <= PLAIN:
-                return self.prefix + path[path.rfind("/") + 1 :]
+                return device_name(disk)
             if disk.get("links", 1) > 1 and "inode" in disk and self.storage is not None:
                 # The file has other names in the same file system.
                 return f"{self.storage.place.system}:inode {disk['inode']}"

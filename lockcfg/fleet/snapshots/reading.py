@@ -2,14 +2,18 @@
 
 A snapshot (``schemas/snapshot.schema.json``) is one JSON object. The collector writes each of its
 members on a line of its own, and this module relies on that: most of 10,000 hosts have the same
-``qemu.conf``, and a known line is not parsed again. A snapshot in any other layout is read as a
-whole and rewritten in this layout first. So the layout decides only how long the reading takes.
+``qemu.conf``, and a known line is not parsed again. The collector writes most guests in one way, and
+one regular expression reads and checks them (:data:`PLAIN_GUEST`). A snapshot in any other layout is
+read as a whole and rewritten in this layout first. So the layout decides only how long the reading
+takes.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import re
+from operator import itemgetter
 
 from lockcfg.fleet.snapshots.format import (
     EVIDENCE,
@@ -22,7 +26,7 @@ from lockcfg.fleet.snapshots.format import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from typing import Any, Final
 
 #: The largest snapshot that is read, in bytes: every file in it may be as large as libvirt reads.
@@ -75,22 +79,192 @@ def member(piece: bytes) -> dict[str, Any]:
     return _object_of(b"{%b}" % piece)
 
 
-def own_members(pieces: list[bytes]) -> dict[str, Any]:
-    """The members about one host alone, parsed together and checked."""
-    if not len(OWN) <= len(pieces) <= len(OWN) + 1:
+class Own:
+    """The members about one host alone. ``plain`` are the guests that :data:`PLAIN_GUEST` matches,
+    each as its groups; ``guests`` are the other guests, parsed. ``evidence`` is None if the host has
+    taken part in no probe."""
+
+    __slots__ = ("changed", "daemons", "evidence", "guests", "host", "identities", "plain")
+
+    def __init__(
+        self,
+        host: dict[str, Any],
+        daemons: list[dict[str, Any]],
+        changed: Mapping[str, int],
+        identities: Mapping[str, Any],
+        guests: list[dict[str, Any]],
+        plain: Sequence[tuple[str, ...]] = (),
+        evidence: dict[str, Any] | None = None,
+    ) -> None:
+        self.host: Final = host
+        self.daemons: Final = daemons
+        self.changed: Final = changed
+        self.identities: Final = identities
+        self.guests: Final = guests
+        self.plain: Final = plain
+        self.evidence: Final = evidence
+
+
+def own_members(pieces: list[bytes]) -> Own:
+    """The members about one host alone, in any order, checked. Raises :class:`SnapshotError`."""
+    own = _object_of(b"{%b}" % b",".join(pieces))
+    if own.keys() - {EVIDENCE} != _OWN_NAMES:
         raise SnapshotError("has not all of its members, or one of them twice")
-    return _own(b"{%b}" % b",".join(pieces))
+    for name, value in own.items():
+        check_member(name, value)
+    return Own(**own)
 
 
-def own_members_behind(head: bytes, data: bytes) -> dict[str, Any] | None:
+def own_members_behind(head: bytes, data: bytes) -> Own | None:
     """The members about one host alone, if ``data`` is ``head`` and these members in the
-    collector's layout; None if it is not."""
-    if not data.startswith(head) or not data.startswith(_FIRST_OWN, len(head)):
+    collector's layout; None if it is not, or if a member may be wrong."""
+    if not data.startswith(head) or not data.endswith(b"\n}\n"):
         return None
-    tail = data[len(head) + 1 : -3]
-    if not data.endswith(b"\n}\n") or not len(OWN) - 1 <= tail.count(b",\n") <= len(OWN):
+    tail = data[len(head) : -3]
+    if not tail.startswith(_FIRST_OWN) or not tail.isascii():
         return None
-    return _own(b"{%b}" % tail)
+    lines = tail[2:].decode().split(",\n")
+    if not len(OWN) <= len(lines) <= len(OWN) + 1:
+        return None
+    if not all(map(str.startswith, lines, _OWN_STARTS)):
+        return None
+    try:
+        host = _PLAIN_HOST.fullmatch(lines[0])
+        return Own(
+            _host_of(*host.groups()) if host else _value(lines[0], "host"),
+            _value(lines[1], "daemons"),
+            _value(lines[2], "changed"),
+            _value(lines[3], "identities"),
+            *_guests(lines[4]),
+            _value(lines[5], EVIDENCE) if len(lines) > len(OWN) else None,
+        )
+    except SnapshotError:
+        return None  # a reading of the whole snapshot says better what is wrong
+
+
+#: A string of printable ASCII without escapes.
+_TEXT: Final = r"[ !#-\[\]-~]{0,4096}"
+_NAME: Final = _TEXT.replace("0,4096", f"1,{LONGEST_NAME}")
+#: The last part of a path.
+_LAST: Final = r"[ !#-.0-\[\]-~]{1,4096}"
+#: A whole number that SQLite takes.
+_WHOLE: Final = r"0|[1-9][0-9]{0,17}"
+
+#: A disk that is a file, as the collector writes nearly all of them. The groups: device, inode, the
+#: text from there to the last part of the path, this part, the member ``readonly``, the beginning of
+#: the path without links, its last part, the type.
+_PLAIN_DISK: Final = (
+    rf'\{{"device":"({_TEXT})","inode":({_WHOLE})((?:,"lock":"{_TEXT}")?,"path":"{_TEXT}/)({_LAST})"'
+    rf'((?:,"readonly":true)?)(?:(,"resolved":"{_TEXT}/)({_LAST})")?,"type":"(file|block)"\}}'
+)
+
+_PLAIN_MORE: Final = re.sub(r"\((?!\?)", "(?:", _PLAIN_DISK)
+
+_UUID: Final = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
+
+#: A guest that has only such disks, and the comma after it. No check of a guest refuses what this
+#: matches. The groups: the whole text, those of the first disk, further disks, driver, name, the
+#: member ``running``, the time of its start, UUID.
+PLAIN_GUEST: Final = re.compile(
+    rf'(\{{"disks":\[{_PLAIN_DISK}((?:,{_PLAIN_MORE}){{0,1000}})\],"driver":"(qemu|libxl)"'
+    rf',"name":"({_TEXT})"((?:,"running":true)?)(?:,"started":({_WHOLE}))?,"uuid":"({_UUID})"\}}'
+    rf"(?:,(?=\{{)|\Z))"
+)
+
+#: The further disks of such a guest.
+PLAIN_DISK: Final = re.compile(_PLAIN_DISK)
+
+_PLAIN_HOST: Final = re.compile(
+    rf'"host":\{{"boot_id":"({_TEXT})","machine_id":"({_TEXT})","name":"({_NAME})","taken":({_WHOLE})\}}'
+)
+
+#: The most guests of one host.
+_MOST_GUESTS: Final = 100_000
+
+
+def _host_of(boot_id: str, machine_id: str, name: str, taken: str) -> dict[str, Any]:
+    return {"boot_id": boot_id, "machine_id": machine_id, "name": name, "taken": int(taken)}
+
+
+def as_written(guest: Sequence[str]) -> dict[str, Any]:
+    """The guest that has these groups of :data:`PLAIN_GUEST`."""
+    told: dict[str, Any] = _DECODER.decode(guest[0].rstrip(","))
+    return told
+
+
+def _guests(line: str) -> tuple[list[dict[str, Any]], Sequence[tuple[str, ...]]]:
+    """The other guests, and the plain ones. Raises :class:`SnapshotError`."""
+    text = line[len(_GUESTS) : -1]
+    if line[-1] != "]":
+        raise SnapshotError("is not in the layout of the collector")
+    plain = PLAIN_GUEST.findall(text)
+    if len(plain) > _MOST_GUESTS:
+        raise SnapshotError("has too many guests")
+    if sum(map(len, map(itemgetter(0), plain))) == len(text):
+        return [], plain
+    # Between the plain guests are others. Each gap must be a list of guests on its own.
+    others: list[dict[str, Any]] = []
+    at = 0
+    for guest in plain:
+        whole = guest[0]
+        if not text.startswith(whole, at):
+            found = text.index(whole, at)
+            if text[found - 1] != ",":
+                raise SnapshotError("is not in the layout of the collector")
+            others += _some_guests(text[at : found - 1])
+            at = found
+        at += len(whole)
+    if at < len(text):
+        others += _some_guests(text[at:])
+    if len(plain) + len(others) > _MOST_GUESTS:
+        raise SnapshotError("has too many guests")
+    return others, plain
+
+
+def _some_guests(text: str) -> list[dict[str, Any]]:
+    guests: list[dict[str, Any]] = _checked(f'"guests":[{text}]', "guests")
+    if not guests:
+        raise SnapshotError("is not in the layout of the collector")
+    return guests
+
+
+#: Members that were checked, by their lines: several hosts may have one. Nothing changes these
+#: values.
+_seen: Final[dict[str, Any]] = {}
+
+#: How many lines are remembered, and how long a remembered line is at most.
+_MOST_SEEN: Final = 500
+_LONGEST_SEEN: Final = 2000
+
+
+def _value(line: str, name: str) -> Any:
+    """The value of the member on a line, checked. Raises :class:`SnapshotError`."""
+    value = _seen.get(line)
+    if value is None:
+        value = _checked(line, name)
+        if len(line) <= _LONGEST_SEEN:
+            if len(_seen) >= _MOST_SEEN:
+                _seen.clear()
+            _seen[line] = value
+    return value
+
+
+def _checked(line: str, name: str) -> Any:
+    own = _parsed(f"{{{line}}}")
+    if own.keys() != {name}:
+        raise SnapshotError("is not in the layout of the collector")
+    value = own[name]
+    familiar = _FAMILIAR.get(name)
+    if not (
+        familiar
+        and _is_plain(line)
+        and familiar(value)
+        and line.count('":') == _names_in(name, value) + 1
+    ):
+        _object_of(b"{%b}" % line.encode())  # refuses an object that has a member twice
+        check_member(name, value)
+        _remember(name, value)
+    return value
 
 
 def head_of(data: bytes, pieces: list[bytes]) -> bytes | None:
@@ -103,42 +277,26 @@ def head_of(data: bytes, pieces: list[bytes]) -> bytes | None:
 
 _FIRST_OWN: Final = f',\n"{OWN[0]}":'.encode()
 _COMMA: Final = ord(",")
+_OWN_STARTS: Final = tuple(f'"{name}":' for name in (*OWN, EVIDENCE))
+_GUESTS: Final = '"guests":['
 
 
-def _own(data: bytes) -> dict[str, Any]:
-    own: dict[str, Any] = _parsed(data)
-    if own.keys() != _OWN_NAMES:
-        if own.keys() - {EVIDENCE} != _OWN_NAMES:
-            raise SnapshotError("has not all of its members, or one of them twice")
-        _object_of(data)
-        for name, value in own.items():
-            check_member(name, value)
-        return own
-    if not (_is_plain(data) and _is_familiar(own) and data.count(b'":') == _names_in(own)):
-        _object_of(data)  # refuses an object that has a member twice
-        for name in OWN:
-            check_member(name, own[name])
-        _remember(own)
-    return own
-
-
-def _is_plain(data: bytes) -> bool:
-    """Whether ``data`` has nothing that a check of its strings and numbers could refuse: no string
+def _is_plain(text: str) -> bool:
+    """Whether ``text`` has nothing that a check of its strings and numbers could refuse: no string
     that is too long or not text, and no negative number."""
     return (
-        len(data) < LONGEST
-        and data.isascii()
-        and b"\\" not in data
-        and b":-" not in data
-        and b",-" not in data
-        and b"[-" not in data
+        len(text) < LONGEST
+        and text.isascii()
+        and "\\" not in text
+        and ":-" not in text
+        and ",-" not in text
+        and "[-" not in text
     )
 
 
 #: The types of the members of objects that were checked once and are right, by the kind of object.
 #: In plain data nothing else can be wrong, except for words of which only a few are allowed.
 _familiar: Final[dict[str, set[tuple[object, ...]]]] = {
-    "host": set(),
     "daemon": set(),
     "guest": set(),
     "disk": set(),
@@ -156,54 +314,76 @@ def _are_familiar(values: Any, what: str) -> bool:
     return _familiar[what].issuperset(map(_types, values))
 
 
-def _is_familiar(own: Mapping[str, Any]) -> bool:
-    """Whether the members of a host are like members that were checked."""
-    guests, changed, identities = own["guests"], own["changed"], own["identities"]
-    if not (
-        _are_familiar([own["host"]], "host")
-        and 0 < len(own["host"]["name"]) < LONGEST_NAME
-        and _are_familiar(own["daemons"], "daemon")
-        and _are_familiar(guests, "guest")
-        and type(changed) is type(identities) is dict
+def _are_guests(guests: Any) -> bool:
+    """Whether guests and their disks are like guests that were checked."""
+    return (
+        _are_familiar(guests, "guest")
+        and {"qemu"}.issuperset([guest["driver"] for guest in guests])
+        and _are_familiar([disk for guest in guests for disk in guest["disks"]], "disk")
+    )
+
+
+def _are_daemons(daemons: Any) -> bool:
+    return _are_familiar(daemons, "daemon") and all(
+        {int}.issuperset(map(type, daemon["held"].values()))
+        for daemon in daemons
+        if "held" in daemon
+    )
+
+
+def _are_times(changed: Any) -> bool:
+    return (
+        type(changed) is dict
         and len(changed) < _MANY
         and {int}.issuperset(map(type, changed.values()))
-        and {list}.issuperset(map(type, identities.values()))
-        and all({int}.issuperset(map(type, held.values())) for held in _held(own))
-    ):
-        return False
-    for identity in identities.values():
-        if len(identity) != 2 or type(identity[0]) is not str or type(identity[1]) is not int:
-            return False
-    if not {"qemu"}.issuperset([guest["driver"] for guest in guests]):
-        return False
-    return _are_familiar([disk for guest in guests for disk in guest["disks"]], "disk")
+    )
 
 
-def _held(own: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """What each lock daemon holds."""
-    return [daemon["held"] for daemon in own["daemons"] if "held" in daemon]
+def _are_identities(identities: Any) -> bool:
+    return type(identities) is dict and all(
+        type(each) is list and len(each) == 2 and type(each[0]) is str and type(each[1]) is int
+        for each in identities.values()
+    )
 
 
-def _names_in(own: Mapping[str, Any]) -> int:
+#: Tells whether a member is like members that were checked.
+_FAMILIAR: Final[dict[str, Callable[[Any], bool]]] = {
+    "daemons": _are_daemons,
+    "changed": _are_times,
+    "identities": _are_identities,
+    "guests": _are_guests,
+}
+
+
+def _names_in(name: str, value: Any) -> int:
     """How many names of members familiar data has: as many as the text has, if no object has a
     member twice."""
-    guests = own["guests"]
-    objects = [own, own["host"], own["changed"], own["identities"], *own["daemons"], *guests]
-    objects += _held(own)
-    disks = [len(disk) for guest in guests for disk in guest["disks"]]
-    return sum(map(len, objects)) + sum(disks)
+    if name == "guests":
+        return sum(map(len, value)) + sum(len(disk) for guest in value for disk in guest["disks"])
+    if name == "daemons":
+        return sum(map(len, value)) + sum(len(each["held"]) for each in value if "held" in each)
+    return len(value)
 
 
-def _remember(own: Mapping[str, Any]) -> None:
-    plain = [guest for guest in own["guests"] if "leases" not in guest]
-    for what, values in (
-        ("host", [own["host"]]),
-        ("daemon", own["daemons"]),
-        ("guest", plain),
-        ("disk", [disk for guest in plain for disk in guest["disks"]]),
-    ):
-        if len(_familiar[what]) < _MANY:
-            _familiar[what].update(map(_types, values[:_MANY]))
+def _remember(name: str, value: Any) -> None:
+    if name == "daemons":
+        _remember_types("daemon", value)
+    elif name == "guests":
+        plain = [guest for guest in value if "leases" not in guest]
+        _remember_types("guest", plain)
+        _remember_types(
+            "disk", [disk for guest in plain for disk in guest["disks"] if _is_flat(disk)]
+        )
+
+
+def _is_flat(disk: dict[str, Any]) -> bool:
+    """Whether the types of its members say all of it: a list may hold anything."""
+    return not any(type(value) in (list, dict) for value in disk.values())
+
+
+def _remember_types(what: str, values: list[dict[str, Any]]) -> None:
+    if len(_familiar[what]) < _MANY:
+        _familiar[what].update(map(_types, values[:_MANY]))
 
 
 def digest(piece: bytes) -> bytes:
@@ -217,8 +397,10 @@ def _object_of(data: bytes) -> dict[str, Any]:
     return document
 
 
-def _parsed(data: bytes, hook: Callable[[list[tuple[str, Any]]], Any] | None = None) -> Any:
+def _parsed(data: bytes | str, hook: Callable[[list[tuple[str, Any]]], Any] | None = None) -> Any:
     try:
+        if hook is None and isinstance(data, str):
+            return _DECODER.decode(data)
         return json.loads(data, parse_constant=_refuse, object_pairs_hook=hook)
     except RecursionError:
         raise SnapshotError("is nested too deeply") from None
@@ -227,6 +409,8 @@ def _parsed(data: bytes, hook: Callable[[list[tuple[str, Any]]], Any] | None = N
     except ValueError as error:
         if not data.strip():
             raise SnapshotError("is empty") from None
+        if isinstance(data, str):
+            raise SnapshotError("is not JSON") from None
         if data.lstrip()[:1] == b"{" and not data.rstrip().endswith(b"}"):
             raise SnapshotError("is cut off: its end is missing") from None
         raise SnapshotError(f"is not JSON: {str(error)[:100]}") from None
@@ -242,3 +426,6 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _refuse(name: str) -> Any:
     raise ValueError(f"{name} is not a number")
+
+
+_DECODER: Final = json.JSONDecoder(parse_constant=_refuse)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from typing import Any, Final
+    from collections.abc import Sequence
+    from typing import Final
 
     from lockcfg.fleet.model.facts import Facts
+    from lockcfg.fleet.snapshots.reading import Own
 
 
 #: How many of a host's guests are named.
@@ -20,20 +21,27 @@ _HOST_NAME_ENDS: Final = frozenset(".-_@ ")
 
 
 def circumstances_of(
-    source: str, own: Mapping[str, Any], facts: Facts, readers: Sequence[tuple[str, Sequence[str]]]
+    source: str,
+    own: Own,
+    facts: Facts,
+    readers: Sequence[tuple[str, Sequence[str]]],
+    *,
+    runs: bool,
+    first_start: int | None,
 ) -> list[str]:
     """The circumstances of a host, each as words with bars between them. ``own`` are the members
-    that only this host has, ``readers`` the daemons that read each file."""
+    that only this host has, ``readers`` the daemons that read each file, ``runs`` whether any
+    guest runs, and ``first_start`` the earliest time that is known at which one was started."""
     found: list[str] = []
     daemons: dict[str, int] = {}
-    for daemon in own["daemons"]:
+    for daemon in own.daemons:
         name, started = daemon["name"], daemon["started"]
         daemons[name] = max(started, daemons.get(name, 0))
     # What is in force is known where the daemon was asked: whatever the time of the file is.
-    limits = [each["max_clients"] for each in own["daemons"] if "max_clients" in each]
+    limits = [each["max_clients"] for each in own.daemons if "max_clients" in each]
     if limits and limits[0] != facts.settings["max_clients"]:
         found.append(f"limit|{limits[0]}")
-    changed = own["changed"]
+    changed = own.changed
     for file, its_readers in readers:
         when = changed.get(file)
         if when is None:
@@ -45,10 +53,10 @@ def circumstances_of(
         ]
     if "lockd" in daemons and "virtlockd" not in daemons:
         found.append("runs|lockd")
-    wanting = sorted(
+    wanting = own.guests and sorted(  # a plain guest says nothing of it
         {
             f"{guest['name']} ({guest['on_lockfailure']})"
-            for guest in own["guests"]
+            for guest in own.guests
             if guest.get("on_lockfailure", "ignore") != "ignore" and "instance" not in guest
         }
     )
@@ -56,8 +64,7 @@ def circumstances_of(
         more = [f"and {len(wanting) - _MOST_NAMED} more"] if len(wanting) > _MOST_NAMED else []
         named = ", ".join(wanting[:_MOST_NAMED] + more)
         found.append(f"lockfailure|{named.replace('|', '?')}")
-    running = [guest for guest in own["guests"] if guest.get("running")]
-    if running:
+    if runs:
         if not any(name in daemons for _, its_readers in readers[:1] for name in its_readers):
             found.append("absent|libvirtd")
         if facts.settings["lock_manager"] == "lockd":
@@ -65,8 +72,7 @@ def circumstances_of(
             if not started:
                 found.append("absent|virtlockd")
             else:
-                first, last = min(started), max(started)
-                if any(guest.get("started", last) < first for guest in running):
+                if first_start is not None and first_start < min(started):
                     found.append("late|virtlockd")
     elif (
         facts.settings["lock_manager"] == "lockd"
@@ -77,7 +83,7 @@ def circumstances_of(
         found.append("asleep|virtlockd")
     stem = source[source.rfind("/") + 1 :]
     if stem.endswith(".json"):
-        stem, name = stem[:-5], own["host"]["name"]
+        stem, name = stem[:-5], own.host["name"]
         if not _is_called(stem, name) and not _is_called(name, stem):
             found.append(f"named|{stem[:255]}")
     return found

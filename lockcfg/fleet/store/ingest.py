@@ -21,7 +21,6 @@ from lockcfg.fleet.model.facts import NOT_LIVE, Facts, document_of, facts_of, li
 from lockcfg.fleet.model.serialised import as_json
 from lockcfg.fleet.model.uses import (
     PART,
-    PLAIN,
     VOLUME,
     NumberedUse,
     Use,
@@ -41,6 +40,8 @@ from lockcfg.fleet.snapshots.format import (
     check_member,
 )
 from lockcfg.fleet.snapshots.reading import (
+    PLAIN_DISK,
+    as_written,
     digest,
     head_of,
     is_own,
@@ -52,7 +53,7 @@ from lockcfg.fleet.snapshots.reading import (
 )
 from lockcfg.fleet.snapshots.sources import files_of, is_store, sources_of, texts_of
 from lockcfg.fleet.store.circumstances import circumstances_of
-from lockcfg.fleet.store.store import VERSION, Store, packed
+from lockcfg.fleet.store.store import VERSION, Store, packed_disks, packed_keys, packed_uuids
 from lockcfg.workers import MOST_JOBS, share
 from lockcfg.workers import processes as cpus
 
@@ -62,6 +63,7 @@ if TYPE_CHECKING:
     from typing import Any, Final
 
     from lockcfg.fleet.model.uses import Shape
+    from lockcfg.fleet.snapshots.reading import Own
     from lockcfg.fleet.snapshots.sources import Source
 
 #: How many lines of one member are compared before a line is looked up by its digest.
@@ -114,16 +116,70 @@ class _Common:
 
 
 class _Profile:
-    """Distinct facts. ``ways`` are the uses of disks that were seen with them, by shape."""
+    """Distinct facts. ``ways`` are the uses of disks that were seen with them, by shape, and
+    ``plain`` those of plain guests by what is written of them, each with the directory of the disk,
+    if other hosts might have the disks."""
 
-    __slots__ = ("facts", "number", "readers", "storages", "ways")
+    __slots__ = ("facts", "number", "plain", "readers", "storages", "ways")
 
     def __init__(self, number: int, facts: Facts) -> None:
         self.number = number
         self.facts = facts
         self.storages = {storage.path: storage for storage in facts.storages}
         self.ways: dict[Shape, NumberedUse] = {}
+        self.plain: dict[tuple[str, ...], tuple[NumberedUse, str]] = {}
         self.readers = [(kind.name, kind.readers) for kind in kinds_of(facts.driver)]
+
+
+class _Host:
+    """A host that is being read: its number, and what its guests come to. ``disks`` are the
+    members of the disks that others might have, one after the other, ``keys`` two numbers of each;
+    ``below`` are the volumes below its directories that nobody went through yet."""
+
+    __slots__ = (
+        "below",
+        "boot_id",
+        "disks",
+        "keys",
+        "local",
+        "number",
+        "profile",
+        "running",
+        "starts",
+        "uses",
+        "uuids",
+        "volumes",
+    )
+
+    def __init__(self, number: int, profile: _Profile, own: Own) -> None:
+        self.number = number
+        self.profile = profile
+        self.boot_id: str = own.host["boot_id"]
+        self.uses: set[int] = set()
+        self.disks: list[str] = []
+        self.keys: list[int] = []
+        self.local: dict[str, list[tuple[int, tuple[str, ...]]]] = {}
+        self.running: list[str] = []
+        self.uuids: list[str] = []
+        self.starts: set[int | str] = set()
+        # Two hosts may have mounted one volume of a SAN.
+        self.volumes = {
+            path: device.partition(" ")[2]
+            for path, (device, _) in own.identities.items()
+            if " " in device
+        }
+        self.below = dict(self.volumes)
+
+    def runs(self, name: str, uuid: str, started: int | str) -> None:
+        """One of its guests runs, since then; empty where that is not known."""
+        self.running.append(name)
+        self.uuids.append(uuid)
+        self.starts.add(started)
+
+    @property
+    def first_start(self) -> int | None:
+        """The earliest time that is known at which a guest of it was started."""
+        return min((int(start) for start in self.starts if start != ""), default=None)
 
 
 class Ingester:
@@ -143,7 +199,7 @@ class Ingester:
         self._hosts = 0
         self._rows: dict[str, list[tuple[object, ...]]] = {
             "host": [],
-            "disk": [],
+            "disks": [],
             "evidence": [],
             "held": [],
             "problem": [],
@@ -169,19 +225,19 @@ class Ingester:
         """One snapshot. Raises :class:`SnapshotError`, and then nothing of it is kept."""
         source = _as_text(source)
         common, own = self._read(data)
-        host = own["host"]
+        host = own.host
         try:
-            profile = self._profile(common, own["identities"])
+            profile = self._profile(common, own.identities)
             self._add(source, profile, own)
-            if EVIDENCE in own:
-                told = evidence_of(own[EVIDENCE], common.by_name["directories"].value)
+            if own.evidence is not None:
+                told = evidence_of(own.evidence, common.by_name["directories"].value)
                 self._rows["evidence"].append((self._hosts, _dumped(told)))
         except LockcfgError as error:
             raise SnapshotError(error.message, host=host["name"]) from error
 
     # Members
 
-    def _read(self, data: bytes) -> tuple[_Common, dict[str, Any]]:
+    def _read(self, data: bytes) -> tuple[_Common, Own]:
         """The members of a snapshot. Raises :class:`SnapshotError`."""
         for at, (head, common) in enumerate(self._heads):
             own = own_members_behind(head, data)
@@ -201,7 +257,7 @@ class Ingester:
             common, own = self._members(rewritten(data))
         return common, own
 
-    def _members(self, pieces: list[bytes]) -> tuple[_Common, dict[str, Any]]:
+    def _members(self, pieces: list[bytes]) -> tuple[_Common, Own]:
         """The members that hosts have in common, and those that only this one has."""
         sections: list[_Section] = []
         mine: list[bytes] = []
@@ -217,7 +273,8 @@ class Ingester:
             by_name = {section.name: section for section in sections}
             if len(by_name) != len(sections):
                 raise SnapshotError("has one of its members twice")
-            check_header({name: section.value for name, section in by_name.items()} | own)
+            told = {name: section.value for name, section in by_name.items()}
+            check_header(told | dict.fromkeys(OWN))
             common = self._common[numbers] = _Common(by_name)
         return common, own
 
@@ -272,100 +329,153 @@ class Ingester:
 
     # Hosts
 
-    def _add(self, source: str, profile: _Profile, own: Mapping[str, Any]) -> None:
-        host, guests = own["host"], own["guests"]
+    def _add(self, source: str, profile: _Profile, own: Own) -> None:
+        told = own.host
         number = self._hosts = self._hosts + 1
-        uses: set[int] = set()
-        disks: list[tuple[object, ...]] = []
-        local: dict[str, list[tuple[object, ...]]] = {}
-        running: list[str] = []
-        uuids: list[str] = []
-        ways = profile.ways
-        # Two hosts may have mounted one volume of a SAN.
-        volumes = {
-            path: device.partition(" ")[2]
-            for path, (device, _) in own["identities"].items()
-            if " " in device
-        }
-        below = dict(volumes)
-        for guest in guests:
-            runs = guest.get("running", False)
-            if runs:
-                running.append(guest["name"])
-                uuids.append(guest["uuid"])
-            whose = guest["name"], guest["uuid"]
-            of_guest = guest["disks"]
-            for disk in of_guest:
-                path = disk.get("path", "")
-                shape = shape_of(disk, path, runs, guest)
-                way = ways.get(shape) or self._way(profile, shape)
-                uses.add(way.number)
-                if way.has_chain:  # what is appended here is gone through next
-                    of_guest += [{**each, "backing": True} for each in disk["chain"]]
-                if below and way.is_image:
-                    real = disk.get("resolved", path)
-                    of_guest += devices_of(below.pop(real[: real.rfind("/")], ""))
-                if way.is_passed_over:
-                    continue
-                name = way.name_of(disk, path)
-                file = 0
-                into = disks
-                if way.is_image and "inode" in disk:
-                    # One file has one number, whatever names of its storage the hosts use.
-                    last = path if len(disk) <= PLAIN else disk.get("resolved", path)
-                    last = last[last.rfind("/") + 1 :]
-                    file = (disk["inode"] << 32 | crc32(last.encode())) & _POSITIVE
-                if not name:
-                    inode = disk.get("inode")
-                    if inode is None:
-                        continue
-                    # Nobody can name it for others.
-                    name = f"{host['boot_id']}:{disk.get('device', '')}:{inode}"
-                    if way.is_image and volumes:
-                        real = disk.get("resolved", path)
-                        volume = volumes.get(real[: real.rfind("/")])
-                        name = f"{VOLUME}{volume}:inode {inode}" if volume else name
-                    if not file:  # but two guests of this host may have it
-                        into = local.setdefault(name, [])
-                lvm = scsi = ""
-                if len(disk) > PLAIN:
-                    lvm, scsi = disk.get("lvm_uuid", ""), disk.get("scsi_id", "")
-                key = name if PART not in name else whole_of(name)
-                into.append(
-                    (crc32(key.encode()), number, way.number, name, path, lvm, scsi, *whose, file)
-                )
-        for rows in local.values():
+        host = _Host(number, profile, own)
+        self._plain_guests(host, own.plain)
+        for guest in own.guests:
+            self._guest(host, guest)
+        for rows in host.local.values():
             if len(rows) > 1:
-                disks += rows
+                for file, row in rows:
+                    host.keys += (_key_of(row[1]), file)
+                    host.disks += row
         held = {
             path: min(since, _POSITIVE)
-            for daemon in own["daemons"]
+            for daemon in own.daemons
             if "held" in daemon
             for path, since in daemon["held"].items()
         }
         if held:
             self._rows["held"].append((number, _dumped(held)))
-        circumstances = circumstances_of(source, own, profile.facts, profile.readers)
+        circumstances = circumstances_of(
+            source,
+            own,
+            profile.facts,
+            profile.readers,
+            runs=bool(host.running),
+            first_start=host.first_start,
+        )
         self._rows["host"].append(
             (
                 number,
-                host["name"],
-                host["machine_id"],
-                host["boot_id"],
-                min(host["taken"], 2**63 - 1),
-                len(running),
-                len(guests),
-                self._cell(profile, circumstances, frozenset(uses)),
+                told["name"],
+                told["machine_id"],
+                told["boot_id"],
+                min(told["taken"], 2**63 - 1),
+                len(host.running),
+                len(own.plain) + len(own.guests),
+                self._cell(profile, circumstances, frozenset(host.uses)),
                 source,
-                _dumped(running),
-                packed(uuids),
+                _dumped(host.running),
+                packed_uuids(host.uuids),
             )
         )
-        self._rows["disk"] += disks
+        if host.disks:
+            packed = packed_keys(host.keys), packed_disks(host.disks)
+            self._rows["disks"].append((number, 0, *packed))
         if not number % _BATCH:
             self._flush()
             if self._progress is not None:
                 self._progress(number)
+
+    def _plain_guests(self, host: _Host, guests: Sequence[tuple[str, ...]]) -> None:
+        """The guests of a host that are written in the usual way: most of a fleet's."""
+        known = host.profile.plain
+        for guest in guests:
+            _, _, inode, path, last, only, links, real, kind = guest[:9]
+            more, driver, name, runs, start, uuid = guest[9:]
+            found = known.get((path, only, links, kind, driver, runs))
+            if found is None or more or host.volumes:
+                self._usual(host, guest)
+                continue
+            if runs:
+                host.runs(name, uuid, start)
+            _image(host, found, (inode, last, real), name, uuid)
+
+    def _usual(self, host: _Host, guest: Sequence[str]) -> None:
+        """Such a guest, where it has several disks, or where it is the first of its kind."""
+        *first, more, driver, name, runs, start, uuid = guest[1:]
+        known = host.profile.plain
+        disks = [first, *PLAIN_DISK.findall(more)]
+        keys = [(disk[2], *disk[4:6], disk[7], driver, runs) for disk in disks]
+        if host.volumes or not all(map(known.__contains__, keys)):
+            told = as_written(guest)
+            ways = self._guest(host, told)
+            if not host.volumes:
+                for key, disk, way in zip(keys, told["disks"], ways, strict=True):
+                    if way.prefix:
+                        path = disk["path"]
+                        known[key] = way, path[: path.rfind("/") + 1]
+            return
+        if runs:
+            host.runs(name, uuid, start)
+        for key, disk in zip(keys, disks, strict=True):
+            _image(host, known[key], (disk[1], disk[3], disk[6]), name, uuid)
+
+    def _guest(self, host: _Host, guest: Mapping[str, Any]) -> list[NumberedUse]:
+        """A guest, whatever is written of it; returns the uses of its disks."""
+        runs = guest.get("running", False)
+        if runs:
+            host.runs(guest["name"], guest["uuid"], guest.get("started", ""))
+        return self._disks(host, guest, runs=runs)
+
+    def _disks(self, host: _Host, guest: Mapping[str, Any], *, runs: bool) -> list[NumberedUse]:
+        """The disks of a guest, and what is below them; returns their uses."""
+        profile = host.profile
+        ways: list[NumberedUse] = []
+        of_guest = [*guest["disks"]]
+        for disk in of_guest:
+            path = disk.get("path", "")
+            shape = shape_of(disk, path, runs, guest)
+            way = profile.ways.get(shape) or self._way(profile, shape)
+            ways.append(way)
+            host.uses.add(way.number)
+            if way.has_chain:  # what is appended here is gone through next
+                of_guest += [{**each, "backing": True} for each in disk["chain"]]
+            if host.below and way.is_image:
+                real = disk.get("resolved", path)
+                of_guest += devices_of(host.below.pop(real[: real.rfind("/")], ""))
+            if not way.is_passed_over:
+                self._disk(host, guest, disk, path, way)
+        return ways
+
+    def _disk(
+        self,
+        host: _Host,
+        guest: Mapping[str, Any],
+        disk: Mapping[str, Any],
+        path: str,
+        way: NumberedUse,
+    ) -> None:
+        """A disk that others might have too."""
+        name = way.name_of(disk, path)
+        inode = disk.get("inode")
+        file = 0
+        if way.is_image and inode is not None:
+            # One file has one number, whatever names of its storage the hosts use.
+            last = disk.get("resolved", path)
+            file = _file_of(inode, last[last.rfind("/") + 1 :])
+        rows = None
+        if not name:
+            if inode is None:
+                return
+            # Nobody can name it for others.
+            name = f"{host.boot_id}:{disk.get('device', '')}:{inode}"
+            if way.is_image and host.volumes:
+                real = disk.get("resolved", path)
+                volume = host.volumes.get(real[: real.rfind("/")])
+                name = f"{VOLUME}{volume}:inode {inode}" if volume else name
+            if not file:  # but two guests of this host may have it
+                rows = host.local.setdefault(name, [])
+        lvm, scsi = disk.get("lvm_uuid", ""), disk.get("scsi_id", "")
+        row = way.text, name, path, lvm, scsi, guest["name"], guest["uuid"]
+        if rows is None:
+            host.keys += (_key_of(name), file)
+            host.disks += row
+        else:
+            rows.append((file, row))
 
     def _way(self, profile: _Profile, shape: Shape) -> NumberedUse:
         use = use_of(shape, profile.facts)
@@ -521,8 +631,37 @@ def _as_text(text: str) -> str:
     return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 
 
+def _image(
+    host: _Host, found: tuple[NumberedUse, str], disk: tuple[str, str, str], name: str, uuid: str
+) -> None:
+    """The disk of a guest that is an image file which other hosts might have: how it is used and
+    its directory, then its inode number, the last part of its path and that without links."""
+    way, directory = found
+    host.uses.add(way.number)
+    if way.is_passed_over:
+        return
+    inode, last, real = disk
+    real = real or last
+    shown = way.prefix + real
+    host.keys += (_key_of(shown), _file_of(int(inode), real))
+    host.disks += (way.text, shown, directory + last, "", "", name, uuid)
+
+
+_ENCODER: Final = json.JSONEncoder(separators=(",", ":"), sort_keys=True)
+
+
 def _dumped(value: Any) -> str:
-    return json.dumps(value, separators=(",", ":"), sort_keys=True)
+    return _ENCODER.encode(value)
+
+
+def _key_of(name: str) -> int:
+    """A number that stands for the name of a disk: that of a partition is its device's."""
+    return crc32((name if PART not in name else whole_of(name)).encode())
+
+
+def _file_of(inode: int, name: str) -> int:
+    """A number that stands for an image file, whatever its directory is called."""
+    return (inode << 32 | crc32(name.encode())) & _POSITIVE
 
 
 def _remote(directories: Iterable[Mapping[str, Any]]) -> list[str]:

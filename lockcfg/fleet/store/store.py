@@ -9,7 +9,8 @@ talks to SQLite. What the tables hold is described in ``docs/explanation/fleet-m
   with the uses of its disks;
 - ``host``: a line for each snapshot, with its cell;
 - ``way``: distinct uses of disks, as JSON (:class:`~lockcfg.fleet.model.uses.Use`);
-- ``disk``: the disks that other hosts might reach as well;
+- ``disks``: for each host those of its guests that other hosts might reach as well, packed;
+- ``disk``: of these the ones that are there more than once, each by itself;
 - ``evidence``: what a host saw in a probe, as JSON;
 - ``held``: the locks that the lock daemon of a host holds, as JSON;
 - ``problem``: what could not be read.
@@ -23,8 +24,9 @@ import re
 import sqlite3
 import weakref
 from array import array
-from collections import Counter
 from hashlib import blake2b, sha256
+from itertools import groupby
+from operator import itemgetter
 from typing import NamedTuple
 
 from lockcfg.errors import ReadError
@@ -40,10 +42,10 @@ if TYPE_CHECKING:
 APPLICATION_ID: Final = 0x6C6B6366  # lkcf
 #: And this in that of a live store, which a lockcfg that does not know it must not read.
 LIVE_ID: Final = 0x6C6B636C  # lkcl
-VERSION: Final = 4
+VERSION: Final = 5
 
 #: Stores of these versions are still read: what they do not hold is unknown.
-EARLIER: Final = (1, 2, 3)
+EARLIER: Final = (1, 2, 3, 4)
 
 _TABLES: Final = """
 CREATE TABLE profile (id INTEGER PRIMARY KEY, facts TEXT NOT NULL);
@@ -57,6 +59,9 @@ CREATE TABLE host (
     cell INTEGER NOT NULL, source TEXT NOT NULL, guests TEXT NOT NULL, uuids BLOB NOT NULL
 );
 CREATE TABLE way (id INTEGER PRIMARY KEY, use TEXT NOT NULL);
+CREATE TABLE disks (
+    host INTEGER PRIMARY KEY, ways INTEGER NOT NULL, keys BLOB NOT NULL, packed BLOB NOT NULL
+);
 CREATE TABLE disk (
     key INTEGER NOT NULL, host INTEGER NOT NULL, way INTEGER NOT NULL, name TEXT NOT NULL,
     path TEXT NOT NULL, lvm_uuid TEXT NOT NULL, scsi_id TEXT NOT NULL, guest TEXT NOT NULL,
@@ -67,7 +72,6 @@ CREATE TABLE problem (
 );
 CREATE TABLE evidence (host INTEGER NOT NULL, told TEXT NOT NULL);
 CREATE TABLE held (host INTEGER NOT NULL, told TEXT NOT NULL);
-CREATE TABLE shared (disk INTEGER PRIMARY KEY);
 CREATE TABLE twice (uuid INTEGER NOT NULL, host INTEGER NOT NULL, guest TEXT NOT NULL);
 """
 
@@ -90,18 +94,7 @@ _COLUMNS: Final = {
         ("uuids", ""),
     ),
     "way": (("id", "way"), ("use", "")),
-    "disk": (
-        ("key", ""),
-        ("host", "host"),
-        ("way", "way"),
-        ("name", ""),
-        ("path", ""),
-        ("lvm_uuid", ""),
-        ("scsi_id", ""),
-        ("guest", ""),
-        ("uuid", ""),
-        ("number", ""),
-    ),
+    "disks": (("host", "host"), ("ways", "way"), ("keys", ""), ("packed", "")),
     "evidence": (("host", "host"), ("told", "")),
     "held": (("host", "host"), ("told", "")),
     "problem": (("source", ""), ("host", ""), ("reason", "")),
@@ -147,8 +140,8 @@ class StoredDisk(NamedTuple):
     number: int
 
 
-#: The tables that earlier versions do not have, with the version that has them first.
-_SINCE: Final = {"evidence": 3, "held": 4}
+#: The tables that a store of an earlier version may not have: what they would hold is unknown.
+_LATER: Final = ("evidence", "held", "disks")
 
 #: What a column of an earlier version is taken to be. Version 3 did not tell which devices are on
 #: others; the UUIDs of version 2 were cut off.
@@ -156,14 +149,19 @@ _VERSION_3: Final = {
     ("cell", "circumstances"): "json_insert(circumstances, '$[#]', 'earlier|')",
 }
 _VERSION_2: Final = {**_VERSION_3, ("host", "uuids"): "x''"}
-_EARLIER_COLUMNS: Final = {
-    1: {**_VERSION_2, ("disk", "number"): "0"},
-    2: _VERSION_2,
-    3: _VERSION_3,
-}
+_EARLIER_COLUMNS: Final = {1: _VERSION_2, 2: _VERSION_2, 3: _VERSION_3}
 
+#: Up to this version the disks were rows of a table; the first one had no numbers of files.
+_ROWS: Final = 4
 
-#: The columns by which a person may know a disk.
+#: What is packed of a disk, one after the other: see :class:`StoredDisk`.
+_PACKED: Final = ("way", "name", "path", "lvm_uuid", "scsi_id", "guest", "uuid")
+_WIDTH: Final = len(_PACKED)
+
+#: No text of a snapshot has it.
+_BETWEEN: Final = "\0"
+
+#: By which of these a person may know a disk.
 _NAMES_OF_A_DISK: Final = ("path", "lvm_uuid", "scsi_id", "guest", "uuid")
 
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
@@ -279,6 +277,12 @@ class Store:
             store._identify(LIVE_ID)
         except sqlite3.Error as error:
             raise ReadError(path, f"cannot be used: {error}") from error
+        if store.version != VERSION:
+            raise ReadError(
+                path,
+                f"is of version {store.version}, and this lockcfg keeps one of {VERSION} up to date",
+                help="move it away, and it is made again from the spool, without its history",
+            )
         return store
 
     def close(self) -> None:
@@ -300,22 +304,42 @@ class Store:
         """The same, of a store that is not finished by it."""
         self._connection.execute("DELETE FROM twice")
         self._connection.executemany("INSERT INTO twice VALUES (?, ?, ?)", self._run_twice())
-        self._connection.execute("DELETE FROM shared")
-        self._connection.execute(
-            "INSERT INTO shared SELECT rowid FROM disk WHERE key IN"
-            " (SELECT key FROM disk GROUP BY key HAVING count(*) > 1)"
-            " OR number IN (SELECT number FROM disk WHERE number != 0"
-            " GROUP BY number HAVING count(*) > 1)"
-        )
+        self._connection.execute("DELETE FROM disk")
+        self.insert("disk", self._several())
+
+    def _several(self) -> Iterator[StoredDisk]:
+        """The disks whose keys or numbers are there more than once."""
+        rows = self._read("SELECT host, keys FROM disks")
+        both = _numbers(b"".join([keys for _, keys in rows]))
+        several = _doubled(both[::2])
+        files = _doubled(both[1::2])
+        files.discard(0)
+        for host, packed in rows if several or files else ():
+            keys = _numbers(packed)
+            if several.isdisjoint(keys[::2]) and files.isdisjoint(keys[1::2]):
+                continue
+            for disk in self._disks_of(host):
+                if disk.key in several or disk.number in files:
+                    yield disk
+
+    def _disks_of(self, host: int) -> Iterator[StoredDisk]:
+        """The disks of a host, all of them."""
+        query = f"SELECT ways, keys, packed FROM disks WHERE host = {host:d}"  # noqa: S608
+        ((ways, keys, packed),) = self._read(query)
+        numbers = _numbers(keys)
+        texts = packed.decode().split(_BETWEEN)
+        if len(texts) * 2 != len(numbers) * _WIDTH:
+            raise ReadError(self.path, "is not a whole fleet store: a host's disks are cut off")
+        for at in range(len(numbers) // 2):
+            way, *names = texts[at * _WIDTH : (at + 1) * _WIDTH]
+            key, number = numbers[2 * at : 2 * at + 2]
+            name, path, lvm, scsi, guest, uuid = names
+            yield StoredDisk(key, host, ways + int(way), name, path, lvm, scsi, guest, uuid, number)
 
     def _run_twice(self) -> Iterator[tuple[int, int, str]]:
         """The guests whose UUIDs run on more hosts than one: the UUID, the host, the name."""
         rows = self._read("SELECT id, uuids FROM host WHERE uuids != x''")
-        several = {
-            uuid
-            for uuid, count in Counter(_numbers(b"".join([uuids for _, uuids in rows]))).items()
-            if count > 1
-        }
+        several = _doubled(_numbers(b"".join([uuids for _, uuids in rows])))
         for host, uuids in rows if several else ():
             of_host = _numbers(uuids)
             if several.isdisjoint(of_host):
@@ -329,7 +353,8 @@ class Store:
 
     def insert(self, table: str, rows: Iterable[Sequence[object]]) -> None:
         """Append rows to a table."""
-        marks = ", ".join("?" for _ in _COLUMNS[table])
+        width = len(StoredDisk._fields) if table == "disk" else len(_COLUMNS[table])
+        marks = ", ".join("?" for _ in range(width))
         self._connection.executemany(f"INSERT INTO {table} VALUES ({marks})", rows)  # noqa: S608
 
     def join(self, path: str) -> None:
@@ -347,8 +372,9 @@ class Store:
                 (offsets[table],) = connection.execute(
                     f"SELECT coalesce(max(id), 0) FROM {table}"  # noqa: S608
                 ).fetchone()
+            there = self._tables_of_part()
             for table, columns in _COLUMNS.items():
-                if part.version < _SINCE.get(table, 0):
+                if table in _LATER and table not in there and part.version < VERSION:
                     continue
                 terms = ", ".join(
                     earlier.get((table, name), f"{name} + {offsets[of]}" if of else name)
@@ -357,6 +383,8 @@ class Store:
                 connection.execute(
                     f"INSERT INTO {table} SELECT {terms} FROM part.{table}"  # noqa: S608
                 )
+            if part.version <= _ROWS:
+                self._pack_rows(offsets["host"], offsets["way"], numbered=part.version > 1)
             connection.execute("COMMIT")
             connection.execute("DETACH part")
             connection.execute("BEGIN")
@@ -369,29 +397,25 @@ class Store:
         """What a host has in common with others if they have it, too: the keys (0) and the
         numbers (1) of disks, the UUIDs of guests that run (2)."""
         found: list[tuple[int, int]] = []
-        for key, number in self._read(f"SELECT key, number FROM disk WHERE host = {host:d}"):  # noqa: S608
-            found.append((0, key))
-            if number:
-                found.append((1, number))
+        for (packed,) in self._read(f"SELECT keys FROM disks WHERE host = {host:d}"):  # noqa: S608
+            keys = _numbers(packed)
+            found += [(0, key) for key in keys[::2]]
+            found += [(1, number) for number in keys[1::2] if number]
         for (uuids,) in self._read(f"SELECT uuids FROM host WHERE id = {host:d}"):  # noqa: S608
             found += [(2, number) for number in _numbers(uuids)]
         return found
 
     def mark(self, host: int, keys: Collection[int], numbers: Collection[int]) -> None:
         """Note which disks of a host are there more than once: those of some keys or numbers."""
-        run = self._connection.execute
-        of_host = f"SELECT rowid FROM disk WHERE host = {host:d}"  # noqa: S608
-        run(f"DELETE FROM shared WHERE disk IN ({of_host})")  # noqa: S608
-        for column, values in (("key", keys), ("number", numbers)):
-            self._connection.executemany(
-                f"INSERT OR IGNORE INTO shared {of_host} AND {column} = ?",
-                ((value,) for value in values),
-            )
+        self._connection.execute(f"DELETE FROM disk WHERE host = {host:d}")  # noqa: S608
+        if keys or numbers:
+            disks = self._disks_of(host)
+            self.insert("disk", (d for d in disks if d.key in keys or d.number in numbers))
 
     def unmark(self, host: int) -> None:
         """Remove the disks of a host, and what was noted of them."""
         self.mark(host, (), ())
-        self._connection.execute(f"DELETE FROM disk WHERE host = {host:d}")  # noqa: S608
+        self._connection.execute(f"DELETE FROM disks WHERE host = {host:d}")  # noqa: S608
 
     def guests_among(self, host: int, uuids: Collection[int]) -> list[tuple[int, int, str]]:
         """The guests of a host that run and have one of some UUIDs, with UUID, host and name."""
@@ -412,13 +436,34 @@ class Store:
                 for row in self._iterate(f"SELECT {', '.join(columns)} FROM part.host")  # noqa: S608
             ),
         )
+        rows = self._iterate("SELECT host, ways, keys, packed FROM part.disks")
         self.insert(
-            "disk",
+            "disks",
             (
-                (row[0], row[1] + last, ways[row[2]], *row[3:])
-                for row in self._iterate("SELECT * FROM part.disk")
+                (host + last, 0, keys, _with_ways(packed, of, ways))
+                for host, of, keys, packed in rows
             ),
         )
+
+    def _tables_of_part(self) -> set[str]:
+        query = "SELECT name FROM part.sqlite_master WHERE type = 'table'"
+        return {name for (name,) in self._connection.execute(query)}
+
+    def _pack_rows(self, hosts: int, ways: int, *, numbered: bool) -> None:
+        """Pack the disks of an earlier version, where each is a row."""
+        number = "number" if numbered else "0"
+        rows = self._connection.execute(
+            f"SELECT host, key, {number}, {', '.join(_PACKED)}"  # noqa: S608
+            " FROM part.disk ORDER BY host"
+        )
+        for host, of_host in groupby(rows, itemgetter(0)):
+            keys: list[int] = []
+            disks: list[str] = []
+            for _, *both, way, name, path, lvm, scsi, guest, uuid in of_host:
+                keys += both
+                disks += (str(way), name, path, lvm, scsi, guest, uuid)
+            row = host + hosts, ways, packed_keys(keys), packed_disks(disks)
+            self.insert("disks", [row])
 
     # Reading
 
@@ -480,59 +525,58 @@ class Store:
 
     def shared_disks(self) -> Iterator[StoredDisk]:
         """The disks that are there more than once, those of one name together."""
-        rows = self._iterate(
-            "SELECT disk.* FROM shared JOIN disk ON disk.rowid = shared.disk"
-            " ORDER BY disk.name, disk.host, disk.guest, disk.path, disk.uuid, disk.way"
-        )
+        rows = self._iterate("SELECT * FROM disk ORDER BY name, host, guest, path, uuid, way")
         return map(StoredDisk._make, rows)
 
     def names_of_one_disk(self) -> list[tuple[str, str]]:
         """The names of disks that may mean one disk, in pairs: of files with one number and one
         name, and of a block device and a part of it."""
         return self._read(
-            "SELECT DISTINCT first, name FROM (SELECT number, min(name) AS first FROM shared"
-            " JOIN disk ON disk.rowid = shared.disk WHERE number != 0 GROUP BY number"
-            " HAVING min(name) != max(name)) AS several"
+            "SELECT DISTINCT first, name FROM (SELECT number, min(name) AS first FROM disk"
+            " WHERE number != 0 GROUP BY number HAVING min(name) != max(name)) AS several"
             " JOIN disk ON disk.number = several.number WHERE name != first"
-            " UNION SELECT substr(name, 1, instr(name, '#') - 1), name FROM shared"
-            " JOIN disk ON disk.rowid = shared.disk WHERE number = 0 AND instr(name, '#') > 0"
-            " ORDER BY 1, 2"
+            " UNION SELECT substr(name, 1, instr(name, '#') - 1), name FROM disk"
+            " WHERE number = 0 AND instr(name, '#') > 0 ORDER BY 1, 2"
         )
 
     def hosts_of_shared_devices(self) -> dict[str, set[int]]:
         """The ids of the hosts that have each block device that is there more than once."""
         found: dict[str, set[int]] = {}
-        query = "SELECT disk.name, disk.host FROM shared JOIN disk ON disk.rowid = shared.disk"
-        for name, host in self._iterate(f"{query} WHERE number = 0"):
+        for name, host in self._iterate("SELECT name, host FROM disk WHERE number = 0"):
             if is_device(name):
                 found.setdefault(whole_of(name), set()).add(host)
         return found
 
     def hosts_of_shared_disks(self) -> set[int]:
         """The ids of the hosts that have any of them."""
-        query = "SELECT DISTINCT host FROM shared JOIN disk ON disk.rowid = shared.disk"
-        return {host for (host,) in self._iterate(query)}
+        return {host for (host,) in self._iterate("SELECT DISTINCT host FROM disk")}
 
     def find_disks(self, words: Collection[str]) -> list[FoundDisk]:
         """The guests' disks that one of some words means: a path, the SHA-256 of one, an LVM UUID,
         a SCSI id, the name or the UUID of a guest; by each host's newest snapshot."""
-        marks = ", ".join("?" for _ in words)
-        terms = [f"disk.{name} IN ({marks})" for name in _NAMES_OF_A_DISK]
-        if any(_SHA256.fullmatch(word) for word in words):
-            self._connection.create_function("sha256", 1, _sha256, deterministic=True)
-            terms.append(f"sha256(disk.path) IN ({marks})")
+        wanted = {*words}
+        hashed = any(_SHA256.fullmatch(word) for word in words)
+        told = [word.encode("utf-8", "surrogateescape") for word in words]
+        uses: dict[int, bool] = {}
+        found: list[FoundDisk] = []
         query = (
-            "SELECT host.name, host.taken, disk.guest, disk.uuid, disk.path, way.use"  # noqa: S608
-            " FROM disk JOIN host ON host.id = disk.host JOIN way ON way.id = disk.way"
-            f" WHERE ({' OR '.join(terms)}) AND host.taken ="
+            "SELECT host.id, host.name, host.taken, disks.packed"
+            " FROM disks JOIN host ON host.id = disks.host WHERE host.taken ="
             " (SELECT max(taken) FROM host AS same WHERE same.name = host.name)"
-            " ORDER BY host.name, disk.guest, disk.path"
         )
-        values = [*words] * len(terms)
-        return [
-            FoundDisk(name, taken, guest, uuid, path, runs=bool(json.loads(use).get("running")))
-            for name, taken, guest, uuid, path, use in self._iterate(query, values)
-        ]
+        for number, name, taken, packed in self._read(query):
+            if not hashed and not any(word in packed for word in told):
+                continue
+            for disk in self._disks_of(number):
+                names = {getattr(disk, each) for each in _NAMES_OF_A_DISK}
+                if wanted.isdisjoint(names) and not (hashed and _sha256(disk.path) in wanted):
+                    continue
+                if not uses:
+                    uses = {way: bool(json.loads(use).get("running")) for way, use in self.ways()}
+                found.append(
+                    FoundDisk(name, taken, disk.guest, disk.uuid, disk.path, runs=uses[disk.way])
+                )
+        return sorted(found, key=lambda disk: (disk.host, disk.guest, disk.path))
 
     def evidence(self) -> list[tuple[int, str]]:
         """What hosts saw in a probe: the id of each, and its evidence as JSON."""
@@ -571,19 +615,49 @@ def _sha256(path: str) -> str:
     return sha256(path.encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def packed(uuids: Iterable[str]) -> bytes:
+def packed_uuids(uuids: Sequence[str]) -> bytes:
     """The UUIDs of guests, as the store has them: 64 bits of each, its halves put together. Who
     makes UUIDs by hand changes the end of one."""
-    of_host = list(uuids)
-    length = 8 * len(of_host)
-    try:
-        first = bytes.fromhex("".join([u[:8] + u[9:13] + u[14:18] for u in of_host]))
-        second = bytes.fromhex("".join([u[19:23] + u[24:36] for u in of_host]))
-    except ValueError:
-        first = second = b""
-    if len(first) == len(second) == length:
-        return (int.from_bytes(first) ^ int.from_bytes(second)).to_bytes(length)
-    return b"".join(blake2b(uuid.encode(), digest_size=8).digest() for uuid in of_host)
+    if all(map(_UUID.fullmatch, uuids)):
+        raw = bytes.fromhex("".join(uuids).replace("-", ""))
+        both = int.from_bytes(raw)
+        return _numbers((both ^ both >> 64).to_bytes(len(raw)))[1::2].tobytes()
+    return b"".join(map(_number_of, uuids))
+
+
+def _number_of(uuid: str) -> bytes:
+    if _UUID.fullmatch(uuid):
+        return packed_uuids([uuid])
+    return blake2b(uuid.encode(), digest_size=8).digest()
+
+
+_UUID: Final = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+
+
+def packed_keys(keys: Iterable[int]) -> bytes:
+    """The keys and numbers of some disks, as the store has them."""
+    return array("q", keys).tobytes()
+
+
+def packed_disks(texts: Iterable[str]) -> bytes:
+    """Some disks, as the store has them: the way, the name, the path, the UUID of the logical
+    volume, the SCSI id, the guest, and its UUID of one after the other."""
+    return _BETWEEN.join(texts).encode()
+
+
+def _with_ways(packed: bytes, of: int, ways: Mapping[int, int]) -> bytes:
+    """Some disks, as the store has them, with other numbers of ways: ``ways`` has them by the
+    number in the store, which is ``of`` more than the one that is packed."""
+    texts = packed.decode().split(_BETWEEN)
+    texts[::_WIDTH] = [str(ways[int(way) + of]) for way in texts[::_WIDTH]]
+    return packed_disks(texts)
+
+
+def _doubled(numbers: Iterable[int]) -> set[int]:
+    """The numbers that are there more than once."""
+    seen: set[int] = set()
+    note = seen.add
+    return {number for number in numbers if number in seen or note(number)}
 
 
 def _numbers(uuids: bytes) -> array[int]:
