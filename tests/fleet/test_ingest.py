@@ -133,7 +133,9 @@ def _parts(made: Json) -> tuple[bytes, bytes]:
 )
 def test_what_is_wrong_is_refused(what: str, instead: str) -> None:
     """By the quick way as by the other, and nothing of it is kept."""
-    guests = [{"name": name, "disks": [f"{IMAGES}/{name}.qcow2"]} for name in ("it", "other")]
+    guests: list[Json] = [
+        {"name": name, "disks": [f"{IMAGES}/{name}.qcow2"]} for name in ("it", "other")
+    ]
     guests.append({"name": "on Ceph", "disks": DISKS["network"]})
     guests.append(guests[0] | {"name": "the last"})
     good = render(host(1, *guests))

@@ -2,10 +2,10 @@
 
 A snapshot (``schemas/snapshot.schema.json``) is one JSON object. The collector writes each of its
 members on a line of its own, and this module relies on that: most of 10,000 hosts have the same
-``qemu.conf``, and a known line is not parsed again. The collector writes most guests in one way, and
-one regular expression reads and checks them (:data:`PLAIN_GUEST`). A snapshot in any other layout is
-read as a whole and rewritten in this layout first. So the layout decides only how long the reading
-takes.
+``qemu.conf``, and a known line is not parsed again. The collector writes most guests in one way,
+and one regular expression reads and checks them (:data:`PLAIN_GUEST`). A snapshot in any other
+layout is read as a whole and rewritten in this layout first. So the layout decides only how long
+the reading takes.
 """
 
 from __future__ import annotations
@@ -81,8 +81,8 @@ def member(piece: bytes) -> dict[str, Any]:
 
 class Own:
     """The members about one host alone. ``plain`` are the guests that :data:`PLAIN_GUEST` matches,
-    each as its groups; ``guests`` are the other guests, parsed. ``evidence`` is None if the host has
-    taken part in no probe."""
+    each as its groups; ``guests`` are the other guests, parsed. ``evidence`` is None if the host
+    has taken part in no probe."""
 
     __slots__ = ("changed", "daemons", "evidence", "guests", "host", "identities", "plain")
 
@@ -151,8 +151,8 @@ _LAST: Final = r"[ !#-.0-\[\]-~]{1,4096}"
 _WHOLE: Final = r"0|[1-9][0-9]{0,17}"
 
 #: A disk that is a file, as the collector writes nearly all of them. The groups: device, inode, the
-#: text from there to the last part of the path, this part, the member ``readonly``, the beginning of
-#: the path without links, its last part, the type.
+#: text from there to the last part of the path, this part, the member ``readonly``, the beginning
+#: of the path without links, its last part, the type.
 _PLAIN_DISK: Final = (
     rf'\{{"device":"({_TEXT})","inode":({_WHOLE})((?:,"lock":"{_TEXT}")?,"path":"{_TEXT}/)({_LAST})"'
     rf'((?:,"readonly":true)?)(?:(,"resolved":"{_TEXT}/)({_LAST})")?,"type":"(file|block)"\}}'
