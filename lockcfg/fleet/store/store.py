@@ -280,7 +280,7 @@ class Store:
         if store.version != VERSION:
             raise ReadError(
                 path,
-                f"is of version {store.version}, and this lockcfg keeps one of {VERSION} up to date",
+                f"is of version {store.version}, and this lockcfg keeps {VERSION} up to date",
                 help="move it away, and it is made again from the spool, without its history",
             )
         return store
