@@ -34,6 +34,35 @@ byte opened[HOSTS];		/* the file that a host has open */
 byte writers, readers;		/* hosts that hold it, exclusively and shared */
 bool calling[HOSTS];
 
+/* Whether a run of the real lockd is a run of this model: trace.h is made from its calls of the
+ * system, and has LENGTH, the number of steps, and expected[], the steps. Each step that they tell of
+ * has to be the next of them; what a cache does, they do not tell.
+ */
+#ifdef TRACE
+#define OPEN 1
+#define LOCK 2
+#define SHARE 3
+#define GONE 4
+#define REFUSED 5
+#define SAME 6
+#define OTHER 7
+#define HOLD 8
+#define UNLOCK 9
+#include "trace.h"
+byte at;
+#define is_next(what) (at < LENGTH && expected[at] == 16 * me + what)
+#define done at++;
+#define await(what) is_next(what) -> at++;
+active proctype end_of_the_trace()
+{
+end:	atomic { at == LENGTH -> assert(at != LENGTH) }
+}
+#else
+#define is_next(what) true
+#define done
+#define await(what)
+#endif
+
 #define is_free(file) (exclusive[file] == 0 && sharers[file] == 0)
 
 #define knows(host, file) (cache[host] == file || opened[host] == file)
@@ -60,11 +89,11 @@ inline new_file(file)
 inline open_file()
 {
 	if
-	:: atomic { cache[me] != NONE -> opened[me] = cache[me];
+	:: atomic { is_next(OPEN) && cache[me] != NONE -> done opened[me] = cache[me];
 		    printf("%d opens file %d, from its cache\n", me, opened[me]) }
-	:: atomic { named != NONE -> opened[me] = named; cache[me] = named;
+	:: atomic { is_next(OPEN) && named != NONE -> done opened[me] = named; cache[me] = named;
 		    printf("%d opens file %d\n", me, opened[me]) }
-	:: atomic { named == NONE -> new_file(found); named = found;
+	:: atomic { is_next(OPEN) && named == NONE -> done new_file(found); named = found;
 		    opened[me] = found; cache[me] = found; found = NONE;
 		    printf("%d makes file %d\n", me, opened[me]) }
 	fi
@@ -73,6 +102,7 @@ inline open_file()
 inline unlock()
 {
 	atomic {
+		await(UNLOCK)
 		if
 		:: shared -> sharers[opened[me]]--
 		:: else -> exclusive[opened[me]] = 0
@@ -91,6 +121,7 @@ inline look_up()
 inline hold()
 {
 	atomic {
+		await(HOLD)
 		if
 		:: shared -> readers++
 		:: else -> writers++
@@ -120,16 +151,16 @@ again:	atomic { shared = false; calling[me] = true }
 #endif
 retry:	open_file();
 	if
-	:: atomic { named != opened[me] -> 	/* ESTALE: the server knows no such file */
+	:: atomic { is_next(GONE) && named != opened[me] -> done	/* ESTALE: the server knows no such file */
 		opened[me] = NONE; printf("%d: it is gone\n", me) };
 #ifndef NO_LOOK_UP
 		look_up();
 #endif
 		goto retry
-	:: atomic { (shared && exclusive[opened[me]] == 0) -> sharers[opened[me]]++ }
-	:: atomic { (!shared && is_free(opened[me])) -> exclusive[opened[me]] = me + 1 }
-	:: atomic { (exclusive[opened[me]] || (!shared && !is_free(opened[me]))) ->
-		opened[me] = NONE; calling[me] = false };	/* refused */
+	:: atomic { is_next(SHARE) && (shared && exclusive[opened[me]] == 0) -> done sharers[opened[me]]++ }
+	:: atomic { is_next(LOCK) && (!shared && is_free(opened[me])) -> done exclusive[opened[me]] = me + 1 }
+	:: atomic { is_next(REFUSED) && (exclusive[opened[me]] || (!shared && !is_free(opened[me]))) ->
+		done opened[me] = NONE; calling[me] = false };	/* refused */
 		goto again
 	fi;
 	printf("%d locks file %d\n", me, opened[me]);
@@ -140,8 +171,8 @@ retry:	open_file();
 #ifdef RECHECK_FROM_CACHE
 	:: cache[me] == opened[me] -> skip
 #endif
-	:: named == opened[me] -> look_up()
-	:: named != opened[me] -> unlock();
+	:: is_next(SAME) && named == opened[me] -> done look_up()
+	:: is_next(OTHER) && named != opened[me] -> done unlock();
 #ifndef NO_LOOK_UP
 		look_up();
 #endif
