@@ -139,34 +139,7 @@ BUGS: Final = (
                 ),
             ),
         ),
-    ),
-    Bug(
-        "a queue gets a name that is in use, after an exec when nothing could be kept",
-        "survival/keeper.py",
-        "            return {**self._old}\n",
-        "            return {}\n",
-        is_old=True,
-    ),
-    Bug(
-        "an error of fstat is taken for a lock that the server has lost",
-        "kernel/filelock.py",
-        "    is_disk = os.fstat(fd).st_size > LONGEST_NOTE\n    try:\n",
-        "    try:\n        is_disk = os.fstat(fd).st_size > LONGEST_NOTE\n",
-        is_old=True,
-    ),
-    Bug(
-        "the locks of a guest that ended while its server was silent are released twice",
-        "locks/guests.py",
-        "        if guest in self._dying:\n",
-        "        if False:\n",
-        is_old=True,
-    ),
-    Bug(
-        "nobody reckons with how long the process before waited for a server in a call",
-        "daemon/daemon.py",
-        "_DOUBT: Final = WATCHDOG_SECONDS + 5.0\n",
-        "_DOUBT: Final = 5.0\n",
-        is_old=True,
+        seed=3358,
     ),
 )
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import errno
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.simulation.bugs import BUGS, Bug, found
-from tests.simulation.cluster import Cluster, Plan
+from tests.simulation.cluster import BrokenError, Cluster, Plan
+from tests.simulation.files import failure
 from tests.simulation.guests import Guest
 from tests.simulation.host import simulated
 from tests.simulation.run import first_failure, shrunk, told
 
 if TYPE_CHECKING:
+    from tests.simulation.host import Host
     from tests.simulation.kernel import Process
 
 #: Into how many parts the schedules are cut, each a test.
@@ -80,3 +84,163 @@ def test_a_daemon_that_waits_in_a_call_is_killed_and_the_next_is_in_time() -> No
         cluster.throw_away()
         times += cluster.has_come_to_that
     assert times >= 2
+
+
+class UpgradedWhileNothingIsKept(Cluster):
+    """A daemon is killed, the next cannot make a queue of descriptors and is upgraded, and the one
+    after that is killed. Nothing else goes wrong."""
+
+    times = 0
+
+    def _set_up(self) -> None:
+        super()._set_up()
+        self._host = self.hosts[0]
+        self._fails = False
+        self._at(101.4, self._kill)
+        self._at(101.8, partial(self._upgrade, self._host))
+        self._at(102.2, self._kill_again)
+
+    def _fault(self, *_: object) -> None:
+        """Nothing else."""
+
+    def _kill(self) -> None:
+        self._fails = True
+        self._host.end_daemon()
+
+    def _upgrade(self, host: Host) -> None:
+        super()._upgrade(host)
+        # The exec comes some steps later, and the one that it brings keeps all again.
+        self._at(self.now + 0.05, self._mend)
+
+    def _mend(self) -> None:
+        self._fails = False
+
+    def _kill_again(self) -> None:
+        held = [
+            each
+            for each in self.guests
+            if isinstance(each, Guest) and each.host is self._host and each.runs
+        ]
+        self.times += bool(held)
+        if self._host.process is not None:
+            self._host.end_daemon()
+
+    def on_step(self, process: Process, name: str) -> None:
+        if self._fails and process.host is self._host and name == "socketpair":
+            raise failure(errno.EMFILE)
+
+
+def test_a_queue_gets_no_name_that_is_in_use() -> None:
+    """Else the service manager drops it, and the locks do not outlive the next crash."""
+    times = 0
+    for seed in range(30):
+        cluster = UpgradedWhileNothingIsKept(Plan(seed))
+        with simulated():
+            cluster.run()
+        cluster.throw_away()
+        times += cluster.times
+    assert times >= 3
+
+
+class UnsureOfFiles(Cluster):
+    """Every other fstat(2) fails, and what looks at locks stops at many steps."""
+
+    def _set_up(self) -> None:
+        super()._set_up()
+        self._parting = 0.3  # type: ignore[misc]
+
+    def _fault(self, *_: object) -> None:
+        """Nothing else."""
+
+    def on_step(self, process: Process, name: str) -> None:
+        if self._faulty.random() < self._parting:
+            self._let_others()
+        elif name == "fstat" and not self.task.is_main and self._faulty.random() < 0.5:
+            raise failure(errno.EIO)
+
+
+def test_an_error_of_fstat_unlocks_nothing() -> None:
+    """It tells nothing of the lock."""
+    for seed in range(40):
+        cluster = UnsureOfFiles(Plan(seed))
+        with simulated():
+            cluster.run()
+        cluster.throw_away()
+
+
+class KilledWhileAGuestEnds(Cluster):
+    """Guests end while the server is silent, and their daemon is killed meanwhile."""
+
+    times = 0
+
+    def _fault(self, *_: object) -> None:
+        """Nothing else."""
+
+    def on_step(self, process: Process, name: str) -> None:
+        host = process.host
+        if name != "pidfd_open" or self._files.kind == "local" or host in self._unreachable:
+            return
+        if host in self.hosts and self.now < 104:
+            self.times += 1
+            self.part(host, 2.0)
+            for after in (0.2, 0.6):
+                self._at(self.now + after, partial(self._kill, host))
+
+    def _kill(self, host: Host) -> None:
+        if host.process is not None and host.may_be_killed:
+            host.end_daemon()
+
+
+def test_a_guest_that_has_ended_lets_go_once() -> None:
+    """Also if the daemon is killed before the server answers."""
+    times = 0
+    for seed in range(40):
+        cluster = KilledWhileAGuestEnds(Plan(seed))
+        with simulated():
+            cluster.run()
+        cluster.throw_away()
+        times += cluster.times
+    assert times >= 10
+
+
+class UnheardOnce(Cluster):
+    """The second message to the service manager fails."""
+
+    was_lost = False
+
+    def _set_up(self) -> None:
+        super()._set_up()
+        self._messages = 0
+        self._at(self.now + 0.02, self._look)
+        self._at(self.now + 0.2, self._look_again)
+
+    def _fault(self, *_: object) -> None:
+        """Nothing else."""
+
+    def on_step(self, process: Process, name: str) -> None:
+        if name == "sendmsg" and process.host is self.hosts[0]:
+            self._messages += 1
+            if self._messages == 2:
+                raise failure(errno.ENOBUFS)
+
+    def _look(self) -> None:
+        keeper = self.hosts[0].keeper
+        self.was_lost = keeper is not None and bool(keeper.lost)
+
+    def _look_again(self) -> None:
+        keeper = self.hosts[0].keeper
+        assert keeper is not None
+        if keeper.lost:
+            raise BrokenError(keeper.lost)
+
+
+def test_what_could_not_be_kept_is_soon_kept() -> None:
+    """A crash before that would lose the locks."""
+    times = 0
+    for seed in range(5):
+        cluster = UnheardOnce(Plan(seed))
+        with simulated():
+            cluster.run()
+        cluster.throw_away()
+        times += cluster.was_lost
+    assert times == 5
