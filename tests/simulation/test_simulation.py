@@ -152,7 +152,7 @@ class UnsureOfFiles(Cluster):
     def _fault(self, *_: object) -> None:
         """Nothing else."""
 
-    def on_step(self, process: Process, name: str) -> None:
+    def on_step(self, _: Process, name: str) -> None:
         if self._faulty.random() < self._parting:
             self._let_others()
         elif name == "fstat" and not self.task.is_main and self._faulty.random() < 0.5:
