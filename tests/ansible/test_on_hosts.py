@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
+from lockcfg.fleet.plan.mounting import Mounting
 from tests.ansible.playing import task
 from tests.lockd.client import AUTOCREATE, SHARED
 from tests.lockd.engine import PROGRAM
@@ -115,3 +116,49 @@ def test_a_probe_by_the_role(controller: Controller, tmp_path: Path) -> None:
     (row,) = [each for each in audit["audit"]["probe"] if str(shared) in each["paths"]]
     assert row["seen"] == "yes"
     assert row["hosts"] == ["kvm01", "kvm02"]
+
+
+def test_what_a_plan_says_of_mounts(controller: Controller) -> None:
+    """The role mounts it for good. It hides nothing that is there."""
+    paths = ("/srv/locks", "/srv/used", "/srv/mounted")
+    step = {"action": "mount", "work": [plan_of(path) for path in paths]}
+    role = {
+        "name": "mount",
+        "ansible.builtin.include_role": {"name": "lockcfg.lockcfg.mount"},
+        "vars": {"mount_steps": [step]},
+    }
+    commands = ("cat /proc/self/mounts", "cat /etc/fstab", "ls /srv/used")
+    looks = [
+        {"name": each, "ansible.builtin.command": {"cmd": each}, "changed_when": False}
+        for each in commands
+    ]
+    made = (
+        "mount -t tmpfs tmpfs /srv && mkdir /srv/used /srv/mounted && touch /srv/used/lock"
+        " && mount -t tmpfs tmpfs /srv/mounted"
+        ' && touch /srv/fstab && mount --bind /srv/fstab /etc/fstab && exec "$@"'
+    )
+    before = ["unshare", "--mount", "--propagation", "private", "sh", "-c", made, "sh"]
+    played = controller.play([{"block": [role], "rescue": looks}], before=before)
+    assert played.status == 0, played.output
+    task = "lockcfg.lockcfg.mount : Mount what has the lockspaces, for good"
+    mounted, used, busy = played[task]["kvm01"]["results"]
+    assert mounted["changed"]
+    assert 'failed: test -z "$(ls -A /srv/used)"' in used["stderr"]
+    assert "failed: ! mountpoint -q /srv/mounted" in busy["stderr"]
+    mounts, fstab, files = (played[each]["kvm01"]["stdout"] for each in commands)
+    found = [line.split()[1:4] for line in mounts.splitlines() if " /srv/" in line]
+    (made_now,) = [each for each in found if each[0] == "/srv/locks"]
+    assert made_now[1] == "tmpfs"
+    assert "noexec" in made_now[2]
+    assert len([each for each in found if each[0] == "/srv/mounted"]) == 1
+    assert fstab == "tmpfs /srv/locks tmpfs noexec 0 0"
+    assert files == "lock"
+
+
+def plan_of(path: str) -> dict[str, Any]:
+    """The work of a plan for a mount, as its JSON has it."""
+    mounting = Mounting(
+        path, "somewhere", point=path, source="tmpfs", type="tmpfs", options=["noexec"]
+    )
+    work = mounting.work(["kvm01"])
+    return {"do": work.do, "hosts": work.hosts, "commands": work.commands, **work.data}

@@ -37,6 +37,23 @@ def merge_steps(steps):
     return found
 
 
+def merge_undo(undo, works, hosts):
+    """See the documentation of the filter."""
+    found = {host: list(changes) for host, changes in undo.items()}
+    for work in works:
+        for host in work["hosts"]:
+            if host not in hosts:
+                continue
+            mine = found.setdefault(host, [])
+            known = [(each["file"], each["key"]) for each in mine]
+            mine += [
+                {"file": each["file"], "key": each["key"], "old": each["old"]}
+                for each in work.get("changes", ())
+                if (each["file"], each["key"]) not in known
+            ]
+    return found
+
+
 def worth_stopping(findings, severities=("error", "warning")):
     """See the documentation of the filter."""
     return [
@@ -59,5 +76,6 @@ class FilterModule(object):
         return {
             "left_to_do": left_to_do,
             "merge_steps": merge_steps,
+            "merge_undo": merge_undo,
             "worth_stopping": worth_stopping,
         }

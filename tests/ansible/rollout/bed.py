@@ -7,9 +7,11 @@ import json
 import os
 import shlex
 import shutil
+import signal
 import subprocess
+import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 import yaml
@@ -20,11 +22,14 @@ from tests.real.shared.fleet_host import SHARED, FleetHost, address_of, disk_of
 from tests.real.shared.gluster import gluster_network
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
     from typing import Any, Final, Self
 
     from tests.real.shared.hosts import Network
+
+#: What modules run with on the hosts.
+PYTHON: Final = str(PROGRAMS / "python")
 
 SPACE: Final = {"file_lockspace_dir": f"{SHARED}/locks"}
 
@@ -35,7 +40,6 @@ class Kind(NamedTuple):
     daemon: Path
     settings: Mapping[str, str] | None
     guest: bool = True
-    mounted: bool = True
 
 
 #: Eight hosts of which hardly two are alike.
@@ -49,6 +53,19 @@ FLEET: Final[dict[str, Kind]] = {
     "h7": Kind(VIRTLOCKD, SPACE, guest=False),
     "h8": Kind(VIRTLOCKD, None, guest=False),
 }
+
+#: In front of what a program of a host does: at one command it does it, says so, and waits until
+#: it may go on.
+_PAUSE: Final = """#!/bin/sh
+case " $* " in
+*{command}*)
+    {program} "$@" || exit
+    touch /srv/reached
+    until [ -e /srv/go ]; do sleep 0.05; done
+    exit;;
+esac
+exec {program} "$@"
+"""
 
 _SSHD: Final = """
 mkdir -p /run/sshd
@@ -77,7 +94,7 @@ class Fleet:
         self.policy: Final = directory / "fleet.yaml"
         self.inventory: Final = directory / "hosts.yaml"
         self._collections: Final = collections
-        self.kinds: Final = kinds
+        self.kinds: Mapping[str, Kind] = kinds
         self._stack: Final = ExitStack()
         self.hosts: dict[str, FleetHost] = {}
 
@@ -138,8 +155,81 @@ class Fleet:
             if "sshd" in process.arguments[0]:
                 os.kill(process.pid, 9)
 
+    def cut_off(self, name: str) -> None:
+        """Cut the power of a host, which has no guests: nothing runs there any more, and what it
+        has on disk stays."""
+        host = self.hosts[name]
+        for process in list(host.processes()):
+            # The first process is the host itself, and ends with what it reads from.
+            if process.inner_pid != 1 and process.arguments[0] not in ("glusterfs", "cat"):
+                with suppress(ProcessLookupError):
+                    os.kill(process.pid, signal.SIGKILL)
+
+    def bring_back(self, name: str) -> None:
+        """Have a host start again."""
+        host = self.hosts[name]
+        host.sh("rm -f /run/*.pid")
+        for started in (host.start_lock_daemon(), host.start_libvirtd()):
+            assert started.status == 0, started.said
+        self.start_sshd(name)
+
+    def end_waiting(self, name: str) -> None:
+        """End the command of a host that waits, and what would go on after it."""
+        host = self.hosts[name]
+        for process in list(host.processes()):
+            if "/srv/programs/virsh" in process.arguments or "managedsave" in "".join(
+                process.arguments
+            ):
+                os.kill(process.pid, signal.SIGKILL)
+
+    def settle(self) -> None:
+        """Wait until no host does anything more for a run that was killed."""
+        for name in self.kinds:
+            while any(each.arguments[0] == PYTHON for each in self.hosts[name].processes()):
+                time.sleep(0.1)
+
+    @contextmanager
+    def paused(self, name: str, program: str, command: str) -> Iterator[None]:
+        """Have a host wait, once ``program`` has done what has ``command`` in its words, until the
+        block is left. The host has reached that when :meth:`reached` returns."""
+        host = self.hosts[name]
+        path = host.path(f"/srv/programs/{program}")
+        real = f"/usr/bin/{program}"
+        if path.exists():
+            real = f"/srv/programs/real-{program}"
+            path.rename(host.path(real))
+        for file in ("reached", "go"):
+            host.path(f"/srv/{file}").unlink(missing_ok=True)
+        draft = host.path("/srv/draft")
+        draft.write_text(_PAUSE.format(program=real, command=command.replace(" ", "\\ ")))
+        draft.chmod(0o755)
+        draft.rename(path)
+        try:
+            yield
+        finally:
+            host.path("/srv/go").touch()
+            if real.startswith("/srv"):
+                host.path(real).rename(path)
+            else:
+                path.unlink()
+
+    def reached(self, name: str, run: subprocess.Popen[str]) -> None:
+        """Wait until a host waits; the run must not end before."""
+        while not self.hosts[name].path("/srv/reached").exists():
+            assert run.poll() is None, run.communicate()[0]
+            time.sleep(0.05)
+
+    def only(self, *names: str) -> None:
+        """Have a part of the fleet be all that Ansible and the policy know from now on."""
+        self.kinds = {name: self.kinds[name] for name in names}
+        self._write_inventory()
+        self.write_policy()
+        for file in (self.directory / "rollout/snapshots").glob("*.json.gz"):
+            if file.name.partition(".")[0] not in names:
+                file.unlink()
+
     def _write_inventory(self) -> None:
-        hosts = {name: {"ansible_host": address_of(name)} for name in self.hosts}
+        hosts = {name: {"ansible_host": address_of(name)} for name in self.kinds}
         common = {
             "ansible_user": "root",
             "ansible_ssh_private_key_file": str(self.directory / "user"),
@@ -148,7 +238,7 @@ class Fleet:
                 " -o ConnectTimeout=5 -o ServerAliveInterval=2 -o ServerAliveCountMax=2"
             ),
             "ansible_remote_tmp": "/tmp/ansible",
-            "ansible_python_interpreter": str(PROGRAMS / "python"),
+            "ansible_python_interpreter": PYTHON,
         }
         groups = {"all": {"hosts": hosts, "vars": common}}
         self.inventory.write_text(yaml.safe_dump(groups))
@@ -179,7 +269,7 @@ class Fleet:
         )
 
     def play(self, playbook: str, *arguments: str) -> tuple[int, str]:
-        """Run a playbook of the collection; its exit status, and what it said."""
+        """Run a playbook of the collection, or of a path; its exit status, and what it said."""
         with self.play_beside(playbook, *arguments) as process:
             said, _ = process.communicate(timeout=1800)
         return process.returncode, said
@@ -189,7 +279,7 @@ class Fleet:
         return self.popen(
             "ansible-playbook",
             *("--inventory", self.inventory, "--extra-vars", f"lockcfg_policy={self.policy}"),
-            *(f"lockcfg.lockcfg.{playbook}", *arguments),
+            *(playbook if "/" in playbook else f"lockcfg.lockcfg.{playbook}", *arguments),
             **options,
         )
 
@@ -204,14 +294,14 @@ class Fleet:
 
     def guests(self) -> dict[str, tuple[str, ...]]:
         """The guests that run on each host."""
-        return {name: host.state().guests for name, host in self.hosts.items()}
+        return {name: self.hosts[name].state().guests for name in self.kinds}
 
     def held(self) -> set[str]:
         """The hosts with a hook of ours."""
         return {
             name
-            for name, host in self.hosts.items()
-            if (hook := host.path("/etc/libvirt/hooks/qemu")).exists()
+            for name in self.kinds
+            if (hook := self.hosts[name].path("/etc/libvirt/hooks/qemu")).exists()
             and "lockcfg-hold" in hook.read_text()
         }
 
@@ -224,7 +314,7 @@ class Fleet:
             "auto_disk_leases": 1,
             "max_clients": 2048,
         }
-        group = {"hosts": list(self.hosts), "settings": settings}
+        group = {"hosts": list(self.kinds), "settings": settings}
         self.policy.write_text(yaml.safe_dump({"groups": {"all": group}}))
 
     def lockcfg(self, *arguments: str | Path) -> dict[str, Any]:

@@ -47,10 +47,10 @@ _SYSTEMCTL: Final = """#!/bin/sh -e
 case "$*" in
 "enable --now virtlockd.socket")
     test -S /run/libvirt/virtlockd-sock || exec {daemon} --daemon --pid-file /run/lock-daemon.pid;;
-"is-active --quiet virtqemud")
-    exit 3;;
 "is-active --quiet libvirtd")
     exit 0;;
+"is-active --quiet "*)
+    exit 3;;
 "restart libvirtd")
     pid=$(cat /run/libvirtd.pid)
     kill "$pid"
