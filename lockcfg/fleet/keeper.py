@@ -28,11 +28,7 @@ if TYPE_CHECKING:
 
     from lockcfg.fleet.comparison.result import AuditResult
     from lockcfg.fleet.policy.policy import Policy
-    from lockcfg.fleet.snapshots.spool import Spooled
     from lockcfg.fleet.store.live import Told
-
-#: How many files are taken in at a time: in between, the work can be ended.
-_BATCH: Final = 20_000
 
 #: How many points are on the page.
 TREND: Final = 200
@@ -78,12 +74,24 @@ class Keeper:
         gone = self._stamps.keys() - there.keys()
         if not (changed or gone or at_least):
             return None
-        while len(changed) > _BATCH:
-            batch, changed = changed[:_BATCH], changed[_BATCH:]
-            self._take(there, batch, set(), now, audit=False)
+        if not (changed or gone):
+            with self._store.changing():
+                return self._audit(now, {})
+        stamps = {name: there[name].stamp for name in changed}
+        with TemporaryDirectory(prefix="lockcfg-") as directory:
+            path = os.path.join(directory, "part")
+            part = Store.create(path)
+            ingest_sources([Source("spooled", there[name].path) for name in changed], part)
+            part.close()
             if ending():
                 return None
-        return self._take(there, changed, gone, now, audit=True)
+            # In one piece: no reader finds half of a fleet.
+            with self._store.changing(path):
+                result = self._audit(now, self._store.take_in(stamps, gone))
+        self._stamps.update(stamps)
+        for name in gone:
+            del self._stamps[name]
+        return result
 
     @property
     def store(self) -> LiveStore:
@@ -93,34 +101,6 @@ class Keeper:
     def close(self) -> None:
         """Give the store up."""
         self._store.close()
-
-    def _take(
-        self,
-        there: Mapping[str, Spooled],
-        changed: list[str],
-        gone: set[str],
-        now: int,
-        *,
-        audit: bool,
-    ) -> AuditResult | None:
-        result = None
-        if not (changed or gone):
-            with self._store.changing():
-                return self._audit(now, {})
-        with TemporaryDirectory(prefix="lockcfg-") as directory:
-            path = os.path.join(directory, "part")
-            part = Store.create(path)
-            ingest_sources([Source("spooled", there[name].path) for name in changed], part)
-            part.close()
-            stamps = {name: there[name].stamp for name in changed}
-            with self._store.changing(path):
-                told = self._store.take_in(stamps, gone)
-                if audit:
-                    result = self._audit(now, told)
-        self._stamps.update(stamps)
-        for name in gone:
-            del self._stamps[name]
-        return result
 
     def _audit(self, now: int, told: Mapping[str, tuple[Told | None, Told | None]]) -> AuditResult:
         fleet = read_fleet(

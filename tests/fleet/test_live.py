@@ -103,7 +103,6 @@ def test_whatever_changes_it_is_what_a_fresh_store_would_be(
 
     rng: random.Random = random.Random(seed)
     monkeypatch.setattr(live, "_MANY", many)
-    monkeypatch.setattr("lockcfg.fleet.keeper._BATCH", 7)
     for _ in range(12):
         for _ in range(rng.randrange(1, 9)):
             name = f"kvm{rng.randrange(12):02}"

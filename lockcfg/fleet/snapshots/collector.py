@@ -174,7 +174,7 @@ class Tree:
 
     def __init__(self, root: str = "/") -> None:
         self.root = root
-        self.is_here = os.path.realpath(root) == "/"
+        self.is_here = _is_own_root(root)
 
     def open(self, path: str, flags: int = 0) -> int:
         """Open a file to read; return the descriptor. It never waits, not even for the writer of a
@@ -248,6 +248,27 @@ class Tree:
                 return stream.readline(4096).strip()
         except OSError:
             return ""
+
+
+def _is_own_root(path: str) -> bool:
+    """Whether a path leads to the root directory of this process. The root directory of a container
+    (``/proc/PID/root``) may be the same directory, with other mounts in it."""
+    if os.path.realpath(path) != "/":
+        return False
+    try:
+        return _mount_id(path) == _mount_id("/")
+    except OSError:
+        return True
+
+
+def _mount_id(path: str) -> List[str]:
+    """The line of the kernel that has the number of the mount of a directory. Raises OSError."""
+    descriptor = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        with open(f"/proc/self/fdinfo/{descriptor}", encoding="ascii") as stream:
+            return [line for line in stream if line.startswith("mnt_id:")]
+    finally:
+        os.close(descriptor)
 
 
 # ---- The collector: one method for each member of a snapshot
