@@ -261,6 +261,12 @@ VOLUME = device(
     chain=[{"type": "block", "path": "/dev/dm-1", "inode": 9, "dm_uuid": MPATH}],
 )
 
+SCSI_LOCKS = 'scsi_lockspace_dir = "/srv/locks/files"\n'
+SCSI_ONLY: Json = {"lockd": SCSI_LOCKS}
+LVM_AND_SCSI = f'lvm_lockspace_dir = "/srv/locks/files"\n{SCSI_LOCKS}'
+#: The disk of that guest where scsi_id is asked, which answers for the device below the volume.
+BY_SCSI = {**VOLUME["disks"][0], "scsi_id": MPATH[6:]}
+
 #: Fleets by what is special about them.
 FLEETS: dict[str, Known] = {
     "a local file system that two hosts have mounted": Known(
@@ -269,11 +275,11 @@ FLEETS: dict[str, Known] = {
     "local file systems of two volumes": Known(
         "safe",
         two(
-            ([MOUNTED], [image()], DIRECT),
+            ([MOUNTED], [image()], {"version": 2, **DIRECT}),
             (
                 [directory("/srv/vms", mount("/srv/vms", "xfs", "/dev/dm-3"), "disks", 131)],
                 [image()],
-                DIRECT,
+                {"version": 2, **DIRECT},
             ),
         ),
     ),
@@ -312,6 +318,37 @@ FLEETS: dict[str, Known] = {
                 {"version": 2},
             ),
         ),
+    ),
+    "a logical volume, and the device below it, which both lock by the SCSI id": Known(
+        "safe",
+        two(
+            ([*DEVICES, locks()], [{**VOLUME, "disks": [BY_SCSI]}], {"version": 2, **SCSI_ONLY}),
+            (
+                [*DEVICES, locks()],
+                [device("/dev/mapper/m", name="w", dm_uuid=MPATH, scsi_id=MPATH[6:])],
+                {"version": 2, **SCSI_ONLY},
+            ),
+        ),
+    ),
+    "a logical volume by its UUID, and the device below it by the SCSI id": Known(
+        "unsafe",
+        two(
+            (
+                [*DEVICES, locks()],
+                [{**VOLUME, "disks": [BY_SCSI]}],
+                {"version": 2, "lockd": LVM_AND_SCSI},
+            ),
+            (
+                [*DEVICES, locks()],
+                [device("/dev/mapper/m", name="w", dm_uuid=MPATH, scsi_id=MPATH[6:])],
+                {"version": 2, "lockd": LVM_AND_SCSI},
+            ),
+        ),
+    ),
+    "a stopped guest of an earlier collector, whose image may have others below it": Known(
+        "unsafe",
+        two(([images(), locks()], [image("v")]), ([images(), locks()], [image("w", inode=9)])),
+        said="unknown",
     ),
     # What an earlier collector does not tell, and what has no name, may be anything.
     "a logical volume, and a device of which nobody knows whether it is below": Known(

@@ -371,6 +371,8 @@ class _Maker:
                         more = [each._replace(lock=None) for each in more]
                     if self.version == 2 and self.seen():
                         made["disks"][0]["lock"] = where if held else ""
+            if self.version == 1 and not made.get("running"):
+                made["disks"][0].pop("layers", None)  # libvirt's description does not have them
             users += more
         snapshot = host(
             name,
@@ -436,8 +438,8 @@ class _Maker:
         lock = self.lock(it, path, (f"{it.name} {path}", None), what)
         users = [User(it.name, called, what.name, lock, backing=False)]
         # A part of a disk is written under its own lock, which may be that of the whole. What a
-        # volume is on has no lock.
-        own = lock if what.part else None
+        # volume is on has no lock, unless that of the volume is called after it.
+        own = lock if what.part or (lock and lock.named[1] == what.scsi) else None
         users += [User(it.name, called, each.name, own, backing=True) for each in what.below]
         return users, made
 

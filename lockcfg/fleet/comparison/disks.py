@@ -377,12 +377,11 @@ def _exclusion(one: _User, other: _User, disks: Relation, words: Words | None) -
     """Whether two users of what may be one disk exclude each other."""
     if one.way.use.kind == "network":
         found = Exclusion("no", "libvirt takes no lock for a network disk")
-    elif one.way.use.backing or other.way.use.backing:
-        found = Exclusion(
-            "no",
-            "one of them writes what is below the image of the other: of a chain of images only"
-            " the top one is locked",
-        )
+    elif (one.way.use.backing or other.way.use.backing) and None in (
+        one.answer.lock,
+        other.answer.lock,
+    ):
+        found = Exclusion("no", _BELOW)
     else:
         mine, yours = one.disk.place, other.disk.place
         supposed = (
@@ -406,6 +405,12 @@ def _exclusion(one: _User, other: _User, disks: Relation, words: Words | None) -
     if disks == "unknown" and found.verdict == "no":
         return Exclusion("unknown", f"whether it is one disk is not known; if it is: {found.why}")
     return found
+
+
+_BELOW: Final = (
+    "one of them writes what is below the image of the other: of a chain of images only the top one"
+    " is locked"
+)
 
 
 def _in_force(one: _User, other: _User, meant: Exclusion, stale: Collection[str]) -> Exclusion:

@@ -394,6 +394,12 @@ def _combinations(
     ways: dict[int, tuple[str, Use]] = {}
     for number, text in store.ways():
         ways[number] = (text, memory.use(text))
+    if not all(use.asked for _, use in ways.values()) and store.has_several_disks():
+        # One of the other disks may be below an image of which nobody asked.
+        ways = {
+            number: (text, use if use.asked else use.replace(chain=False))
+            for number, (text, use) in ways.items()
+        }
     numbers: dict[tuple[int, str, tuple[str, ...]], int] = {}
     found: dict[int, _Combination] = {}
     of_cells = store.ways_of_cells()

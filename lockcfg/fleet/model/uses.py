@@ -45,11 +45,13 @@ class Use(Frozen):
     holds for the disk now. ``named`` says whether the disk has an identity that is the same on all
     hosts; ``looked`` whether the collector saw the file or device behind its path. ``backing`` says
     that it is not the guest's own disk but an image or a device below it; ``chain`` whether the
-    images below it are known. ``layer`` is the kind of name that a block device has (``lvm``,
-    ``scsi`` …), empty for a device without a name and for other disks.
+    images below it are known; ``asked`` whether the collector looked for such images. ``layer`` is
+    the kind of name that a block device has (``lvm``, ``scsi`` …), empty for a device without a
+    name and for other disks.
     """
 
     __slots__ = (
+        "asked",
         "backing",
         "chain",
         "driver",
@@ -89,8 +91,10 @@ class Use(Frozen):
         backing: bool = False,
         chain: bool = True,
         layer: str = "",
+        asked: bool = True,
     ) -> None:
         self.layer: Final = layer
+        self.asked: Final = asked
         self.driver: Final = driver
         self.held: Final = held
         self.named: Final = named
@@ -160,6 +164,8 @@ _TRAITS: Final = (
     "backing",
     "chain",
     "replaced",
+    "covered",
+    "unasked",
 )
 
 
@@ -184,7 +190,7 @@ def use_of(shape: Shape, facts: Facts) -> Use:
     assert isinstance(directory, str)
     assert isinstance(resolved, str)
     assert isinstance(traits, tuple)
-    lvm, scsi, shareable, readonly, layers, backing, chain, replaced = (
+    lvm, scsi, shareable, readonly, layers, backing, chain, replaced, covered, unasked = (
         name in traits for name in _TRAITS
     )
     driver = str(instance or (owner if owner != facts.driver else ""))
@@ -200,7 +206,8 @@ def use_of(shape: Shape, facts: Facts) -> Use:
     device = directory.startswith("/dev")
     kind: str = "image" if not device else "lvm" if lvm else "scsi" if scsi else "block"
     locking = facts.locking_of(driver)
-    rule, fallback, found = _rule(locking, kind, of, scsi=scsi, unlocked=readonly or backing)
+    unlocked = readonly or (backing and not covered)
+    rule, fallback, found = _rule(locking, kind, of, scsi=scsi, unlocked=unlocked)
     return Use(
         kind,
         of,
@@ -214,6 +221,7 @@ def use_of(shape: Shape, facts: Facts) -> Use:
         looked=bool(looked or layer),
         backing=backing,
         chain=backing or ("untold" not in traits and (chain or not layers)),
+        asked=not unasked,
         layer=layer,
         **more,  # type: ignore[arg-type]
     )
@@ -224,12 +232,14 @@ def use_after(facts: Facts, use: Use, *, anew: bool = False) -> Use:
     new facts; otherwise running guests keep the locks that they have."""
     if use.kind == "network":
         return use
+    locking = facts.locking_of(use.driver)
+    covered = use.rule == "scsi" and "lvm_lockspace_dir" not in locking.spaces
     rule, fallback, found = _rule(
-        facts.locking_of(use.driver),
+        locking,
         use.kind,
         use.type,
         scsi=use.kind == "scsi",
-        unlocked=use.readonly or use.backing,
+        unlocked=use.readonly or (use.backing and not covered),
     )
     held: Held = ""
     if use.running and found is not None:
@@ -348,6 +358,18 @@ PART: Final = "#"
 _WWID_TYPES: Final = (("naa.", "3"), ("eui.", "2"), ("t10.", "1"))
 
 
+def below_of(disk: Mapping[str, Any], way: NumberedUse) -> list[dict[str, Any]]:
+    """The images and devices below a disk, as disks. A lock that is named by the SCSI id of a
+    volume is that of the device below it: scsi_id asks through the volume."""
+    found = [{**each, "backing": True} for each in disk["chain"]]
+    wwid = disk.get("scsi_id")
+    for each in found if way.use.rule == "scsi" and wwid else ():
+        if whole_of(device_name(each)) == f"scsi:{wwid}":
+            each |= {"covered": True, "scsi_id": wwid}
+            each |= {name: disk[name] for name in ("lock", "replaced") if name in disk}
+    return found
+
+
 def device_name(disk: Mapping[str, Any]) -> str:
     """The name of a block device that is the same on all hosts, whichever program or part of the
     kernel told it; empty if there is none. A partition is ``whole#part``."""
@@ -445,5 +467,5 @@ def disk_of(
         lvm_uuid=lvm_uuid,
         scsi_id=scsi_id,
         shareable=use.shareable,
-        readonly=use.readonly or use.backing,
+        readonly=use.readonly or (use.backing and use.rule == "none"),
     )

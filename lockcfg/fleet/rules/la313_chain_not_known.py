@@ -2,7 +2,9 @@
 
 ## What it does
 
-Reports guests whose disks are images in layers, where the snapshot does not say what is below.
+Reports guests whose disks are images in layers, where the snapshot does not say what is below. A
+snapshot of version 1 does not say it of guests that do not run: if a fleet has several disks, one
+of them may be below such an image.
 
 ## Why is this bad
 
@@ -54,10 +56,21 @@ RULE = Rule("LA313", "chain-not-known", "warning", scope="alike")
 def check(cell: Cell) -> Iterator[Observation]:
     """See the manual above."""
     untold = [use for use in cell.uses if not use.chain and not use.readonly]
-    if any(use.layers or not use.layer for use in untold):
+    whose = [
+        words
+        for words, found in (
+            ("have images in layers", any(use.layers for use in untold)),
+            (
+                "do not run and may have images in layers",
+                any(not use.layers and not use.layer for use in untold),
+            ),
+        )
+        if found
+    ]
+    for words in whose:
         yield Observation(
-            "guests have images in layers, and what is below the top one is not known: another"
-            " guest may write it",
+            f"guests {words}, and what is below the top one is not known: another guest may"
+            " write it",
             help="collect it again, as root, with 'lockcfg collect' of this release",
             unknown=True,
         )

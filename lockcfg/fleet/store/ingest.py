@@ -24,6 +24,7 @@ from lockcfg.fleet.model.uses import (
     VOLUME,
     NumberedUse,
     Use,
+    below_of,
     devices_of,
     shape_of,
     traits_of,
@@ -140,6 +141,7 @@ class _Host:
         "below",
         "boot_id",
         "disks",
+        "is_of_version_1",
         "keys",
         "local",
         "number",
@@ -151,8 +153,9 @@ class _Host:
         "volumes",
     )
 
-    def __init__(self, number: int, profile: _Profile, own: Own) -> None:
+    def __init__(self, number: int, profile: _Profile, own: Own, version: int) -> None:
         self.number = number
+        self.is_of_version_1 = version == 1
         self.profile = profile
         self.boot_id: str = own.host["boot_id"]
         self.uses: set[int] = set()
@@ -228,7 +231,7 @@ class Ingester:
         host = own.host
         try:
             profile = self._profile(common, own.identities)
-            self._add(source, profile, own)
+            self._add(source, profile, own, version=common.by_name["version"].value)
             if own.evidence is not None:
                 told = evidence_of(own.evidence, common.by_name["directories"].value)
                 self._rows["evidence"].append((self._hosts, _dumped(told)))
@@ -329,10 +332,10 @@ class Ingester:
 
     # Hosts
 
-    def _add(self, source: str, profile: _Profile, own: Own) -> None:
+    def _add(self, source: str, profile: _Profile, own: Own, *, version: int) -> None:
         told = own.host
         number = self._hosts = self._hosts + 1
-        host = _Host(number, profile, own)
+        host = _Host(number, profile, own, version)
         self._plain_guests(host, own.plain)
         for guest in own.guests:
             self._guest(host, guest)
@@ -387,7 +390,7 @@ class Ingester:
             _, _, inode, path, last, only, links, real, kind = guest[:9]
             more, driver, name, runs, start, uuid = guest[9:]
             found = known.get((path, only, links, kind, driver, runs))
-            if found is None or more or host.volumes:
+            if found is None or more or host.volumes or host.is_of_version_1:
                 self._usual(host, guest)
                 continue
             if runs:
@@ -400,10 +403,11 @@ class Ingester:
         known = host.profile.plain
         disks = [first, *PLAIN_DISK.findall(more)]
         keys = [(disk[2], *disk[4:6], disk[7], driver, runs) for disk in disks]
-        if host.volumes or not all(map(known.__contains__, keys)):
+        special = host.volumes or host.is_of_version_1
+        if special or not all(map(known.__contains__, keys)):
             told = as_written(guest)
             ways = self._guest(host, told)
-            if not host.volumes:
+            if not special:
                 for key, disk, way in zip(keys, told["disks"], ways, strict=True):
                     if way.prefix:
                         path = disk["path"]
@@ -426,6 +430,11 @@ class Ingester:
         profile = host.profile
         ways: list[NumberedUse] = []
         of_guest = [*guest["disks"]]
+        if not runs and host.is_of_version_1:
+            # That version tells what is below an image only of guests that run.
+            of_guest = [
+                {**disk, "unasked": True} if _is_unasked(disk) else disk for disk in of_guest
+            ]
         for disk in of_guest:
             path = disk.get("path", "")
             shape = shape_of(disk, path, runs, guest)
@@ -433,7 +442,7 @@ class Ingester:
             ways.append(way)
             host.uses.add(way.number)
             if way.has_chain:  # what is appended here is gone through next
-                of_guest += [{**each, "backing": True} for each in disk["chain"]]
+                of_guest += below_of(disk, way)
             if host.below and way.is_image:
                 real = disk.get("resolved", path)
                 of_guest += devices_of(host.below.pop(real[: real.rfind("/")], ""))
@@ -652,6 +661,12 @@ _ENCODER: Final = json.JSONEncoder(separators=(",", ":"), sort_keys=True)
 
 def _dumped(value: Any) -> str:
     return _ENCODER.encode(value)
+
+
+def _is_unasked(disk: Mapping[str, Any]) -> bool:
+    """Whether a disk of a guest that does not run may have images below it that the first version
+    of snapshots does not tell."""
+    return disk["type"] == "file" and not disk.get("readonly") and "chain" not in disk
 
 
 def _key_of(name: str) -> int:

@@ -551,6 +551,16 @@ class Store:
         """The ids of the hosts that have any of them."""
         return {host for (host,) in self._iterate("SELECT DISTINCT host FROM disk")}
 
+    def has_several_disks(self) -> bool:
+        """Whether there are two disks at least: one that has several names is one."""
+        found: set[int] = set()
+        for (packed,) in self._iterate("SELECT keys FROM disks"):
+            keys = _numbers(packed)
+            found.update(number or key for key, number in zip(keys[::2], keys[1::2], strict=True))
+            if len(found) > 1:
+                return True
+        return False
+
     def find_disks(self, words: Collection[str]) -> list[FoundDisk]:
         """The guests' disks that one of some words means: a path, the SHA-256 of one, an LVM UUID,
         a SCSI id, the name or the UUID of a guest; by each host's newest snapshot."""
