@@ -1,6 +1,7 @@
 """The process is killed in the middle of the change from virtlockd to lockd, or back, at one system
-call after the other. At worst it is as if virtlockd had been killed: the locks are gone with it,
-and the next lockd says whose. Never does a daemon say that it holds a lock that is free."""
+call after the other, or such a call fails. At worst it is as if virtlockd had been killed: the
+locks are gone with it, and the next lockd says whose. Never does a daemon say that it holds a lock
+that is free."""
 
 from __future__ import annotations
 
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.lockd.attack.sweep import ERRORS
 from tests.lockd.client import AUTOCREATE, SHARED
 from tests.lockd.engine import PROGRAM, Engine, wait_for
 from tests.real.moving_host import MovingHost, can_lock
@@ -102,9 +104,42 @@ def test_killed_at_a_system_call(
         check(directory, guest, command, call, number)
 
 
-def check(directory: Path, guest: int, command: str, call: str, number: int) -> None:
-    """Kill the process at that system call, and look at what has become of the locks."""
-    where = f"{command}: {call} {number}"
+#: The calls that fail each time: in the middle of a lock's change, and where a program starts.
+SHORT_ERRORS = {
+    "takeover": [("fcntl", 3, "ENOLCK"), ("memfd_create", 1, "ENOMEM")],
+    "handback": [("fcntl", 9, "EIO"), ("rename", 1, "ENOSPC")],
+}
+
+
+@pytest.mark.parametrize("command", ["takeover", "handback"])
+def test_a_system_call_fails(
+    tmp_path: Path, guest: int, command: str, request: pytest.FixtureRequest
+) -> None:
+    wanted = SHORT_ERRORS[command]
+    if request.config.getoption("--exhaustive"):
+        wanted = [
+            (call, number, error)
+            for call, most in CALLS.items()
+            for error in ERRORS.get(call, "").split()
+            for number in range(1, most + 1)
+        ]
+    for index, (call, number, error) in enumerate(wanted):
+        directory = tmp_path / str(index)
+        directory.mkdir()
+        check(directory, guest, command, call, number, f"error={error}")
+
+
+def check(
+    directory: Path,
+    guest: int,
+    command: str,
+    call: str,
+    number: int,
+    fault: str = "signal=KILL",
+) -> None:
+    """Kill the process at that system call, or have that fail, and look at what has become of the
+    locks."""
+    where = f"{command}: {call} {number} {fault}"
     with MovingHost(directory) as host:
         client = host.client()
         client.register("web", guest)
@@ -117,7 +152,7 @@ def check(directory: Path, guest: int, command: str, call: str, number: int) -> 
         strace = subprocess.Popen(
             [
                 *("strace", "--quiet=all", "--output", trace, "--attach", str(pid)),
-                *("--trace", f"execve,{call}", "--inject", f"{call}:signal=KILL:when={number}"),
+                *("--trace", f"execve,{call}", "--inject", f"{call}:{fault}:when={number}"),
             ],
             stderr=subprocess.DEVNULL,
         )
