@@ -142,7 +142,7 @@ release-check: $(VENV)/.installed-dev
 
 test-slow: $(VENV)/.installed-tests
 	$(BIN)/pytest --exhaustive --generated-files=500000 --plays=5000 --fuzz-inputs=1200000 \
-		--schedules=1000000 --seed=$$(date +%j) tests/real tests/lockd/rpc/test_fuzz.py tests/simulation
+		--schedules=1000000 --seed=$$(date +%j) tests/real tests/fuzz tests/simulation
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

@@ -1,6 +1,6 @@
 """Coverage-guided runs against bad input, by atheris.
 
-``python -m tests.lockd.rpc.fuzz WHAT DIRECTORY [LIBFUZZER_OPTION ...]`` has these:
+``python -m tests.fuzz.fuzz_daemon WHAT DIRECTORY [LIBFUZZER_OPTION ...]`` has these:
 
 ``messages`` gives a daemon with all its real parts, but no loop, what a client may send. An input
 that begins with an even byte is a stream as it is. In any other each call is a byte that says which
@@ -40,7 +40,7 @@ try:
     import atheris
     import atheris.core_with_libfuzzer as loaded_later
 except ModuleNotFoundError:  # it has no wheel for this Python
-    from tests.lockd.rpc import unguided as atheris
+    from tests.fuzz import unguided as atheris
 
     loaded_later = atheris
 

@@ -1,4 +1,4 @@
-"""The runs of :mod:`tests.lockd.rpc.fuzz`: short, and long where that is asked for."""
+"""The runs of :mod:`tests.fuzz.fuzz_daemon`: short, and long where that is asked for."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_a_run(what: str, share: float, tmp_path: Path, pytestconfig: pytest.Con
     done = subprocess.run(
         [
             *("unshare", "--mount", "--propagation", "private"),
-            *(sys.executable, "-m", "tests.lockd.rpc.fuzz", what, tmp_path),
+            *(sys.executable, "-m", "tests.fuzz.fuzz_daemon", what, tmp_path),
             *(f"-runs={inputs}", f"-seed={seed}", f"-max_len={_LONGEST}"),
             *("-rss_limit_mb=1024", "-timeout=10"),
         ],
