@@ -173,7 +173,7 @@ class GuestHost:
         self._directory: Final = directory
         self._settings: Final = settings
         self._shared: Final = shared
-        self._domain_type: Final = "kvm" if not session and _has_kvm() else "qemu"
+        self.domain_type: Final = "kvm" if not session and _has_kvm() else "qemu"
         self._uuids: Final = itertools.count(first_uuid)
 
     def __enter__(self) -> Self:
@@ -386,7 +386,7 @@ class GuestHost:
             if not disk.mode and not disk.qemu_locks
         )
         return f"""
-            <domain type='{self._domain_type}'
+            <domain type='{self.domain_type}'
                 xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'>
               <name>{name}</name>
               <uuid>00000000-0000-4000-8000-{next(self._uuids):012}</uuid>
