@@ -278,7 +278,14 @@ def _assembled(directory: Path) -> bytes:
 def _mounted(directory: Path, record: Path, names: list[str]) -> Iterator[None]:
     """The referee's file system, as long as this goes on."""
     record.touch()
-    command = (sys.executable, "-m", "tests.real.referee.disks", directory, record, *names)
+    command = [
+        sys.executable,
+        "-m",
+        "tests.real.referee.disks",
+        str(directory),
+        str(record),
+        *names,
+    ]
     with subprocess.Popen(command, stdin=subprocess.PIPE) as process:
         try:
             end = time.monotonic() + _PATIENCE

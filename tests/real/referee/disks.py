@@ -7,6 +7,8 @@ process, one after another, so the order in RECORD is the order in which they re
 wrote is known by the process that has opened the image.
 """
 
+# ruff: noqa: ARG002 - the library says what an operation gets
+
 from __future__ import annotations
 
 import errno
@@ -19,7 +21,12 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mfusepy import FUSE, FuseOSError, Operations, fuse_get_context
+from mfusepy import (  # type: ignore[import-untyped]
+    FUSE,
+    FuseOSError,
+    Operations,
+    fuse_get_context,
+)
 
 from tests.real.referee.record import Write
 

@@ -50,7 +50,8 @@ def judge(writes: Iterable[Write]) -> Verdict:
     over: set[tuple[str, int]] = set()
     count = hand_overs = 0
     interleaved = []
-    for count, write in enumerate(writes, 1):
+    for write in writes:
+        count += 1
         before = last.get(write.disk, write.pid)
         if (write.disk, write.pid) in over:
             interleaved.append(write)
