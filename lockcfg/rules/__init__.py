@@ -18,15 +18,16 @@ if TYPE_CHECKING:
     from lockcfg.rules.rule import Options, Rule, RuleFinding, Scope
 
     class RuleModule(Protocol):
-        """What a module of this package holds."""
+        """The interface of a module of this package."""
 
         RULE: Rule
 
         def check(self, subject: Any, options: Options) -> Iterable[RuleFinding]:
-            """What the rule finds in its subject, which is of the kind that its scope says."""
+            """The findings of the rule about its subject; the scope of the rule says what the
+            subject is."""
 
 
-#: The modules of the rules, by code, and the scope of each: a run loads those that it needs.
+#: The modules of the rules, by code, and the scope of each: a run loads the modules that it needs.
 TABLE: Final[dict[str, Scope]] = {
     "lk101_syntax": "file",
     "lk102_unknown_key": "file",
@@ -73,7 +74,7 @@ TABLE: Final[dict[str, Scope]] = {
     "lk905_unknown_rule_in_waiver": "run",
 }
 
-#: Those that ``lockcfg validate`` runs, and a transaction before it writes.
+#: The rules that ``lockcfg validate`` runs, and that a transaction runs before it writes.
 VALIDATING: Final = (
     "lk101_syntax",
     "lk102_unknown_key",
@@ -91,7 +92,7 @@ VALIDATING: Final = (
     "lk505_sanlock_misread",
 )
 
-#: Those of them that know what keeps a daemon from starting.
+#: The rules among them that find what keeps a daemon from starting.
 STOPPING: Final = tuple(
     name
     for name in VALIDATING
@@ -125,7 +126,8 @@ def rule_module(name: str) -> RuleModule:
 
 
 def code_and_name(module: str) -> tuple[str, str]:
-    """What a rule is called, by the name of its module: ``LK102`` and ``unknown-key``."""
+    """The code and the name of a rule, from the name of its module: ``LK102`` and
+    ``unknown-key``."""
     return module[:5].upper(), module[6:].replace("_", "-")
 
 
@@ -134,10 +136,10 @@ def check(
     release: tuple[int, ...] | None = None,
     rules: Sequence[str] = VALIDATING,
 ) -> list[Finding]:
-    """What is wrong with ``document``: would libvirt start with it, and read what is written?
+    """The findings about ``document``: would libvirt start with it, and read what is written?
 
-    ``release`` is that of the libvirt in question, such as ``(11, 3, 0)``; without it, the newest.
-    ``rules`` are the modules to ask. The findings are in the order of the file, and for one place
+    ``release`` is the release of libvirt, such as ``(11, 3, 0)``; by default it is the newest.
+    ``rules`` are the modules to run. The findings are in the order of the file, and for one place
     in the order of the rules.
     """
     from lockcfg.rules.rule import FileSubject, Options

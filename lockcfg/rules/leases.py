@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
 
 def leases_off(configuration: Configuration) -> Entry | None:
-    """The statement that has lockd lock no disk by itself; None if there is none, or if lockd is
-    not the lock manager."""
+    """The statement that keeps lockd from locking disks by itself; None if there is none, or if
+    lockd is not the lock manager."""
     if configuration.lock_manager != "lockd" or configuration.auto_disk_leases:
         return None
     return configuration.documents["lockd"].get("auto_disk_leases")

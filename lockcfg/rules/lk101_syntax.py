@@ -46,7 +46,7 @@ _OUTCOME: Final = ": libvirt cannot read this file and does not start"
 
 
 def check(subject: FileSubject, options: Options) -> Iterator[RuleFinding]:
-    """Nothing: a document that exists was parsed. See :func:`finding`."""
+    """Find nothing: a document exists only if its text could be parsed. See :func:`finding`."""
     del subject, options
     yield from ()
 

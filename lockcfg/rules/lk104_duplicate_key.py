@@ -75,7 +75,8 @@ def check(subject: FileSubject, options: Options) -> Iterator[RuleFinding]:
 
 
 def _of_sanlock(document: Document) -> Iterator[RuleFinding]:
-    """To the sanlock daemon the last one counts; what it logs of commands adds up."""
+    """Find duplicates in sanlock's own file: the sanlock daemon uses the last one, and adds up the
+    settings about logged commands."""
     for entry in document.entries:
         winner = document.get(entry.key)
         if winner is None or winner is entry or entry.key == "debug_cmd":

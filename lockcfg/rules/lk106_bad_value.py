@@ -67,7 +67,7 @@ def _instead(setting: Setting, rule: Together, values: dict[str, Value]) -> str:
 
 
 def _together(subject: FileSubject) -> Iterator[RuleFinding]:
-    """What the settings in force break together, each of them right by itself."""
+    """Findings about settings in force that are valid by themselves and not together."""
     document = subject.document
     rules = together_in(document.kind)
     known = settings_of(document.kind)
@@ -102,7 +102,7 @@ def _together(subject: FileSubject) -> Iterator[RuleFinding]:
 
 
 def _each(subject: FileSubject, options: Options) -> Iterator[RuleFinding]:
-    """What each value breaks by itself."""
+    """Findings about values that are invalid by themselves."""
     low, high = integer_bounds(options.release)
     known = settings_of(subject.document.kind)
     reader = subject.document.kind.program

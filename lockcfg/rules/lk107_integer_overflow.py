@@ -54,7 +54,7 @@ def check(subject: FileSubject, options: Options) -> Iterator[RuleFinding]:
     """See the manual above."""
     low, high = integer_bounds(options.release)
     known = settings_of(subject.document.kind)
-    dead_ones_count = high == TAKEN_MAX  # where the parser refuses one, it refuses the file
+    dead_ones_count = high == TAKEN_MAX  # a parser that refuses one integer refuses the file
     for entry in subject.document.entries:
         if not dead_ones_count and subject.document.get(entry.key) is not entry:
             continue  # the first one wins: LK104 says that this one is dead

@@ -69,7 +69,7 @@ def check(subject: FileSubject, options: Options) -> Iterator[RuleFinding]:
 
 
 def _unknown(setting: Setting, value: Value, version: tuple[int, ...]) -> Iterator[str]:
-    """What of a setting and its value a libvirt does not know, in words."""
+    """What a libvirt does not know about a setting and its value, in words."""
     shown = ".".join(map(str, version))
     if release_numbers(setting.since) > version:
         if setting.since_certain:

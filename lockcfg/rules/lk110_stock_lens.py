@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 
 RULE = Rule("LK110", "stock-lens", "info", fix="safe")
 
-#: Settings that may be a list to libvirt and not to its lens, up to that of 12.8.0.
+#: Settings that may be a list for libvirt but not for its lens, up to the lens of 12.8.0.
 _STRINGS_TO_LENS: Final = ("security_driver", "hugetlbfs_mount")
 
 
@@ -90,7 +90,7 @@ def _troubles(document: Document, entry: Entry) -> Iterator[str]:
 
 
 def _single_quoted(literal: str) -> bool:
-    """Whether a list has a string in single quotes in it."""
+    """Whether a list has a string in single quotes."""
     return "'" in re.sub(r'"[^"]*"', "", literal)
 
 
@@ -107,10 +107,10 @@ def _fix(document: Document, entry: Entry) -> Fix | None:
     if isinstance(value, tuple) and entry.key in _STRINGS_TO_LENS:
         if len(value) != 1:
             return None
-        value = value[0]  # a string is a list of one to libvirt
+        value = value[0]  # libvirt takes a string for a list of one
     literal = spell(value)
     if not literal.startswith('"') and isinstance(value, str):
-        return None  # it holds a double quote, which those lenses have no way to read
+        return None  # it has a double quote, which those lenses cannot read
     replacements = []
     if entry.comment is not None:
         line_start = max(text.rfind(b"\n", 0, entry.key_span.start) + 1, 0)

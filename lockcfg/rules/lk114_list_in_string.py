@@ -74,8 +74,8 @@ def check(subject: FileSubject, options: Options) -> Iterator[RuleFinding]:
 
 
 def as_list(setting: Setting, value: Value) -> Value | None:
-    """``value`` with each of its strings that hold several elements as that many; None where
-    none does, or ``setting`` does not take the result."""
+    """``value`` with every string of several elements split into them; None if no string has
+    several, or if ``setting`` does not take the result."""
     if not setting.takes_list:
         return None
     elements = value if isinstance(value, tuple) else (value,)

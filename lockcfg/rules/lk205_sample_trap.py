@@ -63,7 +63,7 @@ def check(subject: HostSubject, options: Options) -> Iterator[RuleFinding]:
     entry = leases_off(configuration)
     required = configuration.effective("require_lease_for_disks")
     if entry is None or required.value != 1 or required.place is None:
-        return  # who sets the one alone has not copied the sample
+        return  # a user who sets only one of the two has not copied the sample
     if any(configuration.lockspace(key) is not None for key in LOCKSPACE_KEYS):
         return
     yield leases_off_finding(

@@ -83,7 +83,7 @@ def check(subject: HostSubject, options: Options) -> Iterator[RuleFinding]:
 
 
 def _oddities(directory: str) -> list[str]:
-    """What is odd about an absolute path, in words."""
+    """The oddities of an absolute path, in words."""
     found = []
     if "//" in directory:
         found.append("a doubled slash")

@@ -63,7 +63,7 @@ _LOCAL: Final = (
     "/sys",
 )
 
-#: Mounted by GlusterFS on all hosts of a pool (cluster.enable-shared-storage).
+#: GlusterFS mounts this directory on all hosts of a pool (cluster.enable-shared-storage).
 _SHARED: Final = ("/run/gluster", "/var/run/gluster")
 
 
@@ -85,5 +85,5 @@ def check(subject: HostSubject, options: Options) -> Iterator[RuleFinding]:
 
 
 def _top(directory: str, tops: tuple[str, ...]) -> str | None:
-    """Which of ``tops`` a directory is, or is below."""
+    """The one of ``tops`` that a directory is or is below."""
     return next((top for top in tops if relation(directory, top) in ("same", "inside")), None)

@@ -64,7 +64,7 @@ if TYPE_CHECKING:
 
 RULE = Rule("LK301", "max-clients-too-small", "warning", scope="host", fix="unsafe")
 
-#: libvirtd, which connects for itself for as long as a job takes, does max_workers jobs at once.
+#: libvirtd also connects for the time of a job, and does max_workers jobs at once.
 HEAD_ROOM: Final = 20
 
 #: virtlockd's default.
@@ -82,7 +82,7 @@ def check(subject: HostSubject, options: Options) -> Iterator[RuleFinding]:
     guests, spare = options.guests, options.spare_guests
     needed = guests + spare + HEAD_ROOM
     if not isinstance(limit, int) or not 0 < limit < needed:
-        return  # LK105 says more of what is not an integer, and LK302 of a zero
+        return  # LK105 is about what is not an integer, and LK302 about a zero
     message = (
         f"virtlockd serves {limit} connections at once{'' if entry else ' by default'}, and"
         f" {_guests(guests, spare)} need {needed}: beyond the limit a guest hangs at its start"
@@ -101,7 +101,8 @@ def check(subject: HostSubject, options: Options) -> Iterator[RuleFinding]:
     if daemon.exists or manager is None:
         yield RuleFinding(about_file(RULE, daemon, message, help=advice))
     else:
-        # There is no virtlockd.conf to point at: what makes it needed is this.
+        # There is no virtlockd.conf to point at, so the finding points at the setting that needs
+        # it.
         yield RuleFinding(at_value(RULE, driver, manager, message, help=advice))
 
 

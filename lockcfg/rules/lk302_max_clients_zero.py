@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 RULE = Rule("LK302", "max-clients-zero", "error", fix="unsafe", validates=True)
 
-#: The settings, and what is answered once and never again.
+#: The settings, and what virtlockd answers once and never again.
 _ANSWERED: Final = {"max_clients": "connection", "admin_max_clients": "virt-admin command"}
 
 
@@ -52,7 +52,7 @@ def check(subject: FileSubject, options: Options) -> Iterator[RuleFinding]:
         return
     for key, answered in _ANSWERED.items():
         entry = document.get(key)
-        # A list or a string is not 0, and -0 no value that libvirt takes.
+        # A list or a string is not 0, and libvirt does not take -0.
         if entry is None or entry.value != 0 or entry.literal.startswith("-"):
             continue
         alone = sum(1 for _ in document.all(key)) == 1

@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 
 RULE = Rule("LK303", "max-clients-descriptors", "warning")
 
-#: What virtlockd 9.0 has open with no client, 11, and some for its log outputs.
+#: The descriptors that virtlockd 9.0 has open without a client, 11, and some for its log outputs.
 _OWN: Final = 16
 
 #: virtlockd's default.

@@ -45,10 +45,10 @@ if TYPE_CHECKING:
 
 RULE = Rule("LK304", "log-filters", "error", validates=True)
 
-#: A level as virtlockd reads it: with blanks before it that are no spaces, which separate.
+#: A level as virtlockd reads it: blanks may precede it, except for spaces, which separate filters.
 LEVEL: Final = r"[\t\n\v\f\r]*\+?0*[1-4]"
 
-#: What is in the name of no part of libvirt, and stands for nothing in a glob.
+#: Characters that no part of libvirt has in its name and that mean nothing in a glob.
 _FOREIGN: Final = r"[\s,;\"'=]"
 
 _HELP: Final = 'write it like "1:locking 4:object": level (1 debug to 4 error), colon, part, space'
@@ -64,7 +64,7 @@ def check(subject: FileSubject, options: Options) -> Iterator[RuleFinding]:
     if entry is None or not isinstance(entry.value, str):
         return
     objections = [found for each in entry.value.split(" ") if (found := _objection(each))]
-    # What keeps it from starting first.
+    # The objections that keep virtlockd from starting come first.
     objections.sort(key=lambda found: found[0] != "error")
     if objections:
         severity, message = objections[0]
@@ -72,7 +72,7 @@ def check(subject: FileSubject, options: Options) -> Iterator[RuleFinding]:
 
 
 def _objection(text: str) -> tuple[Severity, str] | None:
-    """What is wrong with one filter; the empty string stands between two spaces."""
+    """The objection to one filter; the filter between two spaces is the empty string."""
     if not text:
         return None
     level, colon, rest = text.partition(":")

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 
 RULE = Rule("LK305", "log-outputs", "error", validates=True)
 
-#: The destinations, as they are written, and with how many colons.
+#: The destinations, as users write them, and the number of their colons.
 _FORMS: Final = {
     "stderr": ("level:stderr", 1),
     "journald": ("level:journald", 1),
@@ -69,7 +69,7 @@ def check(subject: FileSubject, options: Options) -> Iterator[RuleFinding]:
     if entry is None or not isinstance(entry.value, str):
         return
     objections = [found for each in entry.value.split(" ") if (found := _objection(each))]
-    # What keeps it from starting first.
+    # The objections that keep virtlockd from starting come first.
     objections.sort(key=lambda found: found[0] != "error")
     if objections:
         severity, message, advice = objections[0]
@@ -77,7 +77,8 @@ def check(subject: FileSubject, options: Options) -> Iterator[RuleFinding]:
 
 
 def _objection(text: str) -> tuple[Severity, str, str] | None:
-    """What is wrong with one output and what to do; the empty string is between two spaces."""
+    """The objection to one output, and what to do; the output between two spaces is the empty
+    string."""
     if not text:
         return None
     level, *rest = text.split(":")

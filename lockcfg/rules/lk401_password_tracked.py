@@ -58,7 +58,7 @@ if TYPE_CHECKING:
 
 RULE = Rule("LK401", "password-tracked", "warning")
 
-#: What libvirt's samples show, commented out.
+#: The commented values in libvirt's samples.
 _SAMPLES: Final = ("XYZ12345", "RDP12345")
 
 _HELP: Final = (
@@ -78,7 +78,7 @@ def check(subject: FileSubject, options: Options) -> Iterator[RuleFinding]:
         "'{}' is commented out, but what it was set to is still in version control for all to read"
     )
     found += [(key, span, commented_out.format(key)) for key, span in _commented_out(document)]
-    # Only of a file with a password is it looked up whether version control has it.
+    # The rule asks whether version control has the file only if the file has a password.
     if found and subject.tracked:
         for key, span, message in found:
             yield RuleFinding(finding(RULE, document, key, span, message, _HELP))

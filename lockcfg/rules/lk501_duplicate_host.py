@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 
 RULE = Rule("LK501", "duplicate-host", "warning", scope="repository")
 
-#: What is below a directory of such a name is for several hosts, or for a user.
+#: A directory with such a name is for several hosts, or for a user.
 _NO_HOSTS: Final = frozenset(
     (".config", "cookbooks", "examples", "modules", "roles", "templates", "tests")
 )
@@ -61,7 +61,7 @@ def check(subject: RepositorySubject, options: Options) -> Iterator[RuleFinding]
         places: dict[str, HostFiles] = {}
         for host in namesakes:
             known = places.get(host.host)
-            # One place may hold several directories: the first by name stands for it.
+            # One place may have several directories: the first one by name stands for it.
             if known is None or host.directory < known.directory:
                 places[host.host] = host
         hosts = [host for _, host in sorted(places.items())]
@@ -112,5 +112,5 @@ def _groups_of(subject: RepositorySubject, options: Options) -> dict[str, set[st
 
 
 def _may_be_one(groups: set[str] | None, others: set[str] | None) -> bool:
-    """Whether hosts of such groups can be one host: not if both have some and share none."""
+    """Whether hosts of these groups can be one host: not if both have groups and share none."""
     return not groups or not others or bool(groups & others)

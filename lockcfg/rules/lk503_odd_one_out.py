@@ -87,13 +87,14 @@ if TYPE_CHECKING:
 
 RULE = Rule("LK503", "odd-one-out", "warning", scope="repository")
 
-#: Neighbours that nobody called a group are one from this number on; where fewer are, one of
-#: them cannot differ from 80 % either.
+#: From this number on, neighbours are a group even if the settings name none. Of fewer hosts, one
+#: cannot differ from 80 %.
 _FEWEST: Final = 5
 
 
 class _Settings(Frozen):
-    """What is in force with one set of documents: ``values`` are those of LOCKING_KEYS."""
+    """The settings in force with one set of documents: ``values`` has the values of
+    LOCKING_KEYS."""
 
     __slots__ = ("configuration", "values")
 
@@ -103,8 +104,8 @@ class _Settings(Frozen):
 
 
 class _Seen:
-    """What was worked out for the hosts before, of which many have the same documents, and most
-    the same in what decides the locking."""
+    """The results for earlier hosts: many hosts have the same documents, and most have the same
+    settings that decide the locking."""
 
     def __init__(self) -> None:
         self.settings: dict[tuple[object, ...], _Settings] = {}
@@ -140,7 +141,7 @@ def check(subject: RepositorySubject, options: Options) -> Iterator[RuleFinding]
 
 
 def _groups(subject: RepositorySubject, options: Options) -> dict[str, Sequence[HostFiles]]:
-    """The groups by what they are called in a message; the hosts in the order of their names."""
+    """The groups by their names in a message, each with its hosts in the order of their names."""
     found: dict[str, list[HostFiles]] = {}
     if options.groups:
         for name, hosts in subject.groups(options).items():

@@ -88,7 +88,7 @@ def check(subject: FileSubject, options: Options) -> Iterator[RuleFinding]:
 
 
 def _ignored(line: bytes, settings: Mapping[str, Setting]) -> tuple[str, str]:
-    """What is wrong with a line that is not a setting, and what to do; empty for a comment."""
+    """The objection to a line that is not a setting, and what to do; empty for a comment."""
     line = seen_as(line)
     bare = line.strip(b" \t\r")
     if not bare or line.startswith(b"#") or bare.startswith(b"#"):
@@ -117,7 +117,7 @@ def _ignored(line: bytes, settings: Mapping[str, Setting]) -> tuple[str, str]:
 def _of_value(
     document: Document, setting: Setting, entry: Entry, end: int
 ) -> Iterator[RuleFinding]:
-    """What the daemon makes otherwise of the value of a setting."""
+    """How the daemon misreads the value of a setting, and what to do."""
     rest = text_of(document, Span(entry.value_span.end, end)).strip(" \t\r\0")
     if setting.takes_string:
         message, advice = _of_string(setting, entry.literal, rest)

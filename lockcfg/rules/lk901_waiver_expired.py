@@ -44,15 +44,15 @@ RULE = Rule("LK901", "waiver-expired", "error", scope="run")
 
 
 def check(subject: object, options: Options) -> Iterator[RuleFinding]:
-    """Nothing: the linter knows its waivers. See :func:`finding`."""
+    """Find nothing: the linter itself checks its waivers. See :func:`finding`."""
     del subject, options
     yield from ()
 
 
 def finding(path: str, place: Place | None, rules: Sequence[str], until: datetime.date) -> Finding:
-    """The finding about a waiver of ``rules`` that counted up to the day ``until``.
+    """The finding about a waiver of ``rules`` whose last day was ``until``.
 
-    A day that is none of the calendar is the first day of the year 1.
+    The first day of the year 1 stands for a date that no calendar has.
     """
     names = printable(", ".join(rules))
     if until.year == 1:

@@ -42,7 +42,7 @@ RULE = Rule("LK902", "waiver-unneeded", "warning", scope="run")
 
 
 def check(subject: object, options: Options) -> Iterator[RuleFinding]:
-    """Nothing: the linter knows its waivers. See :func:`finding`."""
+    """Find nothing: the linter itself checks its waivers. See :func:`finding`."""
     del subject, options
     yield from ()
 

@@ -41,7 +41,7 @@ RULE = Rule("LK903", "waiver-without-reason", "warning", scope="run")
 
 
 def check(subject: object, options: Options) -> Iterator[RuleFinding]:
-    """Nothing: the linter knows its waivers. See :func:`finding`."""
+    """Find nothing: the linter itself checks its waivers. See :func:`finding`."""
     del subject, options
     yield from ()
 

@@ -68,7 +68,7 @@ RULE = Rule("LK904", "baseline-stale", "info", scope="run")
 
 
 def check(subject: object, options: Options) -> Iterator[RuleFinding]:
-    """Nothing: the linter knows its baseline. See :func:`finding`."""
+    """Find nothing: the linter itself checks its baseline. See :func:`finding`."""
     del subject, options
     yield from ()
 

@@ -43,13 +43,13 @@ RULE = Rule("LK905", "unknown-rule-in-waiver", "warning", scope="run")
 
 
 def check(subject: object, options: Options) -> Iterator[RuleFinding]:
-    """Nothing: the linter knows its waivers. See :func:`finding`."""
+    """Find nothing: the linter itself checks its waivers. See :func:`finding`."""
     del subject, options
     yield from ()
 
 
 def finding(path: str, place: Place | None, name: str) -> Finding:
-    """The finding about the ``name`` of no rule in a waiver."""
+    """The finding about ``name``, which a waiver has and no rule."""
     from lockcfg.nearest import nearest
     from lockcfg.rules import TABLE, code_and_name
 

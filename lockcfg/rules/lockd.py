@@ -18,8 +18,8 @@ def lockd_is_configured(configuration: Configuration) -> bool:
 
 
 def is_misplaced(configuration: Configuration) -> bool:
-    """Whether ``lock_manager`` is there, misspelt or in the wrong file, so that LK102 or LK103 says
-    what to do."""
+    """Whether ``lock_manager`` is set, but misspelt or in the wrong file, so that LK102 or LK103
+    says what to do."""
     for role, document in configuration.documents.items():
         known = settings_of(document.kind)
         for entry in document.entries:

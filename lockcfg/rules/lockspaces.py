@@ -49,7 +49,8 @@ def lockspaces_in_use(configuration: Configuration) -> list[LockspaceSetting]:
 
 
 def lock_directories_in_use(configuration: Configuration) -> list[LockspaceSetting]:
-    """The same, and of a host with sanlock the setting that names the directory of its leases."""
+    """The same settings, and for a host with sanlock the setting that names the directory of its
+    leases."""
     found = lockspaces_in_use(configuration)
     document = configuration.documents.get("sanlock")
     entry = document.get("disk_lease_dir") if document else None
@@ -61,10 +62,10 @@ def lock_directories_in_use(configuration: Configuration) -> list[LockspaceSetti
     return found
 
 
-# The hosts of a fleet have few lockspaces between them.
+# All hosts of a fleet together have few lockspaces.
 @lru_cache(maxsize=1024)
 def relation(directory: str, other: str) -> Literal["same", "inside", "around"] | None:
-    """What one absolute path is to another; None where they have nothing to do with each other."""
+    """The relation of one absolute path to another; None if neither contains the other."""
     paths = os.path.normpath(directory), os.path.normpath(other)
     one, two = (os.path.commonpath((path,)) for path in paths)
     if one == two:

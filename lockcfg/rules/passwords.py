@@ -1,4 +1,4 @@
-"""What several rules ask about passwords, and how they speak of them without telling them."""
+"""What several rules ask about passwords, and how they report a password without showing it."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from lockcfg.conf.document import Document, Span, Value
     from lockcfg.rules.rule import Rule
 
-#: What something else fills in or decrypts before libvirt sees it.
+#: A value that another program fills in or decrypts before libvirt sees it.
 _VARIABLE: Final = (
     r"(?s)\s*(ENC\[.*\]|\{\{.*\}\}|<%.*%>|\$\{.*\}|%\{.*\}|\$\(.*\)|\$[A-Za-z_]\w*|@\w+@)\s*"
 )
 
 
 def passwords(document: Document) -> Iterator[tuple[str, Span]]:
-    """The settings of a document that hold a password, and where their names stand."""
+    """The settings of a document that have a password, and the places of their names."""
     known = settings_of(document.kind)
     for entry in document.entries:
         setting = known.get(entry.key)
@@ -33,10 +33,10 @@ def passwords(document: Document) -> Iterator[tuple[str, Span]]:
 def finding(
     rule: Rule, document: Document, key: str, span: Span, message: str, help: str
 ) -> Finding:
-    """A finding about the password that ``key``, at ``span``, is set to.
+    """A finding about the password to which ``key``, at ``span``, is set.
 
-    The line is shown with nothing of it but the name of the setting: neither a report nor what
-    is computed from the line may give the password away.
+    The finding shows only the name of the setting: neither a report nor anything computed from the
+    line may reveal the password.
     """
     place = document.place(span)
     before = place.text[: place.column - 1]
@@ -49,7 +49,7 @@ def finding(
 
 
 def is_password(value: Value) -> bool:
-    """Whether a value is one, and not empty or filled in by something else."""
+    """Whether a value is a password, and neither empty nor filled in by another program."""
     if isinstance(value, str):
         return value != "" and not re.fullmatch(_VARIABLE, value)
     return value != ()

@@ -1,8 +1,8 @@
-"""What a rule is, and what it is given to look at.
+"""What a rule is, and what it looks at.
 
-A rule is a module of this package. Its docstring is its manual, under fixed headings; ``RULE``
-says what it is called; ``check(subject, options)`` yields what it finds. A rule does no I/O:
-whatever it needs to know of the world is in its subject.
+A rule is a module of this package. Its docstring is its manual, under fixed headings; ``RULE`` has
+its code and name; ``check(subject, options)`` yields its findings. A rule does no I/O: its subject
+has everything that it needs to know.
 """
 
 from __future__ import annotations
@@ -24,23 +24,24 @@ if TYPE_CHECKING:
     from lockcfg.findings import Severity
     from lockcfg.host.host import Configuration
 
-    #: file: one document. host: the files of one host together. repository: all hosts.
-    #: run: what the linter itself finds out about waivers and baselines.
-    #: alike: hosts of a fleet that are alike. fleet: all of a fleet (:mod:`lockcfg.fleet`).
+    #: file: one document. host: the files of one host together. repository: all hosts. run: the
+    #: waivers and the baseline, which the linter itself checks. alike: hosts of a fleet that are
+    #: alike. fleet: the whole fleet (:mod:`lockcfg.fleet`).
     Scope = Literal["file", "host", "repository", "run", "alike", "fleet"]
 
-    #: safe: means the same to libvirt, or what was plainly meant. unsafe: a person should look.
+    #: safe: the file means the same to libvirt, or what its author plainly meant. unsafe: a person
+    #: should check it.
     Safety = Literal["safe", "unsafe"]
 
 
 class Rule(Frozen):
-    """A rule's stable code (``LK102``), its slug, and how bad what it finds is by default.
+    """A rule: its stable code (``LK102``), its slug, and its default severity.
 
-    ``validates`` rules are those of ``lockcfg validate``: would libvirt start, and read what
-    is written? ``fix`` is the safety of the fix it may offer, or None. A rule of a host ``needs``
-    the files of these roles: where one of them is there and was not read, it does not run, as what
-    it would say may rest on the absence of what is there. A rule of a file is about those
-    that are written in one of its ``grammars``.
+    ``lockcfg validate`` runs the rules with ``validates``: would libvirt start, and read what is
+    written? ``fix`` is the safety of the fix that the rule may offer, or None. A rule of a host
+    ``needs`` the files of these roles. If one of them exists and was not read, the rule does not
+    run, as it would take settings of that file for absent. A rule of a file is about files in one
+    of its ``grammars``.
     """
 
     __slots__ = ("code", "fix", "grammars", "name", "needs", "scope", "severity", "validates")
@@ -68,7 +69,7 @@ class Rule(Frozen):
 
 
 class RuleInfo(Frozen):
-    """What a reporter needs to know of a rule: ``url`` is where its manual is."""
+    """What a reporter needs to know about a rule; ``url`` is the address of its manual."""
 
     __slots__ = ("code", "name", "severity", "summary", "url")
 
@@ -81,14 +82,14 @@ class RuleInfo(Frozen):
 
 
 class Options(Frozen):
-    """What the rules know besides the files.
+    """What the rules know in addition to the files.
 
-    ``libvirt_version`` is the libvirt that the files are for, as a tuple such as ``(9, 0, 0)``, or
-    None if unknown; ``installed`` the one that then reads them; ``guests`` the largest number of
-    guests on a host, ``spare_guests`` how many more come over when others fail;
-    ``descriptor_limit`` how many files virtlockd may have open, by default what its systemd unit
-    says; ``image_directories`` where disk images are kept; ``groups`` the globs of host directories
-    that should be alike, by name of the group.
+    ``libvirt_version`` is the release of libvirt that the files are for, as a tuple such as ``(9,
+    0, 0)``, or None if unknown; then the release ``installed`` reads them. ``guests`` is the
+    largest number of guests on a host, and ``spare_guests`` how many more come over when other
+    hosts fail. ``descriptor_limit`` is how many files virtlockd may have open, by default what its
+    systemd unit says. ``image_directories`` have the disk images. ``groups`` are the globs of host
+    directories that should be alike, by the name of the group.
     """
 
     __slots__ = (
@@ -127,22 +128,22 @@ class Options(Frozen):
 
     @property
     def release_text(self) -> str:
-        """The same in words: ``9.0.0``."""
+        """The release as text: ``9.0.0``."""
         return ".".join(map(str, self.release))
 
     @property
     def descriptors(self) -> int:
-        """How many files virtlockd may have open: libvirt's unit has 40960 in 9.0, and as much as
-        systemd gives in 11.3. Where between them that changed is not known here."""
+        """How many files virtlockd may have open: libvirt's unit sets 40960 in 9.0, and what
+        systemd gives in 11.3. lockcfg does not know which release between them changed it."""
         if self.descriptor_limit is not None:
             return self.descriptor_limit
         return 524288 if self.release >= (11, 3) else 40960
 
 
 class FileSubject:
-    """One file. A rule asks for its permission bits (:attr:`mode`) and whether version control
-    has it (:attr:`tracked`) as late as it can: the engine looks both up for the files of which
-    a rule ``asked``, and for no others."""
+    """One file. A rule asks as late as possible for its permission bits (:attr:`mode`) and whether
+    version control has it (:attr:`tracked`): the engine looks both up only for files of which a
+    rule ``asked``."""
 
     __slots__ = ("_mode", "_tracked", "asked", "document")
 
@@ -156,19 +157,19 @@ class FileSubject:
 
     @property
     def mode(self) -> int | None:
-        """The permission bits of the file; None if they are not known."""
+        """The permission bits of the file; None if unknown."""
         self.asked = True
         return self._mode
 
     @property
     def tracked(self) -> bool | None:
-        """Whether version control has the file; None if that is not known."""
+        """Whether version control has the file; None if unknown."""
         self.asked = True
         return self._tracked
 
 
 class HostSubject(Frozen):
-    """The files of one host together: a directory that holds the driver's own file."""
+    """The files of one host together: a directory with the driver's own file."""
 
     __slots__ = ("configuration", "directory")
 
@@ -178,12 +179,12 @@ class HostSubject(Frozen):
 
 
 class HostFiles(Frozen):
-    """The files of one host, as a repository of many holds them.
+    """The files of one host in a repository of many hosts.
 
-    ``documents`` are those that are there, by the name of their kind; None is one that cannot be
-    read or parsed, or is a template. Of 10,000 hosts most have the same contents, and one document
-    then stands for all files with its content: compare documents by identity, which is the same
-    and costs nothing, and take paths from here, as a document knows only one of its own.
+    ``documents`` has the existing files, by the name of their kind; None stands for a file that
+    cannot be read or parsed, or that is a template. Most of 10,000 hosts have the same contents,
+    and one document stands for all files with its content. So compare documents by identity, which
+    costs nothing, and take paths from here, as a document knows only one path.
     """
 
     __slots__ = ("directory", "documents")
@@ -193,14 +194,14 @@ class HostFiles(Frozen):
         self.documents: Final = documents
 
     def path(self, name: str) -> str:
-        """Where the host's file of the kind called ``name`` is."""
+        """The path of the host's file of the kind ``name``."""
         return os.path.join(self.directory, name)
 
     @property
     def host(self) -> str:
-        """The host's own directory, without the tail that is the same for every host.
+        """The host's own directory, without the end that is the same for every host.
 
-        ``hosts/kvm01`` for ``hosts/kvm01/etc/libvirt``; empty where nothing else is there.
+        ``hosts/kvm01`` for ``hosts/kvm01/etc/libvirt``; empty if nothing else is left.
         """
         directory = self.directory.rstrip("/")
         while directory:
@@ -212,11 +213,11 @@ class HostFiles(Frozen):
 
     @property
     def name(self) -> str:
-        """The name of the host, as its directory is called; empty where it has none."""
+        """The name of the host, which is the name of its directory; empty if it has none."""
         return self.host.rpartition("/")[2]
 
 
-#: What the directories between a host's own and libvirt's are called.
+#: The names of directories between a host's own directory and libvirt's.
 _TAIL: Final = frozenset(
     (".", "config", "etc", "files", "fs", "libvirt", "overlay", "root", "rootfs", "usr", "")
 )
@@ -249,7 +250,7 @@ class RepositorySubject(Frozen):
 
 
 class Replacement(Frozen):
-    """Text that takes the place of the bytes of ``span``."""
+    """Text that replaces the bytes of ``span``."""
 
     __slots__ = ("span", "text")
 
@@ -259,7 +260,7 @@ class Replacement(Frozen):
 
 
 class Fix(Frozen):
-    """How to fix a finding: what it does in words, and the replacements, in order."""
+    """A fix of a finding: a description in words, and the replacements, in order."""
 
     __slots__ = ("description", "replacements", "safety")
 
@@ -270,7 +271,7 @@ class Fix(Frozen):
 
 
 class RuleFinding(Frozen):
-    """What a rule found, and how it could be fixed, or None."""
+    """What a rule has found, and a fix for it or None."""
 
     __slots__ = ("finding", "fix")
 
@@ -331,12 +332,12 @@ def _finding(
 
 
 def whole_line(document: Document, entry: Entry) -> Replacement:
-    """The removal of a setting, with its line where it has the line for itself."""
+    """The removal of a setting, with its line if nothing else is on it."""
     from lockcfg.conf.edit import statement_span
 
     return Replacement(statement_span(document.text or b"", entry), "")
 
 
 def text_of(document: Document, span: Span) -> str:
-    """The text of a stretch of a document."""
+    """The text of a part of a document."""
     return decode((document.text or b"")[span.start : span.end])

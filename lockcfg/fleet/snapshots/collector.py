@@ -1708,7 +1708,8 @@ def _wwid_below(path: str) -> str:
 
 
 def _below(path: str) -> List[str]:
-    """All devices below a device, by their directories in sysfs."""
+    """The lowest devices below a device, by their directories in sysfs: the ones that are on no
+    other."""
     found: List[str] = []
     pending = [path]
     while pending and len(found) < MAX_CHAIN:
