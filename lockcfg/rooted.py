@@ -82,12 +82,12 @@ class Spot:
         return "."
 
     def open(self, flags: int, mode: int = 0o777) -> int:
-        """A descriptor of what is there. Raises OSError, as well where it has become a link."""
+        """Open the file; return the descriptor. Raises OSError, also for a link."""
         flags |= os.O_NOFOLLOW | os.O_CLOEXEC
         return os.open(self.name, flags, mode, dir_fd=self.directory)
 
     def status(self) -> os.stat_result:
-        """What is there. Raises OSError."""
+        """The status of the file. Raises OSError."""
         return os.stat(self.name, dir_fd=self.directory, follow_symlinks=False)
 
     def close(self) -> None:

@@ -43,7 +43,7 @@ EXAMPLES = (
     ("lockcfg audit snapshots", "the lock domains of a fleet, and what is wrong"),
     ("lockcfg audit --policy fleet.yaml --format json snapshots", "for a program"),
     ("lockcfg audit --format html --output-file fleet.html snapshots", "a page to pass on"),
-    ("lockcfg audit --write-policy fleet.yaml snapshots", "a first policy, from what is there"),
+    ("lockcfg audit --write-policy fleet.yaml snapshots", "a first policy, from the present state"),
     ("lockcfg audit --partial site1.fleet snapshots/site1", "a part of the work"),
     ("lockcfg audit --merge site1.fleet site2.fleet", "and the parts together"),
     ("lockcfg audit --watch spool --store fleet.store --page fleet.html", "whenever one changes"),
@@ -64,7 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     judge = parser.add_argument_group("what to judge by")
     add_policy(judge)
     judge.add_argument(
-        "--write-policy", metavar="FILE", help="write a first policy from what is there"
+        "--write-policy", metavar="FILE", help="write a first policy from the present state"
     )
     split = parser.add_argument_group("splitting the work")
     split.add_argument(
@@ -290,7 +290,8 @@ def _write_store(arguments: argparse.Namespace) -> int:
     from lockcfg.fleet.store.store import Store
     from lockcfg.report import terminal
 
-    # SQLite opens files by their names, and more beside them: where nobody else can put any.
+    # SQLite opens files by their names, and more beside them. So they are in a directory in which
+    # no other user can put a file.
     with writing(arguments.partial) as stream, TemporaryDirectory(prefix="lockcfg-") as directory:
         path = os.path.join(directory, "store")
         store = Store.create(path)

@@ -20,7 +20,7 @@ where the volume is mounted. For other storage it says what to do, and where. It
 lock file.
 
 It takes proof that the host is off: the status of a fence agent, the answer of a power controller,
-or your own word, to the letter. Each is written into an audit record first. A host that gives a
+or your own word, letter by letter. Each is written into an audit record first. A host that gives a
 sign of life (a heartbeat, a lease that is renewed) keeps its locks, whatever was proved; your word
 alone counts only for a host that has been silent for a while.
 

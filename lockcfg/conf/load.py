@@ -108,7 +108,7 @@ def read_spot(spot: Spot, path: str) -> bytes:
 
 
 def read_descriptor(fd: int, path: str, limit: int = MAX_SIZE) -> bytes:
-    """The same of an open file, which is closed."""
+    """The same for an open file, which this function closes."""
     try:
         status = os.fstat(fd)
         mode = status.st_mode

@@ -209,7 +209,7 @@ complete -c lockcfg -n '_shtab_lockcfg_using audit' -s h -l help -d 'show this h
 complete -c lockcfg -n '_shtab_lockcfg_using audit' -l policy -x -d 'the policy (fleet.yaml)'
 complete -c lockcfg -n '_shtab_lockcfg_using audit' -l max-age -x -d 'how old facts may be (default: what the policy says, or 24)'
 complete -c lockcfg -n '_shtab_lockcfg_using audit' -l now -x -d 'the time to count ages from, since the epoch (default: now)'
-complete -c lockcfg -n '_shtab_lockcfg_using audit' -l write-policy -x -d 'write a first policy from what is there'
+complete -c lockcfg -n '_shtab_lockcfg_using audit' -l write-policy -x -d 'write a first policy from the present state'
 complete -c lockcfg -n '_shtab_lockcfg_using audit' -l partial -x -d 'write a fleet store of the snapshots, and no report'
 complete -c lockcfg -n '_shtab_lockcfg_using audit' -l merge -d 'every PATH is a fleet store that --partial wrote'
 complete -c lockcfg -n '_shtab_lockcfg_using audit' -l format -xka "text json junit sarif github html openmetrics" -d '(default: text)'

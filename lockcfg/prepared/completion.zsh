@@ -47,7 +47,7 @@ _shtab_lockcfg_audit_options=(
   "--policy[the policy (fleet.yaml)]:FILE:"
   "--max-age[how old facts may be (default\: what the policy says, or 24)]:HOURS:"
   "--now[the time to count ages from, since the epoch (default\: now)]:SECONDS:"
-  "--write-policy[write a first policy from what is there]:FILE:"
+  "--write-policy[write a first policy from the present state]:FILE:"
   "--partial[write a fleet store of the snapshots, and no report]:FILE:"
   "--merge[every PATH is a fleet store that --partial wrote]"
   "--format[(default\: text)]:format:(text json junit sarif github html openmetrics)"

@@ -73,8 +73,8 @@ def check(subject: FileSubject, options: Options) -> Iterator[RuleFinding]:
 def _too_much(integer: int) -> str:
     if not INTEGER_MIN <= integer <= INTEGER_MAX:
         return (
-            "is an integer of more than 64 bits: libvirt 9.0 reads another number without a word,"
-            " and 11.3 refuses to start"
+            "is an integer of more than 64 bits: libvirt 9.0 reads another number without a"
+            " warning, and 11.3 refuses to start"
         )
     bound = f"below {TAKEN_MIN}" if integer < 0 else f"above {TAKEN_MAX}"
     return f"is {bound}: libvirt 9.0 takes it, and 11.3 refuses to start"

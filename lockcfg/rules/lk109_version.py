@@ -3,7 +3,7 @@
 ## What it does
 
 With the libvirt version given, reports settings and values that came later, and settings that were
-taken out before. It is libvirt's version, and nothing is said of a file that other programs read.
+taken out before. The version is libvirt's, so files of other programs are not checked.
 
 ## Why is this bad
 

@@ -2,7 +2,7 @@
 
 ## What it does
 
-Reports `lock_manager = "nop"`. If lockd has settings all the same, LK203 reports it.
+Reports `lock_manager = "nop"`. If lockd has settings in spite of it, LK203 reports it.
 
 ## Why is this bad
 

@@ -8,9 +8,9 @@ and LK204).
 
 ## Why is this bad
 
-The disks are locked all the same, because the names in the three differ. But nobody can say what a
-lock file belongs to, the hash of a path, a logical volume or a SCSI volume; and a lockspace inside
-another looks like one of its lock files, to be cleaned up with them.
+The disks are still locked, because the names in the three differ. But you cannot tell whether a
+lock file belongs to the hash of a path, a logical volume or a SCSI volume. And a lockspace inside
+another looks like one of its lock files, and may be cleaned up with them.
 
 ## Example
 
@@ -71,7 +71,7 @@ def check(subject: HostSubject, options: Options) -> Iterator[RuleFinding]:
             yield RuleFinding(
                 lockspace.finding(
                     RULE,
-                    f"{what}: nobody can say what a lock file there belongs to",
+                    f"{what}: what a lock file there belongs to is unclear",
                     help="give each of them a directory of its own, next to the others",
                 )
             )

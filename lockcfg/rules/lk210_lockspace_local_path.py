@@ -10,7 +10,7 @@ use are looked at (see LK203 and LK204).
 ## Why is this bad
 
 Files there belong to one host: the locks do not keep out guests on other hosts. In `/tmp` and
-`/var/tmp`, moreover, files that look old are cleaned up, and when a lock file is removed, the next
+`/var/tmp`, files that look old are also cleaned up, and when a lock file is removed, the next
 guest is granted a lock that is still held.
 
 ## Example

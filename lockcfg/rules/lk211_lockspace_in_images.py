@@ -3,9 +3,9 @@
 ## What it does
 
 Reports a lockspace directory that is an image directory (`image-directories` of the settings, by
-default `/var/lib/libvirt/images`), is inside one or has one inside. The same of the directory of
-sanlock's leases (`disk_lease_dir`). Only directories that are in use are looked at (see LK203 and
-LK204).
+default `/var/lib/libvirt/images`), is inside one or has one inside. It checks the directory of
+sanlock's leases (`disk_lease_dir`) in the same way. Only directories that are in use are looked
+at (see LK203 and LK204).
 
 ## Why is this bad
 

@@ -33,7 +33,7 @@ our_host_name = kvm01
 
 ## Fix
 
-None: what was meant is for a person to say.
+None: only you know what was meant.
 """
 
 from __future__ import annotations

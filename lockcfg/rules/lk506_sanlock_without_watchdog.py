@@ -26,7 +26,7 @@ use_watchdog = 1
 
 ## Fix
 
-None: whether the host has a watchdog that works is for a person to see. wdmd needs one.
+None: check yourself whether the host has a watchdog that works, as wdmd needs one.
 """
 
 from __future__ import annotations

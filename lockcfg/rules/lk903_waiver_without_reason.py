@@ -2,11 +2,11 @@
 
 ## What it does
 
-Reports a waiver in a comment with no reason behind its bracket. It counts all the same.
+Reports a waiver in a comment with no reason after its bracket. The waiver still counts.
 
 ## Why is this bad
 
-Without a reason nobody knows later whether the waiver is still needed.
+Without a reason, later readers cannot tell whether the waiver is still needed.
 
 ## Example
 

@@ -183,7 +183,7 @@ class Loop:
         try:
             numbers = os.read(self._wake_read, 256)
         except OSError:
-            return  # what is there is read when it can be
+            return  # the data is read as soon as that is possible
         for number in dict.fromkeys(numbers):
             if number in self._signals:
                 self._signals[number]()

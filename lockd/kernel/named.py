@@ -1,4 +1,4 @@
-"""Files by their names: what is there, and making and removing it. Nothing here locks.
+"""Files by their names: looks at them, makes and removes them. Nothing here locks.
 
 **Planted files.** A lock file in a lockspace directory is *plain*: a regular file, and not a link.
 Anything else there is planted, and lockd leaves it alone: opening a device can do something to it,

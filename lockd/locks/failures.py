@@ -173,7 +173,7 @@ class Failures:
     def __bool__(self) -> bool:
         return bool(self._stopped)
 
-    # --- what is to be done
+    # --- what to do
 
     def _action(self, resource: Resource, own: str) -> str:
         return _OF_GUESTS.get(own) or self._policy.action(resource.space.directory)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 IDLE_FOR: Final = 0.25
 _MOST_IDLE: Final = 1024
 
-#: How often a lock that cannot be unlocked is tried again before its file is closed all the same.
+#: How often a lock that cannot be unlocked is tried again before its file is closed regardless.
 _UNLOCKS: Final = 20
 
 

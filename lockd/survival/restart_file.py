@@ -371,7 +371,7 @@ def _client_out(client: ConnectedClient, of_locks: bool) -> dict[str, Any]:
         "nrequests_max": 1,
         "conn_time": client.since,
         "sock": _sock_out(client.fd, is_client=True),
-        # It has to be there, and there is nothing to be said of a client of the admin server.
+        # The member is required, and it is empty for a client of the admin server.
         "privateData": private if of_locks else {},
     }
 

@@ -271,7 +271,7 @@ class Supervisor:
             fds.append(self._kept.pop(name))
         for fd in fds:
             with suppress(OSError):
-                os.close(fd)  # it is closed all the same
+                os.close(fd)  # it is closed regardless
         if b"WATCHDOG" in fields:
             # Nobody watches a program that is being loaded.
             is_watched = fields.get(b"WATCHDOG_USEC") != b"0"

@@ -911,7 +911,7 @@ def test_a_host_whose_files_are_newer_than_its_daemon_is_restarted_while_no_gues
     steps = plan({"kvm03": WRONG["edited later"]})
     assert [step.action for step in steps] == ["hold", "restart", "guests", "release", "check"]
     assert steps[0].details == (
-        "1 of them now: as files say that were changed since, nobody knows what",
+        "1 of them now: unknown, as their files were changed after the daemon started",
     )
 
 

@@ -117,7 +117,7 @@ def _of_place(
     key = place.shown
     if (place.system, place.path) in ambiguous:
         if place.inode is None and not place.probed:
-            key += " (nobody knows which of several)"
+            key += " (one of several, which one is unknown)"
             return Domain(kind, mode, key, "unknown", f"{words} {key}, on {place.why}", place)
         key += f" (inode {place.inode})" if place.inode is not None else ""
         nonces = [each.rpartition("/")[2] for each in place.ids if each.startswith("nonce:")]

@@ -459,7 +459,7 @@ def _directory(
     path: str, told: Mapping[str, Any] | None, inode: int | None, setting: str
 ) -> Directory:
     if told is None:
-        why = "a file system that nobody looked at"
+        why = "an unknown file system"
         return Directory(
             path, Location("", path, None, "unknown", why), setting=setting, state="unknown"
         )

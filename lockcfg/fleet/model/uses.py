@@ -454,9 +454,9 @@ def disk_of(
             else of.below(posixpath.basename(name if of.system else path))
         )
     elif use.kind == "image":
-        place = Location(
-            "", use.storage, None, "unknown", "a file system that nobody looked at"
-        ).below(posixpath.basename(path))
+        place = Location("", use.storage, None, "unknown", "an unknown file system").below(
+            posixpath.basename(path)
+        )
     elif use.kind != "network":
         why = "the device node, which no other host has"
         place = Location("", path, None, "no", why, local=True, kind="local")

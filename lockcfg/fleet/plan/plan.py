@@ -184,7 +184,7 @@ def _empty(name: str, changes: Sequence[Change], guests: Guests) -> Iterator[Ste
             name,
             "empty",
             running,
-            "put the guests that run there to disk, or move them away, before anything else is"
+            "save the running guests there to disk, or move them away, before anything else is"
             " mounted where their locks are: their lock daemon would remove the lock files of other"
             " hosts when it releases the locks",
             details=_named(running, guests),
@@ -248,7 +248,7 @@ def _mounts(name: str, changes: Sequence[Change], *, gap: bool = False) -> Itera
             name,
             "mount",
             hosts,
-            "mount what has these directories, and for good (fstab)",
+            "mount the file systems with these directories, and add them to fstab",
             details=details,
             work=[mounts[each].work(hosts) for each in details],
             gap=gap,
@@ -328,7 +328,7 @@ def _mixed(group: Group, changes: Sequence[Change]) -> list[str]:
     stale = count_of([change.cell for change in changes if change.cell.is_stale])
     if stale:
         found.append(
-            f"{stale} of them now: as files say that were changed since, nobody knows what"
+            f"{stale} of them now: unknown, as their files were changed after the daemon started"
         )
     kinds = set(group.kinds)
     if any(change.packages for change in changes):
@@ -436,7 +436,7 @@ def _guests(name: str, changes: Sequence[Change], guests: Guests) -> Iterator[St
             name,
             "guests",
             waiting,
-            "go on with the guests that were put to disk",
+            "start the guests that were saved to disk",
             details=_named(waiting, guests),
             work=_of_guests(saved, guests, ("start",)),
             gap=True,
@@ -448,9 +448,9 @@ def _guests(name: str, changes: Sequence[Change], guests: Guests) -> Iterator[St
             name,
             "guests",
             running,
-            "all guests that run there run under the old locks, or none: put each to disk and go on"
-            " with it, or move it away and back. Until then nothing but the old lock keeps others"
-            " from its disks: start none of them anywhere else",
+            "the running guests there have the old locks, or none: save each to disk and start it"
+            " again, or move it away and back. Until then only the old lock keeps other guests from"
+            " its disks: start none of them on another host",
             details=_named(running, guests),
             work=_of_guests(renewing, guests, ("save", "start")),
             gap=True,

@@ -52,5 +52,5 @@ def check(cell: Cell) -> Iterator[Observation]:
             advice = "start it, then move the guests away and back, or restart them"
         else:
             message = "guests run and libvirt's daemon does not"
-            advice = "start it; until then nobody can manage them"
+            advice = "start it; until then you cannot manage them"
         yield Observation(message, help=advice)

@@ -46,7 +46,7 @@ kvm02:
 
 ## Fix
 
-None: which of them gets another number is for a person to say.
+None: you decide which of them gets another number.
 """
 
 from __future__ import annotations

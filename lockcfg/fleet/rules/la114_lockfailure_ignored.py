@@ -1,4 +1,4 @@
-"""Guests whose `<on_lockfailure>` nobody obeys.
+"""Guests whose `<on_lockfailure>` has no effect.
 
 ## What it does
 
@@ -59,7 +59,7 @@ def check(cell: Cell) -> Iterator[Observation]:
         return
     for (guests,) in cell.about("lockfailure"):
         yield Observation(
-            f"nobody obeys <on_lockfailure> of the guests {guests}: virtlockd never notices a lost"
+            f"<on_lockfailure> of the guests {guests} has no effect: virtlockd never notices a lost"
             " lock, and libvirt ignores it",
             help="put lockd in the place of virtlockd ('lockd takeover' keeps all guests running)",
         )

@@ -7,7 +7,7 @@ Reports lockspace directories that are set and do not exist, or cannot be looked
 ## Why is this bad
 
 libvirt makes the directory when it starts, wherever the path leads at that time: if the shared
-file system is not mounted, on the host's own disk, and then nobody else sees the locks.
+file system is not mounted, on the host's own disk. Then no other host sees the locks.
 
 ## Example
 

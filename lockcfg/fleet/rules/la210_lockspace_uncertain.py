@@ -54,7 +54,7 @@ def check(cell: Cell) -> Iterator[Observation]:
     for space in each_space(cell):
         if space.state == "unknown" and space.place.carries != "unknown":
             yield Observation(
-                f"{space.setting}: nobody looked at {space.path}: whether it is there is not known",
+                f"{space.setting}: {space.path} was not looked at: whether it exists is unknown",
                 help=_LOOK,
                 unknown=True,
             )

@@ -1,4 +1,4 @@
-"""A look-up that failed, and nobody was told.
+"""A look-up that fails without a message.
 
 ## What it does
 

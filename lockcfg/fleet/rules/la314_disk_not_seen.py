@@ -1,4 +1,4 @@
-"""A disk that nobody could look at.
+"""A disk that the collector could not look at.
 
 ## What it does
 

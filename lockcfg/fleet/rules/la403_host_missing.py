@@ -1,4 +1,4 @@
-"""A host that the policy names and nobody saw.
+"""A host that the policy names and that has no snapshot.
 
 ## What it does
 

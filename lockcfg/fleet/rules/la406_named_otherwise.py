@@ -8,7 +8,7 @@ is fine.
 ## Why is this bad
 
 The file may be a copy of another host's snapshot, and then the audit knows nothing about the host
-that the file is named after.
+whose name the file has.
 
 ## Example
 
@@ -46,4 +46,4 @@ RULE = Rule("LA406", "named-otherwise", "warning", scope="alike")
 def check(cell: Cell) -> Iterator[Observation]:
     """See the manual above."""
     for (stem,) in cell.about("named"):
-        yield Observation(f"the file of the snapshot is called after another host: {stem}")
+        yield Observation(f"the file of the snapshot has the name of another host: {stem}")

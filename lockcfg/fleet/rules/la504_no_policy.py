@@ -1,4 +1,4 @@
-"""Nobody said which hosts share storage.
+"""No policy says which hosts share storage.
 
 ## What it does
 
@@ -29,7 +29,7 @@ groups:
 
 ## Fix
 
-None: `lockcfg audit --write-policy fleet.yaml` makes a first policy from what is there.
+None: `lockcfg audit --write-policy fleet.yaml` makes a first policy from the present state.
 """
 
 from __future__ import annotations

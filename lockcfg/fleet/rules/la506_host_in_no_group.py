@@ -7,8 +7,8 @@ by the file systems and block devices that their guests' disks are on.
 
 ## Why is this bad
 
-They could write the disks of that group, and nobody compared them with it. Perhaps the host is new,
-or a name in the policy is misspelt.
+They could write the disks of that group, and the audit did not compare them with it. Perhaps the
+host is new, or a name in the policy is misspelt.
 
 ## Example
 

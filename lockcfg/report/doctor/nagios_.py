@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _STATUSES: Final = {"ok": 0, "warning": 1, "critical": 2, "unknown": 3}
 
 
-def write(diagnosis: Diagnosis, *, quiet: bool) -> int:  # noqa: ARG001 - it is one line anyhow
+def write(diagnosis: Diagnosis, *, quiet: bool) -> int:  # noqa: ARG001 - it is always one line
     """See :mod:`lockcfg.report.doctor`."""
     bad = [disk for disk in diagnosis.disks if not disk.is_fine]
     texts = [f"{disk.guest.name}: {disk.disk}: {disk.why}" for disk in bad]

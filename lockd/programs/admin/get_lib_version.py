@@ -12,6 +12,6 @@ if TYPE_CHECKING:
 
 
 def call(context: AdminContext, session: Session, arguments: Reader) -> bytes:
-    """The release of libvirt whose daemon this one stands in for, as one number."""
+    """The release of libvirt whose daemon lockd replaces, as one number."""
     major, minor, micro = context.dialect.release
     return pack_uhyper(major * 1_000_000 + minor * 1_000 + micro)
