@@ -186,7 +186,7 @@ class Target(object):
         """Raise FileError if it is no longer what the controller was told."""
         now = self.spot.read()
         if now != self.old:
-            what = "was removed" if now is None else "was changed by somebody else"
+            what = "was removed" if now is None else "was changed by another program"
             raise FileError("{0}: {1} in the meantime; nothing was written".format(self.path, what))
 
     def prepare(self):
@@ -268,6 +268,12 @@ class Target(object):
 def write(root, files, backup=None):
     """Write all files or none. Each is a path, its old bytes (None: no file), the new ones, and the
     mode of a new file. Raises FileError."""
+    for path, _old, new, _mode in files:
+        if len(new) > MAX_SIZE:
+            raise FileError(
+                "{0}: would be larger than 10 MiB, and libvirt would no longer read it; nothing was"
+                " written".format(path)
+            )
     targets = []
     locks = []
     try:
