@@ -211,12 +211,10 @@ def _check_usage(arguments: argparse.Namespace) -> None:
 
 
 def check_paths(arguments: argparse.Namespace) -> None:
-    """Raise :class:`UsageError` for a path that is not there, or an invalid time."""
-    for path in arguments.paths:
-        if path != "-" and not os.path.lexists(path):
-            raise UsageError(f"{path}: there is no such file or directory")
-    if arguments.paths.count("-") > 1:
-        raise UsageError("standard input can be read once")
+    """Raise :class:`UsageError` for a path that does not exist, or an invalid time."""
+    from lockcfg.fleet.snapshots import sources
+
+    sources.check_paths(arguments.paths, standard_input=True)
     if arguments.max_age is not None and not 0 <= arguments.max_age < 1e9:
         raise UsageError("--max-age: not a number of hours")
     if arguments.now is not None and not 0 <= arguments.now < 2**40:

@@ -13,13 +13,13 @@ import stat
 import sys
 
 from lockcfg.conf.load import read_bytes, read_error
-from lockcfg.errors import ReadError
+from lockcfg.errors import ReadError, UsageError
 from lockcfg.fleet.snapshots.format import FILES, SANLOCK_FILES
 from lockcfg.fleet.snapshots.reading import MAX_SIZE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from typing import BinaryIO, Final, Literal
 
     SourceKind = Literal["snapshot", "lines", "archive", "host", "store", "spooled"]
@@ -89,6 +89,16 @@ def sources_of(paths: Iterable[str]) -> Iterator[Source]:
             raise ReadError(path, "there is no such file or directory")
         else:
             yield _of_file(path)
+
+
+def check_paths(paths: Sequence[str], *, standard_input: bool = False) -> None:
+    """Raise :class:`UsageError` for a path that does not exist. With ``standard_input``, ``-``
+    stands for standard input, which can be read once."""
+    for path in paths:
+        if not (standard_input and path == "-") and not os.path.lexists(path):
+            raise UsageError(f"{path}: there is no such file or directory")
+    if standard_input and paths.count("-") > 1:
+        raise UsageError("standard input can be read once")
 
 
 def _of_file(path: str) -> Source:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import time
 from contextlib import closing
 
-from lockcfg.errors import LockcfgError, UsageError
+from lockcfg.errors import LockcfgError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -62,11 +61,10 @@ def plan_data(
 
 
 def _store_of(paths: Sequence[str]) -> Store:
+    from lockcfg.fleet.snapshots.sources import check_paths
     from lockcfg.fleet.store.ingest import store_of
 
-    for path in paths:
-        if not os.path.lexists(path):
-            raise UsageError(f"{path}: there is no such file or directory")
+    check_paths(paths)
     return store_of(paths)
 
 
