@@ -15,6 +15,7 @@ import time
 from contextlib import suppress
 from functools import partial
 from select import EPOLLERR, EPOLLPRI
+from types import SimpleNamespace
 
 from lockd.daemon.adoption import Adoption
 from lockd.daemon.descriptors import Descriptors
@@ -31,6 +32,7 @@ from lockd.kernel.aside import Aside
 from lockd.kernel.filelock import end
 from lockd.kernel.loop import Loop, take_signals
 from lockd.kernel.needs import lacks
+from lockd.kernel.turns import Turns
 from lockd.locks.engine import Engine
 from lockd.locks.failures import Failures, Policy
 from lockd.locks.guests import Guests
@@ -64,7 +66,7 @@ from lockd.survival.records import settings as settings_records
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from typing import Final
+    from typing import Any, Final
 
     from lockd.daemon.handback import Virtlockd
     from lockd.daemon.settings import DaemonSettings
@@ -117,15 +119,18 @@ class Daemon:
         self._aside: Final = Aside(self.loop)
         self.journal: Final = inheritance.journal or Journal.create(1)
         self._sharing: Final = Sharing()
-        self._remotes: Final = Remotes(self.loop, self._aside, log)
+        self._remotes: Final = Remotes(self.loop, self._aside, Turns(self._aside), log)
+        patient = holders.patient = self._remotes.patient
+        #: Nobody waits for a call of these but who makes it.
+        calls_of_disk: Any = {name: patient(getattr(disk, name)) for name in disk.__all__}
         self.engine: Final = Engine(
             self.journal,
             keeper,
             holders,
-            self._sharing.may_be_shared,
+            patient(self._sharing.may_be_shared),
             self._remotes,
             logging.part("util.virlockspace"),
-            disk,
+            SimpleNamespace(**calls_of_disk),
             time,
         )
         self._guests: Final = Guests(self.engine, self.loop, self.journal, log)
@@ -427,7 +432,7 @@ class Daemon:
         try:
             self.engine.release_everything()
         except SilentError as error:
-            error.remote.wait(self._release_and_stop)
+            error.remote.wait(self._release_and_stop, alone=True)
             asked = error.remote.asked
             self.loop.after(_SILENCE, partial(self._stop_without, error.remote, asked))
         else:

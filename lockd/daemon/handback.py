@@ -153,7 +153,7 @@ class HandBack:
             return "a file system is being asked about its locks"
         for service in self._services.values():
             for session in service.clients.values():
-                if session.waiting or session.unsent or session.inbox.partial:
+                if session.waiting or session.busy or session.unsent or session.inbox.partial:
                     return f"{session} is in the middle of a call"
         for resource in self._engine.table.resources():
             if resource.problem:
@@ -176,7 +176,7 @@ class HandBack:
                 self._why_not = self._become(self._next)
         except SilentError as error:
             self._why_not = f"{error.remote.mount.point}: the file system does not answer"
-            error.remote.wait(self._go)
+            error.remote.wait(self._go, alone=True)
             return
         except OSError as error:
             self._why_not = f"{error.filename or self._next}: {error.strerror}"

@@ -31,7 +31,7 @@ class Aside:
         try:
             threading.Thread(target=self._work, args=(work, then), daemon=True).start()
         except RuntimeError as error:
-            self._is_over(then)
+            self.post(then)
             return str(error)
         return ""
 
@@ -41,13 +41,18 @@ class Aside:
         try:
             work()
         finally:
-            self._is_over(then)
+            self.post(then)
 
-    def _is_over(self, then: Callable[[], object]) -> None:
-        self._over.append(then)
+    def post(self, callback: Callable[[], object]) -> None:
+        """Have the loop call something soon; any thread may ask for it."""
+        self._over.append(callback)
         os.eventfd_write(self._bell, 1)
 
     def _on_over(self, _: int) -> None:
         os.eventfd_read(self._bell)
-        while self._over:
-            self._over.popleft()()
+        try:
+            while self._over:
+                self._over.popleft()()
+        finally:
+            if self._over:
+                os.eventfd_write(self._bell, 1)

@@ -32,7 +32,10 @@ def run(
     output = os.memfd_create("output")
     actions = [(os.POSIX_SPAWN_DUP2, output, 1), (os.POSIX_SPAWN_DUP2, output, 2)]
     try:
-        pid = os.posix_spawnp(command[0], [*command], os.environ, file_actions=actions)
+        # The thread that starts it may have signals blocked.
+        pid = os.posix_spawnp(
+            command[0], [*command], os.environ, file_actions=actions, setsigmask=()
+        )
         fd = os.pidfd_open(pid)
     except OSError:
         os.close(output)

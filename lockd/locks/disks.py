@@ -122,6 +122,8 @@ class UnknownDisks:
             return
         except OSError:
             return  # it is tried again
+        if resource not in self._left:
+            return  # that took a while, and it was released meanwhile
         if disk:
             del self._left[resource]
             self._table.drop_identities(resource)

@@ -47,6 +47,7 @@ from lockd.wire.fault import (
     FROM_RPC,
     INTERNAL_ERROR,
     OPERATION_INVALID,
+    Fault,
     fault,
     system_fault,
 )
@@ -211,6 +212,7 @@ class Engine:
     ) -> None:
         """ACQUIRE_RESOURCE. Raises Fault, SilentError."""
         space = self.table.space(directory)
+        self.unknown.look()
         held = space.resources.get(name)
         if held is not None:
             if not (held.shared and shared):
@@ -221,12 +223,23 @@ class Engine:
             self._say(GRANTED, held, "granted to", owner)
             return
         self.files.check_remote_name(space, name)
-        self.unknown.look()
         disk, identity, born = self.files.disk_of(space, name, owner, shared=shared)
+        if name in space.resources:
+            # That has taken a while.
+            self.acquire(directory, name, owner, shared=shared, create=create)
+            return
+        # The disk may be elsewhere than its lock.
+        self.files.check_remote_name(space, name)
         resource = self.idle.lock_again(space, name, shared=shared, create=create)
         if resource is None:
             space.check_name(name)
             lock = self.files.take(space, name, owner, shared=shared, create=create)
+            try:
+                # That may have taken a while too.
+                self.files.check_disk(name, owner, identity, born, shared=shared)
+            except Fault:
+                self.files.undo(lock)
+                raise
             resource = Resource(space, name, lock, number=self._numbers.take(), create=create)
         try:
             if resource.name not in space.idle:
@@ -270,6 +283,7 @@ class Engine:
         """Whether a resource could be acquired now; nothing is changed, no file made. Raises Fault
         where it could not, SilentError."""
         space = self.table.spaces.get(directory, Lockspace(directory))
+        self.unknown.look()
         held = space.resources.get(name)
         if held is not None:
             if not (held.shared and shared):
@@ -277,8 +291,8 @@ class Engine:
             return
         space.check_name(name)
         self.files.check_remote_name(space, name)
-        self.unknown.look()
         self.files.disk_of(space, name, owner, shared=shared)
+        self.files.check_remote_name(space, name)
         path = space.path(name)
         if name in space.idle or (create and not self._disk.exists_at_all(path)):
             return

@@ -9,6 +9,7 @@ from __future__ import annotations
 from lockd.escape import escaped
 from lockd.kernel.filelock import HeldError, VanishedError
 from lockd.kernel.named import PlantedError
+from lockd.locks.remote import SilentError
 from lockd.locks.space import is_locked, planted
 from lockd.wire.fault import FROM_LOCKSPACE, INTERNAL_ERROR, fault, system_fault
 
@@ -80,11 +81,17 @@ class LockFiles:
             raise system_fault(
                 FROM_LOCKSPACE, f"Unable to tell which disk '{name}' is", error
             ) from error
+        self.check_disk(name, owner, identity, born, shared=shared)
+        return disk, identity, born
+
+    def check_disk(
+        self, name: str, owner: Owner, identity: Identity | None, born: int, *, shared: bool
+    ) -> None:
+        """Raise Fault if the disk behind a name is locked under another name."""
         if identity is not None:
             other = self._blocking(identity, born, shared=shared)
             if other is not None:
                 raise is_locked(name, self._under_another_name(other, owner))
-        return disk, identity, born
 
     def disk_behind(self, name: str, owner: Owner) -> tuple[str, Identity | None, int]:
         """The same, also where it is locked by another name. Raises OSError, SilentError."""
@@ -186,14 +193,23 @@ class LockFiles:
             resource.lock.fd, resource.path, self._may_be_shared, plain=resource.is_plain
         )
 
+    def is_gone(self, resource: Resource) -> bool:
+        """Whether nothing has the name of a resource, not even a link to nothing."""
+        return not self._disk.exists_at_all(resource.path)
+
     def has_other_hosts(self, resource: Resource) -> bool:
         """Whether another host may use the file system of a lock."""
         return self._may_be_shared(resource.lock.identity[0], resource.path)
 
     def may_be_lost(self, resource: Resource) -> bool:
-        """Whether the lock is on a file system that can lose it: one that other hosts use too."""
+        """Whether the lock is on a file system that can lose it: one that has a server, or that
+        other hosts use too."""
         lock = resource.lock
         if lock.remote is None:
+            try:
+                self.check_remote(resource)
+            except SilentError:
+                return not lock.posix
             # Once: the file system may not answer the next time.
             lock.remote = self.has_other_hosts(resource)
         return lock.remote and not lock.posix

@@ -329,7 +329,7 @@ class Health:
 
     def _mend(self, resource: Resource) -> str:
         """What is wrong with a lock whose file is not at its name, if it cannot be repaired."""
-        gone = "replaced" if os.path.lexists(resource.path) else "removed"
+        gone = "removed" if self._engine.files.is_gone(resource) else "replaced"
         if not resource.create:
             return f"its file was {gone}; another guest can lock the new file of that name"
         try:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from typing import Any, Final
     from xml.etree.ElementTree import Element
 
+    from lockd.locks.outside import Arguments, Patient, Result
     from lockd.locks.space import Resource
 
 #: The largest description of a guest that is read, in bytes, and the longest text that is taken
@@ -36,11 +37,12 @@ _MOST_NAMED: Final = 4
 
 class Holders:
     """``directories`` are those of the descriptions, of running guests first, because these are
-    current."""
+    current. A description may be elsewhere, by a link: it is read by what ``patient`` makes."""
 
     def __init__(self, host: str, directories: Sequence[str]) -> None:
         self._host: Final = host
         self._directories: Final = directories
+        self.patient: Patient = _as_it_is
 
     def held_by(self, resource: Resource) -> str:
         """The holders of a resource on this host, as the end of a sentence that says that it is
@@ -138,24 +140,25 @@ class Holders:
         seen = []
         for path in self._described(owner):
             check(path)
-            seen.append(_seen(path))
+            seen.append(self.patient(_seen)(path))
         return tuple(seen)
 
     def disk(self, owner: Owner, name: str, check: Callable[[str], object] = lambda _: None) -> str:
         """The path of a guest's disk, by its hash; empty if unknown. Raises OSError if the
         description of the guest cannot be read, and what ``check`` raises for the path of a
         disk."""
-        if owner.disks is None:
+        disks = owner.disks
+        if disks is None:
             # Once for each connection: libvirt makes one for everything that it does with a guest.
-            owner.disks = {_hash(path): path for path in self._disks(owner, check)}
-        return owner.disks.get(name, "")
+            disks = owner.disks = {_hash(path): path for path in self._disks(owner, check)}
+        return disks.get(name, "")
 
     def _disks(self, owner: Owner, check: Callable[[str], object]) -> list[str]:
         """The disks of a guest, by its descriptions."""
         found: list[str] = []
         for path in self._described(owner):
             check(path)
-            found += _disks_in(path)
+            found += self.patient(_disks_in)(path)
         return found
 
     def _described(self, owner: Owner) -> list[str]:
@@ -163,6 +166,10 @@ class Holders:
         if not _is_name(owner.name):
             return []
         return [os.path.join(directory, f"{owner.name}.xml") for directory in self._directories]
+
+
+def _as_it_is(call: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
+    return call
 
 
 def _is_name(name: str) -> bool:

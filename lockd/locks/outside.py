@@ -11,10 +11,20 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Protocol
+    from collections.abc import Callable
+    from typing import ParamSpec, Protocol, TypeVar
 
     from lockd.kernel.filelock import FileLock, MayBeShared, Turned
     from lockd.kernel.named import Identity
+
+    Arguments = ParamSpec("Arguments")
+    Result = TypeVar("Result")
+
+    class Patient(Protocol):
+        """Makes of a function one that does the same, and that nobody but its caller waits for, as
+        :meth:`lockd.locks.remote.Remotes.patient`."""
+
+        def __call__(self, call: Callable[Arguments, Result], /) -> Callable[Arguments, Result]: ...
 
     class Clock(Protocol):
         """The time, in seconds."""

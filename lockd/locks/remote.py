@@ -2,10 +2,15 @@
 for it.
 
 A system call on a file of such a file system ends when the server has answered. That can take any
-time, and the call cannot be cancelled. This process has one thread for all clients. So before it
+time, and the call cannot be cancelled. The loop serves all clients in one thread. So before it
 makes such a call, another thread asks the server for something that only the server knows, and the
 call begins as soon as that is answered. An answer counts only for what has waited for it: a server
 that has answered a moment ago may be away by now.
+
+It may also be away a moment after its answer. So what has waited is a *visit*: it runs in turns
+with the loop (:mod:`lockd.kernel.turns`), and makes its system calls on such a file system outside
+its turn. While the loop goes on without it, nothing else begins on the file systems that it has
+reached. So a visit finds everything there as it has left it.
 
 What counts is where a path leads. A link in any of its directories may lead to such a file system.
 One may be mounted below another, or on a single file, or be mounted on access. So a path is
@@ -17,6 +22,7 @@ from __future__ import annotations
 import math
 import os
 import time
+from collections import deque
 from functools import partial
 
 from lockcfg import ReadError, read_mounts
@@ -26,12 +32,16 @@ from lockd.kernel.reserve import insist
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
-    from typing import Final
+    from typing import Final, ParamSpec, TypeVar
 
     from lockcfg import Mount
     from lockd.kernel.aside import Aside
     from lockd.kernel.loop import Loop
+    from lockd.kernel.turns import Turns
     from lockd.log import Log
+
+    Arguments = ParamSpec("Arguments")
+    Result = TypeVar("Result")
 
 #: The file systems that depend on a server or on other hosts, and those that are mounted on access.
 #: All of FUSE depends on at least a process.
@@ -47,6 +57,10 @@ _NESTED: Final = 1.0
 
 #: After how many seconds without an answer a file system is said to be silent.
 PATIENCE: Final = 5.0
+
+#: How long the visits to a file system may take at a time, in seconds, before clients have their
+#: turn.
+_SLICE: Final = 0.002
 
 #: How long to remember which file systems a directory leads to, in seconds: a link can be replaced
 #: at any time.
@@ -73,13 +87,33 @@ class SilentError(Exception):
         self.remote: Final = remote
 
 
+class Visit:
+    """What is done once file systems have answered: ``callback``, at one go, where it is ``alone``.
+
+    ``begun`` is since when it has waited; ``reached`` are the file systems that it has gone to.
+    ``is_away`` tells whether the path that was checked last leads to one. ``parted`` is when the
+    loop last went on without it, 0 if it has not.
+    """
+
+    __slots__ = ("alone", "begun", "callback", "is_away", "parted", "reached")
+
+    def __init__(self, callback: Callable[[], object], begun: float, *, alone: bool) -> None:
+        self.callback: Final = callback
+        self.begun = begun
+        self.alone: Final = alone
+        self.reached: Final[dict[Remote, None]] = {}
+        self.is_away = False
+        self.parted = 0.0
+
+
 class Remote:
     """A mounted file system that has a server. ``path`` is what the server is asked about: the
     mount point or, for one that is mounted on access, the path whose access mounts it. All times
     are of :func:`time.monotonic`. ``answered`` is when the server last answered. ``asked`` is when
     the question that is still open was sent, 0 if none is. ``heard`` is when the last question that
     it answered without an error was sent: at that time or later the server knew of this host.
-    ``failed`` tells whether its last answer was an error."""
+    ``failed`` tells whether its last answer was an error, ``is_told`` whether the log has its
+    silence."""
 
     def __init__(self, mount: Mount, path: str, remotes: Remotes) -> None:
         self.mount: Final = mount
@@ -88,42 +122,61 @@ class Remote:
         self.asked = 0.0
         self.heard = 0.0
         self.failed = False
-        #: What has waited, and since when.
-        self.waiting: list[tuple[Callable[[], object], float]] = []
+        self.is_told = False
+        #: The visits that wait for an answer, those that have it, and those that have reached this
+        #: file system and that the loop has gone on without.
+        self.waiting: list[Visit] = []
+        self.due: Final[deque[Visit]] = deque()
+        self.visits: Final[set[Visit]] = set()
         self._remotes: Final = remotes
 
-    def wait(self, callback: Callable[[], object]) -> None:
-        """Call ``callback`` once the server has answered; the callback may have to wait again."""
-        self.waiting.append((callback, min(self._remotes.begun, time.monotonic())))
+    def wait(self, callback: Callable[[], object], *, alone: bool = False) -> None:
+        """Call ``callback`` once the server has answered; the callback may have to wait again. If
+        it has to be ``alone``, the loop and everybody else wait for it."""
+        begun = min(self._remotes.begun, time.monotonic())
+        self.waiting.append(Visit(callback, begun, alone=alone))
         if not self.asked:
             self._remotes.ask(self)
 
     @property
     def problem(self) -> str:
         """What is wrong, in words; empty while the server answers."""
-        since = time.monotonic() - self.asked
-        if not self.asked or since < PATIENCE:
+        since = [each.parted for each in self.visits]
+        if self.asked:
+            since.append(self.asked)
+        silent_for = time.monotonic() - min(since, default=math.inf)
+        if silent_for < PATIENCE:
             return ""
-        return f"the file system has not answered for {since:.0f} s; calls that need it wait"
+        return f"the file system has not answered for {silent_for:.0f} s; calls that need it wait"
 
 
 class Remotes:
-    """All of them. They are asked ``aside`` from the loop."""
+    """All of them. They are asked ``aside`` from the loop, and visited in ``turns`` with it."""
 
-    def __init__(self, loop: Loop, aside: Aside, log: Log) -> None:
+    def __init__(self, loop: Loop, aside: Aside, turns: Turns, log: Log) -> None:
         self._loop: Final = loop
         self._aside: Final = aside
+        self._turns: Final = turns
         self._log: Final = log
         self._remotes: Final[dict[str, Remote]] = {}
         #: Until when it is remembered, and which file systems they are, by directory.
         self._known: Final[dict[str, tuple[float, tuple[Remote, ...]]]] = {}
+        #: The same for the paths that :meth:`behind` is asked about; and those of them that are
+        #: being looked at.
+        self._behind: Final[dict[str, tuple[Remote, ...]]] = {}
+        self._looking: Final[set[str]] = set()
         self._mounts: dict[str, Mount] = {}
         #: For how long one that is new here may have been silent, in seconds.
         self.doubt = 0.0
         self._has_remotes = False
-        #: Since when what is being done has waited; never, where it has not.
-        self.begun = math.inf
+        #: What has its turn now.
+        self._visit: Visit | None = None
         self._read_mounts()
+
+    @property
+    def begun(self) -> float:
+        """Since when what is being done has waited; never, where it has not."""
+        return math.inf if self._visit is None else self._visit.begun
 
     def check(self, directory: str) -> None:
         """Raise :class:`SilentError` where a directory, which need not be there, may have to be
@@ -131,13 +184,12 @@ class Remotes:
         now = time.monotonic()
         until, remotes = self._known.get(directory, _UNKNOWN)
         if until < now:
-            remotes = self._follow(directory, self.begun)
+            remotes = self._follow(directory)
             if len(self._known) >= _MOST_KNOWN:
                 self._known.clear()
             self._known[directory] = now + _KNOWN_FOR, remotes
-        for remote in remotes:
-            if remote.answered < self.begun:
-                raise SilentError(remote)
+        if remotes or self._visit is not None:
+            self._reach(remotes)
 
     def check_file(self, directory: str, name: str) -> None:
         """The same for a file in a directory that is not a link."""
@@ -145,37 +197,90 @@ class Remotes:
         if self._has_remotes:
             path = f"{directory}/{name}"
             if path in self._mounts:
-                self._follow(path, self.begun)
+                self._follow(path)
 
     def check_path(self, path: str) -> None:
         """The same for a path that may be a link, or lead over links; the result is not
         remembered."""
-        self._follow(path, self.begun)
+        self._follow(path)
 
-    def _follow(self, path: str, since: float) -> tuple[Remote, ...]:
-        """The file systems that a path leads to or over, each of which has answered ``since``.
-        Raises :class:`SilentError`."""
-        found = []
-        for mount, asked in remote_mounts(path, self._mounts):
-            remote = self._remotes.get(asked)
-            if remote is None:
-                remote = self._remotes[asked] = Remote(mount, asked, self)
-                remote.heard = time.monotonic() - self.doubt
-            if remote.answered < since:
+    def _follow(self, path: str) -> tuple[Remote, ...]:
+        """The file systems that a path leads to or over, each of which has answered since what is
+        being done has waited. Raises :class:`SilentError`."""
+        found: tuple[Remote, ...] = ()
+        self._reach(found)
+        for mount, asked in remote_mounts(path, self._mounts, self._read_link):
+            found = (*found, self._remote(mount, asked))
+            self._reach(found)
+        return found
+
+    def _remote(self, mount: Mount, asked: str) -> Remote:
+        remote = self._remotes.get(asked)
+        if remote is None:
+            remote = self._remotes[asked] = Remote(mount, asked, self)
+            remote.heard = time.monotonic() - self.doubt
+        return remote
+
+    def _reach(self, remotes: tuple[Remote, ...]) -> None:
+        """Note that what is being done goes to these file systems next. Raises
+        :class:`SilentError`."""
+        visit = self._visit
+        for remote in remotes:
+            if visit is None or remote.answered < visit.begun or remote.visits:
                 raise SilentError(remote)
-            found.append(remote)
-        return tuple(found)
+            visit.reached[remote] = None
+        if visit is not None:
+            visit.is_away = bool(remotes)
+
+    def _read_link(self, path: str) -> str:
+        if self._visit is not None and self._visit.is_away:
+            return self._turns.outside(partial(os.readlink, path))
+        return os.readlink(path)
+
+    def patient(self, call: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
+        """A function that does the same. A visit makes the call outside its turn if the path that
+        it checked last leads to such a file system."""
+
+        def patiently(*arguments: Arguments.args, **options: Arguments.kwargs) -> Result:
+            if self._visit is None or not self._visit.is_away:
+                return call(*arguments, **options)
+            return self._turns.outside(partial(call, *arguments, **options))
+
+        return patiently
 
     def behind(self, path: str) -> tuple[Remote, ...]:
-        """The file systems that a path leads to or over, up to the first that has not answered for
-        a moment; that one is being asked then."""
+        """The file systems that a path leads to or over, as far as that is known, or the first of
+        them that has not answered for a moment; what is not known is being asked then."""
+        first = next(remote_mounts(path, self._mounts), None)
+        if first is None:
+            return ()
+        known = self._behind.get(path, ())
+        remotes = known or (self._remote(*first),)
+        fresh = time.monotonic() - _FRESH
+        for remote in remotes:
+            if remote.answered < fresh:
+                self._look_soon(path, remote)
+                return (remote,)
+        if not known:
+            self._look_soon(path, remotes[0])
+        return remotes
+
+    def _look_soon(self, path: str, remote: Remote) -> None:
+        if path not in self._looking:
+            self._looking.add(path)
+            remote.wait(partial(self._look_behind, path))
+
+    def _look_behind(self, path: str) -> None:
+        self._looking.discard(path)
         try:
-            return self._follow(path, time.monotonic() - _FRESH)
+            found = self._follow(path)
         except SilentError as error:
-            if not error.remote.asked:
-                # The one behind it is asked when this one has answered.
-                error.remote.wait(partial(self.behind, path))
-            return (error.remote,)
+            # The one behind it is asked when this one has answered.
+            self._look_soon(path, error.remote)
+            return
+        if len(self._behind) >= _MOST_KNOWN:
+            self._behind.clear()
+        self._behind[path] = found
 
     def silent(self) -> Iterator[tuple[str, str]]:
         """The mount points of the file systems that do not answer, each with a text that says
@@ -202,13 +307,15 @@ class Remotes:
     def forget(self) -> None:
         """Something was mounted or unmounted."""
         self._known.clear()
+        self._behind.clear()
         self._read_mounts()
         for path, remote in [*self._remotes.items()]:
             if self._mounts.get(remote.mount.point) != remote.mount:
                 # What waited for it needs another file system now, or none. The thread may never
                 # end; its answer is ignored.
                 del self._remotes[path]
-                self._go_on(remote)
+                remote.visits.clear()
+                self._on_ready(remote)
 
     # --- question and answer
 
@@ -224,29 +331,92 @@ class Remotes:
 
     def _on_answer(self, remote: Remote, asked: float) -> None:
         if remote.asked == asked and self._remotes.get(remote.path) is remote:
-            if remote.problem:
-                message = f"{remote.path}: the file system answers again"
-                self._log.event(Event(ANSWERS, message, {"path": remote.path}))
-            self._go_on(remote)
+            self._on_ready(remote)
+
+    def _on_ready(self, remote: Remote) -> None:
+        """What waits for it can be done."""
+        remote.due.extend(remote.waiting)
+        remote.waiting, remote.asked = [], 0.0
+        self._tell_if_over(remote)
+        self._go_on(remote)
 
     def _go_on(self, remote: Remote) -> None:
-        """Run the waiting callbacks, in order."""
-        waiting, remote.waiting, remote.asked = remote.waiting, [], 0.0
-        for callback, since in waiting:
-            # Two servers whose answers take a while would else be asked in turns without end.
-            self.begun = max(since, time.monotonic() - _NESTED)
-            try:
-                callback()
-            finally:
-                self.begun = math.inf
+        """Do what can be done, in order, with pauses for clients."""
+        until = time.monotonic() + _SLICE
+        try:
+            while remote.due and not remote.visits:
+                now = time.monotonic()
+                if now > until:
+                    break
+                visit = remote.due.popleft()
+                # Two servers whose answers take a while would else be asked in turns without end.
+                visit.begun = max(visit.begun, now - _NESTED)
+                self._pay(visit)
+        finally:
+            if remote.due and not remote.visits:
+                self._loop.after(0, partial(self._go_on, remote))
+
+    def _pay(self, visit: Visit) -> None:
+        if not visit.alone:
+            self._turns.run(visit.callback, partial(self._begin, visit), partial(self._end, visit))
+            return
+        self._begin(visit)
+        try:
+            visit.callback()
+        finally:
+            self._end(visit, True)
+
+    def _begin(self, visit: Visit) -> None:
+        """It has its turn."""
+        self._visit = visit
+        for remote in visit.reached:
+            remote.visits.discard(visit)
+
+    def _end(self, visit: Visit, is_over: bool) -> None:
+        """Its turn has ended."""
+        self._visit = None
+        is_first = not visit.parted
+        if not is_over:
+            visit.parted = time.monotonic()
+            for remote in visit.reached:
+                remote.visits.add(visit)
+                if is_first:
+                    self._loop.after(PATIENCE, partial(self._complain_of, remote, visit))
+        elif not is_first:
+            for remote in visit.reached:
+                self._tell_if_over(remote)
+                self._loop.after(0, partial(self._go_on, remote))
+
+    # --- what is said of it
 
     def _complain(self, remote: Remote, asked: float) -> None:
         if remote.asked == asked and self._remotes.get(remote.path) is remote:
+            self._say_silent(remote)
+
+    def _complain_of(self, remote: Remote, visit: Visit) -> None:
+        """The loop has gone on without a visit for a while."""
+        if visit in remote.visits:
+            left = visit.parted + PATIENCE - time.monotonic()
+            if left > 0:
+                self._loop.after(left, partial(self._complain_of, remote, visit))
+            else:
+                self._say_silent(remote)
+
+    def _say_silent(self, remote: Remote) -> None:
+        if not remote.is_told:
+            remote.is_told = True
             message = (
                 f"{remote.path}: the file system does not answer: calls that need it wait, all"
                 " others go on"
             )
             self._log.event(Event(SILENT, message, {"path": remote.path}))
+
+    def _tell_if_over(self, remote: Remote) -> None:
+        """Say that a file system answers again, if that is so."""
+        if remote.is_told and not remote.problem and self._remotes.get(remote.path) is remote:
+            remote.is_told = False
+            message = f"{remote.path}: the file system answers again"
+            self._log.event(Event(ANSWERS, message, {"path": remote.path}))
 
 
 def _wait_for(remote: Remote, asked: float) -> None:
@@ -265,11 +435,15 @@ _UNKNOWN: Final[tuple[float, tuple[Remote, ...]]] = (0.0, ())
 
 
 def remote_mounts(
-    path: str, mounts: Mapping[str, Mount], depth: int = 0
+    path: str,
+    mounts: Mapping[str, Mount],
+    read_link: Callable[[str], str] | None = None,
+    depth: int = 0,
 ) -> Iterator[tuple[Mount, str]]:
     """The file systems with a server that ``path`` leads to or over, by ``mounts``, which are by
     their points, each with the path to ask its server about. Nothing of one of them is looked at
-    before the next is asked for; nothing is yielded for a path that stays on this host.
+    before the next is asked for; nothing is yielded for a path that stays on this host. Links are
+    read by ``read_link``.
     """
     if len(path) > _LONGEST or not path.startswith("/") or depth > _DEEPEST:
         return
@@ -290,9 +464,9 @@ def remote_mounts(
                 yield mount, seen
             else:
                 for below in _stands_on(mount):
-                    yield from remote_mounts(below, mounts, depth + 1)
+                    yield from remote_mounts(below, mounts, read_link, depth + 1)
         try:
-            target = os.readlink(seen)
+            target = (read_link or os.readlink)(seen)
         except (OSError, ValueError):
             continue  # no link, or nothing at all
         links += 1

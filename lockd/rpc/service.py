@@ -219,6 +219,7 @@ class Service:
             self._loop.unwatch(self._listening.fileno())
         self._refused.close()
         for session in [*self.clients.values()]:
+            session.busy = False  # the daemon ends, and does not wait for its call
             self.hang_up(session)
 
     # --- messages
@@ -309,13 +310,24 @@ class Service:
         self._journal.serve(session.number)
         messages, session.waiting = session.waiting, []
         self._journal.append(records.waiting(session.number, ()))
+        session.busy = True
+        self._journal.append(records.busy(session.number, is_busy=True))
         replies, why = self._replies(session, messages)
-        self._attend(session)
-        self._send(session, replies)
-        if why:
-            self._hang_up_for(session, why)
-        elif session.leaving and not session.unsent:
-            self._leave(session)
+        if self.clients.get(session.number) is not session:
+            return
+        # Others may have been served meanwhile.
+        self._journal.serve(session.number)
+        session.busy = False
+        self._journal.append(records.busy(session.number, is_busy=False))
+        if session.lost:
+            self.hang_up(session)
+        else:
+            self._attend(session)
+            self._send(session, replies)
+            if why:
+                self._hang_up_for(session, why)
+            elif session.leaving and not session.unsent:
+                self._leave(session)
         self._journal.serve(0)
 
     def _attend(self, session: Session) -> None:
@@ -385,7 +397,12 @@ class Service:
 
     def hang_up(self, session: Session) -> None:
         """Close a client's connection, and handle its guest and its locks."""
-        if session.number not in self.clients:
+        if self.clients.get(session.number) is not session:
+            return
+        if session.busy:
+            # What it has asked for has begun, and comes to its end.
+            session.lost = True
+            self._loop.unwatch(session.socket.fileno())
             return
         self._remove(session)
         if self._log.threshold <= DEBUG:
@@ -421,6 +438,8 @@ class Service:
                 yield records.doubtful(number, session.doubtful)
             if session.waiting:
                 yield records.waiting(number, session.waiting)
+            if session.busy:
+                yield records.busy(number, is_busy=True)
 
     def restore(self, client: Client, fds: dict[str, int], served: int, answered: bytes) -> None:
         """Continue with a client of the previous process, with its descriptor, which is taken out
@@ -438,7 +457,8 @@ class Service:
         self._attend(session)
         if session.waiting:
             self._loop.after(0, partial(self._go_on, session))
-        if fd < 0 or (session.number == served and (session.waiting or not answered)):
+        was_served = session.number == served and (session.waiting or not answered)
+        if fd < 0 or client.busy or was_served:
             self.hang_up(session)
             return
         if session.number == served and not session.unsent:

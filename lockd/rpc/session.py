@@ -46,18 +46,21 @@ class Session:
     is the part of a reply that the client has not read yet, ``doubtful`` a reply that the previous
     process may or may not have sent before it ended. ``number`` is the smallest that no other
     connection has; ``id``, which people see, counts the clients of a service and is never used
-    again. ``waiting`` are calls that have to wait; nothing of them has been done. ``leaving`` tells
-    to hang up the client once it has its reply; ``why`` says why, unless the client has asked for
-    it. ``complaints`` is set once the client has been refused.
+    again. ``waiting`` are calls that have to wait; nothing of them has been done. While ``busy``,
+    they are being done, and others may be served meanwhile; ``lost`` tells to hang up the client
+    when that is over. ``leaving`` tells to hang up the client once it has its reply; ``why`` says
+    why, unless the client has asked for it. ``complaints`` is set once the client has been refused.
     """
 
     __slots__ = (
+        "busy",
         "complaints",
         "doubtful",
         "gid",
         "id",
         "inbox",
         "leaving",
+        "lost",
         "number",
         "owner",
         "pid",
@@ -96,6 +99,8 @@ class Session:
         self.unsent = b""
         self.doubtful = b""
         self.waiting: list[bytes] = []
+        self.busy = False
+        self.lost = False
         self.owner: Owner | None = None
         self.started = 0
         self.restricted = False

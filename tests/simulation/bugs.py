@@ -82,7 +82,7 @@ BUGS: Final = (
     Bug(
         "a client whose call went with the process is not hung up",
         "rpc/service.py",
-        "        if fd < 0 or (session.number == served and (session.waiting or not answered)):\n",
+        "        if fd < 0 or client.busy or was_served:\n",
         "        if fd < 0:\n",
     ),
     Bug(
@@ -140,6 +140,12 @@ BUGS: Final = (
             ),
         ),
         seed=3358,
+    ),
+    Bug(
+        "while a call waits for a server, others that need the same begin",
+        "locks/remote.py",
+        "            while remote.due and not remote.visits:\n",
+        "            while remote.due:\n",
     ),
 )
 

@@ -77,6 +77,10 @@ _DELAY: Final = 0.05
 _AFTERWARDS: Final = 2.5
 
 
+#: How likely it is that a call on a file system with a server takes longer than the loop waits.
+_SLOW: Final = 0.2
+
+
 class BrokenError(Exception):
     """Something is so that must not be."""
 
@@ -91,7 +95,7 @@ class Task:
         self.error: Exception | None = None
         self.is_replaced = False
         self._work: Final = work
-        self._greenlet: Final = greenlet(self._run)
+        self._greenlet: Final = greenlet(self._run, _outermost(getcurrent()))
 
     def _run(self) -> None:
         try:
@@ -264,7 +268,7 @@ class Cluster:
         """A process makes a step. Raises Killed, OSError."""
         chance = self._faulty.random()
         if chance < self._parting:
-            self._let_others()
+            self.let_others()
             return
         if self._is_ending or process.host not in self.hosts:
             return
@@ -312,10 +316,11 @@ class Cluster:
         if self._log is not None:
             self._log.append(f"{self.now - 100:10.4f} {text}")
 
-    def begin(self, process: Process | None, work: Callable[[], object]) -> None:
+    def begin(self, process: Process | None, work: Callable[[], object]) -> Task:
         """Have a process do something besides."""
         assert process is not None
         self._tasks.append(Task(process, work, is_main=False))
+        return self._tasks[-1]
 
     def begin_main(self, process: Process, work: Callable[[], object]) -> None:
         """Have it do something, and nothing else meanwhile."""
@@ -326,7 +331,7 @@ class Cluster:
         """The one that runs."""
         return next(each for each in self._tasks if each._greenlet is getcurrent())
 
-    def _let_others(self, until: Callable[[], bool] | None = None) -> None:
+    def let_others(self, until: Callable[[], bool] | None = None) -> None:
         """Have others go on before the task that runs does."""
         task = self.task
         task.until = until or _at_once
@@ -335,16 +340,21 @@ class Cluster:
         parent.switch()
         running.process = task.process
 
+    def take_a_while(self) -> None:
+        """Have others go on first, or not."""
+        if self._faulty.random() < _SLOW:
+            self.let_others()
+
     def sleep(self, seconds: float) -> None:
         """Go on later."""
         when = self.now + seconds
         self._at(when, _nothing)
-        self._let_others(lambda: self.now >= when)
+        self.let_others(lambda: self.now >= when)
 
     def wait_for_server(self, host: Host) -> None:
         """Go on when the server can be reached."""
         if host in self._unreachable:
-            self._let_others(lambda: host not in self._unreachable)
+            self.let_others(lambda: host not in self._unreachable)
 
     def reap(self, process: Process) -> None:
         """A process has been killed: what it was about to do is not done."""
@@ -531,6 +541,13 @@ class Cluster:
                 raise BrokenError(f"{host.name} has descriptors left: {left}")
             if not host.daemon.engine.table.is_empty:
                 raise BrokenError(f"{host.name} still knows of locks")
+
+
+def _outermost(one: greenlet) -> greenlet:
+    """The one that lets all others go on."""
+    while one.parent is not None:
+        one = one.parent
+    return one
 
 
 def _at_once() -> bool:

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from typing import Final
 
     from lockd.events import Event
-    from tests.simulation.cluster import Cluster
+    from tests.simulation.cluster import Cluster, Task
     from tests.simulation.files import Files, Kind
 
 #: After how many seconds of silence a server gives the locks of a host up. GlusterFS does not tell.
@@ -138,10 +138,10 @@ class Aside:
     """In the place of :class:`lockd.kernel.aside.Aside`: threads that the cluster lets go on."""
 
     def __init__(self, loop: Loop) -> None:
-        self._loop: Final = loop
+        self.loop: Final = loop
 
     def run(self, work: Callable[[], object], then: Callable[[], object]) -> str:
-        loop = self._loop
+        loop = self.loop
 
         def thread() -> None:
             try:
@@ -151,6 +151,74 @@ class Aside:
 
         loop.process.host.cluster.begin(loop.process, thread)
         return ""
+
+
+class _Job:
+    """Work that takes turns with the loop. ``is_late`` tells that the loop goes on without it."""
+
+    def __init__(self, begin: Callable[[], object], end: Callable[[bool], object]) -> None:
+        self.begin: Final = begin
+        self.end: Final = end
+        self.has_turn = False
+        self.is_outside = False
+        self.is_over = False
+        self.error: Exception | None = None
+
+
+class Turns:
+    """In the place of :class:`lockd.kernel.turns.Turns`: how long a call outside takes is for the
+    cluster to say, and so is whether the loop goes on meanwhile."""
+
+    def __init__(self, aside: Aside) -> None:
+        self._loop: Final = aside.loop
+        self._jobs: Final[dict[Task, _Job]] = {}
+
+    def run(
+        self,
+        work: Callable[[], object],
+        begin: Callable[[], object],
+        end: Callable[[bool], object],
+    ) -> None:
+        process = self._loop.process
+        job = _Job(begin, end)
+
+        def thread() -> None:
+            process.host.cluster.let_others(lambda: job.has_turn)
+            try:
+                work()
+            except Exception as error:  # noqa: BLE001 - it is raised in the loop
+                job.error = error
+            job.is_over = True
+            del self._jobs[task]
+
+        task = process.host.cluster.begin(process, thread)
+        self._jobs[task] = job
+        self._give(job)
+
+    def outside(self, call: Callable[[], Any]) -> Any:
+        process = self._loop.process
+        cluster = process.host.cluster
+        job = self._jobs.get(cluster.task)
+        if job is None or job.is_outside:
+            return call()
+        job.is_outside = True
+        try:
+            cluster.take_a_while()
+            return call()
+        finally:
+            job.is_outside = False
+            if not job.has_turn and not process.is_over:
+                self._loop.posted.append(partial(self._give, job))
+                cluster.let_others(lambda: job.has_turn)
+
+    def _give(self, job: _Job) -> None:
+        job.begin()
+        job.has_turn = True
+        self._loop.process.host.cluster.let_others(lambda: job.is_over or job.is_outside)
+        job.has_turn = False
+        job.end(job.is_over)
+        if job.error is not None:
+            raise job.error
 
 
 class Sharing:
@@ -460,6 +528,7 @@ def simulated() -> Iterator[None]:
     replace(failures, "_leases", _leases)
     replace(daemon_module, "Loop", Loop)
     replace(daemon_module, "Aside", Aside)
+    replace(daemon_module, "Turns", Turns)
     replace(daemon_module, "Sharing", Sharing)
     replace(daemon_module, "Libvirt", Libvirt)
     replace(daemon_module, "lacks", lambda _: [])

@@ -51,8 +51,8 @@ def test_a_seed_says_it_all() -> None:
 
 
 class SilentInACall(Cluster):
-    """A server that a daemon cannot reach from a call on, in which it waits then, while a guest of
-    it runs. Nothing else goes wrong."""
+    """A server that a daemon cannot reach from a call on, which waits then, while a guest of it
+    runs. Nothing else goes wrong."""
 
     has_come_to_that = False
 
@@ -65,7 +65,8 @@ class SilentInACall(Cluster):
             isinstance(each, Guest) and each.host is host and each.runs for each in self.guests
         )
         is_remote = host.views[0].files.kind != "local"
-        waits = name in ("open", "fcntl") and is_remote and self.task.is_main
+        # Of the calls that only a file system with a server is given time for.
+        waits = name in ("open", "fcntl") and is_remote and not self.task.is_main
         if runs and waits and not self.has_come_to_that:
             self.has_come_to_that = True
             self.part(host, 2 * self.lease)
@@ -74,15 +75,17 @@ class SilentInACall(Cluster):
         return self.random.choice((0.05, 0.3, 2 * self.lease))
 
 
-def test_a_daemon_that_waits_in_a_call_is_killed_and_the_next_is_in_time() -> None:
-    """It stops the guest before the lease has run out, of which it saw nothing of the beginning."""
+def test_a_daemon_goes_on_while_a_call_waits() -> None:
+    """It stops the guest before the lease has run out, and nobody takes it for one that hangs."""
     times = 0
-    for seed in (*range(10), 148):  # of which 148 has shown that the next one was late
-        cluster = SilentInACall(Plan(seed))
+    for seed in (*range(10), 148):
+        log: list[str] = []
+        cluster = SilentInACall(Plan(seed), log)
         with simulated():
             cluster.run()
         cluster.throw_away()
         times += cluster.has_come_to_that
+        assert not [line for line in log if "no sign of life" in line], seed
     assert times >= 2
 
 

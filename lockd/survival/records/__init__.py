@@ -9,7 +9,7 @@ module         kinds
 ``settings``   ``settings``, ``changed``
 ``locks``      ``space``, ``lock``, ``born``, ``also``, ``less``, ``relock``, ``unlock``, ``closed``
 ``clients``    ``ids``, ``client``, ``owner``, ``restricted``, ``received``, ``more``, ``unsent``,
-               ``sent``, ``doubtful``, ``waiting``, ``gone``
+               ``sent``, ``doubtful``, ``waiting``, ``busy``, ``gone``
 ``guests``     ``dying``, ``dead``
 ``processes``  ``process``
 ``starts``     ``starts``

@@ -68,6 +68,11 @@ def waiting(number: int, messages: Iterable[bytes]) -> str:
     return record("waiting", number, [each.hex() for each in messages])
 
 
+def busy(number: int, *, is_busy: bool) -> str:
+    """``busy``: a call that has waited has begun, and may take long: number, 0 once it is over."""
+    return record("busy", number, int(is_busy))
+
+
 def gone(number: int) -> str:
     """``gone``: a connection that is closed: number."""
     return record("gone", number)
@@ -79,6 +84,7 @@ class Client:
 
     __slots__ = (
         *(
+            "busy",
             "doubtful",
             "gid",
             "id",
@@ -111,6 +117,7 @@ class Client:
         self.unsent = b""
         self.doubtful = b""
         self.waiting: list[bytes] = []
+        self.busy = False
 
 
 #: How many fields of a connection this version knows.
@@ -134,6 +141,7 @@ class Records:
             "sent": self._sent,
             "doubtful": self._doubtful,
             "waiting": self._waiting,
+            "busy": self._busy,
             "gone": self._gone,
         }
 
@@ -179,6 +187,10 @@ class Records:
     def _waiting(self, fields: list[Any], _: bytes) -> None:
         number, messages = fields[:2]
         self.clients[number].waiting = [bytes.fromhex(each) for each in messages]
+
+    def _busy(self, fields: list[Any], _: bytes) -> None:
+        number, is_busy = fields[:2]
+        self.clients[number].busy = bool(is_busy)
 
     def _gone(self, fields: list[Any], _: bytes) -> None:
         del self.clients[fields[0]]
