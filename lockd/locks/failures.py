@@ -22,6 +22,7 @@ from lockd.events import GOES_ON, KILLED, STOPPED, Event
 from lockd.kernel import freezer, process
 from lockd.kernel.reserve import insist
 from lockd.locks.deadline import MOUNTSTATS, deadline, leases_in
+from lockd.locks.remote import SilentError
 from lockd.survival.records import stopped as records
 
 TYPE_CHECKING = False
@@ -184,9 +185,25 @@ class Failures:
         own, times = self._own.get(guest, ("", 0))
         if guest not in known:
             if not own and times < _READS:
-                own = self._holders.on_lockfailure(owner)
+                own = self._described(owner)
             known[guest] = own, times + 1
         return known[guest][0]
+
+    def _described(self, owner: Owner) -> str:
+        """The action in a guest's description now, or what is known of it if that is to be waited
+        for."""
+        try:
+            return self._holders.on_lockfailure(owner, self._remotes.check_path)
+        except SilentError as error:
+            error.remote.wait(partial(self._read, owner))
+            return self._own.get((owner.pid, owner.started), ("", 0))[0]
+
+    def _read(self, owner: Owner) -> None:
+        try:
+            own = self._holders.on_lockfailure(owner, self._remotes.check_path)
+        except SilentError:
+            return  # it leads elsewhere by now
+        self._own[owner.pid, owner.started] = own, _READS
 
     # --- the beat
 
@@ -284,7 +301,7 @@ class Failures:
     def _fail(self, resource: Resource, why: str, *, may_have_had: bool) -> None:
         for owner in dict.fromkeys(resource.owners):
             started = owner.started or _start_time(owner.pid)
-            action = self._action(resource, self._holders.on_lockfailure(owner))
+            action = self._action(resource, self._described(owner))
             if not started or action == "report":
                 continue
             if action == "pause":

@@ -105,13 +105,16 @@ class Holders:
                 return Owner(domain.findtext("name") or "", who, known, pid)
         return Owner(process.name(pid) or "unknown", bytes(16), 0, pid)
 
-    def on_lockfailure(self, owner: Owner) -> str:
+    def on_lockfailure(self, owner: Owner, check: Callable[[str], object]) -> str:
         """The action on the loss of a lock in the description of a running guest (``poweroff``,
-        ``restart``, ``pause``, ``ignore``); empty if it has none."""
+        ``restart``, ``pause``, ``ignore``); empty if it has none. Raises what ``check`` raises for
+        the path of the description."""
         if not self._directories or not _is_name(owner.name):
             return ""
+        path = os.path.join(self._directories[0], f"{owner.name}.xml")
+        check(path)
         try:
-            root = _description(os.path.join(self._directories[0], f"{owner.name}.xml"))
+            root = self.patient(_description)(path)
         except OSError:
             return ""
         if root is None or root.get("pid") != str(owner.pid):

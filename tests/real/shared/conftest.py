@@ -30,6 +30,10 @@ LONG = (60, 20, ["3", "4.2"])
 _PAIRS = 30
 _KILLS = 6
 
+#: How often a host is cut off in the middle of calls, on each version of NFS.
+_CUTS = 1
+_CUTS_LONG = 10
+
 #: What is done in a long run only: emulated, the rest takes nearly two minutes.
 _LONG_PARTS = {"nfs_failures", "nfs_kills", "nfs_model", "nfs_rivals", "takes_a_minute"}
 
@@ -84,6 +88,10 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     exhaustive = bool(session.config.getoption("exhaustive"))
     seconds, mixed_seconds, mixed_versions = LONG if exhaustive else SHORT
     parts: dict[str, dict[str, Any]] = {
+        "cuts": {
+            "seed": session.config.getoption("seed"),
+            "count": _CUTS_LONG if exhaustive else _CUTS,
+        },
         "contests": {
             "seconds": seconds,
             "mixed_seconds": mixed_seconds,
@@ -162,6 +170,12 @@ def nfs_lost(nfs_report: dict[str, Any]) -> Any:
 def nfs_rivals(nfs_report: dict[str, Any]) -> Any:
     """What was seen of locks that another host took, by version of NFS."""
     return nfs_report["rivals"]
+
+
+@pytest.fixture(scope="session")
+def nfs_cuts(nfs_report: dict[str, Any]) -> Any:
+    """What was seen when a host was cut off in the middle of calls, by version of NFS."""
+    return nfs_report["cuts"]
 
 
 @pytest.fixture(scope="session")

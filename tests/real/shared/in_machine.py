@@ -13,6 +13,7 @@ import sys
 import time
 from functools import partial
 from pathlib import Path
+from random import Random
 from typing import TYPE_CHECKING
 
 from tests.real.shared import failing, losses, model_on_nfs
@@ -22,7 +23,7 @@ from tests.real.shared.dead_host import a_host_dies
 from tests.real.shared.kept_lock import transcript
 from tests.real.shared.kills import fight
 from tests.real.shared.nfs import EXPORT, MOUNTS, cut_off, forget_locks, nfs_network, plug_in
-from tests.real.shared.silence import a_guest_ends, others_go_on
+from tests.real.shared.silence import a_guest_ends, cut_in_the_middle, others_go_on
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -123,6 +124,23 @@ def silent(hosts: Network) -> dict[str, Any]:
         }
 
 
+def cuts(hosts: Network, seed: int, count: int) -> dict[str, Any]:
+    """For each version of NFS what was seen when the server went away in the middle of calls."""
+    random = Random(seed)
+    cut, mend = partial(cut_off, hosts), partial(plug_in, hosts)
+    host, _ = hosts.clients
+    with lock_daemons([host], [LOCKD], "--check-interval=0"):
+        return {
+            version: [
+                cut_in_the_middle(
+                    host, f"{mount}/cuts", cut=cut, mend=mend, moment=0.2 * random.random()
+                )
+                for _ in range(count)
+            ]
+            for version, mount in MOUNTS.items()
+        }
+
+
 def dead(hosts: Network) -> Any:
     """For each version of NFS what was seen of a host that died."""
     address = hosts.clients[0].address
@@ -142,6 +160,7 @@ def dead(hosts: Network) -> Any:
 #: What can be done, by name.
 PARTS: Final[dict[str, Callable[..., Any]]] = {
     "contests": contests,
+    "cuts": cuts,
     "dead": dead,
     "failures": failures,
     "kills": kills,

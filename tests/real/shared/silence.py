@@ -6,8 +6,10 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lockd.programs.inspect import PROGRAM, STATUS
@@ -37,6 +39,11 @@ AT_ONCE: Final = 1.0
 
 #: How long something may take to come true, in seconds: TCP tries again ever more seldom.
 PATIENCE: Final = 90.0
+
+
+#: How many guests take and release locks when a host is cut off, and for how many seconds it is.
+_BUSY: Final = 4
+_SILENT_FOR: Final = 2.0
 
 
 class Silence(NamedTuple):
@@ -101,6 +108,65 @@ def others_go_on(
         refused,
         log,
     )
+
+
+def cut_in_the_middle(
+    host: Host,
+    lockspace: str,
+    *,
+    cut: Callable[[], object],
+    mend: Callable[[], object],
+    moment: float,
+) -> tuple[float, list[str]]:
+    """``cut`` a host off while guests take and release locks all the time, after so many seconds,
+    and ``mend`` it: how long the longest call of another one took meanwhile, in seconds, and what
+    is wrong afterwards."""
+    with ExitStack() as stack:
+        guests = [
+            stack.enter_context(guest(host, f"busy-{number}", lockspace, pid=5004300 + number))
+            for number in range(_BUSY)
+        ]
+        other = stack.enter_context(guest(host, "other", LOCAL))
+        is_over = threading.Event()
+        done = [0] * _BUSY
+
+        def take_and_release(number: int) -> None:
+            while not is_over.is_set():
+                guests[number].acquire(lockspace, f"busy-{number}")
+                # Half of them hold it until lockd has made it visible.
+                time.sleep(0.04 * (number % 2))
+                guests[number].release(lockspace, f"busy-{number}")
+                done[number] += 1
+
+        with ThreadPoolExecutor() as pool:
+            running = [pool.submit(take_and_release, number) for number in range(_BUSY)]
+            try:
+                wait_for(lambda: all(done), "each has had its lock")
+                time.sleep(moment)
+                cut()
+                took = longest_for(other, _SILENT_FOR)
+                before = [*done]
+                took = max(took, longest_for(other, 0.5))
+                stood = before == done
+                mend()
+                wait_for(
+                    lambda: all(now > then for now, then in zip(done, before, strict=True)),
+                    "all go on",
+                )
+            finally:
+                is_over.set()
+                mend()
+            for each in running:
+                each.result()
+        wrong = [each["problem"] for each in _problems(host)]
+        if not stood:
+            wrong.append("the file system was not silent")
+        for number in range(_BUSY):
+            # Each has let its lock go.
+            wrong.append(_refusal(guests[0], lockspace, f"busy-{number}"))
+            if not wrong[-1]:
+                guests[0].release(lockspace, f"busy-{number}")
+    return took, [each for each in wrong if each]
 
 
 def a_guest_ends(
@@ -211,6 +277,15 @@ def longest(client: Client, count: int = 50) -> float:
         client.release(LOCAL, f"disk-{index}")
         took.append(time.monotonic() - begun)
     return max(took)
+
+
+def longest_for(client: Client, seconds: float) -> float:
+    """The same, of calls for so long."""
+    until = time.monotonic() + seconds
+    took = 0.0
+    while time.monotonic() < until:
+        took = max(took, longest(client, 1))
+    return took
 
 
 def waits(client: Client) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from functools import partial
+from random import Random
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,6 +19,7 @@ from tests.real.shared.silence import (
     LOCAL,
     Silence,
     a_guest_ends,
+    cut_in_the_middle,
     guest,
     longest,
     others_go_on,
@@ -102,6 +104,30 @@ def test_only_who_needs_it_waits(host: Host) -> None:
 def test_only_who_needs_nfs_waits(nfs_silent: dict[str, Any], version: str) -> None:
     """On NFS."""
     assert_only_who_needs_it_waits(Silence(*nfs_silent[version]["others"]), MOUNTS[version])
+
+
+def assert_nobody_else_waited(took: float, wrong: list[str]) -> None:
+    """Whatever was under way when the host was cut off."""
+    assert took < AT_ONCE
+    assert wrong == []
+
+
+def test_in_the_middle_of_calls(host: Host, pytestconfig: pytest.Config) -> None:
+    """A call that has begun when the volume falls silent waits, and only who needs the volume."""
+    cut, mend = partial(signal_volume, host, "STOP"), partial(signal_volume, host, "CONT")
+    random = Random(pytestconfig.getoption("seed"))
+    for _ in range(20 if pytestconfig.getoption("exhaustive") else 2):
+        moment = 0.2 * random.random()
+        assert_nobody_else_waited(
+            *cut_in_the_middle(host, SHARED, cut=cut, mend=mend, moment=moment)
+        )
+
+
+@pytest.mark.parametrize("version", MOUNTS)
+def test_in_the_middle_of_calls_on_nfs(nfs_cuts: dict[str, Any], version: str) -> None:
+    """The same."""
+    for took, wrong in nfs_cuts[version]:
+        assert_nobody_else_waited(took, wrong)
 
 
 def test_calls_one_after_the_other(host: Host) -> None:
