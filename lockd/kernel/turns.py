@@ -56,8 +56,8 @@ class Turns:
         self._give(worker)
 
     def outside(self, call: Callable[[], Result]) -> Result:
-        """Make a call from work, during which the loop may go on. Whoever has no turn just makes
-        the call."""
+        """Make a call from work, during which the loop may go on. A thread without a turn makes
+        the call alone."""
         from threading import get_ident
 
         worker = self._workers.get(get_ident())

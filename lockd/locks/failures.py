@@ -190,8 +190,8 @@ class Failures:
         return known[guest][0]
 
     def _described(self, owner: Owner) -> str:
-        """The action in a guest's description now, or what is known of it if that is to be waited
-        for."""
+        """The action in a guest's description now, or what is known of it if its file system has
+        not answered."""
         try:
             return self._holders.on_lockfailure(owner, self._remotes.check_path)
         except SilentError as error:

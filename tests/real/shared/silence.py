@@ -78,8 +78,7 @@ def others_go_on(
         guest(host, "other") as other,
     ):
         db.acquire(lockspace, "held")
-        time.sleep(0.3)  # it is made visible a moment later, by calls that nothing can call off
-        cut()
+        cut()  # it is made visible a moment later
         web.send(ACQUIRE, resource(lockspace, "disk", AUTOCREATE))
         db.send(RELEASE, resource(lockspace, "held", 0))
         waited = [waits(web), waits(db)]
