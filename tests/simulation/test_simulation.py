@@ -157,7 +157,7 @@ class UnsureOfFiles(Cluster):
 
     def on_step(self, _: Process, name: str) -> None:
         if self._faulty.random() < self._parting:
-            self._let_others()
+            self.let_others()
         elif name == "fstat" and not self.task.is_main and self._faulty.random() < 0.5:
             raise failure(errno.EIO)
 
