@@ -1,14 +1,15 @@
 """The tables of ``docs/explanation/performance.md``.
 
-    python -m benchmarks [config | lint | audit | locks | heartbeats]
+    python -m benchmarks [config | lint | audit | watch | ansible | locks | heartbeats]
                          [--runs N] [--files N] [--hosts N]
 
 ``config``: ``get`` and ``set`` on a full copy of /etc against augtool as libvirt's documentation
 calls it; ``validate`` of a tree of real-sized qemu.conf, no two of them the same, against a shell
 loop over augtool with nothing but the stock lens; commands that only print against ``get``; large
 files against libvirt's own parser. ``lint``: :mod:`benchmarks.lint`. ``audit``:
-:mod:`benchmarks.audit`. ``locks``, as root: :mod:`benchmarks.locks`. ``heartbeats``:
-:mod:`benchmarks.heartbeats`.
+:mod:`benchmarks.audit`. ``watch``: :mod:`benchmarks.watch`. ``ansible``, which is long and runs
+only if it is named: :mod:`benchmarks.ansible_run`. ``locks``, as root: :mod:`benchmarks.locks`.
+``heartbeats``: :mod:`benchmarks.heartbeats`.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ import tempfile
 from typing import TYPE_CHECKING
 
 import lockcfg
-from benchmarks import audit, heartbeats, lint, locks
+from benchmarks import ansible_run, audit, heartbeats, lint, locks, watch
 from benchmarks.side_by_side import Command, Result, compare
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def main() -> None:
     parser.add_argument(
         "what",
         nargs="?",
-        choices=("config", "lint", "audit", "locks", "heartbeats"),
+        choices=("config", "lint", "audit", "watch", "ansible", "locks", "heartbeats"),
         help="(default: all)",
     )
     arguments = parser.parse_args()
@@ -72,6 +73,10 @@ def main() -> None:
             for name, mebibytes in audit.memory(LOCKCFG, directory):
                 print(f"| from the {name} | {mebibytes:.1f} MiB |")
             print()
+        if arguments.what in (None, "watch"):
+            watch.run(directory, arguments.hosts, max(5, arguments.runs // 2))
+        if arguments.what == "ansible":
+            ansible_run.run(directory, arguments.hosts)
         if arguments.what in (None, "locks"):
             locks.run(max(10, arguments.runs // 2))
         if arguments.what in (None, "heartbeats"):

@@ -445,6 +445,12 @@ def test_other_files_are_no_stores(spool: Path, tmp_path: Path, lockcfg: RunLock
     done = lockcfg("audit", "--watch", spool, "--once", "--store", other)
     assert done.returncode == 3
     assert other.read_text() == "what somebody needs"
+    (tmp_path / "link").symlink_to(tmp_path / "new")
+    os.mkfifo(tmp_path / "pipe")
+    for name in ("link", "pipe"):
+        done = lockcfg("audit", "--watch", spool, "--once", "--store", tmp_path / name)
+        assert (done.returncode, "not a regular file" in done.stderr) == (3, True)
+    assert not (tmp_path / "new").exists()
     plain = tmp_path / "plain"
     assert lockcfg("audit", "--partial", plain, spool).returncode == 0
     assert lockcfg("audit", "--watch", spool, "--once", "--store", plain).returncode == 3
