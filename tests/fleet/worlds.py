@@ -359,7 +359,13 @@ class _Maker:
                 continue
             if rng.random() < 0.06:
                 made["disks"][0]["shareable"] = True
-                more[0] = more[0]._replace(shared=True)
+                # Who shares a part of a disk shares the disk; and the lock of a volume is shared
+                # with what it is on, where that has the lock.
+                part = "#" in str(more[0].disk)
+                more = [
+                    each._replace(shared=not each.backing or part or each.lock is not None)
+                    for each in more
+                ]
             user = more[0]
             if rng.random() < 0.4 and self.alone(user, users):
                 held = rng.random() < 0.9

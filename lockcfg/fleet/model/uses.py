@@ -366,7 +366,8 @@ def below_of(disk: Mapping[str, Any], way: NumberedUse) -> list[dict[str, Any]]:
     for each in found if way.use.rule == "scsi" and wwid else ():
         if whole_of(device_name(each)) == f"scsi:{wwid}":
             each |= {"covered": True, "scsi_id": wwid}
-            each |= {name: disk[name] for name in ("lock", "replaced") if name in disk}
+            shared = ("lock", "replaced", "shareable")
+            each |= {name: disk[name] for name in shared if name in disk}
     return found
 
 

@@ -106,14 +106,16 @@ class _Section:
 
 class _Common:
     """The members that hosts have in common, as sections. ``remote`` are the directories whose
-    numbers count, ``profiles`` the facts that follow, by these numbers."""
+    numbers count, ``profiles`` the facts that follow, by these numbers, and ``last`` the numbers
+    and the facts of the last host."""
 
-    __slots__ = ("by_name", "profiles", "remote")
+    __slots__ = ("by_name", "last", "profiles", "remote")
 
     def __init__(self, by_name: dict[str, _Section]) -> None:
         self.by_name = by_name
         self.remote = _remote(by_name["directories"].value)
         self.profiles: dict[tuple[object, ...], _Profile] = {}
+        self.last: tuple[Mapping[str, Any], _Profile] | None = None
 
 
 class _Profile:
@@ -308,6 +310,8 @@ class Ingester:
 
     def _profile(self, common: _Common, identities: Mapping[str, Any]) -> _Profile:
         """The facts that follow from common members and from the numbers of directories."""
+        if common.last is not None and common.last[0] is identities:
+            return common.last[1]
         inodes = {path: identities[path][1] for path in common.remote if path in identities}
         key = tuple(inodes.items())
         profile = common.profiles.get(key)
@@ -320,6 +324,7 @@ class Ingester:
             lines = {name: by_name[name].lines for name in FILES}
             facts = facts_of(documents, shared, inodes, lines)  # type: ignore[arg-type]
             profile = common.profiles[key] = self._profile_of(facts)
+        common.last = identities, profile
         return profile
 
     def _profile_of(self, facts: Facts) -> _Profile:
@@ -385,17 +390,31 @@ class Ingester:
 
     def _plain_guests(self, host: _Host, guests: Sequence[tuple[str, ...]]) -> None:
         """The guests of a host that are written in the usual way: most of a fleet's."""
-        known = host.profile.plain
+        known = host.profile.plain.get
+        special = host.volumes or host.is_of_version_1
+        uses, keys, disks = host.uses, host.keys, host.disks
+        running, uuids, starts = host.running, host.uuids, host.starts
         for guest in guests:
             _, _, inode, path, last, only, links, real, kind = guest[:9]
             more, driver, name, runs, start, uuid = guest[9:]
-            found = known.get((path, only, links, kind, driver, runs))
-            if found is None or more or host.volumes or host.is_of_version_1:
+            found = known((path, only, links, kind, driver, runs))
+            if found is None or more or special:
                 self._usual(host, guest)
                 continue
+            # What follows is runs() and _image(): a large fleet comes here a million times.
             if runs:
-                host.runs(name, uuid, start)
-            _image(host, found, (inode, last, real), name, uuid)
+                running.append(name)
+                uuids.append(uuid)
+                starts.add(start)
+            way, directory = found
+            uses.add(way.number)
+            if way.is_passed_over:
+                continue
+            real = real or last
+            shown = way.prefix + real
+            key = _key_of(shown) if PART in shown else crc32(shown.encode())
+            keys += (key, (int(inode) << 32 | crc32(real.encode())) & _POSITIVE)
+            disks += (way.text, shown, directory + last, "", "", name, uuid)
 
     def _usual(self, host: _Host, guest: Sequence[str]) -> None:
         """Such a guest, where it has several disks, or where it is the first of its kind."""
