@@ -63,7 +63,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--faults",
         type=int,
-        default=5,
+        default=4,
         metavar="N",
         help="how many calls of the system in a scene are killed at, and how many fail",
     )

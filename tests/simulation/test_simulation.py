@@ -164,7 +164,7 @@ class UnsureOfFiles(Cluster):
 
 def test_an_error_of_fstat_unlocks_nothing() -> None:
     """It tells nothing of the lock."""
-    for seed in range(40):
+    for seed in range(20):
         cluster = UnsureOfFiles(Plan(seed))
         with simulated():
             cluster.run()

@@ -95,7 +95,6 @@ ERRORS: Final = {
     "vfork": "ENOMEM",
     "clone": "ENOMEM",
     "clone3": "ENOMEM",
-    "prlimit64": "ENOMEM",
     "ioctl": "EIO",
 }
 

@@ -321,7 +321,12 @@ class Start:
                 with stopped_at_its_start(engine, self.trigger) as pid:
                     strace = stack.enter_context(traced(pid, log, points))
                 wait_for(
-                    lambda: engine.process.poll() is not None or "epoll_wait(" in strace.text,
+                    lambda: (
+                        engine.process.poll() is not None
+                        or "epoll_wait(" in strace.text
+                        # Once it has said that it is ready, another follows.
+                        or "+++ killed" in strace.text
+                    ),
                     "it is through",
                 )
         finally:
