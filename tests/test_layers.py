@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from functools import cache
@@ -304,3 +305,20 @@ def test_a_common_command_starts_light(command: str, host_root: Path) -> None:
     if command == "lint":
         heavy |= {"datetime", "difflib", "hashlib", "threading", "lockcfg.yamlschema"}
     assert not loaded & heavy
+
+
+@pytest.mark.parametrize("page", ["CONTRIBUTING.md", "docs/explanation/architecture.md"])
+def test_a_page_about_the_code_names_files_that_exist(page: str) -> None:
+    """A newcomer finds each file and folder that the page names."""
+    top = PACKAGE.parent
+    tracked = subprocess.run(
+        ["git", "ls-files"], cwd=top, check=True, capture_output=True, text=True
+    ).stdout.splitlines()
+    known = {f"/{path}" for path in tracked}
+    known |= {f"{parent}/" for path in known for parent in Path(path).parents}
+    named = re.findall(r"`([\w./-]+/|[\w./-]*\w\.(?:py|md|toml|yaml|8))`", (top / page).read_text())
+    assert len(named) > 10
+    # Names in capitals stand for any name, and fleet.yaml is a file of the user.
+    named = [name for name in named if not re.search("[A-Z]{4}", name) and name != "fleet.yaml"]
+    missing = [name for name in named if not any(path.endswith(f"/{name}") for path in known)]
+    assert missing == []
