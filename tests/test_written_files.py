@@ -235,7 +235,7 @@ def test_what_is_ours_keeps_its_permissions(shared: Path) -> None:
 
 
 def test_a_report_that_fails_leaves_the_old_one(shared: Path) -> None:
-    """Nobody sees half of one."""
+    """No reader sees half of a file."""
     path = shared / "report"
     path.write_text("old")
     for writer in ("the collector", "the page", "the fleet store", "lint --output-file"):

@@ -6,7 +6,8 @@ import os
 
 
 def shown_on(master: int) -> str:
-    """All that is written to a terminal until nobody has it open any more; closes ``master``."""
+    """Everything that is written to a terminal until the last process closes it; closes
+    ``master``."""
     shown = b""
     while True:
         try:

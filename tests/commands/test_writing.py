@@ -813,7 +813,7 @@ def test_the_lock_manager_that_is_set_with_them_is_in_charge(
 
 
 def test_leaving_sanlock_without_any_lease_is_refused(host_root: Path, lockcfg: RunLockcfg) -> None:
-    """As with lockd; and what lockd's file says there nobody reads."""
+    """The same as with lockd, and no daemon reads lockd's file then."""
     etc = host_root / "etc/libvirt"
     (etc / "qemu.conf").write_text('lock_manager = "sanlock"\n')
     (etc / "qemu-sanlock.conf").write_text("auto_disk_leases = 1\nhost_id = 4\n")

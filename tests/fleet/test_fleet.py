@@ -247,7 +247,7 @@ def test_a_policy_without_groups_hides_nothing() -> None:
 
 
 def test_a_policy_whose_names_are_misspelt_makes_nothing_safe() -> None:
-    """Hosts in no group are compared as without it, and the group that nobody is in is told."""
+    """Hosts in no group are compared as without a policy, and an empty group is reported."""
     groups = {"groups": {"hall": {"hosts": ["kmv*"]}}}
     assert findings_of(audited({"kvm01": {}, "kvm02": WRONG["another export"]}, groups), "LA301")
     result = audited({"kvm01": {}, "kvm02": {}}, groups)
@@ -315,7 +315,7 @@ def test_a_link_to_a_device_is_that_device() -> None:
 
 
 def test_a_lockspace_that_is_not_there_is_none_of_two_of_one_name() -> None:
-    """Nobody can tell which of them it would be."""
+    """It is unknown which of the two directories it would be."""
     other = WRONG["another server of that address"]
     hosts = {"kvm01": {}, "kvm02": {}, "kvm03": other, "kvm04": WRONG["missing lockspace"]}
     result = audited(hosts)
@@ -702,7 +702,7 @@ def test_the_better_protection_of_devices_is_proposed() -> None:
 
 
 def test_a_first_policy_says_whom_it_leaves_out() -> None:
-    """In a comment, which nobody's name can end."""
+    """The policy has it in a comment, which no name of a host can end."""
     alone = {"images": {"mount": None}, "guests": []}
     named = {**alone, "host": {"name": "a\nwaivers: []"}}
     text = proposed_policy(fleet_of({"kvm01": {}, "kvm02": {}, "kvm08": alone, "kvm09": named}))
@@ -907,7 +907,7 @@ def test_a_lock_daemon_that_does_not_know_its_limit_is_told() -> None:
 def test_a_host_whose_files_are_newer_than_its_daemon_is_restarted_while_no_guest_may_start() -> (
     None
 ):
-    """Where it locks until then nobody knows."""
+    """Until then, where the host locks is unknown."""
     steps = plan({"kvm03": WRONG["edited later"]})
     assert [step.action for step in steps] == ["hold", "restart", "guests", "release", "check"]
     assert steps[0].details == (
@@ -939,7 +939,8 @@ def test_guests_that_nothing_protects_are_in_the_plan() -> None:
 
 
 def test_the_plan_says_whom_it_leaves_out(lockcfg: RunLockcfg, tmp_path: Path) -> None:
-    """Hosts nobody saw, snapshots that are none, facts that are old: then not all is done."""
+    """A plan is incomplete with hosts without a snapshot, with unreadable snapshots, and with old
+    facts."""
     hosts: dict[str, dict[str, Any]] = {"kvm01": {}, "kvm02": {"age-hours": 100}}
     folder = write_fleet(tmp_path / "s", hosts)
     policy = tmp_path / "fleet.yaml"

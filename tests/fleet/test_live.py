@@ -197,7 +197,7 @@ def test_a_directory_is_read_again_only_if_it_may_have_changed(
 def test_what_is_no_file_is_refused_and_told(
     spool: Path, tmp_path: Path, lockcfg: RunLockcfg
 ) -> None:
-    """Links lead nowhere, nobody waits for a pipe, and the rest is read."""
+    """The collector follows no dangling link, does not wait for a pipe, and reads the rest."""
     secret = tmp_path / "secret.json"
     secret.write_text(text_of("secrethost", {}))
     put(spool, "kvm01", {})

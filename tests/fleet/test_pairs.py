@@ -27,7 +27,7 @@ def test_every_pair_is_there_and_no_other(pairs: set[tuple[str, str]]) -> None:
 
 
 def test_many_pairs_are_few_lines() -> None:
-    """Two halves that do not see each other, hosts of which no two do, one that nobody sees."""
+    """Two halves do not see each other; no two of the hosts do; no other host sees one of them."""
     halves = list(itertools.product("abc", "xyz"))
     assert folded_pairs(halves) in (
         [(["a", "b", "c"], ["x", "y", "z"])],

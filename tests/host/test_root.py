@@ -27,7 +27,7 @@ LINKS = {
 
 @pytest.fixture
 def outside(tmp_path: Path) -> Path:
-    """A directory of this host, with a file that nobody may see or change."""
+    """A directory of this host, with a file that commands must not see or change."""
     directory = tmp_path / "outside/libvirt"
     directory.mkdir(parents=True)
     (directory / "qemu.conf").write_text('lock_manager = "sanlock"\n')

@@ -65,7 +65,7 @@ UNREAD = (
 def test_a_driver_file_that_was_not_read_is_there(
     tmp_path: Path, put: Callable[[Path], None]
 ) -> None:
-    """Neither is libxl.conf the only driver's, nor qemu-lockd.conf nobody's."""
+    """libxl.conf is not the only driver's file, and qemu-lockd.conf has a driver."""
     write(tmp_path, {"h/libxl.conf": "# nothing\n", "h/qemu-lockd.conf": FILES})
     assert codes(lint(tmp_path)) != []
     put(tmp_path / "h/qemu.conf")

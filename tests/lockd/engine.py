@@ -37,7 +37,7 @@ def wait_for(condition: Callable[[], bool], what: str, seconds: float = _SECONDS
 
 
 def end(pid: int, number: signal.Signals = signal.SIGTERM) -> None:
-    """Send a signal to a process that is nobody's child any more, and wait for its end."""
+    """Send a signal to a process that is no longer a child of a test, and wait for its end."""
     fd = os.pidfd_open(pid)
     try:
         signal.pidfd_send_signal(fd, number)

@@ -56,7 +56,8 @@ def test_the_schema_is_one() -> None:
 
 
 def test_thousands_of_locks(tmp_path: Path) -> None:
-    """Who asks for them gets each once, by name, in short answers, so that nobody waits for it."""
+    """A client that asks for them gets each once, by name, in short answers, so that no other
+    client waits."""
     names = [f"disk-{index:04}" for index in range(1000)]
     with Engine(tmp_path) as engine, Client(engine.admin_socket) as reader:
         client = engine.client()

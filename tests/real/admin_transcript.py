@@ -822,7 +822,7 @@ def limits(command: list[str]) -> Transcript:
 
 
 def timeouts(command: list[str]) -> Transcript:
-    """It ends when nobody has been there for long enough, and only then."""
+    """It ends when it has had no client for long enough, and only then."""
     seen: Transcript = {}
     with running(command) as daemon:
         with Client(ADMIN_SOCKET) as client:

@@ -426,7 +426,7 @@ class GuestHost:
     # What is to be seen.
 
     def processes(self) -> Iterator[Process]:
-        """The processes of the host that run, without those that nobody has waited for."""
+        """The running processes of the host, without zombies."""
         for pid in filter(str.isdecimal, os.listdir("/proc")):
             with suppress(OSError):
                 if os.stat(f"/proc/{pid}/ns/pid").st_ino != self._namespace:

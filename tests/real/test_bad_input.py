@@ -524,7 +524,7 @@ class Mounted(NamedTuple):
 
 @contextmanager
 def mounted(root: Path, script: str) -> Iterator[Mounted]:
-    """What ``script`` mounts, for nobody else to see; ``$libvirt`` is the directory."""
+    """What ``script`` mounts, in a namespace of its own; ``$libvirt`` is the directory."""
     variable = f"libvirt={shlex.quote(str(root / 'etc/libvirt'))}"
     shell = ["sh", "-euc", f"{variable}\n{script}\necho ready\nexec sleep 60"]
     holder = subprocess.Popen(

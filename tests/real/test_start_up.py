@@ -128,7 +128,7 @@ def test_a_start_that_fails(
 
 
 def test_no_place_for_the_log() -> None:
-    """A daemon in the background that could tell nobody of a danger does not come up."""
+    """A daemon in the background that has no way to report a danger does not start."""
     for program in (VIRTLOCKD, PROGRAM):
         ours = start(program, "-d", "mount -t tmpfs tmpfs /var/log")
         assert ours.status == 1

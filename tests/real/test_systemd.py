@@ -86,7 +86,7 @@ class Guest:
         return self.process.stdout.readline().strip()
 
     def is_well(self) -> bool:
-        """Whether it has its connection and its locks, and nobody else can have them."""
+        """Whether it has its connection and its locks, and no other process can get them."""
         assert self.process.stdin is not None
         self.process.stdin.write("asked\n")
         self.process.stdin.flush()

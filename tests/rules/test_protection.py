@@ -1,4 +1,4 @@
-"""The rules of protection: is anything locked, and against whom?"""
+"""The rules of protection: is anything locked, and against which guests?"""
 
 from __future__ import annotations
 

@@ -251,7 +251,7 @@ def test_what_nobody_knows(scene: Scene) -> None:
 
 @pytest.mark.parametrize("planted", ["fifo", "link", "directory"])
 def test_what_is_planted(scene: Scene, planted: str) -> None:
-    """Is no lock file, is not opened, and keeps nobody waiting."""
+    """It is not a lock file, and lockcfg neither opens it nor waits for it."""
     path = scene.engine.lockspace / "disk"
     if planted == "fifo":
         os.mkfifo(path)

@@ -67,7 +67,7 @@ def test_who_sees_everybody_reaches_everybody() -> None:
 
 
 def test_two_halves_are_no_whole() -> None:
-    """Each host has somebody whom it sees, and somebody whom it does not."""
+    """Each host sees one of the others, and does not see another one."""
     halves = [[1, 2], [1, 2], [3, 4], [3, 4]]
     hosts = [told(n, d=("x", [1, 2, 3, 4], seen)) for n, seen in enumerate(halves, 1)]
     assert reaches(*hosts) == ["no"] * 4
@@ -187,7 +187,8 @@ def test_what_seems_to_be_two_is_one_with_one_nonce() -> None:
 
 
 def test_a_host_that_keeps_its_locks_does_not_make_the_rest_unsafe() -> None:
-    """Of three one sees nobody: its disks are unsafe with any other, and theirs are not."""
+    """One of three hosts sees no other: its disks are unsafe with any other host, and the disks of
+    those two are not."""
     marked = [1, 2, 3]
     hosts = {
         name: {**DISK, **evidence(number, hosts=3, locks=("x", marked, locked))}

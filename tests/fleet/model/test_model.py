@@ -249,7 +249,8 @@ def test_a_place_is_the_same_on_all_hosts(
 def test_an_export_may_have_two_names(
     one: tuple[str, Mount], other: tuple[str, Mount], verdict: str
 ) -> None:
-    """One for each version of NFS, or for each address: then the numbers tell, or nobody."""
+    """One directory has a name for each version of NFS, or for each address: the inode numbers
+    tell, or it is unknown."""
     mine, yours = (place_of(path, mount, 4711).below("x") for path, mount in (one, other))
     assert exclusion(lock(mine), lock(yours)).verdict == verdict
     assert exclusion(lock(yours), lock(mine)).verdict == verdict

@@ -1,4 +1,5 @@
-"""The audit's model of hosts with sanlock: who excludes whom, and what is said of their settings.
+"""The audit's model of hosts with sanlock: which exclude each other, and the findings about their
+settings.
 
 That two real daemons do so is in ``tests/real/test_model_of_sanlock.py``.
 """

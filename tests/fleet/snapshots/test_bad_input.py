@@ -100,7 +100,7 @@ def test_a_snapshot_of_a_hundred_megabytes_is_not_read(tmp_path: Path, lockcfg: 
 
 
 def test_what_is_no_file_is_not_opened(tmp_path: Path, lockcfg: RunLockcfg) -> None:
-    """A pipe that nobody writes to would hang."""
+    """A pipe without a writer would make the reader hang."""
     import os
 
     write_fleet(tmp_path, {"kvm01": {}})

@@ -1,4 +1,4 @@
-"""Who keeps the descriptors does not answer: nobody waits for it."""
+"""The keeper of the descriptors does not answer, and no client waits for it."""
 
 from __future__ import annotations
 

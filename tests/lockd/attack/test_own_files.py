@@ -79,7 +79,7 @@ def test_a_log_that_root_has_led_elsewhere(shared: Path) -> None:
 
 @pytest.mark.parametrize("kind", PLANTS)
 def test_the_file_for_virtlockd(shared: Path, kind: str) -> None:
-    """It takes the place of what is there, or cannot; its draft has a name that nobody knows."""
+    """A new file replaces the old one, or fails; the name of its draft is unpredictable."""
     path = shared / "virtlockd-restart-exec.json"
     plant(kind, path)
     path.with_name(f"{path.name}.new").symlink_to(shared.parent / "victim")

@@ -153,7 +153,7 @@ def test_a_mistake_in_the_settings(tmp_path: Path) -> None:
 
 @pytest.fixture
 def group(tmp_path: Path) -> Iterator[Path]:
-    """A control group of version 2 that nobody is in."""
+    """An empty control group of version 2."""
     points = [mount.point for mount in read_mounts() if mount.type == "cgroup2"]
     own = ""
     if not points:

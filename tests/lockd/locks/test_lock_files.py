@@ -148,7 +148,8 @@ def visible(engine: Engine) -> set[tuple[str, str]]:
 
 
 def test_locks_command(tmp_path: Path) -> None:
-    """Says what is held, by whom, since when, and on which disk, by the guests' descriptions."""
+    """A note says what is held, by which guest, since when, and on which disk by the guests'
+    descriptions."""
     import hashlib
 
     disk = "/images/web.qcow2"

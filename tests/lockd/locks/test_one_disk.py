@@ -267,7 +267,7 @@ def test_a_disk_that_is_described_later(tmp_path: Path, how: str, between: str) 
 
 
 def test_a_disk_that_is_described_later_is_told(tmp_path: Path) -> None:
-    """Nobody need ask for another lock."""
+    """No other call for a lock is needed."""
     disk = tmp_path / "disk"
     disk.touch()
     with Engine(tmp_path, "--check-interval=0") as engine:

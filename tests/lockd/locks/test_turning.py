@@ -1,4 +1,4 @@
-"""A lock becomes one of the other kind, and nobody gets it meanwhile."""
+"""A lock changes its kind, and no other process gets it meanwhile."""
 
 from __future__ import annotations
 

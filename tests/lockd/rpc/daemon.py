@@ -39,7 +39,7 @@ OWN_ERROR: Final = "internal error: the lock daemon has logged an error of its o
 
 
 def make_daemon(log_output: str, dialect: Dialect = DIALECT) -> Daemon:
-    """A daemon with nothing in it, and a lock that nobody keeps."""
+    """An empty daemon, and a lock without a keeper."""
     logging = Logging()
     logging.set_outputs(log_output)
     settings = DaemonSettings(

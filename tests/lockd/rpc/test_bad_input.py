@@ -1,4 +1,4 @@
-"""What is wrong gets the right error, and nobody else notices."""
+"""Bad input gets the right error, and other clients do not notice."""
 
 from __future__ import annotations
 
@@ -302,7 +302,7 @@ def test_a_lockspace_that_nobody_made(client: Client) -> None:
 
 @pytest.mark.parametrize("pid", [0, 1, 4194304, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF])
 def test_pids_of_nobody(engine: Engine, pid: int) -> None:
-    """Are owners, whose locks stay when the connection is closed; nobody is killed."""
+    """They are owners, whose locks stay when the connection is closed; lockd kills no process."""
     with Client(engine.socket) as client:
         client.register("ghost", pid)
         client.acquire(engine.lockspace, f"of-{pid}")
@@ -451,7 +451,8 @@ def test_a_file_system_that_is_full(tmp_path: Path) -> None:
 
 
 def test_half_a_message(engine: Engine) -> None:
-    """A client that sends one and stays keeps nobody waiting; the other half is answered."""
+    """A client that sends half a message and stays connected delays no other client, and gets an
+    answer after the other half."""
     message = pack_message(
         Header(0, lock.PROGRAM, lock.VERSION, REGISTER, CALL, 1, OK), registration("slow", 5004242)
     )
@@ -657,7 +658,7 @@ def start_guest(
 
 
 def state_of(pid: int) -> str:
-    """The state of a process: Z where it has ended and nobody has asked."""
+    """The state of a process: Z if it has ended and its parent has not waited for it."""
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
 
 
@@ -690,7 +691,7 @@ def longest_call_while_a_guest_is_not_reaped(engine: Engine, client: Client) -> 
 
 
 def test_a_dead_guest_that_nobody_reaps(engine: Engine, client: Client, tmp_path: Path) -> None:
-    """Nobody waits for it, where virtlockd answers nobody for some seconds."""
+    """No client waits for it, while virtlockd answers no client for some seconds."""
     ours = longest_call_while_a_guest_is_not_reaped(engine, client)
     for number in range(20):
         client.release(engine.lockspace, f"dead-{number}")

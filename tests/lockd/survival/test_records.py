@@ -79,7 +79,7 @@ def test_a_number_that_is_used_again_for_a_file_that_is_locked_anew() -> None:
 
 
 def test_a_client() -> None:
-    """Who it is, what it has sent, and what it is sent."""
+    """The client's identity, what it has sent, and what lockd has sent to it."""
     records = [
         clients.client(3, "virtlockd", 0, 0, 5004242, 1.5, 17),
         clients.owner(3, OWNER, 99),

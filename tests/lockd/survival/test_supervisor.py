@@ -118,7 +118,8 @@ def test_no_other_supervisor(tmp_path: Path) -> None:
 
 
 def test_a_daemon_that_does_not_come_up_again(tmp_path: Path) -> None:
-    """It is tried again, ever more seldom, and nobody gets the lock meanwhile."""
+    """The supervisor tries it again at growing intervals, and no other process gets the lock
+    meanwhile."""
     copy = Copy(tmp_path)
     with Engine(tmp_path, command=copy.command) as engine:
         client = holder(engine)

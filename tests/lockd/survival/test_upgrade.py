@@ -1,4 +1,4 @@
-"""SIGUSR1: the daemon goes on as another program, in place, and nobody notices."""
+"""SIGUSR1: the daemon continues as another program, in the same process, and no client notices."""
 
 from __future__ import annotations
 

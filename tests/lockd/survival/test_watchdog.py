@@ -52,7 +52,7 @@ def test_a_program_that_takes_long_to_load(tmp_path: Path) -> None:
 
 
 def test_a_supervisor_that_has_slept(tmp_path: Path) -> None:
-    """It kills nobody for signs of life that it has not read yet."""
+    """It kills no daemon whose signs of life it has not read yet."""
     with Engine(tmp_path) as engine:
         before = engine.pid
         engine.process.send_signal(signal.SIGSTOP)

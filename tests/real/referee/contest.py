@@ -219,7 +219,7 @@ class _Nemesis:
 
 
 def kill_lock_daemon(host: GuestHost) -> None:
-    """kill -9 of the process that has the locks; one that nobody starts again is started here."""
+    """kill -9 of the process that has the locks; if no supervisor starts it again, this does."""
     host.kill_lock_daemon()
     if not host.wait(lambda: host.virsh("version").status == 0 and _answers(host), 1):
         host.start_lock_daemon()

@@ -162,7 +162,7 @@ def nfs_dead(nfs_report: dict[str, Any]) -> Any:
 
 @pytest.fixture(scope="session")
 def nfs_lost(nfs_report: dict[str, Any]) -> Any:
-    """What was seen of a lock that was lost and that nobody took."""
+    """What the test saw of a lock that was lost and that no other host took."""
     return nfs_report["lost"]
 
 

@@ -80,7 +80,7 @@ def model(hosts: Network, seed: int, pairs: int) -> dict[str, Any]:
 
 
 def lost(hosts: Network) -> tuple[list[str], bool]:
-    """What was seen of a lock that the server forgot and nobody took."""
+    """What the test saw of a lock that the server forgot and no other host took."""
     forget = partial(forget_locks, hosts, "4.2")
     return losses.with_nobody(hosts, f"{MOUNTS['4.2']}/lost", forget=forget)
 

@@ -58,7 +58,8 @@ def test_a_silent_server(hosts: Network) -> None:
 
 
 def test_a_lock_that_was_forgotten_and_that_nobody_had(hosts: Network, directory: Path) -> None:
-    """It is taken again, and its note tells that nobody has had it: the guest does not notice."""
+    """lockd takes it again, as its note shows that no other host has had it: the guest does not
+    notice."""
     forget = partial(restart_brick, hosts, directory)
     stopped, problems = forgotten(hosts, f"{MOUNT}/nobody", forget=forget, rival=False)
     assert (stopped, problems) == (0.0, [])

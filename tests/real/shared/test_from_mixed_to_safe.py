@@ -85,7 +85,7 @@ class Fleet:
         self.policy.write_text(yaml.safe_dump(policy))
 
     def safe_disks(self, audit: Mapping[str, Any]) -> list[str]:
-        """The hosts whose guest's disk nobody else gets, as the audit says."""
+        """The hosts whose guest's disk no other host gets, by the audit."""
         said = {disk["name"].rpartition("/")[2]: disk["safe"] for disk in audit["disks"]}
         assert set(said) == set(self.hosts)
         unheld = {

@@ -52,7 +52,7 @@ def hosts(graph: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Netw
 def test_two_engines_never_own_it_at_once(
     request: pytest.FixtureRequest, hosts: Network, graph: str, hammer: Path
 ) -> None:
-    """As fast as they can: no double owner, no error, and nobody starves."""
+    """Both work as fast as they can: there is no double owner, no error, and no host starves."""
     # With fewer caches there is less to go wrong.
     seconds = {"default": 30, "plain": 15}[graph]
     with ring(hosts, (LOCKD, LOCKD), f"{MOUNT}/ours", hammer) as ours:
@@ -66,7 +66,8 @@ def test_two_engines_never_own_it_at_once(
 
 
 def test_looking_at_the_locks_all_the_time(hosts: Network, hammer: Path) -> None:
-    """A lock that is let go while it is looked at is not taken again, and nobody loses one."""
+    """A lock that is released while lockd looks at it is not taken again, and no guest loses
+    one."""
     options = "--check-interval=0.001"
     with ring(hosts, (LOCKD, LOCKD), f"{MOUNT}/looked-at", hammer, options) as ours:
         contest = ours.fight(seconds=8)

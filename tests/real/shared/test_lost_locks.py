@@ -45,7 +45,7 @@ def assert_is_told(loss: Loss) -> None:
 
 
 def test_a_restarted_brick_forgets_locks(hosts: Network, directory: Path) -> None:
-    """GlusterFS tells nobody: the engine finds it, says so and locks again."""
+    """GlusterFS sends no message: the engine finds it, reports it, and locks again."""
     log, kept_out = with_nobody(
         hosts, f"{MOUNT}/nobody", forget=lambda: restart_brick(hosts, directory)
     )
@@ -76,7 +76,7 @@ def test_a_client_that_the_server_has_given_up(nfs_rivals: dict[str, Any], versi
 
 
 def test_a_lease_that_was_lost_and_that_nobody_used(nfs_lost: tuple[list[str], bool]) -> None:
-    """NFSv4 tells nobody: the engine finds it, says so and locks again."""
+    """NFSv4 sends no message: the engine finds it, reports it, and locks again."""
     log, kept_out = nfs_lost
     assert any("DISK IN DANGER: the file system had lost the lock" in line for line in log), log
     assert kept_out

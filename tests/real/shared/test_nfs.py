@@ -34,7 +34,7 @@ def rounds(request: pytest.FixtureRequest, nfs_contests: dict[str, Rounds]) -> R
 
 
 def test_two_engines_never_own_it_at_once(rounds: Rounds) -> None:
-    """No double owner, no error, and nobody starves."""
+    """There is no double owner, no error, and no host starves."""
     contest = Contest.from_record(rounds["ours"])
     print(contest)
     assert contest.grants > 20, contest  # enough for a contest; the machine is emulated

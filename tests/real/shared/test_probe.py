@@ -172,7 +172,8 @@ def test_hosts_show_whom_they_exclude(
 def test_a_host_that_dies_shows_nothing(
     hosts: tuple[Host, Host], tmp_path: Path, lockcfg: RunLockcfg
 ) -> None:
-    """Its locks are gone with its process. Nobody takes that for locks that do not exclude."""
+    """Its locks are gone with its process. The audit does not take that for locks that do not
+    exclude."""
     rounds = Rounds(lockcfg, tmp_path, hosts)
     rounds.make_plan(IMAGES)
     rounds.hold()
@@ -191,7 +192,7 @@ def test_a_host_that_dies_shows_nothing(
 def test_locks_are_let_go_in_time(
     hosts: tuple[Host, Host], tmp_path: Path, lockcfg: RunLockcfg
 ) -> None:
-    """Where nobody ends the probe, it ends itself; and who asks then is told."""
+    """A probe that no command ends ends itself, and a later question gets an error."""
     rounds = Rounds(lockcfg, tmp_path, hosts)
     rounds.make_plan(seconds=1)
     rounds.hold()

@@ -150,7 +150,7 @@ def test_calls_one_after_the_other(host: Host) -> None:
 
 
 def test_a_client_that_does_not_wait(host: Host) -> None:
-    """Who hangs up is gone at once, and what it asked for is not done."""
+    """A client that hangs up is gone at once, and its call is not carried out."""
 
     def clients() -> int:
         connected: int = status(host)["clients"]["virtlockd"]["connected"]

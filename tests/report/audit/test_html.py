@@ -356,7 +356,8 @@ def test_every_table_has_headings_and_can_be_saved(browser: Browser) -> None:
 
 
 def test_disks_and_the_probe_have_tables(browser: Browser) -> None:
-    """Which are unsafe and why; who sees whom, as a matrix that is symmetric."""
+    """The page says which disks are unsafe and why, and which hosts see each other, as a symmetric
+    matrix."""
     browser.open(probed())
     rows = [row.text for row in browser.shown("#disk-table tbody tr")]
     assert any("unsafe" in row and "kvm07" in row and "orders" in row for row in rows)
@@ -442,7 +443,7 @@ def test_dark_where_dark_is_wanted(browser: Browser) -> None:
 
 
 def test_print_shows_all_and_no_controls(browser: Browser) -> None:
-    """Reasons are on paper though nobody opened them."""
+    """Printed pages have the reasons even if the reader has not opened them."""
     browser.open(audited(demo()))
     browser.emulate("print", "light")
     assert browser.shown("#filter") == []
@@ -533,7 +534,7 @@ def test_the_same_audit_is_the_same_page() -> None:
 
 
 def test_an_empty_and_a_fine_fleet_have_a_page(browser: Browser) -> None:
-    """Nothing is a case for nobody to have thought of."""
+    """An empty audit is a case of its own."""
     fleets: list[dict[str, Any]] = [{}, {f"kvm0{n}": {} for n in range(3)}]
     for fleet in fleets:
         browser.open(audited(fleet))
