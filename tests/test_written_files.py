@@ -21,7 +21,7 @@ from lockcfg.fleet.snapshots import collector
 from tests.conftest import LOCKCFG
 from tests.fleet.fleets import write_fleet
 
-#: Who is not root, and plants.
+#: A user who is not root, and who plants files.
 SOMEBODY = 65534
 
 #: The writers: the command, with FILE for what it writes.

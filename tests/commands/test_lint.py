@@ -207,7 +207,7 @@ def test_what_is_suppressed_does_not_fail(tmp_path: Path) -> None:
     ],
 )
 def test_wrong_usage(tmp_path: Path, arguments: list[str], message: str) -> None:
-    """Says what is wrong, before anything is read or written."""
+    """It says what is wrong, before anything is read or written."""
     write(tmp_path, {"README": "", **host("a")})
     out = tmp_path / "out"
     ran = lint("--output-file", out, *arguments, cwd=tmp_path)
@@ -255,7 +255,7 @@ def test_templates_alone_are_fine(tmp_path: Path) -> None:
 
 
 def test_what_another_user_may_not_read(tmp_path: Path) -> None:
-    """Is told, and the rest is looked at; in the report, so in each format's own way."""
+    """The report says so, each format in its own way, and the rest is still checked."""
     write(tmp_path, {**bad("a"), **host("b"), "c/d/qemu.conf": ""})
     (tmp_path / "b/qemu.conf").chmod(0)
     (tmp_path / "c/d").chmod(0)
@@ -426,7 +426,7 @@ def test_an_output_file(tmp_path: Path) -> None:
 
 
 def test_an_output_file_that_cannot_be_written(tmp_path: Path) -> None:
-    """Is an error, and no result."""
+    """It is an error, and there is no result."""
     write(tmp_path, bad("a"))
     (tmp_path / "closed").mkdir(mode=0o500)
     for path, why in (
@@ -441,7 +441,7 @@ def test_an_output_file_that_cannot_be_written(tmp_path: Path) -> None:
 
 
 def test_a_full_or_closed_standard_output(tmp_path: Path) -> None:
-    """Is an error too; one that is read no further is none to talk of."""
+    """It is an error too; a file after which nothing is read is not mentioned."""
     write(tmp_path, bad("a"))
     for arguments in ("a", "--format json a", "--fix --diff a"):
         done = subprocess.run(
@@ -479,7 +479,7 @@ def on_a_terminal(*arguments: str | Path) -> tuple[str, str]:
 
 
 def test_progress_on_a_terminal_and_nowhere_else(tmp_path: Path) -> None:
-    """Is shown on one line, which is gone at the end; of few files not at all."""
+    """Progress is shown on one line, which is gone at the end, and only if there are many files."""
     for number in range(3000):
         write(tmp_path, host(f"hosts/h{number}"))
     output, shown = on_a_terminal(tmp_path)
@@ -494,7 +494,7 @@ def test_progress_on_a_terminal_and_nowhere_else(tmp_path: Path) -> None:
 
 
 def test_what_the_package_installs(host_root: Path) -> None:
-    """Has nothing wrong with it, and protects nothing."""
+    """It has nothing wrong with it, and protects nothing."""
     content = json.loads(lint("--format", "json", host_root).out)
     assert content["summary"]["files"] == len(KINDS)
     worse = [found["code"] for found in content["findings"] if found["severity"] != "info"]
@@ -556,7 +556,7 @@ def test_standard_input_of_any_kind(tmp_path: Path, format: str) -> None:
 
 
 def test_standard_input_that_is_too_large_or_closed(tmp_path: Path) -> None:
-    """Is no file that libvirt would read."""
+    """libvirt would not read that file."""
     arguments = ("--stdin-filename", "qemu.conf")
     limit = 10 * 1024 * 1024
     assert lint(*arguments, cwd=tmp_path, text=b"#" * limit).status == 0
@@ -657,7 +657,7 @@ def test_a_version_that_is_not_sure_is_no_fact(tmp_path: Path) -> None:
     ],
 )
 def test_a_value_that_came_later(tmp_path: Path, value: str, version: str, since: str) -> None:
-    """Is not known to an older libvirt."""
+    """It is not known to an older libvirt."""
     write(tmp_path, {"a/qemu.conf": f'lock_manager = "lockd"\nsave_image_format = "{value}"\n'})
     found = lint("--libvirt-version", version, tmp_path).out
     said = f"'{value}' came with libvirt {since}: {version} does not know it"
@@ -703,7 +703,7 @@ def test_a_baseline(tmp_path: Path) -> None:
 
 
 def test_a_baseline_of_what_cannot_be_read(tmp_path: Path) -> None:
-    """Is written of the rest, and told to be no whole."""
+    """The report covers the rest, and says that it is incomplete."""
     write(tmp_path, bad("a"))
     (tmp_path / "a/virtlockd.conf").symlink_to("gone")
     ran = lint("--write-baseline", "known.json", cwd=tmp_path)
@@ -735,7 +735,7 @@ def test_a_bad_baseline(tmp_path: Path, text: str | bytes, message: str) -> None
 
 
 def test_a_baseline_that_cannot_be_written(tmp_path: Path) -> None:
-    """Says why."""
+    """It says why."""
     write(tmp_path, bad("a"))
     (tmp_path / "closed").mkdir(mode=0o500)
     for path, why in (
@@ -808,7 +808,8 @@ def test_a_fix_goes_through_the_atomic_writer(tmp_path: Path) -> None:
 
 
 def test_a_fix_in_a_directory_that_is_read_only(tmp_path: Path) -> None:
-    """Says so, changes nothing, and leaves nothing behind; the diff needs no more than to read."""
+    """It says so, changes nothing, and leaves nothing behind; the diff needs no more than to
+    read."""
     write(tmp_path, bad("a"))
     path = tmp_path / "a/qemu.conf"
     (tmp_path / "a").chmod(0o500)
@@ -1009,7 +1010,7 @@ def test_an_explanation_can_be_printed_anywhere(module: str) -> None:
 
 
 def test_a_rule_that_is_none(lockcfg: RunLockcfg) -> None:
-    """Is wrong usage; what may be the name of something else is looked for."""
+    """It is wrong usage; a word that may be another kind of name is looked up."""
     for name in ("LK999", "LK1", "LK101x"):
         result = lockcfg("explain", name)
         assert (result.returncode, result.stdout) == (2, "")

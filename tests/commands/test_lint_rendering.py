@@ -111,7 +111,7 @@ def test_a_command_that_does_not_end(tmp_path: Path, monkeypatch: pytest.MonkeyP
     ],
 )
 def test_wrong_usage(tmp_path: Path, lockcfg: RunLockcfg, arguments: list[str], says: str) -> None:
-    """Is said before anything is run."""
+    """The error comes before any command is run."""
     write(tmp_path, TEMPLATES)
     where: list[Any] = [] if "--stdin-filename" in arguments else [tmp_path]
     done = lockcfg("lint", *arguments, *where)

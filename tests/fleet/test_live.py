@@ -429,7 +429,7 @@ def test_the_history_says_what_was_when_and_who_changed_what(
     ],
 )
 def test_wrong_usage(words: list[str], said: str, spool: Path, tmp_path: Path) -> None:
-    """Is refused before anything is read or written."""
+    """It is refused before anything is read or written."""
     put(spool, "kvm01", {})
     done = subprocess.run([LOCKCFG, "audit", *words], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 2, done.stderr

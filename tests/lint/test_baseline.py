@@ -71,7 +71,7 @@ def test_a_second_one_of_the_same_is_new(hosts: Path) -> None:
 
 
 def test_what_is_not_found_any_more(hosts: Path) -> None:
-    """Is told, as an info; a fixed finding and a file that is gone."""
+    """An info reports it, for a fixed finding and for a file that is gone."""
     baseline = written(hosts)
     write(hosts, host("b", qemu='nope = 1\nlock_manager = "lockd"\n'))
     result = lint(hosts, baseline=baseline)

@@ -310,14 +310,15 @@ def test_what_is_no_toml(tmp_path: Path, text: str | bytes) -> None:
     "text", ["[tool]\nlockcfg = 5\n", "[[tool.lockcfg]]\n", "[tool.lockcfg]\nguests = 1.5\n"]
 )
 def test_toml_of_another_shape(tmp_path: Path, text: str) -> None:
-    """Is refused as YAML is."""
+    """It is refused as YAML is."""
     write(tmp_path, {"pyproject.toml": text})
     with pytest.raises(UsageError, match="is not of type"):
         load_settings(str(tmp_path))
 
 
 def test_a_directory_or_a_broken_link_in_the_place_of_settings(tmp_path: Path) -> None:
-    """Is an error and not no settings: the rules would be others."""
+    """It is an error, and does not mean that there are no settings, as other rules would run
+    then."""
     for name in ("directory", "link"):
         (tmp_path / name).mkdir()
     (tmp_path / "directory/.lockcfg.yaml").mkdir()
@@ -453,7 +454,7 @@ def test_severity(tmp_path: Path) -> None:
 
 
 def test_rules_per_path(tmp_path: Path) -> None:
-    """Are not run for the files a glob matches, and for the others they are."""
+    """They do not run for the files that a glob matches, and they run for the others."""
     for name in ("hosts/lab-01", "hosts/lab-02", "hosts/kvm01"):
         write(tmp_path, {f"{name}/qemu.conf": "nope = 1\nmax_files = 'x'\n"})
     result = lint(

@@ -235,7 +235,7 @@ def test_bytes_are_neither_template_nor_encrypted_by_chance(tmp_path: Path, text
 def test_a_setting_of_a_file_that_is_none_of_ours(
     tmp_path: Path, name: str, key: str, home: str
 ) -> None:
-    """Is told where it belongs, and is taken for no other one."""
+    """The report names the file that it belongs in, and takes it for no other setting."""
     write(tmp_path, {f"h/{name}": f"{key} = 1\n"})
     result = lint(tmp_path, select=["LK102", "LK103"])
     assert codes(result) == ["LK103"]
@@ -261,7 +261,7 @@ def test_every_setting_of_libvirts_other_files_is_known() -> None:
 
 
 def test_set_of_a_setting_that_is_elsewhere() -> None:
-    """Says so."""
+    """It says so."""
     with pytest.raises(UnknownKeyError) as caught:
         Host().kind_of("listen_tcp")
     assert "libvirtd.conf" in caught.value.help

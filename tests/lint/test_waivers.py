@@ -164,7 +164,7 @@ def test_what_looks_like_no_date_is_part_of_the_reason(date: str) -> None:
 
 
 def test_a_waiver_of_nothing(tmp_path: Path) -> None:
-    """Is a finding, unless its rule does not run."""
+    """It is a finding, unless its rule does not run."""
     text = "# lockcfg: ignore[LK105] why\nmax_files = 5\n"
     assert codes(run(tmp_path, text)) == ["LK902"]
     assert codes(run(tmp_path, text, ignore=["LK105"])) == []

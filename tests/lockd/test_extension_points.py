@@ -51,7 +51,7 @@ def call(context: InspectContext, session: Session, arguments: Reader) -> bytes:
 
 
 def test_a_procedure(tmp_path: Path) -> None:
-    """Is called by its number."""
+    """It is called by its number."""
     copy = Copy(tmp_path)
     file, table = "programs/inspect/count.py", "programs/inspect/__init__.py"
     add(copy, file, PROCEDURE, table, '        LOCKS: "locks",', '        99: "count",')
@@ -80,7 +80,7 @@ def apply(changeable: Changeable, name: str, value: int) -> None:
 
 
 def test_a_setting_that_is_changed_at_run_time(tmp_path: Path) -> None:
-    """Is in force at once, and after a crash."""
+    """It is in force at once, and after a crash."""
     copy = Copy(tmp_path)
     table = "programs/admin/changes/__init__.py"
     file = "programs/admin/changes/log_level.py"
@@ -136,7 +136,7 @@ class Records:
 
 
 def test_a_record_of_the_journal(tmp_path: Path) -> None:
-    """Is written, and read with all the others."""
+    """It is written, and read with all the others."""
     copy = Copy(tmp_path)
     table = "survival/records/__init__.py"
     add(copy, "survival/records/disks.py", RECORDS, table, '    "settings",', '    "disks",')

@@ -136,7 +136,7 @@ def test_a_lock_in_danger_is_counted(tmp_path: Path) -> None:
 
 
 def test_the_file_for_node_exporter(tmp_path: Path) -> None:
-    """Is replaced in one piece, and clean for promtool."""
+    """It is replaced in one piece, and clean for promtool."""
     path = tmp_path / "lockd.prom"
     with Engine(tmp_path) as engine:
         assert metrics(engine, "--textfile", path).returncode == 0
@@ -242,7 +242,7 @@ def test_nobody_answers(tmp_path: Path) -> None:
 
 
 def test_doctors_figures() -> None:
-    """Are clean as well."""
+    """They are clean as well."""
     lockcfg = Path(PROGRAM).parent / "lockcfg"
     done = subprocess.run(
         [lockcfg, "doctor", "--format", "openmetrics", "--no-probe"], capture_output=True, text=True

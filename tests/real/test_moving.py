@@ -1,5 +1,5 @@
-"""virtlockd is replaced by lockd, and lockd by virtlockd, in the same process, and nobody who holds
-a lock notices: not a guest, not another process that wants one of the locks."""
+"""lockd replaces virtlockd, and virtlockd replaces lockd, in the same process. Neither a guest that
+holds a lock notices, nor another process that wants one of the locks."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def test_calls_under_way(tmp_path: Path) -> None:
 
 
 def test_half_a_call_that_does_not_end(tmp_path: Path) -> None:
-    """Is a reason not to go back, and nothing has changed."""
+    """It is a reason not to go back, and nothing has changed."""
     with MovingHost(tmp_path) as host:
         host.move("takeover")
         client = host.client()

@@ -24,7 +24,7 @@ __all__ = ["booted", "host"]
 UNIT = PROJECT / "packaging/systemd" / SERVICE
 LIBVIRTS = "/lib/systemd/system/virtlockd.service"
 
-#: Who is not root.
+#: A user who is not root.
 SOMEBODY = 65534
 
 

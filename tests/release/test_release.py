@@ -48,7 +48,7 @@ def program(directory: Path, name: str, said: str, status: int) -> str:
     ],
 )
 def test_a_fence_agent(tmp_path: Path, said: str, status: int, holds: bool) -> None:
-    """Says by its exit status that the plug is off; whatever else happens is no proof."""
+    """It says by its exit status that the plug is off; whatever else happens is no proof."""
     agent = program(tmp_path, "fence_apc", said, status)
     command = [agent, "-a", "10.0.0.7", "-p", "secret", "-o", "status"]
     if not holds:
@@ -89,7 +89,7 @@ def test_a_fence_agent_is_only_ever_asked(tmp_path: Path, action: list[str]) -> 
 def test_a_power_controller(
     tmp_path: Path, name: str, words: list[str], said: str, holds: bool
 ) -> None:
-    """Has to say it in its own words."""
+    """It has to say it in its own words."""
     command = [program(tmp_path, name, said, 0), *words]
     if holds:
         assert proof_of("power", "kvm07", "", command).kind == "power"
@@ -110,7 +110,7 @@ def test_a_power_controller(
     ],
 )
 def test_what_does_more_than_ask(command: list[str]) -> None:
-    """Is wrong usage."""
+    """It is wrong usage."""
     with pytest.raises(UsageError):
         proof_of("power", "kvm07", "", command)
 
@@ -119,7 +119,7 @@ def test_what_does_more_than_ask(command: list[str]) -> None:
     "word", ["", "yes", "I have seen that kvm08 is off", "i have seen that kvm07 is off"]
 )
 def test_a_word(word: str) -> None:
-    """Is taken to the letter, with the name of the host in it."""
+    """It is taken to the letter, with the name of the host in it."""
     with pytest.raises(NoProofError, match="word"):
         proof_of("word", "kvm07", word, [])
     assert proof_of("word", "kvm07", sentence("kvm07"), []).answer == sentence("kvm07")
@@ -164,7 +164,7 @@ def test_a_heartbeat_that_comes(tmp_path: Path) -> None:
 
 
 def test_a_heartbeat_that_does_not_come(tmp_path: Path) -> None:
-    """Is waited for no longer than until it was due; where it is old already, not at all."""
+    """It is waited for no longer than until it was due; where it is old already, not at all."""
     heartbeat(tmp_path, "kvm07", interval=0.5)
     begun = time.monotonic()
     (life,) = watch_heartbeats("kvm07", [str(tmp_path)], say=str)

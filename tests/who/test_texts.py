@@ -138,7 +138,7 @@ def test_what_qemu_says_of_its_own_locks(tmp_path: Path) -> None:
 
 
 def test_a_text_that_nobody_knows() -> None:
-    """Is not taken for one of them."""
+    """It is not taken for one of them."""
     assert texts_in("error: no domain with matching name 'web'") == []
 
 

@@ -160,7 +160,7 @@ def test_a_refusal_that_is_pasted(scene: Scene) -> None:
 
 
 def test_a_host_that_falls_silent(scene: Scene) -> None:
-    """Is silent, and not said to be off: a person is to make sure."""
+    """It is silent, and not said to be off: a person is to make sure."""
     space = scene.engine.lockspace
     beats = space / ".hosts" / OTHER
     wait_for(beats.exists, "there is a heartbeat")
@@ -179,8 +179,8 @@ def test_a_host_that_falls_silent(scene: Scene) -> None:
 
 
 def test_a_host_without_heartbeats(tmp_path: Path) -> None:
-    """Is unknown, which is neither alive nor dead; and so is one whose heartbeat is nonsense, or is
-    in the future."""
+    """It is unknown, which is neither alive nor dead; and so is one whose heartbeat is nonsense, or
+    is in the future."""
     with Engine(tmp_path, command=ON_OTHER_HOST) as engine:
         client = engine.client()
         client.register("web", 5004242)
@@ -243,7 +243,7 @@ def test_what_is_not_locked(scene: Scene) -> None:
 
 
 def test_what_nobody_knows(scene: Scene) -> None:
-    """Is said to be unknown, and not to be free."""
+    """It is said to be unknown, and not to be free."""
     answer = who("no-such-thing", "--lockspace", scene.engine.lockspace, status=1)
     assert answer["holders"] == answer["disks"] == answer["locks"] == []
     assert "no lock of that name is seen here" in answer["steps"][0]

@@ -101,7 +101,7 @@ def test_nothing_of_this_host_is_in_it(root: Path) -> None:
 
 
 def test_a_host_without_a_name(root: Path, tmp_path: Path) -> None:
-    """Is not called after this one; and what is no directory is told."""
+    """Its name is not the name of this host, and a path that is not a directory is an error."""
     done = collect(root)
     assert (done.returncode, done.stdout) == (2, "")
     assert "use --name" in done.stderr

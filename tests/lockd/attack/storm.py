@@ -65,7 +65,7 @@ ERRORS: Final = (
 #: What lockd says while nobody keeps the descriptors: to be killed then is what it warns of.
 NOT_KEPT: Final = "the locks would not outlive a crash"
 
-#: Who has faults in a round, and what else happens in it.
+#: The process that has faults in a round, and what else happens in it.
 DAEMON, SUPERVISOR, SUCCESSION = "daemon", "supervisor", "supervisor while the daemon is killed"
 
 #: No process has these pids: the kernel gives out none as large.
@@ -129,7 +129,8 @@ class Storm:
         self._engine: Final = engine
         self._trace: Final = trace
         self._clients: Final[dict[int, Client]] = {}
-        #: Who has what, as far as somebody was told; and what nobody was told of.
+        #: The locks of each client, as far as a reply confirmed them; and the calls without a
+        #: reply.
         self.held: Final[dict[tuple[int, str], bool]] = {}
         self.unsure: Final[set[tuple[int, str]]] = set()
         self.said: Final[Counter[str]] = Counter()

@@ -86,7 +86,8 @@ def test_a_restricted_guest(tmp_path: Path, message: str) -> None:
 
 
 def test_a_client_that_asks_for_what_another_has(tmp_path: Path) -> None:
-    """Is not cut off; the first refusals are told one by one, the others are summed up."""
+    """The client is not cut off; the log has the first refusals one by one, and sums up the
+    others."""
     with Engine(tmp_path) as engine:
         client, holder = engine.client(), engine.client()
         holder.register("holder", 5004343)

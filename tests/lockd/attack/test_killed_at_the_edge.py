@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 
 def test_while_it_sends_an_answer(tmp_path: Path) -> None:
-    """What was done is answered by the next one: nobody waits for ever, nobody is hung up, and who
-    goes on by himself is not answered twice."""
+    """The next process answers the calls that were done: no client waits for ever, none is hung up,
+    and a client that continues by itself gets no second answer."""
     with own_file_system(tmp_path / "lockspace"), Engine(tmp_path) as engine:
         client = engine.client()
         client.register("guest", NOBODY)

@@ -1,5 +1,4 @@
-"""Something goes wrong in a way that nobody foresaw: the daemon goes on with what it has written
-down."""
+"""Something unforeseen goes wrong: the daemon continues with what it has written down."""
 
 from __future__ import annotations
 
@@ -20,8 +19,8 @@ OWN_ERROR = "internal error: the lock daemon has logged an error of its own"
 
 @pytest.mark.parametrize("keeper", ["kept", "alone"])
 def test_an_error_in_a_call(tmp_path: Path, keeper: str) -> None:
-    """Who called is told, and what it had done half way is undone; nothing that was held is lost,
-    also where nobody keeps the descriptors."""
+    """The caller gets an error, and lockd undoes the half of the call that it had done. It loses no
+    lock, even without a keeper."""
     copy = Copy(tmp_path)
     copy.change(
         "locks/engine.py",

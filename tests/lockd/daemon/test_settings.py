@@ -82,7 +82,7 @@ def checked(directory: Path, files: Mapping[str, str]) -> tuple[int, str]:
 def test_what_protects_nothing(
     files: Mapping[str, str], warnings: list[str], tmp_path: Path
 ) -> None:
-    """Is fine, and warned of; each thing once."""
+    """It is accepted with warnings, each of them once."""
     status, said = checked(tmp_path, files)
     assert status == 0
     for warning in warnings:
@@ -101,7 +101,7 @@ def test_what_protects_nothing(
     ],
 )
 def test_an_error_in_any_of_the_files(file: str, text: str, place: str, tmp_path: Path) -> None:
-    """Is told with its place, and nothing else is."""
+    """The log has it with its place, and nothing else."""
     status, said = checked(tmp_path, {file: text})
     assert status == 78
     assert said.startswith(f"lockd: /etc/libvirt/{file}:{place}")
@@ -109,7 +109,7 @@ def test_an_error_in_any_of_the_files(file: str, text: str, place: str, tmp_path
 
 
 def test_a_lockspace_that_is_no_absolute_path(tmp_path: Path) -> None:
-    """Is warned of, and is none."""
+    """lockd warns of it, and does not use it."""
     files = {"qemu-lockd.conf": 'file_lockspace_dir = "relative"\n'}
     with Engine(tmp_path, files=files) as engine:
         assert "'file_lockspace_dir' must be an absolute path" in engine.log
@@ -117,7 +117,7 @@ def test_a_lockspace_that_is_no_absolute_path(tmp_path: Path) -> None:
 
 
 def test_lockspaces_of_the_configuration(tmp_path: Path) -> None:
-    """Are known from the start, those of both drivers, and warnings are in the log."""
+    """lockd knows the settings of both drivers from the start, and logs warnings."""
     spaces = [tmp_path / name for name in ("one", "two", "three")]
     for each in spaces:
         each.mkdir()

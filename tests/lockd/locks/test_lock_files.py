@@ -41,7 +41,7 @@ def test_a_removed_lock_file_is_locked_anew(tmp_path: Path) -> None:
 
 
 def test_a_removed_lockspace(tmp_path: Path) -> None:
-    """Is reported, as what it is, and the locks in it are had again when it is there again."""
+    """lockd reports it as what it is, and takes the locks in it again when it exists again."""
     with Engine(tmp_path, OFTEN) as engine:
         client = engine.client()
         client.register("guest", 5004242)
@@ -57,7 +57,7 @@ def test_a_removed_lockspace(tmp_path: Path) -> None:
 
 
 def test_a_replaced_lock_file_that_somebody_took(tmp_path: Path) -> None:
-    """Is reported as loud as can be, and is not removed with the release."""
+    """lockd reports it as critical, and does not remove it at the release."""
     with Engine(tmp_path, OFTEN) as engine:
         client = engine.client()
         client.register("guest", 5004242)
@@ -84,7 +84,7 @@ def test_a_replaced_lock_file_that_somebody_took(tmp_path: Path) -> None:
 
 
 def test_danger_that_is_over(tmp_path: Path) -> None:
-    """Is told too: the lock is had again once the other has let go."""
+    """lockd reports that too, and takes the lock again once the other process has released it."""
     with Engine(tmp_path, OFTEN) as engine:
         client = engine.client()
         client.register("guest", 5004242)
@@ -100,7 +100,7 @@ def test_danger_that_is_over(tmp_path: Path) -> None:
 
 
 def test_a_disk_that_is_replaced(tmp_path: Path) -> None:
-    """Is reported; a disk is never made again."""
+    """It is reported; a disk is never made again."""
     disk = tmp_path / "disk"
     disk.touch()
     with Engine(tmp_path, OFTEN) as engine:
@@ -329,7 +329,7 @@ def test_a_disk_is_never_written(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("mode", [fcntl.LOCK_EX, fcntl.LOCK_SH])
 def test_a_program_that_has_locked_the_file(tmp_path: Path, mode: int) -> None:
-    """Is named, by its process, where it is no lock daemon that left a note."""
+    """The error names the holder's process if it is not a lock daemon that left a note."""
     disk = tmp_path / "disk"
     disk.touch()
     with Engine(tmp_path) as engine, disk.open("r+b") as file:

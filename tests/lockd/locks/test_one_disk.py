@@ -46,7 +46,7 @@ def detour(disk: Path) -> str:
 @pytest.mark.parametrize("other_name", [link, hard_link, doubled_slash, detour])
 @pytest.mark.parametrize("second", ["linked", "real"])
 def test_another_name(tmp_path: Path, other_name: object, second: str) -> None:
-    """Is refused, with both names; and what was locked stays locked."""
+    """lockd refuses it with both names, and the first lock stays."""
     disk = tmp_path / "disk"
     disk.touch()
     assert callable(other_name)
@@ -72,7 +72,7 @@ def test_another_name(tmp_path: Path, other_name: object, second: str) -> None:
 
 
 def test_a_bind_mount(tmp_path: Path) -> None:
-    """Is the same disk as well."""
+    """It is the same disk as well."""
     disk, mounted = tmp_path / "disk", tmp_path / "mounted"
     disk.touch()
     mounted.touch()
@@ -312,7 +312,7 @@ def test_two_who_have_it_already(tmp_path: Path, twice: bool) -> None:
 
 @pytest.mark.parametrize("space", ["direct", "indirect"])
 def test_one_guest_twice(tmp_path: Path, space: str) -> None:
-    """Is told so, in words."""
+    """The error says so in words."""
     disk = tmp_path / "disk"
     disk.touch()
     other = link(disk)

@@ -83,7 +83,7 @@ def test_it_lives(tmp_path: Path, process: subprocess.Popen[bytes]) -> None:
 
 
 def test_another_process_with_its_pid(tmp_path: Path, process: subprocess.Popen[bytes]) -> None:
-    """Is not taken for it: the journal has when the first one started."""
+    """It is not taken for it: the journal has when the first one started."""
     with Engine(tmp_path) as engine:
         with engine.client() as client:
             client.register("guest", process.pid)

@@ -105,7 +105,7 @@ def made() -> Daemon:
 
 
 def test_every_call_cut_off_at_every_byte(daemon: Daemon, tmp_path: Path) -> None:
-    """Is refused as one that cannot be decoded, and has done nothing."""
+    """It is refused as one that cannot be decoded, and has done nothing."""
     space = tmp_path / "space"
     calls = {
         1: registration("guest", 5004242),

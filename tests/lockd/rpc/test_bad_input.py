@@ -170,7 +170,7 @@ def test_headers(client: Client) -> None:
 
 @pytest.mark.parametrize("kind", [1, 2, 3, 5, 6, 7, -1])
 def test_messages_that_are_no_call(client: Client, kind: int) -> None:
-    """Are not answered: what is answered next is the call behind it."""
+    """They are not answered: what is answered next is the call behind it."""
     header = Header(0, lock.PROGRAM, lock.VERSION, REGISTER, kind, 99, OK)
     client.socket.sendall(pack_message(header, registration("guest", 5004242)))
     client.register("guest", 5004242)
@@ -198,7 +198,7 @@ def test_lengths_that_no_message_has(engine: Engine, length: int) -> None:
 
 @pytest.mark.parametrize("size", [7, 65536, 65537, 0xFFFFFFFF])
 def test_lengths_of_strings_that_lie(client: Client, size: int) -> None:
-    """Are found before anything is done."""
+    """They are found before anything is done."""
     error = 39, 7, "Unable to decode message payload"
     assert refused(client, CREATE_LOCKSPACE, pack_uint(size) + b"/abc") == error
     assert refused(client, ACQUIRE, pack_string("/") + pack_uint(size) + b"abcd") == error
@@ -250,7 +250,7 @@ def test_flags(client: Client, engine: Engine, procedure: int, known: int, funct
 @pytest.mark.parametrize("path", ["relative", "./x", "../x", "/a/../b", "/..", "/tmp/.."])
 @pytest.mark.parametrize("procedure", [NEW, CREATE_LOCKSPACE])
 def test_lockspaces_that_climb_out(client: Client, procedure: int, path: str) -> None:
-    """Are none."""
+    """They are none."""
     code, domain, text = refused(client, procedure, pack_string(path) + pack_uint(0))
     assert (code, domain) == (8, 51)
     assert f"lockspace '{path}' must be an absolute path without '..'" in text
@@ -279,7 +279,7 @@ def test_names_that_are_no_path(client: Client, name: str) -> None:
 
 
 def test_names_of_all_bytes(engine: Engine, client: Client) -> None:
-    """Are names of files, if no slash and no NUL is in them."""
+    """They are names of files, if no slash and no NUL is in them."""
     for byte in range(1, 256):
         if byte == ord("/") or byte == ord("."):
             continue
@@ -350,7 +350,7 @@ def test_what_is_no_file(engine: Engine, client: Client) -> None:
 
 
 def test_a_fifo_that_nobody_reads(engine: Engine, client: Client) -> None:
-    """Is not waited for when it is to be made a resource."""
+    """It is not waited for when it is to be made a resource."""
     os.mkfifo(engine.lockspace / "silent")
     with Bystander(engine):
         text = refused(client, CREATE, resource(engine.lockspace, "silent", 0))[2]
@@ -358,7 +358,7 @@ def test_a_fifo_that_nobody_reads(engine: Engine, client: Client) -> None:
 
 
 def test_a_lockspace_that_is_a_file(engine: Engine, client: Client) -> None:
-    """Is none, nor is one below a file."""
+    """It is none, nor is one below a file."""
     file = engine.lockspace.parent / "file"
     file.touch()
     for procedure in (NEW, CREATE_LOCKSPACE):
@@ -467,8 +467,8 @@ def test_half_a_message(engine: Engine) -> None:
 
 
 def test_the_longest_message(tmp_path: Path) -> None:
-    """Of 32 MiB, with locks held by others: it is answered, takes no room, delays nobody, and the
-    daemon can be killed in its midst."""
+    """A message of 32 MiB, with locks held by others: it is answered, takes no memory, delays no
+    other client, and the daemon can be killed in its midst."""
     arguments = registration("long", 5004242)
     size = 33554436
     with Engine(tmp_path) as engine:
@@ -541,7 +541,7 @@ def test_a_client_that_does_not_read(engine: Engine) -> None:
 
 
 def test_a_client_that_does_not_read_and_dies(engine: Engine) -> None:
-    """Is forgotten."""
+    """It is forgotten."""
     message = pack_message(
         Header(0, lock.PROGRAM, lock.VERSION, RELEASE, CALL, 1, OK),
         resource(engine.lockspace, "nobody's", 0),
@@ -575,8 +575,8 @@ def connect_silently(path: Path, number: int) -> list[socket.socket]:
 
 @pytest.mark.parametrize("limit", [None, 12000])
 def test_ten_thousand_that_say_nothing(tmp_path: Path, limit: int | None) -> None:
-    """Who is connected is served all the while. Who comes then is served too, or told that there
-    are too many, at once."""
+    """Connected clients are served all the while. A new client is served too, or gets the error at
+    once that there are too many."""
     files = {} if limit is None else {"virtlockd.conf": f"max_clients = {limit}\n"}
     with Engine(tmp_path, files=files) as engine, contextlib.ExitStack() as stack:
         with Bystander(engine):
@@ -735,7 +735,7 @@ def test_a_guest_that_does_not_end_when_asked(engine: Engine, client: Client) ->
 
 
 def test_a_limit_of_0_in_the_configuration(tmp_path: Path) -> None:
-    """Is an error there, before there is a socket."""
+    """It is an error there, before there is a socket."""
     engine = Engine(tmp_path, files={"virtlockd.conf": "max_clients = 0\n"})
     assert engine.process.wait(30) == 78
     assert "virtlockd.conf:1:15: 'max_clients' is 0" in engine.log

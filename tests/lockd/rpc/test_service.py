@@ -37,7 +37,7 @@ def call(number: int) -> bytes:
 
 
 def test_a_program_of_its_own() -> None:
-    """Is called on its context; a client that is gone is in the journal, and told."""
+    """It is called on its context; a client that is gone is in the journal, and told."""
     loop, journal, numbers = Loop(), Journal.create(1), [30]
     log = Logging().part("rpc.netserver")
     gone: list[Session] = []

@@ -62,7 +62,7 @@ def test_damaged(content: bytes, length: int, why: str) -> None:
 
 
 def test_what_an_acquisition_adds(tmp_path: Path) -> None:
-    """Is as much as it was for the one before it, however many there are of one resource."""
+    """It is as much as it was for the one before it, however many there are of one resource."""
     daemon = make_daemon("1:file:/dev/null")
     daemon.engine.create_lockspace(str(tmp_path))
     guest = Owner("guest", bytes(16), 1, 5004242)

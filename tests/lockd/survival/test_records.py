@@ -34,7 +34,7 @@ def held(state: JournalState) -> dict[int, tuple[str, bool, list[str]]]:
 
 
 def test_a_resource() -> None:
-    """Has all that its record tells of."""
+    """It has all that its record tells of."""
     state = replay(locks.space("/space"), locks.lock(lock_fields(5)))
     (found,) = state.of(locks.Records).resources()
     assert [*state.of(locks.Records).spaces] == ["/space"]
@@ -65,7 +65,7 @@ def test_what_becomes_of_a_resource() -> None:
 
 
 def test_a_number_that_is_used_again_for_a_file_that_is_locked_anew() -> None:
-    """Is that of a lock that is held, with the owners that it has, whatever had it before."""
+    """It is that of a lock that is held, with the owners that it has, whatever had it before."""
     state = replay(
         locks.lock(lock_fields(1, "before")),
         locks.also(1, OTHER_TEXT),
@@ -163,7 +163,7 @@ def test_settings() -> None:
     ],
 )
 def test_what_a_later_version_adds(later: str) -> None:
-    """Is passed over: a kind, and fields at the end of one."""
+    """It is passed over: a kind, and fields at the end of one."""
     state = replay(
         locks.lock(lock_fields(1)),
         clients.client(3, "virtlockd", 0, 0, 5004242, 1.5, 17),
@@ -182,7 +182,7 @@ def test_settings_of_another_version() -> None:
 
 
 def test_defaults_of_the_settings() -> None:
-    """Are those of libvirt."""
+    """They are those of libvirt."""
     schema = lockcfg.settings_of(lockcfg.KINDS["virtlockd.conf"])
     for name, value in DaemonSettings().record().items():
         if name in schema:

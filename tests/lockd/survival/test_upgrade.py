@@ -116,7 +116,7 @@ def refused(engine: Engine, why: str) -> None:
 
 
 def test_a_version_that_does_not_know_the_format(tmp_path: Path) -> None:
-    """Is refused before anything has happened."""
+    """It is refused before anything has happened."""
     copy = Copy(tmp_path)
     with Engine(tmp_path, command=copy.command) as engine:
         client = engine.client()
@@ -127,7 +127,7 @@ def test_a_version_that_does_not_know_the_format(tmp_path: Path) -> None:
 
 
 def test_a_version_that_does_not_start(tmp_path: Path) -> None:
-    """Is refused as well."""
+    """It is refused as well."""
     copy = Copy(tmp_path)
     with Engine(tmp_path, command=copy.command) as engine:
         client = engine.client()
@@ -148,7 +148,7 @@ def test_a_configuration_that_has_gone_bad(tmp_path: Path) -> None:
 
 
 def test_other_settings(tmp_path: Path) -> None:
-    """Are in force afterwards."""
+    """They are in force afterwards."""
     with Engine(tmp_path, files={"virtlockd.conf": "max_clients = 7\n"}) as engine:
         (tmp_path / "etc/virtlockd.conf").write_text("max_clients = 8\n")
         engine.upgrade()

@@ -176,7 +176,7 @@ def test_however_it_is_cut(
 
 @given(st.lists(st.binary(max_size=100), max_size=20))
 def test_garbage(pieces: list[bytes]) -> None:
-    """Is messages, or the beginning of one, or breaks the stream."""
+    """It is messages, or the beginning of one, or breaks the stream."""
     inbox = Inbox(kept=64)
     for piece in pieces:
         for each in inbox.feed(piece):

@@ -103,7 +103,7 @@ def test_strings_of_all_lengths(size: int) -> None:
 
 
 def test_a_string_that_is_too_long() -> None:
-    """Is refused though all of it is there."""
+    """It is refused though all of it is there."""
     with pytest.raises(DecodeError, match="65537 bytes, where at most 65536"):
         Reader(pack_string("x" * (MAX_STRING + 1))).string()
     assert len(Reader(pack_string("x" * (MAX_STRING + 1))).string(MAX_STRING + 1)) == 65537
@@ -111,14 +111,14 @@ def test_a_string_that_is_too_long() -> None:
 
 @pytest.mark.parametrize("size", [5, 65536, 65537, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF])
 def test_a_length_that_lies(size: int) -> None:
-    """Is believed as far as there are bytes."""
+    """It is believed as far as there are bytes."""
     with pytest.raises(DecodeError):
         Reader(pack_uint(size) + b"abcd").string()
 
 
 @pytest.mark.parametrize("text", [b"\0", b"a\0b", b"abc\0"])
 def test_a_string_with_a_nul(text: bytes) -> None:
-    """Is no string."""
+    """It is no string."""
     with pytest.raises(DecodeError, match="NUL"):
         Reader(pack_uint(len(text)) + pack_opaque(text)).string()
 

@@ -504,7 +504,7 @@ def test_hostile_text_is_text(browser: Browser) -> None:
 
 
 def test_the_browser_would_run_nothing_foreign(browser: Browser) -> None:
-    """Were there a hole in the page, the content policy would still be there."""
+    """They were there a hole in the page, the content policy would still be there."""
     browser.open(audited(demo()))
     browser.driver.execute_script(
         "const s = document.createElement('script'); s.textContent = 'window.ran = 1';"
