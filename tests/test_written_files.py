@@ -31,6 +31,10 @@ WRITERS = {
     "audit --output-file": [str(LOCKCFG), "audit", "--output-file", "FILE", "fleet"],
     "the page": [str(LOCKCFG), "audit", "--format", "html", "--output-file", "FILE", "fleet"],
     "the fleet store": [str(LOCKCFG), "audit", "--partial", "FILE", "fleet"],
+    "audit --watch": [
+        *(str(LOCKCFG), "audit", "--watch", "fleet", "--once", "--store", "kept"),
+        *("--page", "FILE"),
+    ],
     "the first policy": [str(LOCKCFG), "audit", "--write-policy", "FILE", "fleet"],
     "lint --output-file": [str(LOCKCFG), "lint", "--output-file", "FILE", "hosts"],
     "the baseline": [str(LOCKCFG), "lint", "--write-baseline", "FILE", "hosts"],

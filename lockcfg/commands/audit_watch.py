@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import time
@@ -137,6 +138,8 @@ def _rounds(
             last = begun
             _write(result, arguments)
             _say(result)
+            del result
+            gc.collect()  # the program runs without: a process that stays would grow
         rest = max(every, time.monotonic() - begun)
 
 
