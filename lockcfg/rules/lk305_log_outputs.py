@@ -9,7 +9,8 @@ a level from 1 to 4 and where to, as `level:stderr`, `level:journald`, `level:sy
 ## Why is this bad
 
 virtlockd does not start with an output that it cannot read. Then no guest starts either, and you
-notice it at the next restart. A path that is not absolute is one below the directory that
+notice it at the next restart. virtlockd of libvirt 7.0 starts, and logs where it does by default:
+for it this is a warning. A path that is not absolute is one below the directory that
 virtlockd happens to be started in: under systemd that is the root directory.
 
 ## Example
@@ -35,7 +36,7 @@ import re
 
 from lockcfg.nearest import nearest
 from lockcfg.printable import printable
-from lockcfg.rules.lk304_log_filters import LEVEL
+from lockcfg.rules.lk304_log_filters import LEVEL, outcome_of, refuses_bad_ones
 from lockcfg.rules.rule import Rule, RuleFinding, at_value
 
 TYPE_CHECKING = False
@@ -61,7 +62,6 @@ _HELP: Final = 'write it like "3:syslog:virtlockd": level (1 debug to 4 error), 
 
 def check(subject: FileSubject, options: Options) -> Iterator[RuleFinding]:
     """See the manual above."""
-    del options
     document = subject.document
     if document.kind.name != "virtlockd.conf":
         return
@@ -73,6 +73,10 @@ def check(subject: FileSubject, options: Options) -> Iterator[RuleFinding]:
     objections.sort(key=lambda found: found[0] != "error")
     if objections:
         severity, message, advice = objections[0]
+        if severity == "error":
+            refuses = refuses_bad_ones(document, "log_outputs", options)
+            severity, outcome = outcome_of(refuses, "log_outputs", options)
+            message += outcome
         yield RuleFinding(at_value(RULE, document, entry, message, help=advice, severity=severity))
 
 
@@ -109,4 +113,4 @@ def _objection(text: str) -> tuple[Severity, str, str] | None:
 
 
 def _refused(what: str, advice: str) -> tuple[Severity, str, str]:
-    return "error", f"{what}: virtlockd does not start", advice
+    return "error", what, advice

@@ -270,6 +270,35 @@ def test_a_misspelt_destination_comes_with_the_right_one() -> None:
     assert found.finding.help == "did you mean 'journald'?"
 
 
+@pytest.mark.parametrize(
+    ("release", "severity", "says"),
+    [
+        ((7, 0, 0), "warning", "virtlockd 7.0.0 starts as if there were no {key}"),
+        ((8, 0, 0), "error", "virtlockd 8.0.0 may not start"),
+        ((9, 0, 0), "error", "virtlockd does not start"),
+        ((12, 8, 0), "error", "virtlockd does not start"),
+    ],
+)
+@pytest.mark.parametrize(("rule", "key"), [(FILTERS, "log_filters"), (OUTPUTS, "log_outputs")])
+def test_what_comes_of_a_bad_log_setting_depends_on_the_release(
+    rule: str, key: str, release: tuple[int, ...], severity: str, says: str
+) -> None:
+    """Of the lock daemon that reads it."""
+    options = Options(libvirt_version=release)
+    (found,) = in_file(rule, f'{key} = "9:stderr"\n', options=options)
+    assert found.finding.severity == severity
+    assert f": {says.format(key=key)}" in found.finding.message
+
+
+def test_a_filter_with_two_colons_is_none_for_the_oldest() -> None:
+    """Others read it up to the second one."""
+    for release, says in (((7, 0, 0), "uses no filter at all"), ((9, 0, 0), "second colon only")):
+        text = 'log_filters = "1:a:b"\n'
+        (found,) = in_file(FILTERS, text, options=Options(libvirt_version=release))
+        assert found.finding.severity == "warning"
+        assert says in found.finding.message
+
+
 @pytest.mark.parametrize("rule", [FILTERS, OUTPUTS])
 def test_only_what_virtlockd_reads_is_looked_at(rule: str) -> None:
     """Of duplicates the first; what is not a string has another finding."""
