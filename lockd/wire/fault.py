@@ -88,8 +88,7 @@ class Fault(Exception):  # noqa: N818 - it is the answer, not an error of ours
         """The payload of the reply: ``remote_error`` of libvirt's protocol."""
         pattern, detail = self.strings
         message = self.message
-        if dialect.longest:
-            told = self._cut(detail, dialect.longest)
+        if dialect.longest and (told := self._cut(detail, dialect.longest)) != detail:
             message = message.removesuffix(detail) + told
             detail = told
         if pattern.endswith(_FORMAT):

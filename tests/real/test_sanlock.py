@@ -67,6 +67,19 @@ def test_the_plugin_reads_what_the_schema_says(host: Host, text: str, starts: bo
     assert (not errors) == starts, errors
 
 
+@pytest.mark.parametrize(("value", "right"), [(0, True), (1, True), (2, False)])
+def test_the_plugin_reads_from_12_6_on_whose_leases_to_check(
+    host: Host, value: int, right: bool
+) -> None:
+    """An older one takes anything."""
+    text = f"check_disk_lease_owner = {value}\n"
+    files = {"qemu.conf": 'lock_manager = "sanlock"\n', "qemu-sanlock.conf": text}
+    outcome = host.libvirtd(files)
+    assert outcome.started == (right or host.version() < (12, 6, 0)), outcome.log
+    found = check(parse(text.encode(), QEMU_SANLOCK, "qemu-sanlock.conf"))
+    assert [finding for finding in found if finding.severity == "error"] == [] or not right
+
+
 #: Where a daemon may not raise its limit of locked memory, it ends; it locks none here.
 _NO_LIMITS = "int setrlimit(int a, const void *b) { return 0; }\n"
 

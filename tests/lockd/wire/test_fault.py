@@ -103,6 +103,7 @@ def test_libvirt_7_cuts_what_is_too_long() -> None:
     for length in (1022, 1023, 5000):
         assert read(fault(1, 7, "é" * length), old).message == f"internal error: {'é' * 511}"
         assert read(fault(1, 7, "é" * length)).message == f"internal error: {'é' * length}"
+    assert read(unsupported_flags(4, "f"), old) == read(unsupported_flags(4, "f"))
     why = OSError(errno.ENAMETOOLONG, "")
     for length, said in ((1003, f"{'x' * 1003}: "), (1004, "")):
         error = read(system_fault(51, "x" * length, why), old)
