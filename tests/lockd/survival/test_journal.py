@@ -15,7 +15,7 @@ import pytest
 
 from lockd.kernel.reserve import insist
 from lockd.locks.space import Owner
-from lockd.survival.journal import Journal, JournalError
+from lockd.survival.journal import MOST_ANSWERED, Journal, JournalError
 from lockd.survival.records.encoding import record
 from tests.lockd.rpc.daemon import make_daemon
 
@@ -140,4 +140,38 @@ def test_a_new_journal_that_fails_leaves_no_descriptor() -> None:
         gc.enable()
     assert failed == 3  # its memory, its front, its records
     assert [*journal.read()] == []
+    journal.close()
+
+
+def test_the_last_answer_is_there_for_the_next_process() -> None:
+    """Also the longest that there is room for in front of the records, and none once it is sent."""
+    journal = Journal.create(1)
+    again = Journal(os.dup(journal.fd))
+    for answer in (b"x", bytes(range(256)) * 15 + b"y" * 192):
+        journal.serve(5)
+        assert (again.served, again.answered) == (5, b"")
+        journal.answer(answer)
+        assert (again.served, again.answered) == (5, answer)
+    assert len(answer) == MOST_ANSWERED
+    journal.serve(0)
+    assert (again.served, again.answered) == (0, b"")
+    assert [*again.read()] == []
+    again.close()
+    journal.close()
+
+
+def test_it_is_rewritten_when_it_has_grown_by_so_much_and_to_twice_its_size() -> None:
+    journal = Journal.create(1)
+    line = record("space", "/" + "x" * 65_000)
+    size = len(line) + 1
+    mebibyte = 1 << 20
+    for records in ((), [line] * 40):
+        journal.rewrite(records, lambda: None)
+        begin = len(records) * size
+        written = 0
+        while not journal.is_long:
+            journal.append(line)
+            written += size
+        assert begin + mebibyte < written + size
+        assert written - 2 * size < begin + mebibyte
     journal.close()
