@@ -57,7 +57,7 @@ def test_a_removed_lockspace(tmp_path: Path) -> None:
 
 
 def test_a_replaced_lock_file_that_somebody_took(tmp_path: Path) -> None:
-    """lockd reports it as critical, and does not remove it at the release."""
+    """lockd reports it as a danger, and does not remove it at the release."""
     with Engine(tmp_path, OFTEN) as engine:
         client = engine.client()
         client.register("guest", 5004242)
