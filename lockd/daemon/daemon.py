@@ -15,7 +15,6 @@ import time
 from contextlib import suppress
 from functools import partial
 from select import EPOLLERR, EPOLLPRI
-from types import SimpleNamespace
 
 from lockd.daemon.adoption import Adoption
 from lockd.daemon.descriptors import Descriptors
@@ -122,7 +121,7 @@ class Daemon:
         self._remotes: Final = Remotes(self.loop, self._aside, Turns(self._aside), log)
         patient = holders.patient = self._remotes.patient
         #: Nobody waits for a call of these but who makes it.
-        calls_of_disk: Any = {name: patient(getattr(disk, name)) for name in disk.__all__}
+        calls_of_disk: Any = self._remotes.lend({n: getattr(disk, n) for n in disk.__all__})
         self.engine: Final = Engine(
             self.journal,
             keeper,
@@ -130,7 +129,7 @@ class Daemon:
             patient(self._sharing.may_be_shared),
             self._remotes,
             logging.part("util.virlockspace"),
-            SimpleNamespace(**calls_of_disk),
+            calls_of_disk,
             time,
         )
         self._guests: Final = Guests(self.engine, self.loop, self.journal, log)

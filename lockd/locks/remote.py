@@ -24,6 +24,7 @@ import os
 import time
 from collections import deque
 from functools import partial
+from types import SimpleNamespace
 
 from lockcfg import ReadError, read_mounts
 from lockd.events import ANSWERS, SILENT, Event
@@ -32,7 +33,7 @@ from lockd.kernel.reserve import insist
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
-    from typing import Final, ParamSpec, TypeVar
+    from typing import Any, Final, ParamSpec, TypeVar
 
     from lockcfg import Mount
     from lockd.kernel.aside import Aside
@@ -171,6 +172,14 @@ class Remotes:
         self._has_remotes = False
         #: What has its turn now.
         self._visit: Visit | None = None
+        #: What was lent, with the functions as they are, and patient ones.
+        self._lent: Final[
+            list[
+                tuple[
+                    SimpleNamespace, Mapping[str, Callable[..., Any]], dict[str, Callable[..., Any]]
+                ]
+            ]
+        ] = []
         self._read_mounts()
 
     @property
@@ -247,6 +256,14 @@ class Remotes:
             return self._turns.outside(partial(call, *arguments, **options))
 
         return patiently
+
+    def lend(self, calls: Mapping[str, Callable[..., Any]]) -> SimpleNamespace:
+        """These functions as attributes, as they are: but patient ones while a visit has its
+        turn, so that others pay nothing for that."""
+        lent = SimpleNamespace(**calls)
+        patient = {name: self.patient(call) for name, call in calls.items()}
+        self._lent.append((lent, calls, patient))
+        return lent
 
     def behind(self, path: str) -> tuple[Remote, ...]:
         """The file systems that a path leads to or over, as far as that is known, or the first of
@@ -369,12 +386,16 @@ class Remotes:
     def _begin(self, visit: Visit) -> None:
         """It has its turn."""
         self._visit = visit
+        for lent, _, patient in self._lent:
+            vars(lent).update(patient)
         for remote in visit.reached:
             remote.visits.discard(visit)
 
     def _end(self, visit: Visit, is_over: bool) -> None:
         """Its turn has ended."""
         self._visit = None
+        for lent, calls, _ in self._lent:
+            vars(lent).update(calls)
         is_first = not visit.parted
         if not is_over:
             visit.parted = time.monotonic()
