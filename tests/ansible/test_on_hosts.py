@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
-import venv
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
 from lockcfg.fleet.plan.mounting import Mounting
-from tests.ansible.playing import PROJECT, task
+from tests.ansible.playing import task
 from tests.lockd.client import AUTOCREATE, SHARED
 from tests.lockd.engine import PROGRAM
 from tests.real.moving_host import VIRTLOCKD, MovingHost
@@ -165,46 +162,3 @@ def plan_of(path: str) -> dict[str, Any]:
     )
     work = mounting.work(["kvm01"])
     return {"do": work.do, "hosts": work.hosts, "commands": work.commands, **work.data}
-
-
-@pytest.mark.usefixtures("long_run")
-def test_lockd_by_wheel(controller: Controller, tmp_path: Path) -> None:
-    """The role installs it with all that it needs, from files, and has it take over."""
-    builder, wheels = tmp_path / "builder", tmp_path / "wheels"
-    venv.create(builder, with_pip=True)
-    pip = builder / "bin/pip"
-    needs = ("--no-deps", "--require-hashes", "--no-build-isolation", "--use-pep517")
-    for command in (
-        (sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", wheels, PROJECT),
-        (pip, "install", "-q", "--require-hashes", "-r", PROJECT / "requirements-build.txt"),
-        (pip, "wheel", "-q", *needs, "-w", wheels, "-r", PROJECT / "requirements.txt"),
-    ):
-        subprocess.run(command, check=True, capture_output=True, cwd="/")
-    role = {
-        "name": "engine",
-        "ansible.builtin.include_role": {"name": "lockcfg.lockcfg.engine"},
-        "vars": {
-            "engine_install": "wheel",
-            "engine_wheels": str(wheels),
-            "engine_python": f"{sys.base_prefix}/bin/python3",
-            "engine_directory": "/opt/lockcfg",
-            "engine_adopt": False,
-        },
-    }
-    directory = tmp_path / "host"
-    directory.mkdir()
-    with MovingHost(directory) as host:
-        for each in ("/etc/systemd", "/etc/init.d", "/usr/local", "/opt"):
-            assert host.inside("mount", "-t", "tmpfs", "tmpfs", each).returncode == 0
-        client = host.client()
-        client.register("web1", 1_000_000)
-        client.acquire(host.lockspace, "disk")
-        for changed in (True, False):
-            played = controller.play([role, task("locks", "locks")], before=inside(host))
-            assert played.status == 0, played.output
-            assert ("changed=0 " not in played.output) == changed, played.output
-            locks = played["locks"]["kvm01"]
-            assert locks["daemon"] == "lockd"
-            assert [each["path"] for each in locks["locks"]] == [str(host.lockspace / "disk")]
-        assert host.runs == "lockd"
-        assert host.inside("readlink", "/usr/local/sbin/lockd").stdout == "/opt/lockcfg/bin/lockd\n"
