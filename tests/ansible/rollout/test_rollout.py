@@ -92,7 +92,9 @@ class Thieves:
             if kind.guest and thief != disk
         }
         by_host = dict.fromkeys(self._fleet.hosts, 0)
-        while not self._over.wait(1.0):
+        took = 0.0
+        # They leave the processor to the run, the more the slower it is.
+        while not self._over.wait(max(1.0, 4 * took)):
             held = [name for name in self._fleet.hosts if self._is_held(name)]
             pairs = [pair for pair in tried if pair[0] in held or set(pair) <= set(EXCLUDING)]
             if not pairs:
@@ -101,7 +103,9 @@ class Thieves:
             thief, disk = min(pairs, key=lambda pair: (by_host[pair[0]], tried[pair]))
             tried[thief, disk] += 1
             by_host[thief] += thief in held or not held
+            begun = time.monotonic()
             result = self._fleet.hosts[thief].steal(disk)
+            took = time.monotonic() - begun
             still = thief in held and self._is_held(thief)
             self.tries.append(Try(thief, disk, result.status == 0, result.said, still))
 
