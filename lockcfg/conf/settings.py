@@ -207,10 +207,19 @@ class Setting(Frozen):
             return False
         return self.removed is None or release < release_numbers(self.removed)
 
+    @property
+    def ignored(self) -> bool:
+        """Whether libvirt's sample has the setting, and no driver that was tried reads it."""
+        return bool(self.schema["x-libvirt"].get("ignored", False))
+
+    def is_read_by(self, release: tuple[int, ...] | None) -> bool:
+        """Whether a libvirt release, by default the newest, looks at the value."""
+        return not self.ignored and self.is_known_to(release)
+
     def is_refused(self, release: tuple[int, ...] | None = None) -> bool:
         """Whether a libvirt release, by default the newest, refuses to start with a value of the
         right type that the schema does not take."""
-        if not self.is_known_to(release):
+        if not self.is_read_by(release):
             return False
         if self.schema["x-libvirt"].get("refused", True):
             return True
@@ -230,7 +239,7 @@ class Setting(Frozen):
                 "wrong-type",
                 f"'{self.key}' takes {self.expected}, not {what}",
                 self._help(value),
-                refused=self.is_known_to(release),
+                refused=self.is_read_by(release),
             )
         reason = _violation(self.schema, value)
         if reason is None:
@@ -240,7 +249,7 @@ class Setting(Frozen):
             f"'{self.key}' {reason}",
             self._help(value),
             refused=self.is_refused(release)
-            or (self.is_known_to(release) and not self._holds(value)),
+            or (self.is_read_by(release) and not self._holds(value)),
         )
 
     def _holds(self, value: Value) -> bool:

@@ -63,6 +63,8 @@ def check(subject: FileSubject, options: Options) -> Iterator[RuleFinding]:
             gone = setting.removed and release_numbers(setting.removed) <= options.release
             other = "an older" if gone else "a newer"
             outcome = f"{options.release_text} does not know it, and {other} one refuses to start"
+            if setting.ignored and setting.is_known_to(options.release):
+                outcome = f"{options.release_text} has it in its sample and does not read it"
         finding = at_value(
             RULE,
             subject.document,

@@ -225,6 +225,20 @@ def test_the_help_of_a_rules_example_is_right(rule: str) -> None:
                 assert findings(mended, name) == []
 
 
+def test_a_value_that_no_driver_reads_stops_none() -> None:
+    """libvirt's sample has the setting; of the wrong type it is a warning, and of an older release
+    it is said that it does not know it."""
+    document = parse(b'vnc_tls_priority = [ "" ]\n', READ["qemu.conf"], "qemu.conf")
+    for release, says in (
+        ((12, 8, 0), "libvirt 12.8.0 has it in its sample and does not read it"),
+        ((9, 0, 0), "libvirt 9.0.0 does not know it"),
+    ):
+        found = check(document, release)
+        (wrong,) = [each for each in found if each.rule == "wrong-type"]
+        assert wrong.severity == "warning"
+        assert says in wrong.message
+
+
 def test_a_nul_in_a_comment_is_none() -> None:
     """libvirt reads over it."""
     document = parse(b'# c\0x\nuser = "a" # \0\n', READ["qemu.conf"], "qemu.conf")
