@@ -215,7 +215,7 @@ def test_the_lines_for_cron(tmp_path: Path, lockcfg: RunLockcfg) -> None:
         "1800": "1",
     }
     statuses = []
-    for block in blocks("cron", "crontab"):
+    for block in blocks("cron", "text"):
         (line,) = [each for each in block.splitlines() if not each.startswith("#")]
         command = line.split(None, 6)[6]
         assert not re.search(r"(?<!\\)%", command)
