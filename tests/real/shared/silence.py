@@ -78,7 +78,8 @@ def others_go_on(
         guest(host, "other") as other,
     ):
         db.acquire(lockspace, "held")
-        cut()  # it is made visible a moment later
+        time.sleep(0.3)  # it is made visible a moment later; cut_in_the_middle is for that
+        cut()
         web.send(ACQUIRE, resource(lockspace, "disk", AUTOCREATE))
         db.send(RELEASE, resource(lockspace, "held", 0))
         waited = [waits(web), waits(db)]
