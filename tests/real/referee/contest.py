@@ -31,7 +31,7 @@ _FIRMWARE: Final = "/srv/writer.rom"
 _PATIENCE: Final = 60.0
 
 #: What virsh says where libvirtd has been killed.
-_OF_LIBVIRTD: Final = ("libvirt-sock'", "End of file", "Cannot recv data", "Cannot write data")
+_OF_LIBVIRTD: Final = ("libvirt-sock'", "Disconnected from", "End of file")
 
 
 class Outcome(NamedTuple):

@@ -45,7 +45,7 @@ class Disks(Operations):  # type: ignore[misc]  # the library has no types
     def __init__(self, record: int, names: list[str]) -> None:
         self._record: Final = record
         self._images: Final = {f"/{name}": bytearray(SIZE) for name in names}
-        self._opened: Final[dict[int, tuple[int, str]]] = {}
+        self._opened: Final[dict[int, tuple[str, str]]] = {}
         self._next = 0
 
     def getattr(self, path: str, fh: int | None = None) -> dict[str, Any]:
@@ -64,7 +64,7 @@ class Disks(Operations):  # type: ignore[misc]  # the library has no types
         self._image(path)
         _, _, pid = fuse_get_context()
         self._next += 1
-        self._opened[self._next] = (pid, _guest(pid))
+        self._opened[self._next] = (_process(pid), _guest(pid))
         return self._next
 
     def release(self, path: str, fh: int) -> int:
@@ -78,8 +78,8 @@ class Disks(Operations):  # type: ignore[misc]  # the library has no types
 
     def write(self, path: str, data: bytes, offset: int, fh: int) -> int:
         """Write, and record it first."""
-        pid, guest = self._opened[fh]
-        line = Write(time.monotonic_ns(), path[1:], guest, pid, offset, data[:4].hex())
+        process, guest = self._opened[fh]
+        line = Write(time.monotonic_ns(), path[1:], guest, process, offset, data[:4].hex())
         os.write(self._record, line.line().encode())
         self._image(path)[offset : offset + len(data)] = data
         return len(data)
@@ -109,6 +109,15 @@ class Disks(Operations):  # type: ignore[misc]  # the library has no types
             return self._images[path]
         except KeyError:
             raise FuseOSError(errno.ENOENT) from None
+
+
+def _process(pid: int) -> str:
+    """A process, by its pid and its start time."""
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text(errors="replace")
+    except OSError:
+        return f"{pid}"
+    return f"{pid}.{status.rpartition(')')[2].split()[19]}"
 
 
 def _guest(pid: int) -> str:

@@ -10,12 +10,13 @@ if TYPE_CHECKING:
 
 class Write(NamedTuple):
     """A write: when (nanoseconds of CLOCK_MONOTONIC), to which disk, by which guest, in which
-    process, at which offset, and its first four bytes in hex."""
+    process, at which offset, and its first four bytes in hex. A process is its pid and its start
+    time, as pids are used again."""
 
     at: int
     disk: str
     guest: str
-    pid: int
+    process: str
     offset: int
     data: str
 
@@ -26,8 +27,8 @@ class Write(NamedTuple):
     @classmethod
     def from_line(cls, line: str) -> Write:
         """The write that a line tells of."""
-        at, disk, guest, pid, offset, data = line.split()
-        return cls(int(at), disk, guest, int(pid), int(offset), data)
+        at, disk, guest, process, offset, data = line.split()
+        return cls(int(at), disk, guest, process, int(offset), data)
 
 
 class Verdict(NamedTuple):
@@ -46,20 +47,20 @@ def judge(writes: Iterable[Write]) -> Verdict:
     of another process is a hand-over, and a write of a process that had been followed by another is
     one that must not be.
     """
-    last: dict[str, int] = {}
-    over: set[tuple[str, int]] = set()
+    last: dict[str, str] = {}
+    over: set[tuple[str, str]] = set()
     count = hand_overs = 0
     interleaved = []
     for write in writes:
         count += 1
-        before = last.get(write.disk, write.pid)
-        if (write.disk, write.pid) in over:
+        before = last.get(write.disk, write.process)
+        if (write.disk, write.process) in over:
             interleaved.append(write)
-        elif before != write.pid:
+        elif before != write.process:
             hand_overs += 1
-        if before != write.pid:
+        if before != write.process:
             over.add((write.disk, before))
-        last[write.disk] = write.pid
+        last[write.disk] = write.process
     return Verdict(count, hand_overs, interleaved)
 
 

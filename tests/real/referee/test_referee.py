@@ -45,10 +45,13 @@ def test_with_virtlockd_they_do(tmp_path: Path) -> None:
 
 def test_the_verdict() -> None:
     """A guest that writes after another has written its disk is found, and no other."""
-    lines = "1 a one 10 0 00\n2 a one 10 512 01\n3 b two 20 0 00\n4 a - 5 0 ff\n5 a two 20 0 00\n"
+    lines = (
+        "1 a one 10.5 0 00\n2 a one 10.5 512 01\n3 b two 20.7 0 00\n"
+        "4 a - 5.1 0 ff\n5 a two 20.7 0 00\n"
+    )
     assert judge(read(lines.splitlines())) == (4, 1, [])
-    again = Write(6, "a", "one", 10, 1024, "02")
+    again = Write(6, "a", "one", "10.5", 1024, "02")
     assert Write.from_line(again.line()) == again
     assert judge(read([*lines.splitlines(), again.line()])) == (5, 1, [again])
-    started_again = Write(7, "a", "one", 11, 0, "00")
+    started_again = Write(7, "a", "one", "10.6", 0, "00")
     assert judge(read([*lines.splitlines(), started_again.line()])) == (5, 2, [])
