@@ -54,10 +54,12 @@ def libvirt_release(root: str = "/") -> tuple[int, int, int]:
 
 
 def parse_release(text: str) -> tuple[int, ...]:
-    """A release of libvirt as numbers, from ``9.0`` or ``9.0.0``. Raises :class:`UsageError`."""
+    """A release of libvirt as three numbers, from ``9.0`` or ``9.0.0``. Raises
+    :class:`UsageError`."""
     if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9}){1,2}", text):
         raise UsageError(f"'{text}' is not a libvirt version", help="such as 9.0.0")
-    return tuple(int(part) for part in text.split("."))
+    numbers = [int(part) for part in text.split(".")]
+    return (*numbers, *[0] * (3 - len(numbers)))
 
 
 def plugin_directories(root: str = "/") -> Iterator[str]:

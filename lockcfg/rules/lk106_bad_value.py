@@ -55,7 +55,7 @@ _ZERO_SAID_BY_OTHERS: Final = ("max_clients", "admin_max_clients")
 def check(subject: FileSubject, options: Options) -> Iterator[RuleFinding]:
     """See the manual above."""
     yield from _each(subject, options)
-    yield from _together(subject)
+    yield from _together(subject, options)
 
 
 def _instead(setting: Setting, rule: Together, values: dict[str, Value]) -> str:
@@ -66,11 +66,15 @@ def _instead(setting: Setting, rule: Together, values: dict[str, Value]) -> str:
     return ""
 
 
-def _together(subject: FileSubject) -> Iterator[RuleFinding]:
+def _together(subject: FileSubject, options: Options) -> Iterator[RuleFinding]:
     """Findings about settings in force that are valid by themselves and not together."""
     document = subject.document
-    rules = together_in(document.kind)
     known = settings_of(document.kind)
+    rules = [
+        rule
+        for rule in together_in(document.kind)
+        if all(known[key].is_read_by(options.release) for key in rule.keys)
+    ]
     keys = {key for rule in rules for key in rule.keys}
     entries = {entry.key: entry for entry in reversed(document.entries) if entry.key in keys}
     values = {

@@ -651,6 +651,7 @@ def test_a_version_that_is_not_sure_is_no_fact(tmp_path: Path) -> None:
     [
         ("zstd", "10.3.0", "10.4.0"),
         ("zstd", "10.4.0", ""),
+        ("zstd", "10.4", ""),
         ("sparse", "11.1.0", "11.2.0"),
         ("sparse", "11.2.0", ""),
         ("xz", "7.0.0", ""),
@@ -668,6 +669,24 @@ def test_a_version_is_libvirts(tmp_path: Path) -> None:
     """Nothing is said of the file of sanlock's daemon, which has releases of its own."""
     write(tmp_path, {"sanlock.conf": "use_watchdog = 0\nmax_worker_threads = 9\n"})
     assert "LK109" not in lint("--libvirt-version", "3.0.0", tmp_path).out
+
+
+@pytest.mark.parametrize(
+    ("text", "broken"),
+    [
+        ("backup_port_min = 10871\n", False),
+        ("backup_port_min = 10872\n", True),
+        ("backup_port_max = 10809\n", True),
+        ("backup_port_min = 20000\nbackup_port_max = 20001\n", False),
+    ],
+)
+def test_settings_that_go_together_where_a_release_has_them(
+    text: str, broken: bool, tmp_path: Path
+) -> None:
+    """libvirt 12.8 refuses to start; 11.3 ignores the settings."""
+    (tmp_path / "qemu.conf").write_text(text)
+    assert ("LK106" in lint("--libvirt-version", "12.8", tmp_path).out) == broken
+    assert "LK106" not in lint("--libvirt-version", "11.3", tmp_path).out
 
 
 def test_a_baseline(tmp_path: Path) -> None:

@@ -420,6 +420,7 @@ def test_no_version(text: str) -> None:
 def test_versions_compare_as_numbers() -> None:
     """And not as texts."""
     assert parse_release("10.0.0") > parse_release("9.11.0") > parse_release("9.2")
+    assert parse_release("10.4") == parse_release("10.4.0")
     with pytest.raises(UsageError):
         parse_release("９.０")  # digits, but not ours
 

@@ -340,6 +340,8 @@ WITH_ONE_ANOTHER: Final[dict[str, list[JsonValue]]] = {
     "remote_display_port_max": [5900, 5901, 6000, 6001, 65534, 65535, 65536],
     "remote_websocket_port_min": [5699, 5700, 5701, 6000, 65534, 65535],
     "remote_websocket_port_max": [5700, 5701, 6000, 6001, 65534, 65535, 65536],
+    "backup_port_min": [0, 1, 10808, 10809, 10871, 10872, 10873, 65534, 65535],
+    "backup_port_max": [1, 2, 10809, 10810, 10872, 10873, 65534, 65535, 65536],
     "security_driver": ["none", ["none"], ["none", "none"]],
     "security_require_confined": [0, 1],
     "security_default_confined": [0, 1],
@@ -356,6 +358,7 @@ def of_several(draw: random.Random) -> str:
         ["migration_port_min", "migration_port_max"],
         ["remote_display_port_min", "remote_display_port_max"],
         ["remote_websocket_port_min", "remote_websocket_port_max"],
+        ["backup_port_min", "backup_port_max"],
         ["security_driver", "security_require_confined", "security_default_confined"],
     ]
     keys = draw.choice([*pairs, draw.sample(sorted(WITH_ONE_ANOTHER), draw.randint(1, 3))])
