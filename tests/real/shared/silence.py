@@ -150,9 +150,17 @@ def cut_in_the_middle(
                 stood = before == done
                 mend()
                 wait_for(
-                    lambda: all(now > then for now, then in zip(done, before, strict=True)),
+                    lambda: (
+                        any(each.done() for each in running)  # it has failed
+                        or all(now > then for now, then in zip(done, before, strict=True))
+                    ),
                     "all go on",
                 )
+            except TimeoutError as error:
+                error.add_note(f"{before} before, {done} now, {_problems(host)}")
+                log = host.path(LOG).read_text(errors="replace").splitlines()
+                error.add_note("\n".join(log[-50:]))
+                raise
             finally:
                 is_over.set()
                 mend()
