@@ -97,7 +97,13 @@ class IdleFiles:
         if resource is None:
             return None
         try:
-            if create and self._disk.lock_again(resource.lock, shared=shared):
+            # On a file system with other hosts it is idle only because it could not be unlocked. The
+            # server may have unlocked it all the same, and another host have removed the file.
+            if (
+                create
+                and not self._files.has_other_hosts(resource)
+                and self._disk.lock_again(resource.lock, shared=shared)
+            ):
                 resource.problem = ""
                 return resource
             self._close_idle(resource)
@@ -155,7 +161,9 @@ class IdleFiles:
         # Only a process that has locked a lock file may remove it.
         self._close(
             resource,
-            remove=resource.create and self._disk.lock_again(resource.lock, shared=False),
+            remove=resource.create
+            and not self._files.has_other_hosts(resource)
+            and self._disk.lock_again(resource.lock, shared=False),
         )
 
     def _close(self, resource: Resource, *, remove: bool = True) -> None:

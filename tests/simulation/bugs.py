@@ -142,6 +142,15 @@ BUGS: Final = (
         seed=3358,
     ),
     Bug(
+        "a file that could not be unlocked is locked again, though the server has unlocked it and"
+        " another host has removed it",
+        "locks/idle.py",
+        ("                create\n                and not self._files.has_other_hosts(resource)\n"),
+        "                create\n",
+        is_old=True,
+        seed=20261005274,
+    ),
+    Bug(
         "while a call waits for a server, others that need the same begin",
         "locks/remote.py",
         "            while remote.due and not remote.visits:\n",
