@@ -97,8 +97,8 @@ class IdleFiles:
         if resource is None:
             return None
         try:
-            # On a file system with other hosts it is idle only because it could not be unlocked. The
-            # server may have unlocked it all the same, and another host have removed the file.
+            # On a file system with other hosts it is idle only because it could not be unlocked.
+            # The server may have unlocked it, and another host have removed the file since.
             if (
                 create
                 and not self._files.has_other_hosts(resource)
