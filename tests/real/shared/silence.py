@@ -44,6 +44,9 @@ PATIENCE: Final = 90.0
 #: How many guests take and release locks when a host is cut off, and for how many seconds it is.
 _BUSY: Final = 4
 _SILENT_FOR: Final = 2.0
+#: How long the kernel's own client may take to go on. For NFSv3 it asks the server for its port anew
+#: once a minute.
+_RECOVERY: Final = 240.0
 
 
 class Silence(NamedTuple):
@@ -155,6 +158,7 @@ def cut_in_the_middle(
                         or all(now > then for now, then in zip(done, before, strict=True))
                     ),
                     "all go on",
+                    _RECOVERY,
                 )
             except TimeoutError as error:
                 error.add_note(f"{before} before, {done} now, {_problems(host)}")
