@@ -44,8 +44,7 @@ PATIENCE: Final = 90.0
 #: How many guests take and release locks when a host is cut off, and for how many seconds it is.
 _BUSY: Final = 4
 _SILENT_FOR: Final = 2.0
-#: How long the kernel's own client may take to go on. For NFSv3 it asks the server for its port anew
-#: once a minute.
+#: How long the kernel's own client may take to go on, in seconds: it connects anew at its leisure.
 _RECOVERY: Final = 240.0
 
 
