@@ -166,6 +166,9 @@ def ring(
     hosts: Network, daemons: tuple[Path, Path], lockspace: str, hammer: Path, *options: str
 ) -> Iterator[Ring]:
     """A ring in which these lock daemons run, with these options."""
+    # Two virtlockds that make one directory at the same time may refuse it.
+    for host in hosts.clients:
+        host.sh('mkdir -p "$1"; ls -d "$1"/', lockspace)
     with lock_daemons(hosts.clients, daemons, *options):
         yield Ring(hosts.clients, lockspace, hammer)
 

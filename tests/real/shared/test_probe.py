@@ -177,7 +177,7 @@ def test_a_host_that_dies_shows_nothing(
     rounds = Rounds(lockcfg, tmp_path, hosts)
     rounds.make_plan(IMAGES)
     rounds.hold()
-    hosts[1].sh("kill -9 $(pgrep -f '[p]robe-hold')")
+    hosts[1].sh("pkill -9 -f '[p]robe-hold'")
     with pytest.raises(RuntimeError, match="has ended"):
         rounds.ask(hosts[1])
     report = findings(lockcfg, rounds.ask(hosts[0]))
