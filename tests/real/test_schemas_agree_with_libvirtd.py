@@ -370,7 +370,7 @@ def of_several(draw: random.Random) -> str:
 
 
 def test_settings_together_are_taken_as_validate_says(
-    host: Host, request: pytest.FixtureRequest
+    host: Host, release: tuple[int, ...], request: pytest.FixtureRequest
 ) -> None:
     """libvirtd started on generated pairs and triples: it starts where there is no error, and
     nowhere else. Each draw is of the seed of the run."""
@@ -383,7 +383,7 @@ def test_settings_together_are_taken_as_validate_says(
         for text, outcome in zip(sorted(texts), outcomes, strict=True):
             errors = [
                 finding
-                for finding in check(parse(text.encode(), QEMU, "qemu.conf"))
+                for finding in check(parse(text.encode(), QEMU, "qemu.conf"), release)
                 if finding.severity == "error"
             ]
             assert outcome.started == (not errors), f"{text}{errors}\n{outcome.log}"
