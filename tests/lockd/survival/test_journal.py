@@ -124,10 +124,11 @@ def test_a_new_journal_that_fails_leaves_no_descriptor() -> None:
     gc.disable()
     try:
         for more in range(4):
-            # The lowest that is free, so that the call has exactly so many.
-            free = os.dup(0)
-            os.close(free)
-            resource.setrlimit(resource.RLIMIT_NOFILE, (free + more, hard))
+            # Those that are free, from the lowest on: the call has exactly so many.
+            free = [os.dup(0) for _ in range(more + 1)]
+            for each in free:
+                os.close(each)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (free[more], hard))
             try:
                 insist(lambda: journal.rewrite((), lambda: None))
             except OSError as error:
