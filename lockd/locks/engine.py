@@ -337,6 +337,8 @@ class Engine:
         self.table.remove_owner(resource, owner)
         self._say(RELEASED, resource, "released by", owner)
         if not resource.owners:
+            # Hiding may take a while, and a new journal must have it as the old one has.
+            self.idle.know(resource)
             self.visibility.hide(resource)
             self.unknown.drop(resource)
             self.idle.add(resource)

@@ -62,12 +62,16 @@ class IdleFiles:
     def __bool__(self) -> bool:
         return any(space.idle for space in self._table.spaces.values())
 
-    def add(self, resource: Resource) -> None:
-        """Unlock a resource that no owner holds by the journal, and close its file, now or in a
-        while."""
+    def know(self, resource: Resource) -> None:
+        """Count a resource as idle that no owner holds by the journal; it is locked still."""
         resource.released = self._clock.monotonic()
         resource.problem, resource.unlocks = "", 0
         resource.space.idle[resource.name] = resource
+
+    def add(self, resource: Resource) -> None:
+        """Unlock a resource that no owner holds by the journal, and close its file, now or in a
+        while."""
+        self.know(resource)
         try:
             if self._may_idle(resource):
                 self._disk.unlock(resource.lock)
@@ -80,6 +84,11 @@ class IdleFiles:
         """Continue with an idle file of the previous process, which may have been killed before it
         did what the journal says."""
         resource.space.idle[resource.name] = resource
+
+    def add(self, resource: Resource) -> None:
+        """Unlock a resource that no owner holds by the journal, and close its file, now or in a
+        while."""
+        self.know(resource)
         try:
             self._files.check_remote(resource)
             self._disk.unlock(resource.lock)
