@@ -73,10 +73,11 @@ class IdleFiles:
         while."""
         self.know(resource)
         try:
-            if self._may_idle(resource):
+            may_remove = self._may_remove(resource)
+            if may_remove and self._may_idle(resource):
                 self._disk.unlock(resource.lock)
             else:
-                self._close(resource)
+                self._close(resource, remove=may_remove)
         except OSError as error:
             self._complain(resource, error)
 
@@ -84,11 +85,6 @@ class IdleFiles:
         """Continue with an idle file of the previous process, which may have been killed before it
         did what the journal says."""
         resource.space.idle[resource.name] = resource
-
-    def add(self, resource: Resource) -> None:
-        """Unlock a resource that no owner holds by the journal, and close its file, now or in a
-        while."""
-        self.know(resource)
         try:
             self._files.check_remote(resource)
             self._disk.unlock(resource.lock)
@@ -155,37 +151,36 @@ class IdleFiles:
         self._keeper.forget()
         self._numbers.give_back(number)
 
+    def _may_remove(self, resource: Resource) -> bool:
+        """Whether the last release removes the file: lockd was asked to make it, on a file system
+        of this host alone."""
+        return resource.create and not self._files.has_other_hosts(resource)
+
     def _may_idle(self, resource: Resource) -> bool:
-        """Whether the file of a lock that is released stays open for a while: one that would be
-        removed, on a file system of this host alone."""
-        return (
-            resource.create
-            and not resource.lock.posix
-            and len(resource.space.idle) <= _MOST_IDLE
-            and not self._files.has_other_hosts(resource)
-        )
+        """Whether a file that would be removed stays open for a while."""
+        return not resource.lock.posix and len(resource.space.idle) <= _MOST_IDLE
 
     def _close_idle(self, resource: Resource) -> None:
         """Raises OSError where it cannot be unlocked: then it stays idle."""
         # Only a process that has locked a lock file may remove it.
         self._close(
             resource,
-            remove=resource.create
-            and not self._files.has_other_hosts(resource)
+            remove=self._may_remove(resource)
             and self._disk.lock_again(resource.lock, shared=False),
         )
 
-    def _close(self, resource: Resource, *, remove: bool = True) -> None:
+    def _close(self, resource: Resource, *, remove: bool) -> None:
         """Raises OSError where it cannot be unlocked: then it stays idle."""
         path = resource.path
-        local = not self._files.has_other_hosts(resource)
         try:
-            if remove and resource.create and local and self._files.is_in_place(resource):
+            if remove and self._files.is_in_place(resource):
                 self._disk.remove(path)
         except OSError as error:
             self._log.warning(f"{path}: cannot be removed: {error.strerror}")
-        self._disk.let_go(resource.lock)
+        self._disk.unlock(resource.lock)
+        # Forgotten first: closing may take a while, and another file may get the number.
         self._forget(resource)
+        self._disk.drop(resource.lock)
 
     def _forget(self, resource: Resource) -> None:
         """Forget an idle resource: it is unlocked, and its file closed."""

@@ -33,16 +33,14 @@ from lockd.kernel.reserve import insist
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
-    from typing import Any, Final, ParamSpec, TypeVar
+    from typing import Any, Final
 
     from lockcfg import Mount
     from lockd.kernel.aside import Aside
     from lockd.kernel.loop import Loop
     from lockd.kernel.turns import Turns
+    from lockd.locks.outside import Arguments, Result
     from lockd.log import Log
-
-    Arguments = ParamSpec("Arguments")
-    Result = TypeVar("Result")
 
 #: The file systems that depend on a server or on other hosts, and those that are mounted on access.
 #: All of FUSE depends on at least a process.
