@@ -327,13 +327,24 @@ class GuestHost:
         started = self.run("libvirtd", "--daemon")
         if started.status or self.virsh("version").status == 0:
             return started
-        self.wait(lambda: all(p.arguments[0] != "libvirtd" for p in self.processes()))
+        self.wait(lambda: not self._libvirtd())
         log = self.path("/srv/libvirtd.log").read_text()
         return Result(1, "\n".join(re.findall(r"Initialization of .*", log)))
 
     def end_libvirtd(self, number: signal.Signals) -> None:
         """End it with a signal; it is gone when this returns."""
         self._signal(number, lambda process: process.arguments[0] == "libvirtd")
+
+    def kill_libvirtd(self) -> None:
+        """Kill it, also in the midst of a start: a child that is about to become QEMU has its name
+        still. All of them are gone when this returns."""
+        for process in self._libvirtd():
+            with suppress(ProcessLookupError):
+                os.kill(process.pid, signal.SIGKILL)
+        self.wait(lambda: not self._libvirtd())
+
+    def _libvirtd(self) -> list[Process]:
+        return [each for each in self.processes() if each.arguments[0] == "libvirtd"]
 
     # The guests.
 

@@ -145,7 +145,7 @@ BUGS: Final = (
         "a file that could not be unlocked is locked again, though the server has unlocked it and"
         " another host has removed it",
         "locks/idle.py",
-        ("                create\n                and not self._files.has_other_hosts(resource)\n"),
+        "                create\n                and not self._files.has_other_hosts(resource)\n",
         "                create\n",
         is_old=True,
         seed=20261005274,

@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 
     from tests.lockd.attack.sweep import Leftovers
 
+#: How many calls are tried at most for each that is to be met.
+_TRIES: Final = 5
+
 #: A pid that no process has: the kernel gives out none as large.
 NOBODY: Final = (1 << 23) + 100
 
@@ -264,11 +267,16 @@ def test_at_every_call(bench: Bench, pytestconfig: pytest.Config, scene: str, wh
     clean = settled_leftovers(bench.engine, bench.book)
     points = kills(made, everywhere=everywhere) if what == "kills" else errors(made)
     total, seed = len(points), pytestconfig.getoption("--seed")
+    wanted = pytestconfig.getoption("--faults")
     if not everywhere:
-        points = some(points, pytestconfig.getoption("--faults"), seed)
-    met = 0
+        # An engine does not make each call again: then another call is tried in its place.
+        points = some(points, _TRIES * wanted, seed)
+    met = tried = 0
     rounds = bench.thief.rounds
     for point in points:
+        if not everywhere and met == wanted:
+            break
+        tried += 1
         try:
             trace = play(bench, SCENES[scene], (point,))
             met += "(INJECTED)" in trace or "+++ killed by SIGKILL +++" in trace
@@ -278,10 +286,10 @@ def test_at_every_call(bench: Bench, pytestconfig: pytest.Config, scene: str, wh
             error.add_note(bench.engine.log[-2000:])
             raise
     print(
-        f"{scene}: {met} of {len(points)} {what} were met, of {total} in {made.total()} calls;"
+        f"{scene}: {met} of {tried} {what} were met, of {total} in {made.total()} calls;"
         f" seed {seed}; the thief has tried {bench.thief.rounds - rounds} times"
     )
-    assert met >= len(points) / 2
+    assert met >= (len(points) / 2 if everywhere else min(wanted, total / 2))
     assert bench.thief.rounds > rounds
 
 

@@ -7,7 +7,6 @@ comes from one seed; what comes of it depends on how fast the machine is.
 
 from __future__ import annotations
 
-import os
 import random
 import signal
 import subprocess
@@ -240,12 +239,7 @@ def stop_lock_daemon_for_a_moment(host: GuestHost) -> None:
 
 def kill_libvirtd(host: GuestHost) -> None:
     """kill -9; the next one finds the guests that run."""
-    for process in [*host.processes()]:
-        # A child that is about to become QEMU is still called by this name.
-        if process.arguments[0] == "libvirtd":
-            with suppress(ProcessLookupError):
-                os.kill(process.pid, signal.SIGKILL)
-    host.wait(lambda: all(each.arguments[0] != "libvirtd" for each in host.processes()))
+    host.kill_libvirtd()
     host.start_libvirtd()
 
 
