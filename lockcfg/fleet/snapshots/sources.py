@@ -75,6 +75,11 @@ class Text:
         self.error: Final = error
 
 
+def as_text(path: str) -> str:
+    """A path as a fleet store has it: one whose bytes are not UTF-8 is told all the same."""
+    return path if path.isascii() else path.encode("utf-8", "backslashreplace").decode()
+
+
 def sources_of(paths: Iterable[str]) -> Iterator[Source]:
     """The sources at and below ``paths``, in the order of their names; ``-`` is standard input.
 

@@ -12,7 +12,7 @@ import time
 from itertools import islice
 
 from lockcfg.conf.load import read_error
-from lockcfg.fleet.snapshots.sources import SNAPSHOTS
+from lockcfg.fleet.snapshots.sources import SNAPSHOTS, as_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class Spool:
                 continue  # it is gone, and with it the files
             except OSError as error:
                 # The reader of this path as a file finds that it is none.
-                found[_as_text(path)] = Spooled(path, f"errno {error.errno}")
+                found[as_text(path)] = Spooled(path, f"errno {error.errno}")
         if len(found) > MOST_FILES:
             self.full = True
             return dict(islice(sorted(found.items()), MOST_FILES))
@@ -114,12 +114,7 @@ class Spool:
                     except FileNotFoundError:
                         continue
                     stamp = f"{told.st_ino} {told.st_size} {told.st_mtime_ns} {told.st_ctime_ns}"
-                    files[_as_text(entry.path)] = Spooled(entry.path, stamp)
+                    files[as_text(entry.path)] = Spooled(entry.path, stamp)
                 elif path == self.top and entry.is_dir(follow_symlinks=False):
                     below.append(entry.path)
         return files, sorted(below)
-
-
-def _as_text(path: str) -> str:
-    """A path as a fleet store has it."""
-    return path if path.isascii() else path.encode("utf-8", "backslashreplace").decode()

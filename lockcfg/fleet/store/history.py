@@ -147,13 +147,12 @@ class History:
         the fields of a :class:`Point` without ``id`` and ``until``."""
         run = self._store.connection.execute
         last = self.points(1)
-        same = ("level", "text", "policy", "hosts", "unknown", "errors", "warnings", "disks")
-        if last and not changes and all(getattr(last[0], name) == point[name] for name in same):
-            run("UPDATE point SET until = ? WHERE id = ?", (point["time"], last[0].id))
-            return
-        values = [point["time"], point["time"], *(point[name] for name in Point._fields[3:])]
         if last:
             run("UPDATE point SET until = ? WHERE id = ?", (point["time"], last[0].id))
+        same = ("level", "text", "policy", "hosts", "unknown", "errors", "warnings", "disks")
+        if last and not changes and all(getattr(last[0], name) == point[name] for name in same):
+            return
+        values = [point["time"], point["time"], *(point[name] for name in Point._fields[3:])]
         marks = ", ".join("?" for _ in values)
         cursor = run(f"INSERT INTO point VALUES (NULL, {marks})", values)  # noqa: S608
         number = int(cursor.lastrowid or 0)

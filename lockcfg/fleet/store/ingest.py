@@ -52,7 +52,7 @@ from lockcfg.fleet.snapshots.reading import (
     pieces_of,
     rewritten,
 )
-from lockcfg.fleet.snapshots.sources import files_of, is_store, sources_of, texts_of
+from lockcfg.fleet.snapshots.sources import as_text, files_of, is_store, sources_of, texts_of
 from lockcfg.fleet.store.circumstances import circumstances_of
 from lockcfg.fleet.store.store import VERSION, Store, packed_disks, packed_keys, packed_uuids
 from lockcfg.workers import MOST_JOBS, share
@@ -228,7 +228,7 @@ class Ingester:
 
     def snapshot(self, source: str, data: bytes) -> None:
         """One snapshot. Raises :class:`SnapshotError`, and then nothing of it is kept."""
-        source = _as_text(source)
+        source = as_text(source)
         common, own = self._read(data)
         host = own.host
         try:
@@ -543,18 +543,18 @@ class Ingester:
             if name in errors:
                 told["error"] = errors[name]
             documents[name] = document_of(name, told)
-        name = _as_text(HostFiles(path, {}).name or path)
+        name = as_text(HostFiles(path, {}).name or path)
         if not any(documents[name][0].exists or documents[name][1] for name in FILES):
             return
         lines = {name: lines_of(document) for name, (document, _) in documents.items()}
         profile = self._profile_of(facts_of(documents, NOT_LIVE, {}, lines))
         self._hosts += 1
         cell = self._cell(profile, [], frozenset())
-        row = (self._hosts, name, "", "", 0, 0, 0, cell, _as_text(path), "[]", b"")
+        row = (self._hosts, name, "", "", 0, 0, 0, cell, as_text(path), "[]", b"")
         self._rows["host"].append(row)
 
     def _problem(self, source: str, host: str, reason: str) -> None:
-        self._rows["problem"].append((_as_text(source), host, _as_text(reason)))
+        self._rows["problem"].append((as_text(source), host, as_text(reason)))
 
     def _flush(self) -> None:
         for table, rows in self._rows.items():
@@ -652,11 +652,6 @@ def _ingest_together(
             store.join(path)
     finally:
         shutil.rmtree(directory, ignore_errors=True)
-
-
-def _as_text(text: str) -> str:
-    """A path as text: one whose bytes are not UTF-8 is told all the same."""
-    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 
 
 def _image(

@@ -73,9 +73,10 @@ class LiveStore(Store):
     def open_to_write(cls, path: str) -> LiveStore:
         """The live store at ``path``, which is made if it is not there. Raises
         :class:`ReadError` for what is another file."""
-        if os.path.lexists(path) and (os.path.islink(path) or not os.path.isfile(path)):
+        exists = os.path.lexists(path)
+        if exists and (os.path.islink(path) or not os.path.isfile(path)):
             raise ReadError(path, "is not a regular file")
-        new = not os.path.lexists(path) or (os.path.isfile(path) and not os.path.getsize(path))
+        new = not exists or not os.path.getsize(path)
         store = cls.connected(path, _TABLES if new else "")
         with store.guarded():
             store._learn()
