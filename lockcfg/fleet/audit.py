@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from typing import Final
 
     from lockcfg.findings import Severity
-    from lockcfg.fleet.comparison.fleet import Cell, Fleet
+    from lockcfg.fleet.comparison.fleet import Fleet
+    from lockcfg.fleet.comparison.groups import Cell
     from lockcfg.fleet.model.facts import Facts
     from lockcfg.fleet.policy.policy import Policy
     from lockcfg.fleet.rules.observation import Observation

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from lockcfg.fleet.audit import audit_of
 from lockcfg.fleet.comparison.disks import judge_disks
-from lockcfg.fleet.comparison.fleet import Fleet, Group
+from lockcfg.fleet.comparison.fleet import Fleet
+from lockcfg.fleet.comparison.groups import Group
 from lockcfg.fleet.model.uses import Use, use_after
 from lockcfg.fleet.plan.plan import steps_of
 from lockcfg.fleet.plan.steps import Plan
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
     from typing import Final
 
-    from lockcfg.fleet.comparison.fleet import Cell
+    from lockcfg.fleet.comparison.groups import Cell
     from lockcfg.fleet.comparison.result import AuditFinding
     from lockcfg.fleet.model.facts import Facts
     from lockcfg.fleet.store.store import Store

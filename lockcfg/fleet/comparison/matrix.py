@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Final
 
-    from lockcfg.fleet.comparison.fleet import Cell, Group
+    from lockcfg.fleet.comparison.groups import Cell, Group
 
 #: A smaller group has no majority.
 _FEWEST: Final = 5

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lockcfg.fleet.comparison.fleet import Cell
+from lockcfg.fleet.comparison.groups import Cell
 from lockcfg.fleet.model.domains import domain_of
 from lockcfg.fleet.model.facts import Directory
 from lockcfg.fleet.model.place import Location
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from typing import Final
 
     from lockcfg.conf.document import Value
-    from lockcfg.fleet.comparison.fleet import Group
+    from lockcfg.fleet.comparison.groups import Group
     from lockcfg.fleet.model.facts import Facts
     from lockcfg.fleet.model.locks import Kind
     from lockcfg.fleet.plan.mounting import Mounting

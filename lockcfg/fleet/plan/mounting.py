@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from typing import Final
 
-    from lockcfg.fleet.comparison.fleet import Cell
+    from lockcfg.fleet.comparison.groups import Cell
     from lockcfg.fleet.model.facts import Directory, Facts
 
 

@@ -14,7 +14,7 @@ import shlex
 
 from lockcfg.conf.files import kinds_of
 from lockcfg.conf.settings import settings_of
-from lockcfg.fleet.comparison.fleet import Cell, count_of
+from lockcfg.fleet.comparison.groups import Cell, count_of
 from lockcfg.fleet.model.locks import DISK_KINDS
 from lockcfg.fleet.plan.change import Change, lock_place_after
 from lockcfg.fleet.plan.steps import Step, Work
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from typing import Final, Literal
 
     from lockcfg.conf.document import Value
-    from lockcfg.fleet.comparison.fleet import Fleet, Group
+    from lockcfg.fleet.comparison.fleet import Fleet
+    from lockcfg.fleet.comparison.groups import Group
     from lockcfg.fleet.model.facts import Facts
 
     Guests = Mapping[str, Sequence[str]]

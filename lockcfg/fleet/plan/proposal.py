@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from typing import Any, Final
 
-    from lockcfg.fleet.comparison.fleet import Cell, Fleet, Group
+    from lockcfg.fleet.comparison.fleet import Fleet
+    from lockcfg.fleet.comparison.groups import Cell, Group
 
 _HEAD = """\
 # Which hosts share storage, and how to configure them. Made from snapshots: the settings are those

@@ -2,7 +2,7 @@
 
 A rule has the same form as for the linter (:mod:`lockcfg.rules.rule`): its docstring is its manual,
 and ``RULE`` has its code and name. By its scope, ``check`` gets hosts that are alike (a
-:class:`~lockcfg.fleet.comparison.fleet.Cell`) or the whole fleet; it yields
+:class:`~lockcfg.fleet.comparison.groups.Cell`) or the whole fleet; it yields
 :class:`~lockcfg.fleet.rules.observation.Observation`. To add a rule, write its file and put its
 name in :data:`TABLE`.
 """

@@ -60,7 +60,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Final
 
-    from lockcfg.fleet.comparison.fleet import Cell, Fleet
+    from lockcfg.fleet.comparison.fleet import Fleet
+    from lockcfg.fleet.comparison.groups import Cell
     from lockcfg.fleet.model.place import Location
 
 RULE = Rule("LA112", "sanlock-host-id", "error", scope="fleet")

@@ -48,7 +48,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lockcfg.fleet.comparison.fleet import Cell
+    from lockcfg.fleet.comparison.groups import Cell
 
 RULE = Rule("LA114", "lockfailure-ignored", "warning", scope="alike")
 

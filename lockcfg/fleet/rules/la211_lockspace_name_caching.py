@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Final
 
-    from lockcfg.fleet.comparison.fleet import Cell
+    from lockcfg.fleet.comparison.groups import Cell
 
 RULE = Rule("LA211", "lockspace-name-caching", "warning", scope="alike")
 

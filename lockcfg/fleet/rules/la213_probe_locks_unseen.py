@@ -57,7 +57,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Final
 
-    from lockcfg.fleet.comparison.fleet import Cell, Fleet
+    from lockcfg.fleet.comparison.fleet import Fleet
+    from lockcfg.fleet.comparison.groups import Cell
     from lockcfg.fleet.model.evidence import Scratch
 
 RULE = Rule("LA213", "probe-locks-unseen", "error", scope="fleet")

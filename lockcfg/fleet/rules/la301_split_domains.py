@@ -32,7 +32,7 @@ None: make them one domain, in the order of `lockcfg plan`.
 
 from __future__ import annotations
 
-from lockcfg.fleet.comparison.fleet import count_of
+from lockcfg.fleet.comparison.groups import count_of
 from lockcfg.fleet.rules.observation import Observation
 from lockcfg.rules.rule import Rule
 
@@ -41,7 +41,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Final
 
-    from lockcfg.fleet.comparison.fleet import Fleet, Group
+    from lockcfg.fleet.comparison.fleet import Fleet
+    from lockcfg.fleet.comparison.groups import Group
     from lockcfg.fleet.model.domains import Domain
 
 RULE = Rule("LA301", "split-domains", "error", scope="fleet")

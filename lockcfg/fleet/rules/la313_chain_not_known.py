@@ -48,7 +48,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lockcfg.fleet.comparison.fleet import Cell
+    from lockcfg.fleet.comparison.groups import Cell
 
 RULE = Rule("LA313", "chain-not-known", "warning", scope="alike")
 

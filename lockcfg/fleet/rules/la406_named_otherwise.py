@@ -38,7 +38,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lockcfg.fleet.comparison.fleet import Cell
+    from lockcfg.fleet.comparison.groups import Cell
 
 RULE = Rule("LA406", "named-otherwise", "warning", scope="alike")
 

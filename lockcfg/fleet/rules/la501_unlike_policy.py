@@ -51,7 +51,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lockcfg.fleet.comparison.fleet import Cell
+    from lockcfg.fleet.comparison.groups import Cell
     from lockcfg.fleet.policy.policy import PolicyGroup
 
 RULE = Rule("LA501", "unlike-policy", "error", scope="alike")

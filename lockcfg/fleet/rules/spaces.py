@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from typing import Final
 
-    from lockcfg.fleet.comparison.fleet import Cell, Group
+    from lockcfg.fleet.comparison.groups import Cell, Group
     from lockcfg.fleet.model.facts import Directory
     from lockcfg.fleet.model.place import Location
 
