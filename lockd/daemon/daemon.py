@@ -50,7 +50,8 @@ from lockd.rpc.dispatch import in_context
 from lockd.rpc.service import Service
 from lockd.rpc.statistics import CallStatistics, measured
 from lockd.survival.journal import Journal
-from lockd.survival.keeper import PID_FILE, WATCHDOG_SECONDS, Numbers, is_client, is_lock
+from lockd.survival.keeper import WATCHDOG_SECONDS
+from lockd.survival.kept import PID_FILE, Numbers, is_client, is_lock
 from lockd.survival.records import (
     clients,
     ending,

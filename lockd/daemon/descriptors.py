@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lockd.survival.keeper import LISTENING, client_name, journal_name, lock_name
+from lockd.survival.kept import LISTENING, client_name, journal_name, lock_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from lockd.daemon import virtlockd
 from lockd.kernel.filelock import end_whole_life, hold_whole_life
 from lockd.locks.remote import SilentError
 from lockd.survival import handover
-from lockd.survival.keeper import PID_FILE
+from lockd.survival.kept import PID_FILE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -25,7 +25,8 @@ from lockd.log import LogError
 from lockd.rpc.listening import bind
 from lockd.survival import handover
 from lockd.survival.journal import JournalError
-from lockd.survival.keeper import LISTENING, PID_FILE, Keeper
+from lockd.survival.keeper import Keeper
+from lockd.survival.kept import LISTENING, PID_FILE
 from lockd.survival.records import settings as settings_records
 from lockd.wire.dialect import dialect_of
 

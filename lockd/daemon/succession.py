@@ -17,7 +17,8 @@ from lockd.kernel.background import write_pid
 from lockd.kernel.reserve import insist
 from lockd.survival import handover
 from lockd.survival.journal import FORMAT
-from lockd.survival.keeper import PID_FILE, end, is_journal
+from lockd.survival.kept import PID_FILE, is_journal
+from lockd.survival.queues import end
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

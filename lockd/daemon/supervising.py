@@ -13,7 +13,8 @@ from lockd.kernel import background
 from lockd.kernel.background import PidFile, take_name
 from lockd.log import LogError
 from lockd.survival import handover, supervisor
-from lockd.survival.keeper import LISTENING, PID_FILE, passed
+from lockd.survival.kept import LISTENING, PID_FILE
+from lockd.survival.passed import passed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

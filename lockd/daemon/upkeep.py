@@ -7,7 +7,7 @@ import time
 from lockd.kernel.reserve import fill, insist
 from lockd.locks.idle import IDLE_FOR
 from lockd.locks.visibility import VISIBLE_AFTER
-from lockd.survival.keeper import journal_name
+from lockd.survival.kept import journal_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -33,7 +33,7 @@ from lockd.locks.space import Lockspace, Owner, Resource
 from lockd.survival import restart_file
 from lockd.survival.handover import Inheritance
 from lockd.survival.journal import Journal
-from lockd.survival.keeper import LISTENING, client_name, lock_name
+from lockd.survival.kept import LISTENING, client_name, lock_name
 from lockd.survival.records import clients as client_records
 from lockd.survival.records import locks as lock_records
 from lockd.survival.restart_file import (

@@ -38,7 +38,7 @@ from lockd.locks.space import (
 from lockd.locks.table import LockTable
 from lockd.locks.visibility import Visibility
 from lockd.log import INFO
-from lockd.survival.keeper import Numbers, lock_name
+from lockd.survival.kept import Numbers, lock_name
 from lockd.survival.records import locks as records
 from lockd.survival.records import processes
 from lockd.wire.fault import (

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from lockd.locks.table import LockTable
     from lockd.log import Log
     from lockd.survival.journal import Journal
-    from lockd.survival.keeper import Keeper, Numbers
+    from lockd.survival.keeper import Keeper
+    from lockd.survival.kept import Numbers
 
 #: How long the file of a released lock stays open before it is removed, in seconds, and how many
 #: stay open in a lockspace.

@@ -4,7 +4,7 @@ same owners hold it all the time."""
 from __future__ import annotations
 
 from lockd.kernel.filelock import FileLock
-from lockd.survival.keeper import lock_name
+from lockd.survival.kept import lock_name
 from lockd.survival.records import locks as records
 
 TYPE_CHECKING = False
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from lockd.locks.table import LockTable
     from lockd.locks.visibility import Visibility
     from lockd.survival.journal import Journal
-    from lockd.survival.keeper import Keeper, Numbers
+    from lockd.survival.keeper import Keeper
+    from lockd.survival.kept import Numbers
 
 
 class Renewal:

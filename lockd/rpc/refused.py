@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from lockd.kernel.loop import Loop, Timer
     from lockd.rpc.session import Session
-    from lockd.survival.keeper import Numbers
+    from lockd.survival.kept import Numbers
     from lockd.wire.dialect import Dialect
 
 #: How many may wait. If there are more, the one that has waited longest is hung up.

@@ -19,7 +19,7 @@ from lockd.rpc.dispatch import HangUpError, answer
 from lockd.rpc.refused import Refused
 from lockd.rpc.session import READ_SIZE, Session, session_of
 from lockd.survival.journal import MOST_ANSWERED
-from lockd.survival.keeper import client_name
+from lockd.survival.kept import client_name
 from lockd.survival.records import clients as records
 from lockd.wire.inbox import is_message
 
@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from lockd.log import Log
     from lockd.rpc.dispatch import Programs
     from lockd.survival.journal import Journal
-    from lockd.survival.keeper import Keeper, Numbers
+    from lockd.survival.keeper import Keeper
+    from lockd.survival.kept import Numbers
     from lockd.survival.records.clients import Client
     from lockd.wire.dialect import Dialect
 

@@ -13,7 +13,8 @@ import sys
 
 from lockd.kernel.loop import hold_signals, take_signals
 from lockd.survival.journal import Journal, JournalError
-from lockd.survival.keeper import inherited, is_journal, is_queue, journal_name
+from lockd.survival.kept import is_journal, is_queue, journal_name
+from lockd.survival.passed import inherited
 from lockd.survival.records import JournalState
 from lockd.survival.records.encoding import record
 

@@ -2,15 +2,8 @@
 
 A descriptor sent with ``FDSTORE=1`` is kept when this process ends, and handed to the next one with
 its name (sd_listen_fds(3)). systemd speaks it, and so does :mod:`lockd.survival.supervisor` on
-hosts without systemd.
-
-A manager is not made for thousands of descriptors: systemd compares each with all others, which
-takes seconds for 2,000 and minutes for 16,000, again at every ``daemon-reload``, and all names must
-fit into one variable of 128 KiB. So the manager keeps one descriptor, the reading end of a *queue*:
-a pair of sockets. lockd sends the descriptors into it, and nobody reads them; they stay open as
-long as a process has that end. The next process looks into the queue without taking anything out
-(MSG_PEEK), so a kill at that moment does no harm. A descriptor that is no longer needed goes with
-the whole queue, when a new queue replaces it.
+hosts without systemd. It keeps one descriptor, a queue (:mod:`lockd.survival.queues`), which has
+all the others.
 """
 
 from __future__ import annotations
@@ -19,26 +12,20 @@ import errno
 import os
 import socket
 import time
-from array import array
 from collections import deque
 from contextlib import suppress
-from itertools import chain, islice
+from itertools import chain
 
 from lockd.kernel.reserve import insist
+from lockd.survival.kept import queue_name, queue_number
+from lockd.survival.queues import close, end, fill, look_into, put, rights_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping, MutableMapping
+    from collections.abc import Callable, Iterable, Mapping
     from typing import Final
 
     from lockd.log import Log
-
-#: The names under which listening sockets are kept, by service: as systemd calls them, by
-#: virtlockd's socket units.
-LISTENING: Final = {"virtlockd": "virtlockd.socket", "admin": "virtlockd-admin.socket"}
-
-#: The name of the PID file there.
-PID_FILE: Final = "pid-file"
 
 #: The message by which the daemon tells lockd's supervisor to become another program.
 BECOME: Final = "LOCKD_BECOME"
@@ -54,22 +41,9 @@ _PAUSE: Final = 0.5
 #: The errors that mean that the manager cannot take anything just now.
 _BUSY: Final = (errno.EAGAIN, errno.ENOBUFS, errno.ENOMEM)
 
-#: socket(7); Python has no name for these.
-_SO_SNDBUFFORCE: Final = 32
-_SO_PEEK_OFF: Final = 42
-
-#: How many descriptors a message can have (SCM_MAX_FD of the kernel), and how long it can be.
-_BATCH: Final = 253
-_MAX_MESSAGE: Final = 65536
-_ANCILLARY: Final = socket.CMSG_SPACE(_BATCH * array("i").itemsize)
-
 #: After how many single messages a queue is replaced: the kernel goes through all messages before
 #: the one that is asked for.
 _SINGLES: Final = 1000
-_QUEUE_BYTES: Final = 4 * 1024 * 1024
-
-#: The separator of the names in one message.
-_BETWEEN: Final = b":"
 
 
 class Keeper:
@@ -91,7 +65,7 @@ class Keeper:
         self.lost = ""
         self._log: Final = log
         self._old: Final = dict(queues)
-        self._number = max(map(_queue_number, self._old), default=0)
+        self._number = max(map(queue_number, self._old), default=0)
         self._queue: tuple[socket.socket, socket.socket] | None = None
         self._singles = 0
         self._has_forgotten = False
@@ -129,7 +103,7 @@ class Keeper:
             return False
         self._singles += 1
         try:
-            _put(self._queue[0], [(name, fd)])
+            put(self._queue[0], [(name, fd)])
         except OSError:
             return False
         return True
@@ -204,13 +178,13 @@ class Keeper:
             self._fail(error)
             return False
         try:
-            _fill(ahead, kept)
+            fill(ahead, kept)
             if not self._flush():
                 raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
-            name = _queue_name(self._number + 1)
+            name = queue_name(self._number + 1)
             self._tell(f"FDSTORE=1\nFDPOLL=0\nFDNAME={name}".encode("ascii"), behind.fileno())
         except OSError as error:
-            _close(ahead, behind)
+            close(ahead, behind)
             self._fail(error)
             return False
         self._singles = 0
@@ -223,8 +197,8 @@ class Keeper:
             end(fd)
         self._old.clear()
         if self._queue is not None:
-            self._post(f"FDSTOREREMOVE=1\nFDNAME={_queue_name(self._number)}")
-            _close(*self._queue)
+            self._post(f"FDSTOREREMOVE=1\nFDNAME={queue_name(self._number)}")
+            close(*self._queue)
         self._queue = ahead, behind
         self._number += 1
         self.ask()
@@ -244,8 +218,8 @@ class Keeper:
         """Have the manager keep nothing more, until :meth:`renew`: another program goes on."""
         if self._queue is None:
             return
-        self._post(f"FDSTOREREMOVE=1\nFDNAME={_queue_name(self._number)}")
-        _close(*self._queue)
+        self._post(f"FDSTOREREMOVE=1\nFDNAME={queue_name(self._number)}")
+        close(*self._queue)
         self._queue = None
 
     def hand_back(self, program: str) -> None:
@@ -257,11 +231,11 @@ class Keeper:
         the process before this one until a new one replaces them. Their names are in use."""
         if self._queue is None:
             return {**self._old}
-        return {_queue_name(self._number): self._queue[1].fileno()}
+        return {queue_name(self._number): self._queue[1].fileno()}
 
     def contents(self) -> dict[str, int]:
         """All that the queue has, by name, each once more. Raises OSError."""
-        return {} if self._queue is None else _look_into(self._queue[1].fileno())
+        return {} if self._queue is None else look_into(self._queue[1].fileno())
 
     def packed(self) -> tuple[str, socket.socket]:
         """All needed descriptors in a queue of their own, for another manager: the queue's name
@@ -269,11 +243,11 @@ class Keeper:
         ahead, behind = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
         with ahead:
             try:
-                _fill(ahead, self.everything())
+                fill(ahead, self.everything())
             except OSError:
                 behind.close()
                 raise
-        return _queue_name(self._number + 1), behind
+        return queue_name(self._number + 1), behind
 
     def ready(self, status: str) -> None:
         """Tell that the service has started, or has started again in place."""
@@ -322,7 +296,7 @@ class Keeper:
     def _tell(self, message: bytes, *fds: int) -> None:
         """Send a message. Raises OSError, at once, if the manager cannot take it."""
         assert self._manager is not None
-        rights = (_rights([*fds]),) if fds else ()
+        rights = (rights_of([*fds]),) if fds else ()
         # Not connected: a manager that restarts may make its socket again.
         self._manager.sendmsg((message,), rights, socket.MSG_DONTWAIT, self._address)
 
@@ -336,183 +310,7 @@ class Keeper:
         self.lost = why
 
 
-def _close(*sockets: socket.socket) -> None:
-    """Close sockets. They are closed even if the system reports an error."""
-    for each in sockets:
-        with suppress(OSError):
-            each.close()
-
-
-def end(fd: int) -> None:
-    """Close a descriptor. It is closed even if the system reports an error."""
-    with suppress(OSError):
-        os.close(fd)
-
-
 def _reason(error: OSError) -> str:
     if error.errno == errno.EAGAIN:
         return "it does not take messages"
     return error.strerror or str(error)
-
-
-def _rights(fds: list[int]) -> tuple[int, int, array[int]]:
-    return socket.SOL_SOCKET, socket.SCM_RIGHTS, array("i", fds)
-
-
-def _put(queue: socket.socket, items: list[tuple[str, int]]) -> None:
-    """Send descriptors into a queue, with their names. Raises OSError."""
-    names = _BETWEEN.join(name.encode("ascii") for name, _ in items)
-    queue.sendmsg((names,), (_rights([fd for _, fd in items]),))
-
-
-def _fill(queue: socket.socket, kept: Iterable[tuple[str, int]]) -> None:
-    """Send all of them into a new queue. Raises OSError."""
-    queue.setblocking(False)
-    _enlarge(queue)
-    left = iter(kept)
-    while batch := list(islice(left, _BATCH)):
-        _put(queue, batch)
-
-
-def _enlarge(queue: socket.socket) -> None:
-    """Have room for all messages that a queue gets; a user has room for fewer."""
-    try:
-        queue.setsockopt(socket.SOL_SOCKET, _SO_SNDBUFFORCE, _QUEUE_BYTES)
-    except PermissionError:
-        queue.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _QUEUE_BYTES)
-
-
-def _look_into(fd: int) -> dict[str, int]:
-    """The descriptors in a queue, by name, and the queue as it was. Raises OSError if they are more
-    than this process may have."""
-    found: dict[str, int] = {}
-    queue = socket.socket(fileno=os.dup(fd))
-    try:
-        queue.setsockopt(socket.SOL_SOCKET, _SO_PEEK_OFF, 0)
-        flags = socket.MSG_PEEK | socket.MSG_DONTWAIT | socket.MSG_CMSG_CLOEXEC
-        while True:
-            try:
-                names, ancillary, said, _ = queue.recvmsg(_MAX_MESSAGE, _ANCILLARY, flags)
-            except BlockingIOError:
-                return found
-            if said & socket.MSG_CTRUNC:
-                # There are more of them than this process may have. They stay in the queue.
-                raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
-            _add(found, names.decode("ascii").split(_BETWEEN.decode()), received(ancillary))
-    except BaseException:
-        for each in found.values():
-            end(each)
-        raise
-    finally:
-        _close(queue)
-
-
-def received(ancillary: list[tuple[int, int, bytes]]) -> list[int]:
-    """The descriptors that came with a message."""
-    fds = array("i")
-    for level, kind, content in ancillary:
-        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
-            fds.frombytes(content[: len(content) - len(content) % fds.itemsize])
-    return [*fds]
-
-
-def _add(found: dict[str, int], names: list[str], fds: list[int]) -> None:
-    """Add descriptors to those found before; the last one with a name counts."""
-    for name, fd in zip(names, fds, strict=True):
-        if name in found:
-            end(found[name])
-        found[name] = fd
-
-
-def passed(environment: MutableMapping[str, str]) -> dict[str, int]:
-    """The descriptors that the service manager passed on, by name; takes the variables that tell
-    of them out of ``environment``."""
-    pid = environment.pop("LISTEN_PID", "")
-    count = environment.pop("LISTEN_FDS", "")
-    names = environment.pop("LISTEN_FDNAMES", "").split(":")
-    # libvirt's daemons go by the names, and without them as if nothing had been passed on.
-    if pid != str(os.getpid()) or not count.isdecimal() or int(count) != len(names):
-        return {}
-    found: dict[str, int] = {}
-    _add(found, names, [*range(3, 3 + int(count))])
-    return found
-
-
-def inherited(environment: MutableMapping[str, str]) -> dict[str, int]:
-    """The descriptors that the service manager passed on, and the queues among them with what is
-    in them, by name, as :func:`passed` finds them."""
-    given = passed(environment)
-    found: dict[str, int] = {}
-    for name in sorted(filter(is_queue, given), key=_queue_number):
-        queued = _look_into(given[name])
-        _add(found, [*queued], [*queued.values()])
-    # A socket of systemd's own is what it says it is now, whatever it was when it was kept.
-    _add(found, [*given], [*given.values()])
-    return found
-
-
-def _queue_name(number: int) -> str:
-    return f"q{number:x}"
-
-
-def _queue_number(name: str) -> int:
-    return int(name[1:], 16)
-
-
-def is_queue(name: str) -> bool:
-    """Whether a name is that of a queue, whose descriptor is the keeper's own."""
-    return name[:1] == "q" and name[1:].isalnum()
-
-
-class Numbers:
-    """Numbers that give each kept descriptor a name of its own."""
-
-    def __init__(self) -> None:
-        self._next = 1
-        self._free: Final[list[int]] = []
-
-    def take(self) -> int:
-        """A number that nothing has."""
-        if self._free:
-            return self._free.pop()
-        self._next += 1
-        return self._next - 1
-
-    def give_back(self, number: int) -> None:
-        """The number is free again."""
-        self._free.append(number)
-
-    def go_on_from(self, used: Collection[int]) -> None:
-        """Take those numbers, which were given out by the process before this one."""
-        self._next = max(used, default=0) + 1
-        self._free.extend(set(range(1, self._next)).difference(used))
-
-
-def lock_name(number: int) -> str:
-    """The keeper's name for the descriptor of a lock."""
-    return f"l{number:x}"
-
-
-def client_name(number: int) -> str:
-    """The keeper's name for the descriptor of a connection."""
-    return f"c{number:x}"
-
-
-def is_lock(name: str) -> bool:
-    """Whether a name is that of a lock."""
-    return name[:1] == "l" and name[1:].isalnum()
-
-
-def is_client(name: str) -> bool:
-    """Whether a name is that of a connection."""
-    return name[:1] == "c" and name[1:].isalnum()
-
-
-def is_journal(name: str) -> bool:
-    """Whether a name is that of a journal."""
-    return name[:1] == "j" and name[1:].isalnum()
-
-
-def journal_name(number: int) -> str:
-    """The keeper's name for the descriptor of a journal."""
-    return f"j{number:x}"

@@ -19,7 +19,8 @@ from select import POLLIN, poll
 
 from lockd.kernel.loop import hold_signals, take_signals
 from lockd.survival.handover import HANDS_BACK, SUPERVISED
-from lockd.survival.keeper import BECOME, WATCHDOG_SECONDS, received
+from lockd.survival.keeper import BECOME, WATCHDOG_SECONDS
+from lockd.survival.queues import received
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

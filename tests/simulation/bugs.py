@@ -131,7 +131,7 @@ BUGS: Final = (
             ),
             (
                 "survival/keeper.py",
-                "            _close(*self._queue)\n        self._queue = ahead, behind\n",
+                "            close(*self._queue)\n        self._queue = ahead, behind\n",
                 (
                     "            for each in self._queue:\n"
                     "                each.close()\n"

@@ -27,7 +27,8 @@ from lockd.locks.holders import Holders
 from lockd.log import ERROR, Logging
 from lockd.survival import handover
 from lockd.survival import journal as journal_module
-from lockd.survival.keeper import LISTENING, Keeper
+from lockd.survival.keeper import Keeper
+from lockd.survival.kept import LISTENING
 from lockd.wire.dialect import dialect_of
 from tests.simulation import kernel
 from tests.simulation.files import View

@@ -11,7 +11,8 @@ from lockd.log import Logging
 from lockd.rpc.dispatch import in_context
 from lockd.rpc.service import Service
 from lockd.survival.journal import Journal
-from lockd.survival.keeper import Keeper, Numbers, client_name
+from lockd.survival.keeper import Keeper
+from lockd.survival.kept import Numbers, client_name
 from lockd.survival.records.clients import Client
 from lockd.wire.dialect import Dialect
 from lockd.wire.inbox import Inbox
