@@ -131,7 +131,7 @@ def main(arguments: Sequence[str]) -> int:
 
         return run(arguments, Paths().socket("virtlockd"))
     if arguments and arguments[0] in ("takeover", "handback"):
-        from lockd.move import main as move
+        from lockd.move.command import main as move
 
         paths = Paths()
         return move(arguments, paths.socket("admin"), paths.virtlockd)

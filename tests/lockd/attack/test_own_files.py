@@ -129,7 +129,7 @@ def test_lockd_names_no_other_file_to_write() -> None:
         "kernel/background.py",  # /proc/self/comm
         "kernel/filelock.py",  # lock files: test_planted.py
         "kernel/named.py",  # the same
-        "move.py",  # a mount point in root's own directory
+        "move/takeover.py",  # a mount point in root's own directory
         "ownfile.py",
         "survival/supervisor.py",  # /proc/self/oom_score_adj
     }

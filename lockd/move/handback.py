@@ -1,0 +1,111 @@
+"""From lockd back to virtlockd."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+
+from lockd.daemon.virtlockd import PLACES
+from lockd.kernel import process
+from lockd.move.held import OWN_LOCK, check_held, locked_by
+from lockd.move.refused import RefusedError
+from lockd.move.running import virtlockd_process
+from lockd.move.waiting import CALLS, LOOK, PATIENCE, runs
+from lockd.programs.inspect import HAND_BACK, STATUS
+from lockd.query import OtherDaemonError, QueryError, ask, call
+from lockd.wire.xdr import pack_string
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator
+    from typing import Any
+
+
+def hand_back(options: argparse.Namespace, address: str) -> str:
+    """Do it, or say whether it would be done; returns what was done, in words. Raises RefusedError,
+    QueryError."""
+    try:
+        status = ask(address, lambda connection: call(connection, STATUS))
+    except OtherDaemonError:
+        return "virtlockd holds the locks already"
+    except QueryError:
+        return "no lockd runs: nothing to hand back"
+    program = options.program or next((each for each in PLACES if os.path.exists(each)), "")
+    reasons = [*_against_virtlockd(os.path.realpath(program) if program else "")]
+    if reasons:
+        raise RefusedError("\n".join(reasons))
+    program = os.path.realpath(program)
+    what = f"{status['locks']} locks of lockd (pid {status['pid']})"
+    if options.dry_run:
+        return f"would hand back {what}"
+    held = locked_by(status["pid"], OWN_LOCK)
+    main_pid = _main_process(status["pid"])
+    end = time.monotonic() + CALLS
+    while why := _ask_tohand_back(program, address):
+        if time.monotonic() > end:
+            raise RefusedError(why)
+        time.sleep(LOOK)
+    end = time.monotonic() + PATIENCE
+    while not _is_virtlockd(address):
+        if time.monotonic() > end or not runs(main_pid):
+            raise QueryError("virtlockd has not continued: see lockd's log for the reason")
+        time.sleep(LOOK)
+    check_held(held, virtlockd_process())
+    return f"handed back {what}: they are virtlockd's now, and all guests run"
+
+
+def _ask_tohand_back(program: str, address: str) -> str:
+    answer: dict[str, Any] = ask(
+        address,
+        lambda connection: call(connection, HAND_BACK, pack_string(program)),
+    )
+    return str(answer["refused"])
+
+
+def _main_process(pid: int) -> int:
+    """The process that becomes virtlockd: lockd's supervisor, or the daemon if it has none."""
+    with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as file:
+        parent = next(int(line[5:]) for line in file if line.startswith("PPid:"))
+    return parent if process.name(parent) == "lockd" else pid
+
+
+def _is_virtlockd(address: str) -> bool:
+    try:
+        ask(address, lambda connection: call(connection, STATUS))
+    except OtherDaemonError:
+        return True
+    except QueryError:
+        return False
+    return False
+
+
+def _against_virtlockd(program: str) -> Iterator[str]:
+    """Why virtlockd could not start, a sentence each: it is started once, with a /run of its own,
+    on the current configuration."""
+    if not program or not os.access(program, os.X_OK):
+        yield "virtlockd is not installed: tell where it is with --program"
+        return
+    version = subprocess.run(
+        [program, "--version"],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+    )
+    if version.returncode or "(libvirt)" not in version.stdout:
+        said = (version.stdout + version.stderr).strip()
+        yield f"{program} is not libvirt's virtlockd: {said!r}"
+        return
+    script = 'mount -t tmpfs tmpfs /run && mkdir /run/libvirt && exec "$0" --timeout 1'
+    tried = subprocess.run(
+        ["unshare", "--mount", "--propagation", "private", "sh", "-c", script, program],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=PATIENCE,
+    )
+    if tried.returncode:
+        yield f"virtlockd does not start with this configuration: {tried.stderr.strip()}"
