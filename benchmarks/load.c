@@ -17,8 +17,8 @@
  *
  * A guest is a process of its own, which sleeps, and a connection that this process makes for it
  * as libvirtd does: the registered pid is not the peer's, so a daemon has no reason to kill
- * anybody when the connection closes. The guests end with this process. A connection that is
- * refused because nobody listens yet is tried again for ten seconds. Whatever else goes wrong ends
+ * a process when the connection closes. The guests end with this process. A connection that is
+ * refused because no daemon listens yet is tried again for ten seconds. Whatever else goes wrong ends
  * the program with a message and status 1.
  */
 #define _GNU_SOURCE
@@ -283,7 +283,7 @@ static void note_latency(int64_t latency)
 }
 
 /* Send what comes next for the client: a release after an acquire, the next name after that.
- * False when there is nothing to begin any more. */
+ * False when nothing is left to begin. */
 static int send_next(struct client *client, int *next_name, int64_t deadline)
 {
     if (client->procedure == ACQUIRE) {

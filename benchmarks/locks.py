@@ -138,7 +138,7 @@ class _Bench:
         subprocess.run(["umount", self._mounted], check=True)
 
     def host(self, command: str) -> LockHost:
-        """A host with that lock daemon, and a lockspace that nobody has used."""
+        """A host with that lock daemon, and a lockspace that is unused."""
         self._count += 1
         lockspace = os.path.join(self._mounted, str(self._count))
         os.mkdir(lockspace, 0o700)

@@ -5,7 +5,7 @@
 Made for benchmarks, for tests and for a demonstration. The hosts are fine: lockd is in use, its
 lockspaces are on NFSv4 without name caching, every guest's image is on another export. What is
 wrong with a host is said as changes (see :func:`snapshot`). Of a large fleet 95 % are fine and
-alike, but for their guests; the others are wrong in every way that the audit knows.
+alike, except for their guests; the others are wrong in every way that the audit knows.
 
 The same arguments make the same files.
 """
@@ -190,7 +190,7 @@ def _locked(
 ) -> list[Json]:
     """The guests, with the lock that is held for each disk of those that run: the one that the
     configuration means, where the lock daemon is older than the guest. A disk that says what is
-    held is left alone; ``lock: null`` is one of which nobody knows."""
+    held is left alone; ``lock: null`` is one that is unknown."""
     manager = re.search(r'^lock_manager = "lockd', texts["qemu.conf"] or "", re.MULTILINE)
     lockd = texts["qemu-lockd.conf"] or ""
     spaces = dict(re.findall(r'^(\w+)_lockspace_dir = "([^"]*)"', lockd, re.MULTILINE))

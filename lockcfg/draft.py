@@ -1,7 +1,7 @@
 """New files that a command is told to write: reports, policies, fleet stores.
 
 The directory may be one where others may put what they like, such as /tmp. So nothing that is there
-is ever opened: the content goes into a new file with a name that nobody can know, which takes the
+is ever opened: the content goes into a new file with an unpredictable name, which takes the
 place of a file or a link of the name asked for when it is whole. Only libvirt's own files are
 written otherwise (:mod:`lockcfg.conf.save`).
 """

@@ -89,7 +89,7 @@ def lock_on(path: str, start: int, length: int) -> tuple[bool, int] | None:
     fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         asked = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, start, length, 0)
-        # As an open file of nobody: a lock of this very process would count, too.
+        # As a file that no process has open: a lock of this very process would count, too.
         told = fcntl.fcntl(fd, fcntl.F_OFD_GETLK, asked)
     except OSError as error:
         if error.errno != errno.EINVAL:

@@ -78,7 +78,7 @@ def share(
 
 
 def _dealt(take: int) -> Iterator[int]:
-    """The numbers of jobs that nobody else took, as long as there are any."""
+    """The numbers of jobs that no other worker took, as long as there are any."""
     while number := os.read(take, 1):
         yield number[0]
 

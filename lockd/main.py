@@ -245,7 +245,7 @@ def _run(options: Options) -> int:
     kept = handover.kept_for_supervisor(os.environ)
     if kept:
         return supervise_again(options, paths, kept)
-    # First of all: a daemon in the background could tell nobody.
+    # First of all: a daemon in the background could not tell you.
     reading = begin_reading(options)
     from lockd.daemon.serving import serve  # which takes as long
 

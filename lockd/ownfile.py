@@ -1,7 +1,7 @@
 """Files of lockd's own at a known name: the PID file and the log.
 
 In a directory that others may write, an attacker may have put something there: a link to a file of
-the victim, another name of such a file, a pipe that nobody reads, or a file that the attacker
+the victim, another name of such a file, a pipe without a reader, or a file that the attacker
 reads.
 """
 
@@ -13,7 +13,7 @@ import stat
 
 
 def open_own(path: str, flags: int, mode: int) -> int:
-    """Open a file, and make it with ``mode`` if it is missing. In a directory that everybody may
+    """Open a file, and make it with ``mode`` if it is missing. In a directory that every user may
     write, refuse it unless it is a file of this user with no other name. It never blocks, neither
     now nor when it is written. Raises OSError."""
     above = os.stat(os.path.dirname(os.path.abspath(path)))

@@ -4,11 +4,11 @@
  * time from libvirt's description, takes the lock for it, and watches the process: libvirt has no
  * connection that would tell of its end. The pid of a process that has ended may be given to
  * another, which does not end. Until the lock is taken both guests may write, which is why one
- * adopts; whoever is asked says so.
+ * adopts; lockd says so when it is asked.
  *
  * Invariant: once adopt has said that the disk is locked, no other guest writes while this one does;
  *            and it says that another has the lock only if another has it.
- * Progress:  the lock of a guest that has ended is released, whoever has its pid by then.
+ * Progress:  the lock of a guest that has ended is released, even if another process has its pid by then.
  */
 
 #define GUEST 1		/* start times; 0 is that of no process */

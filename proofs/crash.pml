@@ -1,7 +1,7 @@
 /* One lock through the crashes of the engine and of its keeper.
  *
- * The lock is an open-file-description lock: it is there as long as anybody has the file open, or
- * until somebody unlocks it. The engine has it open, and so has the keeper, which is systemd or the
+ * The lock is an open-file-description lock: it is there as long as a process has the file open, or
+ * until a process unlocks it. The engine has it open, and so has the keeper, which is systemd or the
  * supervisor of lockd. The journal is memory that outlives the engine. Either can be killed between
  * any two steps:
  *
@@ -9,11 +9,11 @@
  *   the keeper   the engine becomes a keeper, and the next engine is its child (KEEPER_DIES)
  *
  * The guest runs from the answer to its ACQUIRE until it ends, which closes its connection. The
- * engine notes an answer before it sends it. After a crash it sends a noted answer again, as nobody
- * knows whether it has arrived; who has it reads no other. If no answer was noted, it hangs up. It
+ * engine notes an answer before it sends it. After a crash it sends a noted answer again, as it
+ * is unknown whether it has arrived; a guest that has it reads no other. If no answer was noted, it hangs up. It
  * also hangs up when it is told to end; then it ends the guest.
  *
- * Invariant: while the guest writes, nobody else gets the lock; and when the engine is at rest,
+ * Invariant: while the guest writes, no other process gets the lock; and when the engine is at rest,
  * what it believes is what the kernel holds.
  * Progress:  a guest that asks is answered or hung up.
  */
@@ -37,12 +37,12 @@ bool killed;			/* the engine, at its next step */
 bool keeper_lives = true;
 bool engine_lives;
 
-/* The kernel unlocks what nobody has open. */
+/* The kernel unlocks a file that no process has open. */
 inline closed()
 {
 	if
 	:: (lock == OURS && !engine_has && !keeper_has) -> lock = FREE;
-		printf("the kernel unlocks the file, which nobody has open\n")
+		printf("the kernel unlocks the file, which no process has open\n")
 	:: else
 	fi
 }
@@ -137,7 +137,7 @@ inline recover()
 		atomic { assert(engine_has && lock == OURS); believes = true;
 			 printf("engine: has the lock\n") }
 	:: (!journal_held && engine_has) ->
-		/* Kept and not written down: nobody has been answered. */
+		/* Kept and not written down: no client has been answered. */
 #ifndef KEEP_LEFTOVERS
 		atomic { if :: lock == OURS -> lock = FREE :: else fi;
 			 printf("engine: unlocks what is not written down\n") };
@@ -225,7 +225,7 @@ start:	{ recover(); serve() }
 active proctype killer()
 {
 #ifdef PROGRESS
-	byte left = 2;		/* who is killed for ever answers nobody */
+	byte left = 2;		/* without an end to the kills no call is answered */
 end:	do
 	:: atomic { (may_be_killed && left > 0) -> killed = true; left-- }
 #else

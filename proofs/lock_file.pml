@@ -5,14 +5,14 @@
  * like. That is more than NFS and GlusterFS do; so what holds here holds there.
  *
  *   open     takes the file from the cache, or asks the server, which makes it if there is none
- *   lock     goes to the server, which locks the file even if its name is gone: somebody may have
+ *   lock     goes to the server, which locks the file even if its name is gone: a process may have
  *            it open, and NFS renames a file that the removing host has open
  *   look     is the file that was locked still the one of that name?
  *
  * lockd asks the server in the last step and never removes the file. virtlockd asks stat(2), which
  * may answer from the cache, and removes the file before it unlocks it.
  *
- * Invariant: whoever holds it exclusively is the only one that holds it.
+ * Invariant: a holder that has it exclusively is the only holder.
  * Progress:  every call of lockd is answered.
  */
 
@@ -74,7 +74,7 @@ end:	atomic { at == LENGTH -> assert(at != LENGTH) }
 #define anybody_knows(file) (knows(0, file) || knows(1, file) || knows(2, file))
 #endif
 
-/* A file that nobody knows of. One that is gone for good may come back as another one. */
+/* A file that no host knows of. One that is gone for good may come back as another one. */
 inline new_file(file)
 {
 	d_step {

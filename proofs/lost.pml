@@ -3,13 +3,13 @@
  * The server takes the locks of a host away that it has not heard of for LEASE ticks, and may give
  * them to another. The host's lockd knows when it last heard of the server, and stops the guest
  * DEADLINE ticks after that. When the server answers again, lockd takes the lock again, and lets
- * the guest go on if nobody has had the lock meanwhile: whoever takes it leaves a note of his own.
+ * the guest go on if no other host has had the lock meanwhile: a host that takes it leaves its own note.
  * Time goes on only when lockd has done what is due: that it is not late is what the watchdog is
  * for, and the model does not show it.
  *
  * Invariant: while the guest writes, no other does; and the guest does not go on with a disk that
  *            another has written.
- * Progress:  a guest goes on if the server answers and nobody has had its lock.
+ * Progress:  a guest goes on if the server answers and no other host has had its lock.
  */
 
 #define LEASE 4

@@ -2,7 +2,7 @@
 
 A model with an ``ltl`` formula, which the macro ``PROGRESS`` brings in, is checked for runs that
 never come to what is promised, with weak fairness; all others for assertions that fail and for
-states in which nobody can go on.
+states in which no process can continue.
 """
 
 from __future__ import annotations

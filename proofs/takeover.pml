@@ -12,8 +12,8 @@
  * a POSIX lock ends with it. The other kind ends too while lockd has no keeper, and stays if there
  * is one, which has the file open (KEPT).
  *
- * Invariant: while the guest writes and lockd lives, nobody else has the lock exclusively; and what
- * lockd says that it holds, it holds exclusively, and nobody else has a lock of any kind.
+ * Invariant: while the guest writes and lockd lives, no other process has the lock exclusively; and what
+ * lockd says that it holds, it holds exclusively, and no other process has a lock of any kind.
  */
 
 mtype = { NONE, SHARED, EXCLUSIVE };
@@ -85,7 +85,7 @@ end:	atomic { lives -> lives = false }
 }
 #endif
 
-/* Another host: exclusive only if nobody has anything, shared if nobody has it exclusively. */
+/* Another host: exclusive only if there is no lock, shared if there is no exclusive one. */
 active [2] proctype other()
 {
 	byte me = _pid % 2;

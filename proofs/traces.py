@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from typing import Final
 
-#: How strace is to be called, with ``-p PID -o FILE``: with times, whole structures, paths of
+#: The options of strace, with ``-p PID -o FILE``: with times, whole structures, paths of
 #: descriptors, and strings in hexadecimal.
 STRACE: Final = (
     *("strace", "-f", "-q", "-ttt", "-v", "-y", "-xx", "-s", "256", "-e"),
@@ -108,7 +108,7 @@ def _whole(trace: str) -> Iterator[str]:
 
 
 def _descriptor(arguments: str) -> tuple[str, str]:
-    """The descriptor that a call begins with, and its path; empty where there is none."""
+    """The descriptor that a call begins with, and its path; empty if it has none."""
     found = _FD.match(arguments)
     if found is None:
         return "", ""

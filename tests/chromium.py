@@ -1,4 +1,4 @@
-"""Debian's Chromium for tests, without a screen and without asking anybody outside."""
+"""Debian's Chromium for tests, without a screen and without the network."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ PROJECT = Path(__file__).parent.parent
 
 
 def test_two_hosts_fight_for_one_disk() -> None:
-    """One wins, the other is told who has it, and everybody can see it; nothing stays behind."""
+    """One wins, the other is told the holder, and each host shows it; nothing stays behind."""
     done = subprocess.run(
         ["packaging/demo"],
         cwd=PROJECT,

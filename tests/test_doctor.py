@@ -27,7 +27,7 @@ SCHEMA = json.loads((Path(__file__).parent.parent / "schemas/output.schema.json"
 
 
 class Seen(Evidence):
-    """Evidence that is made up: of lockd's account where there is one, else of the kernel's."""
+    """Evidence that is made up: of lockd's account if there is one, else of the kernel's."""
 
     def __init__(self, *held: Holding, lockd: bool = True, in_charge: str = "lockd") -> None:
         super().__init__("/nowhere", [])

@@ -1,4 +1,5 @@
-"""The installed programs load nothing that a caller, or anybody in a directory, has put there."""
+"""The installed programs load nothing that a caller, or another user of a directory, has put
+there."""
 
 from __future__ import annotations
 
@@ -21,7 +22,7 @@ MODULES = ("sitecustomize", "usercustomize", "argparse", "re", "json", "lockcfg"
 
 
 class Planted:
-    """What somebody has put into every place that Python takes code from by itself."""
+    """What an attacker has put into every place that Python takes code from by itself."""
 
     def __init__(self, top: Path) -> None:
         self.directory = top / "planted"

@@ -271,7 +271,7 @@ def test_no_modules_import_each_other_in_a_circle(package: Path) -> None:
 
 
 def test_a_circle_is_found() -> None:
-    """Of two, of three, and none where there is none."""
+    """Of two, of three, and none if there is none."""
     imports = {"a": {"b"}, "b": {"c", "d"}, "c": {"a"}, "d": {"e"}, "e": {"d"}, "f": {"a"}}
     assert sorted(map(sorted, circles(imports))) == [["a", "b", "c"], ["d", "e"]]
     assert circles({"a": {"b", "c"}, "b": {"c"}, "c": set()}) == []

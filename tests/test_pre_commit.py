@@ -119,7 +119,7 @@ def configure(repository: Repository, source: Repository, *arguments: str) -> No
 
 
 def test_a_commit_of_a_bad_file_is_refused(repository: Repository) -> None:
-    """And goes through when it is mended."""
+    """And goes through when it is fixed."""
     repository.write({"kvm01/qemu.conf": 'lock_managr = "lockd"\n'})
     status, printed = repository.commit()
     assert status == 1

@@ -20,7 +20,7 @@ TYPES = {"Driver", "Severity", "Value"}
 
 
 def test_the_exported_names_are_the_promised_ones() -> None:
-    """One more is a decision, one less breaks somebody."""
+    """One more is a decision, one less breaks a program."""
     assert sorted(lockcfg.__all__) == sorted(PROMISED.split())
 
 

@@ -101,7 +101,7 @@ SKIPPED = {"name": "c", "skip_reason": "not found"}
     [
         (json.dumps({"dependencies": [CLEAN]}), 0, "1 requirements audited, 0 known"),
         (json.dumps({"dependencies": [CLEAN, SKIPPED]}), 0, "NOT AUDITED: c"),
-        (json.dumps({"dependencies": [CLEAN, KNOWN]}), 1, "b 1: CVE-1, mended in 2"),
+        (json.dumps({"dependencies": [CLEAN, KNOWN]}), 1, "b 1: CVE-1, fixed in 2"),
         ("no JSON", 3, "failed"),
     ],
 )

@@ -1,4 +1,4 @@
-"""The wheel works where there is no checkout, and wheel and sdist are fit for an index."""
+"""The wheel works without a checkout, and wheel and sdist are fit for an index."""
 
 from __future__ import annotations
 

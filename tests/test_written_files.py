@@ -1,7 +1,7 @@
 """What every writer does in a directory where others may put what they like.
 
 Each one runs as a program. What it opens to write is watched from outside, so that a writer that
-is added is held to the same: a new file under a name that nobody can know, and nothing that was
+is added is held to the same: a new file under an unpredictable name, and nothing that was
 there is followed or opened.
 """
 
@@ -56,7 +56,7 @@ SECRET = "the victim's\n"
 
 @pytest.fixture
 def shared(tmp_path: Path) -> Path:
-    """A directory that everybody may write."""
+    """A directory that every user may write."""
     for above in (tmp_path, *tmp_path.parents):
         if above.owner() == "root" and not above.stat().st_mode & 0o001:
             above.chmod(0o755)
@@ -177,7 +177,7 @@ def test_a_draft_is_new_and_has_a_name_that_nobody_knows(writer: str, shared: Pa
     path = shared / "snap.json"
     first = created(writer, path)
     assert first
-    if writer == POLICY:  # it makes the file itself, and only where there is none
+    if writer == POLICY:  # it makes the file itself, and only if it is missing
         path.unlink()
     again = created(writer, path)
     assert writer == POLICY or not {name for name, _ in first} & {name for name, _ in again}
@@ -264,7 +264,7 @@ def test_a_report_that_fails_leaves_the_old_one(shared: Path) -> None:
 def test_a_fix_changes_no_file_of_somebody_else(
     command: list[str], kind: str, shared: Path
 ) -> None:
-    """A repository of somebody else's leads root to a file of root's."""
+    """Another user's repository leads root to a file of root's."""
     shared.chmod(0o777)
     victim = shared.parent / "victim"
     victim.write_text('lock_manager = "lockd"\nlock_manager = "lockd"\n')
@@ -281,7 +281,7 @@ def test_a_fix_changes_no_file_of_somebody_else(
 
 
 def test_a_fix_follows_a_link_of_ones_own(shared: Path) -> None:
-    """And one of somebody else to a file of theirs."""
+    """And one of another user to a file of theirs."""
     for owner in (0, SOMEBODY):
         there = shared.parent / "there"
         there.write_text('lock_manager = "lockd"\nlock_manager = "lockd"\n')

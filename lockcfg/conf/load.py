@@ -1,6 +1,6 @@
 """Reading configuration files from disk.
 
-A path is untrusted: it may be a directory, a device that never ends, a pipe nobody writes to, or
+A path is untrusted: it may be a directory, a device that never ends, a pipe without a writer, or
 larger than memory. None of these is read.
 """
 

@@ -146,7 +146,7 @@ class _Target:
         #: Which directory it is, by its numbers.
         self.directory = (status.st_dev, status.st_ino)
         name = self.spot.name
-        # Names that nobody can predict, so that another user who may write here cannot put a file
+        # Unpredictable names, so that another user who may write here cannot put a file
         # in the way.
         tag = os.urandom(8).hex()
         self._new = f".{name}.{tag}{_NEW}"

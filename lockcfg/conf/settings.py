@@ -380,7 +380,7 @@ def schema_path(kind: FileKind) -> str:
 
 
 def schema_of(kind: FileKind) -> dict[str, Any]:
-    """The JSON Schema of a kind of file, as parsed JSON. Read once, for all: nobody changes it."""
+    """The JSON Schema of a kind of file, as parsed JSON. Read once, as nothing changes it."""
     known = _schemas.get(kind.name)
     if known is None:
         path = schema_path(kind)

@@ -27,8 +27,8 @@ _MOST: Final = 32 * 1024 * 1024
 
 
 class NoLockdError(Exception):
-    """Nobody answers there, or it is no lockd; the text says which. ``other`` is whether another
-    lock daemon answers."""
+    """No process answers there, or it is not lockd; the text says which. ``other`` is whether
+    another lock daemon answers."""
 
     def __init__(self, text: str, *, other: bool) -> None:
         super().__init__(text)

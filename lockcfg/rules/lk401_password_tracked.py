@@ -3,14 +3,14 @@
 ## What it does
 
 In a file that version control has, reports a setting that holds a password: `vnc_password`,
-`spice_password`, `rdp_password`. It reports a password in a comment, too, because everybody can
-read it as well; it does not report libvirt's own samples. A variable to be filled in
+`spice_password`, `rdp_password`. It reports a password in a comment, too, because it can
+be read as well; it does not report libvirt's own samples. A variable to be filled in
 (`${VNC_PASSWORD}`, `@VNC_PASSWORD@`) is not a password, and neither is one that is encrypted by
 itself (`ENC[…]`). A file that is encrypted as a whole is passed over with a note.
 
 ## Why is this bad
 
-Everybody who can read the repository, today or at any time later, can look at the screens of the
+All who can read the repository, today or at any time later, can look at the screens of the
 guests and use their keyboards. You cannot take the password back: the history keeps it.
 
 ## Example

@@ -2,7 +2,7 @@
 
 ## What it does
 
-In a file that everybody may read, reports a setting that holds a password: `vnc_password`,
+In a file that every user may read, reports a setting that holds a password: `vnc_password`,
 `spice_password`, `rdp_password`. The rule ignores the permissions of the file's group, which may
 be root's own. Nor is the mode of a file in version control, which has only one mode for files
 (LK401).

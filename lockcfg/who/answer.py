@@ -222,7 +222,7 @@ def _steps(
             yield "no lockspace is configured on this host: name it with --lockspace"
         elif evidence.locks:
             yield (
-                "nobody holds it now, as far as this host sees: start the guest again; if it is"
+                "no process holds it now, as far as this host sees: start the guest again; if it is"
                 " refused again, ask with that text"
             )
         elif reading.clues and not reading.texts:

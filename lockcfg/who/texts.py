@@ -129,7 +129,7 @@ _DAEMON: Final[tuple[tuple[str, str, str], ...]] = (
     ),
     (
         r"the lock daemon has logged an error of its own",
-        "something went wrong in lockd that nobody foresaw; it went on with what it has written",
+        "lockd met an error that is a defect of lockd; it continued from what it has written",
         _REPORT,
     ),
     (

@@ -121,7 +121,7 @@ class Daemon:
         self._sharing: Final = Sharing()
         self._remotes: Final = Remotes(self.loop, self._aside, Turns(self._aside), log)
         patient = holders.patient = self._remotes.patient
-        #: Nobody waits for a call of these but who makes it.
+        #: Only the caller waits for a call of these.
         calls_of_disk: Any = self._remotes.lend({n: getattr(disk, n) for n in disk.__all__})
         self.engine: Final = Engine(
             self.journal,

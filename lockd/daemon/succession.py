@@ -175,7 +175,7 @@ class Succession:
     def _complain(self, error: OSError) -> None:
         self._log.error(f"the program cannot be started again: {error.strerror}")
 
-    # --- what nobody foresaw
+    # --- unforeseen errors
 
     def doubt(self) -> None:
         """The state in memory may differ from the journal: once the work in progress is done,

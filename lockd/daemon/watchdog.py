@@ -58,7 +58,7 @@ class Watchdog:
             self._timer = self._loop.after(self._pause, self._sign)
 
     def end(self) -> bool:
-        """Stop: the next program gives no signs of life. Returns whether nobody watches now;
+        """Stop: the next program gives no signs of life. Returns whether no process watches now;
         otherwise that program would be killed."""
         self._is_over = True
         if self._timer is not None:

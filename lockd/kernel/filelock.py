@@ -6,7 +6,7 @@ the process. So it outlives this process wherever a copy is kept, and no close o
 descriptor of the same file can drop it, as it would a POSIX lock.
 
 ``lslocks`` of util-linux before 2.39 can name neither the process nor the file of such a lock. So
-each lock file also gets a POSIX lock on byte 1, which excludes nobody (virtlockd uses byte 0,
+each lock file also gets a POSIX lock on byte 1, which excludes no process (virtlockd uses byte 0,
 QEMU 100 to 203) and is listed with command, pid and path.
 
 **Removed files.** A process that opens a lock file by its name and then locks it may have one that
@@ -17,8 +17,8 @@ and never removes a lock file at a release. ``docs/explanation/lockd.md`` has th
 **Generations.** On a file system that hosts share, the note that a holder leaves in its lock file
 is the generation of the lock: a process that takes the lock takes away the note that it finds,
 before it answers, and a holder takes away its own when it releases the lock. A holder that lost its
-lock and has it again knows by its note that nobody has had it meanwhile. virtlockd knows no notes,
-but removes the file when it releases the lock.
+lock and has it again knows by its note that no other holder has had it meanwhile. virtlockd knows
+no notes, but removes the file when it releases the lock.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ def take(
     Raises :class:`HeldError`, :class:`VanishedError`, :class:`PlantedError`, and OSError with
     ``filename`` set where the file cannot be opened, unset where it cannot be locked.
     """
-    # A FIFO or a terminal must not keep everybody waiting.
+    # A FIFO or a terminal must not keep all clients waiting.
     flags = os.O_RDWR | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
     flags |= (os.O_CREAT if create else 0) | (os.O_NOFOLLOW if plain else 0)
     for attempt in range(_TRIES):
@@ -196,7 +196,7 @@ def _status_if_there(fd: int, path: str, may_be_shared: MayBeShared) -> os.stat_
             # A process that removes a lock file has locked it, so the file is removed by now or
             # stays.
             return mine if mine.st_nlink else None
-        # A disk may have much to write out, and is not a file that anybody removes at a release.
+        # A disk may have much to write out, and is not a file that is removed at a release.
         if not statx.refresh(fd, path, flush=mine.st_size <= LONGEST_NOTE):
             return None
         named = os.stat(path)
@@ -408,7 +408,7 @@ def set_free(lock: FileLock) -> None:
 
 
 def hold_whole_life(fd: int) -> None:
-    """Lock a PID file, against virtlockd's own lock of it too, for as long as anybody has this
+    """Lock a PID file, against virtlockd's own lock of it too, for as long as any process has this
     descriptor open. Raises OSError where another daemon has done so."""
     try:
         fcntl.fcntl(fd, _SET_LOCK, _EXCLUSIVE)

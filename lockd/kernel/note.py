@@ -1,6 +1,6 @@
 """The note that a holder leaves with its lock file.
 
-A note is JSON that begins with the key ``lockd``. Anybody who can write the file can have written
+A note is JSON that begins with the key ``lockd``. Any user who can write the file can have written
 it, so it counts only while the lock is held.
 """
 
@@ -50,7 +50,8 @@ def wipe_note(fd: int) -> None:
     try:
         os.removexattr(fd, _ATTRIBUTE)
     except OSError:
-        # There is none. A note that stays misleads nobody: it counts only while the lock is held.
+        # There is none. A note that stays misleads no holder: it counts only while the lock is
+        # held.
         pass
     try:
         if os.pread(fd, len(_NOTE), 0) == _NOTE:

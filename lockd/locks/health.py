@@ -1,7 +1,7 @@
 """Checks every lock again and again: is it still on the file of that name, and still held?
 
-A removed lock file takes its lock with it, and a file system between hosts can lose a lock and tell
-nobody. This module finds both, logs them, and takes the lock again if it can.
+A removed lock file takes its lock with it, and a file system between hosts can lose a lock
+without a warning. This module finds both, logs them, and takes the lock again if it can.
 
 Such a file system may also make every caller wait until a server is back. So a thread asks it, one
 for each file system that has not answered yet. Silence is logged like a loss, because a loss begins

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     Result = TypeVar("Result")
 
     class Patient(Protocol):
-        """Makes of a function one that does the same, and that nobody but its caller waits for, as
+        """Makes of a function one that does the same, and that only its caller waits for, as
         :meth:`lockd.locks.remote.Remotes.patient`."""
 
         def __call__(self, call: Callable[Arguments, Result], /) -> Callable[Arguments, Result]: ...

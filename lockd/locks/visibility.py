@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from lockd.locks.space import Resource
     from lockd.log import Log
 
-#: How long a lock is held, in seconds, before it is made visible: nobody has the time to look at a
-#: lock that is released sooner.
+#: How long a lock is held, in seconds, before it is made visible: a lock that is released sooner is
+#: gone before a person looks.
 VISIBLE_AFTER: Final = 0.02
 
 #: How many locks to make visible before a pause for clients, and how long the pause is, in seconds.

@@ -3,7 +3,7 @@
 A manager is not made for thousands of descriptors: systemd compares each with all others, which
 takes seconds for 2,000 and minutes for 16,000, again at every ``daemon-reload``, and all names must
 fit into one variable of 128 KiB. So the manager keeps one descriptor, the reading end of a *queue*:
-a pair of sockets. lockd sends the descriptors into it, and nobody reads them; they stay open as
+a pair of sockets. lockd sends the descriptors into it, and no process reads them; they stay open as
 long as a process has that end. The next process looks into the queue without taking anything out
 (MSG_PEEK), so a kill at that moment does no harm. A descriptor that is no longer needed goes with
 the whole queue, when a new queue replaces it.

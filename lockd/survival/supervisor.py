@@ -274,7 +274,7 @@ class Supervisor:
             with suppress(OSError):
                 os.close(fd)  # it is closed regardless
         if b"WATCHDOG" in fields:
-            # Nobody watches a program that is being loaded.
+            # A program that is being loaded is not watched.
             is_watched = fields.get(b"WATCHDOG_USEC") != b"0"
             self._alive = time.monotonic() if is_watched else 0.0
         self._ending |= fields.get(b"STOPPING") == b"1"

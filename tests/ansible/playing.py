@@ -102,7 +102,7 @@ class Controller:
 
     @property
     def environment(self) -> dict[str, str]:
-        """Of a program of Ansible, which reads no settings of anybody's."""
+        """Of a program of Ansible, which reads no user's settings."""
         return {
             "PATH": f"{PROGRAMS}:{os.defpath}:/usr/sbin:/sbin",
             "HOME": str(self.directory / "home"),

@@ -1,4 +1,4 @@
-"""The collection as somebody gets it: built, installed where there is nothing else, documented."""
+"""The collection as users get it: built, installed without anything else, documented."""
 
 from __future__ import annotations
 

@@ -413,7 +413,7 @@ def test_an_output_file(tmp_path: Path) -> None:
     lint("a", "--output-file", other, cwd=tmp_path, environment=environment)
     assert other.read_text().startswith("a/qemu.conf:1:13: error: ")
     assert lint("a", cwd=tmp_path, environment={"LOCKCFG_OUTPUT_FILE": ""}).out != ""
-    # Whoever has become root has it from somebody else.
+    # A user who has become root has it from another user.
     out.unlink()
     for became in ("SUDO_UID", "DOAS_USER", "PKEXEC_UID"):
         ran = lint("a", cwd=tmp_path, environment={**environment, became: "1000"})
@@ -666,7 +666,7 @@ def test_a_value_that_came_later(tmp_path: Path, value: str, version: str, since
 
 
 def test_a_version_is_libvirts(tmp_path: Path) -> None:
-    """Nothing is said of the file of sanlock's daemon, which has releases of its own."""
+    """The linter does not judge the file of sanlock's daemon, which has releases of its own."""
     write(tmp_path, {"sanlock.conf": "use_watchdog = 0\nmax_worker_threads = 9\n"})
     assert "LK109" not in lint("--libvirt-version", "3.0.0", tmp_path).out
 
@@ -792,7 +792,7 @@ def test_fixes(tmp_path: Path) -> None:
         "  Disks are locked; whether other hosts see all the locks, this host cannot tell.\n"
     )
     assert mended in ran.out
-    # Nothing is changed, and nothing is said of it.
+    # Nothing is changed or reported.
     assert lint("--fix", "a", cwd=tmp_path).out == ran.out.replace(mended, "")
     assert (path.stat().st_ino, path.stat().st_mtime_ns) == (status.st_ino, status.st_mtime_ns)
     assert lint("--fix", "--diff", "a", cwd=tmp_path).out == ""
@@ -842,7 +842,7 @@ def test_a_fix_in_a_directory_that_is_read_only(tmp_path: Path) -> None:
 
 
 def test_fixes_and_what_cannot_be_read(tmp_path: Path) -> None:
-    """The rest is mended, and the status tells."""
+    """The rest is fixed, and the status tells."""
     write(tmp_path, bad("a"))
     (tmp_path / "a/virtlockd.conf").symlink_to("gone")
     ran = lint("--fix", "--diff", "a", cwd=tmp_path)

@@ -45,7 +45,7 @@ def test_eight_writers_of_one_file_lose_nothing(host_root: Path) -> None:
 
 
 def test_a_change_of_the_same_setting_is_not_written_over(host_root: Path) -> None:
-    """Somebody has decided otherwise; what else they have changed stays."""
+    """Another process has decided otherwise; its other changes stay."""
     first, second = Transaction(Host(str(host_root))), Transaction(Host(str(host_root)))
     first.set("max_files", 1)
     second.set("max_files", 2)

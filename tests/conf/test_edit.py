@@ -349,7 +349,7 @@ def writable(value: Value) -> bool:
 
 @st.composite
 def literals(draw: st.DrawFn) -> bytes:
-    """A value as somebody may have spelled it."""
+    """A value as a user may have spelled it."""
     form = draw(st.integers(0, 5))
     if form == 0:
         return draw(st.sampled_from((b"0", b"1", b"-5", b"+7", b"007", b"18446744073709551615")))

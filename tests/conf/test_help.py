@@ -105,7 +105,7 @@ WITHOUT: Final = {
 
 
 def test_no_help_is_without_a_mistake() -> None:
-    """Whoever adds one adds a mistake that has it."""
+    """Each help has a mistake that shows it."""
     assert len(texts_of(lockcfg.conf.advice)) > 10
     helps = [mistake["help"] for mistake in MISTAKES]
     without = "|".join(WITHOUT.values())

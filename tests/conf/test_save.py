@@ -219,7 +219,7 @@ def test_links_to_links_and_a_directory_that_is_one(tmp_path: Path) -> None:
 
 
 def test_another_name_of_the_file_keeps_the_old_text(conf: Path, tmp_path: Path) -> None:
-    # The price of a rename: whoever wants both names to follow makes one a symbolic link.
+    # The price of a rename. Make one name a symbolic link if both are to follow.
     other = tmp_path / "other"
     other.hardlink_to(conf)
     save([write(conf)])
@@ -342,7 +342,7 @@ def test_a_second_writer_gives_up_after_a_while(
     assert str(conf.parent) in caught.value.message
     assert caught.value.help
     assert conf.read_bytes() == OLD
-    # Killed, it no longer holds anything, and no stale lock is to be removed by hand.
+    # Killed, it no longer holds anything, and leaves no stale lock to remove by hand.
     hold[0].kill()
     hold[0].wait()
     save([write(conf)])
@@ -783,7 +783,7 @@ def test_a_link_in_the_way_is_removed_and_not_followed(conf: Path, tmp_path: Pat
 
 
 def test_a_directory_of_such_a_name_is_in_nobodys_way(conf: Path) -> None:
-    # The name of a new file is one that nobody knows before.
+    # The name of a new file is unknown before.
     blocked = conf.with_name(".qemu.conf.lockcfg-new")
     blocked.mkdir()
     save([write(conf)])

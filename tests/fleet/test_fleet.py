@@ -195,7 +195,8 @@ def test_the_demonstration_shows_three_wrong_hosts() -> None:
 
 
 def test_hosts_with_one_block_device_are_a_group() -> None:
-    """The audit says that it was inferred, and from what; whoever has no such device is in none."""
+    """The audit says that it was inferred, and from what; a host without such a device is in
+    none."""
     hosts = {
         "kvm01": lun(running=True),
         "kvm02": lun(running=False),
@@ -238,7 +239,7 @@ def test_a_device_of_an_old_snapshot_makes_no_group() -> None:
 
 
 def test_a_policy_without_groups_hides_nothing() -> None:
-    """Whoever waives one thing is told of the rest as before."""
+    """A policy that waives one finding still has the others reported."""
     hosts = {"kvm01": {}, "kvm02": WRONG["another export"]}
     waivers = {"waivers": [{"rule": "LA505", "hosts": ["x"], "reason": "y"}]}
     result = audited(hosts, waivers)
@@ -256,8 +257,8 @@ def test_a_policy_whose_names_are_misspelt_makes_nothing_safe() -> None:
 
 
 def test_hosts_that_leave_it_to_leases_are_judged_by_these() -> None:
-    """Disks are not locked, and no guest starts without a lease: which is for which disk, nobody
-    knows. One host that locks its disks does not exclude the others."""
+    """Disks are not locked, and no guest starts without a lease: which is for which disk is
+    unknown. One host that locks its disks does not exclude the others."""
     lease = {"lockspace": "a", "key": "db", "target": "/leases"}
     guest = {"name": "db", "disks": ["/srv/images/db"], "leases": [lease], "running": False}
     nfs = {"point": "/leases", "root": "/", "type": "nfs4", "source": "nfs1:/leases"}
@@ -328,7 +329,7 @@ def test_a_lockspace_that_is_not_there_is_none_of_two_of_one_name() -> None:
     assert "kvm04" not in {host for f in findings_of(result, "LA204") for host in f.hosts}
 
 
-# What nobody knows
+# What is unknown
 
 
 UNSEEN: dict[str, tuple[dict[str, Any], str]] = {
@@ -519,7 +520,7 @@ def proposed(hosts: dict[str, dict[str, Any]]) -> dict[str, Any]:
 
 
 def test_a_first_policy_asks_for_no_less_than_the_best_protected_have() -> None:
-    """Whoever locks nothing, or for itself alone, has no vote, however many they are."""
+    """Hosts that lock nothing, or for themselves alone, have no vote, however many they are."""
     weak = [WRONG["no lock manager"], WRONG["local lockspace"], WRONG["no leases"], WRONG["nolock"]]
     hosts = {f"kvm{number:02}": weak[number % 4] for number in range(12)}
     group = proposed({**hosts, "kvm20": {}})
@@ -539,7 +540,7 @@ def test_what_as_many_have_otherwise_is_left_to_a_person() -> None:
 
 
 def test_a_plan_switches_nothing_off() -> None:
-    """Whatever the policy says: that is for a person to decide."""
+    """Whatever the policy says: you decide that."""
     settings = {"lock_manager": "nop", "auto_disk_leases": 0, "file_lockspace_dir": None}
     policy = policy_from(
         {"groups": {"all": {"hosts": ["kvm*"], "settings": settings}}}, "fleet.yaml"
@@ -880,7 +881,7 @@ def test_another_mount_is_made_on_a_host_without_guests_and_while_none_may_start
     (work,) = by_action["mount"].work
     assert work.data["unmount"]
     assert work.commands[0] == "umount /srv/locks"
-    # The guests that were put to disk go on when that is done.
+    # The guests that were saved to disk resume when that is done.
     assert [each.do for each in by_action["empty"].work] == ["save"]
     assert [each.do for each in by_action["guests"].work] == ["start"]
     idle = {**WRONG["another export"], "guests": []}
@@ -932,7 +933,7 @@ def test_guests_under_other_locks_are_in_the_plan() -> None:
 
 
 def test_guests_that_nothing_protects_are_in_the_plan() -> None:
-    """Though nothing is to be changed on the host; and each is named."""
+    """Though nothing changes on the host; and each is named."""
     steps = plan({"kvm03": WRONG["young lock daemon"]})
     assert [step.action for step in steps] == ["guests", "check"]
     assert steps[0].details == ("kvm03: kvm03-guest",)

@@ -1,4 +1,5 @@
-"""A fleet store that is kept up to date: it is what a fresh one would be, whoever reads it when."""
+"""A fleet store that is kept up to date: it is what a fresh one would be, at any time and for any
+reader."""
 
 from __future__ import annotations
 

@@ -181,7 +181,7 @@ class _Maker:
             changes = {"kind": one.kind, "of": f"{one.of}2", "fsid": one.fsid}
             changes["addresses"] = one.addresses
         elif one.kind == "nfs" and self.rng.random() < 0.5:
-            # Two sites whose servers have one address: but for numbers nobody could tell.
+            # Two sites whose servers have one address: only numbers tell them apart.
             changes["addresses"] = one.addresses
             self.twins |= {one.name, other.name}
         return other._replace(**changes)
@@ -279,7 +279,7 @@ class _Maker:
             of = fsids_of(system.fsid) or {"fsid4": "0:1", "fsid3": "1:0"}
             told = [f"fsid4:{of['fsid4']}" if version == "nfs4" else f"fsid3:{of['fsid3']}"]
             export = path
-            if rng.random() < 0.2:  # a bind mount, which may have an FSID that somebody gave it
+            if rng.random() < 0.2:  # a bind mount, which an administrator may have given an FSID
                 export = f"/export{path}"
                 told = ["fsid4:0:7"] if version == "nfs4" and rng.random() < 0.5 else told
             options = [f"addr={address}", "lookupcache=none"]

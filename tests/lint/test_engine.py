@@ -74,7 +74,7 @@ def test_fingerprints_are_of_the_repository_and_not_of_its_place(tmp_path: Path)
 
 
 def test_a_changed_line_is_another_finding(tmp_path: Path) -> None:
-    """Somebody looked at it."""
+    """A person has looked at it."""
     write(tmp_path, {"qemu.conf": 'max_files = "5"\n'})
     (before,) = fingerprints(lint(tmp_path, select=["LK105"])).values()
     write(tmp_path, {"qemu.conf": 'max_files = "6"\n'})
@@ -133,7 +133,7 @@ def in_editor(top: Path, text: str | bytes, name: str = "qemu.conf") -> LintResu
 
 
 def test_one_file_is_looked_at_by_itself(tmp_path: Path) -> None:
-    """Whatever is on the disk, and nothing is said of what it is with others."""
+    """Whatever is on the disk; it is not held against other files."""
     write(tmp_path, {"qemu.conf": "nope = 1\n"})
     assert codes(in_editor(tmp_path, 'max_files = "5"\nlock_manager = "nop"\n')) == ["LK105"]
     assert codes(in_editor(tmp_path, "nope = 1\n", "virtlockd.conf")) == ["LK102"]

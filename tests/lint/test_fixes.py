@@ -160,7 +160,7 @@ def test_what_is_left_is_no_blank_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("eol", ["\r\n", "\r"])
 def test_other_line_ends(tmp_path: Path, eol: str) -> None:
-    """What is mended reads as it should, and is mended once."""
+    """What is fixed reads as it should, and is fixed once."""
     text = f"max_files = '5'{eol}max_files = 6{eol}# c{eol}user = 'x' # y{eol}"
     new = mended(tmp_path, text)
     entries = parse(new, KINDS["qemu.conf"], "").entries
@@ -186,7 +186,7 @@ def test_one_file_by_several_names_is_mended_once(tmp_path: Path) -> None:
 def test_a_file_that_is_changed_meanwhile_is_not_mended(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By somebody else, after it was looked at: the places of the fixes are old."""
+    """By another process, after it was read: the places of the fixes are old."""
     path = tmp_path / "qemu.conf"
     other = b'user = "mine"\nmax_files = 5\nmax_files = 6\n'
     write(tmp_path, {"qemu.conf": "max_files = 5\nmax_files = 6\n"})

@@ -99,7 +99,7 @@ def test_pyproject_says_the_same(tmp_path: Path) -> None:
 
 
 def test_the_nearest_file_counts(tmp_path: Path) -> None:
-    """At or above what is looked at; YAML before TOML; a pyproject.toml of somebody else's and
+    """At or above what is looked at; YAML before TOML; a pyproject.toml of another tool and
     one that has no tools at all are passed."""
     write(
         tmp_path,
@@ -126,7 +126,7 @@ def test_the_nearest_file_counts(tmp_path: Path) -> None:
 
 
 def test_a_repository_is_where_the_search_ends(tmp_path: Path) -> None:
-    """Above it is somebody else's; and paths are relative to it."""
+    """Above it is another project; and paths are relative to it."""
     write(tmp_path, {".lockcfg.yaml": "guests: 1", "r/.git/HEAD": "", "r/hosts/a/qemu.conf": ""})
     found = load_settings(str(tmp_path / "r/hosts"))
     assert (found.root, found.path, found.options.guests) == (str(tmp_path / "r"), None, None)

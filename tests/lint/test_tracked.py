@@ -107,7 +107,7 @@ def test_the_rules_are_told(repository: Path) -> None:
 def test_what_a_repository_has_git_run_is_not_run(
     repository: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nor what the environment says: the repository and the caller may be anybody."""
+    """Nor what the environment says: the repository and the caller may belong to any user."""
     marker = repository.parent / "run"
     program = repository.parent / "git"
     program.write_text(f'#!/bin/sh\necho "$0" >>{marker}\nexit 1\n')

@@ -113,7 +113,7 @@ AS_USER = ("unshare", "--user", "--map-user=1000", "--map-group=1000")
 
 
 def test_what_a_user_may_not_read(tmp_path: Path) -> None:
-    """On any Debian host: qemu.conf for root alone, the others for everybody."""
+    """On any Debian host: qemu.conf for root alone, the others for all users."""
     write(tmp_path, {f"etc/{name}": (SAMPLES / name).read_bytes() for name in KINDS})
     write(tmp_path, {"etc/qemu-lockd.conf": FILES})
     os.chown(tmp_path / "etc/qemu.conf", 65534, 65534)

@@ -20,7 +20,7 @@ def help_of(program: str) -> str:
 
 
 def test_it_is_virtlockds_and_more() -> None:
-    """The options of virtlockd stand there line by line as virtlockd has them, but for the full
+    """The options of virtlockd stand there line by line as virtlockd has them, except for the full
     stops."""
     theirs = [match[0].rstrip(".:") for match in OPTION.finditer(help_of(VIRTLOCKD))]
     ours = help_of(LOCKD).splitlines()

@@ -132,7 +132,7 @@ def test_who_follows_goes_on_with_the_next_daemon(followed: tuple[Engine, Follow
 
 
 def test_what_was_worth_a_warning_is_remembered(tmp_path: Path) -> None:
-    """Without anybody who follows; grants are not, as it takes time to tell of them."""
+    """Without a follower; grants are not, as it takes time to tell of them."""
     with Engine(tmp_path) as engine:
         web, db = engine.client(), engine.client()
         web.register("web", 5004242)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 def test_levels(
     tmp_path: Path, conf: str, arguments: tuple[str, ...], locks: bool, clients: bool
 ) -> None:
-    """Locks as they are granted and let go are of level info, clients that come and go of level
+    """Locks as they are granted and released are of level info, clients that come and go of level
     debug; what is refused is always told, and to whom."""
     with Engine(tmp_path, *arguments, files={"virtlockd.conf": conf}) as engine:
         client = engine.client()

@@ -152,7 +152,7 @@ def wait_for(condition: Callable[[], bool]) -> None:
 
 
 def answers() -> bool:
-    """Whether somebody takes connections to the admin socket."""
+    """Whether a daemon takes connections to the admin socket."""
     try:
         Client(ADMIN_SOCKET).close()
     except (FileNotFoundError, ConnectionRefusedError):

@@ -172,7 +172,7 @@ class Generator:
         return text.replace(b"\0", b"")
 
     def well_formed(self) -> bytes:
-        """A text as somebody may have written it, sometimes a whole sample file."""
+        """A text as a user may have written it, sometimes a whole sample file."""
         if self._chance(0.005):
             return self._sample()
         eols = self._random.choice(

@@ -48,7 +48,7 @@ _HALT: Final = b"\xf4"
 
 _REPOSITORY: Final = Path(__file__).parent.parent.parent
 _SECONDS: Final = 120
-#: How long a daemon has to do what nobody waits for.
+#: How long a daemon has to do what no call waits for.
 _PATIENCE: Final = 5.0
 _PID_FILE: Final = "/run/lock-daemon.pid"
 
@@ -113,7 +113,7 @@ class Lock(NamedTuple):
 
 
 class State(NamedTuple):
-    """What is to be seen of a host: locks, lockspaces (path and mode of each file), guests."""
+    """What can be seen of a host: locks, lockspaces (path and mode of each file), guests."""
 
     locks: tuple[Lock, ...]
     files: tuple[str, ...]
@@ -434,7 +434,7 @@ class GuestHost:
                         return
         raise RuntimeError(f"{name} has no connection to the lock daemon")
 
-    # What is to be seen.
+    # What can be seen.
 
     def processes(self) -> Iterator[Process]:
         """The running processes of the host, without zombies."""
@@ -457,7 +457,7 @@ class GuestHost:
         }
 
     def state(self) -> State:
-        """What is to be seen now."""
+        """What can be seen now."""
         return State(
             # Two owners who share a file have one lock of a process, or two of open files.
             tuple(sorted(set(self._locks()))),

@@ -69,7 +69,7 @@ _MESSAGE: Final = re.compile(r"memory conf:(\d+): (.*)\Z", re.DOTALL)
 
 
 class LibvirtParser:
-    """The parser. Raises :class:`OSError` where there is no libvirt."""
+    """The parser. Raises :class:`OSError` without libvirt."""
 
     def __init__(self) -> None:
         lib = ctypes.CDLL("libvirt.so.0")

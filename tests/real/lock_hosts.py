@@ -1,7 +1,7 @@
 """Hosts with a real lock daemon each, and what happens when two of them want one lock.
 
 A host is a directory that is its ``/run``, so its daemon's socket is in there: made by
-:class:`LockHost` on this machine, or by whoever has hosts of other kinds. :func:`grants_both` asks
+:class:`LockHost` on this machine, or by a test with hosts of other kinds. :func:`grants_both` asks
 the daemons of any two.
 """
 
@@ -30,7 +30,7 @@ _PROGRAM: Final = 0xEA7BEEF
 _REGISTER, _ACQUIRE, _RELEASE, _CREATE_LOCKSPACE = 1, 6, 7, 8
 _SHARED, _AUTOCREATE = 1, 2
 
-#: libvirt's codes for a resource that somebody else has, and for a call of the system that failed.
+#: libvirt's codes for a resource that another owner has, and for a call of the system that failed.
 _BUSY: Final = 87
 _SYSTEM: Final = 38
 
@@ -117,7 +117,7 @@ def grants_both(
     what their guests ask for; None is a guest that asks for nothing. Nothing is left locked."""
     if first is None or second is None:
         return True
-    pid = os.getppid()  # somebody else's: the daemon kills nobody when a connection closes
+    pid = os.getppid()  # not the client's: the daemon kills no process when it hangs up
     with Client(one, pid, stale=stale) as client, Client(other, pid + 1, stale=stale) as rival:
         assert client.acquire(first), "nobody else had it"
         try:

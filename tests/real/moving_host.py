@@ -153,7 +153,7 @@ class MovingHost:
         self._note_children()
 
     def held(self) -> set[str]:
-        """The files of the lockspace that somebody else cannot lock."""
+        """The files of the lockspace that another process cannot lock."""
         return {name for name in os.listdir(self.lockspace) if not can_lock(self.lockspace / name)}
 
 

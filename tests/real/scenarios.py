@@ -48,7 +48,7 @@ VOLATILE: Final = (
 
 
 class Step(NamedTuple):
-    """What was done, what it answered (status and text), and what was to be seen then."""
+    """What was done, what it answered (status and text), and what could be seen then."""
 
     did: str
     status: int
@@ -170,8 +170,8 @@ class Stage:
         )
 
     def _settled(self, locks: int | None, guests: int | None) -> State:
-        # /proc/locks is read in pieces: while others on this machine let locks go, one of ours
-        # may be missed. So what is to be seen is what was seen twice.
+        # /proc/locks is read in pieces: while others on this machine release locks, one of ours
+        # may be missed. So only what was seen twice counts.
         seen: list[State] = []
 
         def settled() -> bool:
@@ -291,7 +291,7 @@ def two_names(stage: Stage) -> None:
 
 
 def refused_by_qemu(stage: Stage) -> None:
-    """What is to be seen where QEMU's own lock comes first."""
+    """What can be seen if QEMU's own lock comes first."""
     disk = Disk(stage.disk("a"), qemu_locks=True)
     stage.define("one", disk)
     stage.define("two", disk)
@@ -649,7 +649,7 @@ FEW_SCENARIOS: Final = (
 
 
 def transcript(directory: Path, lock_daemon: Path, name: str) -> list[Step]:
-    """Play the scenario ``name`` on a new host with a lock daemon; what was to be seen."""
+    """Play the scenario ``name`` on a new host with a lock daemon; what could be seen."""
     scenario = SCENARIOS[name]
     with GuestHost(directory, lock_daemon, scenario.settings, session=scenario.session) as host:
         if not scenario.session:

@@ -120,7 +120,7 @@ def test_changes_survive_upgrades_and_crashes(endurance: Any) -> None:
 
 
 def test_changes_survive_a_new_journal(endurance: Any) -> None:
-    """Three clients have been there before, and none of them is in the journal any more."""
+    """Three clients have been there before, and none of them is still in the journal."""
     assert endurance["long_journal"] == {
         "it was rewritten": True,
         "ids": ["4"],

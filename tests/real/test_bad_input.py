@@ -580,7 +580,7 @@ def test_a_full_disk(root: Path, full: str, command: str) -> None:
         (disk.root / "etc/libvirt/filler").unlink()
         ran = lockcfg(*WRITERS[command], "--root", root, prefix=disk.prefix)
         if full == "no inode" and command != "set":
-            # One inode is free and two files are to be written: still all or nothing.
+            # One inode is free for two files: still all or nothing.
             assert ran.status == 3
             assert without_filler(snapshot(disk.root)) == without_filler(before)
         else:

@@ -1,8 +1,8 @@
 """Real guests of a real libvirtd: what virtlockd does for them, and that lockd does the same.
 
 Every scenario is played with either daemon. What counts of a transcript of virtlockd is in
-guest_outlines.txt, a line a step; lockd's has to be the same as virtlockd's to the letter, except
-for what :data:`SAYS_MORE` and :data:`DOES_BETTER` list, and for how long lock files stay.
+guest_outlines.txt, a line a step; lockd's has to be the same as virtlockd's letter by letter,
+except for what :data:`SAYS_MORE` and :data:`DOES_BETTER` list, and for how long lock files stay.
 """
 
 from __future__ import annotations
@@ -189,7 +189,7 @@ def as_with_virtlockd(step: Step) -> Step:
     said = step.said
     for more in SAYS_MORE:
         said = more.words.sub(more.virtlockd, said)
-    # lockd keeps the file of a lock that was let go for a moment: it is soon wanted again.
+    # lockd keeps the file of a released lock for a moment: it is soon wanted again.
     released = released_files(step.state)
     files = tuple(file for file in step.state.files if file not in released)
     return step._replace(said=said, state=step.state._replace(files=files))

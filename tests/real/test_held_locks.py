@@ -97,7 +97,7 @@ def test_a_lock_is_seen_until_it_is_lost(tmp_path: Path, daemon: Path) -> None:
     for host in started(tmp_path, daemon, {"file_lockspace_dir": LOCKSPACE}):
         assert host.held() == (LOCKSPACE, False)
         digest = hashlib.sha256(f"{DISKS}/a".encode()).hexdigest()
-        # Whoever is not asked does not say since when, and virtlockd is asked by nobody.
+        # A daemon that is not asked does not say since when, and virtlockd is not asked.
         assert host.since() == {f"{LOCKSPACE}/{digest}": 0}
         if daemon.name == "lockd":
             assert host.run("mount", "-t", "tmpfs", "-o", "mode=755", "none", PLACE).status == 0
@@ -187,7 +187,7 @@ def test_the_images_below_one_are_told(tmp_path: Path) -> None:
         head = struct.pack(">4sIQI", b"QFI\xfb", 3, 104, len("base")).ljust(104, b"\0")
         for path in (top, raw):
             host.path(path).write_bytes(head + b"base")
-        # Of these nobody can say what is below: the data is elsewhere (bit 2 of the features), what
+        # Of these it is unknown what is below: the data is elsewhere (bit 2 of the features), what
         # is named is not there, it is itself, and it is of a format that is not read.
         elsewhere, lost, itself, other = (
             base.replace("base", name) for name in ("data", "lost", "same", "else")

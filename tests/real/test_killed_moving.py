@@ -171,7 +171,7 @@ def check(
             assert not free, f"{where}: {free} {host.log}"
             return
         log = host.log
-    # Its child, which the host has ended, may have outlived it; what is left is nobody's.
+    # Its child, which the host has ended, may have outlived it; what is left belongs to no process.
     time.sleep(0.1)
     (directory / "log").unlink()
     with Engine(directory) as engine:

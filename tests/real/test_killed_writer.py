@@ -321,7 +321,7 @@ class Bench:
         return tuple(state)
 
     def go_on(self) -> None:
-        """Whoever comes next finds no trace of it."""
+        """The next writer finds no trace of it."""
         assert self.work() == 0
         assert self.texts() == self.new
         assert self.run("set", "max_processes", "7", "require_lease_for_disks", "1") == 0

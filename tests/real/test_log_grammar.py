@@ -42,7 +42,7 @@ MUTATED: Final = 60
 
 RULES: Final = {"log_filters": "lk304_log_filters", "log_outputs": "lk305_log_outputs"}
 
-#: Values to start from. The log file is one that everybody may open, wherever this runs.
+#: Values to start from. Every user may open the log file, wherever this runs.
 SEEDS: Final = {
     "log_filters": [
         "1:locking 4:object 4:json 4:event 1:util",

@@ -27,7 +27,7 @@ VIRTLOCKD: Final = Path("/usr/sbin/virtlockd")
 def test_a_refusal(
     tmp_path: Path, daemon: Path, settings: Mapping[str, int | str], command: str
 ) -> None:
-    """Which disk it is, who has it, and what is to be done, whichever lock daemon refused."""
+    """The disk, its holder, and what to do, whichever lock daemon refused."""
     with GuestHost(tmp_path / "host", daemon, settings) as host:
         start(host, "lock daemon", "libvirtd")
         disk = host.make_disk("a")

@@ -372,8 +372,8 @@ def of_several(draw: random.Random) -> str:
 def test_settings_together_are_taken_as_validate_says(
     host: Host, release: tuple[int, ...], request: pytest.FixtureRequest
 ) -> None:
-    """libvirtd started on generated pairs and triples: it starts where there is no error, and
-    nowhere else. Each draw is of the seed of the run."""
+    """libvirtd started on generated pairs and triples: it starts if there is no error, and
+    only then. Each draw is of the seed of the run."""
     draw = random.Random(request.config.getoption("--seed"))
     exhaustive = request.config.getoption("--exhaustive", default=False)
     texts = {of_several(draw) for _ in range(4000 if exhaustive else 60)}

@@ -156,7 +156,7 @@ def test_a_bad_configuration(text: str, message: str, daemon: str) -> None:
     assert start(PROGRAM, "-V", listing).stderr.splitlines()[1:] == []
 
 
-#: What there is to see of a daemon in the background: its pid, session, directory, umask,
+#: What can be seen of a daemon in the background: its pid, session, directory, umask,
 #: standard input, the PID file and the sockets with their modes.
 _LOOK: Final = """
 "$0" -d -p /run/x.pid || exit 1

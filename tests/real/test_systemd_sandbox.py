@@ -77,7 +77,7 @@ def test_files_and_guests_of_others(host: SystemdHost) -> None:
     assert not is_held(host, "../images/disk")
 
 
-#: Locks by a connection of its own, then becomes somebody else, as QEMU does; SIGTERM is ignored.
+#: Locks by a connection of its own, then becomes another user, as QEMU does; SIGTERM is ignored.
 OTHERS_GUEST = f"""
 import os, signal, sys
 from tests.lockd.client import Client

@@ -119,7 +119,7 @@ def test_what_does_more_than_ask(command: list[str]) -> None:
     "word", ["", "yes", "I have seen that kvm08 is off", "i have seen that kvm07 is off"]
 )
 def test_a_word(word: str) -> None:
-    """It is taken to the letter, with the name of the host in it."""
+    """It counts letter by letter, with the name of the host in it."""
     with pytest.raises(NoProofError, match="word"):
         proof_of("word", "kvm07", word, [])
     assert proof_of("word", "kvm07", sentence("kvm07"), []).answer == sentence("kvm07")

@@ -41,7 +41,7 @@ def test_a_file_that_is_fine_has_none() -> None:
 
 
 def test_an_unknown_key_comes_with_the_nearest_one() -> None:
-    """libvirt ignores it without a word."""
+    """libvirt ignores it without a warning."""
     assert only('\n  lock_managr = "lockd"\n') == (
         "unknown-key",
         "warning",

@@ -23,7 +23,7 @@ def _in_a_directory_for_locks(_: re.Match[str]) -> dict[str, dict[str, str]]:
     return {"qemu-lockd.conf": {"file_lockspace_dir": '"/srv/locks/files"'}}
 
 
-#: What a help says, and what somebody types who follows it: of files the settings, '' for none.
+#: What a help says, and what a user types who follows it: of files the settings, '' for none.
 #: No settings at all mean that the file's mode is set.
 FOLLOWED: Final[dict[str, tuple[str, Typing]]] = {
     "lk201_no_lock_manager": (

@@ -145,7 +145,7 @@ def test_what_lockd_does_not_know_does_not_set_it_up() -> None:
 def test_what_a_rule_of_one_file_says_is_not_said_twice(
     qemu: str, lockd: str, daemon: str, name: str
 ) -> None:
-    """There is one thing to mend, so there is one finding."""
+    """There is one fault, so there is one finding."""
     it = host(qemu, lockd, daemon)
     assert codes(it) == []
     findings = [

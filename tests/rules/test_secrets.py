@@ -68,7 +68,7 @@ def test_what_is_one(value: str) -> None:
 
 
 def test_a_dead_entry_is_a_password_too() -> None:
-    """libvirt does not read it, everybody else can."""
+    """libvirt does not read it, users can."""
     text = 'vnc_password = "a"\nvnc_password = "b"\n'
     assert len(findings(TRACKED, text, tracked=True)) == 2
 
@@ -165,7 +165,7 @@ def test_files_without_passwords_are_fine() -> None:
 @pytest.mark.parametrize("name", sorted(KINDS))
 @pytest.mark.parametrize("rule", [TRACKED, READABLE])
 def test_the_samples_are_fine(rule: str, name: str) -> None:
-    """Whoever can read them and wherever they are kept."""
+    """With any permissions, in any directory."""
     document = load_file(SAMPLES / name)
     for tracked in (True, False):
         subject = FileSubject(document, mode=0o644, tracked=tracked)

@@ -11,5 +11,5 @@ systems behind them (:mod:`tests.simulation.files`), the loop, threads, the serv
 
 A call of the system is a *step*. At each, the daemon may be killed, or others may go on before it
 does. :mod:`tests.simulation.cluster` decides, and looks after every turn whether two guests may
-write one disk, and whether a guest writes one whose lock nobody holds for it.
+write one disk, and whether a guest writes one whose lock is not held for it.
 """

@@ -5,7 +5,7 @@ After each turn, and at the end, this has to be so:
 - no two guests write one disk, unless both share it;
 - for each guest that writes a disk, its host has the lock of it, on the file of that name;
 - once all guests have ended, no lock and no descriptor is left of them;
-- every call was answered or hung up, and no part of the daemon has raised what nobody foresaw.
+- every call was answered or hung up, and no part of the daemon has raised an unforeseen error.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ class BrokenError(Exception):
 
 
 class Task:
-    """Something that a process does, which may be let go on at any step."""
+    """Something that a process does, which may continue at any step."""
 
     def __init__(self, process: Process, work: Callable[[], object], *, is_main: bool) -> None:
         self.process: Final = process
@@ -104,7 +104,7 @@ class Task:
             pass
         except Replaced:
             self.is_replaced = True
-        except Exception as error:  # noqa: BLE001 - it is for whoever let it go on
+        except Exception as error:  # noqa: BLE001 - the caller raises it again
             self.error = error
 
     def go_on(self) -> bool:
@@ -164,7 +164,7 @@ class Cluster:
         self._unreachable: Final[dict[Host, float]] = {}
         self._set_up()
 
-    # --- what is to be
+    # --- the plan
 
     def _set_up(self) -> None:
         for host in self.hosts:
@@ -397,7 +397,7 @@ class Cluster:
         self._check()
 
     def _begin_to_end(self) -> None:
-        """Nothing goes wrong any more."""
+        """From now on nothing goes wrong."""
         self._is_ending = True
 
     def _turns(self) -> list[Callable[[], object]]:

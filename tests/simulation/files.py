@@ -170,7 +170,7 @@ class OpenFile:
             raise failure(errno.EIO)
         is_gone = not self.inode.links and not self.inode.locks and files.kind != "local"
         if is_gone and files.chance(0.5):
-            raise failure(errno.ESTALE)  # nobody else has it open: the server knows no such file
+            raise failure(errno.ESTALE)  # only this host has it open: the server knows no such file
         if self.blocking(shared=shared):
             raise failure(errno.EAGAIN)
         self.inode.locks[self] = shared

@@ -72,7 +72,7 @@ class Client:
 
     @property
     def can_go_on(self) -> bool:
-        """Whether something of it is to be sent, or has come."""
+        """Whether it has something to send, or something has come for it."""
         return bool(self._awaited) and bool(self._unsent or self._end.received or self._end.is_over)
 
     def go_on(self, part: int) -> None:

@@ -136,7 +136,7 @@ class Loop:
 
 
 class Aside:
-    """In the place of :class:`lockd.kernel.aside.Aside`: threads that the cluster lets go on."""
+    """In the place of :class:`lockd.kernel.aside.Aside`: threads that the cluster lets run."""
 
     def __init__(self, loop: Loop) -> None:
         self.loop: Final = loop
@@ -241,7 +241,7 @@ class Sharing:
 
 
 class Libvirt:
-    """In the place of :class:`lockd.daemon.libvirt.Libvirt`: nobody listens."""
+    """In the place of :class:`lockd.daemon.libvirt.Libvirt`: no daemon listens."""
 
     def __init__(self, *_: object) -> None:
         """It takes the same."""
@@ -488,7 +488,7 @@ class _Done:
 
 
 def _nothing(*_: object) -> None:
-    """Nobody wants to know."""
+    """Ignore the call."""
 
 
 # --- instead of the real system

@@ -54,7 +54,7 @@ class Thing:
             self.close()
 
     def close(self) -> None:
-        """Nobody has it any more."""
+        """It is open in no process now."""
 
     def events(self) -> int:
         """What epoll(7) would tell of it."""
@@ -103,7 +103,7 @@ class Page(bytearray):
     """The first page of such memory, mapped."""
 
     def close(self) -> None:
-        """It is not mapped any more."""
+        """It is no longer mapped."""
 
 
 class Rest(bytearray):
@@ -131,7 +131,7 @@ class Rest(bytearray):
         return line
 
     def close(self) -> None:
-        """It is not mapped any more."""
+        """It is no longer mapped."""
 
 
 class Stream(Thing):
@@ -153,7 +153,7 @@ class Stream(Thing):
         self.shut()
 
     def shut(self) -> None:
-        """Neither end sends any more."""
+        """Neither end sends from now on."""
         self.is_over = True
         if self.peer is not None:
             self.peer.is_over = True
@@ -178,7 +178,7 @@ class Listening(Thing):
 
 
 class Queue(Thing):
-    """One end of a pair of sockets; descriptors wait in the other until somebody reads."""
+    """One end of a pair of sockets; descriptors wait in the other until a process reads."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -752,7 +752,7 @@ def _constants(module: Any, **more: Any) -> SimpleNamespace:
 
 
 def _nothing(*_: object) -> None:
-    """A call that matters to nobody here."""
+    """A call that has no effect here."""
 
 
 _os: Final = Os()

@@ -77,7 +77,7 @@ def _shrunk(failure: Failure) -> Failure:
 
 
 def told(failure: Failure) -> str:
-    """What there is to say of it."""
+    """A report of it."""
     left = failure.faults - len(failure.plan.left_out)
     return "\n".join(
         [

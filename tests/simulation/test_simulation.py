@@ -76,7 +76,8 @@ class SilentInACall(Cluster):
 
 
 def test_a_daemon_goes_on_while_a_call_waits() -> None:
-    """It stops the guest before the lease has run out, and nobody takes it for one that hangs."""
+    """It stops the guest before the lease has run out, and no watchdog takes it for one that
+    hangs."""
     times = 0
     for seed in (*range(10), 148):
         log: list[str] = []

@@ -19,7 +19,7 @@ from ansible_collections.lockcfg.lockcfg.plugins.plugin_utils.thinking import (
     without_internals,
 )
 
-#: How often an edit is worked out again if somebody changes the files in the meantime.
+#: How often an edit is worked out again if another process changes the files in the meantime.
 TRIES = 5
 
 

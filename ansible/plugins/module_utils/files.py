@@ -32,7 +32,7 @@ PATIENCE = 5.0
 #: How many links one path may lead through, as with the kernel.
 MOST_LINKS = 40
 
-#: Under a directory's lock nobody else uses names that end so.
+#: Under a directory's lock no other process uses names that end so.
 NEW = ".lockcfg-new"
 OLD = ".lockcfg-old"
 
@@ -169,7 +169,7 @@ class Target(object):
         self.check_links(status)
 
     def check_links(self, directory):
-        """Refuse a link of somebody who owns neither the file nor the system."""
+        """Refuse a link of a user who owns neither the file nor the system."""
         try:
             owner = os.stat(self.spot.name, dir_fd=self.at, follow_symlinks=False).st_uid
         except FileNotFoundError:

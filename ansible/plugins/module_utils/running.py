@@ -12,7 +12,7 @@ import gzip
 import os
 import sys
 
-#: Where programs are looked for, and nowhere else: what the environment says may be anybody's.
+#: The only places to look for programs: any user may have set the environment.
 PROGRAMS = ("/usr/sbin", "/usr/bin", "/sbin", "/bin", "/usr/local/sbin", "/usr/local/bin")
 
 

@@ -20,7 +20,7 @@ description:
     reload, which ends nothing, and then asks it to start a guest without disks that must be refused.
     So I(proven) says what the daemon does, and not what a file says. Where the daemon does not
     refuse, the module fails.
-  - A host may have several holds, each by somebody else. Guests can be started when all are lifted.
+  - A host may have several holds, each with its own name. Guests can be started when all are lifted.
   - A hold does not end guests that run. libvirt asks no hook when a paused guest is resumed and when
     a disk is attached. I(paused) names the guests that can be resumed.
 options:
@@ -241,7 +241,7 @@ def holds_of(text):
         right = False
     if not right:
         raise HoldError(
-            "the hook is one of lockcfg's, and somebody has changed it: its second line does not say"
+            "the hook is one of lockcfg's, and has been changed: its second line does not say"
             " whose holds there are. Correct that line, or lift all holds with state=absent"
             " everyone=true"
         )
@@ -257,7 +257,7 @@ class Hook(object):
         self._directory = directory
 
     def read(self):
-        """The text of the hook, None where there is none."""
+        """The text of the hook; None if it is missing."""
         try:
             with open(self.path, "rb") as file:
                 return file.read(1 << 20).decode("utf-8", "replace")
@@ -291,11 +291,11 @@ class Hook(object):
     def _keep(self):
         """Give the hook that is there a second name, under which it outlives ours."""
         if os.path.lexists(self.kept):
-            # An interrupted run has left it, or it is of an earlier hold whose hook somebody has
+            # An interrupted run has left it, or it is of an earlier hold whose hook was
             # replaced since.
             if not self.is_left():
                 raise HoldError(
-                    "%s is in the way: a hook of before an earlier hold. Somebody has put another one"
+                    "%s is in the way: a hook of before an earlier hold. Another one has been put"
                     " at %s since. Remove the one that is not wanted" % (self.kept, self.path)
                 )
             os.unlink(self.kept)

@@ -95,7 +95,9 @@ def main():
     asked = {limit: module.params[limit] for limit in LIMITS if module.params[limit] is not None}
     for limit, value in sorted(asked.items()):
         if not 0 < value < 2**32:
-            module.fail_json(msg="{0}: {1} is no number from 1 to 4294967295".format(limit, value))
+            module.fail_json(
+                msg="{0}: {1} is not a number from 1 to 4294967295".format(limit, value)
+            )
     before = answer(module)
     wanted = {limit: value for limit, value in asked.items() if before[limit] != value}
     if not wanted or module.check_mode:

@@ -8,7 +8,7 @@ __metaclass__ = type
 DOCUMENTATION = r"""
 ---
 module: plan
-short_description: Tell the safe order of changes from what is there to the policy
+short_description: Tell the safe order of changes from the present state to the policy
 version_added: "0.1.0"
 description:
   - Makes the plan on the controller, as C(lockcfg plan) does, and returns it as data. No host is

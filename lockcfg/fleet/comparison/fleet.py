@@ -216,7 +216,7 @@ def _combinations(
     for number, text in store.ways():
         ways[number] = (text, memory.use(text))
     if not all(use.asked for _, use in ways.values()) and store.has_several_disks():
-        # One of the other disks may be below an image of which nobody asked.
+        # One of the other disks may be below an image of which no host was asked.
         ways = {
             number: (text, use if use.asked else use.replace(chain=False))
             for number, (text, use) in ways.items()

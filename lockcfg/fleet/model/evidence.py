@@ -5,7 +5,7 @@ In a directory that several hosts share, all of them find one scratch file with 
 sees the locks of the others. None of that is inferred, so it outranks what mounts and inode numbers
 suggest. Three things make it a proof:
 
-- Two nonces are two directories: both files were there at one time, as nobody asks before all have
+- Two nonces are two directories: both files were there at one time, as no host asks before all have
   taken their locks. That is what ``round`` stands for: it is made of what all of them said then.
 - A lock that is not seen does not keep its host out only if that host had said, in the file itself,
   that it holds it. If it had not, nothing is shown.

@@ -225,7 +225,7 @@ def _place_of(group: Group, setting: str, path: str) -> Location:
     fitting = [each for each in known if wanted in (None, each[1])]
     if fitting:
         return max(fitting, key=lambda each: each[:2])[2]
-    return Location("", wanted or path, None, "unknown", "a file system that nobody has seen yet")
+    return Location("", wanted or path, None, "unknown", "a file system that no host has seen yet")
 
 
 def _directory_at(group: Group, setting: str, path: str, facts: Facts) -> Directory:

@@ -9,7 +9,7 @@ reports them if the snapshot does not say what is mounted there.
 ## Why is this bad
 
 MooseFS with `mfsnoposixlocks`, virtiofs whose daemon has no `posix_lock`, OCFS2 on o2cb look the
-same as where locks work, and grant every lock to everybody.
+same as where locks work, and grant every lock to every host.
 
 ## Example
 

@@ -49,7 +49,7 @@ def check(cell: Cell) -> Iterator[Observation]:
     for space in each_space(cell):
         known = space.probe_error in DENIED or "ro" in space.options
         if space.probe == "grants":
-            message = "a lock there kept nobody out, not even on the same host"
+            message = "a lock there kept no process out, not even on the same host"
         elif space.probe == "fails" and not known:
             message = f"a lock there could not be tried: {space.step} failed: {space.probe_error}"
         else:
@@ -58,6 +58,6 @@ def check(cell: Cell) -> Iterator[Observation]:
     for storage in direct_images(cell):
         if storage.probe == "grants":
             yield Observation(
-                f"images in {storage.path} are locked themselves: a lock there kept nobody out,"
+                f"images in {storage.path} are locked themselves: a lock there kept no process out,"
                 " not even on the same host"
             )

@@ -6,7 +6,7 @@ Lists waivers of the policy that cover no finding.
 
 ## Why is this bad
 
-Such a waiver hides the next finding before anybody has seen it.
+Such a waiver hides the next finding before you have seen it.
 
 ## Example
 

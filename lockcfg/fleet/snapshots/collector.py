@@ -653,7 +653,7 @@ class Collector:
             end = min(time.monotonic() + PATIENCE, self.end)
             for path, key, command in questions[start : start + 8]:
                 if time.monotonic() > self.end or key in silent:
-                    self.incomplete.append(f"{path}: nobody could be asked for its name")
+                    self.incomplete.append(f"{path}: no server could be asked for its name")
                     continue
                 try:
                     process = _start(command)

@@ -489,7 +489,7 @@ class Ingester:
         if not name:
             if inode is None:
                 return
-            # Nobody can name it for others.
+            # It has no name that other hosts know.
             name = f"{host.boot_id}:{disk.get('device', '')}:{inode}"
             if way.is_image and host.volumes:
                 real = disk.get("resolved", path)
@@ -708,7 +708,7 @@ def _remote(directories: Iterable[Mapping[str, Any]]) -> list[str]:
 
 
 def _slim(told: tuple[Document, str]) -> tuple[Document, str]:
-    """A document without its text, which nobody will ask for: there may be many."""
+    """A document without its text, which is not needed again: there may be many."""
     document, reason = told
     text = None if document.text is None else b""
     return Document(document.kind, document.path, text, document.entries), reason

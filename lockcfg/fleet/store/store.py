@@ -195,7 +195,7 @@ class Store:
         self.version = version
         #: Whether it is kept up to date, and has a history.
         self.live = False
-        # Nobody has to think of it where an audit ends in an error.
+        # It is closed also if an audit ends in an error.
         weakref.finalize(self, connection.close)
 
     @classmethod

@@ -156,8 +156,8 @@ class Fleet:
                 os.kill(process.pid, 9)
 
     def cut_off(self, name: str) -> None:
-        """Cut the power of a host, which has no guests: nothing runs there any more, and what it
-        has on disk stays."""
+        """Cut the power of a host, which has no guests: nothing runs there from now on, and what
+        it has on disk stays."""
         host = self.hosts[name]
         for process in list(host.processes()):
             # The first process is the host itself, and ends with what it reads from.

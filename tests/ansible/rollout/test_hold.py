@@ -133,7 +133,7 @@ def test_a_hold_of_one_is_not_lifted_by_another(host: HeldHost) -> None:
 
 @pytest.mark.parametrize("kind", ["file", "link", "not executable"])
 def test_a_hook_that_is_there_goes_on(host: HeldHost, kind: str) -> None:
-    """It is called as before, but for what is refused, and is as it was afterwards."""
+    """It is called as before, except for refused guests, and is unchanged afterwards."""
     host.path(HOOKS).mkdir()
     own = host.path(HOOK)
     if kind == "link":
@@ -205,7 +205,7 @@ def test_what_cannot_be_done_is_said(host: HeldHost) -> None:
     hook = host.path(HOOK)
     host.hold("by=me")
     hook.write_text(hook.read_text().replace('"since"', '"then"'))
-    assert "somebody has changed it" in host.hold("by=me", fails=True)["msg"]
+    assert "has been changed" in host.hold("by=me", fails=True)["msg"]
     assert is_held(host)
     host.hold("state=absent", everyone=True)
     assert not is_held(host)
@@ -214,7 +214,7 @@ def test_what_cannot_be_done_is_said(host: HeldHost) -> None:
     hook.chmod(0o755)
     host.hold("by=me")
     hook.write_text("#!/bin/sh\nexit 0\n")
-    # Somebody has put their own hook over ours: which of the two is wanted, they must say.
+    # An administrator has put another hook over ours, and must say which of the two is wanted.
     assert "is in the way" in host.hold("by=me", fails=True)["msg"]
     assert host.path(f"{HOOK}.lockcfg-kept").read_text() == OWN
     host.path(f"{HOOK}.lockcfg-kept").unlink()

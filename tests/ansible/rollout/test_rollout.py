@@ -133,8 +133,9 @@ def changed(said: str) -> dict[str, int]:
 
 def stopped(said: str) -> str:
     """Why a run has stopped, as it says itself."""
-    found = re.search(r"Action failed: (Stopped .*?goes on from what is there then\.)", said, re.S)
-    older = re.search(r'"msg": "(Stopped .*?goes on from what is there then\.)', said)
+    ends = r"Stopped .*?continues from the state that it finds then\."
+    found = re.search(f"Action failed: ({ends})", said, re.S)
+    older = re.search(f'"msg": "({ends})', said)
     match = found or older
     assert match is not None, said
     return match[1].replace("\\n", "\n")
@@ -172,7 +173,7 @@ def test_a_mixed_fleet_becomes_safe_in_one_run(fleet: Fleet) -> None:
     """With its guests running, and no disk granted to a second guest; and a second run changes
     nothing."""
     assert fleet.guests() == running(FLEET)
-    # Without locks anybody has the disk: what follows is not for nothing.
+    # Without locks each host gets the disk, so what follows proves something.
     assert fleet.hosts["h3"].steal("h1").status == 0
     status, said = fleet.play("audit")
     assert status == 2, said

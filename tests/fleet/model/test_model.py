@@ -52,7 +52,7 @@ disks = st.builds(
 
 @given(lockings, disks, lockings, disks)
 def test_exclusion_is_symmetric(one: Locking, disk: Disk, other: Locking, same: Disk) -> None:
-    """It is a relation of two hosts, whoever is named first."""
+    """It is a relation of two hosts, in whatever order."""
     first, second = lock_of(one, disk).lock, lock_of(other, same).lock
     for one_daemon in (False, True):
         forth = exclusion(first, second, one_daemon=one_daemon)

@@ -90,7 +90,7 @@ def test_what_to_use_instead_is_not_found(module: AuditRule) -> None:
 
 
 def test_a_fine_fleet_is_safe() -> None:
-    """And nothing is said of it but that there is no policy."""
+    """The only finding is that there is no policy."""
     result = audited({"kvm01": {}, "kvm02": {}})
     assert result.verdict.level == "safe"
     assert [finding.code for finding in result.findings] == ["LA504"]

@@ -369,7 +369,7 @@ def test_secrets_are_removed_and_nothing_else(tmp_path: Path, text: str, told: s
 
 def test_an_unprivileged_user_can_run_it() -> None:
     """It says what it could not see."""
-    # pytest's own directories are for nobody else.
+    # pytest's own directories are closed to other users.
     with tempfile.TemporaryDirectory() as folder:
         top = Path(folder)
         top.chmod(0o755)

@@ -47,7 +47,7 @@ def snapshot(root: Path) -> dict[str, Any]:
 
 @pytest.mark.parametrize("kind", LINKS)
 def test_a_link_leads_where_it_leads_on_that_host(root: Path, outside: Path, kind: str) -> None:
-    """To the host's own file, and to none where there is none."""
+    """To the host's own file, and to none if it has none."""
     place(root, outside, kind, inside=True)
     # What a comment says is left out, its line is not.
     assert snapshot(root)["qemu.conf"]["text"] == '#\nlock_manager = "nop"\n'

@@ -1,5 +1,5 @@
 """Faults of the system at random, for as long as one likes, into a lockd that works: errors of any
-call, and death, of the daemon and of its supervisor. Beside it somebody reads /proc/locks all the
+call, and death, of the daemon and of its supervisor. Beside it a thread reads /proc/locks all the
 time: what a client was told that it holds is locked, and what it was told that it released is not.
 
     python -m tests.lockd.attack.storm --seconds 3600 --seed 1
@@ -62,7 +62,7 @@ ERRORS: Final = (
     *("ETIMEDOUT", "ENOBUFS", "EINVAL", "ENOSYS", "ELOOP", "EOVERFLOW", "EHOSTDOWN"),
 )
 
-#: What lockd says while nobody keeps the descriptors: to be killed then is what it warns of.
+#: What lockd says while no process keeps the descriptors: it warns of being killed then.
 NOT_KEPT: Final = "the locks would not outlive a crash"
 
 #: The process that has faults in a round, and what else happens in it.
@@ -105,7 +105,7 @@ def plan(chance: random.Random) -> Round:
         rules.append(f"{calls}:{what}:when={when}")
     victim = chance.choices((DAEMON, SUPERVISOR, SUCCESSION), (8, 1, 1))[0]
     if victim == SUCCESSION:
-        # Nobody promises anything where both are killed at once.
+        # Nothing is promised if both are killed at once.
         rules = [rule for rule in rules if "SIGKILL" not in rule] or ["read:error=EIO:when=1"]
     has_guest = chance.random() < 0.3
     return Round(

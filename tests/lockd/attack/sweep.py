@@ -191,7 +191,7 @@ def some(points: list[Point], most: int, seed: int) -> list[Point]:
 
 
 #: Tries all locks, and notes when each was free last: the time goes into a file, a number each,
-#: after the number of rounds. Whoever could lock the file, or make it, finds it free.
+#: after the number of rounds. A thief that can lock the file, or make it, finds it free.
 _THIEF: Final = """
 import fcntl, mmap, os, struct, sys, time
 directory, page, pause, *names = sys.argv[1:]

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from tests.lockd.attack.sweep import Leftovers
 
-#: How many calls are tried at most for each that is to be met.
+#: How many calls to try at most for each that has to be met.
 _TRIES: Final = 5
 
 #: A pid that no process has: the kernel gives out none as large.
@@ -248,7 +248,7 @@ def play(bench: Bench, scene: Scene, points: Sequence[Point]) -> str:
 
 
 def is_through(bench: Bench, pid: int) -> bool:
-    """Whether a daemon that has been let go on is up, or has ended."""
+    """Whether a daemon that was stopped and continues is up, or has ended."""
     return bench.engine.pid != pid or "epoll_wait(" in bench.log.read_text(errors="replace")
 
 

@@ -170,7 +170,8 @@ GUEST = (sys.executable, "-m", "tests.lockd.guest")
     ],
 )
 def test_hang_up(engine: Engine, tmp_path: Path, calls: str, error: str, when: str) -> None:
-    """Of a guest that lives on: its locks are not let go as long as it does, and are afterwards."""
+    """Of a guest that lives on: its locks are not released as long as it does, and are
+    afterwards."""
     process = subprocess.Popen(
         [sys.executable, "-c", STUBBORN, engine.socket, engine.lockspace, "disk"],
         stdin=subprocess.PIPE,

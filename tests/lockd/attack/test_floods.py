@@ -18,7 +18,7 @@ from tests.lockd.engine import PROGRAM, Engine, wait_for
 if TYPE_CHECKING:
     from pathlib import Path
 
-#: A guest's own connection, which is restricted, and what a guest that somebody has broken into
+#: A guest's own connection, which is restricted, and what a guest that an attacker controls
 #: does with it: as many calls as it can.
 FLOOD = """
 import sys

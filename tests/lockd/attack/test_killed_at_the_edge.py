@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 
 def test_while_it_sends_an_answer(tmp_path: Path) -> None:
-    """The next process answers the calls that were done: no client waits for ever, none is hung up,
-    and a client that continues by itself gets no second answer."""
+    """The next process answers the calls that were done: no client waits without end, none is hung
+    up, and a client that continues by itself gets no second answer."""
     with own_file_system(tmp_path / "lockspace"), Engine(tmp_path) as engine:
         client = engine.client()
         client.register("guest", NOBODY)
@@ -54,7 +54,8 @@ def is_another(engine: Engine, daemon: int) -> bool:
 
 @pytest.mark.parametrize("asked", ["supervisor", "daemon"])
 def test_while_it_ends(tmp_path: Path, asked: str) -> None:
-    """The next one goes on seeing the guests off: no lock is let go before its guest has ended."""
+    """The next one goes on seeing the guests off: no lock is released before its guest has
+    ended."""
     with own_file_system(tmp_path / "lockspace"), Engine(tmp_path) as engine:
         guest = subprocess.Popen(
             [sys.executable, "-c", STUBBORN, engine.socket, engine.lockspace, "disk"],

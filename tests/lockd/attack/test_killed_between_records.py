@@ -139,7 +139,7 @@ SOME = {"a guest ends": (*range(6), *range(6, 200, 5)), "calls": range(0, 200, 7
 
 @pytest.mark.parametrize("scene", SCENES)
 def test_at_each_record(tmp_path: Path, pytestconfig: pytest.Config, scene: str) -> None:
-    """Whatever was answered is so, and nothing is left of what was let go."""
+    """Whatever was answered is so, and nothing is left of released locks."""
     mined = Mined(tmp_path)
     went_off = 0
     with (

@@ -20,7 +20,7 @@ from tests.test_written_files import PLANTS, SECRET, SOMEBODY, plant
 
 @pytest.fixture
 def shared(tmp_path: Path) -> Path:
-    """A directory that everybody may write, below one with a victim's file."""
+    """A directory that every user may write, below one with a victim's file."""
     (tmp_path / "victim").write_text(SECRET)
     (tmp_path / "home").mkdir()
     directory = tmp_path / "shared"
@@ -112,7 +112,7 @@ def test_the_directory_of_the_heartbeats_is_no_link(shared: Path) -> None:
 
 
 def test_lockd_names_no_other_file_to_write() -> None:
-    """Whoever adds a file that it writes adds it above: the calls that make files are these."""
+    """A file that lockd writes is listed above: the calls that make files are these."""
     package = Path(virtlockd.__file__).parent.parent
     assert PROGRAM.exists()
     done = subprocess.run(

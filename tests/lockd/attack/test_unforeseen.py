@@ -42,7 +42,7 @@ def test_an_error_in_a_call(tmp_path: Path, keeper: str) -> None:
             client.acquire(engine.lockspace, name)
         daemon = engine.pid
         if keeper == "alone":
-            # The program does not start any more, so there is no other supervisor.
+            # The program no longer starts, so there is no other supervisor.
             copy.change("survival/supervisor.py", "class Supervisor:", "class Another:")
             engine.process.kill()
             engine.process.wait()

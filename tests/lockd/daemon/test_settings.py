@@ -45,7 +45,7 @@ def checked(directory: Path, files: Mapping[str, str]) -> tuple[int, str]:
             ["is locked on this host: lock_manager is sanlock (/etc/libvirt/qemu.conf:1:16)."],
         ),
         ({QEMU: 'lock_manager = "lockd"\n'}, ["but not all of them against guests on other hosts"]),
-        # What a driver that nobody has told anything would do does not matter.
+        # What a driver without settings would do does not matter.
         (
             {LIBXL: 'lock_manager = "lockd"\n'},
             ["but not all of them against guests on other hosts"],

@@ -167,10 +167,10 @@ class FakeDisk:
         del self._open[lock.fd]
 
     def show(self, fd: int, *, shared: bool) -> None:
-        """Nobody looks."""
+        """No process looks."""
 
     def hide(self, fd: int) -> None:
-        """Nobody looks."""
+        """No process looks."""
 
     def write_note(self, fd: int, note: bytes) -> None:
         """Leave a note with a file."""

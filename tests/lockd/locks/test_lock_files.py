@@ -264,7 +264,7 @@ def test_no_open_file_description_locks(tmp_path: Path, shim: Path) -> None:
 
 
 def test_posix_locks_after_a_crash(tmp_path: Path, shim: Path) -> None:
-    """They are lost with the daemon, and the next one takes them again; where somebody else was
+    """They are lost with the daemon, and the next one takes them again; if another process was
     faster, that is reported."""
     with Engine(tmp_path, OFTEN, environment={"LD_PRELOAD": str(shim)}) as engine:
         client = engine.client()

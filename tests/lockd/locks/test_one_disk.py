@@ -210,8 +210,8 @@ def test_another_hash(tmp_path: Path, other_name: object) -> None:
 
 
 def describe(engine: Engine, guest: str, *disks: str | Path, mirror: str | Path = "") -> None:
-    """Have libvirt's description of a guest, written anew and renamed, as libvirt does it; the
-    first disk may be copied to a ``mirror``."""
+    """Have libvirt's description of a guest, written to a new file and renamed, as libvirt does it;
+    the first disk may be copied to a ``mirror``."""
     directory = engine.run / "libvirt/qemu"
     directory.mkdir(exist_ok=True)
     copy = f"<mirror type='file'><source file='{mirror}'/></mirror>" if mirror else ""

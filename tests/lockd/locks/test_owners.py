@@ -30,7 +30,7 @@ def process() -> Iterator[subprocess.Popen[bytes]]:
 
 
 def free(engine: Engine, *names: str) -> None:
-    """Wait until somebody else can have all of them."""
+    """Wait until another client can have all of them."""
     wait_for(lambda: not engine.ask("locks"), "they are let go")
     with engine.client() as client:
         client.register("another", NOBODY)
@@ -67,8 +67,8 @@ def test_it_ends(
 
 
 def test_it_lives(tmp_path: Path, process: subprocess.Popen[bytes]) -> None:
-    """And its locks stay, whoever acted for it; so do those of an owner that never was a process
-    of this host, as far as can be told."""
+    """And its locks stay, whichever process acted for it; so do those of an owner that never was a
+    process of this host, as far as can be told."""
     with Engine(tmp_path) as engine:
         for pid, name in ((process.pid, "one"), (NOBODY, "two")):
             with engine.client() as client:

@@ -1,5 +1,5 @@
-"""A daemon without sockets, to be given messages: all of its parts are the real ones, only nobody
-runs its loop."""
+"""A daemon without sockets, to be given messages: all of its parts are the real ones, only its
+loop does not run."""
 
 from __future__ import annotations
 

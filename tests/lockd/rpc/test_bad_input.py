@@ -43,8 +43,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Final, Self
 
-#: What nobody else may have to wait, in seconds: these machines are noisy, and the real virtlockd
-#: took 2.8 where a guest that held locks had died and nobody asked for its status.
+#: What other clients may not have to wait, in seconds: these machines are noisy, and the real
+#: virtlockd took 2.8 if a guest that held locks had died and was not reaped.
 _NOTICED: Final = 0.5
 
 #: The admin program's procedure, and what it sets.
@@ -80,7 +80,7 @@ sys.stdin.read()
 
 
 class Bystander(threading.Thread):
-    """Somebody else: takes and lets go a lock all the time. ``longest`` is what a call took at
+    """Another client: it takes and releases a lock all the time. ``longest`` is what a call took at
     most, in seconds: less than ``patience``."""
 
     def __init__(self, engine: Engine, patience: float = _NOTICED) -> None:
@@ -350,7 +350,7 @@ def test_what_is_no_file(engine: Engine, client: Client) -> None:
 
 
 def test_a_fifo_that_nobody_reads(engine: Engine, client: Client) -> None:
-    """It is not waited for when it is to be made a resource."""
+    """lockd does not wait for it when it makes it a resource."""
     os.mkfifo(engine.lockspace / "silent")
     with Bystander(engine):
         text = refused(client, CREATE, resource(engine.lockspace, "silent", 0))[2]
@@ -606,8 +606,8 @@ def test_ten_thousand_that_say_nothing(tmp_path: Path, limit: int | None) -> Non
 
 @pytest.mark.parametrize("limit", [0, 1, 3])
 def test_the_limit(tmp_path: Path, limit: int) -> None:
-    """Whoever is one too many is told, each time, and it is in the log; when one goes, there is
-    room."""
+    """A client that is one too many is told, each time, and it is in the log; when one goes, there
+    is room."""
     with Engine(tmp_path) as engine, contextlib.ExitStack() as stack:
         # A configuration cannot say 0, but virt-admin can.
         with Client(engine.admin_socket) as client:
@@ -663,8 +663,8 @@ def state_of(pid: int) -> str:
 
 
 def longest_call_while_a_guest_is_not_reaped(engine: Engine, client: Client) -> float:
-    """What a call of somebody else took at most, in seconds, when a guest that holds 20 locks had
-    died and nobody asked for its status; the client has them then."""
+    """What a call of another client took at most, in seconds, when a guest that holds 20 locks had
+    died and was not reaped; the client has them then."""
     names = [f"dead-{number}" for number in range(20)]
     command = [sys.executable, "-c", _PARENT, "-c", _GUEST, "dead"]
     with contextlib.ExitStack() as stack:
@@ -704,7 +704,7 @@ def test_a_dead_guest_that_nobody_reaps(engine: Engine, client: Client, tmp_path
 
 
 def try_to(client: Client, engine: Engine, name: str) -> bool:
-    """Whether a lock is to be had."""
+    """Whether the lock is granted."""
     try:
         client.acquire(engine.lockspace, name)
     except CallRefusedError:

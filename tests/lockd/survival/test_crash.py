@@ -151,7 +151,7 @@ def test_a_restricted_client_stays_restricted(tmp_path: Path) -> None:
 
 
 def test_a_guest_that_ends_meanwhile(tmp_path: Path) -> None:
-    """Lets go of its locks when the daemon is back."""
+    """It releases its locks when the daemon is back."""
     guest = "; ".join(
         (
             "import sys",
@@ -253,6 +253,6 @@ def test_after_a_lock_that_was_taken_anew(tmp_path: Path) -> None:
         wait_for(lambda: "locked again" in engine.log, "the lock is taken again")
         engine.crash()
         assert [each["resource"] for each in engine.ask("locks")] == ["disk"]
-        time.sleep(0.5)  # in which the file of a lock that is let go goes
+        time.sleep(0.5)  # in which the file of a released lock is removed
         assert (engine.lockspace / "disk").exists()
         client.release(engine.lockspace, "disk")

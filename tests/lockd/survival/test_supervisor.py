@@ -96,7 +96,7 @@ def test_no_lock_is_free_while_the_supervisor_is_replaced(tmp_path: Path) -> Non
 
 
 def test_no_other_supervisor(tmp_path: Path) -> None:
-    """Where the program does not start any more the daemon goes on alone, and says so; SIGUSR1
+    """If the program no longer starts, the daemon goes on alone, and says so; SIGUSR1
     has it try again."""
     copy = Copy(tmp_path)
     with Engine(tmp_path, command=copy.command) as engine:
@@ -175,7 +175,7 @@ def test_signals_while_it_starts(tmp_path: Path) -> None:
 
 
 def test_more_than_one_queue_takes(tmp_path: Path) -> None:
-    """Thousands of locks, taken and let go in between: the supervisor keeps a handful of
+    """Thousands of locks, taken and released in between: the supervisor keeps a handful of
     descriptors, and nothing is lost."""
     with Engine(tmp_path) as engine:
         client = engine.client()

@@ -45,7 +45,7 @@ class Caller(threading.Thread):
         self._space = engine.lockspace
 
     def run(self) -> None:
-        """Take and let go a lock of one's own, until told to stop."""
+        """Take and release a lock of one's own, until told to stop."""
         inbox = Inbox()
         name = f"disk-{self._index}"
         while not self.stop.is_set():

@@ -118,7 +118,7 @@ def test_a_length_that_lies(size: int) -> None:
 
 @pytest.mark.parametrize("text", [b"\0", b"a\0b", b"abc\0"])
 def test_a_string_with_a_nul(text: bytes) -> None:
-    """It is no string."""
+    """It is not a string."""
     with pytest.raises(DecodeError, match="NUL"):
         Reader(pack_uint(len(text)) + pack_opaque(text)).string()
 

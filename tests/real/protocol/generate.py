@@ -53,7 +53,7 @@ _NUMBERS: Final = (0, 1, 2, 3, 4, 7, 8, 28, 99, 0x7FFFFFFF, 0x80000000, 0xFFFFFF
 #: Lengths of messages, around the longest.
 _LENGTHS: Final = tuple(messages.LONGEST + more for more in (0, 4, 5, 100))
 
-#: Pids that nobody has, but that are no larger than a pid can be written, or negative ones.
+#: Pids that no process has, but that are no larger than a pid can be written, or negative ones.
 _ODD_PIDS: Final = (0, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)
 
 _SERVERS: Final = ("virtlockd", "virtlockd", "virtlockd", "admin", "nope", "")
@@ -352,7 +352,7 @@ class Generator:
                 return b""
 
     def _client(self) -> int:
-        """An id that somebody has with some luck: not one of the player's own connections."""
+        """An id that a client has with some luck: not one of the player's own connections."""
         return self._random.randint(2, 60)
 
     def _parameters(self, names: tuple[str, ...], values: tuple[int, ...]) -> bytes:

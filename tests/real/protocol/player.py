@@ -55,7 +55,7 @@ LOG: Final = "/run/daemon.log"
 # From here on are those of the daemon and what it starts: below those of the plays.
 _OTHER_PIDS: Final = 100
 
-# How often to try for a pid that somebody else was given.
+# How often to try for a pid that another process was given.
 _ATTEMPTS: Final = 20
 
 _START_SECONDS: Final = 60
@@ -81,7 +81,7 @@ def _next_pid(number: int) -> None:
 
 
 class TroubleError(Exception):
-    """The daemon does not answer any more."""
+    """The daemon no longer answers."""
 
 
 class Daemon:
@@ -214,7 +214,7 @@ class Stage:
             os.symlink(f"{self._home}/{target}", f"{self._home}/{name}")
 
     def _reap(self, *_: object) -> None:
-        # At once: virtlockd stands still while it kills one that nobody reaps.
+        # At once: virtlockd stands still while it kills one that is not reaped.
         for index, process in enumerate(self._processes):
             if index not in self._ended:
                 with contextlib.suppress(ChildProcessError):

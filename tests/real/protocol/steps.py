@@ -68,7 +68,7 @@ class Close(NamedTuple):
 
 
 class Hold(NamedTuple):
-    """Somebody who is not the daemon locks the file, or lets go of it again."""
+    """Another process than the daemon locks the file, or releases it again."""
 
     path: str
     shared: bool = False
@@ -76,7 +76,7 @@ class Hold(NamedTuple):
 
 
 class Remove(NamedTuple):
-    """Somebody removes the file; and makes it again where it is to be replaced."""
+    """Another process removes the file, and may make it again."""
 
     path: str
     replace: bool = False

@@ -104,7 +104,7 @@ class FleetHost(GuestHost):
         program.chmod(0o755)
 
     def start_daemons(self) -> None:
-        """Start libvirt's daemon, and the lock daemon where there is one."""
+        """Start libvirt's daemon, and the lock daemon if it has one."""
         if self.locks:
             assert self.start_lock_daemon().status == 0
         else:

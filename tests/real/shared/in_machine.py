@@ -2,7 +2,7 @@
 
     python -m tests.real.shared.in_machine PLAN
 
-PLAN is a JSON object: what is to be done (a key of :data:`PARTS`) and the arguments of that. It
+PLAN is a JSON object: what to do (a key of :data:`PARTS`) and the arguments of that. It
 prints one JSON object: what came of each, and under ``took`` how long each took, in seconds.
 """
 

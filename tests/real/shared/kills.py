@@ -100,7 +100,7 @@ def _play(host: Host, lockspace: str, over: Event) -> tuple[list[tuple[float, fl
         ):
             client.register(host.name, 5004242)
             client.create_lockspace(lockspace)
-            # It may have been granted when nobody was there any more to be told.
+            # It may have been granted when no client was left to be told.
             with contextlib.suppress(CallRefusedError):
                 client.release(lockspace, _RESOURCE)
             while not over.is_set():

@@ -1,5 +1,5 @@
 """What becomes of a guest whose lock is lost: it stops before another host is given the lock, and
-goes on when the lock is held again and nobody has had it."""
+goes on when the lock is held again and no other host has had it."""
 
 from __future__ import annotations
 

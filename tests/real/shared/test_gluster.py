@@ -130,5 +130,5 @@ def test_an_engine_that_is_killed_while_they_fight(
 
 
 def test_a_lock_outlives_the_engine_where_its_descriptor_is_kept(hosts: Network) -> None:
-    """The other host is kept out until somebody unlocks the descriptor, in whatever process."""
+    """The other host is kept out until any process unlocks the descriptor."""
     assert transcript(hosts, f"{MOUNT}/kept") == ["kept", "held held", "unlocked", "free free"]

@@ -50,7 +50,7 @@ def test_what_one_host_lets_go_the_other_has_at_once(rounds: Rounds) -> None:
 
 
 def test_a_lock_outlives_the_engine_where_its_descriptor_is_kept(rounds: Rounds) -> None:
-    """The other host is kept out until somebody unlocks the descriptor, in whatever process."""
+    """The other host is kept out until any process unlocks the descriptor."""
     assert rounds["kept"] == ["kept", "held held", "unlocked", "free free"]
 
 

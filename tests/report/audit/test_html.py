@@ -332,7 +332,7 @@ def probed() -> AuditResult:
 
 
 def test_every_table_has_headings_and_can_be_saved(browser: Browser) -> None:
-    """As CSV, in which a formula is none; the button does it, and nothing is asked of anybody."""
+    """As CSV, in which a formula is none; the button does it, and asks no server."""
     browser.open(probed())
     script = """
         const saved = [];

@@ -175,7 +175,7 @@ _PIECES = (
     "x" * 10_000,
 )
 
-#: Text as nobody would write it.
+#: Text that no user would write.
 hostile_text = st.lists(
     st.one_of(st.sampled_from(_PIECES), st.text(st.characters(exclude_categories=()), max_size=10)),
     max_size=5,
