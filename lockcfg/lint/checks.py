@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from lockcfg.conf.files import Role
     from lockcfg.findings import Severity
-    from lockcfg.lint.contents import Content
+    from lockcfg.lint.contents import Content, Surroundings
     from lockcfg.lint.settings import LintSettings
     from lockcfg.rules import RuleModule
     from lockcfg.rules.rule import Fix, Rule, Scope
@@ -92,9 +92,11 @@ class Checks:
                 return rule_module(module)
         return None
 
-    def found_together(self, contents: tuple[Content, ...], unread: frozenset[str]) -> list[Ready]:
-        """What the rules of a host find in a directory with ``contents``. ``unread`` names the
-        files there that the run did not read."""
+    def found_together(
+        self, contents: tuple[Content, ...], unread: frozenset[str], surroundings: Surroundings
+    ) -> list[Ready]:
+        """What the rules of a host find in a directory with ``contents``, and with those
+        ``surroundings``. ``unread`` names the files there that the run did not read."""
         found: list[Ready] = []
         by_name = {content.name: content for content in contents}
         for driver in DRIVERS:
@@ -112,7 +114,12 @@ class Checks:
                 else Document(kind, kind.name, None, ())
                 for kind, content in zip(kinds, of_host, strict=True)
             }
-            subject = HostSubject("", Configuration(driver, documents))
+            subject = HostSubject(
+                "",
+                Configuration(driver, documents),
+                guests=[each for each in surroundings.guests if each.path.startswith(f"{driver}/")],
+                has_engine=surroundings.has_engine,
+            )
             absent = {kind.role for kind in kinds if kind.name in unread}
             found += self._ready("host", subject, by_name, absent)
         return found

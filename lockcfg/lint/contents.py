@@ -7,6 +7,7 @@ from zlib import crc32
 
 from lockcfg.conf.files import READ
 from lockcfg.errors import ConfSyntaxError
+from lockcfg.frozen import Frozen
 from lockcfg.lint.conceal import PasswordFilter
 from lockcfg.lint.discover import recognise
 from lockcfg.lint.waivers import waivers_in
@@ -14,9 +15,11 @@ from lockcfg.rules import syntax_finding
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
+    from typing import Final
 
     from lockcfg.conf.document import Document
+    from lockcfg.conf.guest import Guest
     from lockcfg.findings import Finding
     from lockcfg.lint.result import LintFix
     from lockcfg.lint.waivers import Waiver
@@ -83,19 +86,39 @@ class Content:
             yield from self.waivers_by_line.get(line, ())
 
 
+class Surroundings(Frozen):
+    """What is beside the files of a host and matters to a rule: the guests that are defined with
+    ``<on_lockfailure>``, and whether the engine lockd has a file there."""
+
+    __slots__ = ("guests", "has_engine")
+
+    def __init__(self, guests: Sequence[Guest] = (), *, has_engine: bool = False) -> None:
+        self.guests: Final = tuple(guests)
+        self.has_engine: Final = has_engine
+
+
+#: Nothing is beside them.
+ALONE: Final = Surroundings()
+
+
 class Combination:
     """One distinct set of contents of one directory, and what the rules of a host found in it.
     ``unread`` are the names of the other files there, which the run did not read. ``documents`` has
     the document of each content by its name, and None for the others. ``clean`` says that the run
     reports nothing about this set, in whichever directory it is."""
 
-    __slots__ = ("clean", "contents", "documents", "found", "unread")
+    __slots__ = ("clean", "contents", "documents", "found", "surroundings", "unread")
 
     def __init__(
-        self, contents: tuple[Content, ...], unread: frozenset[str], found: list[Ready]
+        self,
+        contents: tuple[Content, ...],
+        unread: frozenset[str],
+        surroundings: Surroundings,
+        found: list[Ready],
     ) -> None:
         self.contents = contents
         self.unread = unread
+        self.surroundings = surroundings
         self.documents: dict[str, Document | None] = dict.fromkeys(unread)
         self.documents.update((content.name, content.document) for content in contents)
         self.found = found

@@ -11,7 +11,7 @@ import os
 import re
 
 from lockcfg.conf.document import encode
-from lockcfg.conf.files import READ
+from lockcfg.conf.files import DRIVERS, LOCKD, READ
 from lockcfg.conf.foreign import (
     encrypted_by,
     has_logic,
@@ -28,12 +28,12 @@ if TYPE_CHECKING:
     from typing import Final, TypeAlias
 
     from lockcfg.conf.document import Document
-    from lockcfg.conf.files import FileKind
+    from lockcfg.conf.files import Driver, FileKind
 
     #: A directory with libvirt's files: its path, the names of the files in a fixed order, the
-    #: names of the templates of such files, and the names of files there that the run does not
-    #: read.
-    Directory: TypeAlias = tuple[str, list[str], list[str], list[str]]
+    #: names of the templates of such files, the names of files there that the run does not read,
+    #: and what else is there.
+    Directory: TypeAlias = "tuple[str, list[str], list[str], list[str], Beside]"
 
 #: Directories that contain no configuration of hosts.
 _PASSED_OVER: Final = frozenset((".git", ".hg", ".svn", ".venv", "node_modules", "__pycache__"))
@@ -43,6 +43,20 @@ TEMPLATE_SUFFIXES: Final = (".j2", ".jinja", ".jinja2", ".erb", ".epp", ".tmpl",
 
 #: What encryption tools append.
 ENCRYPTED_SUFFIXES: Final = (".gpg", ".pgp", ".asc", ".age", ".enc", ".vault", ".sops", ".secret")
+
+
+class Beside:
+    """What is beside libvirt's files: the descriptions of the guests that are defined (``guests``,
+    as paths below the directory), and whether the engine lockd has a file there."""
+
+    __slots__ = ("guests", "has_engine")
+
+    def __init__(self, guests: list[str], *, has_engine: bool) -> None:
+        self.guests: Final = guests
+        self.has_engine: Final = has_engine
+
+
+_NOTHING: Final = Beside([], has_engine=False)
 
 
 def discover(
@@ -80,6 +94,8 @@ def discover(
         templates: list[str] = []
         others: list[str] = []
         below: list[str] = []
+        described: list[Driver] = []
+        has_engine = False
         try:
             with os.scandir(path) as entries:
                 for entry in entries:
@@ -89,8 +105,12 @@ def discover(
                             others.append(name)
                         if name not in _PASSED_OVER:
                             below.append(entry.path)
+                        if name in DRIVERS:
+                            described.append(name)
                     elif name in READ:
                         files.append(name)
+                    elif _is_engine_name(name):
+                        has_engine = True
                     elif _is_template_name(name):
                         templates.append(name)
         except OSError as error:
@@ -106,7 +126,31 @@ def discover(
         below.sort(reverse=True)
         pending += below
         if files or templates:
-            yield path, [name for name in READ if name in files], sorted(templates), others
+            beside = _NOTHING
+            if described or has_engine:
+                guests = [
+                    each for name in sorted(described) for each in _guests(path, name, excluded)
+                ]
+                beside = Beside(guests, has_engine=has_engine)
+            yield path, [name for name in READ if name in files], sorted(templates), others, beside
+
+
+def _guests(
+    directory: str, driver: Driver, excluded: Callable[[str], bool] | None
+) -> Iterator[str]:
+    """The descriptions of a driver's guests, as paths below ``directory``. If their directory
+    cannot be read, the walk reports it when it comes there."""
+    above = os.path.join(directory, driver)
+    if excluded is not None and excluded(above):
+        return
+    try:
+        names = sorted(os.listdir(above))
+    except OSError:
+        return
+    for name in names:
+        path = os.path.join(above, name)
+        if name.endswith(".xml") and not (excluded is not None and excluded(path)):
+            yield f"{driver}/{name}"
 
 
 def is_file_of_ours(path: str) -> bool:
@@ -135,12 +179,24 @@ def together(files: Iterable[str], seen: Collection[str]) -> Iterator[Directory]
             if name not in names and os.path.lexists(os.path.join(directory, name))
         ]
         files = [name for name in READ if name in names]
-        yield directory, files, sorted(names - READ.keys()), others
+        yield directory, files, sorted(names - READ.keys()), others, _NOTHING
 
 
 def _is_template_name(name: str) -> bool:
+    return _without_suffix(name) in READ
+
+
+def _is_engine_name(name: str) -> bool:
+    """Whether it is lockd's own file, or a template of it."""
+    return name.startswith(LOCKD.name) and (
+        name == LOCKD.name or _without_suffix(name) == LOCKD.name
+    )
+
+
+def _without_suffix(name: str) -> str:
+    """The name of the file that a template or an encrypted file makes; empty for another name."""
     suffixes = TEMPLATE_SUFFIXES + ENCRYPTED_SUFFIXES
-    return name.endswith(suffixes) and name[: name.rindex(".")] in READ
+    return name[: name.rindex(".")] if name.endswith(suffixes) else ""
 
 
 def recognise(text: bytes, kind: FileKind, path: str) -> Document | str:

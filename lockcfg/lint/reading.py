@@ -7,9 +7,10 @@ from fnmatch import fnmatch
 from itertools import pairwise
 
 from lockcfg.conf.files import KINDS, READ
+from lockcfg.conf.guest import guest_in
 from lockcfg.conf.load import read_bytes
 from lockcfg.errors import ReadError
-from lockcfg.lint.contents import Combination, Content, Survey
+from lockcfg.lint.contents import ALONE, Combination, Content, Surroundings, Survey
 from lockcfg.lint.discover import TEMPLATE, discover, is_file_of_ours, note_on, together
 from lockcfg.workers import MOST_JOBS, share
 from lockcfg.workers import processes as cpus
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from typing import Final
 
+    from lockcfg.conf.guest import Guest
     from lockcfg.lint.checks import Checks
     from lockcfg.lint.discover import Directory
     from lockcfg.lint.settings import LintSettings
@@ -55,7 +57,9 @@ class Reader:
         self._excluded = self._is_excluded if settings.exclude else None
         self._recent: dict[str, list[Content]] = {name: [] for name in READ}
         self._by_text: dict[str, dict[bytes, Content]] = {name: {} for name in READ}
-        self._combinations: dict[tuple[tuple[Content, ...], frozenset[str]], Combination] = {}
+        self._combinations: dict[
+            tuple[tuple[Content, ...], frozenset[str], Surroundings], Combination
+        ] = {}
 
     def read(self, paths: Sequence[str]) -> Survey:
         """Read everything at and below ``paths``."""
@@ -140,7 +144,7 @@ class Reader:
             else self._by_text[content.name].setdefault(content.text, content)
             for content in combination.contents
         )
-        key = contents, combination.unread
+        key = contents, combination.unread, combination.surroundings
         known = self._combinations.get(key)
         if known is None:
             known = self._combinations[key] = Combination(*key, combination.found)
@@ -154,7 +158,7 @@ class Reader:
         )
 
     def _read(self, directory: Directory, survey: Survey) -> None:
-        path, names, templates, others = directory
+        path, names, templates, others, beside = directory
         prefix = os.path.join(path, "")
         unread = {*others, *(name[: name.rindex(".")] for name in templates)}
         contents: list[Content] = []
@@ -192,7 +196,12 @@ class Reader:
         unread -= {content.name for content in contents}
         if not contents:
             return
-        key = tuple(contents), frozenset(unread)
+        surroundings = ALONE
+        if beside.guests or beside.has_engine:
+            surroundings = Surroundings(
+                self._guests(prefix, beside.guests, survey), has_engine=beside.has_engine
+            )
+        key = tuple(contents), frozenset(unread), surroundings
         combination = self._combinations.get(key)
         if combination is None:
             combination = self._combinations[key] = Combination(
@@ -204,6 +213,24 @@ class Reader:
             survey.combinations.append(combination)
         if not combination.clean:
             survey.to_report.append((path, combination))
+
+    def _guests(self, prefix: str, names: Sequence[str], survey: Survey) -> list[Guest]:
+        """What descriptions of guests say that matters to a rule."""
+        guests: list[Guest] = []
+        for name in names:
+            self._looked_at += 1
+            try:
+                guest = guest_in(read_bytes(prefix + name), name)
+            except ReadError as error:
+                survey.unreadable.append((prefix + name, error.reason))
+                continue
+            except ValueError as error:
+                survey.notes.append((prefix + name, f"{error}, passed over"))
+                continue
+            survey.files += 1
+            if guest is not None:
+                guests.append(guest)
+        return guests
 
     def _add_rendered(
         self, prefix: str, name: str, suffix: str, contents: list[Content], survey: Survey

@@ -54,6 +54,7 @@ TABLE: Final[dict[str, Scope]] = {
     "lk211_lockspace_in_images": "host",
     "lk212_lockspace_label": "host",
     "lk214_scsi_lockspace_alone": "host",
+    "lk215_lockfailure_ignored": "host",
     "lk301_max_clients_too_small": "host",
     "lk302_max_clients_zero": "file",
     "lk303_max_clients_descriptors": "file",

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from lockcfg.conf.document import Document, Entry
     from lockcfg.conf.files import Grammar, Role
+    from lockcfg.conf.guest import Guest
     from lockcfg.findings import Severity
     from lockcfg.host.host import Configuration
 
@@ -169,13 +170,24 @@ class FileSubject:
 
 
 class HostSubject(Frozen):
-    """The files of one host together: a directory with the driver's own file."""
+    """The files of one host together: a directory with the driver's own file. ``guests`` are those
+    of the driver's guests whose descriptions have ``<on_lockfailure>``; ``has_engine`` tells that
+    the engine lockd has a file there."""
 
-    __slots__ = ("configuration", "directory")
+    __slots__ = ("configuration", "directory", "guests", "has_engine")
 
-    def __init__(self, directory: str, configuration: Configuration) -> None:
+    def __init__(
+        self,
+        directory: str,
+        configuration: Configuration,
+        *,
+        guests: Sequence[Guest] = (),
+        has_engine: bool = False,
+    ) -> None:
         self.directory: Final = directory
         self.configuration: Final = configuration
+        self.guests: Final = tuple(guests)
+        self.has_engine: Final = has_engine
 
 
 class HostFiles(Frozen):

@@ -98,6 +98,20 @@ def test_it_is_killed(host: GuestHost) -> None:
     assert wait(host, lambda: host.virsh("domstate one").said.strip() == "shut off")
 
 
+def test_the_linter_reads_what_libvirt_keeps_of_it(host: GuestHost) -> None:
+    """Beside libvirt's own files; of a host that has a file of lockd it is obeyed."""
+    disk = host.make_disk("one")
+    host.define("one", (Disk(disk),), on_lockfailure="poweroff")
+    lint = str(Path(PROGRAM).parent / "lockcfg"), "lint", "--select=LK215", "/etc/libvirt"
+    result = host.run(*lint)
+    assert result.status == 1, result.said
+    assert "etc/libvirt/qemu/one.xml:" in result.said
+    assert "'poweroff' has no effect for the guest 'one' with virtlockd" in result.said
+    host.path("/etc/libvirt/lockd.conf").touch()
+    result = host.run(*lint)
+    assert result.status == 0, result.said
+
+
 def test_it_is_started_again(host: GuestHost) -> None:
     """As soon as it gets its locks."""
     file = start(host, "one", "restart")

@@ -111,6 +111,7 @@ ELSEWHERE: Final = {
     "lk109_version": "the libvirt that the files are for",
     "lk110_stock_lens": "a consequence: the fix mends it",
     "lk212_lockspace_label": "the label of the directory",
+    "lk215_lockfailure_ignored": "the lock daemon, or libvirt's description of a guest",
 }
 
 

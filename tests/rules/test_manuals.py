@@ -6,6 +6,7 @@ A manual is the docstring of the rule's module, under the headings of :data:`HEA
 - ``conf NAME``: a configuration file. For a rule of one file each block is a case of its own; for
   a rule of a host the blocks of a section are the files of one host.
 - ``bytes NAME``: the same for text that is not UTF-8, with Python's escapes.
+- ``xml PATH``: libvirt's description of a guest of the host.
 - ``yaml settings``: the options of the section, as the settings of the linter write them.
 - ``yaml file``: what is known of the section's files besides: ``mode``, ``tracked``.
 
@@ -23,7 +24,8 @@ import yaml
 
 import lockcfg.rules
 from lockcfg.conf.document import Document, encode
-from lockcfg.conf.files import DRIVERS, READ, kinds_of
+from lockcfg.conf.files import DRIVERS, LOCKD, READ, kinds_of
+from lockcfg.conf.guest import Guest, guest_in
 from lockcfg.conf.load import parse
 from lockcfg.errors import ConfSyntaxError
 from lockcfg.host.host import Configuration
@@ -50,6 +52,8 @@ class Case(NamedTuple):
     options: Options
     mode: int | None = None
     tracked: bool | None = None
+    guests: tuple[Guest, ...] = ()
+    has_engine: bool = False
 
 
 @pytest.fixture(params=TABLE)
@@ -73,6 +77,13 @@ def cases_of(module: RuleModule, heading: str) -> list[Case]:
             base = base._replace(options=options_of(yaml.safe_load(body)))
         elif language == "yaml" and name == "file":
             base = base._replace(**attributes_of(yaml.safe_load(body)))
+        elif language == "xml":
+            guest = guest_in(body.encode(), name)
+            assert guest is not None, f"{name} has nothing that a rule reads"
+            base = base._replace(guests=(*base.guests, guest))
+        elif name == LOCKD.name:
+            parse(body.encode(), LOCKD, name)
+            base = base._replace(has_engine=True)
         elif language == "bytes":
             files.append((name, body.encode("latin-1").decode("unicode_escape").encode("latin-1")))
         else:
@@ -137,6 +148,8 @@ def subjects_of(
                     for kind in kinds_of(driver)
                 },
             ),
+            guests=case.guests,
+            has_engine=case.has_engine,
         )
 
 
@@ -226,7 +239,7 @@ def test_what_the_example_shows_is_found(module: RuleModule) -> None:
         assert all_found
         for finding in (found.finding for found in all_found):
             assert finding.rule == module.RULE.name
-            assert finding.path in case.files
+            assert finding.path in {*case.files, *(guest.path for guest in case.guests)}
             assert finding.message
             assert "\n" not in finding.message + finding.help
             assert not finding.message.endswith(".")

@@ -70,4 +70,4 @@ def test_the_blocks_of_the_pages_are_for_reading() -> None:
     """They have languages that a renderer knows, and none is run as an example."""
     for page in PAGES.iterdir():
         languages = set(re.findall(r"^```(.+)$", page.read_text(), re.M))
-        assert languages <= {"ini", "json", "text", "yaml"}
+        assert languages <= {"ini", "json", "text", "xml", "yaml"}
