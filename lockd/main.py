@@ -29,7 +29,8 @@ Usage:
   {program} events [--follow] [--json] [--socket <path>]
   {program} metrics [--listen <address>|--textfile <file> [--every <secs>]]
            [--socket <path>]
-  {program} adopt [--dry-run] [--json] [--socket <path>] {{--all|<guest>...}}
+  {program} adopt [--dry-run] [--wait <secs>] [--json] [--socket <path>]
+           {{--all|<guest>...}}
   {program} resume [--socket <path>] <guest>
   {program} run [--lock <path>]... -- <command>
   {program} takeover [--dry-run] [--pid <pid>]

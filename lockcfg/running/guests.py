@@ -70,10 +70,10 @@ class GuestLease(Frozen):
 
 class RunningGuest(Frozen):
     """A guest that runs. ``id`` is libvirt's number of it, ``pid`` its process, ``state`` libvirt's
-    word (``running``, ``paused``, …). A paused guest holds no locks: libvirt takes them when it
-    goes on."""
+    word (``running``, ``paused``, …), and ``why`` libvirt's reason for it (``user``, ``starting
+    up``, …). A paused guest holds no locks: libvirt takes them when it goes on."""
 
-    __slots__ = ("disks", "id", "leases", "name", "pid", "state", "uuid")
+    __slots__ = ("disks", "id", "leases", "name", "pid", "state", "uuid", "why")
 
     def __init__(
         self,
@@ -84,6 +84,7 @@ class RunningGuest(Frozen):
         state: str,
         disks: Sequence[GuestDisk],
         leases: Sequence[GuestLease] = (),
+        why: str = "",
     ) -> None:
         self.name: Final = name
         self.uuid: Final = uuid
@@ -92,6 +93,12 @@ class RunningGuest(Frozen):
         self.state: Final = state
         self.disks: Final = tuple(disks)
         self.leases: Final = tuple(leases)
+        self.why: Final = why
+
+    @property
+    def is_starting(self) -> bool:
+        """Whether libvirt is starting it: it is paused until its processors start."""
+        return self.state == "paused" and self.why == "starting up"
 
     @property
     def is_paused(self) -> bool:
@@ -191,4 +198,5 @@ def _guest(guest: dict[str, Any], why: dict[str, str]) -> RunningGuest:
             for disk in guest["disks"]
         ],
         [GuestLease(**lease) for lease in guest.get("leases", ())],
+        guest.get("why", ""),
     )

@@ -7,6 +7,7 @@ import hashlib
 import json
 import re
 import signal
+import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -197,6 +198,75 @@ def test_two_guests_write_one_disk(unlocked: GuestHost) -> None:
     assert unlocked.state() == before
     assert verdicts(unlocked)["five", "a"] == "other"
     assert doctor(unlocked)[1]["status"] == "critical"
+
+
+def test_a_guest_that_is_starting(tmp_path: Path) -> None:
+    """lockd waits for it, takes the locks of those that run meanwhile, and says what it is, if it
+    starts for longer. One whose start fails has ended."""
+    with GuestHost(tmp_path / "host", Path(PROGRAM), INDIRECT) as host:
+        configuration = host.path(CONFIGURATION).read_text()
+        host.path(CONFIGURATION).write_text(configuration.replace('lock_manager = "lockd"\n', ""))
+        start(host, "lock daemon", "libvirtd")
+        # QEMU itself waits at its start.
+        slow = host.path("/srv/slow")
+        slow.write_text(
+            "#!/bin/sh\ncase $* in *guest=*) until [ -e /srv/go ]; do sleep 0.05; done;; esac\n"
+            'exec /usr/bin/qemu-system-x86_64 "$@"\n'
+        )
+        slow.chmod(0o755)
+        host.define("runs", (Disk(host.make_disk("a")),))
+        virsh(host, "start runs")
+        for name, disk in (("slow", "b"), ("fails", "c")):
+            host.define(name, (Disk(host.make_disk(disk)),))
+            file = host.path(f"/srv/{name}.xml")
+            emulator = "/srv/slow" if name == "slow" else "/srv/fails"
+            file.write_text(file.read_text().replace("/usr/bin/qemu-system-x86_64", emulator))
+        # libvirtd stays as it is, so that it takes no lock itself.
+        host.path(CONFIGURATION).write_text(configuration)
+        virsh(host, "define /srv/slow.xml")
+        described = host.path("/run/libvirt/qemu/slow.xml")
+        with host.popen("virsh", "-c", "qemu:///system", "start", "slow") as starting:
+            assert host.wait(lambda: described.exists() and "starting up" in described.read_text())
+            status, rows = adopt(host, "--all", "--wait", "0")
+            assert (status, {row["guest"]: row["outcome"] for row in rows}) == (
+                0,
+                {"runs": "taken", "slow": "paused"},
+            )
+            assert "still starting" in rows[1]["reason"]
+            waits = host.popen(str(PROGRAM), "adopt", "--json", "slow", "--wait", "600")
+            assert not host.wait(lambda: waits.poll() is not None, 1)
+            host.path("/srv/go").touch()
+            said, _ = waits.communicate(timeout=120)
+            assert starting.wait(120) == 0
+        assert (waits.returncode, [row["outcome"] for row in json.loads(said)]) == (0, ["taken"])
+        assert locked(host) == {"a": "exclusive", "b": "exclusive"}
+
+        # And one whose start comes to nothing.
+        host.path("/srv/go").unlink()
+        fails = host.path("/srv/fails")
+        fails.write_text(slow.read_text().replace("done;;", "done; exit 1;;"))
+        fails.chmod(0o755)
+        virsh(host, "define /srv/fails.xml")
+        described = host.path("/run/libvirt/qemu/fails.xml")
+        with host.popen("virsh", "-c", "qemu:///system", "start", "fails") as starting:
+            assert host.wait(lambda: described.exists() and "starting up" in described.read_text())
+            waits = host.popen(str(PROGRAM), "adopt", "--json", "fails")
+            assert not host.wait(lambda: waits.poll() is not None, 1)
+            host.path("/srv/go").touch()
+            said, _ = waits.communicate(timeout=120)
+            assert starting.wait(120) != 0
+        assert (waits.returncode, [row["outcome"] for row in json.loads(said)]) == (0, ["ended"])
+
+
+@pytest.mark.parametrize("wait", ["-1", "soon", "nan", "3601", "1.2.3"])
+def test_a_wait_that_is_none(tmp_path: Path, wait: str) -> None:
+    ran = subprocess.run(
+        [PROGRAM, "adopt", "--all", f"--wait={wait}", "--socket", tmp_path / "none"],
+        capture_output=True,
+        text=True,
+    )
+    assert ran.returncode == 2
+    assert "seconds from 0 to 3600" in ran.stderr
 
 
 def test_by_itself(tmp_path: Path) -> None:

@@ -13,8 +13,10 @@ version_added: "0.1.0"
 description:
   - Has lockd take the locks that the configuration means for guests that run, and that they do not
     hold, because they were started while nothing was locked. No guest is stopped.
-  - A second run changes nothing. The module fails if a guest does not have all its locks then, for
-    two guests may be writing one disk.
+  - A second run changes nothing. The module fails if a guest that is not paused does not have all
+    its locks then, for two guests may be writing one disk.
+  - A paused guest writes nothing, and libvirt takes its locks when it resumes. The module names it in
+    a warning. For a guest that libvirt is just starting, it waits.
   - The host needs lockd. virtlockd cannot do it.
 options:
   guests:
@@ -27,6 +29,11 @@ options:
   socket:
     description: The admin socket of lockd, if it is not its usual one.
     type: path
+  wait:
+    description:
+      - How long to wait for guests that libvirt is just starting, in seconds. A guest whose start
+        takes longer counts as paused. If it is not given, lockd waits for 30 seconds.
+    type: int
 extends_documentation_fragment:
   - lockcfg.lockcfg.controller
 attributes:
@@ -65,6 +72,11 @@ without:
   returned: when lockd answered
   type: list
   elements: dict
+paused:
+  description: Those of them that have no lock now, for the guest is paused.
+  returned: when lockd answered
+  type: list
+  elements: dict
 """
 
 import json
@@ -73,7 +85,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.lockcfg.lockcfg.plugins.module_utils.running import program
 
 #: What becomes of a disk that has no lock and should have one.
-WITHOUT = ("refused", "unknown", "paused", "ended")
+WITHOUT = ("refused", "unknown")
 
 
 def main():
@@ -83,6 +95,7 @@ def main():
             guests=dict(type="list", elements="str"),
             lockd=dict(type="path"),
             socket=dict(type="path"),
+            wait=dict(type="int"),
         ),
         supports_check_mode=True,
     )
@@ -90,6 +103,10 @@ def main():
     if path is None:
         module.fail_json(msg="lockd is not installed here, and virtlockd cannot do it")
     command = [path, "adopt", "--json"]
+    if module.params["wait"] is not None:
+        if not 0 <= module.params["wait"] <= 3600:
+            module.fail_json(msg="wait: it is a number of seconds from 0 to 3600")
+        command += ["--wait", str(module.params["wait"])]
     if module.check_mode:
         command.append("--dry-run")
     if module.params["socket"]:
@@ -98,7 +115,7 @@ def main():
     if guests is None:
         command.append("--all")
     elif not guests:
-        module.exit_json(changed=False, disks=[], without=[])
+        module.exit_json(changed=False, disks=[], without=[], paused=[])
     else:
         if any(guest.startswith("-") for guest in guests):
             module.fail_json(msg="guests: no guest's name begins with '-'")
@@ -116,7 +133,10 @@ def main():
         changed=any(each["outcome"] in ("taken", "would") for each in disks),
         disks=disks,
         without=without,
+        paused=[each for each in disks if each["outcome"] == "paused"],
     )
+    for guest, reason in sorted({(each["guest"], each["reason"]) for each in found["paused"]}):
+        module.warn("{0} is paused and holds no lock: {1}".format(guest, reason))
     if status or without:
         told = ["{guest}: {disk}: {outcome} {reason}".format(**each) for each in without]
         module.fail_json(

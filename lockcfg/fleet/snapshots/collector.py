@@ -523,21 +523,19 @@ class Collector:
 
     def running(self, directory: str) -> List[Json]:
         """The running guests of QEMU, by name, from the live descriptions in a directory: as in a
-        snapshot, and with the members ``pid``, ``id`` and ``state``, which are useful only on this
-        host."""
+        snapshot, and with the members ``pid``, ``id``, ``state`` and ``why`` it is in that state,
+        which are useful only on this host."""
         found: List[Json] = []
         for path in self._descriptions(directory):
-            guest = self._guest(path, "qemu", True)
-            try:
-                root = _description(path, self.tree)
-            except (OSError, ValueError, ElementTree.ParseError):
-                continue  # the error has been noted
-            domain = root.find("domain")
-            if guest is None or root.tag != "domstatus" or domain is None:
+            root = self._description(path)
+            domain = None if root is None else root.find("domain")
+            if domain is None or root.tag != "domstatus":
                 continue
+            guest = self._guest_of(root, domain, "qemu", True)
             for key, text in (("pid", root.get("pid")), ("id", domain.get("id"))):
                 guest[key] = int(text) if text and text.isdigit() and len(text) < 11 else 0
             guest["state"] = root.get("state") or ""
+            guest["why"] = root.get("reason") or ""
             found.append(guest)
         return sorted(found, key=lambda guest: (guest["name"], guest["uuid"]))
 
@@ -565,16 +563,29 @@ class Collector:
             return []
         return [os.path.join(directory, name) for name in names]
 
-    def _guest(self, path: str, driver: str, running: bool) -> Optional[Json]:
+    def _description(self, path: str) -> Any:
+        """What libvirt describes in a file. None where that cannot be read, which is noted, and
+        where the file is gone: the guest has ended, or is defined no longer."""
         try:
-            root = _description(path, self.tree)
+            return _description(path, self.tree)
         except (OSError, ValueError, ElementTree.ParseError) as error:
             reason = _reason(error) if isinstance(error, OSError) else "cannot be parsed"
-            self.incomplete.append(f"{path}: {reason}")
+            directory, name = os.path.split(path)
+            is_missing = isinstance(error, OSError) and error.errno == errno.ENOENT
+            if not is_missing or name in _names_at(self.tree, directory):
+                self.incomplete.append(f"{path}: {reason}")
+            return None
+
+    def _guest(self, path: str, driver: str, running: bool) -> Optional[Json]:
+        root = self._description(path)
+        if root is None:
             return None
         domain = root if root.tag == "domain" else root.find("domain")
         if domain is None:
             return None  # for example a network or a checkpoint
+        return self._guest_of(root, domain, driver, running)
+
+    def _guest_of(self, root: Any, domain: Any, driver: str, running: bool) -> Json:
         guest: Json = {
             "name": domain.findtext("name") or "",
             "uuid": (domain.findtext("uuid") or "").lower(),

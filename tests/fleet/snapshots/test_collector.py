@@ -283,6 +283,25 @@ def test_a_pipe_among_the_guests_is_not_waited_for(tmp_path: Path) -> None:
     assert len([each for each in taken["collector"]["incomplete"] if "/qemu/" in each]) == 2
 
 
+def test_a_guest_that_ends_meanwhile(tmp_path: Path) -> None:
+    """Its description is gone when it is to be read: all is known all the same. What is named there
+    and leads nowhere is not known."""
+    define(tmp_path, "<disk type='file'><source file='/srv/a'/></disk>")
+
+    class Ending(collector.Collector):
+        """A guest more is in each list of descriptions, and has ended."""
+
+        def _descriptions(self, directory: str) -> list[str]:
+            return [*super()._descriptions(directory), f"{directory}/ended.xml"]
+
+    taken = Ending(str(tmp_path), str(tmp_path)).snapshot("kvm01")
+    assert len(guests_of(taken)) == 1
+    assert not [each for each in taken["collector"]["incomplete"] if "/qemu/" in each]
+    (tmp_path / "qemu/ended.xml").symlink_to("nowhere")
+    taken = collector.Collector(str(tmp_path), str(tmp_path)).snapshot("kvm01")
+    assert [each for each in taken["collector"]["incomplete"] if "/qemu/ended.xml" in each]
+
+
 @pytest.mark.parametrize("end", ["gz", "xz", "bz2"])
 def test_a_snapshot_is_compressed_as_its_name_says(lockcfg: Any, tmp_path: Path, end: str) -> None:
     """And the audit reads it."""
