@@ -119,7 +119,7 @@ class Evidence:
                         holding = Holding("", 0, 0, "", shared=shared)
                         self.held.by_file[file] = self.held.by_path[path] = holding
             except OSError as error:
-                self.held.blind = f"what {daemon.name} has locked: {error.strerror}"
+                self.held.blind = f"cannot read the locks of {daemon.name}: {error.strerror}"
 
 
 def locks_of(pid: int) -> Iterator[tuple[File, str, int, bool]]:

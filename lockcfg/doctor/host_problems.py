@@ -150,7 +150,7 @@ def _of_files(
                     "file-newer",
                     "warning",
                     f"{kind.name} was changed after {daemon['name']} (pid {daemon['pid']}) had"
-                    " started: what it says is not in force",
+                    " started: its settings are not in force",
                     (
                         "systemctl reload virtlockd; never restart it"
                         if kind.role == "daemon"
@@ -232,7 +232,7 @@ def _of_clock() -> Iterator[HostProblem]:
         yield HostProblem(
             "clock",
             "info",
-            f"nothing keeps the clock right, which says {time.strftime('%Y-%m-%d %H:%M:%S')}: the"
+            f"nothing synchronizes the clock, which says {time.strftime('%Y-%m-%d %H:%M:%S')}: the"
             " times that are told may be wrong",
             "run chrony or systemd-timesyncd",
         )

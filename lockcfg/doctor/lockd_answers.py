@@ -67,7 +67,7 @@ def _call(connection: socket.socket, procedure: int, arguments: bytes = b"") -> 
     connection.sendall(_HEADER.pack(size, _PROGRAM, 1, procedure, 0, 1, 0) + arguments)
     length = _UINT.unpack(_receive(connection, _UINT.size))[0]
     if not _HEADER.size <= length <= _MOST:
-        raise ValueError("a message of no length that there is")
+        raise ValueError("a message with an invalid length")
     reply = _receive(connection, length - _UINT.size)
     if _UINT.unpack_from(reply, _HEADER.size - 2 * _UINT.size)[0]:
         raise NoLockdError("another lock daemon answers", other=True)

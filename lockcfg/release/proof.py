@@ -106,10 +106,12 @@ def _word(host: str, word: str, command: Sequence[str]) -> Proof:
 def _fence(command: Sequence[str]) -> Proof:
     name = os.path.basename(command[0])
     if not name.startswith("fence_"):
-        raise UsageError(f"'{name}' is no fence agent", help="their names begin with fence_")
+        raise UsageError(f"'{name}' is not a fence agent", help="their names begin with fence_")
     if _action(command) != "status":
         # An agent without an action reboots the host.
-        raise UsageError("the fence agent is not asked for the status", help="add: -o status")
+        raise UsageError(
+            "the command does not ask the fence agent for the status", help="add: -o status"
+        )
     status, said = _run(command)
     if status != _FENCE_OFF:
         state = "on" if status == 0 else f"not known (exit status {status})"
@@ -134,19 +136,21 @@ def _power(command: Sequence[str]) -> Proof:
     name = os.path.basename(command[0])
     if name == "ipmitool":
         if list(command[-2:]) != ["power", "status"]:
-            raise UsageError("ipmitool is not asked for the status", help="… chassis power status")
+            raise UsageError(
+                "the command does not ask ipmitool for the status", help="… chassis power status"
+            )
         status, said = _run(command)
         if status or said.strip() != "Chassis Power is off":
             raise NoProofError(f"the power controller does not say that it is off: {_short(said)}")
     elif name == "curl":
         if any(word.startswith(_SENDING) for word in command[1:]):
-            raise UsageError("curl is to ask, and not to send")
+            raise UsageError("curl must ask, and not send")
         status, said = _run(command)
         if status or not _is_off(said):
             raise NoProofError(f"the power controller does not say that it is off: {_short(said)}")
     else:
         raise UsageError(
-            f"'{name}' is not known to ask a power controller",
+            f"'{name}' is not a known program for a power controller",
             help="ipmitool … chassis power status, or curl … of a Redfish system",
         )
     return Proof("power", without_secrets(command), _short(said))

@@ -49,7 +49,9 @@ class AuditRecord:
             finally:
                 os.close(fd)
         except OSError as error:
-            raise WriteError(self.path, f"the audit record: {error.strerror}") from error
+            raise WriteError(
+                self.path, f"cannot write the audit record: {error.strerror}"
+            ) from error
 
 
 def _login_uid() -> int:

@@ -110,7 +110,9 @@ def _clients(host: str, address: str) -> list[NfsClient]:
     try:
         found = [client for client in nfs_server.clients() if is_host(client, host)]
     except OSError as error:
-        raise LockcfgError(f"the clients of this NFS server: {error.strerror}") from error
+        raise LockcfgError(
+            f"cannot read the clients of this NFS server: {error.strerror}"
+        ) from error
     addresses = sorted({client.address for client in found})
     if address:
         return [client for client in found if client.address == address]
@@ -146,7 +148,7 @@ def _free_nfs3(
             if gone:
                 freed.append(f"{what}: {len(gone)} of the lock files are no longer locked")
             else:
-                left.append(f"{what}: whether locks of it are gone is not known; try the guest")
+                left.append(f"{what}: it is unknown whether its locks are released; try the guest")
 
 
 def _held_on_bricks(host: str) -> list[HeldFile]:
@@ -154,7 +156,9 @@ def _held_on_bricks(host: str) -> list[HeldFile]:
     try:
         return gluster.held_by(host)
     except OSError as error:
-        raise LockcfgError(f"the bricks of this GlusterFS server: {error.strerror}") from error
+        raise LockcfgError(
+            f"cannot read the bricks of this GlusterFS server: {error.strerror}"
+        ) from error
 
 
 def _clear(host: str, files: Sequence[HeldFile], freed: list[str], left: list[str]) -> None:
@@ -205,7 +209,7 @@ def _check_word(
     )
     if (clients or others) and not is_silent:
         raise LivesError(
-            f"whether {host} lives cannot be seen from here: a word alone is not enough",
+            f"it cannot be seen from here whether {host} lives: a word alone is not enough",
             help="use --proof fence or power",
         )
 
@@ -230,7 +234,7 @@ def _expire(client: NfsClient) -> None:
     until = time.monotonic() + _PATIENCE
     while os.path.exists(directory):
         if time.monotonic() > until:
-            raise TimeoutError(0, "the server has not let it go yet")
+            raise TimeoutError(0, "the server has not expired it yet")
         time.sleep(0.02)
 
 

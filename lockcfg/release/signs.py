@@ -61,7 +61,7 @@ def watch_heartbeats(
             if _written(path) != before:
                 raise LivesError(
                     f"{host} lives: it has just written a heartbeat in {space}",
-                    help="whatever was proved, it was about another host",
+                    help="the proof was about another host",
                 )
             life = life_of(host, space, me=me)
         lives.append(life)
@@ -98,6 +98,6 @@ def watch_clients(
             raise LivesError(
                 f"{client.host} lives: the NFS client at {client.address} has just renewed its"
                 " lease",
-                help="whatever was proved, it was about another host",
+                help="the proof was about another host",
             )
     return [now[client.number] for client in clients if client.number in now]

@@ -2,8 +2,8 @@
 
 ## What it does
 
-Reports a string that begins and ends with quotes of its own, inside those of the file. What the
-quotes make a value that libvirt refuses is LK105 and LK106.
+Reports a string that begins and ends with quotes of its own, inside those of the file. If libvirt
+refuses the value because of them, LK105 or LK106 reports it instead.
 
 ## Why is this bad
 

@@ -4,7 +4,7 @@
 
 Reads `log_filters` of `virtlockd.conf` the way virtlockd does: filters separated by spaces, each
 a level from 1 to 4, a colon, and the part of libvirt it is about. A '+' before the part is
-allowed. What virtlockd takes, but what can match nothing, is a warning.
+allowed. A filter that virtlockd takes but that can match nothing is a warning.
 
 ## Why is this bad
 

@@ -2,7 +2,7 @@
 
 ## What it does
 
-Reports a `sanlock.conf` with which the daemon does not use the watchdog. Where the file does not
+Reports a `sanlock.conf` with which the daemon does not use the watchdog. If the file does not
 say so, `lockcfg show` and `lockcfg validate` on the host look at the options of its command line
 as well: Debian's `/etc/default/sanlock` has `-w 0`.
 

@@ -144,7 +144,7 @@ def _holders(
         for guest, pid in image.guests:
             yield Holder("image", here, host=me, guest=guest, pid=pid)
         if not image.guests:
-            nobody = Life("", "unknown", "whose lock it is cannot be seen from here")
+            nobody = Life("", "unknown", "its holder cannot be seen from this host")
             yield Holder("image", nobody)
     if not any(lock.locked != "no" for lock in evidence.locks):
         for said in reading.said:
@@ -155,7 +155,9 @@ def _of_text(said: Said, me: str, here: Life, life: Callable[[str, str], Life]) 
     if said.host:
         lives = life(said.host, "")
     else:
-        lives = Life("", "unknown", "the text says 'this host', and is from a host not known here")
+        lives = Life(
+            "", "unknown", "the text says 'this host', and it is unknown which host that is"
+        )
     return Holder(
         "text",
         here if said.host == me else lives,
@@ -206,7 +208,7 @@ def _of_lock(
     elif lock.pid:
         yield Holder("kernel", here, host=me, pid=lock.pid)
     elif not lock.clients:
-        nobody = Life("", "unknown", "there is no note in the lock file, as virtlockd writes none")
+        nobody = Life("", "unknown", "the lock file has no note: virtlockd writes none")
         yield Holder("kernel", nobody)
 
 
@@ -217,17 +219,17 @@ def _steps(
         yield _step(holder, me)
     if not holders:
         if any(lock.locked == "unknown" for lock in evidence.locks):
-            yield "whether it is locked is not known here: ask on a host that sees its file system"
+            yield "it is unknown here whether it is locked: ask on a host that sees its file system"
         elif not evidence.sees_locks:
             yield "no lockspace is configured on this host: name it with --lockspace"
         elif evidence.locks:
             yield (
                 "no process holds it now, as far as this host sees: start the guest again; if it is"
-                " refused again, ask with that text"
+                " refused again, ask with the new text"
             )
         elif reading.clues and not reading.texts:
             yield (
-                "no lock of that name is seen here: ask on a host that has it, or name the"
+                "this host sees no lock of that name: ask on a host that has it, or name the"
                 " lockspace with --lockspace"
             )
     for text in reading.texts:
@@ -242,13 +244,13 @@ def _step(holder: Holder, me: str) -> str:
         if holder.guest:
             return f"{who} of this host has the image open: it runs, do not start it a second time"
         return (
-            "QEMU or qemu-img has the image open, on another host or out of sight: find it on each"
-            " host that has the disk, with this command"
+            "QEMU or qemu-img has the image open, on another host or where this command cannot"
+            " look: run this command on each host that has the disk"
         )
     if holder.host == me and holder.source != "kernel":
         return f"{who} runs on this host: use it where it is, or 'virsh shutdown' it first"
     if not holder.host:
-        return "ask on each host that has the lockspace, with this command, who holds it"
+        return "run this command on each host that has the lockspace, to find the holder"
     if holder.source == "kernel":
         return (
             f"the process {holder.pid} of this host holds it: 'lockcfg doctor' tells for which"

@@ -55,7 +55,7 @@ def ask(
     work.join(patience)
     if work.is_alive():
         evidence.unknown.append(
-            f"a file system has not answered for {patience:g} s: what is on it is not known"
+            f"a file system has not answered for {patience:g} s: its contents are unknown"
         )
     elsewhere = _elsewhere(reading, evidence, snapshots) if snapshots else []
     lives: dict[tuple[str, str], Life] = {}
@@ -80,7 +80,7 @@ def _configured(session: bool, evidence: Evidence) -> list[str]:
     try:
         configuration = load_host(Host(session=session))
     except LockcfgError as error:
-        evidence.unknown.append(f"the lockspaces of this host: {error.message}")
+        evidence.unknown.append(f"cannot find the lockspaces of this host: {error.message}")
         return []
     evidence.sees_locks = configuration.lock_manager == "lockd"
     keys = ("file_lockspace_dir", "lvm_lockspace_dir", "scsi_lockspace_dir")

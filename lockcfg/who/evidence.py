@@ -147,7 +147,7 @@ class Evidence:
                 if not guest.pid or os.path.exists(f"/proc/{guest.pid}")
             ]
         except ReadError as error:
-            self.unknown.append(f"the guests of this host: {error.message}")
+            self.unknown.append(f"cannot read the guests of this host: {error.message}")
             return
         names = {guest.name for guest in runs}
         defined = defined_guests(os.path.join(etc, "qemu"))
@@ -168,7 +168,7 @@ class Evidence:
         try:
             return nfs_server.clients()
         except OSError as error:
-            self.unknown.append(f"the NFS clients of this server: {error.strerror}")
+            self.unknown.append(f"cannot read the NFS clients of this server: {error.strerror}")
             return []
 
     # --- locks

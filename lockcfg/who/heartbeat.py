@@ -107,7 +107,7 @@ def best_of(lives: list[Life], host: str) -> Life:
     """The conclusion from several lockspaces: one recent heartbeat is enough."""
     order = {"live": 0, "stale": 1, "unknown": 2}
     found = sorted(lives, key=lambda life: (order[life.verdict], life.age or 0.0))
-    return found[0] if found else Life(host, "unknown", "no lockspace is known to look in")
+    return found[0] if found else Life(host, "unknown", "it is unknown in which lockspace to look")
 
 
 def read(path: str) -> tuple[dict[str, Any], float]:

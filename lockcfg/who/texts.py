@@ -38,7 +38,9 @@ _VERSIONS: Final = "update lockcfg and libvirt to releases that know each other"
 _REPORT: Final = "read the log of the lock daemon, and report a bug with it"
 _CALLER: Final = "this is a fault of the program that called; libvirt never makes this call"
 _STORAGE: Final = "look after the file system: 'lockcfg doctor' on that host tries its lockspaces"
-_ADMIN: Final = "it is about the administration of the daemon, and no lock: see 'man virt-admin'"
+_ADMIN: Final = (
+    "this is about the administration of the daemon, not about a lock: see 'man virt-admin'"
+)
 
 _DAEMON: Final[tuple[tuple[str, str, str], ...]] = (
     (
@@ -73,7 +75,7 @@ _DAEMON: Final[tuple[tuple[str, str, str], ...]] = (
     ),
     (
         r"Lockspace location .* exists, but is not a directory",
-        "a file is where the lockspace should be",
+        "a file is in the place of the lockspace",
         "correct the path in qemu-lockd.conf, or remove the file",
     ),
     (r"Unable to create lockspace", "the directory of the lockspace cannot be made", _STORAGE),
@@ -88,7 +90,7 @@ _DAEMON: Final[tuple[tuple[str, str, str], ...]] = (
     (
         r"was removed each time it had been locked",
         "another program removes the lock file again and again",
-        "find that program: nothing but the lock daemon may touch a lockspace",
+        "find that program: only the lock daemon may change a lockspace",
     ),
     (
         r"Unable to tell which disk '.*' is",
@@ -98,8 +100,8 @@ _DAEMON: Final[tuple[tuple[str, str, str], ...]] = (
     (r"Unable to look for the process", "the guest's process cannot be looked for", _REPORT),
     (
         r"is .*, no lock file",
-        "what has the name of the lock file is not a lock file",
-        "find out who put it there, and remove it: nothing but lock files belongs in a lockspace",
+        "the file with that name is not a lock file",
+        "find the program that made it, and remove it: only lock files belong in a lockspace",
     ),
     (
         (
@@ -111,7 +113,7 @@ _DAEMON: Final[tuple[tuple[str, str, str], ...]] = (
     ),
     (
         r"lock owner details have not been registered|lock manager connection has been restricted",
-        "a program called that may not call, or in an order that is wrong",
+        "a program made a call that it may not make, or made it too early",
         _CALLER,
     ),
     (
@@ -119,13 +121,13 @@ _DAEMON: Final[tuple[tuple[str, str, str], ...]] = (
             r"unsupported flags \(0x[0-9a-f]+\)|Cannot find program|unknown procedure|"
             r"Unexpected message|Unable to decode message payload"
         ),
-        "two programs that do not know each other's protocol",
+        "two programs do not know each other's protocol",
         _VERSIONS,
     ),
     (
         r"Too many active clients: (?:admin_)?max_clients is \d+",
-        "more guests run than the lock daemon takes clients",
-        "'lockcfg set max_clients N', more than all guests that may run here after a failure",
+        "more guests run than the lock daemon accepts clients",
+        "run 'lockcfg set max_clients N', with N above all guests that may run after a failure",
     ),
     (
         r"the lock daemon has logged an error of its own",
@@ -134,12 +136,12 @@ _DAEMON: Final[tuple[tuple[str, str, str], ...]] = (
     ),
     (
         r"the guest to adopt is invalid|pid \d+\) has ended",
-        "'lockd adopt' was asked for a guest that has ended",
+        "'lockd adopt' was called for a guest that has ended",
         "nothing to do: a guest that has ended writes nothing",
     ),
     (
         r"operation forbidden: Disallowing client|Disallowing client -?\d+ with uid",
-        "a user connected who may not",
+        "a user connected without permission",
         "only the user that the daemon runs as may connect",
     ),
     (
@@ -165,14 +167,14 @@ _PLUGIN: Final[tuple[tuple[str, str, str], ...]] = (
     (
         r"Read/write, exclusive access, disks were present, but no leases specified",
         "require_lease_for_disks is 1, and the guest has a disk and no <lease>",
-        "give the guest a <lease>, or 'lockcfg set auto_disk_leases 1 require_lease_for_disks 0'",
+        "give it a <lease>, or run 'lockcfg set auto_disk_leases 1 require_lease_for_disks 0'",
     ),
     (
         (
             r"Missing path or lockspace for lease|Offset must be zero for this lock manager|"
             r"Unexpected parameter .* for lease resource|Unexpected parameters for disk resource"
         ),
-        "the <lease> of the guest has what the lockd plugin does not take",
+        "the <lease> of the guest has a field that the lockd plugin refuses",
         "a <lease> needs <lockspace>, <key> and <target path='…'/> without an offset",
     ),
     (
@@ -207,12 +209,12 @@ _QEMU: Final[tuple[tuple[str, str, str], ...]] = (
     (
         r"Failed to get (?:shared )?(?:\"|')?[\w -]+(?:\"|')? lock|Failed to lock byte \d+",
         "QEMU itself refused: another QEMU, or qemu-img, has this image open",
-        "find that process; the lock daemon knows nothing of this lock",
+        "find that process; the lock daemon does not know this lock",
     ),
     (
         r"Is another process using the image",
         "QEMU itself refused: another QEMU, or qemu-img, has this image open",
-        "find that process; the lock daemon knows nothing of this lock",
+        "find that process; the lock daemon does not know this lock",
     ),
     (
         r"Failed to unlock byte \d+|Failed to check byte \d+",

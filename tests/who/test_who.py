@@ -246,7 +246,7 @@ def test_what_nobody_knows(scene: Scene) -> None:
     """It is said to be unknown, and not to be free."""
     answer = who("no-such-thing", "--lockspace", scene.engine.lockspace, status=1)
     assert answer["holders"] == answer["disks"] == answer["locks"] == []
-    assert "no lock of that name is seen here" in answer["steps"][0]
+    assert "this host sees no lock of that name" in answer["steps"][0]
 
 
 @pytest.mark.parametrize("planted", ["fifo", "link", "directory"])

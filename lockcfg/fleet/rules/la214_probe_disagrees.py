@@ -3,7 +3,7 @@
 ## What it does
 
 Reports what `lockcfg probe` showed and what the audit infers without it, where these disagree:
-whether two directories are one, or whether locks there reach other hosts. What the probe showed
+whether two directories are one, or whether locks there reach other hosts. The result of the probe
 counts.
 
 ## Why is this bad

@@ -7,7 +7,7 @@ each other.
 
 ## Why is this bad
 
-What is not known to be safe is not safe.
+A disk counts as safe only if it is known to be safe.
 
 ## Example
 

@@ -7,7 +7,7 @@ them.
 
 ## Why is this bad
 
-Nothing of libvirt's keeps the second guest from writing the disk. Where the guests do not run at
+libvirt does not keep the second guest from writing the disk. If the guests do not run at
 once, it is not known whether the storage itself would keep them apart.
 
 ## Example

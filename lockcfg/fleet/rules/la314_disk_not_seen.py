@@ -7,7 +7,7 @@ images on a file system that it could not name, such as below an automount.
 
 ## Why is this bad
 
-Where the disk is, and who else has it, is not known.
+The place of the disk and its other users are unknown.
 
 ## Example
 

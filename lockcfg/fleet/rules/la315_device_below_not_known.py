@@ -7,8 +7,8 @@ are, where guests have block devices of another kind, too.
 
 ## Why is this bad
 
-Who writes the device below a volume writes the volume. Their names say nothing of that, and their
-locks are two.
+A guest that writes the device below a volume writes the volume. Their names say nothing of that,
+and their locks are two.
 
 ## Example
 
@@ -41,7 +41,7 @@ kvm02:
 
 ## Fix
 
-None: collect the snapshot again, as root, with this release's collector. Where a device below has
+None: collect the snapshot again, as root, with this release's collector. If a device below has
 no name that holds between hosts, compare 'lsblk --inverse' of the hosts.
 """
 

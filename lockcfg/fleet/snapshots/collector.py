@@ -304,8 +304,8 @@ class Collector:
         self.pids: Set[int] = set()
         if not self.tree.is_here:
             self.incomplete.append(
-                f"{root}: of a host that does not run here there are its files: what runs, what"
-                " is mounted, and what devices are called, is not known"
+                f"{root}: the host does not run here, so only its files are known: its processes,"
+                " mounts and devices are not"
             )
 
     def snapshot(self, name: Optional[str] = None) -> Json:
@@ -378,7 +378,9 @@ class Collector:
             if not ("missing" in each or "error" in each or kind in ("devtmpfs", "devfs")):
                 found.add(each.get("resolved", each["path"]))
         if len(found) > MAX_PROBED:
-            self.incomplete.append(f"more than {MAX_PROBED} directories: not all are probed")
+            self.incomplete.append(
+                f"there are more than {MAX_PROBED} directories: some were not probed"
+            )
         return sorted(found)[:MAX_PROBED]
 
     def hold(self, plan: Json, number: int) -> Json:
@@ -433,7 +435,7 @@ class Collector:
         if before is None:
             raise ValueError("the process that held the locks of this host has ended")
         if secret is None or before["secret"] != secret:
-            raise ValueError("the questions are not of the locks that this host holds")
+            raise ValueError("the questions are about other locks than this host holds")
         directories: List[Json] = []
         for path in sorted(before["held"]):
             told: Json = {"path": path}
@@ -676,7 +678,7 @@ class Collector:
                 output = _output(process, end - time.monotonic())
                 if output is None:
                     silent.add(key)
-                    self.incomplete.append(f"{path}: no answer when asked for its name")
+                    self.incomplete.append(f"{path}: its server did not tell its name")
                     continue
                 answer = output.decode("utf-8", "replace").lstrip().partition("\n")[0]
                 if not process.returncode and answer:
@@ -691,14 +693,14 @@ class Collector:
         if not running or os.geteuid() != 0:
             return
         if not self.lockers and any(each["name"] in LOCK_DAEMONS for each in self.daemons):
-            self.incomplete.append("which of the lock daemons is in charge could not be told")
+            self.incomplete.append("it is unknown which lock daemon is in charge")
             return
         held: List[Json] = []
         for daemon in self.lockers:
             found = self._held_by(daemon)
             if found is None:
-                daemon["error"] = "its locks could not be looked at"
-                self.incomplete.append(f"{daemon['name']}: its locks could not be looked at")
+                daemon["error"] = "its locks could not be read"
+                self.incomplete.append(f"{daemon['name']}: its locks could not be read")
                 return
             daemon["held"] = {each["path"]: each.get("since", 0) for each in found}
             held += found
@@ -746,11 +748,11 @@ class Collector:
         others = [each for each in self.daemons if each["name"] in LOCK_DAEMONS]
         for daemon in self.lockers or others:
             locks = None
-            why = "its locks could not be looked at"
+            why = "its locks could not be read"
             if os.geteuid() != 0:
-                why = "only root can look at its locks"
+                why = "only root can read its locks"
             elif daemon not in self.lockers:
-                why = "which of the lock daemons is in charge could not be told"
+                why = "it is unknown which lock daemon is in charge"
             else:
                 locks = self._held_by(daemon)
             told.append(dict(daemon, error=why) if locks is None else dict(daemon, locks=locks))
@@ -1018,7 +1020,7 @@ def plan_of(text: str, *, asking: bool = False) -> Json:
             text = stream.read(MAX_GUEST + 1).decode("utf-8")
     plan = json.loads(text) if len(text) <= MAX_GUEST else None
     if not isinstance(plan, dict) or plan.get("format") != PLAN or plan.get("version") != 1:
-        raise ValueError("is not a plan of a probe that can be read here")
+        raise ValueError("is not a plan of a probe that this collector can read")
     hosts, paths, held = plan.get("hosts"), plan.get("directories"), plan.get("held", {})
     seconds = plan.get("seconds")
     if (
@@ -1033,7 +1035,7 @@ def plan_of(text: str, *, asking: bool = False) -> Json:
         or not all(isinstance(each, str) and each.startswith("/") for each in paths)
         or not isinstance(held, dict)
     ):
-        raise ValueError("is a plan of a probe with something wrong in it")
+        raise ValueError("is an invalid plan of a probe")
     if asking and not held:
         raise ValueError(
             "is a plan of the first round: 'lockcfg probe --questions' makes that of the second"
@@ -1048,7 +1050,7 @@ def number_of(plan: Json, name: Optional[str]) -> int:
     for each in [name] if name else [itself, itself.partition(".")[0]]:
         if each in plan["hosts"]:
             return int(plan["hosts"].index(each)) + 1
-    raise ValueError(f"names no host {name or itself}: say which one this is with --name")
+    raise ValueError(f"names no host {name or itself}: name this host with --name")
 
 
 def _byte(number: int, kind: int) -> int:
@@ -1192,7 +1194,7 @@ def _locked(name: str, place: int, number: int, mine: bytes) -> List[int]:
     except FileExistsError:
         first = os.open(name, flags, dir_fd=place)
     if not stat.S_ISREG(os.fstat(first).st_mode):
-        raise OSError(errno.EINVAL, "what has the name of the scratch file is not a file")
+        raise OSError(errno.EINVAL, "the path of the scratch file is not a regular file")
     second = os.open(name, flags, dir_fd=place)
     try:
         fcntl.fcntl(first, fcntl.F_SETLK, _flock(fcntl.F_WRLCK, _byte(number, 0)))
@@ -1210,7 +1212,7 @@ def _locked(name: str, place: int, number: int, mine: bytes) -> List[int]:
                     return []
             time.sleep(0.1)
         raise OSError(
-            errno.EBUSY, "another host has the number of this one: is a name there twice?"
+            errno.EBUSY, "another host has the number of this host: a name may be in the plan twice"
         ) from None
     os.pwrite(first, mine, number * PAGE)
     os.fsync(first)
@@ -2123,11 +2125,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--root",
         metavar="DIR",
         default="/",
-        help="the host whose root directory is DIR, which does not run here: its files and no more",
+        help="read only the files of the host whose root directory is DIR, and which does not run"
+        " here",
     )
     parser.add_argument("--etc", metavar="DIR", default="/etc/libvirt", help="libvirt's files")
     parser.add_argument("--run", metavar="DIR", default="/run/libvirt", help="libvirt's state")
-    parser.add_argument("--no-probe", action="store_true", help="make no scratch lock: only look")
+    parser.add_argument("--no-probe", action="store_true", help="make no scratch locks")
     parser.add_argument(
         "--locks", action="store_true", help="only say which locks the lock daemons hold"
     )
@@ -2152,13 +2155,13 @@ def run(arguments: argparse.Namespace) -> int:
     )
     in_probe = arguments.probe_hold or arguments.probe_ask or arguments.probe_end
     if arguments.locks and (in_probe or not collector.tree.is_here):
-        sys.stderr.write("--locks: it is for a host that runs here, and no round of a probe\n")
+        sys.stderr.write("--locks is for a host that runs here, and does not go with a probe\n")
         return 2
     if in_probe and not collector.tree.is_here:
-        sys.stderr.write("--root: a host that does not run here takes no part in a probe\n")
+        sys.stderr.write("--root does not go with a probe: the host does not run here\n")
         return 2
     if not (arguments.name or collector.name()):
-        sys.stderr.write(f"{arguments.root}: no file says what the host is called: use --name\n")
+        sys.stderr.write(f"{arguments.root}: no file there has the name of the host: use --name\n")
         return 2
     try:
         text = _told_by(collector, arguments)

@@ -73,7 +73,7 @@ def questions_of(
         answer = _object(data, where)
         number = answer.get("number")
         if answer.get("format") != collector.HELD or not isinstance(answer.get("secret"), str):
-            raise LockcfgError(f"{where}: is no answer of the first round of a probe")
+            raise LockcfgError(f"{where}: is not an answer of the first round of a probe")
         if answer.get("id") != plan["id"]:
             raise LockcfgError(f"{where}: is the answer to another plan")
         if type(number) is not int or not 0 < number <= len(hosts):
@@ -99,7 +99,7 @@ def _object(data: bytes, where: str) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise LockcfgError(f"{where}: is not JSON") from error
     if not isinstance(found, dict):
-        raise LockcfgError(f"{where}: is no answer of a host")
+        raise LockcfgError(f"{where}: is not an answer of a host")
     return found
 
 

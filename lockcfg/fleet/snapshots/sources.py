@@ -148,7 +148,9 @@ def _below(top: str) -> Iterator[Source]:
 def texts_of(source: Source) -> Iterator[Text]:
     """The snapshots of a source that has some, one at a time."""
     if source.path.endswith(_NOT_READ):
-        yield Text(source.path, b"", "is compressed with zstd, which is not read: use gzip or xz")
+        yield Text(
+            source.path, b"", "is compressed with zstd, which lockcfg does not read: use gzip or xz"
+        )
     elif source.kind == "snapshot":
         yield _file(source.path)
     elif source.kind == "spooled":
