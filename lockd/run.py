@@ -143,7 +143,9 @@ def _guest(command: Sequence[str], more: Sequence[str]) -> lockcfg.RunningGuest:
     except ValueError:
         raise _RunError(f"-uuid {qemu.uuid}: it is not a UUID", _USAGE) from None
     if not more and not _is_qemu(command[0]):
-        raise _RunError(f"{command[0]} is not known as QEMU: name its disks with --lock", _USAGE)
+        raise _RunError(
+            f"{command[0]} is not a known name of QEMU: name its disks with --lock", _USAGE
+        )
     for word in qemu.hiding:
         raise _RunError(
             f"{word}: lockd run reads only the command line, not the files that this option names",

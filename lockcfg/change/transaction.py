@@ -329,7 +329,7 @@ class Transaction:
                 Finding(
                     "protects-nothing",
                     "warning",
-                    f"nothing is locked yet: {driver.kind.name} sets no lock_manager",
+                    f"no disk is locked yet: {driver.kind.name} sets no lock_manager",
                     path=driver.path,
                     key="lock_manager",
                     help="say 'lockcfg set lock_manager lockd', or 'lockcfg enable'",

@@ -49,7 +49,7 @@ EXAMPLES = (
     ("lockcfg audit --watch spool --store fleet.store --page fleet.html", "whenever one changes"),
     (
         "lockcfg audit --history fleet.store",
-        "what the verdict was when, and which host changed what",
+        "the verdicts over time, and the changes of hosts",
     ),
 )
 
@@ -165,9 +165,9 @@ def _old_report(path: str, paths: list[str]) -> dict[str, Any]:
     try:
         old = json.loads(read_bytes(path, MAX_SIZE))
     except (ValueError, RecursionError) as error:
-        raise UsageError(f"{path} is no report of an audit: it is not JSON") from error
+        raise UsageError(f"{path} is not a report of an audit: it is not JSON") from error
     if not isinstance(old, dict):
-        raise UsageError(f"{path} is no report of an audit")
+        raise UsageError(f"{path} is not a report of an audit")
     return old
 
 
@@ -188,7 +188,7 @@ def _since(old: dict[str, Any], result: AuditResult, path: str) -> Since:
         return since_of(old, result)
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise UsageError(
-            f"{path} is no report of an audit", help="'lockcfg audit --json' prints one"
+            f"{path} is not a report of an audit", help="'lockcfg audit --json' prints one"
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""``lockcfg audit --history``: what the verdict was when, and which host changed what."""
+"""``lockcfg audit --history``: the verdicts over time, and the changes of hosts."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     history.add_argument(
         "--history",
         action="store_true",
-        help="print what the verdict was when, and which host changed what; PATH is the store",
+        help="print the verdicts over time, and the changes of hosts; PATH is the store",
     )
     history.add_argument(
         "--last",
@@ -87,7 +87,7 @@ def report_of(when: str, paths: list[str]) -> dict[str, Any]:
     number = _NUMBER.fullmatch(when)
     if time is None and number is None:
         raise UsageError(
-            f"--compare {when}: there is no such file, and it is no time",
+            f"--compare {when} is neither a file nor a time",
             help="a time is 2026-11-30 or 2026-11-30T05:00; a point is '#12'",
         )
     if len(paths) != 1:

@@ -122,7 +122,7 @@ def _plan(arguments: argparse.Namespace) -> dict[str, Any]:
             raise UsageError(f"--directory: {path} does not begin with /")
     hosts = sorted({host for ranges in arguments.hosts for host in expand(ranges)})
     if any(host.startswith(("-", ".")) or "/" in host or not host for host in hosts):
-        raise UsageError("--hosts: what begins with - or . or has a / in it is not a host's name")
+        raise UsageError("--hosts: a host's name does not begin with - or ., and has no / in it")
     if arguments.output is not None and len(hosts) > MOST:
         raise UsageError(
             f"{len(hosts)} hosts are too many for ssh: {MOST} at most",

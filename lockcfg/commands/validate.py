@@ -79,7 +79,7 @@ def run(arguments: argparse.Namespace) -> int:
         files += 1
     if not files and not errors:
         where = ", ".join(arguments.paths) or host_of(arguments).directory
-        errors.append(ReadError(where, "there is none of libvirt's files"))
+        errors.append(ReadError(where, "it has none of libvirt's files"))
     if not arguments.paths:
         findings.extend(_of_lock_manager(arguments))
     if arguments.json:

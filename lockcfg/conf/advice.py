@@ -83,7 +83,7 @@ def advise(text: bytes, kind: FileKind, offset: int) -> str:
     if encryption := encrypted_by(text):
         return f"decrypt the file first: {encryption} has encrypted it"
     if is_template(text):
-        return "let what fills it in make the file first: this is a template"
+        return "fill in this template first, and use the file that comes out"
     if text.count(b'"""', 0, offset) % 2:
         return ""  # the rest of an unclosed string may be anything
     if text.startswith(b"\xef\xbb\xbf") and offset < 3:
@@ -109,7 +109,7 @@ class _Statement:
     def advice(self) -> str:
         line = self._line
         if _CONFLICT.match(line):
-            return "take out what git has left of a conflict here, and keep one of the two sides"
+            return "remove git's marks of a conflict here, and keep one of the two sides"
         if found := _INVISIBLE.search(line):
             visible = _INVISIBLE.sub(" ", line).strip()
             name = f"U+{ord(found[0]):04X}"
@@ -121,16 +121,16 @@ class _Statement:
     def _structure(self, line: str) -> str:
         """Advice about text that is not a setting at all."""
         if _INCLUDE.match(line):
-            return "take the line out: libvirt includes no other file"
+            return "remove the line: libvirt includes no other file"
         if comment := _COMMENT.fullmatch(line):
             rest = comment[1].removesuffix("*/").removesuffix("-->").strip()
             return "begin a comment with '#'" if self._is_secret(rest) else _comment(rest)
         if _SECTION.fullmatch(line):
-            return "take the line out: the file has no sections"
+            return "remove the line: the file has no sections"
         if _ENCLOSURE.fullmatch(line):
-            return "take the line out: the file is a plain list of settings, 'name = value'"
+            return "remove the line: the file is a plain list of settings, 'name = value'"
         if _SHELL.match(line):
-            return "take the line out: libvirt runs no shell"
+            return "remove the line: libvirt runs no shell"
         if self._is_prose(line):
             return "begin a comment with '#'" if self._is_secret(line) else _comment(line.strip())
         return ""
@@ -292,11 +292,11 @@ def _comment(text: str) -> str:
 def _without(setting: Setting | None) -> str:
     """What to do about a setting without a value."""
     if setting is None:
-        return "take the line out: libvirt has no such setting"
+        return "remove the line: libvirt has no such setting"
     example = setting.example
     if setting.default is not None and setting.default == setting.weaker[0]:
         return example  # without the line, fewer disks are locked
-    return "take the line out, and libvirt's default holds" + (f"; {example}" if example else "")
+    return "remove the line, and libvirt's default holds" + (f"; {example}" if example else "")
 
 
 def _statement(key: str, value: Value) -> str:

@@ -89,7 +89,7 @@ def _statement(text: bytes, at: int) -> int | Problem:
             return Problem(
                 "expecting a name",
                 at,
-                "a file of nothing but blanks is an error to libvirt: empty it, or write a comment",
+                "a file of blanks alone is an error to libvirt: empty it, or write a comment",
             )
         return Problem(
             "expecting a name", at, "a setting reads 'name = value', a comment begins with '#'"

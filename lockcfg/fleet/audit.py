@@ -289,7 +289,7 @@ def _verdict(
         what = _count(len(unknown), "host") if unknown else "something"
         return Verdict(
             "unknown",
-            f"Nothing wrong was found, but not enough is known of {what} to call it safe.",
+            f"Nothing wrong was found, but too little is known of {what} to call it safe.",
         )
     word = ""
     if fleet.policy is not None and fleet.policy.words is not None:

@@ -225,7 +225,7 @@ complete -c lockcfg -n '_shtab_lockcfg_using audit' -l page -x -d 'write the HTM
 complete -c lockcfg -n '_shtab_lockcfg_using audit' -l metrics -x -d 'write the OpenMetrics there'
 complete -c lockcfg -n '_shtab_lockcfg_using audit' -l every -x -d 'how often to look whether the spool has changed (default: 2)'
 complete -c lockcfg -n '_shtab_lockcfg_using audit' -l keep-days -x -d 'how long the history is kept (default: 90)'
-complete -c lockcfg -n '_shtab_lockcfg_using audit' -l history -d 'print what the verdict was when, and which host changed what; PATH is the store'
+complete -c lockcfg -n '_shtab_lockcfg_using audit' -l history -d 'print the verdicts over time, and the changes of hosts; PATH is the store'
 complete -c lockcfg -n '_shtab_lockcfg_using audit' -l last -x -d 'so many of the newest points (default: 20; 0 is all)'
 complete -c lockcfg -n '_shtab_lockcfg_using audit' -l host -x -d 'only the changes of this host'
 complete -c lockcfg -n '_shtab_lockcfg_using; and test $_shtab_lockcfg_npos -eq 0' -a plan -d 'Read snapshots of hosts, as '"'"'lockcfg audit'"'"' does, and a policy, and print what to change on which'

@@ -63,7 +63,7 @@ _shtab_lockcfg_audit_options=(
   "--metrics[write the OpenMetrics there]:FILE:"
   "--every[how often to look whether the spool has changed (default\: 2)]:SECONDS:"
   "--keep-days[how long the history is kept (default\: 90)]:DAYS:"
-  "--history[print what the verdict was when, and which host changed what\; PATH is the store]"
+  "--history[print the verdicts over time, and the changes of hosts\; PATH is the store]"
   "--last[so many of the newest points (default\: 20\; 0 is all)]:N:"
   "--host[only the changes of this host]:NAME:"
   "(*)::where the snapshots are:"

@@ -97,7 +97,7 @@ def _ignored(line: bytes, settings: Mapping[str, Setting]) -> tuple[str, str]:
     if name in settings:
         return (
             f"'{name}' has no value here: sanlock takes for it what it read last, or nothing",
-            f"write {_example(settings[name])}, or take the line out",
+            f"write {_example(settings[name])}, or remove the line",
         )
     known = name_in(bare)
     if known in settings:
@@ -106,7 +106,7 @@ def _ignored(line: bytes, settings: Mapping[str, Setting]) -> tuple[str, str]:
             f"begin the line with {known}",
         )
     near = nearest(known.rstrip(":"), settings)
-    advice = "take the line out, or put '#' before it"
+    advice = "remove the line, or put '#' before it"
     if near:
         value = meant(settings[near], decode(bare[len(known) :]).lstrip(":=> \t"))
         usable = isinstance(value, int) or (isinstance(value, str) and re.fullmatch(r"\S+", value))

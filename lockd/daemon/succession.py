@@ -78,7 +78,7 @@ class Succession:
         """End, and leave everything to the next process: the service manager is restarting us."""
         if not self._keeper or self._keeper.lost:
             self._log.error(
-                "not ending for a restart: there is no service manager that has kept the locks"
+                "lockd does not end for a restart: no service manager has kept the locks"
             )
             return
         self._loop.stop()

@@ -72,7 +72,7 @@ def _against(process: Process) -> Iterator[str]:
         return
     program = process.program
     if not program or not os.access(program, os.X_OK):
-        yield f"the place of virtlockd is not known: it was started as {process.arguments[0]!r}"
+        yield f"the place of virtlockd is unknown: it was started as {process.arguments[0]!r}"
     yield from _does_not_start(_program(), process)
     locked = process.locked()
     for names in process.twice():
@@ -178,7 +178,9 @@ def _is_lockd(process: Process, address: str, aside: str) -> bool:
     virtlockd has continued."""
     program = os.path.basename(os.readlink(f"/proc/{process.pid}/exe"))
     if program == os.path.basename(aside):
-        raise RefusedError("lockd cannot take over what virtlockd left: see virtlockd's log")
+        raise RefusedError(
+            "lockd cannot take over the state that virtlockd left: see virtlockd's log"
+        )
     if program.startswith("virtlockd"):
         return False
     try:

@@ -236,10 +236,10 @@ def _resources(space: dict[str, Any], where: str) -> list[HeldResource]:
             raise RestartFileError(f"{at}: '{name}' is there twice")
         flags = _integer(resource, "flags", at)
         if flags & ~(SHARED | AUTOCREATE):
-            raise RestartFileError(f"{at} has flags that are not known here: {flags}")
+            raise RestartFileError(f"{at} has unknown flags: {flags}")
         owners = _list(resource, "owners", at)
         if not all(type(pid) is int and 0 <= pid <= _MAX_UINT for pid in owners):
-            raise RestartFileError(f"{at}.owners has what is not a pid")
+            raise RestartFileError(f"{at}.owners has a value that is not a pid")
         path = _string(resource, "path", at)
         if not path.startswith("/"):
             raise RestartFileError(f"{at}.path is not a whole path: {path!r}")
@@ -260,9 +260,7 @@ def _object(value: Any, where: str, keys: set[str] | None = None) -> dict[str, A
         raise RestartFileError(f"{where} is not an object")
     unknown = set() if keys is None else value.keys() - keys
     if unknown:
-        raise RestartFileError(
-            f"{where} has what is not known here: {', '.join(sorted(unknown))[:100]!r}"
-        )
+        raise RestartFileError(f"{where} has unknown members: {', '.join(sorted(unknown))[:100]!r}")
     return value
 
 

@@ -63,7 +63,7 @@ def test_a_mistake_is_mended_by_typing_what_the_help_says(mistake: dict[str, Any
     plain = re.search(r"\Awrite (\w+ = .*?)(?: or |\Z|, with )", finding.help)
     if code := quoted or plain:
         assert "…" in code[1] or code[1] in typed.splitlines()
-    if "take the line out" in finding.help:
+    if "remove the line" in finding.help:
         gone = [line for line in mistake["wrong"].splitlines() if line not in typed.splitlines()]
         assert len(gone) == 1
         assert typed == mistake["wrong"].replace(f"{gone[0]}\n", "")
@@ -98,7 +98,7 @@ def texts_of(module: ModuleType) -> list[str]:
 #: What has no mistake in the file above, and why.
 WITHOUT: Final = {
     "decrypt": "decrypt the file first: .* has encrypted it",
-    "template": "let what fills it in make the file first: this is a template",
+    "template": "fill in this template first, and use the file that comes out",
     "UTF-16": "save the file as UTF-8: it looks like UTF-16, or like no text at all",
     "password": "take out the invisible character .*|begin a comment with '#'",
 }
@@ -132,7 +132,7 @@ def typed(text: str, finding: Finding) -> str | None:
     that could be typed as it is."""
     key = text.split()[0]
     advice = finding.help
-    if "take the line out" in advice:
+    if "remove the line" in advice:
         return ""
     if "save the file as UTF-8" in advice:
         return text.encode("utf-8", "surrogateescape").decode("latin-1")

@@ -960,7 +960,7 @@ def test_the_plan_says_whom_it_leaves_out(lockcfg: RunLockcfg, tmp_path: Path) -
     result = lockcfg("plan", *options, folder / "kvm01.json")
     assert (result.returncode, result.stdout) == (
         0,
-        "nothing to do: the hosts are what the policy says\n",
+        "nothing to do: the hosts are as the policy says\n",
     )
     (tmp_path / "empty").mkdir()
     policy.write_text("")

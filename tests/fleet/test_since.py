@@ -113,4 +113,4 @@ def test_what_is_no_report_is_refused(text: str, tmp_path: Path, lockcfg: RunLoc
     report.write_text(text)
     done = lockcfg("audit", "--compare", str(report), str(folder))
     assert done.returncode == 2
-    assert f"{report} is no report of an audit" in done.stderr
+    assert f"{report} is not a report of an audit" in done.stderr

@@ -106,7 +106,7 @@ say start
 """)
     reason = (
         "lockd: /etc/libvirt/virtlockd.conf:1:2: expecting an assignment"
-        " (take the line out: libvirt has no such setting)"
+        " (remove the line: libvirt has no such setting)"
     )
     assert [line for line in lines if "is running" not in line] == [
         *("start: 0", reason, "reload: 6", "status: 0", "stop: 0", reason, "start: 78"),

@@ -227,8 +227,8 @@ def test_lockd_in_virtlockds_place(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "why"),
     [
-        ('sed -i \'s/"magic"/"format": 2, "magic"/\'', "not known here: 'format'"),
-        ('sed -i \'s/"flags": 2/"flags": 10/\'', "flags that are not known here: 10"),
+        ('sed -i \'s/"magic"/"format": 2, "magic"/\'', "unknown members: 'format'"),
+        ('sed -i \'s/"flags": 2/"flags": 10/\'', "unknown flags: 10"),
     ],
 )
 def test_a_file_that_is_not_understood(tmp_path: Path, spoil: str, why: str) -> None:

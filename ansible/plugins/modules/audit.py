@@ -20,7 +20,7 @@ options:
     description:
       - What is wanted, as the path of a C(fleet.yaml) on the controller or as the same content. The
         filter P(lockcfg.lockcfg.fleet_policy#filter) makes it from the groups of the inventory.
-      - Hosts that it names and of which there is no snapshot are missing, and so not safe.
+      - Hosts that it names and without a snapshot are missing, and so not safe.
     type: raw
   fail_level:
     description: The least severity of a finding that makes the task fail.
@@ -71,7 +71,7 @@ text:
   returned: always
   type: str
 missing:
-  description: The hosts that the policy names and of which there is no snapshot.
+  description: The hosts that the policy names and without a snapshot.
   returned: always
   type: list
   elements: str

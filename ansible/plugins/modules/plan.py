@@ -18,7 +18,7 @@ options:
     description:
       - What is wanted, as the path of a C(fleet.yaml) on the controller or as the same content. The
         filter P(lockcfg.lockcfg.fleet_policy#filter) makes it from the groups of the inventory.
-      - Hosts that it names and of which there is no snapshot are missing, and so not safe.
+      - Hosts that it names and without a snapshot are missing, and so not safe.
     type: raw
     required: true
 extends_documentation_fragment:

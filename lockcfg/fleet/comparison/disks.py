@@ -403,7 +403,7 @@ def _exclusion(one: _User, other: _User, disks: Relation, words: Words | None) -
             )
         )
     if disks == "unknown" and found.verdict == "no":
-        return Exclusion("unknown", f"whether it is one disk is not known; if it is: {found.why}")
+        return Exclusion("unknown", f"it is unknown whether it is one disk; if it is: {found.why}")
     return found
 
 
@@ -421,7 +421,7 @@ def _in_force(one: _User, other: _User, meant: Exclusion, stale: Collection[str]
         held = user.way.use.held
         who = f"{user.guest} on {user.host}"
         if meant.verdict != "unknown" and held != "held" and user.host in stale:
-            why = f"what {user.host} would lock is not known: its files are newer than libvirt"
+            why = f"the next locks of {user.host} are unknown: its files are newer than libvirt"
             return Exclusion("unknown", why)
         if held in ("none", "replaced") and meant.verdict == "yes":
             return Exclusion("no", f"{who} runs, and its lock is not held")

@@ -168,7 +168,7 @@ def lock_of(host: Locking, disk: Disk) -> Answer:
     if host.manager not in ("nop", "lockd") and (host.manager != "sanlock" or host.leases is None):
         return Answer(
             None,
-            (f"{host.manager} is in charge, and what it locks is not known",),
+            (f"{host.manager} is in charge, and its locks are unknown",),
             host.manager,
             known=False,
         )
@@ -201,7 +201,7 @@ def lock_of(host: Locking, disk: Disk) -> Answer:
         return _indirect(host, disk, "file_lockspace_dir", name, kind, reasons)
     reasons.append("no lockspace directory applies, so the disk itself is locked")
     if disk.place is None:
-        return Answer(None, (*reasons, "what is behind its path is not known"))
+        return Answer(None, (*reasons, "it is unknown what its path leads to"))
     lock = Lock(disk.place, "", disk.path, kind, shared=disk.shareable)
     return Answer(lock, (*reasons, f"it locks {disk.place.shown}, on {disk.place.why}"))
 
@@ -292,9 +292,9 @@ def exclusion(
     if found == "different":
         return Exclusion("no", "they lock two different files")
     if found == "unknown" or (found == "likely" and not likely_is_same):
-        why = "whether they lock one file is not known"
+        why = "it is unknown whether they lock one file"
         if "" in (one.file.kind, other.file.kind):
-            why = "where one of them locks is not known"
+            why = "it is unknown where one of them locks"
         elif found == "likely":
             why += ": the number of its directory is the same, and where it is mounted from is not"
         return Exclusion("unknown", why)
@@ -318,7 +318,8 @@ def exclusion(
         return Exclusion("no", "both lock the same file, but one of them keeps its locks to itself")
     if "unknown" in verdicts:
         return Exclusion(
-            "unknown", "both lock the same file; whether its file system carries locks is not known"
+            "unknown",
+            "both lock the same file; it is unknown whether its file system carries locks",
         )
     return Exclusion("yes", "both lock the same file, on a file system that carries locks")
 
@@ -330,7 +331,7 @@ def _of_leases(one: Lock, other: Lock) -> Exclusion:
         why = f"both are host {one.host_id} of one lockspace of sanlock's, which only one can join"
         return Exclusion("unknown", why)
     if {file.carries for file in (one.file, other.file) if not file.local} - {"yes"}:
-        why = "whether each of them sees what the other writes there is not known"
+        why = "it is unknown whether each of them sees what the other writes there"
         return Exclusion("unknown", f"both lease the same file; {why}")
     return Exclusion("yes", "both lease the same file, as two hosts of one lockspace")
 
@@ -344,7 +345,7 @@ def exclusion_of(one: Answer, other: Answer) -> Exclusion | None:
         if one.lock is not None and other.lock is not None:
             return None
         if not (one.known and other.known):
-            return Exclusion("unknown", f"what {one.manager} locks is not known")
+            return Exclusion("unknown", f"the locks of {one.manager} are unknown")
         return Exclusion("no", "one of them locks nothing")
     if one.lock is None and other.lock is None and "" in (one.manager, other.manager):
         return Exclusion("no", "one of them locks nothing")

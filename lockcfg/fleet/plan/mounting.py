@@ -155,9 +155,9 @@ def mounting_of(cell: Cell, cells: Iterable[Cell], path: str, place: str) -> Mou
             )
     below = [each for each in known if _is_in(each.path, path) and each.path != path]
     if any(_is_in(each, path) for each in serving):
-        why = "disks or leases of guests are there, and nothing is mounted over these"
+        why = "disks or leases of guests are there, and a plan mounts nothing over these"
     elif below:
-        why = f"{below[0].path} is in use below it, and nothing is mounted over that"
+        why = f"{below[0].path} is in use below it, and a plan mounts nothing over that"
     elif any(point_of(each) == path for each in known):
         why = "something else is mounted there"
     elif model.type not in _WITH_PATHS:

@@ -61,7 +61,7 @@ def _steps(fleet: Fleet, group: Group, changes: Sequence[Change], guests: Guests
             name,
             "look",
             unknown,
-            "nothing is known of these hosts, or not what holds now, and they may run guests that"
+            "the state of these hosts is unknown, or no longer known, and they may run guests that"
             " the others would not see: collect snapshots of them, or take them out of the policy"
             " if they are gone. There is no plan for this group before",
             work=[_collect(unknown)],
@@ -136,9 +136,8 @@ def _undecided(name: str, changes: Sequence[Change]) -> Iterator[Step]:
             name,
             "decide",
             hosts,
-            "these directories have to be elsewhere, and how to bring that about is for you to"
-            " decide: nothing is mounted over what is in use. Then collect snapshots, and plan"
-            " again",
+            "these directories have to be elsewhere, and you decide how: a plan mounts nothing"
+            " over a directory that is in use. Then collect snapshots, and plan again",
             details=details,
         )
 
@@ -150,7 +149,7 @@ def _mend(group: Group) -> Iterator[Step]:
             group.name,
             "mend",
             refused,
-            "libvirt does not start with the files there: correct them first, as it is not known"
+            "libvirt does not start with the files there: correct them first, as it is unknown"
             " what is in force",
         )
 
@@ -263,7 +262,7 @@ def _installs(name: str, changes: Sequence[Change], *, gap: bool) -> Iterator[St
             name,
             "install",
             hosts,
-            "install what names block devices; it takes effect at once",
+            "install the programs that name block devices; it takes effect at once",
             details=details,
             work=[_install(package, hosts) for package in dict.fromkeys(map(_package, details))],
             gap=gap,
@@ -293,7 +292,7 @@ def _writes(name: str, changes: Sequence[Change]) -> Iterator[Step]:
             name,
             "write",
             hosts,
-            "change the files; nothing takes effect by it, as long as no daemon is restarted",
+            "change the files; the change takes effect when a daemon restarts",
             details=details,
             work=[Work("set", hosts, commands, data)],
         )

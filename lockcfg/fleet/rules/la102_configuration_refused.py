@@ -53,7 +53,8 @@ def check(cell: Cell) -> Iterator[Observation]:
     for file, reason in cell.facts.refused:
         yield Observation(
             f"libvirt does not start with {file}: {reason}",
-            help="what is in force there is unknown until it is corrected: see 'lockcfg validate'",
+            help="what is in force there is unknown until you correct the files: see 'lockcfg"
+            " validate'",
             unknown=True,
             cause=f"{file}:{found[1]}" if (found := _LINE.match(reason)) else file,
         )

@@ -82,7 +82,7 @@ def check(fleet: Fleet) -> Iterator[Observation]:
                 after = f" when {failing} others of the group fail" if failing else ""
                 yield Observation(
                     f"max_clients is {limit}, and there may be {max(needed)} guests{after}: the"
-                    " start of what is more hangs",
+                    " start of further guests hangs",
                     hosts=short,
                     cause="max_clients",
                     help="raise max_clients; virt-admin does it while guests run",

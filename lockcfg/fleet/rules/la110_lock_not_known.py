@@ -49,7 +49,7 @@ def check(cell: Cell) -> Iterator[Observation]:
     """See the manual above."""
     if any(use.held == "unknown" for use in cell.uses):
         yield Observation(
-            "guests run, and whether the locks of their disks are held is not known",
+            "guests run, and it is unknown whether the locks of their disks are held",
             help="collect it again, as root, with 'lockcfg collect' of this release",
             unknown=True,
         )

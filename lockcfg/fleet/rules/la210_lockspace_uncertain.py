@@ -60,16 +60,16 @@ def check(cell: Cell) -> Iterator[Observation]:
             )
         elif space.place.carries == "unknown" and space.state in ("there", "unknown"):
             yield Observation(
-                f"{space.setting}: {space.path} is on {space.place.why}: whether other hosts see"
-                " the locks is not known",
+                f"{space.setting}: {space.path} is on {space.place.why}: it is unknown whether"
+                " other hosts see the locks",
                 help=_TRY if space.type else _LOOK,
                 unknown=True,
             )
     for storage in direct_images(cell):
         if storage.place.carries == "unknown" and storage.state == "there":
             yield Observation(
-                f"images in {storage.path} are locked themselves, on {storage.place.why}: whether"
-                " other hosts see the locks is not known",
+                f"images in {storage.path} are locked themselves, on {storage.place.why}: it is"
+                " unknown whether other hosts see the locks",
                 help=_TRY if storage.type else _LOOK,
                 unknown=True,
             )

@@ -52,7 +52,7 @@ def check(fleet: Fleet) -> Iterator[Observation]:
     for host, errors in fleet.probe.errors.items():
         for error in errors:
             yield Observation(
-                f"the probe shows nothing of {error}",
+                f"the probe does not show {error}",
                 hosts=[fleet.names[host]],
                 help=_HELP,
                 unknown=True,

@@ -103,7 +103,7 @@ def _is_certain(group: Group, domains: list[Domain]) -> bool:
 #: How many domains are compared with each other at most.
 _COMPARED: Final = 100
 
-_REACH: Final = {"no": "; each is alone", "unknown": "; whether others see it is not known"}
+_REACH: Final = {"no": "; each is alone", "unknown": "; it is unknown whether others see it"}
 
 _KINDS: Final = {
     "image": "image files",

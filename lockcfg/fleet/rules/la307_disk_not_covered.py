@@ -55,10 +55,10 @@ def check(cell: Cell) -> Iterator[Observation]:
         yield Observation(f"guests have {what}, which lockd does not lock")
     if "volume" in others:
         yield Observation(
-            "guests have volumes of storage pools, and where these are is not known: nor is whether"
+            "guests have volumes of storage pools, and it is unknown where these are and whether"
             " they are locked",
             severity="warning",
-            help="name these disks by their paths, or see what kind of pool it is",
+            help="name these disks by their paths, or look at the kind of the pool",
             unknown=True,
         )
     if any(use.readonly for use in cell.uses):

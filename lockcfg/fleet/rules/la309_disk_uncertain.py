@@ -54,7 +54,7 @@ def check(fleet: Fleet) -> Iterator[Observation]:
         # Other rules report a lock that is not known to be held.
         if disk.safe == "unknown" and disk.cause not in ("network", "held"):
             yield Observation(
-                f"{disk.name}: whether its hosts exclude each other is not known",
+                f"{disk.name}: it is unknown whether its hosts exclude each other",
                 hosts=disk.apart,
                 reasons=disk.reasons,
                 help=probe_of(disk.apart),

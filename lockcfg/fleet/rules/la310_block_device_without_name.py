@@ -53,8 +53,8 @@ def check(cell: Cell) -> Iterator[Observation]:
     """See the manual above."""
     if any(not use.named and use.kind != "network" and not use.readonly for use in cell.uses):
         yield Observation(
-            "guests have block devices without a name that holds between hosts: which other host"
-            " has them too is not known",
+            "guests have block devices without a name that holds between hosts: it is unknown"
+            " which other hosts have them",
             help="compare 'lsblk --output NAME,WWN,SERIAL,UUID' of the hosts, use devices with a"
             " world-wide name, or waive this for devices of one host alone",
             unknown=True,

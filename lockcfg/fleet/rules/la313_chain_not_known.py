@@ -69,8 +69,8 @@ def check(cell: Cell) -> Iterator[Observation]:
     ]
     for words in whose:
         yield Observation(
-            f"guests {words}, and what is below the top one is not known: another guest may"
-            " write it",
+            f"guests {words}, and the images below the top one are unknown: another guest may"
+            " write them",
             help="collect it again, as root, with 'lockcfg collect' of this release",
             unknown=True,
         )

@@ -50,8 +50,8 @@ def check(cell: Cell) -> Iterator[Observation]:
     disks = [use for use in cell.uses if use.kind != "network" and not use.readonly]
     if any(not use.looked for use in disks):
         yield Observation(
-            "guests have disks that could not be looked at: whose else they are is not known",
-            help="mount what is missing, and collect it again, as root",
+            "the collector could not look at disks of guests: their other users are unknown",
+            help="mount the missing file systems, and collect the snapshot again, as root",
             unknown=True,
         )
     used = {use.storage for use in disks if use.kind == "image"}
@@ -64,7 +64,7 @@ def check(cell: Cell) -> Iterator[Observation]:
             and storage.state != "error"
         ):
             yield Observation(
-                f"images in {storage.path} are on {place.why}: whose else they are is not known",
-                help="mount what is missing, and collect it again, as root",
+                f"images in {storage.path} are on {place.why}: their other users are unknown",
+                help="mount the missing file systems, and collect the snapshot again, as root",
                 unknown=True,
             )

@@ -77,8 +77,8 @@ def check(fleet: Fleet) -> Iterator[Observation]:
             # volume.
             if layers - {layer}:
                 yield Observation(
-                    f"guests have volumes of {_WORDS[layer]}, and on which devices these are is not"
-                    " known: they may be on one that a guest has",
+                    f"guests have volumes of {_WORDS[layer]}, and it is unknown on which devices"
+                    " these are: they may be on one that a guest has",
                     hosts=cell.hosts,
                     help="collect it again, as root, with 'lockcfg collect' of this release, or"
                     " compare 'lsblk --inverse --output NAME,WWN' of the hosts",

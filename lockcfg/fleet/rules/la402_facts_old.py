@@ -48,7 +48,7 @@ def check(fleet: Fleet) -> Iterator[Observation]:
     hours = fleet.max_age // 3600
     if fleet.old:
         yield Observation(
-            f"the facts are older than {hours} hours: what holds now is not known",
+            f"the facts are older than {hours} hours: the present state is unknown",
             hosts=fleet.old,
             help="collect them again",
             unknown=True,

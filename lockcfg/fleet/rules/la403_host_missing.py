@@ -2,7 +2,7 @@
 
 ## What it does
 
-Reports hosts of the policy of which there is no snapshot. Only hosts that the policy names, alone
+Reports hosts of the policy without a snapshot. Only hosts that the policy names, alone
 or by a range, can be missing. A glob names no host, but the rule reports a glob that matches none.
 
 ## Why is this bad
@@ -65,7 +65,7 @@ def check(fleet: Fleet) -> Iterator[Observation]:
             )
     if fleet.missing:
         yield Observation(
-            "the policy names hosts of which there is no snapshot",
+            "the policy names hosts without a snapshot",
             hosts=fleet.missing,
             help="collect them, or take them out of the policy",
             unknown=True,

@@ -1,4 +1,4 @@
-"""The history of a fleet: what the verdict was when, and which host changed what.
+"""The history of a fleet: the verdicts over time, and the changes of hosts.
 
 It is kept in a live store (:mod:`lockcfg.fleet.store.live`), in three tables:
 

@@ -231,7 +231,8 @@ class Store:
             raise ReadError(
                 path,
                 f"cannot be read: {error}",
-                help="who may not write in its directory can read it while 'audit --watch' runs",
+                help="users who may not write in its directory can read it while 'audit --watch'"
+                " runs",
             ) from error
         except sqlite3.Error as error:
             raise ReadError(path, f"is not a fleet store: {error}") from error
@@ -257,7 +258,7 @@ class Store:
         """The live store at ``path``, to be changed. Where ``more`` tables are named it is made,
         with these. Raises :class:`ReadError`."""
         if not more and not _is_live(path):
-            raise ReadError(path, "is there, and is no store that 'audit --watch' made")
+            raise ReadError(path, "is not a store that 'audit --watch' made")
         try:
             connection = sqlite3.connect(
                 f"file:{_quoted(path)}?mode={'rwc' if more else 'rw'}",

@@ -61,7 +61,7 @@ def write_text(plan: Plan, left_out: LeftOut, stream: TextIO) -> None:
     _write_left_out(left_out, out)
     if not plan.steps:
         which = " on the hosts that are known well enough" if left_out.any else ""
-        out.line(f"nothing to do{which}: the hosts are what the policy says")
+        out.line(f"nothing to do{which}: the hosts are as the policy says")
 
 
 def _some(lines: list[str]) -> list[str]:
