@@ -49,6 +49,11 @@ _DAEMON: Final[tuple[tuple[str, str, str], ...]] = (
         "remove one of the two disks from the guest",
     ),
     (
+        r"Lockspace resource '.*' is locked.*, and this lock is not safe: ",
+        "a guest of this host shares the disk, and its lock is lost, or is not known to be held",
+        "see what 'lockd status' says of that lock; the guest can start once it is safe again",
+    ),
+    (
         r"Lockspace resource '.*' is locked",
         "another guest or host holds the lock of this disk",
         "find the holder before anything else; never delete the lock file",

@@ -26,6 +26,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import time
 from contextlib import suppress
 from struct import Struct
 
@@ -72,6 +73,10 @@ _GONE: Final = (errno.ESTALE, errno.ENOENT)
 
 #: How often one call tries again when the file it locked turns out not to be the one of that name.
 _TRIES: Final = 50
+
+#: How long a lock is known to be held, in seconds, after the server of its file system was asked
+#: for it: no server gives the locks of a host up sooner.
+SURE_FOR: Final = 5.0
 
 #: The byte of the POSIX lock that is for people to look at.
 _VISIBLE: Final = 1
@@ -139,14 +144,18 @@ def take(
                 continue
             raise
         try:
+            asked = time.monotonic()
             posix = _lock(fd, _SHARED if shared else _EXCLUSIVE)
             status = _status_if_there(fd, path, may_be_shared)
             if status is not None:
                 if plain:
                     check_kind(path, status)
-                    if may_be_shared(status.st_dev, path):
-                        _end_generation(fd)
-                return FileLock(fd, identity_of(status), posix)
+                has_server = may_be_shared(status.st_dev, path)
+                if plain and has_server:
+                    _end_generation(fd)
+                # The server may have been away since, and have given the lock to another host.
+                if not has_server or time.monotonic() - asked < SURE_FOR:
+                    return FileLock(fd, identity_of(status), posix)
         except (HeldError, PlantedError):
             close(fd)
             raise

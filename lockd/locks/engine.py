@@ -213,10 +213,8 @@ class Engine:
         """ACQUIRE_RESOURCE. Raises Fault, SilentError."""
         space = self.table.space(directory)
         self.unknown.look()
-        held = space.resources.get(name)
-        if held is not None:
-            if not (held.shared and shared):
-                raise is_locked(name, self._holders.held_by(held))
+        if name in space.resources:
+            held = self._to_join(space, name, shared=shared)
             self._note_process(owner)
             self._journal.append(records.also(held.number, owner.text))
             self.table.add_owner(held, owner)
@@ -284,10 +282,8 @@ class Engine:
         where it could not, SilentError."""
         space = self.table.spaces.get(directory, Lockspace(directory))
         self.unknown.look()
-        held = space.resources.get(name)
-        if held is not None:
-            if not (held.shared and shared):
-                raise is_locked(name, self._holders.held_by(held))
+        if name in space.resources:
+            self._to_join(space, name, shared=shared)
             return
         space.check_name(name)
         self.files.check_remote_name(space, name)
@@ -297,6 +293,19 @@ class Engine:
         if name in space.idle or (create and not self._disk.exists_at_all(path)):
             return
         self.files.undo(self.files.take(space, name, owner, shared=shared, create=False))
+
+    def _to_join(self, space: Lockspace, name: str, *, shared: bool) -> Resource:
+        """The resource that is held, if another owner can have its lock as well. Raises Fault,
+        SilentError."""
+        held = space.resources[name]
+        if not (held.shared and shared):
+            raise is_locked(name, self._holders.held_by(held))
+        # Its server may have given it to another host.
+        self.files.check_remote(held)
+        if held.problem:
+            why = f"{self._holders.held_by(held)}, and this lock is not safe: {held.problem}"
+            raise is_locked(name, why)
+        return held
 
     def _note_process(self, owner: Owner) -> None:
         """Record the owner's process, before what it holds."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections import deque
 from functools import partial
 
 from lockd.events import LOST, REGAINED, SAFE, Event
@@ -45,15 +46,17 @@ INTERVAL: Final = 10.0
 _SLICE: Final = 0.002
 _REST: Final = 0.005
 
-#: How many locks are asked for by one thread.
+#: How many locks are asked for by one thread, and for how long, in seconds.
 _BATCH: Final = 64
+_BATCH_FOR: Final = 1.0
 
 
 class Question:
-    """A question about a lock. Once it is answered, ``answer`` or ``error`` is set; if the lock had
-    been lost, ``note`` is the note that the file had then."""
+    """A question about a lock. ``asked`` is when the file system was asked, 0 if it was not. Once
+    it is answered, ``answer`` or ``error`` is set; if the lock had been lost, ``note`` is the note
+    that the file had then."""
 
-    __slots__ = ("answer", "error", "lock", "note", "path", "plain", "resource", "shared")
+    __slots__ = ("answer", "asked", "error", "lock", "note", "path", "plain", "resource", "shared")
 
     def __init__(self, resource: Resource) -> None:
         self.resource: Final = resource
@@ -63,6 +66,7 @@ class Question:
         self.plain: Final = resource.is_plain
         # The lock may be released at any time, and the number of its descriptor would be reused.
         self.lock.busy = True
+        self.asked = 0.0
         self.answer: State | None = None
         self.note = b""
         self.error = ""
@@ -73,6 +77,7 @@ class Question:
 
     def ask(self) -> None:
         """Ask the file system."""
+        self.asked = time.monotonic()
         if not self.matters():
             return
         try:
@@ -96,7 +101,7 @@ class Inquiry:
     loop."""
 
     def __init__(self, resources: list[Resource], aside: Aside) -> None:
-        self._left: Final = iter(resources)
+        self._left: Final = deque(resources)
         self._aside: Final = aside
         self._since = time.monotonic()
         self.questions: list[Question] = []
@@ -105,12 +110,12 @@ class Inquiry:
     def go_on(self, then: Callable[[], object]) -> bool:
         """Ask about the next locks, and call ``then`` when these are answered; False if there are
         no more."""
+        self._left.extendleft(each.resource for each in self.questions[::-1] if not each.asked)
         self.questions = []
-        for resource in self._left:
+        while self._left and len(self.questions) < _BATCH:
+            resource = self._left.popleft()
             if resource.owners:
                 self.questions.append(Question(resource))
-            if len(self.questions) == _BATCH:
-                break
         if not self.questions:
             return False
         self.is_answered = False
@@ -118,14 +123,17 @@ class Inquiry:
         error = self._aside.run(self._ask, then)
         if error:
             for question in self.questions:
-                question.error = error
+                question.asked, question.error = self._since, error
             self.is_answered = True
         return True
 
     def _ask(self) -> None:
+        until = time.monotonic() + _BATCH_FOR
         for question in self.questions:
             self._since = time.monotonic()
             question.ask()
+            if question.asked > until:
+                break  # the answers to the first ones must not get old
         self.is_answered = True
 
     @property
@@ -265,15 +273,21 @@ class Health:
 
     def _on_answer(self, question: Question) -> None:
         filelock.set_free(question.lock)
-        self._act_on(question)
+        if question.asked:
+            self._act_on(question)
 
     def _act_on(self, question: Question) -> None:
         if not question.matters():
             return
         try:
-            self._judge(question.resource, *self._problem(question))
+            problem, standing = self._problem(question)
         except SilentError as error:
             error.remote.wait(partial(self._act_on, question))
+            return
+        is_old = time.monotonic() - question.asked > filelock.SURE_FOR
+        if not is_old or standing not in ("held", "regained"):
+            self._judge(question.resource, problem, standing)
+        # Else it was held then, and may be lost by now: the next round tells.
 
     def _problem(self, question: Question) -> tuple[str, Standing]:
         """Repair what can be repaired of a lock that was asked about. Returns what is wrong with

@@ -8,14 +8,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from lockd.locks.health import Question
 from tests.simulation.bugs import BUGS, Bug, found
 from tests.simulation.cluster import BrokenError, Cluster, Plan
 from tests.simulation.files import failure
 from tests.simulation.guests import Guest
 from tests.simulation.host import simulated
+from tests.simulation.kernel import running
 from tests.simulation.run import first_failure, shrunk, told
 
 if TYPE_CHECKING:
+    from tests.simulation.files import View
     from tests.simulation.host import Host
     from tests.simulation.kernel import Process
 
@@ -248,3 +251,90 @@ def test_what_could_not_be_kept_is_soon_kept() -> None:
         cluster.throw_away()
         times += cluster.was_lost
     assert times == 5
+
+
+class CutOffWithTheLock(Cluster):
+    """A host is cut off when it has just taken a lock, for longer than its lease."""
+
+    times = 0
+
+    def _fault(self, *_: object) -> None:
+        """Nothing else."""
+
+    def on_answer(self, process: Process, name: str, view: View) -> None:
+        host = process.host
+        may_be_cut_off = host in self.hosts and host not in self._unreachable
+        if name == "fcntl" and view.files.kind != "local" and may_be_cut_off and not self.times:
+            self.times += 1
+            self.part(host, 1.2 * self.lease)
+
+
+def test_a_lock_that_was_lost_while_it_was_taken_is_granted_to_nobody() -> None:
+    """What has to be done between lock and answer waits for the server, which gives the lock up
+    meanwhile."""
+    times = 0
+    for seed in range(20):
+        cluster = CutOffWithTheLock(Plan(seed))
+        with simulated():
+            cluster.run()
+        cluster.throw_away()
+        times += cluster.times
+    assert times >= 5
+
+
+class CutOffAgain(Cluster):
+    """A guest is paused as its server is away. When the server has said that the lock is held, the
+    daemon is frozen, and the host cut off again, for longer than its lease."""
+
+    times = 0
+
+    def _set_up(self) -> None:
+        super()._set_up()
+        self.interval = 0.5  # type: ignore[misc]
+
+    def _fault(self, *_: object) -> None:
+        """Nothing else."""
+
+    def _start_guest(self) -> None:
+        super()._start_guest()
+        for host in self.hosts:
+            if self._files.kind != "local" and host not in self._unreachable and not self.times:
+                self._at(self.now + 1.5, partial(self._cut_off, host))
+
+    def _cut_off(self, host: Host) -> None:
+        if host not in self._unreachable:
+            self.part(host, 0.95 * self.lease)
+
+    def answered(self, host: Host) -> None:
+        """The server has said that a lock is held."""
+        if host not in self._unreachable and not self.times and host.daemon and self._paused(host):
+            self.times += 1
+            self.part(host, 1.5 * self.lease)
+            host.daemon_frozen_until = host.manager.frozen_until = self.now + 1.2 * self.lease
+            self._at(host.daemon_frozen_until, host.manager.begin_to_wait)
+
+    def _paused(self, host: Host) -> bool:
+        """Whether all guests there that have a lock are paused, and there is one."""
+        guests = [each for each in self.guests if isinstance(each, Guest) and each.host is host]
+        paused = [each.is_stopped for each in guests if not each.has_ended]
+        return any(paused) and all(paused)
+
+
+def test_an_old_answer_lets_no_guest_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The lock was held then. It is seed 75 in which a guest would."""
+    ask = Question.ask
+    times = 0
+
+    def asked(question: Question) -> None:
+        ask(question)
+        if question.answer == "held":
+            cluster.answered(running.process.host)
+
+    monkeypatch.setattr(Question, "ask", asked)
+    for seed in range(65, 80):
+        cluster = CutOffAgain(Plan(seed))
+        with simulated():
+            cluster.run()
+        cluster.throw_away()
+        times += cluster.times
+    assert times

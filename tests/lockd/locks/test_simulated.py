@@ -43,6 +43,22 @@ def test_another_host_is_told_who_holds_a_lock() -> None:
         two.engine.acquire(SPACE, "disk", owner(8), shared=False, create=True)
 
 
+def test_a_shared_lock_that_is_not_safe_is_shared_with_nobody_more() -> None:
+    """Another host may have it by now."""
+    one, _, _, _ = two_hosts()
+    one.engine.acquire(SPACE, "disk", owner(7), shared=True, create=True)
+    resource = one.engine.table.spaces[SPACE].resources["disk"]
+    resource.problem = "it was lost"
+    why = "is locked by guest 'guest 7' .*, and this lock is not safe: it was lost"
+    for acquire in (one.engine.acquire, one.engine.would_acquire):
+        with pytest.raises(Fault, match=why):
+            acquire(SPACE, "disk", owner(8), shared=True, create=True)
+    assert resource.owners == [owner(7)]
+    resource.problem = ""
+    one.engine.acquire(SPACE, "disk", owner(8), shared=True, create=True)
+    assert len(resource.owners) == 2
+
+
 def test_the_file_of_a_lock_that_is_let_go() -> None:
     """Stays for a while, and then goes."""
     one, two, files, clock = two_hosts()
