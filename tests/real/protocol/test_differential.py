@@ -37,6 +37,10 @@ SHRUNK: Final = 3
 #: How often a play has to differ, one after the other, to be worth a person's time.
 CONFIRMATIONS: Final = 3
 
+#: How often an allowed difference is looked for: lockd removes the file of a released lock after a
+#: fraction of a second, and on a busy machine a look at it may come later than that.
+LOOKS: Final = 20
+
 #: How much of the plays is compared at least: where a difference is meant, the rest of the play
 #: is not.
 COMPARED: Final = 0.85
@@ -119,10 +123,16 @@ def test_lockd_does_what_virtlockd_does(
 @pytest.mark.parametrize("title", [each.title for each in ALLOWED])
 def test_each_allowed_difference_is_there(title: str, virtlockd: Theatre, lockd: Theatre) -> None:
     """Or it would have to go from the list."""
-    [(play, theirs, ours)] = play_in_both((virtlockd, lockd), [EXAMPLES[title]], careful=True)
-    verdict = compare(play, theirs, ours)
-    assert title in verdict.met
-    assert not verdict.difference
+    for look in range(LOOKS):
+        # Every second look does not rest between two round trips, and is the faster one.
+        [(play, theirs, ours)] = play_in_both(
+            (virtlockd, lockd), [EXAMPLES[title]], careful=look % 2 == 0
+        )
+        verdict = compare(play, theirs, ours)
+        assert not verdict.difference
+        if title in verdict.met:
+            return
+    pytest.fail(f"{title}: not seen in {LOOKS} plays")
 
 
 @pytest.mark.parametrize("title", EDGES)
