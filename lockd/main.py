@@ -237,7 +237,8 @@ def _run(options: Options) -> int:
     paths = Paths()
     was_virtlockd = _was_virtlockd(options, paths)
     managed = bool(os.environ.get("NOTIFY_SOCKET")) or handover.SUPERVISED in os.environ
-    if managed or handover.HANDS_BACK in os.environ or was_virtlockd is not None:
+    continues = handover.HANDS_BACK in os.environ or handover.goes_on_in_place(os.environ)
+    if managed or continues or was_virtlockd is not None:
         from lockd.daemon.serving import serve
 
         return serve(options, paths, was_virtlockd)

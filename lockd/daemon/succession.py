@@ -148,7 +148,9 @@ class Succession:
         # On a slow host it takes longer to load a program than it may give no sign of life.
         self._watchdog.end()
         try:
-            handover.in_place(self._journal, {**others, **ours}, self._command)
+            handover.in_place(
+                self._journal, {**others, **ours}, self._command, self._keeper.address
+            )
         finally:
             self._watchdog.go_on()
 

@@ -64,11 +64,16 @@ def is_from_lockd(environment: Mapping[str, str]) -> bool:
     return not environment.keys().isdisjoint({_VARIABLE, _KEPT, SUPERVISED, HANDS_BACK})
 
 
+def goes_on_in_place(environment: Mapping[str, str]) -> bool:
+    """Whether this very process was a lockd before, and has its descriptors."""
+    return environment.get(_VARIABLE, "").partition(":")[0] == str(os.getpid())
+
+
 def receive(environment: MutableMapping[str, str]) -> Inheritance:
     """What this process has from the previous one. Raises :class:`JournalError`."""
-    passed = environment.pop(_VARIABLE, "")
-    pid, _, fd = passed.partition(":")
-    if pid == str(os.getpid()) and fd.isdecimal():
+    is_in_place = goes_on_in_place(environment)
+    fd = environment.pop(_VARIABLE, "").partition(":")[2]
+    if is_in_place and fd.isdecimal():
         return _received_in_place(int(fd), environment)
     fds = inherited(environment)
     journals = sorted(int(name[1:], 16) for name in fds if is_journal(name))
@@ -88,10 +93,16 @@ def _received_in_place(fd: int, environment: MutableMapping[str, str]) -> Inheri
     return Inheritance(fds, journal)
 
 
-def in_place(journal: Journal, fds: Mapping[str, int], command: list[str]) -> None:
-    """Replace this process by ``command``, which takes over; returns only by raising OSError."""
+def in_place(journal: Journal, fds: Mapping[str, int], command: list[str], manager: str) -> None:
+    """Replace this process by ``command``, which takes over; returns only by raising OSError.
+
+    ``manager`` is the address of the service manager, empty if there is none: a process that was
+    virtlockd may not have it in its environment.
+    """
     journal.append(record("descriptors", journal.number, dict(fds)))
     environment = {**os.environ, _VARIABLE: f"{os.getpid()}:{journal.fd}"}
+    if manager:
+        environment["NOTIFY_SOCKET"] = manager
     _become(command, environment, (*fds.values(), journal.fd))
 
 

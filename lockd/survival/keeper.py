@@ -73,6 +73,7 @@ class Keeper:
         self._barrier = -1
         self._asked = 0.0
         self._failed = 0.0
+        self.address: Final = address
         self._address: Final = f"\0{address[1:]}" if address.startswith("@") else address
         self._manager: socket.socket | None = None
         if not address:

@@ -3,8 +3,10 @@ guests that hold locks: ``packaging/install-lockd``."""
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,6 +37,12 @@ def program(host: SystemdHost) -> str:
     return "lockd" if comm == "lockd" else comm
 
 
+def since(host: SystemdHost) -> int:
+    """The second in which the lockd that runs was started; 0 if none answers."""
+    said = host.run("lockd", "status", "--json", check=False)
+    return int(json.loads(said)["since"]) if said.startswith("{") else 0
+
+
 def test_there_and_back_twice(host: SystemdHost) -> None:
     """In the same process, which systemd goes on with, and which is what it says: lockd's locks are
     kept, and survive a kill."""
@@ -61,6 +69,15 @@ def test_there_and_back_twice(host: SystemdHost) -> None:
     host.run("systemctl", "reload", SERVICE)
     host.run(INSTALLER, PROGRAM)
     assert guest.is_well()
+    # So can lockd, whose process systemd has started as virtlockd: the next version continues in
+    # its place, with its sockets.
+    started = since(host)
+    wait_for(lambda: int(time.time()) > started, "a later second")
+    host.run("systemctl", "reload", SERVICE)
+    wait_for(lambda: since(host) > started, "the next version runs")
+    assert guest.is_well()
+    assert (program(host), host.property("MainPID")) == ("lockd", pid)
+    assert "kept by the service manager" in host.run("lockd", "status")
     host.run("kill", "-KILL", pid)
     assert guest.is_well()
     assert host.property("MainPID") != pid
