@@ -137,7 +137,7 @@ test-packages:
 	set -e; for release in $(RELEASES); do packaging/test-packages $$release; done
 
 release-check: $(VENV)/.installed-dev
-	packaging/install-packages apparmor
+	packaging/install-packages apparmor selinux-policy-dev
 	packaging/release-check
 
 test-slow: $(VENV)/.installed-tests

@@ -129,4 +129,17 @@ def test_the_profile_is_one() -> None:
     subprocess.run(["apparmor_parser", "-Q", "-K", profile], check=True, capture_output=True)
     text = profile.read_text()
     assert "complain)" in text
-    assert not re.search(r"^\\s*(audit )?deny ", text, re.MULTILINE)
+    assert not re.search(r"^\s*(audit )?deny ", text, re.MULTILINE)
+
+
+def test_no_profile_takes_what_the_unit_leaves() -> None:
+    """What confines lockd besides its unit allows every capability that the unit does."""
+    unit = (PROJECT / "packaging/systemd/virtlockd.service").read_text()
+    [wanted] = re.findall(r"^CapabilityBoundingSet=(.*)", unit, re.MULTILINE)
+    names = {name.removeprefix("CAP_").lower() for name in wanted.split()}
+    assert names
+    profile = (PROJECT / "packaging/apparmor/usr.sbin.lockd").read_text()
+    assert names <= {*re.findall(r"^  capability (\w+),", profile, re.MULTILINE)}
+    module = (PROJECT / "packaging/selinux/lockd.te").read_text()
+    [allowed] = re.findall(r"self:capability \{ (.*) \};", module)
+    assert names <= {*allowed.split()}
