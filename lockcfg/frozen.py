@@ -8,10 +8,21 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Self
+    from typing import Any, Final, Self
 
 
-class Frozen:
+class _Constructing(type):
+    """Lets a constructor set fields without a check of each, which would take most of its time."""
+
+    if not TYPE_CHECKING:  # the type checker looks at the constructor itself
+
+        def __call__(cls, *values: Any, **more: Any) -> Any:
+            made = type.__call__(_open.get(cls) or _opened(cls), *values, **more)
+            made.__class__ = cls
+            return made
+
+
+class Frozen(metaclass=_Constructing):
     """A value object. A subclass names its fields in ``__slots__`` and sets each once."""
 
     __slots__: tuple[str, ...] = ()
@@ -45,3 +56,14 @@ class Frozen:
 
         def __delattr__(self, name: str) -> None:
             raise AttributeError(f"{type(self).__name__}.{name} cannot be deleted")
+
+
+#: The class of the objects of each class while their constructors run.
+_open: Final[dict[type, type]] = {}
+
+
+def _opened(cls: type) -> type:
+    fields = {"__slots__": (), "__setattr__": object.__setattr__, "__qualname__": cls.__qualname__}
+    made = _open[cls] = _Constructing(cls.__name__, (cls,), fields)
+    made.__slots__ = cls.__slots__  # type: ignore[attr-defined]
+    return made

@@ -160,7 +160,7 @@ def _old_report(path: str, paths: list[str]) -> dict[str, Any]:
         return audit_history.report_of(path, paths)
 
     from lockcfg.conf.load import read_bytes
-    from lockcfg.fleet.snapshots.reading import MAX_SIZE
+    from lockcfg.fleet.snapshots.format import MAX_SIZE
 
     try:
         old = json.loads(read_bytes(path, MAX_SIZE))
@@ -253,7 +253,7 @@ def max_age_of(arguments: argparse.Namespace) -> int | None:
 @contextmanager
 def ingested(arguments: argparse.Namespace) -> Iterator[Store]:
     """A store of all that the arguments name."""
-    from lockcfg.fleet.store.ingest import store_of
+    from lockcfg.fleet.store.opening import store_of
 
     store = _with_progress(lambda progress: store_of(arguments.paths, progress=progress))
     try:

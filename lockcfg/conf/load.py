@@ -12,7 +12,6 @@ import stat
 
 from lockcfg.conf.document import Document
 from lockcfg.conf.files import KINDS, kind_named
-from lockcfg.conf.tree import read_entries
 from lockcfg.errors import ReadError
 from lockcfg.rooted import Spot, below, open_in
 
@@ -37,6 +36,8 @@ _HELP: Final = {
 
 def parse(text: bytes, kind: FileKind, path: str) -> Document:
     """The document of ``text``; ``path`` is for messages. Raises ConfSyntaxError."""
+    from lockcfg.conf.tree import read_entries  # whoever reads a fleet store parses no text
+
     return Document(kind, path, text, read_entries(text, kind, path))
 
 

@@ -90,7 +90,7 @@ def _configured(session: bool, evidence: Evidence) -> list[str]:
 
 def _elsewhere(reading: Reading, evidence: Evidence, paths: Sequence[str]) -> list[User]:
     """The guests that have the disk on other hosts, as their snapshots show."""
-    from lockcfg.fleet.store.ingest import store_of
+    from lockcfg.fleet.store.opening import store_of
 
     store = store_of(paths)
     words = {clue.value for clue in reading.clues} | {*evidence.disks}

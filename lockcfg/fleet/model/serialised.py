@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from lockcfg.fleet.model.facts import Directory, Facts, Sanlock
 from lockcfg.fleet.model.place import Location
 from lockcfg.frozen import Frozen
@@ -9,22 +11,27 @@ from lockcfg.frozen import Frozen
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from typing import Any
+    from typing import Any, Final
 
 
-def as_json(value: Any) -> Any:
-    """A value object of the model, or a part of it, as JSON."""
-    if isinstance(value, Frozen):
-        return {name: as_json(getattr(value, name)) for name in value.__slots__}
-    if isinstance(value, list | tuple):
-        return [as_json(item) for item in value]
-    if isinstance(value, dict):
-        return {key: as_json(item) for key, item in value.items()}
-    return value
+def dumped(value: Any) -> str:
+    """JSON of a value object of the model, or of anything else that JSON has: equal values are
+    equal texts."""
+    return _ENCODER.encode(value)
+
+
+def _fields(value: Any) -> dict[str, Any]:
+    """What the encoder does not know."""
+    if not isinstance(value, Frozen):
+        raise TypeError(f"{type(value).__name__} is no value object")
+    return {name: getattr(value, name) for name in value.__slots__}
+
+
+_ENCODER: Final = json.JSONEncoder(separators=(",", ":"), sort_keys=True, default=_fields)
 
 
 def facts_from(content: Mapping[str, Any]) -> Facts:
-    """The facts that :func:`as_json` has turned into ``content``."""
+    """The facts that are ``content`` in JSON."""
     fields = dict(content)
     for name in ("spaces", "spare", "storages", "leases"):
         fields[name] = [_directory_from(each) for each in content[name]]

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 
 
 FORMAT: Final = "lockcfg-snapshot"
+
+#: The largest snapshot that is read, in bytes: every file in it may be as large as libvirt reads.
+MAX_SIZE: Final = 64 * 1024 * 1024
+
 VERSION: Final = 2
 
 #: The members that differ on every host, in this order: they are never remembered.

@@ -17,8 +17,8 @@ from contextlib import suppress
 from lockcfg.conf.load import read_bytes
 from lockcfg.errors import LockcfgError
 from lockcfg.fleet.snapshots import collector
-from lockcfg.fleet.snapshots.format import SnapshotError
-from lockcfg.fleet.snapshots.reading import MAX_SIZE, member, pieces_of
+from lockcfg.fleet.snapshots.format import MAX_SIZE, SnapshotError
+from lockcfg.fleet.snapshots.reading import member, pieces_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

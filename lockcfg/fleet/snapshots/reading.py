@@ -19,6 +19,7 @@ from lockcfg.fleet.snapshots.format import (
     EVIDENCE,
     LONGEST,
     LONGEST_NAME,
+    MAX_SIZE,
     OWN,
     SnapshotError,
     check_member,
@@ -28,9 +29,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import Any, Final
-
-#: The largest snapshot that is read, in bytes: every file in it may be as large as libvirt reads.
-MAX_SIZE: Final = 64 * 1024 * 1024
 
 _OWN_NAMES: Final = frozenset(OWN)
 

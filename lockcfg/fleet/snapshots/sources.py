@@ -14,8 +14,7 @@ import sys
 
 from lockcfg.conf.load import read_bytes, read_error
 from lockcfg.errors import ReadError, UsageError
-from lockcfg.fleet.snapshots.format import FILES, SANLOCK_FILES
-from lockcfg.fleet.snapshots.reading import MAX_SIZE
+from lockcfg.fleet.snapshots.format import FILES, MAX_SIZE, SANLOCK_FILES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

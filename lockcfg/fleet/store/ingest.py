@@ -8,9 +8,9 @@ differ, and goes through the disks.
 
 from __future__ import annotations
 
-import json
 import os
 from itertools import count
+from json.encoder import encode_basestring_ascii
 from zlib import crc32
 
 from lockcfg.conf.document import Document, decode
@@ -18,7 +18,7 @@ from lockcfg.conf.files import kinds_of
 from lockcfg.errors import LockcfgError
 from lockcfg.fleet.model.evidence import evidence_of
 from lockcfg.fleet.model.facts import NOT_LIVE, Facts, document_of, facts_of, lines_of
-from lockcfg.fleet.model.serialised import as_json
+from lockcfg.fleet.model.serialised import dumped
 from lockcfg.fleet.model.uses import (
     PART,
     VOLUME,
@@ -52,9 +52,9 @@ from lockcfg.fleet.snapshots.reading import (
     pieces_of,
     rewritten,
 )
-from lockcfg.fleet.snapshots.sources import as_text, files_of, is_store, sources_of, texts_of
+from lockcfg.fleet.snapshots.sources import as_text, files_of, sources_of, texts_of
 from lockcfg.fleet.store.circumstances import circumstances_of
-from lockcfg.fleet.store.store import VERSION, Store, packed_disks, packed_keys, packed_uuids
+from lockcfg.fleet.store.store import Store, packed_disks, packed_keys, packed_uuids
 from lockcfg.workers import MOST_JOBS, share
 from lockcfg.workers import processes as cpus
 
@@ -236,7 +236,7 @@ class Ingester:
             self._add(source, profile, own, version=common.by_name["version"].value)
             if own.evidence is not None:
                 told = evidence_of(own.evidence, common.by_name["directories"].value)
-                self._rows["evidence"].append((self._hosts, _dumped(told)))
+                self._rows["evidence"].append((self._hosts, dumped(told)))
         except LockcfgError as error:
             raise SnapshotError(error.message, host=host["name"]) from error
 
@@ -328,7 +328,7 @@ class Ingester:
         return profile
 
     def _profile_of(self, facts: Facts) -> _Profile:
-        text = _dumped(as_json(facts))
+        text = dumped(facts)
         profile = self._profiles.get(text)
         if profile is None:
             profile = self._profiles[text] = _Profile(len(self._profiles) + 1, facts)
@@ -356,7 +356,7 @@ class Ingester:
             for path, since in daemon["held"].items()
         }
         if held:
-            self._rows["held"].append((number, _dumped(held)))
+            self._rows["held"].append((number, dumped(held)))
         circumstances = circumstances_of(
             source,
             own,
@@ -376,7 +376,7 @@ class Ingester:
                 len(own.plain) + len(own.guests),
                 self._cell(profile, circumstances, frozenset(host.uses)),
                 source,
-                _dumped(host.running),
+                f"[{','.join(map(encode_basestring_ascii, host.running))}]",
                 packed_uuids(host.uuids),
             )
         )
@@ -510,7 +510,7 @@ class Ingester:
         number = self._ways.get(use)
         if number is None:
             number = self._ways[use] = len(self._ways) + 1
-            self._store.insert("way", [(number, _dumped(as_json(use)))])
+            self._store.insert("way", [(number, dumped(use))])
         way = profile.ways[shape] = NumberedUse(
             number,
             use,
@@ -520,7 +520,7 @@ class Ingester:
         return way
 
     def _cell(self, profile: _Profile, circumstances: list[str], uses: frozenset[int]) -> int:
-        key = (profile.number, _dumped(circumstances) if circumstances else "[]", uses)
+        key = (profile.number, dumped(circumstances) if circumstances else "[]", uses)
         number = self._cells.get(key)
         if number is None:
             number = self._cells[key] = len(self._cells) + 1
@@ -597,21 +597,6 @@ def ingest_sources(
     store.finish()
 
 
-def store_of(paths: Sequence[str], *, progress: Callable[[int], None] | None = None) -> Store:
-    """A store of all snapshots at and below ``paths``, to be closed. Raises as :func:`ingest`."""
-    if len(paths) != 1 or not (os.path.isfile(paths[0]) and is_store(paths[0])):
-        store = Store.create()
-        ingest(paths, store, progress=progress)
-        return store
-    store = Store.open(paths[0])
-    if store.version != VERSION:
-        store.close()
-        store = Store.create()
-        store.join(paths[0])
-        store.finish()
-    return store
-
-
 def _ingest_together(
     sources: Sequence[Source],
     store: Store,
@@ -668,13 +653,6 @@ def _image(
     shown = way.prefix + real
     host.keys += (_key_of(shown), _file_of(int(inode), real))
     host.disks += (way.text, shown, directory + last, "", "", name, uuid)
-
-
-_ENCODER: Final = json.JSONEncoder(separators=(",", ":"), sort_keys=True)
-
-
-def _dumped(value: Any) -> str:
-    return _ENCODER.encode(value)
 
 
 def _is_unasked(disk: Mapping[str, Any]) -> bool:

@@ -24,6 +24,7 @@ import re
 import sqlite3
 import weakref
 from array import array
+from collections import Counter
 from hashlib import blake2b, sha256
 from itertools import groupby
 from operator import itemgetter
@@ -35,7 +36,7 @@ from lockcfg.frozen import Frozen
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
     from typing import Any, Final, Self
 
 #: Stands in the file's header, so that file(1) and others can tell.
@@ -319,23 +320,22 @@ class Store:
             keys = _numbers(packed)
             if several.isdisjoint(keys[::2]) and files.isdisjoint(keys[1::2]):
                 continue
-            for disk in self._disks_of(host):
-                if disk.key in several or disk.number in files:
-                    yield disk
+            yield from self._disks_of(host, lambda both: both[0] in several or both[1] in files)
 
-    def _disks_of(self, host: int) -> Iterator[StoredDisk]:
-        """The disks of a host, all of them."""
-        query = f"SELECT ways, keys, packed FROM disks WHERE host = {host:d}"  # noqa: S608
-        ((ways, keys, packed),) = self._read(query)
+    def _disks_of(
+        self, host: int, wanted: Callable[[tuple[int, int]], bool] | None = None
+    ) -> Iterator[StoredDisk]:
+        """The disks of a host, or those of them whose key and number are ``wanted``."""
+        query = "SELECT ways, keys, packed FROM disks WHERE host = ?"
+        ((ways, keys, packed),) = self._read(query, (host,))
         numbers = _numbers(keys)
         texts = packed.decode().split(_BETWEEN)
         if len(texts) * 2 != len(numbers) * _WIDTH:
             raise ReadError(self.path, "is not a whole fleet store: a host's disks are cut off")
-        for at in range(len(numbers) // 2):
-            way, *names = texts[at * _WIDTH : (at + 1) * _WIDTH]
-            key, number = numbers[2 * at : 2 * at + 2]
-            name, path, lvm, scsi, guest, uuid = names
-            yield StoredDisk(key, host, ways + int(way), name, path, lvm, scsi, guest, uuid, number)
+        for at, both in enumerate(zip(numbers[::2], numbers[1::2], strict=True)):
+            if wanted is None or wanted(both):
+                way, *names = texts[at * _WIDTH : (at + 1) * _WIDTH]
+                yield StoredDisk._make((both[0], host, ways + int(way), *names, both[1]))
 
     def _run_twice(self) -> Iterator[tuple[int, int, str]]:
         """The guests whose UUIDs run on more hosts than one: the UUID, the host, the name."""
@@ -345,7 +345,7 @@ class Store:
             of_host = _numbers(uuids)
             if several.isdisjoint(of_host):
                 continue
-            ((guests,),) = self._read(f"SELECT guests FROM host WHERE id = {host:d}")  # noqa: S608
+            ((guests,),) = self._read("SELECT guests FROM host WHERE id = ?", (host,))
             for uuid, guest in zip(of_host, json.loads(guests), strict=False):
                 if uuid in several:
                     yield uuid, host, guest
@@ -410,8 +410,8 @@ class Store:
         """Note which disks of a host are there more than once: those of some keys or numbers."""
         self._connection.execute(f"DELETE FROM disk WHERE host = {host:d}")  # noqa: S608
         if keys or numbers:
-            disks = self._disks_of(host)
-            self.insert("disk", (d for d in disks if d.key in keys or d.number in numbers))
+            disks = self._disks_of(host, lambda both: both[0] in keys or both[1] in numbers)
+            self.insert("disk", disks)
 
     def unmark(self, host: int) -> None:
         """Remove the disks of a host, and what was noted of them."""
@@ -611,8 +611,8 @@ class Store:
         """Rows of a table that not every store has. Raises :class:`ReadError`."""
         return self._iterate(query, values)
 
-    def _read(self, query: str) -> list[Any]:
-        return list(self._iterate(query))
+    def _read(self, query: str, values: Sequence[object] = ()) -> list[Any]:
+        return list(self._iterate(query, values))
 
     def _iterate(self, query: str, values: Sequence[object] = ()) -> Iterator[Any]:
         try:
@@ -629,7 +629,7 @@ def _sha256(path: str) -> str:
 def packed_uuids(uuids: Sequence[str]) -> bytes:
     """The UUIDs of guests, as the store has them: 64 bits of each, its halves put together. Who
     makes UUIDs by hand changes the end of one."""
-    if all(map(_UUID.fullmatch, uuids)):
+    if {36}.issuperset(map(len, uuids)) and _UUIDS.fullmatch("".join(uuids)):
         raw = bytes.fromhex("".join(uuids).replace("-", ""))
         both = int.from_bytes(raw)
         return _numbers((both ^ both >> 64).to_bytes(len(raw)))[1::2].tobytes()
@@ -637,12 +637,13 @@ def packed_uuids(uuids: Sequence[str]) -> bytes:
 
 
 def _number_of(uuid: str) -> bytes:
-    if _UUID.fullmatch(uuid):
+    if len(uuid) == 36 and _UUIDS.fullmatch(uuid):
         return packed_uuids([uuid])
     return blake2b(uuid.encode(), digest_size=8).digest()
 
 
-_UUID: Final = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+#: Some UUIDs, one after the other.
+_UUIDS: Final = re.compile(r"(?:[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})*")
 
 
 def packed_keys(keys: Iterable[int]) -> bytes:
@@ -666,9 +667,7 @@ def _with_ways(packed: bytes, of: int, ways: Mapping[int, int]) -> bytes:
 
 def _doubled(numbers: Iterable[int]) -> set[int]:
     """The numbers that are there more than once."""
-    seen: set[int] = set()
-    note = seen.add
-    return {number for number in numbers if number in seen or note(number)}
+    return {number for number, times in Counter(numbers).items() if times > 1}
 
 
 def _numbers(uuids: bytes) -> array[int]:

@@ -62,7 +62,7 @@ def plan_data(
 
 def _store_of(paths: Sequence[str]) -> Store:
     from lockcfg.fleet.snapshots.sources import check_paths
-    from lockcfg.fleet.store.ingest import store_of
+    from lockcfg.fleet.store.opening import store_of
 
     check_paths(paths)
     return store_of(paths)

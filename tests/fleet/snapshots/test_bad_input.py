@@ -26,8 +26,7 @@ from lockcfg.fleet.forecast import plan_of
 from lockcfg.fleet.plan.proposal import proposed_policy
 from lockcfg.fleet.policy.policy import policy_from
 from lockcfg.fleet.snapshots.collector import render
-from lockcfg.fleet.snapshots.format import SnapshotError
-from lockcfg.fleet.snapshots.reading import MAX_SIZE
+from lockcfg.fleet.snapshots.format import MAX_SIZE, SnapshotError
 from lockcfg.fleet.store.ingest import Ingester
 from lockcfg.fleet.store.store import Store
 from lockcfg.report.audit import FORMATS, render_audit
