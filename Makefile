@@ -44,7 +44,7 @@ PIN := UV_CUSTOM_COMPILE_COMMAND="make requirements" $(BIN)/uv pip compile --qui
 	--python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate $(UPGRADE)
 
 .PHONY: help setup demo test test-short test-releases test-packages test-slow deb rpm collection \
-	release-check check format new-rule docs proofs site \
+	release-check check format new-rule docs proofs mutation site \
 	requirements sbom benchmark clean
 
 help:
@@ -62,6 +62,7 @@ help:
 	@echo "make new-rule CODE=LK115 NAME=hosts-file  the skeleton of a rule and of its test"
 	@echo "make docs       make the man page and the pages of the rules again"
 	@echo "make proofs     check the models of the locks, and make the page of what Spin finds again"
+	@echo "make mutation  change the code in one place at a time, and see whether a test fails"
 	@echo "make site       build the documentation as a web site, in $(SITE)"
 	@echo "make sbom       what an installation is made of, as CycloneDX, in $(SBOM)"
 	@echo "make requirements  pin again what the bounds of pyproject.toml allow, with hashes"
@@ -171,6 +172,10 @@ docs: $(VENV)/.installed-dev
 proofs: $(VENV)/.installed-dev
 	packaging/install-packages spin
 	$(BIN)/python -m proofs --page > docs/reference/proof-traces.md
+
+# All of it takes hours: MODULES=lockd/survival/journal.py takes two minutes.
+mutation: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.mutation $(MODULES)
 
 site: $(VENV)/.installed-dev
 	packaging/install-packages $(SITE_PACKAGES)

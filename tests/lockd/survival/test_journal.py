@@ -176,3 +176,59 @@ def test_it_is_rewritten_when_it_has_grown_by_so_much_and_to_twice_its_size() ->
         assert begin + mebibyte < written + size
         assert written - 2 * size < begin + mebibyte
     journal.close()
+
+
+def test_memory_that_cannot_grow_leaves_no_descriptor() -> None:
+    """The limit of the size of files holds for it too."""
+    journal = Journal.create(1)
+    before = os.listdir("/proc/self/fd")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
+    try:
+        with pytest.raises(OSError, match="too large"):
+            journal.rewrite((), lambda: None)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert len(os.listdir("/proc/self/fd")) == len(before)
+    journal.close()
+
+
+def test_memory_that_takes_a_part_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As it may where memory is short."""
+    write = os.pwrite
+    monkeypatch.setattr(os, "pwrite", lambda fd, data, at: write(fd, data[:7], at))
+    journal = Journal.create(1)
+    journal.rewrite([record("space", f"/{index}") for index in range(9)], lambda: None)
+    assert [json.loads(line)[1] for line in journal.read()] == [f"/{index}" for index in range(9)]
+    journal.close()
+
+
+def test_whom_it_serves_at_every_moment() -> None:
+    """A process can be killed between any two of its stores: then no other client is taken for the
+    one that is served, and no answer for one to it."""
+    journal = Journal.create(1)
+    seen: list[tuple[int, bytes]] = []
+
+    class Watched:
+        """The numbers in front, of which it is told after each store."""
+
+        def __init__(self, head: memoryview) -> None:
+            self.head = head
+
+        def __getitem__(self, at: int) -> int:
+            return self.head[at]
+
+        def __setitem__(self, at: int, number: int) -> None:
+            self.head[at] = number
+            seen.append((journal.served, journal.answered))
+
+        def release(self) -> None:
+            self.head.release()
+
+    journal._head = Watched(journal._head)  # type: ignore[assignment]
+    journal.serve(5)
+    journal.answer(b"first")
+    journal.serve(6)
+    assert {each for each in seen if each[0]} == {(5, b""), (5, b"first"), (6, b"")}
+    assert seen[-1] == (6, b"")
+    journal.close()
