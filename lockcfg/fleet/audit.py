@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import chain
+
 from lockcfg.findings import SEVERITIES
 from lockcfg.fleet.comparison.disks import judge_disks
 from lockcfg.fleet.comparison.fleet import load_fleet
@@ -92,8 +94,9 @@ def audit_of(fleet: Fleet, *, version: str = "") -> AuditResult:
     done = findings.sorted()
     worst = _worst_of(done)
     hosts = sorted(
-        {host for cell in fleet.cells for host in cell.hosts}.union(
-            fleet.missing, (problem.host for problem in fleet.problems if problem.host)
+        set(fleet.missing).union(
+            (problem.host for problem in fleet.problems if problem.host),
+            *[cell.hosts for cell in fleet.cells],
         )
     )
     not_known, uncertain = findings.unknown()
@@ -162,9 +165,8 @@ class _Findings:
         """Where hosts have a setting, a file, or a line of it. In a repository it is the file that
         was read; otherwise it is the path on the host, after the host's name."""
         if not self._facts:
-            self._facts.update(
-                (host, cell.facts) for cell in self._fleet.cells for host in cell.hosts
-            )
+            for cell in self._fleet.cells:
+                self._facts.update(dict.fromkeys(cell.hosts, cell.facts))
         found: dict[str, tuple[str, int]] = {}
         for host in hosts[:_PLACES]:
             facts = self._facts.get(host)
@@ -329,7 +331,7 @@ def _domain_rows(fleet: Fleet) -> list[DomainRow]:
                     domain.key,
                     domain.reach,
                     domain.where,
-                    sorted(host for cell in cells for host in cell.hosts),
+                    sorted(chain.from_iterable(cell.hosts for cell in cells)),
                     # A host that shares no storage need not exclude any other.
                     apart=bool(group.name) and domain.reach == "yes" and domain is not leading,
                 )
@@ -406,6 +408,8 @@ def _apart(
     cell: Cell, worst: Mapping[str, Severity], unknown: set[str]
 ) -> Iterable[tuple[bool, Severity | None, list[str]]]:
     """The hosts of a cell, apart by the findings about them."""
+    if unknown.isdisjoint(cell.hosts) and worst.keys().isdisjoint(cell.hosts):
+        return [(True, None, cell.hosts)]
     by_state: dict[tuple[bool, Severity | None], list[str]] = {}
     for host in cell.hosts:
         by_state.setdefault((host not in unknown, worst.get(host)), []).append(host)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from benchmarks.made_up_fleet import NOW, WRONG, demo, text_of
+from benchmarks.made_up_fleet import NOW, WRONG, demo, text_of, write
 from lockcfg.fleet.audit import audit_of, read_fleet
 from lockcfg.fleet.keeper import Keeper
 from lockcfg.fleet.snapshots import spool as spools
@@ -119,6 +119,8 @@ def test_whatever_changes_it_is_what_a_fresh_store_would_be(
         result = keeper.round(NOW, at_least=True)
         assert result is not None
         assert report(result) == fresh(spool)
+        # Those that it has kept are those that are there.
+        assert [*keeper.store.hosts()] == [*Store.hosts(keeper.store)]
     keeper.close()
     path = tmp_path / "fleet.store"
     told = json.loads(lockcfg("audit", "--json", "--now", str(NOW), path).stdout)
@@ -154,6 +156,40 @@ def test_what_has_not_changed_is_not_audited_again(spool: Path, keeper: Keeper) 
     assert keeper.round(NOW, at_least=True) is not None
     put(spool, "kvm01", WRONG["NFSv3"])
     assert keeper.round(NOW, at_least=False) is not None
+
+
+def test_what_one_changed_host_costs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For each host that has not changed, a round makes only a few calls."""
+    # Directories are not read again, as later.
+    monkeypatch.setattr(spools, "_SETTLED", 0)
+    calls: dict[int, int] = {}
+    for hosts in (1100, 2100):
+        spool = tmp_path / f"spool{hosts}"
+        write(str(spool), hosts)
+        kept = Keeper(str(spool), str(tmp_path / f"{hosts}.store"), version="", keep_days=90)
+        kept.round(NOW, at_least=True)
+        put(spool / "000", "kvm000037", WRONG["name caching"])
+        assert kept.round(NOW, at_least=False) is not None
+        put(spool / "000", "kvm000037", WRONG["NFSv3"])
+        assert _counted(kept, calls, hosts) is not None
+        kept.close()
+    assert (calls[2100] - calls[1100]) / 1000 < 30, calls
+
+
+def _counted(kept: Keeper, calls: dict[int, int], hosts: int) -> AuditResult | None:
+    """A round, with how many calls it makes noted for so many ``hosts``."""
+    count = 0
+
+    def count_it(_frame: object, event: str, _argument: object) -> None:
+        nonlocal count
+        count += event in ("call", "c_call")
+
+    sys.setprofile(count_it)
+    try:
+        return kept.round(NOW, at_least=False)
+    finally:
+        sys.setprofile(None)
+        calls[hosts] = count
 
 
 def test_a_directory_is_read_again_only_if_it_may_have_changed(

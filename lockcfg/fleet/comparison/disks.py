@@ -167,8 +167,7 @@ def judge_disks(
         if len(users) < 2:
             continue
         if len(quick) == 1 and None not in quick:
-            users.sort(key=lambda user: (hosts[user[0].host][0], user[0].guest, user[0].path))
-            yield _safe(name, users, hosts)
+            yield from _remembered_safe(name, users, hosts, memory)
         else:
             yield from _remembered(users, hosts, words, stale, memory)
     for users in waiting.values():
@@ -214,12 +213,34 @@ def _roots(aliases: Iterable[tuple[str, str]]) -> dict[str, str]:
     return {name: top(name) for name in list(parents)}
 
 
+#: The member of a disk that a rule makes the name of its lock of.
+_NAMED_BY: Final = {"lvm": "lvm_uuid", "scsi": "scsi_id", "path": "path", "direct": "name"}
+
+
 def _quick_of(row: StoredDisk, way: _Way) -> _Quick | None:
     if way.quick is None:
         return None
     rule, where = way.quick
-    names = {"lvm": row.lvm_uuid, "scsi": row.scsi_id, "path": row.path, "direct": row.name}
-    return rule, where, names[rule]
+    return rule, where, getattr(row, _NAMED_BY[rule])
+
+
+def _remembered_safe(
+    name: str,
+    users: list[tuple[StoredDisk, _Way]],
+    hosts: Mapping[int, Host],
+    memory: Memory | None,
+) -> Iterable[DiskRow]:
+    """What is safe at a look, or has been when all was the same."""
+
+    def judge() -> list[DiskRow]:
+        users.sort(key=lambda user: (hosts[user[0].host][0], user[0].guest, user[0].path))
+        return [_safe(name, users, hosts)]
+
+    if memory is None:
+        return judge()
+    # All that the verdict says, in the order of the rows, which is not always that of the users.
+    key = (name, *[(hosts[row.host][0], row.guest, row.path, id(way.use)) for row, way in users])
+    return memory.disks(key, tuple([way.use for _, way in users]), judge)
 
 
 def _safe(

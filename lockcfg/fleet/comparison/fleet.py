@@ -130,35 +130,37 @@ def load_fleet(
     of_policies = {group.name for group in policy.groups} if policy else set()
     boots: dict[str, str] = {}
     names: dict[int, str] = {}
+    groups = sharing.groups_of_facts()
+    late, early = now + _AHEAD, now - fleet.max_age
+    # This is done for every host of a fleet, so it does little.
     for row in _newest(store.hosts(), fleet.twice):
-        number, name, boot_id, taken = row.number, row.name, row.boot_id, row.taken
-        if not combinations[row.cell][1].live:
-            fleet.sources[name] = row.source
+        number, name, _, boot_id, taken, running, _, cell_number, source = row
+        distinct_number, facts, circumstances, uses = combinations[cell_number]
+        look = 0
+        if not facts.live:
+            fleet.sources[name] = source
         if boot_id and boots.setdefault(boot_id, name) != name:
             fleet.same.append((boots[boot_id], name))
         names[number] = name
-        combination = combinations[row.cell]
-        facts, look = probed.get(number, (combination[1], 0))
-        if facts.live:
-            if taken > now + _AHEAD:
-                fleet.ahead.append(name)
-            elif taken < now - fleet.max_age:
-                fleet.old.append(name)
+        if number in probed:
+            facts, look = probed[number]
+        if not early <= taken <= late and facts.live:
+            (fleet.ahead if taken > late else fleet.old).append(name)
         of_policy = policy.group_of(name) if policy else None
         if number in shared:
             fleet.places[number] = (name, facts, of_policy.name if of_policy else "")
-        group = seen = sharing.group_of(number, facts)
+        group = seen = groups.get(id(facts)) or sharing.group_of(number, facts)
         if of_policy is not None:
             group = of_policy.name
             fleet.sharing.setdefault(_outside(seen, of_policies), set()).add(group)
-        else:
+        elif of_policies:
             group = _outside(seen, of_policies)
-        cell = cells.get((group, combination[0], look))
+        key = (group, distinct_number, look)
+        cell = cells.get(key)
         if cell is None:
-            cell = Cell(group, facts, *combination[2:], policy=of_policy)
-            cells[group, combination[0], look] = cell
+            cell = cells[key] = Cell(group, facts, circumstances, uses, policy=of_policy)
         cell.hosts.append(name)
-        cell.running.append(row.running)
+        cell.running.append(running)
     fleet.cells = sorted(cells.values(), key=lambda cell: cell.hosts[0])
     fleet.groups = _groups(fleet, policy, sharing)
     fleet.guests_twice = _guests_twice(store, names)
@@ -259,16 +261,17 @@ def _newest(rows: Iterable[StoredHost], twice: list[_Twice]) -> Iterable[StoredH
     """The newest snapshot of each host. It notes an older one in ``twice``, unless the two are
     equal."""
     last: StoredHost | None = None
+    last_name: str | None = None
     others: list[StoredHost] = []
     for row in rows:
-        if last is not None and row.name == last.name:
+        if row[1] == last_name and last is not None:
             if row._replace(number=0, source="") != last._replace(number=0, source=""):
                 others.append(row)
             continue
-        if last is not None and others:
+        if others and last is not None:
             twice.append(_twice(last, others))
             others = []
-        last = row
+        last, last_name = row, row[1]
         yield row
     if last is not None and others:
         twice.append(_twice(last, others))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+from itertools import chain
 
 from lockcfg.fleet.model.domains import domain_of
 from lockcfg.fleet.model.locks import DISK_KINDS
@@ -111,7 +112,7 @@ class Group:
     @property
     def hosts(self) -> list[str]:
         """The names of its hosts, sorted."""
-        return sorted(host for cell in self.cells for host in cell.hosts)
+        return sorted(chain.from_iterable(cell.hosts for cell in self.cells))
 
     @property
     def kinds(self) -> list[Kind]:
@@ -186,7 +187,7 @@ class Group:
 
     def most_guests(self, hosts: int) -> list[int]:
         """How many guests each of its busiest hosts runs."""
-        return heapq.nlargest(hosts, (running for cell in self.cells for running in cell.running))
+        return heapq.nlargest(hosts, chain.from_iterable(cell.running for cell in self.cells))
 
 
 def count_of(cells: Iterable[Cell]) -> int:

@@ -22,12 +22,40 @@ _KINDS: Final = {"image": "images", "lvm": "logical volumes", "scsi": "SCSI disk
 _MOST: Final = 10
 
 
-def left(
-    old: Iterable[Mapping[str, Any]], new: Iterable[DomainRow], both: frozenset[str]
-) -> Iterator[Change]:
-    """The hosts that have left a domain whose larger part has stayed together. ``old`` are the
-    domains in the JSON report of an earlier audit, ``both`` the hosts that both audits know."""
+class Moved:
+    """The changes: hosts that have ``left`` a domain whose larger part has stayed together, and
+    hosts that have ``joined`` one."""
+
+    __slots__ = ("joined", "left")
+
+    def __init__(self, left: Sequence[Change], joined: Sequence[Change]) -> None:
+        self.left: Final = tuple(left)
+        self.joined: Final = tuple(joined)
+
+
+def moved(
+    old: Sequence[Mapping[str, Any]],
+    new: Sequence[DomainRow],
+    known_before: set[str],
+    known_now: set[str],
+) -> Moved:
+    """Who has moved. ``old`` are the domains in the JSON report of an earlier audit, and only hosts
+    count that were ``known_before`` and are ``known_now``."""
+    was = [(row["kind"], row["mode"], row["key"], row["where"], row["hosts"]) for row in old]
+    if was == [(row.kind, row.mode, row.key, row.where, row.hosts) for row in new]:
+        return Moved((), ())
+    both = frozenset(known_before & known_now)
     before, after = _of_report(old, both), _of_result(new, both)
+    if sorted(before, key=_order) == sorted(after, key=_order):
+        return Moved((), ())
+    return Moved([*_left(before, after)], [*_joined(before, after)])
+
+
+def _order(domain: _Domain) -> tuple[str, str, str]:
+    return domain[:3]
+
+
+def _left(before: Sequence[_Domain], after: Sequence[_Domain]) -> Iterator[Change]:
     for kind, key, _where, hosts in _apart(before, after):
         rest = _rest(kind, key, hosts, before)
         yield Change(
@@ -38,11 +66,7 @@ def left(
         )
 
 
-def joined(
-    old: Iterable[Mapping[str, Any]], new: Iterable[DomainRow], both: frozenset[str]
-) -> Iterator[Change]:
-    """The hosts that have joined a domain."""
-    before, after = _of_report(old, both), _of_result(new, both)
+def _joined(before: Sequence[_Domain], after: Sequence[_Domain]) -> Iterator[Change]:
     for kind, key, _where, hosts in _apart(after, before):
         rest = _rest(kind, key, hosts, after)
         yield Change(

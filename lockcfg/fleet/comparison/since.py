@@ -3,7 +3,7 @@ result."""
 
 from __future__ import annotations
 
-from lockcfg.fleet.comparison.moved import joined, left
+from lockcfg.fleet.comparison.moved import moved
 from lockcfg.fleet.comparison.result import Change, Since
 
 TYPE_CHECKING = False
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
     #: A finding: severity, code, name of the rule, message, hosts.
     _Row = tuple[str, str, str, str, list[str]]
+
+    #: All of a finding but its hosts.
+    _Words = tuple[str, str, str, str]
 
 #: The severities that count; findings for information only come and go.
 _COUNTED: Final = ("error", "warning")
@@ -32,30 +35,31 @@ def since_of(old: Mapping[str, Any], result: AuditResult) -> Since:
     Two findings are the same if they have the same rule and the same host. For a host that only one
     of the two audits has, only its name counts.
     """
-    before = {host for profile in old["profiles"] for host in profile["hosts"]}
-    now = {host for profile in result.profiles for host in profile.hosts}
+    before: set[str] = set().union(*[profile["hosts"] for profile in old["profiles"]])
+    now: set[str] = set().union(*[profile.hosts for profile in result.profiles])
     was = [
         (
             str(each["severity"]),
             str(each["code"]),
             str(each["rule"]),
             str(each["message"]),
-            [str(host) for host in each["hosts"]],
+            list(each["hosts"]),
         )
         for each in old["findings"]
         if each["waived"] is None and each["severity"] in _COUNTED
     ]
     is_now = [_row(each) for each in result.counted if each.severity in _COUNTED]
     was, is_now, known, found = _unlike(was, is_now)
+    domains = moved(old["domains"], result.domains, before, now)
     worse = [
         *_changes(is_now, known, before | _unseen(result)),
         *_disks(old, result, worse=True),
-        *left(old["domains"], result.domains, frozenset(before & now)),
+        *domains.left,
     ]
     better = [
         *_changes(was, found, now),
         *_disks(old, result, worse=False),
-        *joined(old["domains"], result.domains, frozenset(before & now)),
+        *domains.joined,
     ]
     return Since(
         int(old["now"]),
@@ -105,12 +109,43 @@ def _unlike(
 ) -> tuple[list[_Row], list[_Row], set[tuple[str, str]], set[tuple[str, str]]]:
     """The findings that only one of two audits has with just these hosts; and the pairs of rule and
     host that each audit has, of the rules that they are of. Of a large fleet most are the same."""
-    before, after = ({(*row[:4], tuple(row[4])): row for row in rows} for rows in (was, is_now))
-    old = [row for key, row in before.items() if key not in after]
-    new = [row for key, row in after.items() if key not in before]
+    before, after = _by_words(was), _by_words(is_now)
+    # Of most findings all is the same, and only of others the hosts of each are looked at.
+    old = _lacking(before, after)
+    new = _lacking(after, before)
     codes = {row[1] for row in (*old, *new)}
-    pairs = [_pairs(row for row in rows.values() if row[1] in codes) for rows in (before, after)]
+    pairs = [
+        _pairs(
+            (*words, hosts)
+            for words, several in rows.items()
+            if words[1] in codes
+            for hosts in several
+        )
+        for rows in (before, after)
+    ]
     return old, new, pairs[0], pairs[1]
+
+
+def _by_words(rows: Iterable[_Row]) -> dict[_Words, list[list[str]]]:
+    """The hosts of the findings that say the same."""
+    found: dict[_Words, list[list[str]]] = {}
+    for *words, hosts in rows:
+        found.setdefault(tuple(words), []).append(hosts)  # type: ignore[arg-type]
+    return found
+
+
+def _lacking(
+    one: Mapping[_Words, list[list[str]]], other: Mapping[_Words, list[list[str]]]
+) -> list[_Row]:
+    """The findings in ``one`` that ``other`` does not have with just these hosts."""
+    found: list[_Row] = []
+    for words, several in one.items():
+        theirs = other.get(words, [])
+        if several != theirs:
+            there = {tuple(hosts) for hosts in theirs}
+            distinct = {tuple(hosts): hosts for hosts in several}
+            found += ((*words, hosts) for each, hosts in distinct.items() if each not in there)
+    return found
 
 
 def _row(finding: AuditFinding) -> _Row:
@@ -120,7 +155,7 @@ def _row(finding: AuditFinding) -> _Row:
 
 def _unseen(result: AuditResult) -> set[str]:
     """The hosts that have no snapshot now, which is a change for the worse, too."""
-    return set(result.hosts) - {host for profile in result.profiles for host in profile.hosts}
+    return set(result.hosts).difference(*[profile.hosts for profile in result.profiles])
 
 
 def _pairs(rows: Iterable[_Row]) -> set[tuple[str, str]]:

@@ -90,6 +90,11 @@ class Sharing:
         name = self._of_facts.get(id(facts)) or self._of_host.get(host)
         return self._top(name) if name else ""
 
+    def groups_of_facts(self) -> dict[int, str]:
+        """The names of the groups of hosts that share a file system, by the identity of their
+        facts: :meth:`group_of` has no other for them."""
+        return {number: self._top(name) for number, name in self._of_facts.items()}
+
     def devices(self) -> dict[str, list[str]]:
         """The block devices that several hosts have, by the group of these hosts."""
         found: dict[str, list[str]] = {}

@@ -16,16 +16,17 @@ from __future__ import annotations
 
 import json
 import os
+from bisect import bisect_left, insort
 from contextlib import contextmanager
 from hashlib import blake2b
 
 from lockcfg.errors import ReadError
 from lockcfg.fleet.store.history import TABLES as HISTORY
-from lockcfg.fleet.store.store import Store
+from lockcfg.fleet.store.store import Store, StoredHost
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
     from typing import Any, Final
 
 #: How many changed files make it pay to look at all hosts again.
@@ -86,6 +87,8 @@ class LiveStore(Store):
         """As any other store."""
         super().__init__(*arguments)
         self._known: Final[dict[str, dict[bytes, int]]] = {"profile": {}, "way": {}, "cell": {}}
+        #: The hosts in their order, once they were asked for.
+        self._hosts: list[StoredHost] | None = None
 
     @contextmanager
     def guarded(self) -> Iterator[None]:
@@ -123,11 +126,30 @@ class LiveStore(Store):
             try:
                 yield
             except BaseException:
+                self._hosts = None
                 run("ROLLBACK")
                 raise
             run("COMMIT")
             if part:
                 run("DETACH part")
+
+    def hosts(self, where: str = "") -> Iterable[StoredHost]:
+        """As of any store. All of them are read once, and then kept as they are changed."""
+        if where:
+            return super().hosts(where)
+        if self._hosts is None:
+            self._hosts = [*super().hosts()]
+        return self._hosts
+
+    def _follow(self, former: Iterable[StoredHost], last: int) -> None:
+        """Have the hosts that are kept be those that there are now: without the ``former`` ones,
+        and with those of numbers after ``last``."""
+        if self._hosts is None:
+            return
+        for host in former:
+            del self._hosts[bisect_left(self._hosts, _order(host), key=_order)]
+        for host in super().hosts(f"WHERE id > {last:d}"):
+            insort(self._hosts, host, key=_order)
 
     def take_in(
         self, stamps: Mapping[str, str], gone: Collection[str]
@@ -156,6 +178,7 @@ class LiveStore(Store):
             " ON host.source = temp.source.path"
         )
         before = self._told("SELECT id FROM temp.former")
+        former = [*super().hosts("WHERE id IN (SELECT id FROM temp.former)")]
         cells = [
             each
             for (each,) in run(
@@ -187,10 +210,12 @@ class LiveStore(Store):
         many("INSERT INTO spool VALUES (?, ?)", stamps.items())
         newer = f"SELECT id FROM host WHERE id > {last:d}"  # noqa: S608
         if rebuild:
+            self._hosts = None
             self._settle_all()
         else:
             new = [host for (host,) in self._read(newer)]
             self._settle(new, touched, doubled)
+            self._follow(former, last)
         after = self._told(newer)
         return {
             name: (old, told)
@@ -326,6 +351,13 @@ class LiveStore(Store):
         )
         run("DROP TABLE temp.number")
         self.settle()
+
+
+def _order(host: StoredHost) -> tuple[bytes, int, bytes, bytes, bytes]:
+    """What the database sorts hosts by, the number last for those that are alike."""
+    texts = (host.name, host.machine_id, host.boot_id, host.source)
+    name, machine, boot, source = (text.encode("utf-8", "surrogatepass") for text in texts)
+    return name, -host.taken, machine, boot, source
 
 
 def _differ(old: Told | None, new: Told | None) -> bool:

@@ -484,11 +484,11 @@ class Store:
             found.setdefault(cell, []).append(way)
         return found
 
-    def hosts(self) -> Iterator[StoredHost]:
-        """The hosts by name, of one name the newest first."""
+    def hosts(self, where: str = "") -> Iterable[StoredHost]:
+        """The hosts by name, of one name the newest first; those for which ``where`` is so."""
         rows = self._iterate(
-            "SELECT id, name, machine_id, boot_id, taken, running, defined, cell, source"
-            " FROM host ORDER BY name, taken DESC, machine_id, boot_id, source"
+            "SELECT id, name, machine_id, boot_id, taken, running, defined, cell, source"  # noqa: S608
+            f" FROM host {where} ORDER BY name, taken DESC, machine_id, boot_id, source"
         )
         return map(StoredHost._make, rows)
 
