@@ -22,7 +22,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from lockcfg import libvirt_release
 from lockd.programs import admin, lock
+from lockd.wire.dialect import dialect_of
 from lockd.wire.message import CALL, HEADER_SIZE, OK, Header, pack_message
 from lockd.wire.parameters import (
     BOOLEAN,
@@ -74,6 +76,9 @@ SYSLOG: Final = Path("/dev/log")
     UPDATE_TLS,
     SET_TIMEOUT,
 ) = range(1, 20)
+
+#: Whether this release of libvirt knows the last of them.
+HAS_TIMEOUT: Final = dialect_of(libvirt_release()).procedures >= SET_TIMEOUT
 
 LOCKD: Final = pack_string("virtlockd")
 NO_FLAGS: Final = pack_uint(0)
@@ -275,9 +280,7 @@ COMMANDS: Final = (
     "daemon-log-outputs --outputs=",
     "daemon-log-outputs",
     "daemon-log-outputs --outputs 1:file:/run/log",
-    "daemon-timeout --timeout 0",
-    "daemon-timeout --timeout 1000",
-    "daemon-timeout --timeout 0",
+    *(f"daemon-timeout --timeout {seconds}" for seconds in (0, 1000, 0) if HAS_TIMEOUT),
     "server-update-tls virtlockd",
     "server-update-tls nope",
     "client-disconnect virtlockd 3",
@@ -778,7 +781,10 @@ def survives(command: list[str]) -> Transcript:
         Client(LOCK_SOCKET).close()
         wait_for(lambda: connected() == 1)
         seen["before"] = state()
-        daemon.upgrade()
+        with Client(ADMIN_SOCKET) as asking:
+            # virtlockd 7.0 ends where a client is just gone.
+            wait_for(lambda: connected("admin", asking) == 1)
+            daemon.upgrade()
         with Client(LOCK_SOCKET) as another:
             another.register(pid=os.getpid() + 1)
             seen["after"] = state()
@@ -797,9 +803,9 @@ def state() -> list[str]:
     ]
 
 
-def connected() -> int:
-    """How many clients the service has."""
-    reply = call(LIST_CLIENTS, LOCKD + pack_uint(0) + NO_FLAGS)
+def connected(service: str = "virtlockd", client: Client | None = None) -> int:
+    """How many clients a service has; the ``client`` asks."""
+    reply = call(LIST_CLIENTS, pack_string(service) + pack_uint(0) + NO_FLAGS, client)
     return int.from_bytes(reply[-4:], "big")
 
 
@@ -822,8 +828,14 @@ def limits(command: list[str]) -> Transcript:
 
 
 def timeouts(command: list[str]) -> Transcript:
-    """It ends when it has had no client for long enough, and only then."""
+    """It ends when it has had no client for long enough, and only then; before libvirt 8.6 that
+    cannot be set."""
     seen: Transcript = {}
+    if not HAS_TIMEOUT:
+        with running(command):
+            for seconds in range(5):
+                seen[f"set {seconds}"] = call(SET_TIMEOUT, pack_uint(seconds) + NO_FLAGS).hex()
+        return seen
     with running(command) as daemon:
         with Client(ADMIN_SOCKET) as client:
             seen["set"] = call(SET_TIMEOUT, pack_uint(1) + NO_FLAGS, client).hex()

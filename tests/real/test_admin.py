@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.real.admin_transcript import HAS_TIMEOUT
+
 if TYPE_CHECKING:
     from typing import Any, Final
 
@@ -115,7 +117,7 @@ def test_changes_survive_upgrades_and_crashes(endurance: Any) -> None:
         "a crash": True,
         "a crash, then an upgrade": True,
         "the next id": ["1", "3"],
-        "the timeout": 0,
+        **({"the timeout": 0} if HAS_TIMEOUT else {}),
     }
 
 
@@ -143,7 +145,8 @@ def test_what_virtlockd_ends_of(endurance: Any) -> None:
     message that was never sent to its end."""
     found = endurance["hard_cases"]
     assert found["workers"].startswith("00000002ffffffff")
-    assert found["timeout 2147483648"] == found["timeout 4294967295"] == 36
+    timeouts = {label: length for label, length in found.items() if "timeout" in label}
+    assert timeouts == ({"timeout 2147483648": 36, "timeout 4294967295": 36} if HAS_TIMEOUT else {})
     assert found["blank outputs"] == ["Logging", "outputs:", "3:stderr"]
     assert found["after half a message"] == 36
 
