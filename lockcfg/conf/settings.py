@@ -144,6 +144,12 @@ class Setting(Frozen):
         return bool(self.schema["x-libvirt"].get("since_certain", True))
 
     @property
+    def absent(self) -> str:
+        """If :attr:`since` is not sure: the newest release that surely does not know the setting.
+        The schemas were compared with 9.0, which has none of the later settings."""
+        return str(self.schema["x-libvirt"].get("absent", "9.0.0"))
+
+    @property
     def removed(self) -> str | None:
         """The first libvirt release that no longer knows the setting."""
         release = self.schema["x-libvirt"].get("removed")
@@ -200,9 +206,7 @@ class Setting(Frozen):
         ignores it, whatever its value. If that is uncertain, the release counts as having it."""
         if release is None or self.kind.program != "libvirt":
             return True
-        # The schemas were compared with 9.0: it does not have later settings, whenever they came.
-        absent = release_numbers(self.schema["x-libvirt"].get("absent", "9.0.0"))
-        certain = self.since_certain or release[:2] <= absent[:2]
+        certain = self.since_certain or release[:2] <= release_numbers(self.absent)[:2]
         if certain and release_numbers(self.since) > release:
             return False
         return self.removed is None or release < release_numbers(self.removed)

@@ -74,6 +74,11 @@ def _unknown(setting: Setting, value: Value, version: tuple[int, ...]) -> Iterat
     if release_numbers(setting.since) > version:
         if setting.since_certain:
             yield f"'{setting.key}' came with libvirt {setting.since}: {shown} ignores it"
+        elif not setting.is_known_to(version):
+            yield (
+                f"'{setting.key}' came after libvirt {setting.absent}, with {setting.since} at the"
+                f" latest: {shown} ignores it"
+            )
         else:
             yield (
                 f"'{setting.key}' is known of libvirt {setting.since} and newer, and not for sure"

@@ -639,8 +639,10 @@ def test_what_the_rules_are_told(tmp_path: Path) -> None:
 def test_a_version_that_is_not_sure_is_no_fact(tmp_path: Path) -> None:
     """Where no source says which release brought a setting."""
     write(tmp_path, {"a/qemu.conf": 'lock_manager = "lockd"\nauto_start_delay = 100\n'})
+    found = lint("--libvirt-version", "10.0.0", tmp_path).out
+    assert "of libvirt 11.2.0 and newer, and not for sure of 10.0.0: it may ignore it" in found
     found = lint("--libvirt-version", "9.0.0", tmp_path).out
-    assert "known of libvirt 11.2.0 and newer, and not for sure of 9.0.0: it may ignore it" in found
+    assert "came after libvirt 9.0.0, with 11.2.0 at the latest: 9.0.0 ignores it" in found
     assert "LK109" not in lint("--libvirt-version", "11.3.0", tmp_path).out
     assert "LK301" in lint("--guests", "5000", tmp_path).out
     assert "LK301" not in lint("--guests", "5", tmp_path).out
