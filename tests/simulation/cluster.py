@@ -34,6 +34,7 @@ from tests.simulation.kernel import (
     Stream,
     running,
 )
+from tests.simulation.rewritten import difference
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -76,6 +77,9 @@ _DELAY: Final = 0.05
 #: How long it is looked at when all is over, in seconds.
 _AFTERWARDS: Final = 2.5
 
+
+#: After how many turns of loops, in which nothing is parted, the state of a daemon is looked at.
+_EVERY: Final = 20
 
 #: How likely it is that a call on a file system with a server takes longer than the loop waits.
 _SLOW: Final = 0.2
@@ -136,12 +140,15 @@ class Cluster:
         self.random: Final = Random(plan.seed)
         self.now = 100.0
         self.faults = 0
+        #: What is so and must not be, found in the middle of something.
+        self.broken = ""
         self._log: Final = log
         self._faulty: Final = Random(-1 - plan.seed)
         self._tasks: Final[list[Task]] = []
         self._agenda: Final[list[tuple[float, int, Callable[[], object]]]] = []
         self._count: Final = count(1)
         self._starts: Final = count(1)
+        self._looks = 0
         self._is_ending = False
         self._has_errors = False
         chance = self.chance
@@ -439,10 +446,24 @@ class Cluster:
                     raise
                 loop.on_error(error)
             loop.afterwards()
+            self._look_at_state(host)
 
         task = Task(loop.process, turn, is_main=True)
         self._tasks.append(task)
         self._go_on(task)
+
+    def _look_at_state(self, host: Host) -> None:
+        """Whether the next process could take over now, also after the journal is rewritten."""
+        self._looks += 1
+        if host.daemon is None or not (host.has_parted or self._looks % _EVERY == 0):
+            return
+        what = difference(host.daemon)
+        if what:
+            self.broken = f"a new journal of {host.name} would not be as the old one: {what}"
+        assert host.process is not None
+        for resource in host.daemon.engine.table.open_resources():
+            if not isinstance(host.process.fds.get(resource.lock.fd), LockFile):
+                self.broken = f"the descriptor of {resource.path} on {host.name} is another one's"
 
     def _go_on(self, task: Task) -> None:
         if not task.go_on():
@@ -507,6 +528,8 @@ class Cluster:
     # --- what has to be so
 
     def _check(self) -> None:
+        if self.broken:
+            raise BrokenError(self.broken)
         for disk in self.disks:
             writers = [each for each in self.guests if each.writes(disk)]
             if len(writers) > 1:

@@ -155,14 +155,17 @@ class Aside:
 
 
 class _Job:
-    """Work that takes turns with the loop. ``is_late`` tells that the loop goes on without it."""
+    """Work that takes turns with the loop. ``is_parted`` tells that the loop goes on without it,
+    ``reached`` on which file systems it has made calls."""
 
     def __init__(self, begin: Callable[[], object], end: Callable[[bool], object]) -> None:
         self.begin: Final = begin
         self.end: Final = end
         self.has_turn = False
         self.is_outside = False
+        self.is_parted = False
         self.is_over = False
+        self.reached: Final[set[View]] = set()
         self.error: Exception | None = None
 
 
@@ -173,6 +176,7 @@ class Turns:
     def __init__(self, aside: Aside) -> None:
         self._loop: Final = aside.loop
         self._jobs: Final[dict[Task, _Job]] = {}
+        self._loop.process.turns = self
 
     def run(
         self,
@@ -213,13 +217,34 @@ class Turns:
                 cluster.let_others(lambda: job.has_turn)
 
     def _give(self, job: _Job) -> None:
+        job.is_parted = False
         job.begin()
         job.has_turn = True
         self._loop.process.host.cluster.let_others(lambda: job.is_over or job.is_outside)
         job.has_turn = False
+        job.is_parted = not job.is_over
         job.end(job.is_over)
         if job.error is not None:
             raise job.error
+
+    @property
+    def has_parted(self) -> bool:
+        """Whether the loop has gone on without some work."""
+        return any(job.is_parted for job in self._jobs.values())
+
+    def reach(self, view: View) -> None:
+        """Note a call on a file system with a server. While work is parted there, no other work and
+        nothing in the loop makes one; what only asks the server may."""
+        cluster = self._loop.process.host.cluster
+        mine = self._jobs.get(cluster.task)
+        if mine is None and not cluster.task.is_main:
+            return
+        if mine is not None:
+            mine.reached.add(view)
+        if any(
+            job.is_parted and view in job.reached and job is not mine for job in self._jobs.values()
+        ):
+            cluster.broken = f"{self._loop.process.host.name} begins what waits for other work"
 
 
 class Sharing:
@@ -340,10 +365,9 @@ class Host:
                 return view
         return None
 
-    def wait_for_server(self, view: View) -> None:
+    def wait_for_server(self) -> None:
         """Wait until the server answers."""
-        if view.files.kind != "local":
-            self.cluster.wait_for_server(self)
+        self.cluster.wait_for_server(self)
 
     def room_for(self, count: int) -> int:
         """How many bytes a connection takes now."""
@@ -446,6 +470,12 @@ class Host:
     def may_be_killed(self) -> bool:
         """Whether it has not said that its locks would not outlive that."""
         return self.keeper is None or not self.keeper.lost
+
+    @property
+    def has_parted(self) -> bool:
+        """Whether the loop of its daemon has gone on without some work."""
+        turns = None if self.process is None else self.process.turns
+        return turns is not None and turns.has_parted
 
     @property
     def is_running(self) -> bool:

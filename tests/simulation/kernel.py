@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Final
 
+    from tests.simulation.host import Turns
+
 PAGE: Final = real_mmap.PAGESIZE
 _FLOCK: Final = Struct("hhqqi4x")
 
@@ -225,6 +227,7 @@ class Process:
         self.environment: dict[str, str] = {}
         self.reserve: Final[list[int]] = []
         self.is_over = False
+        self.turns: Turns | None = None
         self._on_step: Final = on_step
 
     def step(self, name: str) -> None:
@@ -292,7 +295,10 @@ def _reach(path_or_view: str | View) -> View:
     view = path_or_view if isinstance(path_or_view, View) else host.view_of(path_or_view)
     if view is None:
         raise failure(errno.ENOENT, str(path_or_view))
-    host.wait_for_server(view)
+    if view.files.kind != "local":
+        if running.process.turns is not None:
+            running.process.turns.reach(view)
+        host.wait_for_server()
     return view
 
 

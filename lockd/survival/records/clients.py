@@ -152,7 +152,9 @@ class Records:
     def _client(self, fields: list[Any], _: bytes) -> None:
         connected = Client(*fields[:_FIELDS])
         self.clients[connected.number] = connected
-        self.next_ids[connected.service] = connected.id + 1
+        # The last ones may be gone already.
+        next_id = self.next_ids.get(connected.service, 1)
+        self.next_ids[connected.service] = max(next_id, connected.id + 1)
 
     def _owner(self, fields: list[Any], _: bytes) -> None:
         number, owner, started = fields[:3]

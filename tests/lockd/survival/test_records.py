@@ -102,6 +102,9 @@ def test_a_client() -> None:
     state = replay(*records, clients.gone(3), clients.ids("admin", 5))
     assert state.of(clients.Records).clients == {}
     assert state.of(clients.Records).next_ids == {"virtlockd": 18, "admin": 5}
+    # Later ones have come and gone when a journal begins so.
+    state = replay(clients.ids("virtlockd", 30), *records)
+    assert state.of(clients.Records).next_ids == {"virtlockd": 30}
 
 
 def test_when_a_disk_was_made() -> None:

@@ -1,0 +1,66 @@
+"""A journal can be rewritten after any turn of the loop, also while work is parted from it. The
+next process has to find the same in the new journal as in the old one."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from lockd.survival.records import SUBJECTS, JournalState
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from lockd.daemon.daemon import Daemon
+
+
+def difference(daemon: Daemon) -> str:
+    """In what a new journal would differ from the one that there is; empty where it would not."""
+    old = _told(JournalState(daemon.journal.read()))
+    new = _told(JournalState(f"{line}\n".encode("ascii") for line in daemon._records()))
+    for what in old:
+        if old[what] != new[what]:
+            return f"{what}: {old[what]} would become {new[what]}"
+    return ""
+
+
+def _told(state: JournalState) -> dict[str, Any]:
+    """What matters of it, by subject."""
+    found = {
+        name: _plain(vars(state.of(import_module(f"lockd.survival.records.{name}").Records)))
+        for name in SUBJECTS
+    }
+    locks: Any = state.of(import_module("lockd.survival.records.locks").Records)
+    resources = {held.number: _slots(held) for held in locks.resources()}
+    for held in resources.values():
+        if not held["is_held"]:
+            held["owners"] = []
+    found["locks"] = {"spaces": [*locks.spaces], "resources": resources}
+    owned = [
+        (held["directory"], held["name"], owner)
+        for held in resources.values()
+        for owner in held["owners"]
+    ]
+    # What is released already is not released again.
+    for left in found["guests"]["dying"].values():
+        left[:] = [each for each in left if tuple(each) in owned]
+    # Old processes stay in a journal: their locks are what counts.
+    pids = {owner[2] for _, _, owner in owned}
+    started = found["processes"]["started"]
+    found["processes"] = {pid: when for pid, when in started.items() if pid in pids}
+    # The ids of clients that could not be served are in no record.
+    del found["clients"]["next_ids"]
+    return found
+
+
+def _plain(fields: dict[str, Any]) -> dict[str, Any]:
+    return {name: _slots(value) for name, value in fields.items() if name != "replays"}
+
+
+def _slots(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _slots(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_slots(each) for each in value]
+    names: Iterable[str] = getattr(value, "__slots__", ())
+    return {name: _slots(getattr(value, name)) for name in names} if names else value
