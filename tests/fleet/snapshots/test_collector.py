@@ -284,8 +284,8 @@ def test_a_pipe_among_the_guests_is_not_waited_for(tmp_path: Path) -> None:
 
 
 def test_a_guest_that_ends_meanwhile(tmp_path: Path) -> None:
-    """Its description is gone when it is to be read: all is known all the same. What is named there
-    and leads nowhere is not known."""
+    """Its description is gone before the collector reads it: all is known all the same. A name in
+    the directory that leads nowhere is unknown."""
     define(tmp_path, "<disk type='file'><source file='/srv/a'/></disk>")
 
     class Ending(collector.Collector):
