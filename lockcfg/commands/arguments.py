@@ -13,7 +13,7 @@ from lockcfg.findings import SEVERITIES
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from typing import TextIO
 
     from lockcfg.conf.files import FileKind
@@ -158,3 +158,12 @@ def add_writing(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="write it even if libvirt would not start with it, or would protect nothing",
     )
+
+
+def refuse_given(arguments: argparse.Namespace, names: Sequence[str], why: str) -> None:
+    """Refuse those of some options that are given. ``why`` ends the message after the option.
+    Raises :class:`UsageError`."""
+    for name in names:
+        value = getattr(arguments, name)
+        if value is not None and value is not False:
+            raise UsageError(f"--{name.replace('_', '-')} {why}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from lockcfg.commands.arguments import refuse_given
 from lockcfg.errors import UsageError
 
 TYPE_CHECKING = False
@@ -39,13 +40,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def check_usage(arguments: argparse.Namespace) -> None:
     """Refuse what does not go together. Raises UsageError."""
     if not arguments.history:
-        for name in ("last", "host"):
-            if getattr(arguments, name) is not None:
-                raise UsageError(f"--{name} goes with --history")
+        refuse_given(arguments, ("last", "host"), "goes with --history")
         return
-    for name in ("policy", "write_policy", "partial", "merge", "compare"):
-        if getattr(arguments, name):
-            raise UsageError(f"--{name.replace('_', '-')} does not go with --history")
+    others = ("policy", "write_policy", "partial", "merge", "compare")
+    refuse_given(arguments, others, "does not go with --history")
     if len(arguments.paths) != 1:
         raise UsageError("--history takes one PATH: a fleet store that --watch keeps")
     if arguments.format not in ("text", "json"):

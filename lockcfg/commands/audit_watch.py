@@ -8,7 +8,7 @@ import signal
 import time
 from contextlib import contextmanager
 
-from lockcfg.commands.arguments import exit_status
+from lockcfg.commands.arguments import exit_status, refuse_given
 from lockcfg.errors import UsageError
 from lockcfg.version import VERSION
 
@@ -63,16 +63,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def check_usage(arguments: argparse.Namespace) -> None:
     """Refuse what does not go together, before anything is read. Raises UsageError."""
     if arguments.watch is None:
-        for name in ("once", "store", "report", "page", "metrics", "every", "keep_days"):
-            if getattr(arguments, name):
-                raise UsageError(f"--{name.replace('_', '-')} goes with --watch")
+        own = ("once", "store", "report", "page", "metrics", "every", "keep_days")
+        refuse_given(arguments, own, "goes with --watch")
         return
     if arguments.store is None:
         raise UsageError("--watch keeps a fleet store: name it with --store")
     others = ("partial", "merge", "write_policy", "compare", "output_file", "history")
-    for name in others:
-        if getattr(arguments, name):
-            raise UsageError(f"--{name.replace('_', '-')} does not go with --watch")
+    refuse_given(arguments, others, "does not go with --watch")
     if arguments.paths or arguments.format != "text":
         raise UsageError("--watch takes no PATH and no --format: see --report, --page, --metrics")
     if not os.path.isdir(arguments.watch):

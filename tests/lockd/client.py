@@ -114,8 +114,16 @@ class Client:
         """Lock a resource."""
         self.call(ACQUIRE, resource(space, name, flags))
 
+    def can_acquire(self, space: Path | str, name: Path | str) -> bool:
+        """Whether a lock is granted, which the client then keeps."""
+        try:
+            self.acquire(space, name)
+        except CallRefusedError:
+            return False
+        return True
+
     def release(self, space: Path | str, name: Path | str) -> None:
-        """Let a resource go."""
+        """Release a resource."""
         self.call(RELEASE, resource(space, name, 0))
 
     def create_lockspace(self, path: Path | str) -> None:

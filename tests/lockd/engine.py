@@ -132,6 +132,17 @@ class Engine:
         """What has been logged."""
         return self.log_file.read_text(errors="replace")
 
+    def guest(self, *names: str) -> subprocess.Popen[bytes]:
+        """A guest's process that holds locks; see :mod:`tests.lockd.guest`."""
+        guest = subprocess.Popen(
+            [sys.executable, "-m", "tests.lockd.guest", self.socket, self.lockspace, *names],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        assert guest.stdout is not None
+        assert guest.stdout.readline() == b"holds\n"
+        return guest
+
     def client(self) -> Client:
         """A new connection, which ends with the daemon."""
         client = Client(self.socket)

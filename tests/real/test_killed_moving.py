@@ -18,8 +18,9 @@ import pytest
 
 from tests.lockd.attack.sweep import ERRORS
 from tests.lockd.client import AUTOCREATE, SHARED
-from tests.lockd.engine import PROGRAM, Engine, wait_for
+from tests.lockd.engine import PROGRAM, Engine
 from tests.real.moving_host import MovingHost, can_lock
+from tests.tracing import attached
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -149,21 +150,10 @@ def check(
             host.move("takeover")
         pid = host.process.pid
         trace = directory / "trace"
-        strace = subprocess.Popen(
-            [
-                *("strace", "--quiet=all", "--output", trace, "--attach", str(pid)),
-                *("--trace", f"execve,{call}", "--inject", f"{call}:{fault}:when={number}"),
-            ],
-            stderr=subprocess.DEVNULL,
-        )
-        try:
-            status = Path(f"/proc/{pid}/status")
-            wait_for(lambda: "TracerPid:\t0" not in status.read_text(), "it is traced")
+        inject = ("--trace", f"execve,{call}", "--inject", f"{call}:{fault}:when={number}")
+        with attached(pid, trace, "strace", "--quiet=all", *inject):
             send(host, command)
             is_there = not has_ended(host.process)
-        finally:
-            strace.terminate()
-            strace.wait()
         files = {name: host.lockspace / name for name in ("one", "two")}
         if is_there:
             # It has come through, or another has gone on.

@@ -24,7 +24,7 @@ from lockcfg.fleet.model.locks import (
     lock_of,
 )
 from lockcfg.fleet.model.place import Location
-from tests.real.test_sanlock import SanlockHost, no_limits
+from tests.real.test_sanlock import SanlockHost, no_limits, two_hosts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,15 +47,8 @@ def made(path: Path, kind: str, what: str) -> Path:
 
 @pytest.fixture
 def hosts(tmp_path: Path) -> Iterator[list[SanlockHost]]:
-    preload = no_limits(tmp_path)
-    found: list[SanlockHost] = []
-    try:
-        for name in ("one", "two"):
-            found.append(SanlockHost(tmp_path, preload, name))
+    with two_hosts(tmp_path, no_limits(tmp_path)) as found:
         yield found
-    finally:
-        for each in found:
-            each.end()
 
 
 def said(one: tuple[str, Path, str, int], other: tuple[str, Path, str, int]) -> Exclusion:

@@ -7,6 +7,7 @@ import fcntl
 import shlex
 import subprocess
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
@@ -48,6 +49,19 @@ FILES = [
     ('group = ""', False),
     ("no_such_setting = 1", True),
 ]
+
+
+@contextmanager
+def two_hosts(directory: Path, preload: Path) -> Iterator[list[SanlockHost]]:
+    """Two hosts that share a directory."""
+    found: list[SanlockHost] = []
+    try:
+        for name in ("one", "two"):
+            found.append(SanlockHost(directory, preload, name))
+        yield found
+    finally:
+        for each in found:
+            each.end()
 
 
 @pytest.fixture(scope="module")
@@ -157,14 +171,8 @@ def hosts(tmp_path: Path) -> Iterator[list[SanlockHost]]:
             check=True,
             capture_output=True,
         )
-    found: list[SanlockHost] = []
-    try:
-        for name in ("one", "two"):
-            found.append(SanlockHost(tmp_path, preload, name))
+    with two_hosts(tmp_path, preload) as found:
         yield found
-    finally:
-        for each in found:
-            each.end()
 
 
 def test_two_hosts_of_one_lockspace_exclude_each_other_and_lockd_does_not(

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ast
 import re
-import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +15,7 @@ import pytest
 
 import lockd
 from lockcfg.who.texts import TEXTS, texts_in
+from tests.who import refused_by_qemu
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -116,23 +116,8 @@ def test_what_virtlockd_says_of_locks_is_known() -> None:
 
 def test_what_qemu_says_of_its_own_locks(tmp_path: Path) -> None:
     """By a real one, that finds an image open."""
-    image = tmp_path / "disk.raw"
-    image.write_bytes(bytes(1 << 20))
-    qemu = [
-        *("qemu-system-x86_64", "-S", "-nodefaults", "-display", "none", "-qmp", "stdio"),
-        *("-drive", f"file={image},format=raw,if=virtio"),
-    ]
-    with subprocess.Popen(qemu, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
-        try:
-            assert holder.stdout is not None
-            assert b"QMP" in holder.stdout.readline()
-            second = subprocess.run(
-                qemu, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False
-            )
-        finally:
-            holder.kill()
-    assert second.returncode
-    found = texts_in(second.stdout + second.stderr)
+    with refused_by_qemu(tmp_path / "disk.raw") as said:
+        found = texts_in(said)
     assert [each.layer for each in found] == ["qemu"] * len(found)
     assert found
 

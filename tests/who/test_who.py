@@ -16,6 +16,7 @@ import pytest
 
 from tests.lockd.client import CallRefusedError
 from tests.lockd.engine import PROGRAM, Engine, wait_for
+from tests.who import refused_by_qemu
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -270,19 +271,8 @@ def test_what_is_planted(scene: Scene, planted: str) -> None:
 def test_qemus_own_lock(tmp_path: Path) -> None:
     """An image that a QEMU has open which no lock daemon knows of."""
     image = tmp_path / "disk.raw"
-    image.write_bytes(bytes(1 << 20))
-    qemu = [
-        *("qemu-system-x86_64", "-S", "-nodefaults", "-display", "none", "-qmp", "stdio"),
-        *("-drive", f"file={image},format=raw,if=virtio"),
-    ]
-    with subprocess.Popen(qemu, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
-        try:
-            assert holder.stdout is not None
-            assert holder.stdout.readline()
-            second = subprocess.run(qemu, capture_output=True, text=True, check=False)
-            answer = who("-", "--lockspace", tmp_path / "lockspace", stdin=second.stderr)
-        finally:
-            holder.kill()
+    with refused_by_qemu(image) as said:
+        answer = who("-", "--lockspace", tmp_path / "lockspace", stdin=said)
     assert answer["texts"][0]["layer"] == "qemu"
     assert str(image) in answer["disks"]
     assert "image" in [each["source"] for each in answer["holders"]]

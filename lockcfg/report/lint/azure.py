@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lockcfg.report.diagnostics import notes, relative, words
-from lockcfg.report.untrusted import clean
+from lockcfg.report.untrusted import plain
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def write(result: LintResult, stream: TextIO, *, root: str) -> None:
 def _command(name: str, properties: dict[str, str], message: str) -> str:
     """One command on one line, whatever the properties and the message contain."""
     fields = "".join(
-        f"{key}={clean(value).translate(_ESCAPES)};" for key, value in properties.items()
+        f"{key}={plain(value).translate(_ESCAPES)};" for key, value in properties.items()
     )
     separator = " " if fields else ""
-    return f"##vso[task.{name}{separator}{fields}]{clean(message).translate(_ESCAPES)}\n"
+    return f"##vso[task.{name}{separator}{fields}]{plain(message).translate(_ESCAPES)}\n"

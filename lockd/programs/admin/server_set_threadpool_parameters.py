@@ -8,14 +8,8 @@ but has no effect.
 
 from __future__ import annotations
 
-from lockd.programs.admin.subjects import check_flags, find_service
+from lockd.programs.admin.subjects import read_settings
 from lockd.wire.fault import FROM_NONE, INVALID_ARG, fault
-from lockd.wire.parameters import (
-    MAX_STRING,
-    check_names,
-    read_parameters,
-    unsigned_values,
-)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,14 +20,9 @@ if TYPE_CHECKING:
 
 def call(context: AdminContext, session: Session, arguments: Reader) -> bytes:
     """Remember the number of priority workers."""
-    name = arguments.string(MAX_STRING)
-    parameters = read_parameters(arguments)
-    flags = arguments.uint()
-    service = find_service(context, name, own_words=True)
-    check_names(parameters)
-    check_flags(flags, "adminServerSetThreadPoolParameters")
-    workers = unsigned_values(
-        parameters, ("minWorkers", "maxWorkers", "prioWorkers"), context.dialect
+    known = ("minWorkers", "maxWorkers", "prioWorkers")
+    service, workers = read_settings(
+        context, arguments, known, "adminServerSetThreadPoolParameters"
     )
     most = workers.get("maxWorkers", 0)
     if workers.get("minWorkers", 0) > most:

@@ -18,11 +18,17 @@ from lockd.wire.fault import (
     fault,
     unsupported_flags,
 )
-from lockd.wire.parameters import MAX_STRING
+from lockd.wire.parameters import (
+    MAX_STRING,
+    check_names,
+    read_parameters,
+    unsigned_values,
+)
 from lockd.wire.xdr import pack_hyper, pack_string, pack_uhyper, pack_uint
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Final
 
     from lockd.log import LogError
@@ -69,6 +75,20 @@ def read_client(arguments: Reader) -> tuple[str, int]:
     arguments.hyper()
     arguments.uint()
     return name, number
+
+
+def read_settings(
+    context: AdminContext, arguments: Reader, known: Sequence[str], function: str
+) -> tuple[Service, dict[str, int]]:
+    """The service that a call is about, and the ``known`` settings that it is to get by it;
+    ``function`` is libvirt's. Raises DecodeError, Fault."""
+    name = arguments.string(MAX_STRING)
+    parameters = read_parameters(arguments)
+    flags = arguments.uint()
+    service = find_service(context, name, own_words=True)
+    check_names(parameters)
+    check_flags(flags, function)
+    return service, unsigned_values(parameters, known, context.dialect)
 
 
 def pack_client(client: Session) -> bytes:

@@ -16,6 +16,7 @@ from lockd.programs.inspect import LOCKS, PROGRAM, STATUS
 from lockd.wire.xdr import Reader, pack_uint
 from tests.lockd.client import MAX_ERROR, CallRefusedError, Client
 from tests.lockd.engine import wait_for
+from tests.tracing import attached
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -116,8 +117,7 @@ def wait_for_agreement(engine: Engine, seconds: float = 60.0) -> None:
 class Strace:
     """strace, with faults put into the system calls of a process. ``count`` is how many were."""
 
-    def __init__(self, process: subprocess.Popen[str], log: Path) -> None:
-        self._process: Final = process
+    def __init__(self, log: Path) -> None:
         self._log: Final = log
 
     @property
@@ -135,30 +135,12 @@ class Strace:
 def injected(pid: int, log: Path, *rules: str, follow: bool = True) -> Iterator[Strace]:
     """Put faults into the calls of a process, each by a rule as ``strace -e inject`` has it; if it
     is to ``follow``, into those of its threads and children as well."""
-    command = ["strace", *(["-f"] if follow else []), "-q", "-o", str(log), "-p", str(pid)]
+    command = ["strace", *(["-f"] if follow else []), "-q"]
     for rule in rules:
         command += ["-e", f"inject={rule}"]
     log.unlink(missing_ok=True)
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    try:
-        # Its first fault may be the end of the process.
-        wait_for(
-            lambda: _tracer(pid) == process.pid or not Path(f"/proc/{pid}").exists(),
-            "strace is attached",
-        )
-        yield Strace(process, log)
-    finally:
-        process.terminate()
-        process.communicate()
-        wait_for(lambda: _tracer(pid) != process.pid, "strace is gone")
-
-
-def _tracer(pid: int) -> int:
-    try:
-        status = Path(f"/proc/{pid}/status").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return 0
-    return int(re.findall(r"TracerPid:\s*(\d+)", status)[0])
+    with attached(pid, log, *command):
+        yield Strace(log)
 
 
 @contextmanager

@@ -15,7 +15,6 @@ import os
 import random
 import re
 import signal
-import subprocess
 import sys
 import tempfile
 import threading
@@ -38,6 +37,7 @@ from tests.lockd.client import ACQUIRE, AUTOCREATE, RELEASE, SHARED, Client, res
 from tests.lockd.engine import Engine, end, wait_for
 
 if TYPE_CHECKING:
+    import subprocess
     from typing import Final
 
 #: The calls that lockd and its interpreter make, in all that it does. Those of which strace would
@@ -234,13 +234,7 @@ class Storm:
         engine = self._engine
         guest = None
         if what.has_guest:
-            guest = subprocess.Popen(
-                [sys.executable, "-m", "tests.lockd.guest", engine.socket, engine.lockspace, "own"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-            )
-            assert guest.stdout is not None
-            assert guest.stdout.readline() == b"holds\n"
+            guest = engine.guest("own")
         over = threading.Event()
         watch = threading.Thread(target=self._watch, args=(over, guest))
         watch.start()

@@ -89,13 +89,7 @@ class Mined:
 
 def end_of_a_guest(engine: Engine, arm: Callable[[], object]) -> None:
     """A guest with three locks is killed."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tests.lockd.guest", engine.socket, engine.lockspace, *"abc"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-    )
-    assert process.stdout is not None
-    assert process.stdout.readline() == b"holds\n"
+    process = engine.guest(*"abc")
     arm()
     process.kill()
     process.communicate()

@@ -16,21 +16,27 @@ from pathlib import Path
 import pytest
 
 from lockd.kernel import filelock
-from tests.lockd.client import SHARED, CallRefusedError
+from tests.lockd.client import SHARED, CallRefusedError, Client
 from tests.lockd.engine import PROGRAM, Engine, end, wait_for
 from tests.lockd.locks.test_one_disk import is_locked
 
 OFTEN = "--check-interval=0.1"
 
 
+def with_a_removed_file(engine: Engine) -> tuple[Client, Path]:
+    """A guest that holds a lock, and the file of the lock, which was removed."""
+    client = engine.client()
+    client.register("guest", 5004242)
+    client.acquire(engine.lockspace, "disk")
+    file = engine.lockspace / "disk"
+    file.unlink()
+    return client, file
+
+
 def test_a_removed_lock_file_is_locked_anew(tmp_path: Path) -> None:
     """And the lock outlives a crash after that."""
     with Engine(tmp_path, OFTEN) as engine:
-        client = engine.client()
-        client.register("guest", 5004242)
-        client.acquire(engine.lockspace, "disk")
-        file = engine.lockspace / "disk"
-        file.unlink()
+        client, file = with_a_removed_file(engine)
         wait_for(file.exists, "the file is there again")
         wait_for(lambda: "was removed while it was held: locked again" in engine.log, "it is said")
         assert is_locked(file)
@@ -59,11 +65,7 @@ def test_a_removed_lockspace(tmp_path: Path) -> None:
 def test_a_replaced_lock_file_that_somebody_took(tmp_path: Path) -> None:
     """lockd reports it as a danger, and does not remove it at the release."""
     with Engine(tmp_path, OFTEN) as engine:
-        client = engine.client()
-        client.register("guest", 5004242)
-        client.acquire(engine.lockspace, "disk")
-        file = engine.lockspace / "disk"
-        file.unlink()
+        client, file = with_a_removed_file(engine)
         with file.open("w") as other:
             fcntl.lockf(other, fcntl.LOCK_EX, 1, 0)
             wait_for(lambda: "DISK IN DANGER" in engine.log, "it is reported")
@@ -86,11 +88,7 @@ def test_a_replaced_lock_file_that_somebody_took(tmp_path: Path) -> None:
 def test_danger_that_is_over(tmp_path: Path) -> None:
     """lockd reports that too, and takes the lock again once the other process has released it."""
     with Engine(tmp_path, OFTEN) as engine:
-        client = engine.client()
-        client.register("guest", 5004242)
-        client.acquire(engine.lockspace, "disk")
-        file = engine.lockspace / "disk"
-        file.unlink()
+        _, file = with_a_removed_file(engine)
         with file.open("w") as other:
             fcntl.lockf(other, fcntl.LOCK_EX, 1, 0)
             wait_for(lambda: "DISK IN DANGER" in engine.log, "it is reported")

@@ -424,7 +424,9 @@ def test_a_file_system_that_is_full(tmp_path: Path) -> None:
             while True:
                 filler.write(bytes(4096))
         names = map("disk-{}".format, itertools.count())
-        held = [*itertools.takewhile(lambda name: try_to(client, engine, name), names)]
+        held = [
+            *itertools.takewhile(lambda name: client.can_acquire(engine.lockspace, name), names)
+        ]
         # Of twelve, the directory and the file above have one each, and a note takes one too.
         assert len(held) >= 4
         code, _, text = refused(client, ACQUIRE, resource(engine.lockspace, "more", AUTOCREATE))
@@ -679,10 +681,10 @@ def longest_call_while_a_guest_is_not_reaped(engine: Engine, client: Client) -> 
         assert parent.stdout is not None
         pid = int(parent.stdout.readline())
         with Bystander(engine, patience=60) as bystander:
-            assert not try_to(client, engine, names[0])
+            assert not client.can_acquire(engine.lockspace, names[0])
             os.kill(pid, signal.SIGKILL)
             wait_for(lambda: state_of(pid) == "Z", "it is dead")
-            wait_for(lambda: try_to(client, engine, names[0]), "the locks are free")
+            wait_for(lambda: client.can_acquire(engine.lockspace, names[0]), "the locks are free")
             for name in names[1:]:
                 client.acquire(engine.lockspace, name)
             time.sleep(0.5)
@@ -703,15 +705,6 @@ def test_a_dead_guest_that_nobody_reaps(engine: Engine, client: Client, tmp_path
     assert virtlockd > 4 * _NOTICED
 
 
-def try_to(client: Client, engine: Engine, name: str) -> bool:
-    """Whether the lock is granted."""
-    try:
-        client.acquire(engine.lockspace, name)
-    except CallRefusedError:
-        return False
-    return True
-
-
 def test_a_guest_that_does_not_end_when_asked(engine: Engine, client: Client) -> None:
     """It hangs up, ignores SIGTERM, and is killed. Its lock is not free before it is dead, and
     nobody else waits."""
@@ -722,7 +715,7 @@ def test_a_guest_that_does_not_end_when_asked(engine: Engine, client: Client) ->
             begun = time.monotonic()
             guest.stdin.write(b"\n")
             guest.stdin.flush()
-            while not try_to(client, engine, "stubborn"):
+            while not client.can_acquire(engine.lockspace, "stubborn"):
                 assert time.monotonic() - begun < 10
                 time.sleep(0.002)
             assert state_of(guest.pid) == "Z"

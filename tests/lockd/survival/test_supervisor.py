@@ -158,13 +158,7 @@ def test_signals_while_it_starts(tmp_path: Path) -> None:
         assert holds(engine, client)
         assert engine.pid == before
         assert "starting it again" not in engine.log
-        guest = subprocess.Popen(
-            [sys.executable, "-m", "tests.lockd.guest", engine.socket, engine.lockspace, "own"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-        )
-        assert guest.stdout is not None
-        assert guest.stdout.readline() == b"holds\n"
+        guest = engine.guest("own")
         engine.upgrade()
         os.kill(engine.process.pid, signal.SIGUSR1)
         engine.process.terminate()

@@ -10,7 +10,7 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
-from tests.lockd.client import CallRefusedError, Client
+from tests.lockd.client import Client
 from tests.real.shared.daemons import LOCKD, SOCKET, lock_daemons
 from tests.real.shared.silence import status, wait_for
 
@@ -85,7 +85,7 @@ def with_a_rival(
         cut()
         wait_for(lambda: _is_stopped(one, pid), "it has stopped", _PATIENCE)
         stopped = time.monotonic() - begun
-        wait_for(lambda: _can_have(rival, lockspace), "the other one has it", _PATIENCE)
+        wait_for(lambda: rival.can_acquire(lockspace, _DISK), "the other one has it", _PATIENCE)
         granted = time.monotonic() - begun
         number = _number(one)
         mend()
@@ -145,9 +145,9 @@ def forgotten(
         if not rival:
             wait_for(lambda: "had lost the lock" in _log(one), "it is told", _PATIENCE)
             time.sleep(_WATCHED)
-            assert not _can_have(other, lockspace)
+            assert not other.can_acquire(lockspace, _DISK)
             return (0.0 if _goes_on(one) else time.monotonic() - begun), _problems(one)
-        wait_for(lambda: _can_have(other, lockspace), "the other one has it", _PATIENCE)
+        wait_for(lambda: other.can_acquire(lockspace, _DISK), "the other one has it", _PATIENCE)
         wait_for(lambda: _is_stopped(one, pid), "it has stopped", _PATIENCE)
         return time.monotonic() - begun, _problems(one)
 
@@ -190,14 +190,6 @@ def _guest(host: Host, lockspace: str, pid: int) -> Iterator[Client]:
 def _acquire(host: Host, lockspace: str, pid: int) -> None:
     with _guest(host, lockspace, pid) as client:
         client.acquire(lockspace, _DISK)
-
-
-def _can_have(guest: Client, lockspace: str) -> bool:
-    try:
-        guest.acquire(lockspace, _DISK)
-    except CallRefusedError:
-        return False
-    return True
 
 
 def _is_stopped(host: Host, pid: int) -> bool:

@@ -7,7 +7,6 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
-from tests.lockd.client import CallRefusedError, Client
 from tests.real.shared.daemons import LOCKD, LOG, lock_daemons
 from tests.real.shared.silence import guest, status, wait_for
 
@@ -15,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Final
 
+    from tests.lockd.client import Client
     from tests.real.shared.hosts import Host, Network
 
 #: How often the engines look at their locks, in seconds.
@@ -57,12 +57,12 @@ def with_a_rival(
     one, _ = hosts.clients
     with _guests(hosts, lockspace) as (holder, rival):
         holder.acquire(lockspace, _DISK)
-        assert not _can_have(rival, lockspace)
+        assert not rival.can_acquire(lockspace, _DISK)
         time.sleep(_SETTLED)
         cut()
         silent = _wait_for_problem(one, "does not answer")
         forget()
-        wait_for(lambda: _can_have(rival, lockspace), "the other host has the lock")
+        wait_for(lambda: rival.can_acquire(lockspace, _DISK), "the other host has the lock")
         mend()
         taken = _wait_for_problem(one, "another host has it now")
         table = subprocess.run(
@@ -70,7 +70,7 @@ def with_a_rival(
         )
         rival.release(lockspace, _DISK)
         wait_for(lambda: not _problems(one), "the lock is healthy again")
-        kept_out = not _can_have(rival, lockspace)
+        kept_out = not rival.can_acquire(lockspace, _DISK)
         over = _problems(one)
         holder.release(lockspace, _DISK)
         log = _errors(one, lockspace)
@@ -91,7 +91,7 @@ def with_nobody(
             lambda: "had lost the lock" in "".join(_errors(one, lockspace)), "the loss is logged"
         )
         wait_for(lambda: not _problems(one), "the lock is healthy")
-        kept_out = not _can_have(rival, lockspace)
+        kept_out = not rival.can_acquire(lockspace, _DISK)
         holder.release(lockspace, _DISK)
         return _errors(one, lockspace), kept_out
 
@@ -106,15 +106,6 @@ def _guests(hosts: Network, lockspace: str) -> Iterator[tuple[Client, Client]]:
         guest(two, two.name, lockspace) as rival,
     ):
         yield holder, rival
-
-
-def _can_have(guest: Client, lockspace: str) -> bool:
-    """Whether a guest is granted the lock, which it then keeps."""
-    try:
-        guest.acquire(lockspace, _DISK)
-    except CallRefusedError:
-        return False
-    return True
 
 
 def _problems(host: Host) -> list[str]:

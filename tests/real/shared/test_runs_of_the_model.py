@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,10 +10,10 @@ import pytest
 
 from proofs.traces import STRACE, Step, merged, refused_at
 from tests.lockd.client import AUTOCREATE, SHARED, CallRefusedError, Client
-from tests.lockd.engine import wait_for
 from tests.lockd.program import Copy
 from tests.real.shared.daemons import LOCKD, SOCKET, lock_daemons
 from tests.real.shared.gluster import MOUNT, gluster_network
+from tests.tracing import attached
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -90,15 +89,8 @@ def play(hosts: Network, program: Path, scratch: Path, name: str, *wanted: int) 
 @contextmanager
 def traced(host: Host, log: Path) -> Iterator[None]:
     """Trace the lock daemon of a host."""
-    pid = daemon_of(host)
-    strace = subprocess.Popen([*STRACE, "-p", str(pid), "-o", str(log)], stderr=subprocess.PIPE)
-    try:
-        status = Path(f"/proc/{pid}/status")
-        wait_for(lambda: f"TracerPid:\t{strace.pid}\n" in status.read_text(), "it is traced")
+    with attached(daemon_of(host), log, *STRACE):
         yield
-    finally:
-        strace.terminate()
-        strace.communicate()
 
 
 def daemon_of(host: Host) -> int:

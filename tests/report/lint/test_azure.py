@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 
 from lockcfg.report.diagnostics import relative, words
-from lockcfg.report.untrusted import clean
+from lockcfg.report.untrusted import plain
 from tests.report.lint import ROOT, empty, hostile_results, rendered, sample
 
 TYPE_CHECKING = False
@@ -66,6 +66,6 @@ def test_hostile_files_make_no_commands_of_their_own(result: LintResult) -> None
     assert len(found) == len(counted) + len(result.unreadable) + len(result.notes)
     for (name, properties, message), each in zip(found, counted, strict=False):
         assert name == "task.logissue"
-        assert properties["sourcepath"] == clean(relative(each.finding.path, ROOT))
+        assert properties["sourcepath"] == plain(relative(each.finding.path, ROOT))
         assert properties["code"] == each.code
         assert message == words(each.finding)
