@@ -89,8 +89,8 @@ def _draft(directory: int, name: str) -> Iterator[BinaryIO]:
 
 
 def _mode_of(name: str, directory: int) -> int | None:
-    """The permissions that the file at that name keeps, if it is ours. Raises OSError where what
-    is there is neither a file nor a link: a device or a pipe is not replaced."""
+    """The permissions that the file at that name keeps, if it is ours. Raises OSError
+    if it is neither a file nor a link: a device or a pipe is not replaced."""
     try:
         status = os.stat(name, dir_fd=directory, follow_symlinks=False)
     except FileNotFoundError:

@@ -77,8 +77,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     output.add_argument(
         "--compare",
         metavar="OLD.json",
-        help="also say what is better and worse than in that report, or, where PATH is a store that"
-        " --watch keeps, than at that time (ISO 8601) or point ('#12') of its history",
+        help="also compare with that report or, if PATH is a store that"
+        " --watch keeps, with that time (ISO 8601) or point ('#12') of its history",
     )
     output.add_argument(
         "--fail-level",

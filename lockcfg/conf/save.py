@@ -55,7 +55,7 @@ _ACL: Final = "system.posix_acl_access"
 class Write(Frozen):
     """One file to write.
 
-    ``old`` is the text that was read, None if there was no file; ``new`` the text to write;
+    ``old`` is the text that was read, None if the file is new; ``new`` the text to write;
     ``mode`` the permission bits of a file that is new; ``root`` the root of the host whose file it
     is, below which ``path`` is.
     """

@@ -165,7 +165,7 @@ def together(files: Iterable[str], seen: Collection[str]) -> Iterator[Directory]
     ``seen``.
 
     Named files in one directory belong to one host, as they do when a walk finds them. Files beside
-    them that nobody named are not read.
+    them that are not named are not read.
     """
     named: dict[str, set[str]] = {}
     for path in files:

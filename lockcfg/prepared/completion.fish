@@ -215,7 +215,7 @@ complete -c lockcfg -n '_shtab_lockcfg_using audit' -l merge -d 'every PATH is a
 complete -c lockcfg -n '_shtab_lockcfg_using audit' -l format -xka "text json junit sarif github html openmetrics" -d '(default: text)'
 complete -c lockcfg -n '_shtab_lockcfg_using audit' -l json -d '--format json'
 complete -c lockcfg -n '_shtab_lockcfg_using audit' -l output-file -x -d 'write there instead; a link there is replaced'
-complete -c lockcfg -n '_shtab_lockcfg_using audit' -l compare -x -d 'also say what is better and worse than in that report, or, where PATH is a store that --watch keeps, than at that time (ISO 8601) or point ('"'"'#12'"'"') of its history'
+complete -c lockcfg -n '_shtab_lockcfg_using audit' -l compare -x -d 'also compare with that report or, if PATH is a store that --watch keeps, with that time (ISO 8601) or point ('"'"'#12'"'"') of its history'
 complete -c lockcfg -n '_shtab_lockcfg_using audit' -l fail-level -xka "error warning info" -d 'the least severity that makes the exit status 1 (default: warning)'
 complete -c lockcfg -n '_shtab_lockcfg_using audit' -l watch -x -d 'audit the snapshots that hosts leave in this directory, whenever one changes'
 complete -c lockcfg -n '_shtab_lockcfg_using audit' -l once -d 'look at the spool once, and end'

@@ -53,7 +53,7 @@ _shtab_lockcfg_audit_options=(
   "--format[(default\: text)]:format:(text json junit sarif github html openmetrics)"
   "--json[--format json]"
   "--output-file[write there instead\; a link there is replaced]:FILE:"
-  "--compare[also say what is better and worse than in that report, or, where PATH is a store that --watch keeps, than at that time (ISO 8601) or point (\'\#12\') of its history]:OLD.json:"
+  "--compare[also compare with that report or, if PATH is a store that --watch keeps, with that time (ISO 8601) or point (\'\#12\') of its history]:OLD.json:"
   "--fail-level[the least severity that makes the exit status 1 (default\: warning)]:fail_level:(error warning info)"
   "--watch[audit the snapshots that hosts leave in this directory, whenever one changes]:SPOOL:"
   "--once[look at the spool once, and end]"

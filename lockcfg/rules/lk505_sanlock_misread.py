@@ -2,9 +2,9 @@
 
 ## What it does
 
-Reports in `sanlock.conf` what the daemon passes over or takes for something else: a word, a number
-in quotes or a number out of range where it wants a number, a line with a blank before the name or
-without a value, a string with a blank or in quotes, and what follows the 127th byte of a line.
+Reports the parts of `sanlock.conf` that the daemon ignores or misreads: in place of a number, a
+word or a number in quotes or out of range; a line with a blank before the name, or without a value;
+a string with a blank or in quotes; and the rest of a line behind its 127th byte.
 
 ## Why is this bad
 

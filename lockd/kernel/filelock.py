@@ -279,7 +279,7 @@ def turn_into_own(fd: int, *, shared: bool) -> Turned:
     of the descriptor, without a gap; a lock that already is of this kind stays as it is.
 
     The two kinds exclude each other, also in one process, but shared ones do not: so the lock is
-    shared for a moment, in which nobody else can lock the file but shared.
+    shared for a moment, in which other processes can lock the file shared only.
     """
     try:
         if _nobody_has(fd):

@@ -131,8 +131,8 @@ class Holders:
         return [os.path.join(directory, name) for name in names if name.endswith(".xml")]
 
     def directories_seen(self) -> tuple[tuple[int, int], ...]:
-        """What changes when a description does, of all guests. libvirt writes each anew and renames
-        it, which changes its directory."""
+        """What changes when a description does, of all guests. libvirt writes a new file and
+        renames it, which changes its directory."""
         return tuple(map(_seen, self._directories))
 
     def descriptions_seen(

@@ -131,7 +131,7 @@ class Remote:
 
     def wait(self, callback: Callable[[], object], *, alone: bool = False) -> None:
         """Call ``callback`` once the server has answered; the callback may have to wait again. If
-        it has to be ``alone``, the loop and everybody else wait for it."""
+        it has to be ``alone``, the loop and all others wait for it."""
         begun = min(self._remotes.begun, time.monotonic())
         self.waiting.append(Visit(callback, begun, alone=alone))
         if not self.asked:

@@ -58,7 +58,7 @@ class Supervisor:
     """Runs ``command``. ``address`` is the path of its notify socket; ``ready`` is called once,
     when the daemon is up, and is None if an earlier daemon was; ``kept`` are descriptors that the
     daemon gets besides its own. ``first`` is the daemon itself, with these: the child runs the
-    first one as it is loaded, in half the time of one that is loaded anew. Raises OSError if the
+    first one as it is loaded, in half the time of one that is loaded again. Raises OSError if the
     socket cannot be made."""
 
     def __init__(

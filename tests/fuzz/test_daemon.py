@@ -22,7 +22,7 @@ _SECONDS_A_THOUSAND = 5
 _LONGEST = 512
 
 
-# A journal takes memory of the kernel anew for each input, which is slow.
+# A journal takes memory of the kernel again for each input, which is slow.
 @pytest.mark.parametrize(("what", "share"), [("messages", 1.0), ("journal", 0.125)])
 def test_a_run(what: str, share: float, tmp_path: Path, pytestconfig: pytest.Config) -> None:
     """Every input ends in an answer or in an error of the protocol."""

@@ -166,7 +166,7 @@ def answers() -> bool:
 
 
 def image(pid: int) -> str:
-    """Where the kernel has put the stack of a process, which it does anew at every exec."""
+    """Where the kernel has put the stack of a process, which it does at every exec."""
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[25]
 
 

@@ -70,7 +70,7 @@ class Stage:
     """A host on which a scenario is played; each of its methods is a step of the transcript.
 
     ``locks`` and ``guests`` say how many of them there will be where a step returns before its
-    effect is there: it is waited for then, for a while, and what is there is written down.
+    effect is there: the test waits for it, for a while, and writes down the state.
     """
 
     def __init__(self, host: GuestHost) -> None:

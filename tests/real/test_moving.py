@@ -55,7 +55,7 @@ def test_there_and_back(tmp_path: Path, request: pytest.FixtureRequest) -> None:
 
 def test_calls_under_way(tmp_path: Path) -> None:
     """On the way back every call is answered, also one of which half had come; on the way there
-    every one that virtlockd itself would have answered, and nobody waits for ever."""
+    every one that virtlockd itself would have answered, and no client waits without end."""
     stop = threading.Event()
     lost: list[str] = []
     count = [0]

@@ -234,8 +234,8 @@ def test_stop_ends_the_guests(host: SystemdHost) -> None:
 
 
 def test_a_reload_that_is_refused(host: SystemdHost) -> None:
-    """With an error in the configuration it fails and tells why; lockd goes on, also when it is
-    killed then, and is not started any more only when there is nothing to take over."""
+    """With an error in the configuration it fails and tells why; lockd goes on, even if it is
+    killed then. It is started no more only if there is nothing to take over."""
     guest = Guest(host, "refused")
     host.write("/etc/libvirt/virtlockd.conf", "max_clients = many\n")
     try:

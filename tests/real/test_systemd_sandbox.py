@@ -54,8 +54,8 @@ def test_what_it_needs_is_there(host: SystemdHost) -> None:
 
 
 def test_files_and_guests_of_others(host: SystemdHost) -> None:
-    """Disks that only their owner may open are locked in place, and their guest, who is not root,
-    is made to end when it hangs up."""
+    """Disks that only their owner may open are locked in place, and lockd ends their guest,
+    who is not root, when it hangs up."""
     host.run("mkdir", "-p", "/srv/images")
     host.run("chmod", "0700", "/srv/images")
     host.run("dd", "if=/dev/zero", "of=/srv/images/disk", "bs=4096", "count=1", "status=none")

@@ -223,8 +223,8 @@ def script_of(holds, kept):
 
 
 def holds_of(text):
-    """The holds in a hook, or None where it is none of ours. Raises HoldError where it is one that
-    somebody has changed."""
+    """The holds in a hook, or None if it is not one of ours. Raises HoldError if one of ours has been
+    changed."""
     if not text.startswith(HEAD):
         return None
     try:

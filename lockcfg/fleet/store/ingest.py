@@ -137,7 +137,7 @@ class _Profile:
 class _Host:
     """A host that is being read: its number, and what its guests come to. ``disks`` are the
     members of the disks that others might have, one after the other, ``keys`` two numbers of each;
-    ``below`` are the volumes below its directories that nobody went through yet."""
+    ``below`` are the volumes below its directories that are still to be gone through."""
 
     __slots__ = (
         "below",

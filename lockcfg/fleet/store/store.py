@@ -202,7 +202,7 @@ class Store:
     @classmethod
     def create(cls, path: str = "") -> Store:
         """A new store at ``path``, which must not be there, or nowhere: then it is in memory
-        and, where it is large, in a file that nobody sees."""
+        and, where it is large, in a file without a name."""
         connection = sqlite3.connect(path, isolation_level=None)
         connection.executescript(
             # Nothing here is worth a wait: what is not finished is thrown away.

@@ -327,7 +327,7 @@ class Book:
         return said
 
     def hang_up(self) -> None:
-        """Connect anew the next time."""
+        """Connect again the next time."""
         if self._client is not None:
             self._client.close()
             self._client = None

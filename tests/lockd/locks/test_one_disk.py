@@ -284,7 +284,7 @@ def test_a_disk_that_is_described_later_is_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize("twice", [False, True])
 def test_two_who_have_it_already(tmp_path: Path, twice: bool) -> None:
     """Where it is seen too late that two guests write one disk, or one guest twice, that is told at
-    once, and until one of them has let go."""
+    once, and until one of them has released it."""
     disk = tmp_path / "disk"
     disk.touch()
     other = link(disk)

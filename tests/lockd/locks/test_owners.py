@@ -43,8 +43,8 @@ def free(engine: Engine, *names: str) -> None:
 def test_it_ends(
     tmp_path: Path, process: subprocess.Popen[bytes], how: str, *, reaped: bool
 ) -> None:
-    """And all that it held is free, also after the daemon has been replaced or was away, and where
-    nobody has asked for its status yet."""
+    """And all that it held is free, also after the daemon has been replaced or was away, and if
+    it has not been reaped yet."""
     with Engine(tmp_path) as engine:
         with engine.client() as client:
             client.register("guest", process.pid)

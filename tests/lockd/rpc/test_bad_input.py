@@ -319,7 +319,7 @@ def test_pids_of_nobody(engine: Engine, pid: int) -> None:
 
 def test_what_is_no_file(engine: Engine, client: Client) -> None:
     """A directory is refused, and in a lockspace all else but a regular file. As disks, a FIFO
-    and a device can be locked, and keep nobody waiting."""
+    and a device can be locked, and keep no client waiting."""
     space = engine.lockspace
     (space / "directory").mkdir()
     os.mkfifo(space / "fifo")
@@ -707,7 +707,7 @@ def test_a_dead_guest_that_nobody_reaps(engine: Engine, client: Client, tmp_path
 
 def test_a_guest_that_does_not_end_when_asked(engine: Engine, client: Client) -> None:
     """It hangs up, ignores SIGTERM, and is killed. Its lock is not free before it is dead, and
-    nobody else waits."""
+    no other client waits."""
     with contextlib.ExitStack() as stack:
         guest = start_guest(engine, stack, "stubborn", "stubborn")
         assert guest.stdin is not None

@@ -48,8 +48,8 @@ LATER: Final = (
 
 @pytest.mark.parametrize("version", [EARLIER, LATER], ids=["earlier", "later"])
 def test_after_another_version(version: Version, tmp_path: Path) -> None:
-    """Locks are held, clients are served, and settings are in force, also where those of the
-    configuration cannot be read any more."""
+    """Locks are held, clients are served, and settings are in force, even if the
+    configuration can no longer be read."""
     copy = Copy(tmp_path)
     for file, ours, theirs in version:
         copy.change(file, ours, theirs)

@@ -114,8 +114,8 @@ class Allowed(NamedTuple):
     """A difference that is meant. ``answers`` says whether an answer differs in just this way;
     ``seen`` gives what was seen of lockd besides, as it would be without this difference.
 
-    Where one daemon did what the other refused, or where what was seen ``parts`` them, they are not
-    in the same state any more, and the rest of the play compares nothing.
+    Where one daemon did what the other refused, or where what was seen ``parts`` them, they are
+    no longer in the same state, and the rest of the play compares nothing.
     """
 
     title: str

@@ -122,7 +122,7 @@ class Transcript(NamedTuple):
     """What was seen of every step, until the daemon died or hung: the ``trouble``.
 
     With that comes the end of the daemon's ``log``. ``left`` is what files there were some time
-    later, when the daemon had nothing to do any more.
+    later, when the daemon was idle.
     """
 
     seen: tuple[Seen, ...]

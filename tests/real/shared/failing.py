@@ -56,8 +56,8 @@ while True:
 class Failure(NamedTuple):
     """What was seen: how long after the cut the guest had stopped, and the other host had the lock,
     in seconds; how many writes the guest made after the other one had it (one may have been under
-    way), what lockd said then and when the other one had let go, what ``lockd resume`` said while
-    the other one had it, and whether the guest went on when a person said so."""
+    way), what lockd said then and when the other one had released it, what ``lockd resume`` said
+    while the other one had it, and whether the guest went on when a person said so."""
 
     stopped: float
     granted: float

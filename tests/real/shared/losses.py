@@ -30,8 +30,8 @@ class Loss(NamedTuple):
     """What was seen of a loss that another host took advantage of.
 
     ``silent``, ``taken`` and ``over`` are what the holder's engine said was wrong: while the file
-    system was silent, once it answered again, and when the other host had let go. ``command`` is
-    the exit status of ``lockd locks`` and ``shown`` its table, while the other one had the lock.
+    system was silent, once it answered again, and when the other host had released it. ``command``
+    is the exit status of ``lockd locks`` and ``shown`` its table, while the other one had the lock.
     ``log`` are the errors that were logged, ``kept_out`` is whether the other host was in the end.
     """
 

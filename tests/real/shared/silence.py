@@ -44,7 +44,7 @@ PATIENCE: Final = 90.0
 #: How many guests take and release locks when a host is cut off, and for how many seconds it is.
 _BUSY: Final = 4
 _SILENT_FOR: Final = 2.0
-#: How long the kernel's own client may take to go on, in seconds: it connects anew at its leisure.
+#: How long the kernel's own client may take to go on, in seconds: it connects again at its leisure.
 _RECOVERY: Final = 240.0
 
 
@@ -189,7 +189,7 @@ def a_guest_ends(
     upgrade: bool = False,
 ) -> list[str]:
     """``cut`` a host off, have a guest end that holds a lock there, and ``mend`` it: what others
-    are told meanwhile who ask for that lock, and afterwards, when the lock is to be had, who ask
+    are told meanwhile who ask for that lock, and afterwards, when the lock is free, who ask
     for one of another guest that has the same pid by then. Raises TimeoutError if it is not."""
     arguments = (sys.executable, "-m", "tests.lockd.guest", SOCKET)
     with (

@@ -73,7 +73,7 @@ def test_the_server_itself_does_not_see_the_locks_of_its_clients(
     hosts: Network, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     """They are in its brick's process, and not in its kernel. On the disks themselves, as GlusterFS
-    answers with errors where somebody else makes and removes files in a brick."""
+    answers with errors if another program makes and removes files in a brick."""
     assert_never_wrong(
         (hosts.clients[0], hosts.server), (MOUNT, BRICK), tmp_path / "etc", request, direct=True
     )
