@@ -83,7 +83,7 @@ def advise(text: bytes, kind: FileKind, offset: int) -> str:
     if encryption := encrypted_by(text):
         return f"decrypt the file first: {encryption} has encrypted it"
     if is_template(text):
-        return "fill in this template first, and use the file that comes out"
+        return "this is a template: fill it in, and use the file that comes out"
     if text.count(b'"""', 0, offset) % 2:
         return ""  # the rest of an unclosed string may be anything
     if text.startswith(b"\xef\xbb\xbf") and offset < 3:

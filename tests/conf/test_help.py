@@ -98,7 +98,7 @@ def texts_of(module: ModuleType) -> list[str]:
 #: What has no mistake in the file above, and why.
 WITHOUT: Final = {
     "decrypt": "decrypt the file first: .* has encrypted it",
-    "template": "fill in this template first, and use the file that comes out",
+    "template": "this is a template: fill it in, and use the file that comes out",
     "UTF-16": "save the file as UTF-8: it looks like UTF-16, or like no text at all",
     "password": "take out the invisible character .*|begin a comment with '#'",
 }
