@@ -44,7 +44,7 @@ def test_nothing_changes_it(made: Point, change: object) -> None:
 
 
 def test_it_is_of_its_class() -> None:
-    """Whoever made it: the constructor, :meth:`Frozen.replace`, pickle or copy."""
+    """However it is made: the constructor, :meth:`Frozen.replace`, pickle or copy."""
     made = Point(1, y=2)
     for each in (made, made.replace(), pickle.loads(pickle.dumps(made)), copy.copy(made)):
         assert type(each) is Point

@@ -36,7 +36,7 @@ _HELP: Final = {
 
 def parse(text: bytes, kind: FileKind, path: str) -> Document:
     """The document of ``text``; ``path`` is for messages. Raises ConfSyntaxError."""
-    from lockcfg.conf.tree import read_entries  # whoever reads a fleet store parses no text
+    from lockcfg.conf.tree import read_entries  # an audit of a fleet store parses no text
 
     return Document(kind, path, text, read_entries(text, kind, path))
 

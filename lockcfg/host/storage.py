@@ -111,6 +111,9 @@ def carries_locks(mount: Mount) -> tuple[Shared, str]:
     """Whether other hosts that mount the same file system see locks on ``mount``, and why."""
     kind, options = mount.type, mount.options
     if kind == "nfs4":
+        for option in ("local_lock=all", "local_lock=posix"):
+            if option in options:  # Linux forgets it when it mounts version 4
+                return "unknown", f"NFSv4 with {option}, which no known client of version 4 has"
         return "yes", f"NFSv4 ({mount.source})"
     if kind == "nfs":
         for option in ("nolock", "local_lock=all", "local_lock=posix"):

@@ -245,6 +245,9 @@ def fsid(number: str) -> tuple[str, ...]:
     return (f"fsid4:{number * 16}:{number * 16}",)
 
 
+#: The UUID of a server's file system, and its FSID as clients of version 4 see it.
+UUID = "uuid:6a1b2c3d-0000-4000-8000-123456789abc"
+SERVED = ("fsid4:6a1b2c3d00004000:8000123456789abc",)
 SAN = [*DEVICES, locks()]
 SHUT: Json = {"running": False}
 MPATH = "mpath-36001405aaa"
@@ -627,6 +630,49 @@ FLEETS: dict[str, Known] = {
                 DIRECT,
             ),
         ),
+    ),
+    "the server is a host, and its file system is shown to be what it exports": Known(
+        "safe",
+        two(
+            ([images(ids=SERVED), locks(ids=SERVED)], [image()], {"version": 2}),
+            (
+                [
+                    directory(path, mount("/srv", "ext4", "/dev/vda2", ids=(UUID,)), holds, number)
+                    for path, holds, number in (
+                        ("/srv/vms", "disks", 77),
+                        ("/srv/locks/files", "lockspace", 99),
+                    )
+                ],
+                [image()],
+                {"version": 2},
+            ),
+        ),
+    ),
+    "NFSv4 with an option that it does not have": Known(
+        "unsafe",
+        two(
+            ([images(), locks()], [image()]),
+            ([images(), locks(options=("local_lock=all",))], [image()]),
+        ),
+        said="unknown",
+    ),
+    # What a policy says
+    "somebody says that two directories are one, and the hosts show two": Known(
+        "unsafe",
+        two(
+            ([images(), locks(ids=fsid("b"))], [image()]),
+            ([images(), locks(*LIF_LOCKS, ids=fsid("c"))], [image()]),
+        ),
+        {"same-storage": [["nfs://10.0.0.5:/locks", "nfs://10.0.1.5:/locks"]]},
+        said="unknown",
+    ),
+    "somebody says that one directory is two, and the hosts show one": Known(
+        "unsafe",
+        two(
+            ([images(ids=fsid("a")), locks()], [image()]),
+            ([images(*LIF, ids=fsid("a"))], [image()], DIRECT),
+        ),
+        {"different-storage": [["nfs://10.0.0.5:/vms", "nfs://10.0.1.5:/vms"]]},
     ),
     # CephFS
     "two file systems of one Ceph": Known(
@@ -1030,6 +1076,29 @@ FLEETS: dict[str, Known] = {
             ([], [guest("w", network("unix:/run/nbd"), running=True)]),
         ),
         said="unknown",
+    ),
+    "an RBD image by its protocol, and mapped": Known(
+        "unsafe",
+        two(
+            (SAN, [guest("v", network("a:6789"), running=True)]),
+            (SAN, [device("/dev/rbd0", identity="rbd:c/p//i/", name="w")]),
+        ),
+        said="unknown",
+    ),
+    "a file on GlusterFS by its protocol, and by a mount": Known(
+        "unsafe",
+        two(
+            (SAN, [guest("v", {"type": "network", "path": "gluster:vms/a.qcow2"}, running=True)]),
+            (gluster_pair("g1", "g1:/locks", 99_887_766), [image()]),
+        ),
+        said="unknown",
+    ),
+    "RBD images by their protocol, and files on NFS": Known(
+        "safe",
+        two(
+            (SAN, [guest("v", network("a:6789"), running=True)], {"version": 2}),
+            ([images(), locks()], [image()], {"version": 2}),
+        ),
     ),
     # What runs
     "a guest that runs, and nobody looked at its lock": Known(

@@ -104,7 +104,8 @@ def relation(
         return shown
     said = words.about(one.shown, other.shown) if words is not None else None
     if said is not None:
-        return said
+        found = relation(one, other, taken_for_one=taken_for_one)
+        return "unknown" if contradicts(said, found, one, other) else said
     if one.local and other.local:
         return _of_kernels(one, other)
     if not one.kind or not other.kind:
@@ -135,6 +136,14 @@ def relation(
     if is_telling(one.inode) and posixpath.basename(one.path) == posixpath.basename(other.path):
         return "same"
     return "unknown"
+
+
+def contradicts(said: Relation, shown: Relation, one: Location, other: Location) -> bool:
+    """Whether what a person says of two places is the opposite of what the hosts show. Of a local
+    file system no host shows anything to another."""
+    if one.local or other.local or not (one.kind and other.kind):
+        return False
+    return {said, shown} == {"same", "different"}
 
 
 def _by_probe(one: Location, other: Location) -> Relation | None:

@@ -46,8 +46,8 @@ class Use(Frozen):
     hosts; ``looked`` whether the collector saw the file or device behind its path. ``backing`` says
     that it is not the guest's own disk but an image or a device below it; ``chain`` whether the
     images below it are known; ``asked`` whether the collector looked for such images. ``layer`` is
-    the kind of name that a block device has (``lvm``, ``scsi`` …), empty for a device without a
-    name and for other disks.
+    the kind of name that a block device has (``lvm``, ``scsi`` …), the protocol of a network disk,
+    empty for a device without a name and for other disks.
     """
 
     __slots__ = (
@@ -202,7 +202,16 @@ def use_of(shape: Shape, facts: Facts) -> Use:
     }
     if of not in ("file", "block", "dir") or not directory:
         where = resolved if of == "network" else ""
-        return Use("network", of, where, "none", named=of == "network", **more)  # type: ignore[arg-type]
+        layer = directory.partition(":")[0] if of == "network" else ""
+        return Use(
+            "network",
+            of,
+            where,
+            "none",
+            named=of == "network",
+            layer=layer,
+            **more,  # type: ignore[arg-type]
+        )
     device = directory.startswith("/dev")
     kind: str = "image" if not device else "lvm" if lvm else "scsi" if scsi else "block"
     locking = facts.locking_of(driver)

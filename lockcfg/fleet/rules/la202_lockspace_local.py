@@ -2,7 +2,8 @@
 
 ## What it does
 
-Reports lockspace directories on a file system that no other host has.
+Reports lockspace directories on a file system that no other host has. The server of what other
+hosts mount has them, too, if its snapshot and theirs show that it is one file system.
 
 ## Why is this bad
 
@@ -39,18 +40,26 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lockcfg.fleet.comparison.groups import Cell
+    from lockcfg.fleet.comparison.fleet import Fleet
 
-RULE = Rule("LA202", "lockspace-local", "error", scope="alike")
+RULE = Rule("LA202", "lockspace-local", "error", scope="fleet")
 
 
-def check(cell: Cell) -> Iterator[Observation]:
+def check(fleet: Fleet) -> Iterator[Observation]:
     """See the manual above."""
-    for space in each_space(cell):
-        if space.place.local and space.type:
-            yield Observation(
-                f"{space.setting}: {space.path} is on {space.place.why}: guests of other hosts are"
-                " not kept out",
-                help="use a directory on a file system that all hosts mount",
-                cause=space.setting,
-            )
+    shared = {
+        space.place for cell in fleet.cells for space in cell.facts.spaces if space.place.system
+    }
+    for cell in fleet.cells:
+        for space in each_space(cell):
+            place = space.place
+            # The host may be the server of what others mount: their locks are there, too.
+            if place.local and space.type and not any(map(place.same, shared)):
+                yield Observation(
+                    f"{space.setting}: {space.path} is on {place.why}: guests of other hosts are"
+                    " not kept out",
+                    hosts=cell.hosts,
+                    group=cell.group,
+                    help="use a directory on a file system that all hosts mount",
+                    cause=space.setting,
+                )

@@ -2,7 +2,8 @@
 
 ## What it does
 
-Reports what a policy says in `same-storage` and `different-storage`.
+Reports what a policy says in `same-storage` and `different-storage`. If the hosts show the
+opposite, that is a warning, and whether the two are one is unknown.
 
 ## Why is this bad
 
@@ -39,16 +40,24 @@ None: collect evidence (see the page about how the audit reasons), and remove th
 
 from __future__ import annotations
 
+from itertools import combinations, islice
+
+from lockcfg.fleet.model.place import contradicts, relation
 from lockcfg.fleet.rules.observation import Observation
 from lockcfg.rules.rule import Rule
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Final
 
     from lockcfg.fleet.comparison.fleet import Fleet
+    from lockcfg.fleet.model.place import Location
 
 RULE = Rule("LA507", "word-of-the-policy", "info", scope="fleet")
+
+#: How many pairs of places are compared with what the policy says of them, at most.
+_COMPARED: Final = 50_000
 
 
 def check(fleet: Fleet) -> Iterator[Observation]:
@@ -59,3 +68,19 @@ def check(fleet: Fleet) -> Iterator[Observation]:
     for said, lists in (("one", words.same), ("not one", words.different)):
         for places in lists:
             yield Observation(f"the policy says that these are {said}: {', '.join(places)}")
+    seen: dict[Location, list[str]] = {}
+    for cell in fleet.cells:
+        for each in (*cell.facts.spaces, *cell.facts.leases, *cell.facts.storages):
+            seen.setdefault(each.place, []).extend(cell.hosts)
+    for one, other in islice(combinations(seen, 2), _COMPARED):
+        about = words.about(one.shown, other.shown)
+        if about is None or not contradicts(about, relation(one, other), one, other):
+            continue
+        yield Observation(
+            f"the policy says that {one.shown} and {other.shown} are"
+            f" {'one' if about == 'same' else 'not one'}, and the hosts show the opposite",
+            hosts=sorted({*seen[one], *seen[other]}),
+            severity="warning",
+            help="look at both, and remove what is wrong in the policy",
+            unknown=True,
+        )
