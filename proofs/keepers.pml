@@ -1,6 +1,6 @@
-/* Who has to keep a lock, so that it outlives lockd where there is no systemd?
+/* Who has to keep a lock, so that it outlives lockd without systemd?
  *
- * The kernel unlocks a file that nobody has open. The engine has it open, and so has the supervisor.
+ * The kernel unlocks a file that no process has open. The engine has it open, and so has the supervisor.
  * If one of the two is killed, the other makes it again. Meanwhile there is one less to be killed.
  *
  *   KILLS         how many kills may come before all is whole again
@@ -10,7 +10,7 @@
  *                 from it, so the file is open until QEMU has ended
  *   TAKES_BACK    the next engine copies it from there
  *
- * Invariant: while the guest runs, nobody else gets the lock; what was released is not locked.
+ * Invariant: while the guest runs, no other process gets the lock; what was released is not locked.
  */
 
 #ifndef KILLS
@@ -43,7 +43,7 @@ inline closed()
 {
 	if
 	:: (lock == OURS && !is_open) -> lock = FREE;
-		printf("the kernel unlocks the file, which nobody has open\n")
+		printf("the kernel unlocks the file, which no process has open\n")
 	:: else
 	fi;
 	if
@@ -123,7 +123,7 @@ end:	do
 		    printf("third: starts the supervisor\n");
 		    supervisor_lives = true; supervisor_has = third_has }
 #endif
-	:: atomic { nobody_lives -> printf("somebody starts lockd\n"); supervisor_lives = true }
+	:: atomic { nobody_lives -> printf("a person starts lockd\n"); supervisor_lives = true }
 	:: atomic { (whole && left < KILLS) -> printf("all is whole again\n"); left = KILLS }
 	od
 }

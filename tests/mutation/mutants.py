@@ -56,7 +56,7 @@ class _Visitor(MutationVisitor):
     def _skip_node_and_children(self, node: cst.CSTNode) -> bool:
         if isinstance(node, cst.FunctionDef):
             return False
-        # What a parameter is if nobody says is no part of the code of a function.
+        # The default of a parameter is not part of the code of a function.
         return isinstance(node, cst.Param) or super()._skip_node_and_children(node)
 
 

@@ -119,7 +119,7 @@ def test_what_the_journal_tells_is_found_if_it_is_held() -> None:
 
 
 def test_what_is_open_and_what_cannot_be_unlocked() -> None:
-    """Files of released locks are open still, and belong to nobody."""
+    """Files of released locks are open still, and have no owner."""
     table, space = table_with_space()
     held = resource(space, "held", owner(7), inode=10)
     idle, stuck = resource(space, "idle", inode=11), resource(space, "stuck", inode=12)

@@ -79,7 +79,7 @@ def from_the_guest(guest: subprocess.Popen[bytes], number: int) -> int:
 
 @pytest.mark.parametrize("is_taken_back", [False, True])
 def test_a_lock_lasts_as_long_as_its_guest(tmp_path: Path, is_taken_back: bool) -> None:
-    """Nobody of lockd lives. The next one can unlock the file, while the guest has it open."""
+    """No process of lockd lives. The next one can unlock the file, while the guest has it open."""
     path = tmp_path / "lock"
     ours, theirs = socket.socketpair()
     killed_behind_its_answer(path, ours)
