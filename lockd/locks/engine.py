@@ -251,6 +251,7 @@ class Engine:
             self._journal.append(records.lock(resource.record(), resource.disk_born))
         except BaseException:
             resource.owners.clear()
+            self.idle.know(resource)
             self.idle.add(resource)
             raise
         space.idle.pop(name, None)

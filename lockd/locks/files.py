@@ -198,8 +198,12 @@ class LockFiles:
         return not self._disk.exists_at_all(resource.path)
 
     def has_other_hosts(self, resource: Resource) -> bool:
-        """Whether another host may use the file system of a lock."""
-        return self._may_be_shared(resource.lock.identity[0], resource.path)
+        """Whether another host may use the file system of a lock: it stays the same one as long as
+        the lock is held."""
+        lock = resource.lock
+        if lock.remote is None:
+            lock.remote = self._may_be_shared(lock.identity[0], resource.path)
+        return lock.remote
 
     def may_be_lost(self, resource: Resource) -> bool:
         """Whether the lock is on a file system that can lose it: one that has a server, or that
@@ -210,9 +214,7 @@ class LockFiles:
                 self.check_remote(resource)
             except SilentError:
                 return not lock.posix
-            # Once: the file system may not answer the next time.
-            lock.remote = self.has_other_hosts(resource)
-        return lock.remote and not lock.posix
+        return self.has_other_hosts(resource) and not lock.posix
 
     def beside(self, resource: Resource) -> str:
         """The text that names another holder of the same file on this host, under another name;

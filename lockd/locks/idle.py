@@ -70,9 +70,8 @@ class IdleFiles:
         resource.space.idle[resource.name] = resource
 
     def add(self, resource: Resource) -> None:
-        """Unlock a resource that no owner holds by the journal, and close its file, now or in a
+        """Unlock a resource that :meth:`know` has counted, and close its file, now or in a
         while."""
-        self.know(resource)
         try:
             may_remove = self._may_remove(resource)
             if may_remove and self._may_idle(resource):
