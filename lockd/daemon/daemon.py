@@ -432,15 +432,16 @@ class Daemon:
         try:
             self.engine.release_everything()
         except SilentError as error:
-            error.remote.wait(self._release_and_stop, alone=True)
+            error.remote.wait(self._release_and_stop)
             asked = error.remote.asked
             self.loop.after(_SILENCE, partial(self._stop_without, error.remote, asked))
         else:
             self.loop.stop()
 
     def _stop_without(self, remote: Remote, asked: float) -> None:
-        """Where a file system has not answered what it was asked then, wait for it no longer."""
-        if remote.asked == asked:
+        """Where a file system has not answered what it was asked then, or a call that was begun
+        since, wait for it no longer."""
+        if remote.asked == asked or remote.visits:
             self._log.error(
                 f"{remote.mount.point}: the file system does not answer; its locks end with this"
                 " process"

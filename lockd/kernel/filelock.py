@@ -27,6 +27,7 @@ import errno
 import fcntl
 import os
 import time
+from _thread import allocate_lock
 from contextlib import suppress
 from struct import Struct
 
@@ -82,6 +83,11 @@ SURE_FOR: Final = 5.0
 _VISIBLE: Final = 1
 
 _PAGE: Final = 4096
+
+
+#: Held while it is decided which thread closes a descriptor: a second close would be of another
+#: file that has got the number.
+_closing: Final = allocate_lock()
 
 
 class HeldError(Exception):
@@ -404,15 +410,19 @@ def let_go(lock: FileLock) -> None:
 
 def drop(lock: FileLock) -> None:
     """Close the descriptor, now or when it is not busy, whether it is locked or not."""
-    lock.is_over = True
-    if not lock.busy:
+    with _closing:
+        lock.is_over = True
+        is_busy = lock.busy
+    if not is_busy:
         close(lock.fd)
 
 
 def set_free(lock: FileLock) -> None:
     """Note that no other thread uses the lock."""
-    lock.busy = False
-    if lock.is_over:
+    with _closing:
+        lock.busy = False
+        is_over = lock.is_over
+    if is_over:
         close(lock.fd)
 
 

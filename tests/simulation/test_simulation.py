@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import signal
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -18,6 +20,7 @@ from tests.simulation.kernel import running
 from tests.simulation.run import first_failure, shrunk, told
 
 if TYPE_CHECKING:
+    from lockd.rpc.session import Session
     from tests.simulation.files import View
     from tests.simulation.host import Host
     from tests.simulation.kernel import Process
@@ -338,3 +341,67 @@ def test_an_old_answer_lets_no_guest_go_on(monkeypatch: pytest.MonkeyPatch) -> N
         cluster.throw_away()
         times += cluster.times
     assert times
+
+
+class OverError(Exception):
+    """The rest does not matter."""
+
+
+class EndedWhileCutOff(Cluster):
+    """A daemon is asked to end, and the host is cut off while it releases the locks of guests that
+    have no connection of their own. ``took`` is how long it takes to end after that, or longer."""
+
+    took: float | None = None
+
+    def _set_up(self) -> None:
+        super()._set_up()
+        self._cut_at = 0.0
+        self._at(self.now + 1.5, self._end)
+        self._at(self.now + 16.5, self._stop)
+
+    def _end(self) -> None:
+        host = self.hosts[0]
+        if host.daemon is None:
+            raise OverError
+        host.daemon.services["virtlockd"]._on_gone = _nothing  # type: ignore[misc]
+        for guest in self.guests:
+            if isinstance(guest, Guest) and guest.host is host:
+                guest.end()
+        host.signal_daemon(signal.SIGTERM)
+
+    def _stop(self) -> None:
+        if self._cut_at:
+            self.took = self.now - self._cut_at
+        raise OverError
+
+    def _fault(self, *_: object) -> None:
+        """Nothing else."""
+
+    def on_step(self, process: Process, name: str) -> None:
+        host = self.hosts[0]
+        is_ending = process.host is host and host.daemon is not None and host.daemon._is_ending
+        if is_ending and name == "fcntl" and self._files.kind != "local" and not self._cut_at:
+            self._cut_at = self.now
+            self.part(host, 0.9 * self.lease)
+
+    def note(self, text: str) -> None:
+        if text == f"{self.hosts[0].name} ends":
+            self._stop()
+
+
+def test_a_daemon_that_ends_waits_for_no_server() -> None:
+    """For some seconds only."""
+    times = []
+    for seed in range(40):
+        cluster = EndedWhileCutOff(Plan(seed))
+        with simulated(), suppress(OverError):
+            cluster.run()
+        cluster.throw_away()
+        if cluster.took is not None:
+            times.append(cluster.took)
+    assert len(times) >= 3
+    assert max(times) < 5
+
+
+def _nothing(_: Session) -> None:
+    """It is no guest that is gone."""

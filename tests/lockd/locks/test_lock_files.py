@@ -9,6 +9,7 @@ import os
 import shutil
 import signal
 import subprocess
+import threading
 import time
 from functools import partial
 from pathlib import Path
@@ -363,3 +364,37 @@ def test_a_file_that_went_with_its_file_system(
         assert not filelock.lock_again(lock, shared=False)
     assert not is_locked(tmp_path / "disk")
     filelock.let_go(lock)
+
+
+def test_one_of_two_threads_closes_a_descriptor(tmp_path: Path) -> None:
+    """While a lock is dropped, the thread that was asking about it has its answer: a second close
+    would be of another file, which has got the number."""
+
+    class Lock(filelock.FileLock):
+        """The other thread has its turn when it matters most."""
+
+        other: threading.Thread | None = None
+
+        @property
+        def busy(self) -> bool:
+            if self.other is None:
+                self.other = threading.Thread(target=filelock.set_free, args=(self,))
+                self.other.start()
+                self.other.join(0.3)
+            return self._busy
+
+        @busy.setter
+        def busy(self, value: bool) -> None:
+            self._busy = value
+
+    fd = os.open(tmp_path / "disk", os.O_RDWR | os.O_CREAT)
+    lock = Lock(fd, (1, 1), posix=False)
+    lock.busy = True
+    closed: list[int] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(filelock, "close", closed.append)
+        filelock.drop(lock)
+        assert lock.other is not None
+        lock.other.join()
+    os.close(fd)
+    assert closed == [fd]
