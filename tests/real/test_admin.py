@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 ROOT: Final = Path(__file__).parent.parent.parent
 LOCKD: Final = Path(sys.executable).parent / "lockd"
-SECONDS: Final = 120
+SECONDS: Final = 900
 
 _UNSHARE: Final = (
     *("unshare", "--mount", "--propagation", "private", "--net"),
