@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
 import socket
 import time
 from contextlib import suppress
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from lockd.move.held import File
 
 _PIDFD_GETFD: Final = 438
+
+#: The library of libvirt, as /proc/PID/maps names it, also when its file was replaced since.
+_LIBRARY: Final = r"/libvirt\.so\.0\.(\d+)\.(\d+)(?: \(deleted\))?\n"
 _CREDENTIALS: Final = Struct("iII")
 
 #: The programs that call for guests: as long as one of them is connected, a call may be in
@@ -79,6 +83,16 @@ class Process:
                     return os.path.realpath(os.path.join(directory, place))
             return ""
         return os.path.realpath(os.path.join(os.readlink(f"/proc/{self.pid}/cwd"), place))
+
+    @property
+    def release(self) -> tuple[int, int, int]:
+        """The release of libvirt whose library it has loaded; zeros if unknown."""
+        with open(f"/proc/{self.pid}/maps", encoding="utf-8", errors="replace") as file:
+            found = re.search(_LIBRARY, file.read())
+        if found is None:
+            return 0, 0, 0
+        major, minor = divmod(int(found[1]), 1000)
+        return major, minor, int(found[2])
 
     def locked(self) -> dict[File, list[str]]:
         """The files that it has locked, with their paths."""

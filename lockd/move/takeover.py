@@ -34,6 +34,10 @@ if TYPE_CHECKING:
 #: How many descriptors lockd needs besides those of locks and clients.
 _DESCRIPTORS: Final = 64
 
+#: The first release of libvirt whose virtlockd can become another program, by its release notes.
+#: That of 7.0 tries, and ends with status 9.
+_STARTS_AGAIN: Final = (7, 2, 0)
+
 #: How long a file system may take to answer, in seconds.
 _ANSWER: Final = 5.0
 
@@ -45,7 +49,7 @@ def take_over(options: argparse.Namespace, address: str, aside: str) -> str:
     if not pid:
         return "no virtlockd runs: nothing to take over"
     process = Process(pid)
-    reasons = [*_against(process)]
+    reasons = [*reasons_against(process)]
     if reasons:
         raise RefusedError("\n".join(reasons))
     locked = process.locked()
@@ -65,11 +69,20 @@ def take_over(options: argparse.Namespace, address: str, aside: str) -> str:
     return f"took over {what}: they are lockd's now, and all guests run"
 
 
-def _against(process: Process) -> Iterator[str]:
+def reasons_against(process: Process) -> Iterator[str]:
     """Why lockd could not take over, a sentence each."""
     if any(not is_same_namespace(process.pid, kind) for kind in ("pid", "mnt")):
         yield "virtlockd sees other files than this command: run it where virtlockd runs (nsenter)"
         return
+    release = process.release
+    if release < _STARTS_AGAIN:
+        shown = (
+            f"of libvirt {'.'.join(map(str, release))}" if any(release) else "of unknown release"
+        )
+        yield (
+            f"virtlockd {shown} may end, and its locks with it, when it becomes another program;"
+            " libvirt 7.2 and newer do not: stop virtlockd while no guest runs, and try again"
+        )
     program = process.program
     if not program or not os.access(program, os.X_OK):
         yield f"the place of virtlockd is unknown: it was started as {process.arguments[0]!r}"

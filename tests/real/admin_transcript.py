@@ -80,6 +80,10 @@ SYSLOG: Final = Path("/dev/log")
 #: Whether this release of libvirt knows the last of them.
 HAS_TIMEOUT: Final = dialect_of(libvirt_release()).procedures >= SET_TIMEOUT
 
+#: Whether its virtlockd starts again when it is asked to. That of 7.0 always ends instead, with
+#: status 9: it has closed its sockets before it wants to keep them.
+STARTS_AGAIN: Final = libvirt_release() >= (7, 2, 0)
+
 LOCKD: Final = pack_string("virtlockd")
 NO_FLAGS: Final = pack_uint(0)
 
@@ -781,9 +785,7 @@ def survives(command: list[str]) -> Transcript:
         Client(LOCK_SOCKET).close()
         wait_for(lambda: connected() == 1)
         seen["before"] = state()
-        with Client(ADMIN_SOCKET) as asking:
-            # virtlockd 7.0 ends where a client is just gone.
-            wait_for(lambda: connected("admin", asking) == 1)
+        if STARTS_AGAIN:
             daemon.upgrade()
         with Client(LOCK_SOCKET) as another:
             another.register(pid=os.getpid() + 1)
@@ -803,9 +805,9 @@ def state() -> list[str]:
     ]
 
 
-def connected(service: str = "virtlockd", client: Client | None = None) -> int:
-    """How many clients a service has; the ``client`` asks."""
-    reply = call(LIST_CLIENTS, pack_string(service) + pack_uint(0) + NO_FLAGS, client)
+def connected() -> int:
+    """How many clients the service has."""
+    reply = call(LIST_CLIENTS, LOCKD + pack_uint(0) + NO_FLAGS)
     return int.from_bytes(reply[-4:], "big")
 
 

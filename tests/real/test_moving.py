@@ -5,11 +5,16 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 import threading
 from typing import TYPE_CHECKING
 
 import pytest
 
+from lockcfg import libvirt_release
+from lockd.move.running import Process
+from lockd.move.takeover import reasons_against
 from lockd.survival import restart_file
 from lockd.wire.message import CALL, OK, Header, pack_message
 from tests.lockd.client import ACQUIRE, AUTOCREATE, SHARED, CallRefusedError, Client, resource
@@ -51,6 +56,58 @@ def test_there_and_back(tmp_path: Path, request: pytest.FixtureRequest) -> None:
             client.release(host.lockspace, f"disk-{index}")
             client.release(host.lockspace, "shared")
         assert host.held() == set()
+
+
+def test_what_the_release_of_virtlockd_allows(tmp_path: Path) -> None:
+    """Before libvirt 7.2 virtlockd would end, with its locks: it is left alone. A newer one is
+    not."""
+    with MovingHost(tmp_path) as host:
+        client = host.client()
+        client.register("guest", 1_000_000)
+        client.acquire(host.lockspace, "disk")
+        done = host.lockd("takeover", "--dry-run")
+        if libvirt_release() < (7, 2, 0):
+            assert done.returncode == 1
+            assert "may end, and its locks with it" in done.stderr
+            assert host.lockd("takeover").stderr == done.stderr
+        else:
+            assert (done.returncode, done.stderr) == (0, "")
+        assert host.runs == "virtlockd"
+        assert host.held() == {"disk"}
+
+
+@pytest.mark.parametrize(
+    ("library", "release", "refused"),
+    [
+        ("libvirt.so.0.7000.0", (7, 0, 0), "virtlockd of libvirt 7.0.0 may end"),
+        ("libvirt.so.0.7002.0", (7, 2, 0), ""),
+        ("libvirt.so.0.11003.1", (11, 3, 1), ""),
+        ("libfirt.so", (0, 0, 0), "virtlockd of unknown release may end"),
+    ],
+)
+def test_the_release_is_that_of_the_library_that_is_loaded(
+    tmp_path: Path, library: str, release: tuple[int, int, int], refused: str
+) -> None:
+    """Also when its file is gone."""
+    path = tmp_path / library
+    path.write_bytes(b"x")
+    command = (
+        "import mmap, sys\n"
+        "with open(sys.argv[1], 'rb') as file:\n"
+        "    mapped = mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ)\n"
+        "print('mapped', flush=True)\n"
+        "sys.stdin.read()\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", command, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"mapped\n"
+        path.unlink()
+        assert Process(process.pid).release == release
+        reasons = [each for each in reasons_against(Process(process.pid)) if "may end" in each]
+        assert [each.startswith(refused) for each in reasons] == [True] * bool(refused)
+        process.communicate()
 
 
 def test_calls_under_way(tmp_path: Path) -> None:
