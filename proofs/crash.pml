@@ -15,7 +15,7 @@
  *
  * Invariant: while the guest writes, no other process gets the lock; and when the engine is at rest,
  * what it believes is what the kernel holds.
- * Progress:  a guest that asks is answered or hung up.
+ * Progress:  a guest that asks is answered or disconnected.
  */
 
 mtype = { FREE, OURS, THEIRS };		/* who has the lock */

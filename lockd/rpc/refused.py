@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from lockd.survival.kept import Numbers
     from lockd.wire.dialect import Dialect
 
-#: How many may wait. If there are more, the one that has waited longest is hung up.
+#: How many may wait. If there are more, the one that has waited longest is disconnected.
 _MOST: Final = 256
 
 #: How long each may wait, in seconds.

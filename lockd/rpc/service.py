@@ -359,7 +359,7 @@ class Service:
             self.hang_up(session)
 
     def _hang_up_for(self, session: Session, why: str) -> None:
-        self._log.error(f"{session} is hung up: {why}")
+        self._log.error(f"{session} is disconnected: {why}")
         self.hang_up(session)
 
     def _send(self, session: Session, data: bytes) -> None:

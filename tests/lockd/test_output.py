@@ -70,8 +70,8 @@ def test_thousands_of_locks(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("pause", [0, 0.02, 0.5])
 def test_a_crash_in_the_midst_of_answers(tmp_path: Path, pause: float) -> None:
-    """A slow reader gets all of them, or is hung up if it is unknown what has been sent; no answer
-    is ever missing or sent twice."""
+    """A slow reader gets all of them, or is disconnected if it is unknown what has been sent; no
+    answer is ever missing or sent twice."""
     # More than the answers to them fit into the socket, but so few that all of the calls do: Linux
     # takes some 70 small messages from who is not read, as lockd does not while he does not read.
     asked = 50

@@ -80,7 +80,7 @@ BUGS: Final = (
         "        self._engine.release_all(self._engine.table.held_by(*guest))\n",
     ),
     Bug(
-        "a client whose call went with the process is not hung up",
+        "a client whose call went with the process is not disconnected",
         "rpc/service.py",
         "        if fd < 0 or client.busy or was_served:\n",
         "        if fd < 0:\n",
@@ -153,8 +153,8 @@ BUGS: Final = (
     Bug(
         "a resource that is being released is in no new journal",
         "locks/engine.py",
-        "            self.idle.know(resource)\n",
-        "",
+        "            self.idle.know(resource)\n            self.visibility.hide(resource)\n",
+        "            self.visibility.hide(resource)\n",
         is_old=True,
     ),
     Bug(

@@ -5,7 +5,7 @@ After each turn, and at the end, this has to be so:
 - no two guests write one disk, unless both share it;
 - for each guest that writes a disk, its host has the lock of it, on the file of that name;
 - once all guests have ended, no lock and no descriptor is left of them;
-- every call was answered or hung up, and no part of the daemon has raised an unforeseen error.
+- every call was answered or disconnected, and no part of the daemon has raised an unforeseen error.
 """
 
 from __future__ import annotations

@@ -260,7 +260,7 @@ class Thief:
 
 class Book:
     """What a client was told, held against what is so. It acts for a guest without a process, and
-    connects again where it is hung up."""
+    connects again where it is disconnected."""
 
     def __init__(self, engine: Engine, thief: Thief, guest: tuple[str, int]) -> None:
         self._engine: Final = engine
@@ -312,7 +312,7 @@ class Book:
                     self._client = self._engine.client()
                     self._client.register(*self._guest)
                 break
-            except (EOFError, OSError):  # it is hung up before it has asked for anything
+            except (EOFError, OSError):  # it is disconnected before it has asked for anything
                 self.hang_up()
                 time.sleep(0.05)
         if self._client is None:

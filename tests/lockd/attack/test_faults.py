@@ -112,8 +112,8 @@ def with_faults(engine: Engine, log: Path, rule: str) -> None:
 
 
 class Caller:
-    """One that acts for a guest, and connects again where it is hung up. ``unsure`` are the names
-    of calls to which it has had no answer."""
+    """One that acts for a guest, and connects again where it is disconnected. ``unsure`` are the
+    names of calls to which it has had no answer."""
 
     def __init__(self, engine: Engine, name: str, pid: int) -> None:
         self._engine = engine

@@ -81,7 +81,7 @@ def test_a_restricted_guest(tmp_path: Path, message: str) -> None:
         log = engine.log[before:]
         assert len(log) < 100_000
         assert len(log.splitlines()) < 40
-        assert message == "long" or "is hung up: it was refused" in log
+        assert message == "long" or "is disconnected: it was refused" in log
         assert " more refused, the last: " in log
 
 

@@ -82,8 +82,8 @@ def test_no_lock_is_free_for_an_instant(tmp_path: Path) -> None:
 
 
 def test_calls_under_way(tmp_path: Path) -> None:
-    """Of many clients that are calling, at most the one that was being served is hung up. No call
-    is answered twice, and none of the others is lost."""
+    """Of many clients that are calling, at most the one that was being served is disconnected. No
+    call is answered twice, and none of the others is lost."""
     answered: list[int] = []
     lost: list[str] = []
     stop = threading.Event()
