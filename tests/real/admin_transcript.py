@@ -817,13 +817,14 @@ def limits(command: list[str]) -> Transcript:
     with running(command), Client(LOCK_SOCKET) as one, Client(LOCK_SOCKET) as two:
         few = parameters(("nclients_max", UINT, 1), ("nclients_unauth_max", UINT, 1))
         seen["set"] = call(SET_LIMITS, LOCKD + few + NO_FLAGS).hex()
-        for client in (one, two):
-            client.create_lockspace("/run/here")
+        # virtlockd 7.0 takes each lockspace once.
+        for client, directory in ((one, "/run/here"), (two, "/run/libvirt")):
+            client.create_lockspace(directory)
         seen["now"] = call(GET_LIMITS, LOCKD + NO_FLAGS).hex()
         more = parameters(("nclients_max", UINT, 9))
         seen["raised"] = call(SET_LIMITS, LOCKD + more + NO_FLAGS).hex()
         with Client(LOCK_SOCKET) as three:
-            three.create_lockspace("/run/here")
+            three.create_lockspace("/run")
         seen["of admin"] = call(SET_LIMITS, pack_string("admin") + few + NO_FLAGS).hex()
         seen["of admin, now"] = call(GET_LIMITS, pack_string("admin") + NO_FLAGS).hex()
     return seen
