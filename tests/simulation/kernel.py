@@ -258,6 +258,8 @@ class Process:
         """Close a descriptor. Raises OSError."""
         self.thing(fd)
         self.fds.pop(fd).let_go()
+        # Another file with that number is closed on execve(2).
+        self.kept_open.discard(fd)
 
     def end(self) -> None:
         """It is over: its descriptors are closed."""
