@@ -223,7 +223,7 @@ class GuestHost:
         pid = self._process.pid
         self.root = Path(f"/proc/{pid}/root")
         self._namespace = os.stat(f"/proc/{pid}/ns/pid_for_children").st_ino
-        self._enter = (
+        self._enter: tuple[str, ...] = (
             *("nsenter", "--target", str(pid), "--mount", "--net"),
             f"--pid=/proc/{pid}/ns/pid_for_children",
             *(("--setgid", str(NOBODY), "--setuid", str(NOBODY)) if self.session else ()),
@@ -255,6 +255,11 @@ class GuestHost:
     def path(self, path: str) -> Path:
         """Where a path of the host is here."""
         return self.root / path.lstrip("/")
+
+    @property
+    def enter(self) -> tuple[str, ...]:
+        """What is in front of a command that is to run on the host."""
+        return self._enter
 
     def popen(self, *command: str) -> subprocess.Popen[str]:
         """Start a command on the host."""
