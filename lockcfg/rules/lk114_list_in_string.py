@@ -2,7 +2,7 @@
 
 ## What it does
 
-Reports a string with several paths or words in it, separated by commas or blanks, where a setting
+Reports a string with several paths or words in it, separated by commas or blanks, if the setting
 takes a list.
 
 ## Why is this bad

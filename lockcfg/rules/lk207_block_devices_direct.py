@@ -8,7 +8,7 @@ Reports a host with lockd that has no `file_lockspace_dir`.
 
 A disk on a block device (`/dev/…`) is then locked on its device node, and such a lock never
 reaches another host. `lvm_lockspace_dir` and `scsi_lockspace_dir` cover logical and SCSI volumes
-only, and only while their UUID or id can be found out: where it cannot (no `lvs` on the host, a
+only, and only while their UUID or id can be found out: if it cannot (no `lvs` on the host, a
 disk without an id), libvirt takes the lock on the device node, without a message.
 
 It does not matter where all disks are image files.

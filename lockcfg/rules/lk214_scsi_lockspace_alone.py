@@ -11,7 +11,7 @@ libvirt asks every block device for its SCSI id, and a logical volume answers wi
 disk that it lies on. So two guests with two volumes on one disk want the same lock, and the second
 one does not start. With `lvm_lockspace_dir` a logical volume is locked by its own UUID first.
 
-It does not matter where no guest has a logical volume as a disk.
+It does not matter if no guest has a logical volume as a disk.
 
 ## Example
 

@@ -47,8 +47,8 @@ max_clients = 2048
 
 ## Fix
 
-Unsafe: sets `max_clients`, where it is set, to what is needed. Neither a reload nor a restart of
-libvirtd brings it into force: see the help of the finding.
+Unsafe: raises `max_clients`, if it is set, to the number that is needed. Neither a reload nor a
+restart of libvirtd brings it into force: see the help of the finding.
 """
 
 from __future__ import annotations

@@ -3,11 +3,11 @@
 ## What it does
 
 Reports a `disk_lease_dir` that does not exist, cannot be looked at, or is on a file system of the
-host alone, where `sanlock` is the lock manager and `auto_disk_leases` is 1.
+host alone, if `sanlock` is the lock manager and `auto_disk_leases` is 1.
 
 ## Why is this bad
 
-The leases keep other hosts out only where these read and write the same files. Without the
+The leases keep other hosts out only if these read and write the same files. Without the
 directory no guest starts.
 
 ## Example

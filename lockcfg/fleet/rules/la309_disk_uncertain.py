@@ -2,7 +2,7 @@
 
 ## What it does
 
-Reports disks that guests on several hosts have, where it is not known whether the hosts exclude
+Reports disks that guests on several hosts have, if it is unknown whether the hosts exclude
 each other.
 
 ## Why is this bad

@@ -2,7 +2,7 @@
 
 ## What it does
 
-Reports guests whose disks are images in layers, where the snapshot does not say what is below. A
+Reports guests whose disks are images in layers, if the snapshot does not name the lower ones. A
 snapshot of version 1 does not say it of guests that do not run: if a fleet has several disks, one
 of them may be below such an image.
 

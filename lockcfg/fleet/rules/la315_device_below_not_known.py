@@ -3,7 +3,7 @@
 ## What it does
 
 Reports guests' volumes of LVM, LUKS or md of which a snapshot does not say on which devices they
-are, where guests have block devices of another kind, too.
+are, if guests have block devices of another kind, too.
 
 ## Why is this bad
 
