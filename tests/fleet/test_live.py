@@ -460,7 +460,7 @@ def test_the_history_says_what_was_when_and_who_changed_what(
         (["--history", "--format", "html", "spool"], "as text or as JSON"),
         (["--history"], "one PATH"),
         (["--last", "3", "spool"], "--history"),
-        (["--compare", "yesterday", "spool"], "no time"),
+        (["--compare", "yesterday", "spool"], "neither a file nor a time"),
         (["--compare", "2025-01-01", "spool"], "not a fleet store"),
         ([], "PATH"),
     ],
