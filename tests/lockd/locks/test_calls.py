@@ -1,0 +1,258 @@
+"""What the calls of the engine refuse, undo and write down, on a host in memory."""
+
+from __future__ import annotations
+
+import errno
+import os
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from lockd.locks.space import Owner
+from lockd.survival.records import JournalState, locks, processes
+from lockd.wire.fault import Fault
+from tests.lockd.locks.simulation import FakeClock, Files, Host
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lockd.kernel.filelock import FileLock
+
+SPACE = "/space"
+DISK = "/images/disk"
+
+
+def host_with(*files: str) -> tuple[Host, Host, FakeClock]:
+    """Two hosts that share a lockspace, and these files."""
+    shared, clock = Files(), FakeClock()
+    shared.directories.add("/images")
+    one, two = (Host(name, shared, clock) for name in ("one", "two"))
+    for host in (one, two):
+        host.engine.create_lockspace(SPACE)
+    for path in files:
+        one.disk.create(path)
+    return one, two, clock
+
+
+def owner(pid: int, **disks: str) -> Owner:
+    """A guest, and its disks by the names of their locks."""
+    guest = Owner(f"guest {pid}", bytes(16), pid, pid)
+    guest.disks = disks
+    return guest
+
+
+def acquire(host: Host, name: str, guest: Owner, *, shared: bool = False) -> None:
+    host.engine.acquire(SPACE, name, guest, shared=shared, create=True)
+
+
+def held(host: Host) -> dict[str, list[int]]:
+    """What a host holds, with the pids of the owners; the journal tells the same."""
+    told = JournalState(host.journal.read()).of(locks.Records)
+    written = {
+        each.name: [fields[3] for fields in each.owners]
+        for each in told.resources()
+        if each.is_held
+    }
+    known = {
+        each.name: [guest.pid for guest in each.owners] for each in host.engine.table.resources()
+    }
+    assert written == known
+    return known
+
+
+def first(call: Callable[..., Any], what: Callable[[], object]) -> Callable[..., Any]:
+    """A function that does something else before it does the same, the first time."""
+    left = [what]
+
+    def called(*arguments: object, **options: object) -> object:
+        while left:
+            left.pop()()
+        return call(*arguments, **options)
+
+    return called
+
+
+def test_who_may_release() -> None:
+    """Who has acquired it, and as often."""
+    host, _, _ = host_with()
+    acquire(host, "disk", owner(7), shared=True)
+    acquire(host, "disk", owner(8), shared=True)
+    acquire(host, "disk", owner(8), shared=True)
+    with pytest.raises(Fault, match="owner 9 does not hold the resource lock"):
+        host.engine.release(SPACE, "disk", owner(9))
+    with pytest.raises(Fault, match="Lockspace resource 'other' is not locked"):
+        host.engine.release(SPACE, "other", owner(7))
+    assert held(host) == {"disk": [7, 8, 8]}
+    host.engine.release(SPACE, "disk", owner(8))
+    host.engine.release(SPACE, "disk", owner(7))
+    assert held(host) == {"disk": [8]}
+    host.engine.release(SPACE, "disk", owner(8))
+    assert held(host) == {}
+    with pytest.raises(Fault, match="is not locked"):
+        host.engine.release(SPACE, "disk", owner(8))
+
+
+@pytest.mark.parametrize("what", ["keeper", "journal", "clock"])
+def test_an_acquisition_that_fails_is_undone(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At whichever of its steps after the lock."""
+    host, other, clock = host_with()
+
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
+
+    with monkeypatch.context() as patch:
+        if what == "keeper":
+            patch.setattr(host.engine._keeper, "keep", fail)
+        elif what == "journal":
+            append = host.journal.append
+            patch.setattr(
+                host.journal, "append", lambda text: fail() if "lock" in text else append(text)
+            )
+        else:
+            patch.setattr(clock, "time", fail)
+        with pytest.raises(OSError, match="memory"):
+            acquire(host, "disk", owner(7))
+    assert held(host) == {}
+    acquire(other, "disk", owner(8))
+    other.engine.release(SPACE, "disk", owner(8))
+    acquire(host, "disk", owner(7))
+    assert held(host) == {"disk": [7]}
+
+
+def test_a_disk_that_is_locked_under_another_name_meanwhile(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """To lock a file may take a while, and others are served."""
+    host, _, _ = host_with(DISK)
+    guest, faster = owner(7, a=DISK), owner(8, b=DISK)
+    take = first(host.disk.take, lambda: acquire(host, "b", faster))
+    monkeypatch.setattr(host.disk, "take", take)
+    with pytest.raises(Fault, match=r"is locked by guest 'guest 8'.* under its other name"):
+        acquire(host, "a", guest)
+    assert held(host) == {"b": [8]}
+    assert host.disk.open_files == 1
+
+
+def test_a_name_that_is_locked_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To find out which disk it is for may take a while too."""
+    host, _, _ = host_with(DISK)
+    look = first(host.disk.identity_at, lambda: acquire(host, "a", owner(8)))
+    monkeypatch.setattr(host.disk, "identity_at", look)
+    with pytest.raises(Fault, match="is locked by guest 'guest 8'"):
+        acquire(host, "a", owner(7, a=DISK))
+    assert held(host) == {"a": [8]}
+    assert host.disk.open_files == 1
+
+
+def test_a_shared_lock_that_another_guest_has_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both have the same one."""
+    host, _, _ = host_with(DISK)
+    look = first(host.disk.identity_at, lambda: acquire(host, "a", owner(8), shared=True))
+    monkeypatch.setattr(host.disk, "identity_at", look)
+    acquire(host, "a", owner(7, a=DISK), shared=True)
+    assert held(host) == {"a": [8, 7]}
+    assert host.disk.open_files == 1
+
+
+def test_shared_locks_of_one_disk_under_two_names() -> None:
+    host, _, _ = host_with(DISK)
+    acquire(host, "a", owner(7, a=DISK), shared=True)
+    acquire(host, "b", owner(8, b=DISK), shared=True)
+    with pytest.raises(Fault, match="under its other name"):
+        acquire(host, "c", owner(9, c=DISK))
+    assert held(host) == {"a": [7], "b": [8]}
+
+
+def test_a_new_journal_tells_the_same() -> None:
+    """What is held by whom, which process that was, and which files are only open still."""
+    host, _, _ = host_with()
+    guest = owner(7)
+    guest.started = 1234
+    acquire(host, "held", guest)
+    acquire(host, "idle", owner(8))
+    host.engine.release(SPACE, "idle", owner(8))
+    for _ in range(2):
+        state = JournalState(host.journal.read())
+        told = {each.name: each.is_held for each in state.of(locks.Records).resources()}
+        assert told == {"held": True, "idle": False}
+        assert state.of(processes.Records).started == {7: 1234}
+        assert [*state.of(locks.Records).spaces] == [SPACE]
+        host.journal.rewrite([*host.engine.records()], lambda: None)
+
+
+def test_a_file_that_is_made_or_removed_is_nobodys_lock() -> None:
+    """Neither of a name that is held; one that is open still is closed first."""
+    host, _, _ = host_with()
+    engine = host.engine
+    acquire(host, "disk", owner(7))
+    for call in (engine.create_resource, engine.delete_resource):
+        with pytest.raises(Fault, match="is locked"):
+            call(SPACE, "disk")
+    engine.release(SPACE, "disk", owner(7))
+    assert host.disk.open_files == 1
+    engine.delete_resource(SPACE, "disk")
+    assert (host.disk.open_files, host.disk.exists(f"{SPACE}/disk")) == (0, False)
+    engine.delete_resource(SPACE, "disk")
+    engine.create_resource(SPACE, "disk")
+    assert host.disk.exists(f"{SPACE}/disk")
+    for call in (engine.create_resource, engine.delete_resource):
+        with pytest.raises(Fault, match="must be the name of a file"):
+            call(SPACE, "../disk")
+
+
+def test_a_lock_that_cannot_be_unlocked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is nobody's, another host does not get it, and lockd tries again some times."""
+    host, other, clock = host_with()
+    unlock = host.disk.unlock
+
+    def fail(_: FileLock) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(host.disk, "unlock", fail)
+    acquire(host, "disk", owner(7))
+    host.engine.release(SPACE, "disk", owner(7))
+    assert held(host) == {}
+    (stuck,) = host.engine.table.stuck()
+    assert stuck.problem == "it was released and cannot be unlocked: Input/output error"
+    with pytest.raises(Fault, match="is locked"):
+        acquire(other, "disk", owner(8))
+    # Whoever of this host wants it gets it, as it is locked still.
+    acquire(host, "disk", owner(9))
+    assert held(host) == {"disk": [9]}
+    assert not [*host.engine.table.stuck()]
+    host.engine.release(SPACE, "disk", owner(9))
+    for _ in range(30):
+        clock.now += 1
+        host.engine.idle.close(clock.now)
+    assert host.disk.open_files == 0
+    acquire(other, "disk", owner(8))
+    monkeypatch.setattr(host.disk, "unlock", unlock)
+
+
+def test_whether_a_lock_could_be_had() -> None:
+    """Nothing is changed by the question, and no file is made."""
+    host, other, _ = host_with(f"{SPACE}/there")
+    for name in ("there", "not-there"):
+        host.engine.would_acquire(SPACE, name, owner(7), shared=False, create=True)
+    assert host.disk.open_files == 0
+    assert not host.disk.exists(f"{SPACE}/not-there")
+    acquire(other, "there", owner(8))
+    with pytest.raises(Fault, match="is locked"):
+        host.engine.would_acquire(SPACE, "there", owner(7), shared=False, create=True)
+    acquire(host, "mine", owner(7), shared=True)
+    host.engine.would_acquire(SPACE, "mine", owner(9), shared=True, create=True)
+    with pytest.raises(Fault, match="is locked by guest 'guest 7'"):
+        host.engine.would_acquire(SPACE, "mine", owner(9), shared=False, create=True)
+    assert held(host) == {"mine": [7]}
+
+
+def test_whether_a_guest_has_a_lock_already() -> None:
+    host, _, _ = host_with()
+    engine = host.engine
+    acquire(host, "disk", owner(7), shared=True)
+    assert engine.is_held_by(SPACE, "disk", owner(7), shared=True)
+    assert not engine.is_held_by(SPACE, "disk", owner(8), shared=True)
+    assert not engine.is_held_by(SPACE, "other", owner(7), shared=True)
+    assert not engine.is_held_by("/nowhere", "disk", owner(7), shared=True)
+    with pytest.raises(Fault, match="for it shared, and not as it is meant"):
+        engine.is_held_by(SPACE, "disk", owner(7), shared=False)
