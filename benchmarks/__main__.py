@@ -1,6 +1,6 @@
 """The tables of ``docs/explanation/performance.md``.
 
-    python -m benchmarks [config | lint | audit | watch | ansible | locks | heartbeats]
+    python -m benchmarks [config | lint | audit | watch | ansible | locks | sanlock | heartbeats]
                          [--runs N] [--files N] [--hosts N]
 
 ``config``: ``get`` and ``set`` on a full copy of /etc against augtool as libvirt's documentation
@@ -9,6 +9,8 @@ loop over augtool with nothing but the stock lens; commands that only print agai
 files against libvirt's own parser. ``lint``: :mod:`benchmarks.lint`. ``audit``:
 :mod:`benchmarks.audit`. ``watch``: :mod:`benchmarks.watch`. ``ansible``, which is long and runs
 only if it is named: :mod:`benchmarks.ansible_run`. ``locks``, as root: :mod:`benchmarks.locks`.
+``sanlock``, as root, which waits for minutes and runs only if it is named:
+:mod:`benchmarks.sanlock`.
 ``heartbeats``: :mod:`benchmarks.heartbeats`.
 """
 
@@ -23,7 +25,7 @@ import tempfile
 from typing import TYPE_CHECKING
 
 import lockcfg
-from benchmarks import ansible_run, audit, heartbeats, lint, locks, watch
+from benchmarks import ansible_run, audit, heartbeats, lint, locks, sanlock, watch
 from benchmarks.side_by_side import Command, Result, compare
 
 if TYPE_CHECKING:
@@ -46,7 +48,7 @@ def main() -> None:
     parser.add_argument(
         "what",
         nargs="?",
-        choices=("config", "lint", "audit", "watch", "ansible", "locks", "heartbeats"),
+        choices=("config", "lint", "audit", "watch", "ansible", "locks", "sanlock", "heartbeats"),
         help="(default: all)",
     )
     arguments = parser.parse_args()
@@ -79,6 +81,8 @@ def main() -> None:
             ansible_run.run(directory, arguments.hosts)
         if arguments.what in (None, "locks"):
             locks.run(max(10, arguments.runs // 2))
+        if arguments.what == "sanlock":
+            sanlock.run()
         if arguments.what in (None, "heartbeats"):
             heartbeats.run(directory, 2 * arguments.hosts)
 

@@ -180,11 +180,15 @@ def _pairs(
             found.append(triple)
     rate = Ratio.of([a.rate for a, _, _ in found], [b.rate for _, b, _ in found])
     cpu = Ratio.of([a.cpu for a, _, _ in found], [b.cpu for _, b, _ in found])
+    p50 = Ratio.of([a.p50 for a, _, _ in found], [b.p50 for _, b, _ in found])
     p99 = Ratio.of([a.p99 for a, _, _ in found], [b.p99 for _, b, _ in found])
+    worst = Ratio.of([a.longest for a, _, _ in found], [b.longest for _, b, _ in found])
     share = Ratio.of([a.rate for a, _, _ in found], [bare for _, _, bare in found])
     yield _row(f"{what}: calls/s", rate, ".0f", "", wanted)
     yield _row(f"{what}: the daemon's CPU time a call", cpu, ".1f", " µs", "")
+    yield _row(f"{what}: p50", p50, ".0f", " µs", "")
     yield _row(f"{what}: p99", p99, ".0f", " µs", "below 1")
+    yield _row(f"{what}: the worst of half a second", worst, ".0f", " µs", "")
     yield (
         f"| {what}: of the bare system calls' {share.theirs:.0f} calls/s | {share.ratio:.0%} "
         f"| {share.ratio / rate.ratio:.0%} | | |"

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from lockcfg.fleet.model.domains import domain_of
 from lockcfg.fleet.model.locks import DISK_KINDS, Disk, Lock, Locking, exclusion, lock_of
 from lockcfg.fleet.model.place import Location, place_of
+from lockcfg.fleet.model.words import Words
 
 WHY = "a file system"
 
@@ -265,3 +266,28 @@ def test_a_local_file_system_is_the_kernels() -> None:
     assert one.same(place_of("/l", mount, 2, device="8:1", kernel="boot-a"))
     assert not one.same(place_of("/l", mount, 2, device="8:1", kernel="boot-b"))
     assert exclusion(lock(one), lock(one)).verdict == "yes"
+
+
+def test_one_daemon_tells_locks_apart_by_lockspace_and_name() -> None:
+    """The same name in two lockspaces is two locks, as two names in one are."""
+    place = Location("nfs://server/export", "/locks", 2, "yes", "NFS")
+
+    def named(space: str, name: str) -> Lock:
+        return Lock(place, space, name, "image", shared=False)
+
+    said = {
+        other: exclusion(named("/a", "disk"), named(*other), one_daemon=True).verdict
+        for other in (("/a", "disk"), ("/b", "disk"), ("/a", "other"))
+    }
+    assert said == {("/a", "disk"): "yes", ("/b", "disk"): "no", ("/a", "other"): "no"}
+
+
+def test_one_volume_that_two_kernels_have_carries_no_locks() -> None:
+    """If the policy says that it is one, it is the same file, and each kernel has its own locks."""
+    one, other = (
+        Location("", path, 2, "no", "ext4", local=True, kind="local", name="disk")
+        for path in ("/here", "/there")
+    )
+    words = Words(same=[["/here", "/there"]])
+    said = exclusion(lock(one), lock(other), words=words)
+    assert (said.verdict, "each in its own kernel" in said.why) == ("no", True)

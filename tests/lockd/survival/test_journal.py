@@ -97,7 +97,11 @@ def test_written_anew() -> None:
     before = os.dup(journal.fd)
     seen: list[tuple[int, int]] = []
 
+    fd = journal.fd
+
     def keep() -> None:
+        # The process has it still, for the case that this fails.
+        assert os.fstat(fd).st_ino == os.fstat(before).st_ino
         old = Journal(os.dup(before))
         seen.append((journal.number, len(list(old.read()))))
         old.close()
@@ -203,9 +207,9 @@ def test_memory_that_takes_a_part_at_a_time(monkeypatch: pytest.MonkeyPatch) -> 
     journal.close()
 
 
-def test_whom_it_serves_at_every_moment() -> None:
-    """A process can be killed between any two of its stores: then no other client is taken for the
-    one that is served, and no answer for one to it."""
+def test_what_it_says_at_every_moment() -> None:
+    """A process can be killed between any two of its stores: then each record is whole, no other
+    client is taken for the one that is served, and no answer for one to it."""
     journal = Journal.create(1)
     seen: list[tuple[int, bytes]] = []
 
@@ -221,11 +225,17 @@ def test_whom_it_serves_at_every_moment() -> None:
         def __setitem__(self, at: int, number: int) -> None:
             self.head[at] = number
             seen.append((journal.served, journal.answered))
+            # What the journal counts is there in whole.
+            again = Journal(os.dup(journal.fd))
+            assert [json.loads(line)[1] for line in again.read()] == ["/whole"]
+            again.close()
 
         def release(self) -> None:
             self.head.release()
 
     journal._head = Watched(journal._head)  # type: ignore[assignment]
+    journal.append(record("space", "/whole"))
+    seen.clear()
     journal.serve(5)
     journal.answer(b"first")
     journal.serve(6)

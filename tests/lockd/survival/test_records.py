@@ -190,3 +190,16 @@ def test_defaults_of_the_settings() -> None:
     for name, value in DaemonSettings().record().items():
         if name in schema:
             assert value == (schema[name].default or "")
+
+
+def test_a_lock_of_a_process_and_the_birth_of_its_disk() -> None:
+    text = lock_fields(5).replace("[1,2],0,1,1,", "[1,2],1,0,0,")
+    (found,) = replay(*locks.lock(text, 17).split("\n")).of(locks.Records).resources()
+    assert (found.posix, found.shared, found.create, found.disk_born) == (True, False, False, 17)
+
+
+def test_one_owner_less_of_those_that_a_record_has() -> None:
+    """A new journal has all owners of a lock in one record."""
+    both = f"{OWNER_TEXT},{OTHER_TEXT}"
+    records = (locks.lock(lock_fields(1, owner=both)), locks.less(1, OWNER_TEXT))
+    assert held(replay(*records)) == {1: ("disk", True, ["other"])}
