@@ -201,7 +201,7 @@ def test_a_file_that_is_made_or_removed_is_nobodys_lock() -> None:
 
 
 def test_a_lock_that_cannot_be_unlocked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is nobody's, another host does not get it, and lockd tries again some times."""
+    """No guest has it, another host does not get it, and lockd tries again some times."""
     host, other, clock = host_with()
     unlock = host.disk.unlock
 
@@ -216,7 +216,7 @@ def test_a_lock_that_cannot_be_unlocked(monkeypatch: pytest.MonkeyPatch) -> None
     assert stuck.problem == "it was released and cannot be unlocked: Input/output error"
     with pytest.raises(Fault, match="is locked"):
         acquire(other, "disk", owner(8))
-    # Whoever of this host wants it gets it, as it is locked still.
+    # A guest of this host gets it, as it is locked still.
     acquire(host, "disk", owner(9))
     assert held(host) == {"disk": [9]}
     assert not [*host.engine.table.stuck()]
