@@ -209,6 +209,56 @@ def test_the_journal_has_fields(tmp_path: Path) -> None:
     assert (refused["LOCKD_GUEST"], refused["LOCKD_RESOURCE"]) == ("db", "disk")
 
 
+#: The real one, with files and an id of the machine of its own, which are the arguments.
+_JOURNALD = """
+mount --bind "$1" /run
+mount -t tmpfs tmpfs /var/log
+mount --bind "$2" /etc/machine-id
+exec /lib/systemd/systemd-journald
+"""
+
+
+def test_journald_keeps_the_fields(tmp_path: Path) -> None:
+    """journalctl finds an entry by them, and the name of a guest forges none."""
+    run = tmp_path / "run"
+    run.mkdir()
+    (tmp_path / "id").write_text("0123456789abcdef0123456789abcdef\n")
+    journald = subprocess.Popen(
+        [
+            *("unshare", "--mount", "--propagation", "private"),
+            *("sh", "-ec", _JOURNALD, "sh", run, tmp_path / "id"),
+        ]
+    )
+
+    def entries(match: str) -> list[dict[str, str]]:
+        done = subprocess.run(
+            ["journalctl", f"--directory={run}/log/journal", "--output=json", "--quiet", match],
+            capture_output=True,
+            text=True,
+        )
+        return [json.loads(line) for line in done.stdout.splitlines()]
+
+    try:
+        wait_for((run / "systemd/journal/socket").exists, "journald listens")
+        conf = 'log_outputs = "2:journald"\nlog_level = 2\n'
+        with Engine(tmp_path, files={"virtlockd.conf": conf}) as engine:
+            web = engine.client()
+            web.register("web\nMESSAGE_ID=forged", 5004242)
+            web.acquire(engine.lockspace, "disk")
+            (kind,) = (kind for kind in KINDS if kind.name == "granted")
+            match = f"MESSAGE_ID={kind.id}"
+            wait_for(lambda: bool(entries(match)), "the journal has it")
+            (entry,) = entries(match)
+    finally:
+        journald.terminate()
+        journald.wait()
+    assert entry["LOCKD_GUEST"] == r"web\x0aMESSAGE_ID=forged"
+    assert entry["LOCKD_LOCKSPACE"] == str(engine.lockspace)
+    assert entry["LOCKD_RESOURCE"] == "disk"
+    assert entry["LOCKD_HOST"] == os.uname().nodename
+    assert entry["_TRANSPORT"] == "journal"
+
+
 def test_each_kind_has_an_id_and_a_meaning() -> None:
     """And no two the same; an operator searches for them."""
     assert len({kind.id for kind in KINDS}) == len({kind.name for kind in KINDS}) == len(KINDS)

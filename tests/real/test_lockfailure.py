@@ -72,6 +72,7 @@ def test_it_is_paused_and_libvirt_is_told(host: GuestHost) -> None:
     assert wait(host, lambda: "its file was replaced" in host.virsh(metadata).said)
     # It stands still, and libvirt's monitor with it; what needs none of it works.
     assert runs(host, "one")
+    assert virsh(host, "domstate one --reason").strip() == "running (booted)"
     assert host.run(str(PROGRAM), "resume", "one").status == 1
     file.unlink()
     assert wait(host, lambda: "lockd resume" in said(host))
@@ -96,6 +97,9 @@ def test_one_that_is_paused_can_be_destroyed(host: GuestHost) -> None:
 def test_it_is_killed(host: GuestHost) -> None:
     lose(start(host, "one", "poweroff"))
     assert wait(host, lambda: host.virsh("domstate one").said.strip() == "shut off")
+    # It is asked to end first, which libvirt takes for an end of its own; then it is killed.
+    reason = virsh(host, "domstate one --reason").strip()
+    assert reason in ("shut off (shutdown)", "shut off (crashed)")
 
 
 def test_the_linter_reads_what_libvirt_keeps_of_it(host: GuestHost) -> None:

@@ -139,7 +139,7 @@ BUGS: Final = (
                 ),
             ),
         ),
-        seed=3358,
+        seed=100019,
     ),
     Bug(
         "a file that could not be unlocked is locked again, though the server has unlocked it and"
