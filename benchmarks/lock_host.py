@@ -6,11 +6,13 @@ processes end with it.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import signal
 import subprocess
 import time
+from struct import Struct
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 if TYPE_CHECKING:
@@ -32,6 +34,8 @@ trap '' CHLD
 echo ready
 exec cat >/dev/null
 """
+
+_FLOCK = Struct("hhqqi4x")
 
 #: How long a re-exec may take to be noticed, in milliseconds.
 _WINDOW = 3000
@@ -161,14 +165,10 @@ class LockHost:
         return Memory(sizes["Rss:"] / 1024, sizes["Pss:"] / 1024)
 
     def held(self) -> int:
-        """How many files of the lockspace are locked, as the kernel has it.
-
-        The kernel's list is not read in one go, and what moves in it meanwhile may be missed: so
-        this is the most of some readings.
-        """
+        """How many files of the lockspace are locked: the kernel is asked for each, as its list of
+        all locks lacks some while other programs lock and unlock."""
         with os.scandir(self._lockspace) as entries:
-            files = {_kernel_name(entry.stat()) for entry in entries}
-        return max(len(files & _locked_files()) for _ in range(5))
+            return sum(_is_locked(entry.path) for entry in entries)
 
     def re_execute(self) -> Outage:
         """SIGUSR1. A daemon that did not start itself again ends the benchmark."""
@@ -187,16 +187,16 @@ class LockHost:
         return Outage(longest / 1e6, answered / 1e6)
 
 
-def _kernel_name(status: os.stat_result) -> str:
-    device = status.st_dev
-    return f"{os.major(device):02x}:{os.minor(device):02x}:{status.st_ino}"
-
-
-def _locked_files() -> set[str]:
-    """The files with a lock on byte 0 and no other, as /proc/locks names them."""
-    with open("/proc/locks", encoding="ascii") as file:
-        rows = [line.split() for line in file]
-    return {row[5] for row in rows if row[6:8] == ["0", "0"]}
+def _is_locked(path: str) -> bool:
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False  # it was released a moment ago
+    try:
+        found = fcntl.fcntl(fd, fcntl.F_OFD_GETLK, _FLOCK.pack(fcntl.F_WRLCK, 0, 0, 1, 0))
+    finally:
+        os.close(fd)
+    return bool(_FLOCK.unpack(found)[0] != fcntl.F_UNLCK)
 
 
 def _tasks(pid: int) -> list[str]:
