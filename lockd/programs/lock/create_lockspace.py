@@ -20,7 +20,7 @@ def call(context: LockContext, session: Session, arguments: Reader) -> bytes:
     path = arguments.string()
     session.check_unrestricted()
     exists = context.dialect.lockspace_exists
-    known = bool(exists) and path in context.engine.table.spaces
+    known = bool(exists) and context.engine.has_lockspace(path)
     if not known:
         context.engine.create_lockspace(path, dangling=context.dialect.takes_dangling)
     context.engine.on_lockspaces()
