@@ -51,11 +51,18 @@ def main() -> int:
     if wrong:
         parser.error(f"no target in tests/mutation/targets.toml names {wrong[0]}")
     modules = arguments.modules or [*known]
-    chosen = [mutant for each in modules for mutant in mutants_of(each)]
     if arguments.changed:
         lines, told = changed_lines()
-        chosen = [each for each in chosen if each.line in lines.get(each.module, ())]
-        print(f"{told}: {len(chosen)} mutants")
+        chosen = [
+            mutant
+            for module in modules
+            if module in lines
+            for mutant in mutants_of(module)
+            if mutant.line in lines[module]
+        ]
+        print(f"{told}: {len(chosen)} mutants", flush=True)
+    else:
+        chosen = [mutant for each in modules for mutant in mutants_of(each)]
     if arguments.again:
         before = survivors()
         chosen = [each for each in chosen if each.key in before]
