@@ -2,7 +2,8 @@
 
 ## What it does
 
-Reports a setting that no libvirt release has in this kind of file, with the nearest one it has.
+Reports a setting that no libvirt release has in this kind of file, with the nearest one it has
+(of a file with more than 100 unknown settings, for the first 100).
 LK103 reports a setting that belongs in another of libvirt's files.
 
 ## Why is this bad
@@ -37,6 +38,7 @@ from lockcfg.rules.rule import Fix, Replacement, Rule, RuleFinding, at_key
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Final
 
     from lockcfg.rules.rule import FileSubject, Options
 
@@ -50,19 +52,28 @@ RULE = Rule(
 )
 
 
+#: For how many settings of a file the nearest known one is looked for: a file with more of them was
+#: not meant for libvirt.
+_MOST_COMPARED: Final = 100
+
+
 def check(subject: FileSubject, options: Options) -> Iterator[RuleFinding]:
     """See the manual above."""
     del options
     document = subject.document
     known = settings_of(document.kind)
+    compared = 0
     for entry in document.entries:
         if entry.key in known or kinds_anywhere_with(entry.key) or file_elsewhere(entry.key):
             continue  # LK103 says more
         if document.kind.grammar == "sanlock" and document.place(entry.key_span).column > 1:
             continue  # the rest of a line that is too long for the daemon
-        near = nearest(entry.key, known)
-        if near is None and not entry.key.islower():
-            near = nearest(entry.key.lower(), known)
+        near = None
+        if compared < _MOST_COMPARED:
+            compared += 1
+            near = nearest(entry.key, known)
+            if near is None and not entry.key.islower():
+                near = nearest(entry.key.lower(), known)
         fix = None
         if near is not None and document.get(near) is None:
             fix = Fix("unsafe", f"rename it to {near}", Replacement(entry.key_span, near))

@@ -52,6 +52,15 @@ def test_an_unknown_key_comes_with_the_nearest_one() -> None:
     assert only("zzz = 1\n")[4] == ""
 
 
+def test_a_file_with_very_many_unknown_keys() -> None:
+    """All are found; to look for the nearest ones would take too long for more than some."""
+    found = findings("".join(f"lock_managr{'x' * (n % 3)}{n} = 1\n" for n in range(150)))
+    assert [each.rule for each in found].count("unknown-key") == 150
+    assert [bool(each.help) for each in found if each.rule == "unknown-key"] == [True] * 100 + [
+        False
+    ] * 50
+
+
 def test_a_key_of_another_file_is_told_where_it_belongs() -> None:
     """The most frequent way to have no protection."""
     assert only('lock_manager = "lockd"\n', "qemu-lockd.conf") == (
