@@ -56,6 +56,10 @@ class FakeDisk:
         self._files: Final = files
         self._open: Final[dict[int, int]] = {}
 
+    def inherit(self, other: FakeDisk) -> None:
+        """Have the open files of another process."""
+        self._open.update(other._open)
+
     def make_directory(self, path: str) -> None:
         """Have a directory."""
         self._files.directories.add(path)
@@ -162,8 +166,7 @@ class FakeDisk:
         self.drop(lock)
 
     def drop(self, lock: FileLock) -> None:
-        """Close a file."""
-        self._files.locks[self._open[lock.fd]].pop(lock.fd, None)
+        """Close a file. What has its descriptor for later keeps the lock."""
         del self._open[lock.fd]
 
     def show(self, fd: int, *, shared: bool) -> None:
@@ -200,9 +203,12 @@ class NoServers:
 
 
 class Host:
-    """An engine on a host of that name, which sees the files of a disk and the time of a clock."""
+    """An engine on a host of that name, which sees the files of a disk and the time of a clock. If
+    the file system ``is_shared``, other hosts may use it."""
 
-    def __init__(self, name: str, files: Files, clock: FakeClock) -> None:
+    def __init__(
+        self, name: str, files: Files, clock: FakeClock, *, is_shared: bool = False
+    ) -> None:
         self.disk: Final = FakeDisk(files)
         self.journal: Final = Journal.create(1)
         log = Logging().part("util.virlockspace")
@@ -210,7 +216,7 @@ class Host:
             self.journal,
             Keeper("", log, {}, {}),
             Holders(name, []),
-            lambda _, __: False,
+            lambda _, __: is_shared,
             NoServers(),
             log,
             self.disk,

@@ -1,0 +1,103 @@
+"""What has a lock or tells of it beyond the process: kept descriptors, and the note in the file."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from lockd.locks.space import Owner
+from lockd.locks.visibility import VISIBLE_AFTER
+from lockd.survival.keeper import Keeper
+from lockd.survival.kept import lock_name
+from lockd.survival.records import JournalState, locks
+from lockd.wire.fault import Fault
+from tests.lockd.locks.simulation import FakeClock, Files, Host
+
+if TYPE_CHECKING:
+    from lockd.kernel.filelock import FileLock
+
+SPACE = "/space"
+
+
+class Killed(BaseException):
+    """The process ends here."""
+
+
+def hosts(*, is_shared: bool = False) -> tuple[Host, Host, Files, FakeClock]:
+    """Two hosts that share a lockspace."""
+    files, clock = Files(), FakeClock()
+    one, two = (Host(name, files, clock, is_shared=is_shared) for name in ("one", "two"))
+    for host in (one, two):
+        host.engine.create_lockspace(SPACE)
+    return one, two, files, clock
+
+
+def acquire(host: Host, pid: int) -> Owner:
+    """A guest that has the lock."""
+    guest = Owner(f"guest {pid}", bytes(16), pid, pid)
+    host.engine.acquire(SPACE, "disk", guest, shared=False, create=True)
+    return guest
+
+
+def test_a_lock_that_is_released_is_free_at_once() -> None:
+    """Though the service manager has its descriptor still."""
+    one, two, files, _ = hosts(is_shared=True)
+    one.engine.release(SPACE, "disk", acquire(one, 7))
+    assert one.disk.open_files == 0
+    assert f"{SPACE}/disk" in files.inodes
+    acquire(two, 8)
+
+
+def test_a_process_that_is_killed_before_it_unlocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next one does what the journal says."""
+    one, two, files, clock = hosts()
+    guest = acquire(one, 7)
+
+    def be_killed(_: FileLock) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(one.disk, "unlock", be_killed)
+        with pytest.raises(Killed):
+            one.engine.release(SPACE, "disk", guest)
+    with pytest.raises(Fault, match="is locked"):
+        acquire(two, 8)
+    state = JournalState(one.journal.read()).of(locks.Records)
+    (told,) = state.resources()
+    ((fd, _),) = files.locks[files.inodes[f"{SPACE}/disk"]].items()
+    after = Host("one", files, clock)
+    after.disk.inherit(one.disk)
+    after.engine.restore(state, {}, {lock_name(told.number): fd})
+    acquire(two, 8)
+
+
+def test_the_note_goes_with_the_lock() -> None:
+    """Or the next holder would be taken for this one."""
+    one, two, files, clock = hosts()
+    guest = acquire(one, 7)
+    clock.now += VISIBLE_AFTER
+    one.engine.visibility.show()
+    assert b"guest 7" in b"".join(files.notes.values())
+    one.engine.release(SPACE, "disk", guest)
+    assert files.notes == {}
+    acquire(two, 8)
+    with pytest.raises(Fault, match="by another process or host"):
+        acquire(one, 9)
+
+
+def test_a_lock_that_is_taken_again_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its file is another one, and its descriptor is what a crash must not end."""
+    one, two, files, _ = hosts()
+    acquire(one, 7)
+    kept: dict[str, int] = {}
+    monkeypatch.setattr(Keeper, "keep", lambda _, fd, name: kept.update({name: fd}))
+    one.disk.remove(f"{SPACE}/disk")
+    one.engine.renewal.retake(one.engine.table.spaces[SPACE].resources["disk"])
+    (told,) = JournalState(one.journal.read()).of(locks.Records).resources()
+    assert kept == {
+        lock_name(told.number): one.engine.table.spaces[SPACE].resources["disk"].lock.fd
+    }
+    assert [*files.locks[files.inodes[f"{SPACE}/disk"]]] == [*kept.values()]
+    with pytest.raises(Fault, match="is locked"):
+        acquire(two, 8)

@@ -1,0 +1,155 @@
+"""Queues of descriptors, and that a service manager always has a whole one. The manager here is a
+socket that takes what lockd sends."""
+
+from __future__ import annotations
+
+import os
+import socket
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+import pytest
+
+from lockd.log import Logging
+from lockd.survival.keeper import Keeper
+from lockd.survival.queues import fill, look_into, put
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+    from typing import Self
+
+#: More than two messages carry.
+MANY = 600
+
+
+class Manager:
+    """What it was told, and the queues that it has. Each message is read when it is asked for."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.queues: dict[str, int] = {}
+        self.said: list[str] = []
+
+    def __enter__(self) -> Self:
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.bind(str(self.path))
+        self._socket.setblocking(False)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._socket.close()
+        self.path.unlink()
+
+    def read(self) -> None:
+        """Do what it was told, as systemd does."""
+        while True:
+            try:
+                data, fds, _, _ = socket.recv_fds(self._socket, 4096, 2)
+            except BlockingIOError:
+                return
+            told = dict(line.split("=", 1) for line in data.decode().splitlines())
+            name = told.get("FDNAME", "")
+            self.said.append(f"{next(iter(told))} {name}".strip())
+            if "FDSTORE" in told:
+                (self.queues[name],) = fds
+            else:
+                for fd in fds:
+                    os.close(fd)
+                if "FDSTOREREMOVE" in told:
+                    os.close(self.queues.pop(name))
+
+    def end(self) -> None:
+        """Close what it has."""
+        for fd in self.queues.values():
+            os.close(fd)
+
+
+@pytest.fixture
+def manager(tmp_path: Path) -> Iterator[Manager]:
+    manager = Manager(tmp_path / "notify")
+    yield manager
+    manager.end()
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Iterator[list[tuple[str, int]]]:
+    """Open files, by names that tell them apart."""
+    found = []
+    for number in range(MANY):
+        fd = os.open(tmp_path / f"f{number}", os.O_RDWR | os.O_CREAT, 0o600)
+        found.append((f"f{number}", fd))
+    yield found
+    for _, fd in found:
+        os.close(fd)
+
+
+def inodes(kept: dict[str, int]) -> dict[str, int]:
+    """Which file each descriptor is of; they are closed then."""
+    found = {name: os.fstat(fd).st_ino for name, fd in kept.items()}
+    for fd in kept.values():
+        os.close(fd)
+    return found
+
+
+def test_more_than_a_message_carries(files: list[tuple[str, int]]) -> None:
+    """All of them come out, each time that it is looked into."""
+    ahead, behind = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    with ahead, behind:
+        fill(ahead, files)
+        expected = {name: os.fstat(fd).st_ino for name, fd in files}
+        assert inodes(look_into(behind.fileno())) == expected
+        assert inodes(look_into(behind.fileno())) == expected
+
+
+def test_the_last_one_with_a_name_counts(files: list[tuple[str, int]]) -> None:
+    """The number of a lock is used again."""
+    ahead, behind = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    with ahead, behind:
+        fill(ahead, files[:3])
+        put(ahead, [("f1", files[5][1])])
+        found = inodes(look_into(behind.fileno()))
+    assert found["f1"] == os.fstat(files[5][1]).st_ino
+    assert len(found) == 3
+
+
+def test_the_manager_has_the_old_queue_until_it_has_the_new_one(
+    manager: Manager, files: list[tuple[str, int]]
+) -> None:
+    """Whatever becomes of it meanwhile."""
+    with ExitStack() as stack:
+        there = stack.enter_context(ExitStack())
+        there.enter_context(manager)
+        log = Logging().part("locking.lock_daemon")
+        keeper = Keeper(str(manager.path), log, {}, {})
+        assert keeper._manager is not None
+        stack.enter_context(keeper._manager)  # a daemon has it until it ends
+        keeper.everything = lambda: iter(files)
+        keeper.renew()
+        manager.read()
+        (name,) = manager.queues
+        expected = {name: os.fstat(fd).st_ino for name, fd in files}
+        assert inodes(look_into(manager.queues[name])) == expected
+        there.close()  # it is gone
+
+        keeper.forget()
+        keeper.renew()
+        assert "no longer keeps" not in keeper.lost
+        assert keeper.lost
+        assert [*keeper.descriptors()] == [name]
+        assert inodes(keeper.contents()) == expected
+
+        stack.enter_context(manager)  # and here again
+        manager.said.clear()
+        for _ in range(10):
+            keeper.tend()
+            manager.read()
+        assert not keeper.lost
+        assert [*manager.queues] == [*keeper.descriptors()] != [name]
+        assert inodes(look_into(*manager.queues.values())) == expected
+        stored = manager.said.index(f"FDSTORE {next(iter(manager.queues))}")
+        assert manager.said.index(f"FDSTOREREMOVE {name}") > stored
+        keeper.keep_nothing()
+        manager.read()
+        assert manager.queues == {}
+        assert keeper.descriptors() == {}
