@@ -18,6 +18,7 @@ from lockd.daemon.handback import Virtlockd
 from lockd.daemon.options import BAD_CONFIGURATION, BAD_LOG, BAD_SOCKET, OK, complain
 from lockd.daemon.paths import make_run_directory
 from lockd.daemon.settings import DaemonSettings
+from lockd.kernel.aside import apart
 from lockd.kernel.background import PidFile, raise_descriptor_limit, take_name
 from lockd.kernel.loop import hold_signals
 from lockd.locks.holders import Holders
@@ -113,7 +114,7 @@ def serve(
     if status:
         return status
     try:
-        keeper = Keeper(address, log, inheritance.kept(), inheritance.queues)
+        keeper = Keeper(address, log, inheritance.kept(), inheritance.queues, apart)
         daemon = Daemon(
             settings,
             inheritance,

@@ -15,6 +15,23 @@ if TYPE_CHECKING:
     from lockd.kernel.loop import Loop
 
 
+def apart(work: Callable[[], object]) -> None:
+    """Do ``work`` in a thread of its own, for which nothing waits; now, if no thread can be
+    started."""
+    import threading
+
+    try:
+        threading.Thread(target=_unasked, args=(work,), daemon=True).start()
+    except RuntimeError:
+        work()
+
+
+def _unasked(work: Callable[[], object]) -> None:
+    # Signals are for the loop.
+    signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    work()
+
+
 class Aside:
     """Runs functions aside from ``loop``."""
 
@@ -36,10 +53,8 @@ class Aside:
         return ""
 
     def _work(self, work: Callable[[], object], then: Callable[[], object]) -> None:
-        # Signals are for the loop.
-        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         try:
-            work()
+            _unasked(work)
         finally:
             self.post(then)
 

@@ -14,6 +14,7 @@ import socket
 import time
 from collections import deque
 from contextlib import suppress
+from functools import partial
 from itertools import chain
 
 from lockd.kernel.reserve import insist
@@ -46,6 +47,10 @@ _BUSY: Final = (errno.EAGAIN, errno.ENOBUFS, errno.ENOMEM)
 _SINGLES: Final = 1000
 
 
+def _at_once(work: Callable[[], object]) -> None:
+    work()
+
+
 class Keeper:
     """The manager at an address of ``NOTIFY_SOCKET``; empty means none. ``kept`` is what it has
     kept for the previous process, by name, ``queues`` the queues with it.
@@ -56,10 +61,18 @@ class Keeper:
     lockd never waits for the manager. If the manager is stopped, or its socket is full, descriptors
     go into the queue that it already has, and messages wait. A *barrier* (sd_notify(3)) tells
     whether the manager is awake: a pipe whose other end it closes when it reads the message.
+
+    To close a queue may take any time: it may have the last descriptor of a file on a server that
+    does not answer. So that is done ``apart``.
     """
 
     def __init__(
-        self, address: str, log: Log, kept: Mapping[str, int], queues: Mapping[str, int]
+        self,
+        address: str,
+        log: Log,
+        kept: Mapping[str, int],
+        queues: Mapping[str, int],
+        apart: Callable[[Callable[[], object]], object] = _at_once,
     ) -> None:
         self.everything: Callable[[], Iterable[tuple[str, int]]]
         self.lost = ""
@@ -75,6 +88,7 @@ class Keeper:
         self._failed = 0.0
         self.address: Final = address
         self._address: Final = f"\0{address[1:]}" if address.startswith("@") else address
+        self._apart: Final = apart
         self._manager: socket.socket | None = None
         if not address:
             return
@@ -195,11 +209,11 @@ class Keeper:
             self.lost = ""
         for name, fd in self._old.items():
             self._post(f"FDSTOREREMOVE=1\nFDNAME={name}")
-            end(fd)
+            self._apart(partial(end, fd))
         self._old.clear()
         if self._queue is not None:
             self._post(f"FDSTOREREMOVE=1\nFDNAME={queue_name(self._number)}")
-            close(*self._queue)
+            self._apart(partial(close, *self._queue))
         self._queue = ahead, behind
         self._number += 1
         self.ask()

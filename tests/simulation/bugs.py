@@ -131,7 +131,10 @@ BUGS: Final = (
             ),
             (
                 "survival/keeper.py",
-                "            close(*self._queue)\n        self._queue = ahead, behind\n",
+                (
+                    "            self._apart(partial(close, *self._queue))\n"
+                    "        self._queue = ahead, behind\n"
+                ),
                 (
                     "            for each in self._queue:\n"
                     "                each.close()\n"

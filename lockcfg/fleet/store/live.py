@@ -77,7 +77,8 @@ class LiveStore(Store):
         exists = os.path.lexists(path)
         if exists and (os.path.islink(path) or not os.path.isfile(path)):
             raise ReadError(path, "is not a regular file")
-        new = not exists or not os.path.getsize(path)
+        # What was killed while it made a store may have left one without tables.
+        new = not exists or not os.path.getsize(path) or cls.is_bare(path)
         store = cls.connected(path, _TABLES if new else "")
         with store.guarded():
             store._learn()

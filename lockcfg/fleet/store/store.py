@@ -25,6 +25,7 @@ import sqlite3
 import weakref
 from array import array
 from collections import Counter
+from contextlib import closing
 from hashlib import blake2b, sha256
 from itertools import groupby
 from operator import itemgetter
@@ -253,6 +254,16 @@ class Store:
             )
         self.version = version
         self.live = identity == LIVE_ID
+
+    @staticmethod
+    def is_bare(path: str) -> bool:
+        """Whether the file at ``path`` is a database without any table. False if it is none."""
+        try:
+            with closing(sqlite3.connect(f"file:{_quoted(path)}?mode=rw", uri=True)) as connection:
+                (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        except sqlite3.Error:
+            return False
+        return not tables
 
     @classmethod
     def connected(cls, path: str, more: str) -> Self:

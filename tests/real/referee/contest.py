@@ -31,7 +31,7 @@ _FIRMWARE: Final = "/srv/writer.rom"
 _PATIENCE: Final = 60.0
 
 #: What virsh says where libvirtd has been killed.
-_OF_LIBVIRTD: Final = ("libvirt-sock'", "Disconnected from", "End of file")
+_OF_LIBVIRTD: Final = ("libvirt-sock'", "Disconnected from", "End of file", "reset by peer")
 
 
 class Outcome(NamedTuple):

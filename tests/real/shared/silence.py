@@ -131,6 +131,7 @@ def cut_in_the_middle(
         other = stack.enter_context(guest(host, "other", LOCAL))
         is_over = threading.Event()
         done = [0] * _BUSY
+        before = [*done]
 
         def take_and_release(number: int) -> None:
             while not is_over.is_set():
