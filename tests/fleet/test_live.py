@@ -7,9 +7,11 @@ import io
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -360,6 +362,22 @@ def test_a_second_writer_is_refused(spool: Path, tmp_path: Path, lockcfg: RunLoc
         assert writer.poll() is None
         writer.send_signal(signal.SIGINT)
         assert writer.wait() == 0
+
+
+def test_a_store_without_tables_is_made_again(
+    spool: Path, tmp_path: Path, lockcfg: RunLockcfg
+) -> None:
+    """A process that is killed while it makes a store leaves one."""
+    path = tmp_path / "fleet.store"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+    assert path.stat().st_size
+    put(spool, "kvm01", {})
+    words: list[str | Path] = ["audit", "--watch", spool, "--store", path, "--once"]
+    assert lockcfg(*words, "--now", str(NOW)).returncode == 0
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA application_id = 7")
+    assert lockcfg(*words, "--now", str(NOW)).returncode == 3
 
 
 def test_killed_at_any_moment_it_goes_on(spool: Path, tmp_path: Path, lockcfg: RunLockcfg) -> None:
