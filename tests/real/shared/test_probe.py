@@ -180,8 +180,10 @@ def test_a_host_that_dies_shows_nothing(
     hosts[1].sh("pkill -9 -f '[p]robe-hold'")
     with pytest.raises(RuntimeError, match="has ended"):
         rounds.ask(hosts[1])
-    report = findings(lockcfg, rounds.ask(hosts[0]))
-    assert {row["seen"] for row in report["probe"]} == {"yes"}
+    snapshots = rounds.ask(hosts[0])
+    report = findings(lockcfg, snapshots)
+    told = json.loads((snapshots / "one.json").read_text()).get("probe")
+    assert {row["seen"] for row in report["probe"]} == {"yes"}, told
     assert {tuple(row["hosts"]) for row in report["probe"]} == {("one",)}
     assert "LA215" in codes(report)
     assert "LA213" not in codes(report)
