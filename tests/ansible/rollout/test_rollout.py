@@ -335,7 +335,7 @@ def test_a_host_dies_half_way(fleet: Fleet) -> None:
         said, _ = run.communicate(timeout=1800)
     why = stops(fleet, (run.returncode, said))
     assert "(restart, group all)" in why
-    assert "- h8: it does not answer" in why
+    assert "- h8: it no longer answers" in why
     assert "No guest can be started or taken in on h1, h3, h5." in why
     assert "Not held: h8. Start no guest there." in why
     fleet.bring_back("h8")
