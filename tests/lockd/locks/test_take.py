@@ -1,0 +1,98 @@
+"""What becomes of a file between its opening and its locking, on a real file system."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from struct import pack
+from types import SimpleNamespace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from lockd.kernel import filelock
+from lockd.kernel.named import identity_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+
+def take(path: Path, *, is_shared: bool) -> filelock.FileLock:
+    """The lock of a lock file; whether other hosts may share its file system."""
+    return filelock.take(
+        str(path), shared=False, create=True, plain=True, may_be_shared=lambda *_: is_shared
+    )
+
+
+def before_locking(monkeypatch: pytest.MonkeyPatch, what: Callable[[], object]) -> list[int]:
+    """Do something once, when a file is open and not locked yet; the descriptors that are
+    locked."""
+    lock = filelock._lock
+    fds: list[int] = []
+
+    def locked(fd: int, how: bytes) -> bool:
+        if not fds:
+            what()
+        fds.append(fd)
+        return lock(fd, how)
+
+    monkeypatch.setattr(filelock, "_lock", locked)
+    return fds
+
+
+@pytest.mark.parametrize("is_shared", [False, True], ids=["local", "shared"])
+def test_the_file_is_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_shared: bool
+) -> None:
+    """Another process that releases it removes it just then: the lock is on the new file."""
+    path = tmp_path / "disk"
+    path.touch()
+    fds = before_locking(monkeypatch, path.unlink)
+    lock = take(path, is_shared=is_shared)
+    assert lock.identity == identity_of(path.stat()) == identity_of(os.fstat(lock.fd))
+    assert len(fds) == 2
+    filelock.let_go(lock)
+
+
+def test_the_file_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has another name still, and so links."""
+    path, other = tmp_path / "disk", tmp_path / "other"
+    path.touch()
+
+    def replace() -> None:
+        path.rename(tmp_path / "old")
+        other.touch()
+        other.rename(path)
+
+    before_locking(monkeypatch, replace)
+    lock = take(path, is_shared=True)
+    assert lock.identity == identity_of(path.stat()) == identity_of(os.fstat(lock.fd))
+    filelock.let_go(lock)
+
+
+@pytest.mark.parametrize("is_shared", [False, True], ids=["local", "shared"])
+def test_it_takes_longer_than_a_server_waits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_shared: bool
+) -> None:
+    """A server may have given the lock to another host since: it is taken again. A local file
+    system gives it to no other."""
+    times = iter([0.0, filelock.SURE_FOR, 100.0, 100.1])
+    monkeypatch.setattr(filelock, "time", SimpleNamespace(monotonic=lambda: next(times)))
+    fds = before_locking(monkeypatch, lambda: None)
+    lock = take(tmp_path / "disk", is_shared=is_shared)
+    assert len(fds) == 1 + is_shared
+    filelock.let_go(lock)
+
+
+def test_a_file_that_is_gone_stays_unlocked(tmp_path: Path) -> None:
+    """What keeps its descriptor would keep the lock as well."""
+    path = tmp_path / "disk"
+    lock = take(path, is_shared=False)
+    filelock.unlock(lock)
+    another = os.open(path, os.O_RDWR)
+    path.unlink()
+    assert not filelock.lock_again(lock, shared=False)
+    fcntl.fcntl(another, fcntl.F_OFD_SETLK, pack("hhqqi4x", fcntl.F_WRLCK, 0, 0, 1, 0))
+    os.close(another)
+    filelock.drop(lock)
