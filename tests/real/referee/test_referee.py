@@ -37,7 +37,8 @@ def test_with_virtlockd_they_do(tmp_path: Path) -> None:
         {"kill both daemons": kill_both},
         seed=1,
         life=30.0,
-        seconds=180,
+        # It is over as soon as they do, mostly within half a minute.
+        seconds=600,
         to_the_end=False,
     )
     assert outcome.verdict.interleaved, outcome
