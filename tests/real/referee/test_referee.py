@@ -31,16 +31,19 @@ def test_no_two_guests_write_one_disk(tmp_path: Path, pytestconfig: pytest.Confi
 
 def test_with_virtlockd_they_do(tmp_path: Path) -> None:
     """The referee sees what it is for: virtlockd loses its locks when it is killed."""
-    outcome = contest(
-        tmp_path,
-        Path("/usr/sbin/virtlockd"),
-        {"kill both daemons": kill_both},
-        seed=1,
-        life=30.0,
-        # It is over as soon as they do, mostly within half a minute.
-        seconds=600,
-        to_the_end=False,
-    )
+    # Mostly within half a minute; a contest in which it does not come to that is begun again.
+    for seed in range(1, 5):
+        outcome = contest(
+            tmp_path / str(seed),
+            Path("/usr/sbin/virtlockd"),
+            {"kill both daemons": kill_both},
+            seed=seed,
+            life=30.0,
+            seconds=90,
+            to_the_end=False,
+        )
+        if outcome.verdict.interleaved:
+            break
     assert outcome.verdict.interleaved, outcome
 
 
