@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections import deque
+from functools import partial
 from select import EPOLLIN
 
 TYPE_CHECKING = False
@@ -18,16 +19,23 @@ if TYPE_CHECKING:
 def apart(work: Callable[[], object]) -> None:
     """Do ``work`` in a thread of its own, for which nothing waits; now, if no thread can be
     started."""
-    import threading
-
-    try:
-        threading.Thread(target=_unasked, args=(work,), daemon=True).start()
-    except RuntimeError:
+    if _start(work):
         work()
 
 
-def _unasked(work: Callable[[], object]) -> None:
-    # Signals are for the loop.
+def _start(work: Callable[[], object]) -> str:
+    """Begin work in a thread of its own. If no thread can be started, return the reason as text."""
+    import threading
+
+    try:
+        threading.Thread(target=_without_signals, args=(work,), daemon=True).start()
+    except RuntimeError as error:
+        return str(error)
+    return ""
+
+
+def _without_signals(work: Callable[[], object]) -> None:
+    # They are for the loop.
     signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     work()
 
@@ -43,18 +51,14 @@ class Aside:
     def run(self, work: Callable[[], object], then: Callable[[], object]) -> str:
         """Do ``work`` in a thread of its own, and then ``then`` in the loop. If no thread can be
         started, do only ``then``, and return the reason as text."""
-        import threading
-
-        try:
-            threading.Thread(target=self._work, args=(work, then), daemon=True).start()
-        except RuntimeError as error:
+        error = _start(partial(self._work, work, then))
+        if error:
             self.post(then)
-            return str(error)
-        return ""
+        return error
 
     def _work(self, work: Callable[[], object], then: Callable[[], object]) -> None:
         try:
-            _unasked(work)
+            work()
         finally:
             self.post(then)
 
