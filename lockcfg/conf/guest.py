@@ -50,9 +50,7 @@ def guest_in(text: bytes, path: str) -> Guest | None:
     parser.StartDoctypeDeclHandler = _refuse
     try:
         parser.Parse(text, True)
-    except ExpatError as error:
-        raise ValueError(str(error)) from None
-    except LookupError as error:  # an unknown encoding
+    except (ExpatError, LookupError) as error:  # or an unknown encoding
         raise ValueError(str(error)) from None
     if found.starts_at < 0:
         return None
