@@ -20,10 +20,14 @@ from tests.simulation.kernel import running
 from tests.simulation.run import first_failure, shrunk, told
 
 if TYPE_CHECKING:
+    from typing import TypeVar
+
     from lockd.rpc.session import Session
     from tests.simulation.files import View
     from tests.simulation.host import Host
     from tests.simulation.kernel import Process
+
+    AnyCluster = TypeVar("AnyCluster", bound=Cluster)
 
 #: Into how many parts the schedules are cut, each a test.
 PARTS = 20
@@ -44,14 +48,19 @@ def test_every_bug_is_found(bug: Bug) -> None:
     assert found(bug, bug.seed)
 
 
+def played(cluster: AnyCluster) -> AnyCluster:
+    """The cluster, when it has run to its end. Raises BrokenError."""
+    with simulated():
+        cluster.run()
+    cluster.throw_away()
+    return cluster
+
+
 def test_a_seed_says_it_all() -> None:
     """The same seed does the same, step by step."""
     logs: list[list[str]] = [[], []]
     for log in logs:
-        cluster = Cluster(Plan(7), log)
-        with simulated():
-            cluster.run()
-        cluster.throw_away()
+        played(Cluster(Plan(7), log))
     assert logs[0] == logs[1]
     assert len(logs[0]) > 5
 
@@ -87,11 +96,7 @@ def test_a_daemon_goes_on_while_a_call_waits() -> None:
     times = 0
     for seed in (*range(10), 148):
         log: list[str] = []
-        cluster = SilentInACall(Plan(seed), log)
-        with simulated():
-            cluster.run()
-        cluster.throw_away()
-        times += cluster.has_come_to_that
+        times += played(SilentInACall(Plan(seed), log)).has_come_to_that
         assert not [line for line in log if "no sign of life" in line], seed
     assert times >= 2
 
@@ -144,11 +149,7 @@ def test_a_queue_gets_no_name_that_is_in_use() -> None:
     """Else the service manager drops it, and the locks do not outlive the next crash."""
     times = 0
     for seed in range(30):
-        cluster = UpgradedWhileNothingIsKept(Plan(seed))
-        with simulated():
-            cluster.run()
-        cluster.throw_away()
-        times += cluster.times
+        times += played(UpgradedWhileNothingIsKept(Plan(seed))).times
     assert times >= 3
 
 
@@ -172,10 +173,7 @@ class UnsureOfFiles(Cluster):
 def test_an_error_of_fstat_unlocks_nothing() -> None:
     """It tells nothing of the lock."""
     for seed in range(20):
-        cluster = UnsureOfFiles(Plan(seed))
-        with simulated():
-            cluster.run()
-        cluster.throw_away()
+        played(UnsureOfFiles(Plan(seed)))
 
 
 class KilledWhileAGuestEnds(Cluster):
@@ -205,11 +203,7 @@ def test_a_guest_that_has_ended_lets_go_once() -> None:
     """Also if the daemon is killed before the server answers."""
     times = 0
     for seed in range(40):
-        cluster = KilledWhileAGuestEnds(Plan(seed))
-        with simulated():
-            cluster.run()
-        cluster.throw_away()
-        times += cluster.times
+        times += played(KilledWhileAGuestEnds(Plan(seed))).times
     assert times >= 10
 
 
@@ -248,11 +242,7 @@ def test_what_could_not_be_kept_is_soon_kept() -> None:
     """A crash before that would lose the locks."""
     times = 0
     for seed in range(5):
-        cluster = UnheardOnce(Plan(seed))
-        with simulated():
-            cluster.run()
-        cluster.throw_away()
-        times += cluster.was_lost
+        times += played(UnheardOnce(Plan(seed))).was_lost
     assert times == 5
 
 
@@ -277,11 +267,7 @@ def test_a_lock_that_was_lost_while_it_was_taken_is_granted_to_nobody() -> None:
     meanwhile."""
     times = 0
     for seed in range(20):
-        cluster = CutOffWithTheLock(Plan(seed))
-        with simulated():
-            cluster.run()
-        cluster.throw_away()
-        times += cluster.times
+        times += played(CutOffWithTheLock(Plan(seed))).times
     assert times >= 5
 
 
@@ -336,10 +322,7 @@ def test_an_old_answer_lets_no_guest_go_on(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(Question, "ask", asked)
     for seed in range(65, 80):
         cluster = CutOffAgain(Plan(seed))
-        with simulated():
-            cluster.run()
-        cluster.throw_away()
-        times += cluster.times
+        times += played(cluster).times
     assert times
 
 

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from lockd.kernel.filelock import Turned
     from lockd.kernel.named import Identity
 
+#: The lockspace of :func:`two_hosts`.
+SPACE: Final = "/space"
+
 
 class FakeClock:
     """A clock that goes on when :attr:`now` does."""
@@ -222,3 +225,12 @@ class Host:
             self.disk,
             clock,
         )
+
+
+def two_hosts(*, is_shared: bool = False) -> tuple[Host, Host, Files, FakeClock]:
+    """Two hosts that lock in one lockspace, :data:`SPACE`."""
+    files, clock = Files(), FakeClock()
+    one, two = (Host(name, files, clock, is_shared=is_shared) for name in ("one", "two"))
+    for host in (one, two):
+        host.engine.create_lockspace(SPACE)
+    return one, two, files, clock

@@ -11,24 +11,20 @@ import pytest
 from lockd.locks.space import Owner
 from lockd.survival.records import JournalState, locks, processes
 from lockd.wire.fault import Fault
-from tests.lockd.locks.simulation import FakeClock, Files, Host
+from tests.lockd.locks.simulation import SPACE, FakeClock, Host, two_hosts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from lockd.kernel.filelock import FileLock
 
-SPACE = "/space"
 DISK = "/images/disk"
 
 
 def host_with(*files: str) -> tuple[Host, Host, FakeClock]:
     """Two hosts that share a lockspace, and these files."""
-    shared, clock = Files(), FakeClock()
+    one, two, shared, clock = two_hosts()
     shared.directories.add("/images")
-    one, two = (Host(name, shared, clock) for name in ("one", "two"))
-    for host in (one, two):
-        host.engine.create_lockspace(SPACE)
     for path in files:
         one.disk.create(path)
     return one, two, clock

@@ -12,25 +12,14 @@ from lockd.survival.keeper import Keeper
 from lockd.survival.kept import lock_name
 from lockd.survival.records import JournalState, locks
 from lockd.wire.fault import Fault
-from tests.lockd.locks.simulation import FakeClock, Files, Host
+from tests.lockd.locks.simulation import SPACE, Host, two_hosts
 
 if TYPE_CHECKING:
     from lockd.kernel.filelock import FileLock
 
-SPACE = "/space"
-
 
 class Killed(BaseException):
     """The process ends here."""
-
-
-def hosts(*, is_shared: bool = False) -> tuple[Host, Host, Files, FakeClock]:
-    """Two hosts that share a lockspace."""
-    files, clock = Files(), FakeClock()
-    one, two = (Host(name, files, clock, is_shared=is_shared) for name in ("one", "two"))
-    for host in (one, two):
-        host.engine.create_lockspace(SPACE)
-    return one, two, files, clock
 
 
 def acquire(host: Host, pid: int) -> Owner:
@@ -42,7 +31,7 @@ def acquire(host: Host, pid: int) -> Owner:
 
 def test_a_lock_that_is_released_is_free_at_once() -> None:
     """Though the service manager has its descriptor still."""
-    one, two, files, _ = hosts(is_shared=True)
+    one, two, files, _ = two_hosts(is_shared=True)
     one.engine.release(SPACE, "disk", acquire(one, 7))
     assert one.disk.open_files == 0
     assert f"{SPACE}/disk" in files.inodes
@@ -51,7 +40,7 @@ def test_a_lock_that_is_released_is_free_at_once() -> None:
 
 def test_a_process_that_is_killed_before_it_unlocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """The next one does what the journal says."""
-    one, two, files, clock = hosts()
+    one, two, files, clock = two_hosts()
     guest = acquire(one, 7)
 
     def be_killed(_: FileLock) -> None:
@@ -74,7 +63,7 @@ def test_a_process_that_is_killed_before_it_unlocks(monkeypatch: pytest.MonkeyPa
 
 def test_the_note_goes_with_the_lock() -> None:
     """Or the next holder would be taken for this one."""
-    one, two, files, clock = hosts()
+    one, two, files, clock = two_hosts()
     guest = acquire(one, 7)
     clock.now += VISIBLE_AFTER
     one.engine.visibility.show()
@@ -88,7 +77,7 @@ def test_the_note_goes_with_the_lock() -> None:
 
 def test_a_lock_that_is_taken_again_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its file is another one, and its descriptor is what a crash must not end."""
-    one, two, files, _ = hosts()
+    one, two, files, _ = two_hosts()
     acquire(one, 7)
     kept: dict[str, int] = {}
     monkeypatch.setattr(Keeper, "keep", lambda _, fd, name: kept.update({name: fd}))

@@ -11,18 +11,7 @@ from lockd.locks.space import Owner
 from lockd.locks.visibility import VISIBLE_AFTER
 from lockd.survival.records import JournalState, locks
 from lockd.wire.fault import Fault
-from tests.lockd.locks.simulation import FakeClock, Files, Host
-
-SPACE = "/space"
-
-
-def two_hosts() -> tuple[Host, Host, Files, FakeClock]:
-    """Two hosts that lock in one lockspace."""
-    files, clock = Files(), FakeClock()
-    hosts = [Host(name, files, clock) for name in ("one", "two")]
-    for host in hosts:
-        host.engine.create_lockspace(SPACE)
-    return hosts[0], hosts[1], files, clock
+from tests.lockd.locks.simulation import SPACE, Host, two_hosts
 
 
 def owner(pid: int) -> Owner:
