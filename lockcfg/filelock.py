@@ -30,7 +30,7 @@ class DirectoryLock:
     """
 
     def __init__(self, directory: str, descriptor: int | None = None) -> None:
-        """``directory`` is its path; where it is open already (O_PATH), ``descriptor`` counts."""
+        """``directory`` is its path; if it is open already (O_PATH), ``descriptor`` counts."""
         self._directory = directory
         self._opened = descriptor
         self._fd = -1
@@ -104,7 +104,7 @@ def lock_on(path: str, start: int, length: int) -> tuple[bool, int] | None:
 def try_lock(directory: str) -> str | None:
     """Lock a scratch file in ``directory`` as the lock daemon would, and remove it.
 
-    Returns None where that works, else why it does not. Whether another host would see the
+    Returns None if that works, else why it does not. Whether another host would see the
     lock, it cannot tell.
     """
     path = os.path.join(directory, f"{_PROBE}-{os.urandom(8).hex()}")

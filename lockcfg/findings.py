@@ -39,7 +39,7 @@ class Finding(Frozen):
     """One result of a check.
 
     ``rule`` is a stable slug (``wrong-type``); ``path`` the file it is about, ``place`` the
-    spot in it, or None where the whole file is meant; ``key`` the setting or None; ``help``
+    spot in it, or None if the whole file is meant; ``key`` the setting or None; ``help``
     what to do about it, or empty.
     """
 

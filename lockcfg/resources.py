@@ -25,7 +25,7 @@ SCHEMAS: Final = _directory("schemas")
 def prepared(name: str) -> str:
     """The text of a file that packaging/prepared wrote: what a command prints as it is.
 
-    Raises OSError where the installation is incomplete.
+    Raises OSError if the installation is incomplete.
     """
     path = os.path.join(os.path.dirname(os.path.abspath(__file__)), "prepared", name)
     with open(path, encoding="utf-8") as file:

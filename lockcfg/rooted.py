@@ -32,7 +32,7 @@ class Spot:
 
     def __init__(self, root: str, path: str, *, follow: bool = True) -> None:
         """Walk to ``path``, absolute on the host; with ``follow`` through a link at its end as
-        well. Raises OSError where a directory on the way is missing, is none or may not be
+        well. Raises OSError if a directory on the way is missing, is none or may not be
         entered, and for a loop."""
         self.owners: set[int] = set()
         self._names: list[str] = []
@@ -137,7 +137,7 @@ def real_path(root: str, path: str) -> str:
 
 def make_directories(root: str, path: str, mode: int) -> bool:
     """Make the directory at ``path`` with that mode, and those above it that are missing with
-    0755. Returns whether it was missing. Raises OSError, as well where a link leads nowhere."""
+    0755. Returns whether it was missing. Raises OSError, as well if a link leads nowhere."""
     if root == "/":
         return _make_directories_here(path, mode)
     made = False

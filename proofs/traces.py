@@ -136,7 +136,7 @@ def merged(traces: Mapping[int, str], path: str) -> list[Step]:
 
 
 def refused_at(steps: Sequence[Step], define: Sequence[str]) -> int | None:
-    """The number of the first step that the model cannot take after those before it; None where
+    """The number of the first step that the model cannot take after those before it; None if
     there is a run of the model with all of them. ``define`` are macros of the model."""
     if _is_run(steps, define):
         return None

@@ -35,7 +35,7 @@ them, JSON lines (- is standard input), each of these compressed or not, a fleet
 --partial made, or a repository in which each host has a directory with libvirt's files; then what
 only a live host can tell is unknown.
 
-The exit status is 0 where nothing is found that counts, 1 where something is, 2 for wrong usage or
+The exit status is 0 if nothing is found that counts, 1 if something is, 2 for wrong usage or
 a wrong policy, 3 where no audit could be made; it does not depend on the format. What is unknown
 is a warning, and never fine.
 """
@@ -222,7 +222,7 @@ def check_paths(arguments: argparse.Namespace) -> None:
 
 
 def check_found(fleet: Fleet, arguments: argparse.Namespace) -> None:
-    """Raise :class:`LockcfgError` where nothing at all was read: that is no fleet in order."""
+    """Raise :class:`LockcfgError` if nothing at all was read: that is no fleet in order."""
     if not (fleet.cells or fleet.problems or fleet.missing):
         where = ", ".join("standard input" if path == "-" else path for path in arguments.paths)
         raise LockcfgError(

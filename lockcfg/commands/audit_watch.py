@@ -142,7 +142,7 @@ def _rounds(
 
 @contextmanager
 def _ending() -> Iterator[Callable[[float], bool]]:
-    """Tells, after so many seconds, or at once where it is so, whether SIGTERM or SIGINT has come:
+    """Tells, after so many seconds, or at once if it is so, whether SIGTERM or SIGINT has come:
     then what was begun is finished, and nothing more is begun."""
     import select
 

@@ -300,7 +300,7 @@ def _mend(result: LintResult, settings: LintSettings, arguments: argparse.Namesp
 
 
 def _changes(result: LintResult, *, unsafe: bool) -> Iterator[Write]:
-    """What the fixes of a run make of each file: once, where it has several names by links."""
+    """What the fixes of a run make of each file: once, if it has several names by links."""
     from lockcfg.conf.load import parse, read_bytes
     from lockcfg.conf.save import Write
     from lockcfg.lint.fixes import applied, are_for, fixable

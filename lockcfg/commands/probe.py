@@ -30,7 +30,7 @@ other tool can carry the files: --write-plan makes the plan, every host runs 'lo
 the answers together, every host runs --probe-ask and then --probe-end. What each has printed at
 --probe-ask is its snapshot.
 
-The exit status is 0 where all hosts answered and all that share a directory see each other's locks
+The exit status is 0 if all hosts answered and all that share a directory see each other's locks
 there, 1 where not, 3 where no host answered.
 """
 EXAMPLES = (

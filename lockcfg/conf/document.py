@@ -90,7 +90,7 @@ class _Positions:
         self._line = -1, ""
 
     def find(self, at: int) -> tuple[int, int, str]:
-        """The line and column at ``at``, and the text of the line: empty where it is very long."""
+        """The line and column at ``at``, and the text of the line: empty if it is very long."""
         text = self._text
         number = bisect_right(self._at, at) - 1
         before = self._at[number]

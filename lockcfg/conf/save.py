@@ -77,7 +77,7 @@ def save(writes: Sequence[Write], *, backup: str | None = None) -> None:
 
     With ``backup``, a suffix such as ``.bak``, each old file stays under its name with that
     suffix, in place of a former one. A symbolic link stays a link: the file behind it is
-    written. Raises :class:`WriteError`, :class:`ChangedError` where a file is no longer what
+    written. Raises :class:`WriteError`, :class:`ChangedError` if a file is no longer what
     was read, :class:`BusyError` where another writer does not finish, :class:`UsageError` for
     a suffix that makes no other name in the same directory.
     """

@@ -162,7 +162,7 @@ class Setting(Frozen):
 
     @property
     def choices(self) -> tuple[str, ...]:
-        """The strings it may be, empty where it may be any."""
+        """The strings it may be, empty if it may be any."""
         found: list[str] = []
         for schema in (self.schema, *self.schema.get("anyOf", ())):
             found.extend(str(choice) for choice in schema.get("enum", ()))
@@ -324,7 +324,7 @@ class Together(Frozen):
     """What holds for several settings of one file together, ``x-together`` in its schema.
 
     ``keys`` are the settings, ``text`` says what holds, as a sentence without its end. ``mend`` is
-    the one to set where it does not hold, if that is not the last one that was set.
+    the one to set if it does not hold, if that is not the last one that was set.
     """
 
     __slots__ = ("_below", "_never", "keys", "kind", "mend", "text")

@@ -151,7 +151,7 @@ def _statement_end(text: bytes, start: int) -> int:
 
 
 def _long_statement_end(text: bytes, start: int) -> int | None:
-    """The end of one statement that may run over lines; None where it is not certain.
+    """The end of one statement that may run over lines; None if it is not certain.
 
     A list is read roughly; the lens finds what is wrong.
     """
@@ -181,7 +181,7 @@ def list_parts(text: bytes) -> tuple[int, list[tuple[int, int]]] | None:
     """The list in ``text``, one statement, in parts: where its first element begins, and each
     part but the last as (start, end). A part is elements, each with the comma behind it.
 
-    None where ``text`` is short, or is not a list. As a list may end in a comma, it is right where
+    None if ``text`` is short, or is not a list. As a list may end in a comma, it is right if
     a list of each part is, and one of the rest up to its end.
     """
     if len(text) <= _PART:

@@ -131,7 +131,7 @@ def _read_around_nul(text: bytes, kind: FileKind, path: str) -> list[Entry]:
 
 
 def _read_part(augeas: Augeas, part: Condensed, text: bytes, kind: FileKind) -> list[Entry]:
-    """The settings of ``part`` of ``text``. Raises ValueError where the lens refuses it."""
+    """The settings of ``part`` of ``text``. Raises ValueError if the lens refuses it."""
     pieces = list_parts(part.text)
     if pieces is None:
         return _Nodes(augeas, part, kind).entries()

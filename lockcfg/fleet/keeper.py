@@ -64,7 +64,7 @@ class Keeper:
     def round(
         self, now: int, *, at_least: bool, ending: Callable[[], bool] = lambda: False
     ) -> AuditResult | None:
-        """Look at the spool, take in what has changed, and audit the fleet. None where nothing
+        """Look at the spool, take in what has changed, and audit the fleet. None if nothing
         has changed and no audit is wanted ``at_least``, or where the work is ``ending``.
 
         Who reads the store finds the changed hosts and the new verdict in it together. Raises

@@ -169,7 +169,7 @@ def _settings_of_all(
 
 
 def _settings(host: HostFiles, driver: Driver, seen: _Seen) -> _Settings | None:
-    """What is in force on a host; None where it has not the driver or a file cannot be parsed."""
+    """What is in force on a host; None if it has not the driver or a file cannot be parsed."""
     if f"{driver}.conf" not in host.documents:
         return None
     kinds = kinds_of(driver)

@@ -124,7 +124,7 @@ def running_guests(
     libvirt has its descriptions. With ``ask_names`` lvs and scsi_id are asked for the names of
     their block devices, as libvirt asks them.
 
-    Raises :class:`ReadError` where a description cannot be read: what runs there is not known.
+    Raises :class:`ReadError` if a description cannot be read: what runs there is not known.
     """
     where = descriptions(session=session) if directory is None else directory
     collector = Collector(run=os.path.dirname(where), probe=False)

@@ -39,7 +39,7 @@ class MeantLock(Frozen):
 
 class Meant(Frozen):
     """What is meant for a disk or a lease: ``what`` says which, as the guest names it. ``lock`` is
-    None where nothing is, or where it is not known (``unknown``); ``why`` says why."""
+    None if nothing is, or if it is not known (``unknown``); ``why`` says why."""
 
     __slots__ = ("lock", "unknown", "what", "why")
 

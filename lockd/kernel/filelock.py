@@ -129,7 +129,7 @@ def take(
     ``plain``, refuse a file that is not a plain one.
 
     Raises :class:`HeldError`, :class:`VanishedError`, :class:`PlantedError`, and OSError with
-    ``filename`` set where the file cannot be opened, unset where it cannot be locked.
+    ``filename`` set if the file cannot be opened, unset if it cannot be locked.
     """
     # A FIFO or a terminal must not keep all clients waiting.
     flags = os.O_RDWR | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
@@ -250,7 +250,7 @@ def lock_again(lock: FileLock, *, shared: bool) -> bool:
 
 
 def unlock(lock: FileLock) -> None:
-    """Unlock, for all copies of the descriptor, and leave it open. Raises OSError where that
+    """Unlock, for all copies of the descriptor, and leave it open. Raises OSError if that
     fails: then it is still locked as long as a copy is open."""
     fcntl.fcntl(lock.fd, fcntl.F_SETLK if lock.posix else _SET_LOCK, _NONE)
 
@@ -377,7 +377,7 @@ def _is_refused(fd: int) -> bool:
     """Whether the open file cannot be read because its lock is missing.
 
     NFSv4 reads in the name of the lock, and answers EIO once that has gone with the lease; but not
-    what is in the cache, nor an empty file. Raises OSError where it is not known whether it can.
+    what is in the cache, nor an empty file. Raises OSError if it is not known whether it can.
     """
     is_disk = os.fstat(fd).st_size > LONGEST_NOTE
     try:
@@ -403,7 +403,7 @@ def _read_directly(fd: int) -> None:
 
 def let_go(lock: FileLock) -> None:
     """Unlock, for all copies of the descriptor, and close this one, now or when it is not busy.
-    Raises OSError where that fails: nothing has changed then."""
+    Raises OSError if that fails: nothing has changed then."""
     unlock(lock)
     drop(lock)
 
@@ -428,7 +428,7 @@ def set_free(lock: FileLock) -> None:
 
 def hold_whole_life(fd: int) -> None:
     """Lock a PID file, against virtlockd's own lock of it too, for as long as any process has this
-    descriptor open. Raises OSError where another daemon has done so."""
+    descriptor open. Raises OSError if another daemon has done so."""
     try:
         fcntl.fcntl(fd, _SET_LOCK, _EXCLUSIVE)
     except OSError as error:

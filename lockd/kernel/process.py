@@ -44,7 +44,7 @@ def name(pid: int) -> str:
 
 
 def open_process(pid: int, started: int) -> int:
-    """A descriptor of the process ``pid`` that started at that time; -1 where it has ended. Raises
+    """A descriptor of the process ``pid`` that started at that time; -1 if it has ended. Raises
     OSError if the system does not tell: the process may exist."""
     try:
         fd = os.pidfd_open(pid)
@@ -71,17 +71,17 @@ def has_ended(fd: int) -> bool:
 
 
 def terminate(fd: int) -> None:
-    """Ask a process to end. Raises OSError where that is not allowed."""
+    """Ask a process to end. Raises OSError if that is not allowed."""
     send(fd, signal.SIGTERM)
 
 
 def kill(fd: int) -> None:
-    """End a process. Raises OSError where that is not allowed."""
+    """End a process. Raises OSError if that is not allowed."""
     send(fd, signal.SIGKILL)
 
 
 def send(fd: int, number: signal.Signals) -> None:
-    """Send a signal to a process that may have ended. Raises OSError where that is not allowed."""
+    """Send a signal to a process that may have ended. Raises OSError if that is not allowed."""
     try:
         signal.pidfd_send_signal(fd, number)
     except ProcessLookupError:

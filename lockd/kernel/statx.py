@@ -50,7 +50,7 @@ def _links(fd: int) -> int:
 
 def born_at(path: str) -> int:
     """When a file was made, in nanoseconds since the epoch, by the clock of its file system; 0
-    where that does not tell. Raises OSError."""
+    if that does not tell. Raises OSError."""
     status = _statx(_AT_FDCWD, os.fsencode(path), 0, _BIRTH)
     if not _FILLED.unpack_from(status)[0] & _BIRTH:
         return 0
@@ -65,7 +65,7 @@ def refresh(fd: int, path: str, *, flush: bool) -> bool:
     """Ask the server whether an open file is still there, and have its name looked up again;
     ``flush`` it first, which makes GlusterFS's answer right.
 
-    False where the file has been removed. Every step is against a cache that was seen to answer in
+    False if the file has been removed. Every step is against a cache that was seen to answer in
     place of the server: fsync(2) against GlusterFS's own cache of attributes, the attribute of the
     name against that of names, the status of the directory against NFS's cache of it. Raises
     OSError.

@@ -36,7 +36,7 @@ _LEAST: Final = 1.0
 
 def deadline(mount: Mount, leases: Mapping[str, float]) -> float | None:
     """After how many seconds without an answer the guests with locks on a mounted file system have
-    to stop; None where its server waits without limit. ``leases`` are those of NFSv4, in seconds,
+    to stop; None if its server waits without limit. ``leases`` are those of NFSv4, in seconds,
     by mount point."""
     if mount.type == "nfs":
         return None

@@ -288,7 +288,7 @@ class Engine:
         self, directory: str, name: str, owner: Owner, *, shared: bool, create: bool
     ) -> None:
         """Whether a resource could be acquired now; nothing is changed, no file made. Raises Fault
-        where it could not, SilentError."""
+        if it could not, SilentError."""
         space = self.table.spaces.get(directory, Lockspace(directory))
         self.unknown.look()
         if name in space.resources:

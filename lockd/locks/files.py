@@ -94,7 +94,7 @@ class LockFiles:
                 raise is_locked(name, self._under_another_name(other, owner))
 
     def disk_behind(self, name: str, owner: Owner) -> tuple[str, Identity | None, int]:
-        """The same, also where it is locked by another name. Raises OSError, SilentError."""
+        """The same, also if it is locked by another name. Raises OSError, SilentError."""
         disk = self._holders.disk(owner, name, self._remotes.check_path)
         if not disk:
             return "", None, 0
@@ -226,7 +226,7 @@ class LockFiles:
 
     def doubled(self, resource: Resource) -> str:
         """What is wrong where the disk of a resource is locked here under another name as well;
-        empty where it is not."""
+        empty if it is not."""
         identity = resource.disk_identity
         if identity is None:
             return ""

@@ -161,7 +161,7 @@ class IdleFiles:
         return not resource.lock.posix and len(resource.space.idle) <= _MOST_IDLE
 
     def _close_idle(self, resource: Resource) -> None:
-        """Raises OSError where it cannot be unlocked: then it stays idle."""
+        """Raises OSError if it cannot be unlocked: then it stays idle."""
         # Only a process that has locked a lock file may remove it.
         self._close(
             resource,
@@ -170,7 +170,7 @@ class IdleFiles:
         )
 
     def _close(self, resource: Resource, *, remove: bool) -> None:
-        """Raises OSError where it cannot be unlocked: then it stays idle."""
+        """Raises OSError if it cannot be unlocked: then it stays idle."""
         path = resource.path
         try:
             if remove and self._files.is_in_place(resource):

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
             """Since any moment; it never goes back."""
 
     class Servers(Protocol):
-        """The file systems that have a server: each of these raises SilentError where what it is
+        """The file systems that have a server: each of these raises SilentError if what it is
         asked about may have to be waited for."""
 
         def check(self, directory: str, /) -> None: ...

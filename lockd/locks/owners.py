@@ -1,4 +1,4 @@
-"""The end of an owner is the end of its locks, also where no connection of its own tells of it.
+"""The end of an owner is the end of its locks, also if no connection of its own tells of it.
 
 A guest that was started while nothing was locked has no connection: libvirt acts for it, by
 connections that come and go. When its process has ended, what it holds protects nothing.

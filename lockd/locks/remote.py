@@ -87,7 +87,8 @@ class SilentError(Exception):
 
 
 class Visit:
-    """What is done once file systems have answered: ``callback``, at one go, where it is ``alone``.
+    """What is done once file systems have answered: ``callback``. If it is ``alone``, it runs in
+    one go.
 
     ``begun`` is since when it has waited; ``reached`` are the file systems that it has gone to.
     ``is_away`` tells whether the path that was checked last leads to one. ``parted`` is when the
@@ -182,11 +183,11 @@ class Remotes:
 
     @property
     def begun(self) -> float:
-        """Since when what is being done has waited; never, where it has not."""
+        """Since when what is being done has waited; never, if it has not."""
         return math.inf if self._visit is None else self._visit.begun
 
     def check(self, directory: str) -> None:
-        """Raise :class:`SilentError` where a directory, which need not be there, may have to be
+        """Raise :class:`SilentError` if a directory, which need not be there, may have to be
         waited for."""
         now = time.monotonic()
         until, remotes = self._known.get(directory, _UNKNOWN)
@@ -245,8 +246,8 @@ class Remotes:
         return os.readlink(path)
 
     def patient(self, call: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
-        """A function that does the same. A visit makes the call outside its turn if the path that
-        it checked last leads to such a file system."""
+        """A function that does the same as ``call``. A visit calls it outside its turn if the
+        path that it checked last leads to such a file system."""
 
         def patiently(*arguments: Arguments.args, **options: Arguments.kwargs) -> Result:
             if self._visit is None or not self._visit.is_away:
@@ -256,8 +257,8 @@ class Remotes:
         return patiently
 
     def lend(self, calls: Mapping[str, Callable[..., Any]]) -> SimpleNamespace:
-        """These functions as attributes, as they are: but patient ones while a visit has its
-        turn, so that others pay nothing for that."""
+        """These functions as attributes. While a visit has its turn, they are patient; otherwise
+        they are the functions themselves, so that other callers pay nothing."""
         lent = SimpleNamespace(**calls)
         patient = {name: self.patient(call) for name, call in calls.items()}
         self._lent.append((lent, calls, patient))

@@ -102,7 +102,7 @@ class Resource:
     times. ``create`` tells that the first of them asked lockd to make the file, so the last removes
     it. ``since`` is the time of the first acquisition in seconds since the epoch, ``taken`` the
     same time and ``released`` the time of the last release, both of :func:`time.monotonic`.
-    ``disk`` is the path of the disk behind a name that is a hash, where it is known,
+    ``disk`` is the path of the disk behind a name that is a hash, if it is known,
     ``disk_identity`` what that file is known by, and ``disk_born`` when it was made (nanoseconds, 0
     if unknown): a file that is made later may be known by the same. ``number`` is the name under
     which the keeper has the descriptor. ``shown`` tells that the lock is visible to ``lslocks``,

@@ -25,7 +25,7 @@ class Dialect(NamedTuple):
     the limit for clients that wait for authentication is above the limit for all. ``wrong_type`` is
     the error for a parameter, with its type and the right one; newer releases mix them up.
     ``lockspace_exists`` is the error for a lockspace that a client makes although it is known;
-    empty where that is no error. ``takes_dangling`` says whether a link to nothing is taken for a
+    empty if that is no error. ``takes_dangling`` says whether a link to nothing is taken for a
     lockspace. ``longest`` is how many bytes of an error's detail are told; 0 is no limit.
     ``outputs_of_the_log`` says whether errors about the log's outputs call them that.
     ``one_colon`` says whether a log filter with two colons is an error.

@@ -376,7 +376,7 @@ def test_show_tells_a_user_of_the_systems_libvirt(tmp_path: Path) -> None:
 def test_what_libvirt_starts_with_and_nobody_meant_is_not_written(
     lockcfg: RunLockcfg, tmp_path: Path, key: str, value: str, message: str
 ) -> None:
-    """Also where the libvirt in question does not know the setting."""
+    """Also if the libvirt in question does not know the setting."""
     root = root_with(tmp_path, qemu="", virtlockd="")
     result = lockcfg("set", key, value, "--root", root)
     assert result.returncode == 1

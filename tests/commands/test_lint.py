@@ -272,7 +272,7 @@ def test_what_another_user_may_not_read(tmp_path: Path) -> None:
 
 
 def test_loops_sockets_and_many_other_files(tmp_path: Path) -> None:
-    """Nothing hangs, also where 100,000 files are not ours."""
+    """Nothing hangs, also if 100,000 files are not ours."""
     for number in range(200):
         directory = tmp_path / f"d{number:03}"
         directory.mkdir()

@@ -128,7 +128,7 @@ def test_a_repository_names_no_command(tmp_path: Path, lockcfg: RunLockcfg) -> N
 
 
 def test_many_templates_in_several_processes(tmp_path: Path) -> None:
-    """Each is reported under its own name, also where a plain file has the same text."""
+    """Each is reported under its own name, also if a plain file has the same text."""
     for number in range(12):
         write(tmp_path, {f"t{number}/qemu.conf.j2": "max_file = 5 {# x #}\n"})
         write(tmp_path, {f"p{number}/qemu.conf": "max_file = 5 \n"})

@@ -128,7 +128,7 @@ VALUES: Final = (
 
 
 def typed(text: str, finding: Finding) -> str | None:
-    """A file of one statement after what the help of a finding says; None where it says nothing
+    """A file of one statement after what the help of a finding says; None if it says nothing
     that could be typed as it is."""
     key = text.split()[0]
     advice = finding.help

@@ -917,7 +917,7 @@ def test_a_host_whose_files_are_newer_than_its_daemon_is_restarted_while_no_gues
 
 
 def test_a_lock_daemon_is_started_before_libvirt_asks_it() -> None:
-    """Also where the files were written by an earlier run and libvirt is not restarted yet."""
+    """Also if the files were written by an earlier run and libvirt is not restarted yet."""
     idle = {**WRONG["edited later"], "guests": []}
     assert "start" not in [step.action for step in plan({"kvm03": idle})]
     steps = plan({"kvm03": {**idle, "daemons": {"virtlockd": None}}})
@@ -925,7 +925,7 @@ def test_a_lock_daemon_is_started_before_libvirt_asks_it() -> None:
 
 
 def test_guests_under_other_locks_are_in_the_plan() -> None:
-    """Also where the host is what the policy says, as an earlier run was stopped before them."""
+    """Also if the host is what the policy says, as an earlier run was stopped before them."""
     disk = {"path": "/srv/images/kvm03.qcow2", "lock": "/srv/elsewhere"}
     found = planned({"kvm03": {"guests": [{"name": "kvm03-guest", "disks": [disk]}]}})
     assert "LA109" not in {each.code for each in found.uncovered}

@@ -53,7 +53,7 @@ class Lock(NamedTuple):
 
 
 class User(NamedTuple):
-    """A guest's use of a disk. ``lock`` is None where nothing is locked; ``backing`` is a use of
+    """A guest's use of a disk. ``lock`` is None if nothing is locked; ``backing`` is a use of
     what is below its image; ``shared`` says that others may have it too."""
 
     host: str

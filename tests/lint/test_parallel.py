@@ -173,7 +173,7 @@ def test_the_report_is_the_same(tmp_path: Path, seed: int, hosts: int, forked: l
         shared = Linter(run, today=TODAY, processes=processes).run([str(top)])
         assert shared == alone
         assert reports(shared, top) == reports(alone, top)
-    assert len(forked) == 3 or hosts == 2  # none where the first directory is the last one
+    assert len(forked) == 3 or hosts == 2  # none if the first directory is the last one
 
 
 def test_the_trees_hold_some_of_everything(tmp_path: Path) -> None:

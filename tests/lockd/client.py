@@ -75,7 +75,7 @@ class Client:
         return serial
 
     def receive(self) -> bytes:
-        """The next whole message. Raises EOFError where the daemon has hung up."""
+        """The next whole message. Raises EOFError if the daemon has hung up."""
         while not self._messages:
             try:
                 data = self.socket.recv(1 << 16)

@@ -2,7 +2,7 @@
 
 Without modules, all of the targets are tried. What comes out is kept in ``results.json``, by
 module. A mutant that survives and is no flaw of the tests is in ``survivors.toml``, with the
-reason. The exit status is 1 where one survives that is not there.
+reason. The exit status is 1 if one survives that is not there.
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ def _lines_since(base: str) -> dict[str, set[int]]:
 
 
 def _git(*command: str) -> str:
-    """What it prints; nothing where it fails."""
+    """What it prints; nothing if it fails."""
     done = subprocess.run(
         ["git", *command], cwd=PROJECT, capture_output=True, text=True, check=False
     )

@@ -75,7 +75,7 @@ def ptrace(request: int, pid: int, data: int = 0) -> None:
 def killed_at(call: int, work: Callable[[], int], reads: list[bool] | None = None) -> bool:
     """Do ``work`` in a child, killed before its system call number ``call`` (from 1).
 
-    False where it came to its end with fewer calls, which must then be a good one. ``reads`` gets
+    False if it came to its end with fewer calls, which must then be a good one. ``reads`` gets
     for each call whether it only reads.
     """
     pid = os.fork()

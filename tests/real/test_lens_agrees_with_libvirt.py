@@ -81,7 +81,7 @@ def unsigned(value: Value) -> Value:
 
 
 def disagreement(text: bytes, libvirt: LibvirtParser, kind: FileKind = QEMU) -> str:
-    """What differs between ours and libvirt's reading of ``text``; empty where nothing does."""
+    """What differs between ours and libvirt's reading of ``text``; empty if nothing does."""
     mine, theirs = ours(text, kind), libvirt.read(text)
     if isinstance(theirs, Rejected) and theirs.reason == OVERFLOW:
         return overflow_disagreement(text, mine, theirs, kind)

@@ -139,7 +139,7 @@ def line(key: str, value: str) -> str:
 
 
 def refused_by_virtlockd(key: str, value: str) -> bool | None:
-    """Whether virtlockd does not take a value; None where it may not open a file that was named,
+    """Whether virtlockd does not take a value; None if it may not open a file that was named,
     or cannot where it runs, and so says nothing of the rest."""
     ran = started_with(line(key, value))
     if ran.started:

@@ -1,5 +1,5 @@
 """Live migration between two libvirtds, each with a lock daemon of its own, and one lockspace or
-direct locks: the guest's lock is held by one of them before and after, also where the migration
+direct locks: the guest's lock is held by one of them before and after, also if the migration
 fails half way."""
 
 from __future__ import annotations

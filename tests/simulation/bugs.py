@@ -184,7 +184,7 @@ BUGS: Final = (
 
 
 def found(bug: Bug, seed: int, schedules: int = _SCHEDULES) -> str:
-    """What the simulation says of the code with a bug; empty where it finds nothing."""
+    """What the simulation says of the code with a bug; empty if it finds nothing."""
     with TemporaryDirectory() as scratch:
         copy = Path(scratch)
         for name in ("lockcfg", "tests", "schemas", "lenses"):

@@ -291,7 +291,7 @@ class Cluster:
                 raise failure(number)
 
     def on_answer(self, process: Process, name: str, view: View) -> None:
-        """The server answers a call that has changed something. Raises OSError, where the answer is
+        """The server answers a call that has changed something. Raises OSError, if the answer is
         lost on the way."""
         if view.files.kind == "local" or self._is_ending or process.host not in self.hosts:
             return

@@ -47,7 +47,7 @@ _NONE: Final = _FLOCK.pack(fcntl.F_UNLCK, 0, 0, 1, 0)
 
 class Client:
     """A connection to the daemon of a host. What it sends may arrive in parts. ``answer`` is that
-    to the last call: empty where it was granted, None where the daemon has hung up."""
+    to the last call: empty if it was granted, None if the daemon has hung up."""
 
     def __init__(self, host: Host, pid: int) -> None:
         ours, self._end = connection(pid)

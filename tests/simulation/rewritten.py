@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def difference(daemon: Daemon) -> str:
-    """In what a new journal would differ from the one that there is; empty where it would not."""
+    """In what a new journal would differ from the one that there is; empty if it would not."""
     old = _told(JournalState(daemon.journal.read()))
     new = _told(JournalState(f"{line}\n".encode("ascii") for line in daemon._records()))
     for what in old:

@@ -30,7 +30,7 @@ class Failure:
 
 
 def outcome(plan: Plan) -> Failure | None:
-    """Run it; None where all is as it has to be."""
+    """Run it; None if all is as it has to be."""
     log: list[str] = []
     cluster = Cluster(plan, log)
     try:

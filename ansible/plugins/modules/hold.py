@@ -200,7 +200,7 @@ def quoted(text):
 
 
 def plain(text, name):
-    """A text in a line. Raises HoldError where it is too long, or nothing."""
+    """A text in a line. Raises HoldError if it is too long, or nothing."""
     text = "".join(each if each.isprintable() else "?" for each in " ".join(text.split()))
     if not text or len(text) > LONGEST:
         raise HoldError("%s: %d characters, 1 to %d are allowed" % (name, len(text), LONGEST))
@@ -369,7 +369,7 @@ class Libvirt(object):
         return status, said + error
 
     def paused(self):
-        """The names of the guests that are paused, None where that is not known."""
+        """The names of the guests that are paused, None if that is not known."""
         if self._virsh is None or not self.pids():
             return None
         status, said = self._run("list", "--state-paused", "--name")

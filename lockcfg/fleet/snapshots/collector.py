@@ -566,7 +566,7 @@ class Collector:
         return [os.path.join(directory, name) for name in names]
 
     def _description(self, path: str) -> Any:
-        """What libvirt describes in a file. None where that cannot be read, which is noted, and
+        """What libvirt describes in a file. None if that cannot be read, which is noted, and
         where the file is gone: the guest has ended, or is defined no longer."""
         try:
             return _description(path, self.tree)

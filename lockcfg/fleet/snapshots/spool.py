@@ -88,7 +88,7 @@ class Spool:
         return found
 
     def _directory(self, path: str, known: _Directory | None) -> _Directory:
-        """A directory, read again where that is due. Raises OSError."""
+        """A directory, read again if that is due. Raises OSError."""
         now = time.monotonic()
         known = self._known[path] = known or _Directory()
         changed = os.stat(path, follow_symlinks=path == self.top).st_mtime_ns

@@ -91,7 +91,7 @@ class Change(NamedTuple):
 
 
 class History:
-    """The history in ``store``. Raises :class:`ReadError` where that is no live store."""
+    """The history in ``store``. Raises :class:`ReadError` if that is no live store."""
 
     def __init__(self, store: Store) -> None:
         if not store.live:
@@ -127,7 +127,7 @@ class History:
         return Point._make(rows[0]) if rows else None
 
     def report(self, point: int) -> dict[str, Any] | None:
-        """What a later audit is compared with, None where that is no longer kept."""
+        """What a later audit is compared with, None if that is no longer kept."""
         rows = list(self._store.query("SELECT told FROM report WHERE point = ?", (point,)))
         if not rows:
             return None

@@ -176,7 +176,7 @@ class _Host:
         self.below = dict(self.volumes)
 
     def runs(self, name: str, uuid: str, started: int | str) -> None:
-        """One of its guests runs, since then; empty where that is not known."""
+        """One of its guests runs, since then; empty if that is not known."""
         self.running.append(name)
         self.uuids.append(uuid)
         self.starts.add(started)
@@ -417,7 +417,7 @@ class Ingester:
             disks += (way.text, shown, directory + last, "", "", name, uuid)
 
     def _usual(self, host: _Host, guest: Sequence[str]) -> None:
-        """Such a guest, where it has several disks, or where it is the first of its kind."""
+        """Such a guest, if it has several disks, or if it is the first of its kind."""
         *first, more, driver, name, runs, start, uuid = guest[1:]
         known = host.profile.plain
         disks = [first, *PLAIN_DISK.findall(more)]

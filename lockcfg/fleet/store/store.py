@@ -203,7 +203,7 @@ class Store:
     @classmethod
     def create(cls, path: str = "") -> Store:
         """A new store at ``path``, which must not be there, or nowhere: then it is in memory
-        and, where it is large, in a file without a name."""
+        and, if it is large, in a file without a name."""
         connection = sqlite3.connect(path, isolation_level=None)
         connection.executescript(
             # Nothing here is worth a wait: what is not finished is thrown away.
@@ -516,7 +516,7 @@ class Store:
 
     def held_locks(self) -> dict[str, dict[str, int]]:
         """The files on which the lock daemon of each host holds locks, and since when, by its
-        newest snapshot; 0 where it cannot tell."""
+        newest snapshot; 0 if it cannot tell."""
         found: dict[str, str | None] = {}
         query = (
             "SELECT name, held.told FROM host LEFT JOIN held ON held.host = host.id"
@@ -610,7 +610,7 @@ class Store:
         return int(self._read(f"SELECT count(*) FROM {table}")[0][0])  # noqa: S608
 
     def problems(self) -> list[tuple[str, str, str]]:
-        """What could not be read: source, host where that is known, and reason."""
+        """What could not be read: source, host if that is known, and reason."""
         return self._read("SELECT source, host, reason FROM problem ORDER BY 1, 2, 3")
 
     @property

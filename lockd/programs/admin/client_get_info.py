@@ -37,7 +37,7 @@ def call(context: AdminContext, session: Session, arguments: Reader) -> bytes:
 
 
 def _names(uid: int, gid: int) -> tuple[str, str]:
-    """The names of a user and a group. Raises Fault where one has none, as libvirt does."""
+    """The names of a user and a group. Raises Fault if one has none, as libvirt does."""
     import grp
     import pwd
 

@@ -585,7 +585,7 @@ LAYOUTS: dict[str, Callable[[Any], str]] = {
     "place", ['"name"', '"uuid"', '"path"', '"boot_id"', '"mode"', '"tools"', '"libvirt"']
 )
 def test_a_member_that_is_there_twice_is_refused(layout: str, warm: bool, place: str) -> None:
-    """In every layout and at every depth, also where such a snapshot was read before."""
+    """In every layout and at every depth, also if such a snapshot was read before."""
     shape = {
         "guests": [{"name": "g", "uuid": "u", "disks": ["/srv/images/g"]}],
     }

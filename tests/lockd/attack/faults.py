@@ -162,7 +162,7 @@ def _limit(pid: int) -> str:
 
 
 def answer_of(call: Any, *arguments: Any) -> str:
-    """What a client is told: empty where it has what it asked for."""
+    """What a client is told: empty if it has what it asked for."""
     try:
         call(*arguments)
     except CallRefusedError as error:

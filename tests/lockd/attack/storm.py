@@ -5,7 +5,7 @@ time: what a client was told that it holds is locked, and what it was told that 
     python -m tests.lockd.attack.storm --seconds 3600 --seed 1
 
 Needs root and strace. It prints a line for each round that goes wrong, with what repeats it
-(``--first``, ``--rounds``), and a summary; the exit status is 1 where there was such a round.
+(``--first``, ``--rounds``), and a summary; the exit status is 1 if there was such a round.
 """
 
 from __future__ import annotations

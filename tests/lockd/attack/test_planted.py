@@ -58,7 +58,7 @@ PLANTED: dict[str, tuple[Callable[[Path], object], str]] = {
 
 @pytest.mark.parametrize("kind", PLANTED)
 def test_it_is_refused(tmp_path: Path, kind: str) -> None:
-    """By every call, also where it takes the place of a lock file while that is held."""
+    """By every call, also if it takes the place of a lock file while that is held."""
     plant, word = PLANTED[kind]
     with Engine(tmp_path, "--check-interval", "0.2") as engine:
         space = engine.lockspace

@@ -120,7 +120,7 @@ def test_written_anew() -> None:
 
 
 def test_a_new_journal_that_fails_leaves_no_descriptor() -> None:
-    """At whichever of its descriptors there is none left; also where nothing collects garbage."""
+    """At whichever of its descriptors there is none left; also if nothing collects garbage."""
     journal = Journal.create(1)
     before = os.listdir("/proc/self/fd")
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

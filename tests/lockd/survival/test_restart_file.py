@@ -64,7 +64,7 @@ FILE: dict[str, Any] = {
 
 
 def changed(path: str, value: object) -> bytes:
-    """The file with another value at a path, or with none where that is ``...``."""
+    """The file with another value at a path, or with none if that is ``...``."""
     document = copy.deepcopy(FILE)
     *way, last = [int(part) if part.isdigit() else part for part in path.split(".")]
     at: Any = document

@@ -226,7 +226,7 @@ def test_sockets_that_were_passed_on(tmp_path: Path) -> None:
 
 
 def test_a_stop_during_an_upgrade(tmp_path: Path) -> None:
-    """It is obeyed, also where a guest takes its time to end."""
+    """It is obeyed, also if a guest takes its time to end."""
     slow = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
     guest = f"{slow}import runpy; runpy.run_module('tests.lockd.guest', run_name='__main__')"
     with Engine(tmp_path) as engine:

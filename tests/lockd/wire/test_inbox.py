@@ -155,7 +155,7 @@ def test_the_longest_message_takes_no_more_room() -> None:
 def test_however_it_is_cut(
     payloads: list[bytes], behind: bytes, sizes: list[int], kept: int
 ) -> None:
-    """All ways give the same messages, the same end and the same rest, also where long ones are
+    """All ways give the same messages, the same end and the same rest, also if long ones are
     cut short."""
     stream = b"".join(map(message, payloads)) + behind
     whole = Inbox(kept=kept)

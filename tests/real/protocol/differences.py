@@ -48,7 +48,7 @@ _UNREADABLE: Final = b"Unable to decode message payload"
 
 
 class Exchange(NamedTuple):
-    """A call, and what either daemon answered: None where it did not. ``more`` tells that there
+    """A call, and what either daemon answered: None if it did not. ``more`` tells that there
     were files before it in lockd's case that there were not in virtlockd's."""
 
     call: bytes

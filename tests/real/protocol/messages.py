@@ -141,7 +141,7 @@ class _Reader:
 
 
 def error_of(data: bytes) -> Error | None:
-    """The error that a whole message brings; None where it brings none that is well-formed."""
+    """The error that a whole message brings; None if it brings none that is well-formed."""
     if len(data) < HEADER_SIZE or header(data)[4::2] != (REPLY, ERROR):
         return None
     reader = _Reader(data[HEADER_SIZE:])
@@ -166,7 +166,7 @@ _STRINGS: Final = {
 
 
 def lock_strings(data: bytes) -> tuple[bytes, ...]:
-    """The strings in a call of the lock program; none where they are not all there."""
+    """The strings in a call of the lock program; none if they are not all there."""
     if len(data) < HEADER_SIZE or header(data).program != LOCK:
         return ()
     start, count = _STRINGS.get(header(data).procedure, (0, 0))

@@ -239,7 +239,7 @@ def _process(host: Host, pid: int) -> Iterator[None]:
 
 
 def _refusal(client: Client, lockspace: str, name: str) -> str:
-    """What a client is told that asks for a lock; empty where it has it."""
+    """What a client is told that asks for a lock; empty if it has it."""
     try:
         client.acquire(lockspace, name)
     except CallRefusedError as error:
