@@ -8,6 +8,7 @@ import sys
 import time
 from functools import partial
 
+from lockd.counted import counted
 from lockd.escape import escaped
 from lockd.programs.inspect import EVENTS
 from lockd.query import QueryError, ask, call
@@ -100,7 +101,7 @@ class Follower:
             self._begun, self._number = True, answer["last"]
             return True
         if answer["lost"]:
-            sys.stderr.write(f"lockd events: {answer['lost']} events were lost\n")
+            sys.stderr.write(f"lockd events: lost {counted(answer['lost'], 'event')}\n")
         for event in answer["events"]:
             self._number = event.pop("number")
             self._show(event)

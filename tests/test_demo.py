@@ -35,7 +35,7 @@ def test_two_hosts_fight_for_one_disk() -> None:
     before, _, rest = moved.partition("takes virtlockd's place")
     lockd, _, virtlockd = rest.partition("And back to virtlockd")
     assert re.search(r"old  .* NOT LOCKED", before)
-    assert "took over 1 locks of virtlockd" in lockd
+    assert "took over 1 lock of virtlockd" in lockd
     assert re.search(r"old  .* taken", lockd)
     assert "every disk that is meant to be locked is locked" in lockd
     assert "handed back 2 locks of lockd" in virtlockd

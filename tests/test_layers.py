@@ -30,6 +30,7 @@ FOUNDATION = {
     "frozen",
     "resources",
     "filelock",
+    "counted",
     "nearest",
     "printable",
     "rooted",
@@ -204,7 +205,7 @@ ENGINE_LAYERS = (
         "survival",
         "kernel",
     ),
-    *("wire", "log", "events", "escape", "ownfile", "__init__"),
+    *("wire", "log", "events", "counted", "escape", "ownfile", "__init__"),
 )
 
 #: Its modules that do no I/O: they import nothing of the engine but the codec and each other, and
@@ -215,9 +216,16 @@ PURE = [
     ENGINE / "survival/restart_file.py",
     ENGINE / "locks/space.py",
     ENGINE / "locks/table.py",
+    ENGINE / "counted.py",
     ENGINE / "escape.py",
 ]
-PURE_ROOMS = ("lockd.wire", "lockd.survival.records", "lockd.locks.space", "lockd.escape")
+PURE_ROOMS = (
+    "lockd.wire",
+    "lockd.survival.records",
+    "lockd.locks.space",
+    "lockd.counted",
+    "lockd.escape",
+)
 INPUT_OUTPUT = {"asyncio", "fcntl", "io", "mmap", "os", "select", "signal", "socket", "subprocess"}
 
 

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 from lockcfg.commands import audit_history, audit_watch
 from lockcfg.commands.arguments import exit_status, output_of
+from lockcfg.counted import counted
 from lockcfg.errors import LockcfgError, UsageError
 from lockcfg.findings import SEVERITIES
 from lockcfg.report.audit import FORMATS
@@ -298,7 +299,7 @@ def _write_store(arguments: argparse.Namespace) -> int:
         store.close()
         with open(path, "rb") as made:
             copyfileobj(made, stream, 1 << 20)
-    read = "1 snapshot" if hosts == 1 else f"{hosts} snapshots"
+    read = counted(hosts, "snapshot")
     terminal.stderr().line(f"{read} read, {problems} failed")
     return 0
 

@@ -7,6 +7,7 @@ import sys
 
 from lockcfg.commands.arguments import output_of
 from lockcfg.conf.files import READ
+from lockcfg.counted import counted
 from lockcfg.errors import ChangedError, ReadError, UsageError
 from lockcfg.findings import SEVERITIES, Finding
 from lockcfg.host.installed import libvirt_release, parse_release
@@ -274,7 +275,7 @@ def _standard_input() -> bytes:
 
 def _progress() -> Callable[[int], None]:
     def show(files: int) -> None:
-        sys.stderr.write(f"\r{files} files")
+        sys.stderr.write(f"\r{counted(files, 'file')}")
         sys.stderr.flush()
 
     return show
@@ -356,4 +357,6 @@ def _write_baseline(result: LintResult, settings: LintSettings, path: str) -> No
     )
     with writing(path) as stream:
         stream.write(text.encode())
-    terminal.stdout().line(f"{len(result.counted)} findings written to {terminal.escape(path)}")
+    terminal.stdout().line(
+        f"{counted(len(result.counted), 'finding')} written to {terminal.escape(path)}"
+    )

@@ -7,6 +7,7 @@ import os
 from lockcfg.commands.arguments import add_host, add_json, host_of
 from lockcfg.conf.files import READ, SANLOCK, kind_named, kinds_of
 from lockcfg.conf.load import load_file, read_error
+from lockcfg.counted import counted
 from lockcfg.errors import ConfSyntaxError, ReadError
 from lockcfg.host.installed import libvirt_release, parse_release
 from lockcfg.host.lacking import lacking
@@ -99,7 +100,7 @@ def run(arguments: argparse.Namespace) -> int:
         err = terminal.stderr()
         for unreadable in errors:
             err.error(unreadable)
-        out.line(_count(len(findings), "finding") + f" in {_count(files, 'file')}")
+        out.line(counted(len(findings), "finding") + f" in {counted(files, 'file')}")
     if errors:
         return ReadError.exit_code
     return 1 if findings else 0
@@ -165,7 +166,3 @@ def _walk(top: str, errors: list[ReadError]) -> Iterator[tuple[str, FileKind]]:
         for name in sorted([*names, *directories]):
             if name in READ:
                 yield os.path.join(directory, name), READ[name]
-
-
-def _count(number: int, word: str) -> str:
-    return f"{number} {word}{'' if number == 1 else 's'}"

@@ -9,6 +9,7 @@ import re
 import time
 
 from lockcfg.conf.files import KINDS
+from lockcfg.counted import counted
 from lockcfg.doctor.diagnosis import HostProblem
 from lockcfg.host.lacking import lacking
 
@@ -218,7 +219,7 @@ def denials(logs: Sequence[str]) -> Iterator[HostProblem]:
             yield HostProblem(
                 "denied",
                 "warning",
-                f"{path}: {len(found)} denials of SELinux or AppArmor, the last: {last}",
+                f"{path}: {counted(len(found), 'denial')} of SELinux or AppArmor, the last: {last}",
                 "label the lockspace, or allow it in the policy",
             )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import chain
 
+from lockcfg.counted import counted
 from lockcfg.findings import SEVERITIES
 from lockcfg.fleet.comparison.disks import judge_disks
 from lockcfg.fleet.comparison.fleet import load_fleet
@@ -283,12 +284,12 @@ def _verdict(
     if errors:
         wrong = {host for finding in errors for host in finding.hosts}
         disks = sum(disk.safe == "no" for disk in fleet.disks)
-        text = f"Not safe: {_count(len(wrong), 'host')} of {len(hosts)} with errors"
+        text = f"Not safe: {counted(len(wrong), 'host')} of {len(hosts)} with errors"
         if disks:
-            text += f", {_count(disks, 'disk')} that two guests could write at once"
+            text += f", {counted(disks, 'disk')} that two guests could write at once"
         return Verdict("unsafe", f"{text}.")
     if unknown or more:
-        what = _count(len(unknown), "host") if unknown else "something"
+        what = counted(len(unknown), "host") if unknown else "something"
         return Verdict(
             "unknown",
             f"Nothing wrong was found, but too little is known of {what} to call it safe.",
@@ -422,7 +423,7 @@ def _notes(fleet: Fleet) -> list[str]:
     if fleet.policy is not None and fleet.policy.groups:
         ungrouped = sum(len(group.hosts) for group in fleet.groups if group.inferred)
         if ungrouped:
-            hosts = _count(ungrouped, "host")
+            hosts = counted(ungrouped, "host")
             notes.append(f"{hosts} in no group of the policy: who shares storage was {inferred}")
     elif fleet.cells:
         notes.append(f"groups were {inferred}")
@@ -438,7 +439,3 @@ def _infos() -> list[RuleInfo]:
         url = RULE_URL.format(code=rule.code)
         infos.append(RuleInfo(rule.code, rule.name, rule.severity, summary, url))
     return infos
-
-
-def _count(number: int, word: str) -> str:
-    return f"{number} {word}{'' if number == 1 else 's'}"

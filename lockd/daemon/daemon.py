@@ -16,6 +16,7 @@ from contextlib import suppress
 from functools import partial
 from select import EPOLLERR, EPOLLPRI
 
+from lockd.counted import counted
 from lockd.daemon.adoption import Adoption
 from lockd.daemon.descriptors import Descriptors
 from lockd.daemon.handback import HandBack
@@ -287,7 +288,7 @@ class Daemon:
         self.look()
         self.loop.afterwards = self.look
         self.loop.on_error = self._on_error
-        self._keeper.ready(f"{sum(1 for _ in self.engine.table.resources())} locks")
+        self._keeper.ready(counted(sum(1 for _ in self.engine.table.resources()), "lock"))
         self._watchdog.begin()
         if self._is_ending:
             self.stop()  # the previous process was killed during this
@@ -330,7 +331,7 @@ class Daemon:
                 self._keeper.forget()
         held = sum(1 for _ in self.engine.table.resources())
         connected_now = sum(len(each.clients) for each in self.services.values())
-        message = f"took over {held} locks and {connected_now} clients"
+        message = f"took over {counted(held, 'lock')} and {counted(connected_now, 'client')}"
         self._log.event(Event(TOOK_OVER, message, {"locks": held}))
 
     def _end(self, name: str, fd: int) -> None:

@@ -11,6 +11,7 @@ import os
 from functools import partial
 from select import EPOLLIN
 
+from lockd.counted import counted
 from lockd.events import OWNER_ENDED, Event
 from lockd.kernel import process
 
@@ -108,8 +109,8 @@ class Owners:
         if held:
             resource, who = held[0]
             message = (
-                f"{who} has ended and had no connection of its own: its {len(held)} locks are"
-                f" released, such as {resource.path}"
+                f"{who} has ended and had no connection of its own: released"
+                f" {counted(len(held), 'lock')}, such as {resource.path}"
             )
             self._log.event(Event(OWNER_ENDED, message, who.fields()))
             self._guests.end(pid, started)

@@ -6,6 +6,7 @@ import os
 import subprocess
 import time
 
+from lockd.counted import counted
 from lockd.daemon.virtlockd import PLACES
 from lockd.kernel import process
 from lockd.move.held import OWN_LOCK, check_held, locked_by
@@ -37,7 +38,7 @@ def hand_back(options: argparse.Namespace, address: str) -> str:
     if reasons:
         raise RefusedError("\n".join(reasons))
     program = os.path.realpath(program)
-    what = f"{status['locks']} locks of lockd (pid {status['pid']})"
+    what = f"{counted(status['locks'], 'lock')} of lockd (pid {status['pid']})"
     if options.dry_run:
         return f"would hand back {what}"
     held = locked_by(status["pid"], OWN_LOCK)
@@ -53,7 +54,7 @@ def hand_back(options: argparse.Namespace, address: str) -> str:
             raise QueryError("virtlockd has not continued: see lockd's log for the reason")
         time.sleep(LOOK)
     check_held(held, virtlockd_process())
-    return f"handed back {what}: they are virtlockd's now, and all guests run"
+    return f"handed back {what}: now held by virtlockd, and all guests run"
 
 
 def _ask_tohand_back(program: str, address: str) -> str:

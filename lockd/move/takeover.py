@@ -16,6 +16,7 @@ import time
 from contextlib import contextmanager, suppress
 
 from lockcfg import LockcfgError, read_mounts
+from lockd.counted import counted
 from lockd.locks.remote import remote_mounts
 from lockd.move.held import check_held
 from lockd.move.refused import RefusedError
@@ -53,7 +54,7 @@ def take_over(options: argparse.Namespace, address: str, aside: str) -> str:
     if reasons:
         raise RefusedError("\n".join(reasons))
     locked = process.locked()
-    what = f"{len(locked)} locks of virtlockd (pid {pid})"
+    what = f"{counted(len(locked), 'lock')} of virtlockd (pid {pid})"
     if options.dry_run:
         return f"would take over {what}"
     with _in_place_of(process, aside):
@@ -66,7 +67,7 @@ def take_over(options: argparse.Namespace, address: str, aside: str) -> str:
         _wait(lambda: _is_lockd(process, address, aside), process, "lockd has taken over")
     status = ask(address, lambda connection: call(connection, STATUS))
     check_held(locked, status["pid"])
-    return f"took over {what}: they are lockd's now, and all guests run"
+    return f"took over {what}: now held by lockd, and all guests run"
 
 
 def reasons_against(process: Process) -> Iterator[str]:

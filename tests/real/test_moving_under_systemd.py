@@ -54,13 +54,13 @@ def test_there_and_back_twice(host: SystemdHost) -> None:
     assert thief.stdout.readline() == "trying\n"
     for _ in range(2):
         said = host.run(INSTALLER, PROGRAM)
-        assert "took over 1 locks" in said
+        assert "took over 1 lock" in said
         assert (program(host), host.property("MainPID")) == ("lockd", pid)
         assert host.property("ActiveState") == "active"
         assert "kept by the service manager" in host.run("lockd", "status")
         wait_for(lambda: host.property("NFileDescriptorStore") == "1", "systemd keeps the locks")
         said = host.run(INSTALLER, "--remove")
-        assert "handed back 1 locks" in said
+        assert "handed back 1 lock" in said
         assert (program(host), host.property("MainPID")) == ("virtlockd", pid)
         assert host.property("ActiveState") == "active"
         assert host.property("FileDescriptorStoreMax") == "0"

@@ -55,8 +55,11 @@ def check(fleet: Fleet) -> Iterator[Observation]:
     """See the manual above."""
     for group in fleet.groups:
         for key, value, hosts, usual, total in odd_settings(group):
+            setting, _, on = key.partition(" ")
+            on += " " if on else ""
             yield Observation(
-                f"{key} is {value} here, and {usual} on most of the {total} hosts of the group",
+                f"{setting} is {on}{value} here, and {on}{usual} on most of the"
+                f" {total} hosts of the group",
                 hosts=hosts,
                 group=group.name,
             )

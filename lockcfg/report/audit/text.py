@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from itertools import groupby
 
+from lockcfg.counted import counted
 from lockcfg.fleet.policy.host_ranges import fold, shortened
 from lockcfg.report.audit.probe import sentences
 from lockcfg.report.audit.words import (
@@ -79,7 +80,7 @@ def _rank(group: GroupRow) -> int:
 def _group(group: GroupRow, domains: Iterable[DomainRow], terminal: Terminal) -> None:
     title = group.name or "no shared storage seen"
     said = f"({'inferred, ' if group.inferred and group.name else ''}"
-    said += f"{_count(len(group.hosts), 'host')})"
+    said += f"{counted(len(group.hosts), 'host')})"
     terminal.paragraph((title, "bold"), (said, ""), hang=2)
     if group.inferred and group.name and group.storages != (group.name,):
         shared = ", ".join(group.storages[:_MOST])
@@ -130,13 +131,13 @@ def _since(since: Since, terminal: Terminal) -> None:
 
 def _counts(result: AuditResult, terminal: Terminal) -> None:
     counts = [
-        _count(sum(f.severity == severity for f in result.counted), severity)
+        counted(sum(f.severity == severity for f in result.counted), severity)
         for severity in ("error", "warning")
     ]
     waived = len(result.findings) - len(result.counted)
     counts += [f"{waived} waived"] if waived else []
     counts += [f"{len(result.unknown)} unknown"] if result.unknown else []
-    terminal.line(f"{_count(len(result.hosts), 'host')}: {', '.join(counts)}")
+    terminal.line(f"{counted(len(result.hosts), 'host')}: {', '.join(counts)}")
 
 
 def _verdict(result: AuditResult, terminal: Terminal) -> None:
@@ -146,7 +147,3 @@ def _verdict(result: AuditResult, terminal: Terminal) -> None:
 def folded(hosts: Iterable[str]) -> str:
     """Host names in ranges, in as much as fits."""
     return shortened(hosts, _MOST)
-
-
-def _count(number: int, word: str) -> str:
-    return f"{number} {word}{'' if number == 1 else 's'}"

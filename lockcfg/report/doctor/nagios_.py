@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import sys
 
+from lockcfg.counted import counted
 from lockcfg.printable import printable
 
 TYPE_CHECKING = False
@@ -23,7 +24,8 @@ def write(diagnosis: Diagnosis, *, quiet: bool) -> int:  # noqa: ARG001 - it is 
     texts = [f"{disk.guest.name}: {disk.disk}: {disk.why}" for disk in bad]
     texts += [each.message for each in diagnosis.problems if each.severity != "info"]
     locked = diagnosis.count("locked")
-    first = texts[0] if texts else f"{locked} disks of {diagnosis.guests} guests are locked"
+    fine = f"locked: {counted(locked, 'disk')} of {counted(diagnosis.guests, 'guest')}"
+    first = texts[0] if texts else fine
     figures = (
         f"guests={diagnosis.guests} disks={len(diagnosis.disks)} locked={locked} bad={len(bad)}"
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 
+from lockcfg.counted import counted
 from lockcfg.report import terminal
 from lockcfg.report.doctor import status_of
 
@@ -78,10 +79,11 @@ def _row(disk: DiskDiagnosis) -> tuple[str, ...]:
 
 
 def _summary(diagnosis: Diagnosis) -> str:
-    guests = f"{diagnosis.guests} guest{'s' * (diagnosis.guests != 1)} running"
+    guests = f"{counted(diagnosis.guests, 'guest')} running"
     if diagnosis.worst == "ok":
         return f"{guests}: every disk that is meant to be locked is locked."
     bad = sum(not disk.is_fine for disk in diagnosis.disks)
     return (
-        f"{guests}: {bad} disk{'s' * (bad != 1)} not as meant, {len(diagnosis.problems)} problems."
+        f"{guests}: {counted(bad, 'disk')} not as meant,"
+        f" {counted(len(diagnosis.problems), 'problem')}."
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+from lockcfg.counted import counted
 from lockcfg.findings import Finding, Place
 from lockcfg.report.diagnostics import counts, notes, relative
 from lockcfg.report.terminal import Terminal, escape
@@ -83,7 +84,7 @@ def _end(result: LintResult, terminal: Terminal, root: str) -> None:
 def _summary(result: LintResult) -> str:
     findings, fixable, suppressed = counts(result)
     parts = [
-        f"{_count(findings, 'finding')} in {_count(result.files, 'file')}",
+        f"{counted(findings, 'finding')} in {counted(result.files, 'file')}",
         f"{fixable} fixable",
         f"{suppressed} suppressed",
     ]
@@ -92,7 +93,3 @@ def _summary(result: LintResult) -> str:
     if result.unreadable:
         parts.append(f"{len(result.unreadable)} unreadable")
     return ", ".join(parts)
-
-
-def _count(number: int, word: str) -> str:
-    return f"{number} {word}{'' if number == 1 else 's'}"

@@ -25,7 +25,7 @@ def test_a_loop_that_hangs(tmp_path: Path) -> None:
         hung = engine.pid
         os.kill(hung, signal.SIGSTOP)
         wait_for(lambda: "no sign of life" in engine.log, "it is seen", 3 * WATCHDOG_SECONDS)
-        wait_for(lambda: "took over 1 locks" in engine.log, "the next one is there")
+        wait_for(lambda: "took over 1 lock" in engine.log, "the next one is there")
         assert engine.pid not in (0, hung)
         other = engine.client()
         other.register("other", 5004242)
