@@ -16,7 +16,7 @@ from lockcfg.fleet.comparison.since import base_of, since_of
 from lockcfg.fleet.comparison.told import changes_of
 from lockcfg.fleet.snapshots.sources import Source
 from lockcfg.fleet.snapshots.spool import MOST_FILES, Spool
-from lockcfg.fleet.store.history import Change, History
+from lockcfg.fleet.store.history import History, HistoryChange
 from lockcfg.fleet.store.ingest import ingest_sources
 from lockcfg.fleet.store.live import LiveStore
 from lockcfg.fleet.store.store import Store
@@ -117,17 +117,17 @@ class Keeper:
                 help="keep several spools, and audit their stores together",
             )
         result = audit_of(fleet, version=self._version)
-        changes: list[Change] = []
+        changes: list[HistoryChange] = []
         if self._base is not None:
             since = since_of(self._base, result)
             for kind, of_kind in (("worse", since.worse), ("better", since.better)):
                 changes += (
-                    Change(kind, each.severity, each.text, each.hosts, len(each.hosts))
+                    HistoryChange(kind, each.severity, each.text, each.hosts, len(each.hosts))
                     for each in of_kind
                 )
             for kind, hosts in (("come", since.come), ("gone", since.gone)):
                 if hosts:
-                    changes.append(Change(kind, "info", "", hosts, len(hosts)))
+                    changes.append(HistoryChange(kind, "info", "", hosts, len(hosts)))
         changes += _of_hosts(told)
         base = base_of(result)
         verdict = result.verdict
@@ -152,7 +152,7 @@ class Keeper:
         return result.replace(trend=self._history.points(TREND))
 
 
-def _of_hosts(told: Mapping[str, tuple[Told | None, Told | None]]) -> list[Change]:
+def _of_hosts(told: Mapping[str, tuple[Told | None, Told | None]]) -> list[HistoryChange]:
     """What hosts tell that they did not tell before: what several tell alike is one change."""
     found: dict[str, list[str]] = {}
     known: dict[tuple[str, str, str, str], list[str]] = {}
@@ -165,5 +165,6 @@ def _of_hosts(told: Mapping[str, tuple[Told | None, Told | None]]) -> list[Chang
         for text in known[key]:
             found.setdefault(text, []).append(name)
     return [
-        Change("changed", "info", text, tuple(hosts), len(hosts)) for text, hosts in found.items()
+        HistoryChange("changed", "info", text, tuple(hosts), len(hosts))
+        for text, hosts in found.items()
     ]

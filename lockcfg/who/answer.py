@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from lockcfg.who.clues import Reading, Said
     from lockcfg.who.evidence import Evidence, LockFile
-    from lockcfg.who.texts import Text
+    from lockcfg.who.texts import KnownText
 
     #: What shows a holder. lockd: this host's lockd. note: the note that another host's lockd has
     #: written into the lock file. text: the text that the user pasted. kernel: the process that has
@@ -79,7 +79,7 @@ class Answer(Frozen):
 
     def __init__(
         self,
-        texts: Sequence[Text],
+        texts: Sequence[KnownText],
         disks: Sequence[str],
         users: Sequence[User],
         locks: Sequence[LockFile],

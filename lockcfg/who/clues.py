@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Final, Literal
 
-    from lockcfg.who.texts import Text
+    from lockcfg.who.texts import KnownText
 
     #: name: the name of a resource, in any lockspace. path: the path of a disk or of a lock file.
     #: guest: a name or a UUID.
@@ -84,7 +84,7 @@ class Reading:
     def __init__(self, text: str) -> None:
         self.text: Final = text[:MOST].strip()
         is_one = not re.search(r"\s", self.text)
-        self.texts: Final[list[Text]] = [] if is_one else texts_in(self.text)
+        self.texts: Final[list[KnownText]] = [] if is_one else texts_in(self.text)
         self.said: Final[list[Said]] = [] if is_one else [*_holders(self.text)]
         found = _of_word(self.text) if is_one else _of_text(self.text)
         self.clues: Final[list[Clue]] = [*dict.fromkeys(found)][:_MOST_CLUES]

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     Layer = Literal["lock-daemon", "plugin", "qemu"]
 
 
-class Text(Frozen):
+class KnownText(Frozen):
     """A text: its ``pattern``, the program that writes it, what it ``means``, and what to do
     (``help``)."""
 
@@ -229,14 +229,14 @@ _QEMU: Final[tuple[tuple[str, str, str], ...]] = (
 )
 
 #: All of them, the most telling first.
-TEXTS: Final[tuple[Text, ...]] = (
-    *(Text(pattern, "lock-daemon", means, advice) for pattern, means, advice in _DAEMON),
-    *(Text(pattern, "plugin", means, advice) for pattern, means, advice in _PLUGIN),
-    *(Text(pattern, "qemu", means, advice) for pattern, means, advice in _QEMU),
+TEXTS: Final[tuple[KnownText, ...]] = (
+    *(KnownText(pattern, "lock-daemon", means, advice) for pattern, means, advice in _DAEMON),
+    *(KnownText(pattern, "plugin", means, advice) for pattern, means, advice in _PLUGIN),
+    *(KnownText(pattern, "qemu", means, advice) for pattern, means, advice in _QEMU),
 )
 
 
-def texts_in(text: str) -> list[Text]:
+def texts_in(text: str) -> list[KnownText]:
     """The known texts in what a person has pasted, each once."""
     found = {each.means: each for each in reversed(TEXTS) if each.pattern.search(text)}
     return [each for each in TEXTS if found.get(each.means) is each]

@@ -22,7 +22,7 @@ from lockcfg.fleet.keeper import Keeper
 from lockcfg.fleet.snapshots import spool as spools
 from lockcfg.fleet.store import history as histories
 from lockcfg.fleet.store import live
-from lockcfg.fleet.store.history import Change, History
+from lockcfg.fleet.store.history import History, HistoryChange
 from lockcfg.fleet.store.ingest import ingest
 from lockcfg.fleet.store.live import LiveStore
 from lockcfg.fleet.store.store import Store
@@ -543,7 +543,7 @@ def test_the_history_does_not_grow_without_bound(
         ("hosts", "unknown", "errors", "warnings", "disks", "unsafe"), 0
     ) | {"level": "safe", "policy": ""}
     many = tuple(f"kvm{number}" for number in range(1500))
-    changes = [Change("changed", "info", f"text {n}", many, len(many)) for n in range(5)]
+    changes = [HistoryChange("changed", "info", f"text {n}", many, len(many)) for n in range(5)]
     start = 1000 * day
     for number in range(60):
         now = start + number * day // 2

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lockcfg.fleet.model.locks import (
-    Answer,
     Disk,
     Exclusion,
+    LockAnswer,
     Locking,
     exclusion,
     exclusion_of,
@@ -53,7 +53,7 @@ def hosts(tmp_path: Path) -> Iterator[list[SanlockHost]]:
 
 def said(one: tuple[str, Path, str, int], other: tuple[str, Path, str, int]) -> Exclusion:
     """What the model says of two hosts: manager, directory, path of the disk, number."""
-    answers: list[Answer] = []
+    answers: list[LockAnswer] = []
     for manager, directory, path, number in (one, other):
         inode = directory.stat().st_ino
         place = Location("glusterfs://volume", str(directory), inode, "yes", "a test")

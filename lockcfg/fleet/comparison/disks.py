@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from lockcfg.fleet.comparison.memory import Memory
     from lockcfg.fleet.model.facts import Directory, Facts
-    from lockcfg.fleet.model.locks import Answer, Disk, Lock, Locking
+    from lockcfg.fleet.model.locks import Disk, Lock, LockAnswer, Locking
     from lockcfg.fleet.model.place import Relation
     from lockcfg.fleet.model.words import Words
     from lockcfg.fleet.store.store import StoredDisk
@@ -123,7 +123,7 @@ class _User(Frozen):
         self.way: Final = way
         self.running: Final = way.use.running
         self.disk: Final[Disk] = disk
-        self.answer: Final[Answer] = lock_of(way.locking, disk)
+        self.answer: Final[LockAnswer] = lock_of(way.locking, disk)
 
 
 def judge_disks(

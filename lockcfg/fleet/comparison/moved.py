@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lockcfg.fleet.comparison.result import Change
+from lockcfg.fleet.comparison.result import FindingChange
 from lockcfg.fleet.policy.host_ranges import shortened
 
 TYPE_CHECKING = False
@@ -28,7 +28,7 @@ class Moved:
 
     __slots__ = ("joined", "left")
 
-    def __init__(self, left: Sequence[Change], joined: Sequence[Change]) -> None:
+    def __init__(self, left: Sequence[FindingChange], joined: Sequence[FindingChange]) -> None:
         self.left: Final = tuple(left)
         self.joined: Final = tuple(joined)
 
@@ -55,10 +55,10 @@ def _order(domain: _Domain) -> tuple[str, str, str]:
     return domain[:3]
 
 
-def _left(before: Sequence[_Domain], after: Sequence[_Domain]) -> Iterator[Change]:
+def _left(before: Sequence[_Domain], after: Sequence[_Domain]) -> Iterator[FindingChange]:
     for kind, key, _where, hosts in _apart(before, after):
         rest = _rest(kind, key, hosts, before)
-        yield Change(
+        yield FindingChange(
             "error",
             f"no longer in one lock domain with {shortened(rest, _MOST)}"
             f" ({_KINDS.get(kind, kind)}): {_now(kind, hosts, after)}",
@@ -66,10 +66,10 @@ def _left(before: Sequence[_Domain], after: Sequence[_Domain]) -> Iterator[Chang
         )
 
 
-def _joined(before: Sequence[_Domain], after: Sequence[_Domain]) -> Iterator[Change]:
+def _joined(before: Sequence[_Domain], after: Sequence[_Domain]) -> Iterator[FindingChange]:
     for kind, key, _where, hosts in _apart(after, before):
         rest = _rest(kind, key, hosts, after)
-        yield Change(
+        yield FindingChange(
             "error",
             f"now in one lock domain with {shortened(rest, _MOST)} ({_KINDS.get(kind, kind)})",
             sorted(hosts),

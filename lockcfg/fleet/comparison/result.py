@@ -288,7 +288,7 @@ class UnreadSource(Frozen):
         self.reason: Final = reason
 
 
-class Change(Frozen):
+class FindingChange(Frozen):
     """A finding about ``hosts``, in words, that one of two audits has and the other does not."""
 
     __slots__ = ("hosts", "severity", "text")
@@ -311,8 +311,8 @@ class Since(Frozen):
         then: int,
         level: str,
         text: str,
-        worse: Sequence[Change],
-        better: Sequence[Change],
+        worse: Sequence[FindingChange],
+        better: Sequence[FindingChange],
         come: Sequence[str],
         gone: Sequence[str],
     ) -> None:

@@ -4,7 +4,7 @@ result."""
 from __future__ import annotations
 
 from lockcfg.fleet.comparison.moved import moved
-from lockcfg.fleet.comparison.result import Change, Since
+from lockcfg.fleet.comparison.result import FindingChange, Since
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -166,17 +166,17 @@ def _changes(
     rows: Iterable[_Row],
     others: set[tuple[str, str]],
     comparable: set[str],
-) -> Iterable[Change]:
+) -> Iterable[FindingChange]:
     """The findings of one audit that the other does not have, about hosts that both have."""
     for severity, code, rule, message, hosts in rows:
         if not hosts and (code, "") not in others:
-            yield Change(severity, f"{message} [{code} {rule}]", ())
+            yield FindingChange(severity, f"{message} [{code} {rule}]", ())
         left = [host for host in hosts if (code, host) not in others and host in comparable]
         if left:
-            yield Change(severity, f"{message} [{code} {rule}]", sorted(left))
+            yield FindingChange(severity, f"{message} [{code} {rule}]", sorted(left))
 
 
-def _disks(old: Mapping[str, Any], result: AuditResult, *, worse: bool) -> Iterable[Change]:
+def _disks(old: Mapping[str, Any], result: AuditResult, *, worse: bool) -> Iterable[FindingChange]:
     before = {str(disk["name"]): str(disk["safe"]) for disk in old["disks"]}
     for disk in sorted(result.disks, key=lambda disk: disk.name):
         was = before.get(disk.name)
@@ -185,6 +185,6 @@ def _disks(old: Mapping[str, Any], result: AuditResult, *, worse: bool) -> Itera
         step = _RANKS[disk.safe] - _RANKS[was]
         if (step > 0) if worse else (step < 0):
             severity = "error" if "no" in (was, disk.safe) else "warning"
-            yield Change(
+            yield FindingChange(
                 severity, f"{disk.name} was {_WORDS[was]}, and is {_WORDS[disk.safe]}", disk.hosts
             )

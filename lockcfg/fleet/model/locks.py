@@ -142,7 +142,7 @@ class Lock(Frozen):
         self.shared: Final = shared
 
 
-class Answer(Frozen):
+class LockAnswer(Frozen):
     """What is locked, None for nothing, and the reasons, one sentence for each step. ``manager`` is
     the lock manager in use if it is not lockd; ``known`` says whether it is known what that
     locks."""
@@ -163,10 +163,10 @@ class Answer(Frozen):
         self.manager: Final = manager
 
 
-def lock_of(host: Locking, disk: Disk) -> Answer:
+def lock_of(host: Locking, disk: Disk) -> LockAnswer:
     """What ``host`` locks for a disk when a guest of it runs."""
     if host.manager not in ("nop", "lockd") and (host.manager != "sanlock" or host.leases is None):
-        return Answer(
+        return LockAnswer(
             None,
             (f"{host.manager} is in charge, and its locks are unknown",),
             host.manager,
@@ -177,7 +177,7 @@ def lock_of(host: Locking, disk: Disk) -> Answer:
     if nothing is not None:
         # A guest itself names the leases that it needs, and nothing says which disk each is for.
         by_leases = bool(other) and not host.auto and host.require
-        return Answer(None, (nothing,), other, known=not by_leases)
+        return LockAnswer(None, (nothing,), other, known=not by_leases)
     if host.leases is not None:
         return _lease(host.leases, host.host_id, disk)
     reasons: list[str] = []
@@ -201,9 +201,9 @@ def lock_of(host: Locking, disk: Disk) -> Answer:
         return _indirect(host, disk, "file_lockspace_dir", name, kind, reasons)
     reasons.append("no lockspace directory applies, so the disk itself is locked")
     if disk.place is None:
-        return Answer(None, (*reasons, "it is unknown what its path leads to"))
+        return LockAnswer(None, (*reasons, "it is unknown what its path leads to"))
     lock = Lock(disk.place, "", disk.path, kind, shared=disk.shareable)
-    return Answer(lock, (*reasons, f"it locks {disk.place.shown}, on {disk.place.why}"))
+    return LockAnswer(lock, (*reasons, f"it locks {disk.place.shown}, on {disk.place.why}"))
 
 
 def _not_locked(host: Locking, disk: Disk) -> str | None:
@@ -219,18 +219,18 @@ def _not_locked(host: Locking, disk: Disk) -> str | None:
     return None
 
 
-def _lease(directory: Location, host_id: int, disk: Disk) -> Answer:
+def _lease(directory: Location, host_id: int, disk: Disk) -> LockAnswer:
     """What sanlock leases for a disk: a file whose name follows from the path of the disk."""
     if not host_id:
         why = "sanlock leases nothing: the host has no host_id, and libvirt does not start"
-        return Answer(None, (why,), "sanlock")
+        return LockAnswer(None, (why,), "sanlock")
     path = disk.path.encode("utf-8", "surrogateescape")
     name = hashlib.md5(path, usedforsecurity=False).hexdigest()
     kind: Kind = "block" if disk.path.startswith("/dev") else "image"
     lock = Lock(
         directory.below(name), directory.path, name, kind, shared=disk.shareable, host_id=host_id
     )
-    return Answer(
+    return LockAnswer(
         lock,
         (
             f"sanlock names the lease by the MD5 of the path {disk.path}",
@@ -242,11 +242,11 @@ def _lease(directory: Location, host_id: int, disk: Disk) -> Answer:
 
 def _indirect(
     host: Locking, disk: Disk, setting: str, name: str, kind: Kind, reasons: list[str]
-) -> Answer:
+) -> LockAnswer:
     space = host.spaces[setting]
     lock = Lock(space.below(name), host.paths.get(setting, ""), name, kind, shared=disk.shareable)
     short = f"{name[:12]}…" if len(name) > 40 else name
-    return Answer(lock, (*reasons, f"it locks {short} in {space.shown}, on {space.why}"))
+    return LockAnswer(lock, (*reasons, f"it locks {short} in {space.shown}, on {space.why}"))
 
 
 class Exclusion(Frozen):
@@ -336,7 +336,7 @@ def _of_leases(one: Lock, other: Lock) -> Exclusion:
     return Exclusion("yes", "both lease the same file, as two hosts of one lockspace")
 
 
-def exclusion_of(one: Answer, other: Answer) -> Exclusion | None:
+def exclusion_of(one: LockAnswer, other: LockAnswer) -> Exclusion | None:
     """The answer if one of them has a lock manager other than lockd; None if the locks themselves
     decide."""
     if not one.manager and not other.manager:

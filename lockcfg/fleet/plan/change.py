@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from lockcfg.fleet.plan.mounting import Mounting
 
 
-class Change:
+class HostChange:
     """What to change on hosts that are alike."""
 
     def __init__(self, cell: Cell, group: Group) -> None:
@@ -184,7 +184,7 @@ def _weakens(key: str, old: Value | None, new: Value | None) -> bool:
     return key.endswith("_lockspace_dir") and old is not None and new is None
 
 
-def lock_place_after(change: Change, group: Group, kind: Kind) -> str:
+def lock_place_after(change: HostChange, group: Group, kind: Kind) -> str:
     """The place where a host will lock."""
     assert group.policy is not None
     spaces: dict[str, Location] = {}

@@ -16,7 +16,7 @@ from lockcfg.conf.files import kinds_of
 from lockcfg.conf.settings import settings_of
 from lockcfg.fleet.comparison.groups import Cell, count_of
 from lockcfg.fleet.model.locks import DISK_KINDS
-from lockcfg.fleet.plan.change import Change, lock_place_after
+from lockcfg.fleet.plan.change import HostChange, lock_place_after
 from lockcfg.fleet.plan.steps import Step, Work
 
 TYPE_CHECKING = False
@@ -40,7 +40,7 @@ def steps_of(fleet: Fleet, guests: Guests) -> tuple[list[Step], dict[int, Cell]]
     for group in fleet.groups:
         if group.policy is None:
             continue
-        changes = [Change(cell, group) for cell in group.cells]
+        changes = [HostChange(cell, group) for cell in group.cells]
         found = list(_steps(fleet, group, changes, guests))
         steps += found
         if any(step.action == "check" for step in found):
@@ -48,7 +48,9 @@ def steps_of(fleet: Fleet, guests: Guests) -> tuple[list[Step], dict[int, Cell]]
     return steps, changed
 
 
-def _steps(fleet: Fleet, group: Group, changes: Sequence[Change], guests: Guests) -> Iterator[Step]:
+def _steps(
+    fleet: Fleet, group: Group, changes: Sequence[HostChange], guests: Guests
+) -> Iterator[Step]:
     name = group.name
     unknown = _unknown(fleet, group)
     if not any(each.is_needed for each in changes) and not unknown:
@@ -126,7 +128,7 @@ def _unknown(fleet: Fleet, group: Group) -> list[str]:
     return sorted(found)
 
 
-def _undecided(name: str, changes: Sequence[Change]) -> Iterator[Step]:
+def _undecided(name: str, changes: Sequence[HostChange]) -> Iterator[Step]:
     """Steps for lockspaces of which a person must decide how they get to their place without
     harm."""
     for details, hosts in _alike(
@@ -154,7 +156,7 @@ def _mend(group: Group) -> Iterator[Step]:
         )
 
 
-def _kept(name: str, changes: Sequence[Change]) -> Iterator[Step]:
+def _kept(name: str, changes: Sequence[HostChange]) -> Iterator[Step]:
     """A step for settings that stay although the policy says otherwise."""
     for details, hosts in _alike(
         changes,
@@ -174,7 +176,7 @@ def _kept(name: str, changes: Sequence[Change]) -> Iterator[Step]:
         )
 
 
-def _empty(name: str, changes: Sequence[Change], guests: Guests) -> Iterator[Step]:
+def _empty(name: str, changes: Sequence[HostChange], guests: Guests) -> Iterator[Step]:
     """The step that empties hosts before a mount. A lock daemon removes a lock file by its path
     when it releases the lock. If another file system is mounted there by then, it removes the file
     of the host that the guest was moved to."""
@@ -192,7 +194,7 @@ def _empty(name: str, changes: Sequence[Change], guests: Guests) -> Iterator[Ste
         )
 
 
-def _running(changes: Sequence[Change]) -> list[str]:
+def _running(changes: Sequence[HostChange]) -> list[str]:
     """The hosts on which guests run."""
     return sorted(
         host
@@ -207,7 +209,7 @@ def _named(hosts: Sequence[str], guests: Guests) -> list[str]:
 
 
 def _of_guests(
-    changes: Sequence[Change], guests: Guests, doings: Sequence[Literal["save", "start"]]
+    changes: Sequence[HostChange], guests: Guests, doings: Sequence[Literal["save", "start"]]
 ) -> list[Work]:
     """The work that saves each running guest to disk with its memory, or starts it again from
     there. The guest is away for seconds, and comes back under the lock that is in force then."""
@@ -229,7 +231,7 @@ _URIS: Final = {"qemu": "qemu:///system", "libxl": "xen:///system"}
 
 
 def _alike(
-    changes: Sequence[Change], details_of: Callable[[Change], Iterable[str]]
+    changes: Sequence[HostChange], details_of: Callable[[HostChange], Iterable[str]]
 ) -> list[tuple[tuple[str, ...], list[str]]]:
     """Hosts with the same needs, together."""
     found: dict[tuple[str, ...], list[str]] = {}
@@ -240,7 +242,7 @@ def _alike(
     return [(details, sorted(hosts)) for details, hosts in sorted(found.items())]
 
 
-def _mounts(name: str, changes: Sequence[Change], *, gap: bool = False) -> Iterator[Step]:
+def _mounts(name: str, changes: Sequence[HostChange], *, gap: bool = False) -> Iterator[Step]:
     """A step for the mounts of hosts with the same needs."""
     mounts = {each.shown: each for change in changes for each in change.mounts}
     for details, hosts in _alike(changes, lambda change: (each.shown for each in change.mounts)):
@@ -255,7 +257,7 @@ def _mounts(name: str, changes: Sequence[Change], *, gap: bool = False) -> Itera
         )
 
 
-def _installs(name: str, changes: Sequence[Change], *, gap: bool) -> Iterator[Step]:
+def _installs(name: str, changes: Sequence[HostChange], *, gap: bool) -> Iterator[Step]:
     """A step for hosts without the programs that libvirt asks for the names of block devices."""
     for details, hosts in _alike(changes, lambda change: change.packages):
         yield Step(
@@ -283,7 +285,7 @@ def _install(package: str, hosts: Sequence[str]) -> Work:
     return Work("run", hosts, [command], {"command": ["sh", "-c", command]})
 
 
-def _writes(name: str, changes: Sequence[Change]) -> Iterator[Step]:
+def _writes(name: str, changes: Sequence[HostChange]) -> Iterator[Step]:
     """A step for the changes of files on hosts with the same needs."""
     works = {tuple(_written(change)): _set(change) for change in changes}
     for details, hosts in _alike(changes, _written):
@@ -298,7 +300,7 @@ def _writes(name: str, changes: Sequence[Change]) -> Iterator[Step]:
         )
 
 
-def _written(change: Change) -> list[str]:
+def _written(change: HostChange) -> list[str]:
     """The changes of files on hosts, one line each."""
     return [
         f"{_file_of(change.cell.facts, key)}: {key} = {_spelled(new)} (now {_spelled(old)})"
@@ -306,7 +308,7 @@ def _written(change: Change) -> list[str]:
     ]
 
 
-def _set(change: Change) -> tuple[list[str], dict[str, object]]:
+def _set(change: HostChange) -> tuple[list[str], dict[str, object]]:
     """The changes as commands and as data; settings to unset come last."""
     driver = change.cell.facts.driver
     settings = sorted(change.settings.items())
@@ -322,7 +324,7 @@ def _set(change: Change) -> tuple[list[str], dict[str, object]]:
     }
 
 
-def _mixed(group: Group, changes: Sequence[Change]) -> list[str]:
+def _mixed(group: Group, changes: Sequence[HostChange]) -> list[str]:
     """Why changed hosts and unchanged hosts do not exclude each other."""
     found: list[str] = []
     stale = count_of([change.cell for change in changes if change.cell.is_stale])
@@ -352,7 +354,7 @@ def _mixed(group: Group, changes: Sequence[Change]) -> list[str]:
     return found
 
 
-def _restarts(name: str, changes: Sequence[Change], *, gap: bool) -> Iterator[Step]:
+def _restarts(name: str, changes: Sequence[HostChange], *, gap: bool) -> Iterator[Step]:
     """Steps that restart daemons, host by host: hosts without guests come first, as a mistake harms
     no guest there."""
     starting = sorted(h for change in changes if change.starts for h in change.cell.hosts)
@@ -405,7 +407,7 @@ def _restart(driver: str, host: str) -> Work:
     return Work("run", [host], [command], {"command": ["sh", "-c", command]})
 
 
-def _limits(name: str, changes: Sequence[Change]) -> Iterator[Step]:
+def _limits(name: str, changes: Sequence[HostChange]) -> Iterator[Step]:
     by_limit: dict[object, list[str]] = {}
     for change in changes:
         if change.limits and change.target["max_clients"] is not None:
@@ -426,7 +428,7 @@ def _limits(name: str, changes: Sequence[Change]) -> Iterator[Step]:
         )
 
 
-def _guests(name: str, changes: Sequence[Change], guests: Guests) -> Iterator[Step]:
+def _guests(name: str, changes: Sequence[HostChange], guests: Guests) -> Iterator[Step]:
     """Steps for guests that still run under the locks that they were started with, and for guests
     that were saved to disk."""
     saved = [change for change in changes if change.remounts]

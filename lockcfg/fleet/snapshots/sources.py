@@ -63,7 +63,7 @@ class Source:
         self.path: Final = path
 
 
-class Text:
+class SnapshotText:
     """The text of a snapshot from ``source``, or the reason why it could not be read."""
 
     __slots__ = ("data", "error", "source")
@@ -144,10 +144,10 @@ def _below(top: str) -> Iterator[Source]:
         pending += sorted(below, reverse=True)
 
 
-def texts_of(source: Source) -> Iterator[Text]:
+def texts_of(source: Source) -> Iterator[SnapshotText]:
     """The snapshots of a source that has some, one at a time."""
     if source.path.endswith(_NOT_READ):
-        yield Text(
+        yield SnapshotText(
             source.path, b"", "is compressed with zstd, which lockcfg does not read: use gzip or xz"
         )
     elif source.kind == "snapshot":
@@ -162,16 +162,16 @@ def texts_of(source: Source) -> Iterator[Text]:
         yield from _tar(source.path)
 
 
-def _file(path: str) -> Text:
+def _file(path: str) -> SnapshotText:
     if path.endswith(tuple(_COMPRESSIONS)):
         return _compressed_file(path)
     try:
-        return Text(path, read_bytes(path, MAX_SIZE))
+        return SnapshotText(path, read_bytes(path, MAX_SIZE))
     except ReadError as error:
-        return Text(path, b"", f"cannot be read: {error.reason}")
+        return SnapshotText(path, b"", f"cannot be read: {error.reason}")
 
 
-def _spooled(path: str) -> Text:
+def _spooled(path: str) -> SnapshotText:
     """A file of a spool: it is opened once, and no link leads anywhere."""
     try:
         with _plain(_regular(path, os.O_NOFOLLOW), os.path.splitext(path)[1]) as stream:
@@ -179,18 +179,22 @@ def _spooled(path: str) -> Text:
     except _damages() as error:
         linked = isinstance(error, OSError) and error.errno == errno.ELOOP
         reason = "it is a link" if linked else _reason(error)
-        return Text(path, b"", f"cannot be read: {reason}")
-    return Text(path, b"", _too_large()) if len(data) > MAX_SIZE else Text(path, data)
+        return SnapshotText(path, b"", f"cannot be read: {reason}")
+    return (
+        SnapshotText(path, b"", _too_large()) if len(data) > MAX_SIZE else SnapshotText(path, data)
+    )
 
 
-def _compressed_file(path: str) -> Text:
+def _compressed_file(path: str) -> SnapshotText:
     try:
         with _open(path) as stream:
             # A small file may become very large.
             data = stream.read(MAX_SIZE + 1)
     except _damages() as error:
-        return Text(path, b"", f"cannot be read: {_reason(error)}")
-    return Text(path, b"", _too_large()) if len(data) > MAX_SIZE else Text(path, data)
+        return SnapshotText(path, b"", f"cannot be read: {_reason(error)}")
+    return (
+        SnapshotText(path, b"", _too_large()) if len(data) > MAX_SIZE else SnapshotText(path, data)
+    )
 
 
 def _open(path: str) -> BinaryIO:
@@ -267,7 +271,7 @@ def _reason(error: Exception) -> str:
     return (error.strerror if isinstance(error, OSError) else None) or str(error)
 
 
-def _lines(path: str) -> Iterator[Text]:
+def _lines(path: str) -> Iterator[SnapshotText]:
     label = "standard input" if path == "-" else path
     number = 0
     try:
@@ -276,26 +280,26 @@ def _lines(path: str) -> Iterator[Text]:
             while line := stream.readline(MAX_SIZE + 1):
                 number += 1
                 if len(line) > MAX_SIZE:
-                    yield Text(f"{label}:{number}", b"", _too_large())
+                    yield SnapshotText(f"{label}:{number}", b"", _too_large())
                     while line and not line.endswith(b"\n"):
                         sifted.passed(len(line))
                         line = stream.readline(1 << 20)
                 elif line.strip():
-                    yield Text(f"{label}:{number}", line)
+                    yield SnapshotText(f"{label}:{number}", line)
                     sifted.found(len(line))
                 else:
                     sifted.passed(max(len(line), _ROOM // 16))
     except _ExcessError as error:
-        yield Text(label, b"", str(error))
+        yield SnapshotText(label, b"", str(error))
     except _damages() as error:
-        yield Text(label, b"", f"cannot be read: {_reason(error)}")
+        yield SnapshotText(label, b"", f"cannot be read: {_reason(error)}")
 
 
 #: The compressions, by how such a file begins.
 _BEGINNINGS: Final = {b"\x1f\x8b": ".gz", b"\xfd7zXZ\0": ".xz", b"BZh": ".bz2"}
 
 
-def _tar(path: str) -> Iterator[Text]:
+def _tar(path: str) -> Iterator[SnapshotText]:
     import tarfile
 
     try:
@@ -312,18 +316,18 @@ def _tar(path: str) -> Iterator[Text]:
                         continue
                     label = f"{path}/{member.name}"
                     if member.size > MAX_SIZE:
-                        yield Text(label, b"", _too_large())
+                        yield SnapshotText(label, b"", _too_large())
                         continue
                     stream = archive.extractfile(member)
-                    yield Text(label, stream.read() if stream else b"")
+                    yield SnapshotText(label, stream.read() if stream else b"")
                     sifted.found(member.size)
     except _ExcessError as error:
-        yield Text(path, b"", str(error))
+        yield SnapshotText(path, b"", str(error))
     except _damages(tarfile.TarError) as error:
-        yield Text(path, b"", f"is not a whole archive: {_reason(error)}")
+        yield SnapshotText(path, b"", f"is not a whole archive: {_reason(error)}")
 
 
-def _zip(path: str) -> Iterator[Text]:
+def _zip(path: str) -> Iterator[SnapshotText]:
     import zipfile
 
     try:
@@ -337,14 +341,14 @@ def _zip(path: str) -> Iterator[Text]:
                     # The size in the archive may be wrong.
                     data = stream.read(MAX_SIZE + 1)
                 if len(data) > MAX_SIZE:
-                    yield Text(label, b"", _too_large())
+                    yield SnapshotText(label, b"", _too_large())
                     sifted.passed(len(data))
                 else:
-                    yield Text(label, data)
+                    yield SnapshotText(label, data)
     except _ExcessError as error:
-        yield Text(path, b"", str(error))
+        yield SnapshotText(path, b"", str(error))
     except _damages(RuntimeError, zipfile.BadZipFile) as error:
-        yield Text(path, b"", f"is not a whole archive: {_reason(error)}")
+        yield SnapshotText(path, b"", f"is not a whole archive: {_reason(error)}")
 
 
 def _too_large() -> str:

@@ -78,7 +78,7 @@ class Point(NamedTuple):
     unsafe: int
 
 
-class Change(NamedTuple):
+class HistoryChange(NamedTuple):
     """What had changed at a point. ``kind`` is worse or better (what the audit says), come or gone
     (hosts), or changed (what a host told). ``total`` is how many hosts it is about; at most
     :data:`MOST_HOSTS` of them are named."""
@@ -110,13 +110,13 @@ class History:
             for row in self._store.query(f"SELECT * FROM point ORDER BY id DESC{limit}")  # noqa: S608
         ][::-1]
 
-    def changes(self, point: int) -> list[Change]:
+    def changes(self, point: int) -> list[HistoryChange]:
         """What had changed at a point."""
         query = (
             "SELECT kind, severity, text, hosts, count FROM change WHERE point = ? ORDER BY rowid"
         )
         return [
-            Change(kind, severity, text, tuple(json.loads(hosts)), count)
+            HistoryChange(kind, severity, text, tuple(json.loads(hosts)), count)
             for kind, severity, text, hosts, count in self._store.query(query, (point,))
         ]
 
@@ -141,7 +141,7 @@ class History:
     # Writing
 
     def note(
-        self, point: Mapping[str, Any], changes: Sequence[Change], report: Mapping[str, Any]
+        self, point: Mapping[str, Any], changes: Sequence[HistoryChange], report: Mapping[str, Any]
     ) -> None:
         """Append a point, or say of the last one that it is still so, if it is. ``point`` has
         the fields of a :class:`Point` without ``id`` and ``until``."""
@@ -181,7 +181,7 @@ class History:
         )
 
 
-def _rows(changes: Sequence[Change]) -> Iterable[tuple[object, ...]]:
+def _rows(changes: Sequence[HistoryChange]) -> Iterable[tuple[object, ...]]:
     for change in changes[:MOST_CHANGES]:
         hosts = json.dumps(change.hosts[:MOST_HOSTS])
         yield change.kind, change.severity, change.text, hosts, change.total

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from typing import Final, TextIO
 
-    from lockcfg.fleet.store.history import Change, Point
+    from lockcfg.fleet.store.history import HistoryChange, Point
 
-    Rows = Iterable[tuple[Point, Sequence[Change]]]
+    Rows = Iterable[tuple[Point, Sequence[HistoryChange]]]
 
 #: How many ranges of hosts are named in text.
 _MOST: Final = 6
