@@ -48,9 +48,9 @@ from lockd.programs.inspect.context import InspectContext
 from lockd.programs.inspect.recent import Recent
 from lockd.programs.lock.context import LockContext
 from lockd.rpc.dispatch import in_context
-from lockd.rpc.service import Service
+from lockd.rpc.service import Service, records_of
 from lockd.rpc.statistics import CallStatistics, measured
-from lockd.survival.journal import Journal
+from lockd.survival.journal import Journal, Part
 from lockd.survival.keeper import WATCHDOG_SECONDS
 from lockd.survival.kept import PID_FILE, Numbers, is_client, is_lock
 from lockd.survival.records import (
@@ -170,7 +170,7 @@ class Daemon:
         descriptors = Descriptors(self.journal, self.engine, self.services, inheritance.fds)
         keeper.everything = descriptors.everything
         self.upkeep: Final = Upkeep(
-            self.loop, self.engine, keeper, self.journal, self._records, log
+            self.loop, self.engine, keeper, self.journal, self._records, self._parts, log
         )
         self.succession: Final = Succession(
             self.loop,
@@ -370,17 +370,29 @@ class Daemon:
         self._idleness.look()
 
     def _records(self) -> Iterator[str]:
-        """The records of the state, for a new journal."""
+        """The records of the state but for :meth:`_parts`, for a new journal."""
         yield settings_records.in_force(self._settings.record())
         yield starts.starts(self._inspection.starts)
         yield from self._changes.records()
         yield from self.engine.records()
         for service in self.services.values():
-            yield from service.records()
+            yield service.record()
         yield from self._guests.records()
         yield from self._failures.records()
         if self._is_ending:
             yield ending.ending()
+
+    def _parts(self) -> list[Part]:
+        """What there are thousands of, for a new journal."""
+        connected = {
+            number: session
+            for service in self.services.values()
+            for number, session in service.clients.items()
+        }
+        return [
+            *self.engine.parts(),
+            Part(connected, records_of, clients.OF_CLIENT, end="gone"),
+        ]
 
     def _on_gone(self, session: Session) -> None:
         """A client is gone. It may have been a guest."""

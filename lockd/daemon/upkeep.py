@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from lockd.kernel.loop import Loop, Timer
     from lockd.locks.engine import Engine
     from lockd.log import Log
-    from lockd.survival.journal import Journal
+    from lockd.survival.journal import Journal, Part
     from lockd.survival.keeper import Keeper
 
 #: How long a released file stays open, in seconds. Until it is closed, its file system cannot be
@@ -34,13 +34,16 @@ _DESCRIBED_AFTER: Final = 1.0
 #: How often to ask the keeper of the descriptors whether it is awake, in seconds.
 _ASK_EVERY: Final = 5.0
 
-#: How long to wait before rewriting the journal again after a failure, in seconds.
+#: How long to leave to clients between the parts of a new journal, and how long to wait before
+#: another one is begun after a failure, in seconds.
+_REST: Final = 0.001
 _REWRITE_AFTER: Final = 1.0
 
 
 class Upkeep:
     """Makes locks visible, removes the files of released locks, and removes their traces from the
-    keeper and the journal. ``records`` are what a new journal begins with."""
+    keeper and the journal. ``records`` are what a new journal begins with, ``parts`` what it has
+    besides."""
 
     def __init__(
         self,
@@ -49,6 +52,7 @@ class Upkeep:
         keeper: Keeper,
         journal: Journal,
         records: Callable[[], Iterable[str]],
+        parts: Callable[[], Iterable[Part]],
         log: Log,
     ) -> None:
         self._loop: Final = loop
@@ -56,6 +60,7 @@ class Upkeep:
         self._keeper: Final = keeper
         self._journal: Final = journal
         self._records: Final = records
+        self._parts: Final = parts
         self._show_timer: Timer | None = None
         self._close_timer: Timer | None = None
         self._tend_timer: Timer | None = None
@@ -76,7 +81,7 @@ class Upkeep:
         if self._disks_timer is None and engine.unknown:
             self._disks_timer = self._loop.after(_DESCRIBED_AFTER, self._look_for_disks)
         if self._journal.is_long:
-            self._rewrite()
+            self._begin_rewriting()
 
     def _tend_after(self) -> float:
         if not self._keeper.lost:
@@ -92,18 +97,33 @@ class Upkeep:
         self._keeper.ask()
         self._loop.after(_ASK_EVERY, self.begin)
 
-    def _rewrite(self) -> None:
-        """Rewrite the journal. If that fails, it grows, and lockd tries again later."""
-        now = time.monotonic()
-        if now < self._rewrite_at:
+    def _begin_rewriting(self) -> None:
+        """Begin a new journal. If that fails, the old one grows, and lockd tries again later."""
+        if time.monotonic() < self._rewrite_at:
             return
         try:
-            insist(lambda: self._journal.rewrite(self._records(), self.keep_journal))
+            insist(lambda: self._journal.begin_next(self._records(), self._parts()))
         except OSError as error:
-            self._rewrite_at = now + _REWRITE_AFTER
-            self._log.error(f"the journal cannot be rewritten and grows: {error.strerror}")
+            self._put_off(error)
         else:
+            self._rewrite()
+
+    def _rewrite(self) -> None:
+        """Write a part of the new journal, and the others after a rest."""
+        number = self._journal.number
+        try:
+            self._journal.go_on(self.keep_journal)
+        except OSError as error:
+            self._put_off(error)
+            return
+        if self._journal.has_next:
+            self._loop.after(_REST, self._rewrite)
+        elif self._journal.number != number:
             self._keeper.forget()
+
+    def _put_off(self, error: OSError) -> None:
+        self._rewrite_at = time.monotonic() + _REWRITE_AFTER
+        self._log.error(f"the journal cannot be rewritten and grows: {error.strerror}")
 
     def keep_journal(self) -> None:
         """Give the journal to the keeper."""

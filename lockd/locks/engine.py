@@ -38,6 +38,7 @@ from lockd.locks.space import (
 from lockd.locks.table import LockTable
 from lockd.locks.visibility import Visibility
 from lockd.log import INFO
+from lockd.survival.journal import Part
 from lockd.survival.kept import Numbers, lock_name
 from lockd.survival.records import locks as records
 from lockd.survival.records import processes
@@ -380,19 +381,25 @@ class Engine:
     # --- being handed over
 
     def records(self) -> Iterator[str]:
-        """The state, for a new journal."""
+        """The lockspaces, for a new journal. What they have is in :meth:`parts`."""
         for directory in self.table.spaces:
             if directory:
                 yield records.space(directory)
+
+    def parts(self) -> tuple[Part, Part]:
+        """The owners' processes and the resources, for a new journal."""
         for pid in [*self._processes]:
-            if self.table.holds(pid):
-                yield processes.process(pid, self._processes[pid])
-            else:
+            if not self.table.holds(pid):
                 del self._processes[pid]
-        for resource in self.table.open_resources():
-            yield records.lock(resource.record(), resource.disk_born)
-            if not resource.owners:
-                yield records.unlock(resource.number)
+        resources = {each.number: each for each in self.table.open_resources()}
+        return (
+            Part({pid: pid for pid in self._processes}, self._process, processes.OF_PROCESS),
+            Part(resources, _records_of, records.OF_RESOURCE, end="closed", renumbers="relock"),
+        )
+
+    def _process(self, pid: int) -> Iterator[str]:
+        if pid in self._processes:
+            yield processes.process(pid, self._processes[pid])
 
     def restore(self, state: Records, started: Mapping[int, int], fds: dict[str, int]) -> None:
         """Take over the lockspaces and the resources of a journal. ``started`` tells when the
@@ -439,6 +446,13 @@ class Engine:
         self.table.add(resource)
         self.visibility.renew(resource)
         self.unknown.add(resource)
+
+
+def _records_of(resource: Resource) -> Iterator[str]:
+    """The records of a resource, for a new journal."""
+    yield records.lock(resource.record(), resource.disk_born)
+    if not resource.owners:
+        yield records.unlock(resource.number)
 
 
 def _start_time(pid: int) -> int:

@@ -422,25 +422,9 @@ class Service:
 
     # --- being handed over
 
-    def records(self) -> Iterator[str]:
-        """The records of the clients and their state, for a new journal."""
-        yield records.ids(self.name, self.next_id)
-        for number, session in self.clients.items():
-            yield _record(session)
-            if session.owner is not None:
-                yield records.owner(number, session.owner.record(), session.started)
-            if session.restricted:
-                yield records.restricted(number)
-            if session.inbox.partial:
-                yield records.received(number, *session.inbox.state)
-            if session.unsent:
-                yield records.unsent(number, session.unsent)
-            if session.doubtful:
-                yield records.doubtful(number, session.doubtful)
-            if session.waiting:
-                yield records.waiting(number, session.waiting)
-            if session.busy:
-                yield records.busy(number, is_busy=True)
+    def record(self) -> str:
+        """The record of the service, for a new journal. Its clients have their own."""
+        return records.ids(self.name, self.next_id)
 
     def restore(self, client: Client, fds: dict[str, int], served: int, answered: bytes) -> None:
         """Continue with a client of the previous process, with its descriptor, which is taken out
@@ -491,6 +475,26 @@ class Service:
         self._journal.append(records.doubtful(session.number, b""))
         self._loop.unwatch(session.socket.fileno())
         self._loop.watch(session.socket.fileno(), EPOLLIN, partial(self._on_client, session))
+
+
+def records_of(session: Session) -> Iterator[str]:
+    """The records of a client and its state, for a new journal."""
+    number = session.number
+    yield _record(session)
+    if session.owner is not None:
+        yield records.owner(number, session.owner.record(), session.started)
+    if session.restricted:
+        yield records.restricted(number)
+    if session.inbox.partial:
+        yield records.received(number, *session.inbox.state)
+    if session.unsent:
+        yield records.unsent(number, session.unsent)
+    if session.doubtful:
+        yield records.doubtful(number, session.doubtful)
+    if session.waiting:
+        yield records.waiting(number, session.waiting)
+    if session.busy:
+        yield records.busy(number, is_busy=True)
 
 
 def _record(session: Session) -> str:

@@ -8,6 +8,10 @@ state. This is the only way of handing over, so it is used all the time.
 A record is one line of JSON, a list that begins with its kind: :mod:`lockd.survival.records` has
 them all. The first record of every journal is ``format``, the version of the format.
 
+A journal that has grown long is replaced by a new one, which has only what is still true. It is
+written in small parts while calls go on, and until it is complete, the old one counts: each record
+goes into both, unless it changes something that has not been written into the new one yet.
+
 In front of the records there are some numbers. One is the length: it grows once a record is
 complete. Another is the client whose call is being handled, until the answer is sent: if the
 process is killed meanwhile, that connection cannot continue, because its call is lost. Once there
@@ -26,7 +30,7 @@ from lockd.survival.records.encoding import record
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-    from typing import Final
+    from typing import Any, Final
 
 #: The version of the format that this code writes, and the versions that it can take over.
 FORMAT: Final = 1
@@ -35,8 +39,11 @@ READABLE: Final = range(1, FORMAT + 1)
 #: Where the records begin, in bytes.
 _START: Final = mmap.PAGESIZE
 
-#: The journal is rewritten when it has grown by this much, in bytes, and to twice its size.
+#: A new journal is begun when this one has grown by this much, in bytes, and to twice its size.
 _GROWTH: Final = 1024 * 1024
+
+#: How many things are written into a new journal at a time: that takes less than a millisecond.
+_AT_ONCE: Final = 64
 
 # The numbers in front.
 _SERVING: Final = 0
@@ -52,11 +59,59 @@ class JournalError(Exception):
     """This version cannot take over the journal; the text says why."""
 
 
+class Part:
+    """Things of one sort that a new journal still lacks, by number, and what writes the records of
+    one as it is now.
+
+    ``kinds`` are the records that change such a thing; each has its number in front. The first kind
+    tells all of it. ``end`` is the kind after which it is no longer there. ``renumbers`` is the
+    kind that has its new number next, and then what the first kind has.
+    """
+
+    def __init__(
+        self,
+        left: dict[int, Any],
+        records_of: Callable[[Any], Iterable[str]],
+        kinds: tuple[str, ...],
+        *,
+        end: str = "",
+        renumbers: str = "",
+    ) -> None:
+        self.left: Final = left
+        self.kinds: Final = kinds
+        self._records_of: Final = records_of
+        self._end: Final = end
+        self._renumbers: Final = renumbers
+
+    def records(self) -> Iterator[str]:
+        """The records of all of them."""
+        for each in self.left.values():
+            yield from self._records_of(each)
+
+    def take_one(self) -> Iterable[str]:
+        """The records of one of them, which are written now."""
+        return self._records_of(self.left.pop(next(iter(self.left))))
+
+    def to_write(self, kind: str, text: str) -> str:
+        """What to write of a record: nothing if the thing is still lacking, and so is written
+        later as it is then."""
+        first, _, rest = text[len(kind) + 4 :].partition(",")
+        number = int(first.rstrip("]"))
+        if number not in self.left:
+            return text
+        if kind in (self._end, self._renumbers):
+            del self.left[number]
+        return f'["{self.kinds[0]}",{rest}' if kind == self._renumbers else ""
+
+
 class Journal:
     """The journal in a memfd. ``number`` tells one journal from the next. Raises
     :class:`JournalError` if the memory is not a journal."""
 
     def __init__(self, fd: int, number: int = 0) -> None:
+        self._next: Journal | None = None
+        self._parts: list[Part] = []
+        self._part_of: dict[str, Part] = {}
         self._open(fd, number)
 
     def _open(self, fd: int, number: int) -> None:
@@ -88,20 +143,56 @@ class Journal:
         """A new journal."""
         return cls(_new_memory(number, ()), number)
 
-    def rewrite(self, records: Iterable[str], keep: Callable[[], object]) -> None:
-        """Continue in new memory, with a new number, that begins with ``records`` and so contains
-        no obsolete records. ``keep`` is called before the old memory is released, which the next
-        process would find until then. If it raises OSError, nothing has changed."""
-        old = self._head, self._head_page, self._records, self.fd
-        number = self.number + 1
-        fd = _new_memory(number, records)
+    def begin_next(self, records: Iterable[str], parts: Iterable[Part] = ()) -> None:
+        """Begin a new journal, with a new number, that has ``records`` and then all ``parts``, and
+        so no obsolete records. If it raises OSError, nothing has changed."""
+        fd = _new_memory(self.number + 1, records)
         try:
-            self._open(fd, number)
+            self._next = Journal(fd, self.number + 1)
         except BaseException:
             os.close(fd)
             raise
+        self._parts = [*parts]
+        self._part_of = {kind: part for part in self._parts for kind in part.kinds}
+
+    @property
+    def has_next(self) -> bool:
+        """Whether a new journal has been begun, which :meth:`go_on` completes."""
+        return self._next is not None
+
+    def go_on(self, keep: Callable[[], object]) -> None:
+        """Write some more into the new journal. If it is complete, continue in it; ``keep`` is
+        called before the old memory is released, which the next process would find until then. If
+        it raises OSError, this is still the old journal, and there is no new one."""
+        if self._next is None:
+            return
+        try:
+            for _ in range(_AT_ONCE):
+                while self._parts and not self._parts[0].left:
+                    del self._parts[0]
+                if not self._parts:
+                    self._change_over(self._next, keep)
+                    return
+                for each in self._parts[0].take_one():
+                    self._next.append(each)
+        except OSError:
+            self._drop_next()
+            raise
+
+    def _change_over(self, new: Journal, keep: Callable[[], object]) -> None:
+        old = self._head, self._head_page, self._records, self.fd
+        self.fd, self.number = new.fd, new.number
+        self._head_page, self._head, self._records = new._head_page, new._head, new._records
+        self._end, self._room = new._end, new._room
+        self._limit = 2 * self._end + _GROWTH
+        self._next = None
         keep()
         _let_go(*old)
+
+    def _drop_next(self) -> None:
+        if self._next is not None:
+            self._next.close()
+            self._next = None
 
     def append(self, text: str) -> None:
         """Append a record that is JSON already, in ASCII."""
@@ -111,6 +202,19 @@ class Journal:
             self._make_room(2 * end)
         self._records[start:end] = line
         self._head[_LENGTH] = self._end = end
+        if self._next is not None:
+            self._append_to_next(self._next, text)
+
+    def _append_to_next(self, new: Journal, text: str) -> None:
+        kind = text[2 : text.index('"', 2)]
+        part = self._part_of.get(kind)
+        if part is not None:
+            text = part.to_write(kind, text)
+        try:
+            if text:
+                new.append(text)
+        except OSError:
+            self._drop_next()  # another one is begun later
 
     def _make_room(self, room: int) -> None:
         os.ftruncate(self.fd, _START + room)
@@ -119,8 +223,8 @@ class Journal:
 
     @property
     def is_long(self) -> bool:
-        """Whether it is time to rewrite the journal."""
-        return self._end > self._limit
+        """Whether it is time to begin a new journal."""
+        return self._end > self._limit and self._next is None
 
     def serve(self, client: int) -> None:
         """Note which client is being served and has no answer yet; 0 means none."""
@@ -167,6 +271,7 @@ class Journal:
 
     def close(self) -> None:
         """Release the memory."""
+        self._drop_next()
         _let_go(self._head, self._head_page, self._records, self.fd)
 
 

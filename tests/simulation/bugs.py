@@ -161,6 +161,24 @@ BUGS: Final = (
         is_old=True,
     ),
     Bug(
+        "a new journal lacks what changes after it was written there",
+        "survival/journal.py",
+        "        if number not in self.left:\n",
+        "        if False:\n",
+    ),
+    Bug(
+        "a new journal has changes of what is written there later",
+        "survival/journal.py",
+        "        if number not in self.left:\n",
+        "        if True:\n",
+    ),
+    Bug(
+        "what is gone while a new journal is written is in it all the same",
+        "survival/journal.py",
+        "        if kind in (self._end, self._renumbers):\n",
+        "        if kind == self._renumbers:\n",
+    ),
+    Bug(
         "a descriptor is kept as that of a lock whose file is closed",
         "locks/idle.py",
         "        self._forget(resource)\n        self._disk.drop(resource.lock)\n",

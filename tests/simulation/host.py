@@ -563,8 +563,9 @@ def simulated() -> Iterator[None]:
     replace(daemon_module, "Sharing", Sharing)
     replace(daemon_module, "Libvirt", Libvirt)
     replace(daemon_module, "lacks", lambda _: [])
-    # The journal is rewritten soon.
+    # The journal is rewritten soon, and in many parts.
     replace(journal_module, "_GROWTH", 3000)
+    replace(journal_module, "_AT_ONCE", 1)
     replace(reserve, "_aside", _Reserve())
     replace(reserve, "SIZE", 3)
     journal = journal_module.Journal

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 def difference(daemon: Daemon) -> str:
     """In what a new journal would differ from the one that there is; empty if it would not."""
     old = _told(JournalState(daemon.journal.read()))
-    new = _told(JournalState(f"{line}\n".encode("ascii") for line in daemon._records()))
+    lines = [*daemon._records(), *(line for part in daemon._parts() for line in part.records())]
+    new = _told(JournalState(f"{line}\n".encode("ascii") for line in lines))
     for what in old:
         if old[what] != new[what]:
             return f"{what}: {old[what]} would become {new[what]}"

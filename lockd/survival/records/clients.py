@@ -17,6 +17,22 @@ if TYPE_CHECKING:
     from lockd.survival.records.encoding import Replay
 
 
+#: The kinds of records that tell of one client.
+OF_CLIENT: Final = (
+    "client",
+    "owner",
+    "restricted",
+    "received",
+    "more",
+    "unsent",
+    "sent",
+    "doubtful",
+    "waiting",
+    "busy",
+    "gone",
+)
+
+
 def ids(service: str, next_id: int) -> str:
     """``ids``: the id of the client that comes next: service, id."""
     return record("ids", service, next_id)

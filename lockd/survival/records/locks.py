@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from lockd.survival.records.encoding import Replay
 
 
+#: The kinds of records that tell of one resource. ``born`` comes with ``lock`` and ``relock``.
+OF_RESOURCE: Final = ("lock", "also", "less", "relock", "unlock", "closed")
+
+
 def space(directory: str) -> str:
     """``space``: a lockspace: its directory."""
     return record("space", directory)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from lockd.survival.records.encoding import record
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Final
@@ -11,10 +9,14 @@ if TYPE_CHECKING:
     from lockd.survival.records.encoding import Replay
 
 
+#: The kind of records that tell of a process.
+OF_PROCESS: Final = ("process",)
+
+
 def process(pid: int, started: int) -> str:
     """``process``: the owner with that pid is the process that started then, in clock ticks since
     the system did: pid, start time."""
-    return record("process", pid, started)
+    return f'["process",{pid},{started}]'
 
 
 class Records:

@@ -173,7 +173,9 @@ def test_a_new_journal_tells_the_same() -> None:
         assert told == {"held": True, "idle": False}
         assert state.of(processes.Records).started == {7: 1234}
         assert [*state.of(locks.Records).spaces] == [SPACE]
-        host.journal.rewrite([*host.engine.records()], lambda: None)
+        host.journal.begin_next(host.engine.records(), host.engine.parts())
+        host.journal.go_on(lambda: None)
+        assert not host.journal.has_next
 
 
 def test_a_file_that_is_made_or_removed_is_nobodys_lock() -> None:

@@ -15,12 +15,22 @@ import pytest
 
 from lockd.kernel.reserve import insist
 from lockd.locks.space import Owner
-from lockd.survival.journal import MOST_ANSWERED, Journal, JournalError
+from lockd.survival.journal import MOST_ANSWERED, Journal, JournalError, Part
 from lockd.survival.records.encoding import record
 from tests.lockd.rpc.daemon import make_daemon
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
     from pathlib import Path
+
+
+def rewrite(
+    journal: Journal, records: Iterable[str], keep: Callable[[], object] = lambda: None
+) -> None:
+    """Continue in a new journal."""
+    journal.begin_next(records)
+    journal.go_on(keep)
+    assert not journal.has_next
 
 
 def test_what_is_written_is_read() -> None:
@@ -106,7 +116,7 @@ def test_written_anew() -> None:
         seen.append((journal.number, len(list(old.read()))))
         old.close()
 
-    journal.rewrite([record("space", "/left")], keep)
+    rewrite(journal, [record("space", "/left")], keep)
     journal.append(record("space", "/new"))
     assert seen == [(2, 1000)]
     assert journal.served == 0
@@ -117,6 +127,116 @@ def test_written_anew() -> None:
     again.close()
     journal.close()
     os.close(before)
+
+
+class Lamps:
+    """What a journal tells of: lamps that are on or off. They have numbers, and get others."""
+
+    def __init__(self, journal: Journal) -> None:
+        self.journal = journal
+        self.on = {number: number % 2 for number in range(1, 501)}
+
+    def part(self) -> Part:
+        """All of them."""
+        return Part(
+            {number: number for number in self.on},
+            lambda number: [record("lamp", number, self.on[number])],
+            ("lamp", "turn", "move", "break"),
+            end="break",
+            renumbers="move",
+        )
+
+    def change(self, kind: str, number: int) -> None:
+        """Change one, and write that down."""
+        if kind == "lamp":
+            self.on[number] = 0
+            self.journal.append(record("lamp", number, 0))
+        elif kind == "turn":
+            self.on[number] = 1 - self.on[number]
+            self.journal.append(record("turn", number))
+        elif kind == "move":
+            self.on[number + 1000] = self.on.pop(number)
+            self.journal.append(record("move", number, number + 1000, self.on[number + 1000]))
+        else:
+            del self.on[number]
+            self.journal.append(record("break", number))
+
+    def told(self) -> dict[int, int]:
+        """What the journal comes to. A record of a lamp that it does not know is an error."""
+        on: dict[int, int] = {}
+        for kind, number, *fields in map(json.loads, self.journal.read()):
+            if kind == "lamp":
+                on[number] = fields[0]
+            elif kind == "turn":
+                on[number] = 1 - on[number]
+            elif kind == "move":
+                del on[number]
+                on[fields[0]] = fields[1]
+            elif kind == "break":
+                del on[number]
+        return on
+
+
+def test_written_anew_in_parts_while_things_change() -> None:
+    """The old one has everything until the end, and then the new one has: whatever changes, before
+    or after it is written there."""
+    journal = Journal.create(1)
+    lamps = Lamps(journal)
+    for text in lamps.part().records():
+        journal.append(text)
+    journal.begin_next([record("space", "/first")], [lamps.part()])
+    kinds = ("lamp", "turn", "move", "break")
+    later = [9000]
+    for index in range(100):
+        number, again = 1 + index, 500 - index
+        lamps.change(kinds[index % 4], number)
+        lamps.change(kinds[index % 4], again)
+        # One that is new, and changes at once.
+        later.append(later[-1] + 1)
+        lamps.change("lamp", later[-1])
+        lamps.change(kinds[1 + index % 3], later[-1])
+        journal.append(record("other", number))
+        assert lamps.told() == lamps.on
+        if index % 10 == 0 and journal.has_next:
+            journal.go_on(lambda: None)
+            assert lamps.told() == lamps.on
+    assert (journal.number, journal.has_next) == (2, False)
+    told = [*map(json.loads, journal.read())]
+    assert told[0] == ["space", "/first"]
+    assert [each[1] for each in told if each[0] == "other"] == [*range(1, 101)]
+    journal.close()
+
+
+def test_a_new_journal_that_cannot_grow_is_given_up() -> None:
+    """The old one goes on, and another new one can be begun."""
+    journal = Journal.create(1)
+    before = os.listdir("/proc/self/fd")
+    long = {number: record("lamp", number, "x" * 4000) for number in range(1, 65)}
+    parts = [Part({**long, 0: record("lamp", 0, "x" * (3 << 20))}, lambda each: [each], ("lamp",))]
+    journal.begin_next((), parts)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
+    try:
+        journal.go_on(lambda: None)
+        with pytest.raises(OSError, match="too large"):
+            journal.go_on(lambda: None)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert (journal.number, journal.has_next) == (1, False)
+    large = record("lamp", 1, "x" * (1 << 20))
+    for _ in range(7):
+        journal.append(large)  # it has room for more now, as the next one has not
+    journal.begin_next(())
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
+    try:
+        for _ in range(3):
+            journal.append(large)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert (journal.number, journal.has_next) == (1, False)
+    assert len([*journal.read()]) == 10
+    assert len(os.listdir("/proc/self/fd")) == len(before)
+    journal.close()
 
 
 def test_a_new_journal_that_fails_leaves_no_descriptor() -> None:
@@ -134,7 +254,8 @@ def test_a_new_journal_that_fails_leaves_no_descriptor() -> None:
                 os.close(each)
             resource.setrlimit(resource.RLIMIT_NOFILE, (free[more], hard))
             try:
-                insist(lambda: journal.rewrite((), lambda: None))
+                insist(lambda: journal.begin_next(()))
+                journal.go_on(lambda: None)
             except OSError as error:
                 assert error.errno == errno.EMFILE
                 failed += 1
@@ -171,7 +292,7 @@ def test_it_is_rewritten_when_it_has_grown_by_so_much_and_to_twice_its_size() ->
     size = len(line) + 1
     mebibyte = 1 << 20
     for records in ((), [line] * 40):
-        journal.rewrite(records, lambda: None)
+        rewrite(journal, records)
         begin = len(records) * size
         written = 0
         while not journal.is_long:
@@ -190,7 +311,7 @@ def test_memory_that_cannot_grow_leaves_no_descriptor() -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
     try:
         with pytest.raises(OSError, match="too large"):
-            journal.rewrite((), lambda: None)
+            rewrite(journal, ())
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert len(os.listdir("/proc/self/fd")) == len(before)
@@ -202,7 +323,7 @@ def test_memory_that_takes_a_part_at_a_time(monkeypatch: pytest.MonkeyPatch) -> 
     write = os.pwrite
     monkeypatch.setattr(os, "pwrite", lambda fd, data, at: write(fd, data[:7], at))
     journal = Journal.create(1)
-    journal.rewrite([record("space", f"/{index}") for index in range(9)], lambda: None)
+    rewrite(journal, [record("space", f"/{index}") for index in range(9)])
     assert [json.loads(line)[1] for line in journal.read()] == [f"/{index}" for index in range(9)]
     journal.close()
 
