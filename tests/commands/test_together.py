@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 #: How many writers there are, and how many changes each of them makes.
-WRITERS, CHANGES = 8, 25
+WRITERS, CHANGES = 8, 9
 
 
 def test_eight_writers_of_one_file_lose_nothing(host_root: Path) -> None:
