@@ -48,7 +48,8 @@ from lockd.programs.inspect.context import InspectContext
 from lockd.programs.inspect.recent import Recent
 from lockd.programs.lock.context import LockContext
 from lockd.rpc.dispatch import in_context
-from lockd.rpc.service import Service, records_of
+from lockd.rpc.service import Service
+from lockd.rpc.session import records_of
 from lockd.rpc.statistics import CallStatistics, measured
 from lockd.survival.journal import Journal, Part
 from lockd.survival.keeper import WATCHDOG_SECONDS

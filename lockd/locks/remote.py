@@ -29,10 +29,11 @@ from types import SimpleNamespace
 from lockcfg import ReadError, read_mounts
 from lockd.events import ANSWERS, SILENT, Event
 from lockd.kernel.reserve import insist
+from lockd.locks.remote_mounts import has_server, remote_mounts
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping
     from typing import Any, Final
 
     from lockcfg import Mount
@@ -41,13 +42,6 @@ if TYPE_CHECKING:
     from lockd.kernel.turns import Turns
     from lockd.locks.outside import Arguments, Result
     from lockd.log import Log
-
-#: The file systems that depend on a server or on other hosts, and those that are mounted on access.
-#: All of FUSE depends on at least a process.
-_TYPES: Final = {
-    *("nfs", "nfs4", "cifs", "smb3", "9p", "virtiofs", "afs", "autofs", "fuse"),
-    *("ceph", "lustre", "gpfs", "beegfs", "gfs2", "ocfs2"),
-}
 
 #: For how long an answer counts where nothing is to be done but to tell of it, and for how long the
 #: first one does where one thing needs several, in seconds.
@@ -65,17 +59,8 @@ _SLICE: Final = 0.002
 #: at any time.
 _KNOWN_FOR: Final = 1.0
 
-#: How many directories are remembered, and how many links to follow, and how long a path is looked
-#: at: the kernel's own limits.
+#: How many directories are remembered.
 _MOST_KNOWN: Final = 4096
-_MOST_LINKS: Final = 40
-_LONGEST: Final = 4096
-
-#: How many file systems may stand on one another.
-_DEEPEST: Final = 8
-
-#: The options of an overlay that say which directories it is made of.
-_LAYERS: Final = ("lowerdir=", "upperdir=", "workdir=")
 
 
 class SilentError(Exception):
@@ -310,10 +295,7 @@ class Remotes:
     def _read_mounts(self) -> None:
         try:
             self._mounts = {each.point: each for each in insist(read_mounts)}
-            self._has_remotes = any(
-                mount.type in _TYPES or mount.type.startswith("fuse.")
-                for mount in self._mounts.values()
-            )
+            self._has_remotes = any(has_server(mount) for mount in self._mounts.values())
         except ReadError as error:
             self._log.error(
                 f"{error.message}: which file systems have a server is unknown; trying again"
@@ -452,70 +434,3 @@ def _wait_for(remote: Remote, asked: float) -> None:
 
 #: The entry of a directory of which nothing is remembered.
 _UNKNOWN: Final[tuple[float, tuple[Remote, ...]]] = (0.0, ())
-
-
-def remote_mounts(
-    path: str,
-    mounts: Mapping[str, Mount],
-    read_link: Callable[[str], str] | None = None,
-    depth: int = 0,
-) -> Iterator[tuple[Mount, str]]:
-    """The file systems with a server that ``path`` leads to or over, by ``mounts``, which are by
-    their points, each with the path to ask its server about. Nothing of one of them is looked at
-    before the next is asked for; nothing is yielded for a path that stays on this host. Links are
-    read by ``read_link``.
-    """
-    if len(path) > _LONGEST or not path.startswith("/") or depth > _DEEPEST:
-        return
-    seen, left, links = "", [*reversed(path.split("/"))], 0
-    while left:
-        part = left.pop()
-        if part in ("", "."):
-            continue
-        if part == "..":
-            seen = os.path.dirname(seen).rstrip("/")
-            continue
-        seen = f"{seen}/{part}"
-        mount = mounts.get(seen)
-        if mount is not None:
-            if mount.type == "autofs":
-                yield mount, _looked_at(seen, left)
-            elif mount.type in _TYPES or mount.type.startswith("fuse."):
-                yield mount, seen
-            else:
-                for below in _stands_on(mount):
-                    yield from remote_mounts(below, mounts, read_link, depth + 1)
-        try:
-            target = (read_link or os.readlink)(seen)
-        except (OSError, ValueError):
-            continue  # no link, or nothing at all
-        links += 1
-        if links > _MOST_LINKS:
-            return
-        left += reversed(target.split("/"))
-        seen = "" if target.startswith("/") else os.path.dirname(seen).rstrip("/")
-
-
-def _looked_at(point: str, left: Sequence[str]) -> str:
-    """The path below an automount point whose access mounts something: the next of the remaining
-    parts of a path, which are in reverse order."""
-    for part in reversed(left):
-        if part not in ("", "."):
-            return point if part == ".." else f"{point}/{part}"
-    return point
-
-
-def _stands_on(mount: Mount) -> Iterator[str]:
-    """The directories and files of other file systems that a mounted one is made of."""
-    if mount.type == "overlay":
-        for option in mount.options:
-            for name in _LAYERS:
-                if option.startswith(name):
-                    yield from option.removeprefix(name).split(":")
-    device = os.path.basename(mount.source)
-    if mount.source.startswith("/dev/loop"):
-        try:
-            with open(f"/sys/block/{device}/loop/backing_file", encoding="utf-8") as file:
-                yield file.read().rstrip("\n")
-        except (OSError, ValueError):
-            pass  # the device is gone, and so is its mount

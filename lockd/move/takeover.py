@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 
 from lockcfg import LockcfgError, read_mounts
 from lockd.counted import counted
-from lockd.locks.remote import remote_mounts
+from lockd.locks.remote_mounts import remote_mounts
 from lockd.move.held import check_held
 from lockd.move.refused import RefusedError
 from lockd.move.running import Process, is_same_namespace, virtlockd_process

@@ -17,7 +17,7 @@ from lockd.log import DEBUG
 from lockd.rpc.complaints import Complaints
 from lockd.rpc.dispatch import HangUpError, answer
 from lockd.rpc.refused import Refused
-from lockd.rpc.session import READ_SIZE, Session, session_of
+from lockd.rpc.session import READ_SIZE, Session, record_of, session_of
 from lockd.survival.journal import MOST_ANSWERED
 from lockd.survival.kept import client_name
 from lockd.survival.records import clients as records
@@ -25,7 +25,7 @@ from lockd.wire.inbox import is_message
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
     from typing import Final
 
     from lockd.kernel.loop import Loop
@@ -166,7 +166,7 @@ class Service:
         try:
             self._loop.watch(fd, EPOLLIN, partial(self._on_client, session))
             self._keeper.keep(fd, client_name(session.number))
-            self._journal.append(_record(session))
+            self._journal.append(record_of(session))
         except OSError as error:
             self._log.error(f"{session} cannot be watched: {error.strerror}")
             self._loop.unwatch(fd)
@@ -475,35 +475,3 @@ class Service:
         self._journal.append(records.doubtful(session.number, b""))
         self._loop.unwatch(session.socket.fileno())
         self._loop.watch(session.socket.fileno(), EPOLLIN, partial(self._on_client, session))
-
-
-def records_of(session: Session) -> Iterator[str]:
-    """The records of a client and its state, for a new journal."""
-    number = session.number
-    yield _record(session)
-    if session.owner is not None:
-        yield records.owner(number, session.owner.record(), session.started)
-    if session.restricted:
-        yield records.restricted(number)
-    if session.inbox.partial:
-        yield records.received(number, *session.inbox.state)
-    if session.unsent:
-        yield records.unsent(number, session.unsent)
-    if session.doubtful:
-        yield records.doubtful(number, session.doubtful)
-    if session.waiting:
-        yield records.waiting(number, session.waiting)
-    if session.busy:
-        yield records.busy(number, is_busy=True)
-
-
-def _record(session: Session) -> str:
-    return records.client(
-        session.number,
-        session.service,
-        session.uid,
-        session.gid,
-        session.pid,
-        session.since,
-        session.id,
-    )

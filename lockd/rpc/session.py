@@ -17,6 +17,7 @@ import socket
 import time
 
 from lockd.locks.space import Owner
+from lockd.survival.records import clients as records
 from lockd.wire.fault import (
     FROM_RPC,
     OPERATION_DENIED,
@@ -28,6 +29,7 @@ from lockd.wire.inbox import Inbox
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Final
 
     from lockd.rpc.complaints import Complaints
@@ -172,6 +174,39 @@ def session_of(client: Client, socket: socket.socket) -> Session:
     session.doubtful = client.doubtful
     session.waiting = client.waiting
     return session
+
+
+def records_of(session: Session) -> Iterator[str]:
+    """The records of a client and its state, for a new journal."""
+    number = session.number
+    yield record_of(session)
+    if session.owner is not None:
+        yield records.owner(number, session.owner.record(), session.started)
+    if session.restricted:
+        yield records.restricted(number)
+    if session.inbox.partial:
+        yield records.received(number, *session.inbox.state)
+    if session.unsent:
+        yield records.unsent(number, session.unsent)
+    if session.doubtful:
+        yield records.doubtful(number, session.doubtful)
+    if session.waiting:
+        yield records.waiting(number, session.waiting)
+    if session.busy:
+        yield records.busy(number, is_busy=True)
+
+
+def record_of(session: Session) -> str:
+    """The record of a client, as it connected."""
+    return records.client(
+        session.number,
+        session.service,
+        session.uid,
+        session.gid,
+        session.pid,
+        session.since,
+        session.id,
+    )
 
 
 def not_registered() -> Exception:

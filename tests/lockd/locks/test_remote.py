@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lockcfg import Mount
-from lockd.locks.remote import remote_mounts
+from lockd.locks.remote_mounts import remote_mounts
 
 if TYPE_CHECKING:
     from pathlib import Path
