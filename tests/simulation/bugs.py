@@ -114,7 +114,7 @@ BUGS: Final = (
         "a client that could not be kept is watched all the same, and no record tells of it",
         "rpc/service.py",
         "            self._keeper.keep(fd, client_name(session.number))\n"
-        "            self._journal.append(_record(session))\n"
+        "            self._journal.append(record_of(session))\n"
         "        except OSError as error:\n",
         "        except OSError as error:\n",
         is_old=True,
@@ -125,7 +125,7 @@ BUGS: Final = (
                 (
                     "        self.add(session)\n"
                     "        self._keeper.keep(fd, client_name(session.number))\n"
-                    "        self._journal.append(_record(session))\n"
+                    "        self._journal.append(record_of(session))\n"
                     "        if self._log.threshold <= DEBUG:\n"
                 ),
             ),
