@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import errno
+import json
+import math
 import os
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
+from lockd.locks.remote import SilentError
 from lockd.locks.space import Owner
 from lockd.survival.records import JournalState, locks, processes
 from lockd.wire.fault import Fault
@@ -17,8 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from lockd.kernel.filelock import FileLock
+    from lockd.locks.remote import Remote
 
-DISK = "/images/disk"
+DISK, OTHER = "/images/disk", "/images/other"
 
 
 def host_with(*files: str) -> tuple[Host, Host, FakeClock]:
@@ -218,6 +223,8 @@ def test_a_lock_that_cannot_be_unlocked(monkeypatch: pytest.MonkeyPatch) -> None
     acquire(host, "disk", owner(9))
     assert held(host) == {"disk": [9]}
     assert not [*host.engine.table.stuck()]
+    (taken,) = host.engine.table.resources()
+    assert taken.problem == ""
     host.engine.release(SPACE, "disk", owner(9))
     for _ in range(30):
         clock.now += 1
@@ -254,3 +261,101 @@ def test_whether_a_guest_has_a_lock_already() -> None:
     assert not engine.is_held_by("/nowhere", "disk", owner(7), shared=True)
     with pytest.raises(Fault, match="for it shared, and not as it is meant"):
         engine.is_held_by(SPACE, "disk", owner(7), shared=False)
+
+
+class Asked:
+    """Servers that are asked: what they are asked for, and what the disk is used for, in order.
+    Once they are ``silent`` they do not answer."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+        self.is_silent = False
+
+    def check_path(self, path: str) -> None:
+        """A path."""
+        self.told.append(path)
+        if self.is_silent:
+            raise SilentError(cast("Remote", None))
+
+    check = check_path
+
+    def check_file(self, directory: str, name: str) -> None:
+        """A file."""
+        self.check_path(f"{directory}/{name}")
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> tuple[Host, Asked]:
+    """A host whose file systems have servers."""
+    host, _, _ = host_with(DISK, OTHER)
+    servers = Asked()
+    for part in (host.engine, host.engine.files):
+        monkeypatch.setattr(part, "_remotes", servers)
+    for name in ("identity_at", "take"):
+        what = getattr(host.disk, name)
+        monkeypatch.setattr(host.disk, name, partial(_noted, servers.told, what, name))
+    return host, servers
+
+
+def _noted(told: list[str], call: Callable[..., Any], name: str, *args: Any, **more: Any) -> Any:
+    told.append(f"{name} {args[0]}")
+    return call(*args, **more)
+
+
+def test_each_server_is_asked_just_before_its_file_system_is_used(
+    asked: tuple[Host, Asked],
+) -> None:
+    """The disk may be on another one than its lock."""
+    host, servers = asked
+    acquire(host, "a", owner(7, a=DISK))
+    path = f"{SPACE}/a"
+    assert servers.told == [path, DISK, f"identity_at {DISK}", path, f"take {path}"]
+    servers.told.clear()
+    host.engine.acquire("", OTHER, owner(8), shared=False, create=False)
+    assert servers.told == [OTHER, OTHER, f"take {OTHER}"]
+
+
+def test_a_share_of_a_lock_whose_server_is_silent(asked: tuple[Host, Asked]) -> None:
+    """Another host may have it by now: nobody gets a share before that is known."""
+    host, servers = asked
+    acquire(host, "a", owner(7), shared=True)
+    servers.is_silent = True
+    for call in (host.engine.acquire, host.engine.would_acquire):
+        with pytest.raises(SilentError):
+            call(SPACE, "a", owner(8), shared=True, create=True)
+    assert held(host) == {"a": [7]}
+
+
+def test_the_process_of_an_owner_is_written_down_before_its_lock() -> None:
+    """Else the next daemon would take another process with its pid for it."""
+    host, _, _ = host_with()
+    for pid in (7, 8):
+        guest = owner(pid)
+        guest.started = 1234
+        acquire(host, "a", guest, shared=True)
+    kinds = [json.loads(line)[0] for line in host.journal.read()]
+    assert kinds == ["space", "process", "lock", "process", "also"]
+
+
+def test_what_a_dead_guest_has_released_itself_is_not_released_again() -> None:
+    """While it waited for a server, another lock of that name may have come."""
+    host, _, _ = host_with()
+    acquire(host, "a", owner(7))
+    acquire(host, "b", owner(7))
+    left = host.engine.table.held_by(7)
+    host.engine.release(SPACE, "a", owner(7))
+    acquire(host, "a", owner(8))
+    host.engine.release_all(left)
+    assert held(host) == {"a": [8]}
+
+
+def test_the_file_of_another_is_not_removed() -> None:
+    """A person has renamed the file of a lock: a new one of its name may be locked."""
+    host, other, files, _ = two_hosts()
+    acquire(host, "a", owner(7))
+    files.inodes[f"{SPACE}/old"] = files.inodes.pop(f"{SPACE}/a")
+    acquire(other, "a", owner(8))
+    host.engine.release(SPACE, "a", owner(7))
+    host.engine.idle.close(math.inf)
+    assert host.disk.exists(f"{SPACE}/a")
+    assert host.disk.open_files == 0

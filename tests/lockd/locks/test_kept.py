@@ -16,6 +16,7 @@ from tests.lockd.locks.simulation import SPACE, Host, two_hosts
 
 if TYPE_CHECKING:
     from lockd.kernel.filelock import FileLock
+    from tests.lockd.locks.simulation import FakeClock, Files
 
 
 class Killed(BaseException):
@@ -59,6 +60,50 @@ def test_a_process_that_is_killed_before_it_unlocks(monkeypatch: pytest.MonkeyPa
     after.disk.inherit(one.disk)
     after.engine.restore(state, {}, {lock_name(told.number): fd})
     acquire(two, 8)
+
+
+def after(one: Host, files: Files, clock: FakeClock) -> Host:
+    """The next process of a host, by the journal and what is kept."""
+    state = JournalState(one.journal.read()).of(locks.Records)
+    locked = {fd: None for held in files.locks.values() for fd in held}
+    (told,) = state.resources()
+    (fd,) = locked
+    host = Host("one", files, clock)
+    host.disk.inherit(one.disk)
+    host.engine.restore(state, {}, {lock_name(told.number): fd})
+    return host
+
+
+def test_the_note_is_known_beyond_the_process() -> None:
+    """By it the host knows, if it loses the lock and has it again, that no other has had it; and it
+    goes with the lock."""
+    one, _, files, clock = two_hosts()
+    guest = acquire(one, 7)
+    clock.now += VISIBLE_AFTER
+    one.engine.visibility.show()
+    host = after(one, files, clock)
+    (note,) = files.notes.values()
+    (resource,) = host.engine.table.resources()
+    assert host.engine.visibility.is_noted_by(resource, note)
+    assert not host.engine.visibility.is_noted_by(resource, b"")
+    host.engine.release(SPACE, "disk", guest)
+    assert files.notes == {}
+
+
+def test_when_a_disk_was_made_is_known_beyond_the_process() -> None:
+    """A later file may be known by the same."""
+    one, _, files, clock = two_hosts()
+    files.directories.add("/images")
+    one.disk.create("/images/disk")
+    guest = Owner("guest", bytes(16), 7, 7)
+    guest.disks = {"disk": "/images/disk"}
+    one.engine.acquire(SPACE, "disk", guest, shared=False, create=True)
+    (before,) = one.engine.table.resources()
+    (resource,) = after(one, files, clock).engine.table.resources()
+    assert (resource.disk_identity, resource.disk_born) == (
+        before.disk_identity,
+        one.disk.born_at("/images/disk"),
+    )
 
 
 def test_the_note_goes_with_the_lock() -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from lockd.kernel import filelock
 from lockd.kernel.named import identity_of
+from lockd.kernel.note import read_note, write_note
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -96,3 +97,28 @@ def test_a_file_that_is_gone_stays_unlocked(tmp_path: Path) -> None:
     fcntl.fcntl(another, fcntl.F_OFD_SETLK, pack("hhqqi4x", fcntl.F_WRLCK, 0, 0, 1, 0))
     os.close(another)
     filelock.drop(lock)
+
+
+@pytest.mark.parametrize("is_shared", [False, True], ids=["local", "shared"])
+def test_the_note_of_an_earlier_holder(tmp_path: Path, is_shared: bool) -> None:
+    """Who takes the lock of a file that hosts share takes away the note, by which the earlier
+    holder would know that no other has had it."""
+    path = tmp_path / "disk"
+    earlier = take(path, is_shared=is_shared)
+    note = b'{"lockd": 1, "host": "one"}'
+    write_note(earlier.fd, note)
+    filelock.unlock(earlier)  # as a server does that has given it up
+    lock = take(path, is_shared=is_shared)
+    assert read_note(earlier.fd) == (b"" if is_shared else note)
+    filelock.let_go(lock)
+    filelock.drop(earlier)
+
+
+def test_a_lock_that_another_process_has_leaves_nothing_open(tmp_path: Path) -> None:
+    """However often it is asked for."""
+    lock = take(tmp_path / "disk", is_shared=False)
+    before = os.listdir("/proc/self/fd")
+    with pytest.raises(filelock.HeldError):
+        take(tmp_path / "disk", is_shared=False)
+    assert os.listdir("/proc/self/fd") == before
+    filelock.let_go(lock)
