@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from lockcfg import libvirt_release
 from tests.real.admin_transcript import HAS_TIMEOUT
 
 if TYPE_CHECKING:
@@ -99,9 +100,48 @@ def test_it_is_as_virtlockd_does_it(transcripts: tuple[Any, Any], section: str, 
     differences = {
         label: (said, ours.get(label)) for label, said in theirs.items() if ours.get(label) != said
     }
-    assert not differences
+    if libvirt_release() < (9, 0, 0):
+        assert differences.keys() == OF_7_0.get(section, set())
+        assert all(is_of_7_0(section, *each) for each in differences.values()), differences
+    else:
+        assert not differences
     assert ours.keys() == theirs.keys()
     assert "unknown command" not in str(theirs)
+
+
+#: Where virtlockd 7.0 differs: in the log's settings that name a file by a path that can be
+#: written in another way, at starts with settings that are wrong, and in the facility of lines.
+OF_7_0: Final = {
+    "log_settings": {
+        "log_outputs '3:file:'",
+        "log_outputs '3:file: /x'",
+        "log_outputs '3:file:/run/../run/x', after",
+        "log_outputs '1:file:./x/../y'",
+        "log_outputs '1:file:./x/../y', after",
+        "log_outputs '3:file:///run/x', after",
+        "log_outputs '1:file:/run/b 1:file:/nope/x', after",
+        "log_outputs '3:file:/run/../journaldrun/x'",
+    },
+    "starts": {
+        *("bad level", "bad level, a word", "bad level, a blank", "bad filter", "bad output"),
+        *("no such directory", "no such directory in the file", "in the background, bad output"),
+    },
+    "written": {"journal", "syslog"},
+}
+
+
+def is_of_7_0(section: str, theirs: Any, ours: Any) -> bool:
+    """Whether two answers differ in what 7.0 is known for, and in nothing else."""
+    if section == "log_settings":
+        # It has the path as it was written, and opens that: /run/here/./x/../y, where no x is.
+        return any(bytes.fromhex(theirs).count(each) for each in (b"/./", b"/../", b"///", b"/:"))
+    if section == "starts":
+        # It starts all the same, with what it logs by default; lockd says what is wrong.
+        return bool(theirs) and theirs != 1 and (ours == 1 or ours[0] == 1)
+    if isinstance(theirs[0], list):
+        # 0 is the kernel's facility, which a program cannot have.
+        return [[str(int(each[0]) % 8), *each[1:]] for each in ours] == theirs
+    return [{**each, "SYSLOG_FACILITY": "24"} for each in ours] == theirs
 
 
 @pytest.fixture(scope="module")
