@@ -11,7 +11,9 @@ import time
 from lockcfg.conf.files import KINDS
 from lockcfg.counted import counted
 from lockcfg.doctor.diagnosis import HostProblem
+from lockcfg.host.host import Host
 from lockcfg.host.lacking import lacking
+from lockcfg.host.parts import missing_parts
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -164,7 +166,8 @@ def _of_next_start(configuration: Configuration) -> Iterator[HostProblem]:
     """What libvirt's settings need but libvirt would not find at its next start."""
     document = configuration.documents["driver"]
     if document.path.startswith("/etc/libvirt/"):
-        for finding in lacking(document):
+        missing = missing_parts(Host(driver=configuration.driver), document)
+        for finding in [*missing, *lacking(document)]:
             message = f"{finding.place or finding.path}: {finding.message}"
             yield HostProblem("lacking", "error", message, finding.help)
 

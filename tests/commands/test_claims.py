@@ -262,6 +262,41 @@ def test_the_plugin_and_the_daemon_must_be_installed(
     assert "Protection: this host\n" in lockcfg("enable", "--root", root).stdout
 
 
+@pytest.mark.parametrize(
+    ("files", "reason"),
+    [
+        ((), None),  # a tree of configuration only
+        (("usr/sbin/libvirtd", "usr/sbin/virtlockd"), "the plugin of lockd"),
+        (("usr/bin/virtqemud", "usr/lib64/libvirt/lock-driver/sanlock.so"), "the plugin of lockd"),
+        (("usr/sbin/virtqemud", "usr/lib/libvirt/lock-driver/lockd.so"), "the daemon of lockd"),
+        (("usr/sbin/libvirtd", "usr/lib64/libvirt/lock-driver/lockd.so", "usr/bin/lockd"), None),
+        (
+            (
+                "usr/sbin/libvirtd",
+                "usr/lib/x86_64-linux-gnu/libvirt/lock-driver/lockd.so",
+                "etc/systemd/system/virtlockd.service",
+            ),
+            None,
+        ),
+    ],
+)
+def test_the_audit_knows_what_is_not_installed(
+    lockcfg: RunLockcfg, tmp_path: Path, files: tuple[str, ...], reason: str | None
+) -> None:
+    """Such a host is never called safe."""
+    root = root_with(tmp_path, qemu=LOCKD)
+    install(root, *files)
+    fleet = tmp_path / "fleet"
+    fleet.mkdir()
+    options = ("--root", root, "--name", "kvm01", "--output", fleet / "kvm01.json")
+    assert lockcfg("collect", *options).returncode == 0
+    done = lockcfg("audit", fleet)
+    assert ("[LA102 configuration-refused]" in done.stdout) == (reason is not None), done.stdout
+    if reason is not None:
+        assert f"libvirt does not start with qemu.conf: {reason} (" in done.stdout
+        assert "Safe: " not in done.stdout
+
+
 def test_sanlock_has_a_plugin_and_a_daemon_too(lockcfg: RunLockcfg, tmp_path: Path) -> None:
     root = root_with(tmp_path, qemu="")
     install(root, "usr/sbin/libvirtd", "usr/lib64/libvirt/lock-driver/lockd.so", "usr/sbin/lockd")

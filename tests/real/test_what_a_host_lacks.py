@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from lockcfg.host.installed import plugin_directories
 from tests.conftest import LOCKCFG
 from tests.real.libvirtd_host import DIRECTORY, HUGE_PAGES, RELATIVE, Host
 
@@ -97,6 +98,15 @@ def test_the_plugin_of_a_lock_manager(host: Host) -> None:
     outcome = host.libvirtd({"qemu.conf": text})
     missing = "lock-driver/sanlock.so not accessible" in outcome.log
     assert bool(lacks(host, text)) == missing
+
+
+def test_doctor_says_what_keeps_libvirt_from_starting(host: Host) -> None:
+    files = {"qemu.conf": 'lock_manager = "lockd"\n'}
+    hide = f'mount -t tmpfs tmpfs "{next(iter(plugin_directories()))}"; exec "$@"'
+    for hidden in (False, True):
+        command = ("sh", "-ec", hide, "sh") if hidden else ()
+        said = host.run(files, *command, LOCKCFG, "doctor").stdout
+        assert ("the plugin of lockd (lock-driver/lockd.so) is not installed" in said) == hidden
 
 
 def test_a_tree_is_not_held_against_this_host(host: Host, tmp_path: Path) -> None:

@@ -18,10 +18,11 @@ from lockcfg.fleet.model.locks import Locking
 from lockcfg.fleet.model.place import Location, place_of
 from lockcfg.frozen import Frozen
 from lockcfg.host.host import LOCKING_KEYS, LOCKSPACE_KEYS, Configuration
+from lockcfg.host.parts import DAEMONS, DRIVER_DAEMONS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from typing import Any, Final
 
     from lockcfg.conf.document import Value
@@ -308,6 +309,7 @@ def facts_of(
         if kind.role != "sanlock" or configuration.lock_manager == "sanlock"
     ]
     refused += _refusals(configuration, numbers(versions.get("libvirt", "")))
+    refused += _missing(configuration, tools.get("parts") if tools is not None else None)
     sanlock = None
     plugin = f"{driver}-sanlock.conf"
     if configuration.lock_manager == "sanlock" and documents.get(plugin, (None, "?"))[1] == "":
@@ -415,6 +417,22 @@ def _refusals(configuration: Configuration, libvirt: tuple[int, ...]) -> list[tu
             if objection is not None and objection.refused:
                 found.append((document.kind.name, objection.message))
     return found
+
+
+def _missing(
+    configuration: Configuration, parts: Sequence[str] | None
+) -> Iterator[tuple[str, str]]:
+    """The parts of the lock manager without which libvirt does not start. ``parts`` is what is
+    installed there; without any of libvirt's daemons it is a tree of files only."""
+    manager = configuration.lock_manager
+    if parts is None or manager not in DAEMONS or not any(each in parts for each in DRIVER_DAEMONS):
+        return
+    file = configuration.documents["driver"].kind.name
+    if f"{manager}.so" not in parts:
+        yield file, f"the plugin of {manager} (lock-driver/{manager}.so) is not installed"
+    # libvirt looks for sanlock's daemon when a guest starts, not at its own start.
+    if manager == "lockd" and not any(each in parts for each in DAEMONS[manager][0]):
+        yield file, f"the daemon of {manager} ({DAEMONS[manager][0][0]}) is not installed"
 
 
 def _ignored(configuration: Configuration, libvirt: str) -> list[tuple[str, str, str]]:

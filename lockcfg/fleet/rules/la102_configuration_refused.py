@@ -3,7 +3,7 @@
 ## What it does
 
 Reports files that libvirt's parser refuses, that cannot be read, or that set a value that libvirt
-does not take.
+does not take. It also reports a lock manager whose plugin or daemon is not installed.
 
 ## Why is this bad
 
@@ -53,7 +53,7 @@ def check(cell: Cell) -> Iterator[Observation]:
     for file, reason in cell.facts.refused:
         yield Observation(
             f"libvirt does not start with {file}: {reason}",
-            help="what is in force there is unknown until you correct the files: see 'lockcfg"
+            help="what is in force there is unknown until that is corrected: see 'lockcfg"
             " validate'",
             unknown=True,
             cause=f"{file}:{found[1]}" if (found := _LINE.match(reason)) else file,

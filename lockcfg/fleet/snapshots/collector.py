@@ -85,6 +85,13 @@ COMPRESSIONS = {".gz": "gzip", ".xz": "lzma", ".bz2": "bz2"}
 DAEMONS = ("libvirtd", "virtqemud", "virtxend", "virtlockd", "lockd", "sanlock")
 LOCK_DAEMONS = ("virtlockd", "lockd")
 
+#: What has to be installed for a lock manager, beside programs: its plugin. Where libraries are.
+PLUGINS = ("lockd.so", "sanlock.so")
+LIBRARIES = (
+    *("/usr/lib64", "/usr/lib", "/lib64", "/lib", "/run/current-system/sw/lib"),
+    *("/usr/local/lib64", "/usr/local/lib"),
+)
+
 #: For setns(2): a namespace of mounts.
 CLONE_NEWNS = 0x00020000
 
@@ -356,13 +363,38 @@ class Collector:
         return socket.gethostname() if self.tree.is_here else self.tree.line("/etc/hostname")
 
     def tools(self) -> Json:
-        """Which of the programs exist that libvirt asks for the names of block devices."""
+        """Which of the programs exist that libvirt asks for the names of block devices, and which
+        parts of libvirt and of its lock managers are installed."""
         if self.tree.is_here:
-            return {"lvs": _which("lvs") is not None, "scsi_id": _which(SCSI_ID) is not None}
-        return {
-            "lvs": any(self.tree.exists(f"{each}/lvs") for each in PROGRAMS),
-            "scsi_id": self.tree.exists(SCSI_ID),
-        }
+            told: Json = {"lvs": _which("lvs") is not None, "scsi_id": _which(SCSI_ID) is not None}
+        else:
+            told = {
+                "lvs": any(self.tree.exists(f"{each}/lvs") for each in PROGRAMS),
+                "scsi_id": self.tree.exists(SCSI_ID),
+            }
+        if self.etc == "/etc/libvirt":  # files from elsewhere may be another host's
+            told["parts"] = sorted(self.parts())
+        return told
+
+    def parts(self) -> Iterator[str]:
+        """The daemons and the plugins of lock managers that are installed, by the names of their
+        files."""
+        directories = [*PROGRAMS, "/run/current-system/sw/bin"]
+        running = {each["name"] for each in self.daemons}
+        for daemon in DAEMONS:
+            if daemon in running or any(self.tree.exists(f"{d}/{daemon}") for d in directories):
+                yield daemon
+            elif self.tree.exists(f"/etc/systemd/system/{daemon}.service"):
+                yield daemon  # a local unit may start a program from any directory
+        plugins: List[str] = []
+        for library in LIBRARIES:
+            with contextlib.suppress(OSError):
+                names = self.tree.names_in(library)
+                below = [f"{library}/{each}" for each in names if "-linux-" in each]
+                plugins += [f"{each}/libvirt/lock-driver" for each in (library, *below)]
+        for plugin in PLUGINS:
+            if any(self.tree.exists(f"{each}/{plugin}") for each in plugins):
+                yield plugin
 
     # The probe: see lockcfg/commands/probe.py
 

@@ -284,7 +284,7 @@ _probed: Final = _object(
 _MEMBERS: Final[dict[str, Check]] = {
     "collector": _object({"privileged": _flag, "probe": _flag, "incomplete": _list_of(_long)}),
     **dict.fromkeys((*FILES, *SANLOCK_FILES), _file),
-    "tools": _object({"lvs": _flag, "scsi_id": _flag}),
+    "tools": _object({"lvs": _flag, "scsi_id": _flag}, {"parts": _list_of(_name)}),
     "versions": _object({}, {"libvirt": _short, "qemu": _short}),
     "directories": _list_of(_directory),
     "host": _object({"name": _name, "machine_id": _long, "boot_id": _long, "taken": _whole}),

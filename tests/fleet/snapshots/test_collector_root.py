@@ -78,6 +78,8 @@ def test_nothing_of_this_host_is_in_it(root: Path) -> None:
     (root / "usr/sbin").mkdir(parents=True)
     (root / "usr/sbin/lvs").write_text("#!/bin/sh\ntouch /tmp/lvs-of-another-host\n")
     (root / "usr/sbin/lvs").chmod(0o755)
+    (root / "usr/lib64/libvirt/lock-driver").mkdir(parents=True)
+    (root / "usr/lib64/libvirt/lock-driver/lockd.so").touch()
     (root / "etc/hostname").write_text("kvm07\n")
     done = collect(root)
     assert done.returncode == 0, done.stderr
@@ -90,7 +92,7 @@ def test_nothing_of_this_host_is_in_it(root: Path) -> None:
     assert "running" not in found["guests"][0]
     assert found["daemons"] == []
     assert found["versions"] == {}
-    assert found["tools"] == {"lvs": True, "scsi_id": False}
+    assert found["tools"] == {"lvs": True, "scsi_id": False, "parts": ["lockd.so"]}
     assert not os.path.exists("/tmp/lvs-of-another-host")
     assert [(each["path"], each["error"]) for each in found["directories"]] == [
         ("/var/lib/libvirt/images", "the host does not run here")
