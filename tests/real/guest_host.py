@@ -23,6 +23,7 @@ from pathlib import Path
 from string import ascii_lowercase
 from typing import TYPE_CHECKING, NamedTuple
 
+from lockcfg import libvirt_release
 from tests.real.libvirtd_host import UNSHARE, environment, namespace
 
 if TYPE_CHECKING:
@@ -394,13 +395,25 @@ class GuestHost:
             for lease in leases
         )
         # A disk that is not shareable QEMU locks for itself, before its lock is asked for.
-        overrides = "".join(
-            f"<qemu:device alias='ua-sd{letter}'><qemu:frontend>"
-            "<qemu:property name='share-rw' type='bool' value='true'/>"
-            "</qemu:frontend></qemu:device>"
+        shared = [
+            f"ua-sd{letter}"
             for letter, disk in zip(ascii_lowercase, disks, strict=False)
             if not disk.mode and not disk.qemu_locks
-        )
+        ]
+        if libvirt_release() >= (8, 2, 0):
+            element = "qemu:override"
+            overrides = "".join(
+                f"<qemu:device alias='{alias}'><qemu:frontend>"
+                "<qemu:property name='share-rw' type='bool' value='true'/>"
+                "</qemu:frontend></qemu:device>"
+                for alias in shared
+            )
+        else:
+            element = "qemu:commandline"
+            overrides = "".join(
+                f"<qemu:arg value='-set'/><qemu:arg value='device.{alias}.share-rw=on'/>"
+                for alias in shared
+            )
         return f"""
             <domain type='{self.domain_type}'
                 xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'>
@@ -418,7 +431,7 @@ class GuestHost:
                 <memballoon model='none'/>
                 {devices}
               </devices>
-              {f"<qemu:override>{overrides}</qemu:override>" if overrides else ""}
+              {f"<{element}>{overrides}</{element}>" if overrides else ""}
             </domain>"""
 
     def signal_guest(self, name: str, number: signal.Signals) -> None:

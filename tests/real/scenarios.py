@@ -12,6 +12,7 @@ import shutil
 import signal
 from typing import TYPE_CHECKING, NamedTuple
 
+from tests.real.admin_transcript import STARTS_AGAIN
 from tests.real.guest_host import DISKS, LOCKSPACE, RUNTIME, Disk, GuestHost, Lease, State
 
 if TYPE_CHECKING:
@@ -629,7 +630,7 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
     "lost_connection": Scenario(lost_connection),
     "unusable_lockspace": Scenario(unusable_lockspace),
     "removed_lockspace": Scenario(removed_lockspace),
-    "reexecuted_lock_daemon": Scenario(reexecuted_lock_daemon),
+    **({"reexecuted_lock_daemon": Scenario(reexecuted_lock_daemon)} if STARTS_AGAIN else {}),
     "stopped_lock_daemon": Scenario(stopped_lock_daemon),
     "killed_lock_daemon": Scenario(killed_lock_daemon),
     "killed_first_process": Scenario(killed_first_process),
