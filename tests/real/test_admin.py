@@ -140,8 +140,8 @@ def is_of_7_0(section: str, theirs: Any, ours: Any) -> bool:
         return bool(theirs) and theirs != 1 and (ours == 1 or ours[0] == 1)
     if isinstance(theirs[0], list):
         # 0 is the kernel's facility, which a program cannot have.
-        return [[str(int(each[0]) % 8), *each[1:]] for each in ours] == theirs
-    return [{**each, "SYSLOG_FACILITY": "24"} for each in ours] == theirs
+        return bool([[str(int(each[0]) % 8), *each[1:]] for each in ours] == theirs)
+    return bool([{**each, "SYSLOG_FACILITY": "24"} for each in ours] == theirs)
 
 
 @pytest.fixture(scope="module")
