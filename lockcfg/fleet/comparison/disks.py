@@ -11,7 +11,8 @@ would exclude each other on one disk, the users are safe.
 
 from __future__ import annotations
 
-from itertools import combinations, groupby, islice, product
+from collections import Counter
+from itertools import chain, combinations_with_replacement, groupby, islice, product
 from operator import attrgetter
 
 from lockcfg.fleet.comparison.pairs import folded_pairs, sentences
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     #: A host that counts: its name, its facts, and its group if the policy has that group.
     Host = tuple[str, Facts, str]
 
-#: How many users of one disk a row names, and how many pairs of them are compared.
+#: How many users of one disk a row names, and how many pairs of unlike ones are compared.
 _NAMED: Final = 20
 _COMPARED: Final = 50_000
 
@@ -271,18 +272,21 @@ def _judged(
         (_User(hosts[row.host][0], hosts[row.host][2], row, way) for row, way in rows),
         key=lambda user: (user.host, user.guest, user.path, user.name),
     )
+    alike = _alike(users, stale)
     verdict: Shared = "yes"
     worst: tuple[_User, _User, str, str] | None = None
-    rank = -1
+    rank: tuple[object, ...] = ()
     apart: set[str] = set()
     together: set[int] = set()
     written = False
-    pairs: dict[Shared, set[tuple[str, str]]] = {"no": set(), "unknown": set()}
-    for one, other in islice(_pairs(users), _COMPARED):
+    pairs = _HostPairs(alike)
+    for met in islice(_meetings(alike), _COMPARED):
+        one, other = met.first
         disks = _one_disk(one, other, words)
         if disks == "different":
             continue
-        together.update((id(one), id(other)))
+        met_users = met.users()
+        together.update(map(id, met_users))
         if one.way.use.shareable and other.way.use.shareable:
             continue  # both guests may write it
         both = one.running and other.running
@@ -291,21 +295,22 @@ def _judged(
         meant = _exclusion(one, other, disks, words)
         found = _in_force(one, other, meant, stale)
         if found.verdict != "yes":
-            apart.update((one.host, other.host))
-            pairs[found.verdict].add((one.host, other.host))
-        # Two guests that run now are worse than two that might.
+            apart.update([user.host for user in met_users])
+            pairs.add(found.verdict, met)
+        # Two guests that run now are worse than two that might; of equals the first ones count.
         badness = _BADNESS[found.verdict] * 2 + both
-        if badness > rank:
+        new = (-badness, *map(_place_of, met.first))
+        if not rank or new < rank:
             cause = _cause(one, other) if found is meant else "held"
-            verdict, worst, rank = found.verdict, (one, other, found.why, cause), badness
-    rest = next(islice(_pairs(users), _COMPARED, None), None)
+            verdict, worst, rank = found.verdict, (one, other, found.why, cause), new
+    rest = next(islice(_meetings(alike), _COMPARED, None), None)
     if rest is not None and together:
         # A pair that is not compared is unknown.
         together.update(map(id, users))
         apart.update(user.host for user in users)
         if worst is None or verdict == "yes":
             why = "it has so many users that not all were compared"
-            verdict, worst = "unknown", (*rest, why, _cause(*rest))
+            verdict, worst = "unknown", (*rest.first, why, _cause(*rest.first))
     if not together:
         return  # one inode number, but two disks
     seen = [user for user in users if id(user) in together]
@@ -319,8 +324,11 @@ def _judged(
         yield DiskRow(name, kind, "yes", names, named, written=written)
         return
     one, other, why, cause = worst
-    folded = [(how, *both) for how, of_hosts in pairs.items() for both in folded_pairs(of_hosts)]
-    every = sentences(folded[:_NAMED]) if sum(map(len, pairs.values())) > 1 else ()
+    folded = pairs.folded()
+    # One pair is the one that the verdict names anyway.
+    several = len(folded) > 1 or len({host for line in folded for host in chain(*line[1:])}) > 2
+    every = sentences(folded[:_NAMED]) if several else ()
+    more = [f"and so on: {len(folded) - _NAMED} more lines"] if len(folded) > _NAMED else []
     reasons = [f"{user.host}: {'; '.join(user.answer.reasons)}" for user in (one, other)]
     yield DiskRow(
         name,
@@ -331,18 +339,149 @@ def _judged(
         pair=(one.host, other.host),
         apart=sorted(apart),
         pairs=folded,
-        reasons=[*dict.fromkeys(reasons), why, *every],
+        reasons=[*dict.fromkeys(reasons), why, *every, *more],
         cause=cause,
         written=written,
     )
 
 
-def _pairs(users: Sequence[_User]) -> Iterator[tuple[_User, _User]]:
-    """The pairs of users of which one writes the disk. A base image may be below thousands of
-    guests that only read it."""
-    writers = [user for user in users if not user.way.use.backing]
-    yield from combinations(writers, 2)
-    yield from product(writers, [user for user in users if user.way.use.backing])
+class _Alike:
+    """Users of a disk that the model does not tell apart: only their hosts and guests differ.
+    ``number`` is that of the kind; ``by_host`` are the users by host, in their order."""
+
+    __slots__ = ("by_host", "number", "users")
+
+    def __init__(self, number: int) -> None:
+        self.number: Final = number
+        self.users: Final[list[_User]] = []
+        self.by_host: Final[dict[str, list[_User]]] = {}
+
+    def add(self, user: _User) -> None:
+        self.users.append(user)
+        self.by_host.setdefault(user.host, []).append(user)
+
+
+def _alike(users: Sequence[_User], stale: Collection[str]) -> list[_Alike]:
+    """The users by their kinds. A disk may have thousands of users of a few kinds."""
+    guests = Counter(user.uuid for user in users)
+    kinds: dict[tuple[object, ...], _Alike] = {}
+    for user in users:
+        key = (
+            id(user.way),
+            user.group,
+            user.host in stale,
+            user.name,
+            user.path,
+            user.disk.lvm_uuid,
+            user.disk.scsi_id,
+            user.number,
+            # Only whether two users have one UUID counts.
+            user.uuid if guests[user.uuid] > 1 else "",
+        )
+        kinds.setdefault(key, _Alike(len(kinds))).add(user)
+    return [*kinds.values()]
+
+
+class _Meeting:
+    """Users of one kind and users of the same or another one, on one host or on two: the verdict on
+    the ``first`` two of them is that on all. ``on_one`` are the hosts if each is a host of both."""
+
+    __slots__ = ("first", "mine", "on_one", "yours")
+
+    def __init__(
+        self, mine: _Alike, yours: _Alike, first: tuple[_User, _User], on_one: Sequence[str] = ()
+    ) -> None:
+        self.mine: Final = mine
+        self.yours: Final = yours
+        self.on_one: Final = on_one
+        self.first: Final = first if _place_of(first[0]) <= _place_of(first[1]) else first[::-1]
+
+    def users(self) -> list[_User]:
+        """All users of whom two meet."""
+        found: list[_User] = []
+        for one, other in ((self.mine, self.yours), (self.yours, self.mine)):
+            if self.on_one:
+                found += [user for host in self.on_one for user in one.by_host[host]]
+            elif len(other.by_host) > 1:
+                found += one.users
+            else:
+                found += [user for user in one.users if user.host not in other.by_host]
+        return found
+
+
+def _meetings(alike: Sequence[_Alike]) -> Iterator[_Meeting]:
+    """Each two kinds of users of which one writes the disk, on two hosts and on one. A base image
+    may be below thousands of guests that only read it."""
+    writers = [each for each in alike if not each.users[0].way.use.backing]
+    readers = [each for each in alike if each.users[0].way.use.backing]
+    for mine, yours in chain(
+        combinations_with_replacement(writers, 2), product(writers, readers)
+    ):
+        one = mine.users[0]
+        other = next((user for user in yours.users if user.host != one.host), None)
+        if other is None:  # the other kind is on that host alone
+            other = yours.users[0]
+            one = next((user for user in mine.users if user.host != other.host), one)
+        if one.host != other.host:
+            yield _Meeting(mine, yours, (one, other))
+        both = (
+            [host for host, users in mine.by_host.items() if len(users) > 1]
+            if mine is yours
+            else [host for host in mine.by_host if host in yours.by_host]
+        )
+        if both:
+            host = both[0]
+            pair = mine.by_host[host][0], yours.by_host[host][-1]
+            yield _Meeting(mine, yours, pair, both)
+
+
+class _HostPairs:
+    """The pairs of hosts of a disk that have a verdict. Hosts that have users of the same kinds
+    are one node each, as there may be thousands of them."""
+
+    def __init__(self, alike: Sequence[_Alike]) -> None:
+        kinds: dict[str, list[int]] = {}
+        for each in alike:
+            for host in each.by_host:
+                kinds.setdefault(host, []).append(each.number)
+        self._hosts: dict[str, list[str]] = {}
+        nodes: dict[tuple[int, ...], str] = {}
+        self._with: dict[int, list[str]] = {each.number: [] for each in alike}
+        for host, numbers in kinds.items():
+            node = nodes.setdefault(tuple(numbers), host)
+            if node == host:
+                self._hosts[node] = []
+                for number in numbers:
+                    self._with[number].append(node)
+            self._hosts[node].append(host)
+        self._found: dict[Shared, set[tuple[str, str]]] = {"no": set(), "unknown": set()}
+        self._single: dict[Shared, set[str]] = {"no": set(), "unknown": set()}
+
+    def add(self, verdict: Shared, met: _Meeting) -> None:
+        """Note the verdict on users that meet."""
+        if met.on_one:
+            self._single[verdict].update(met.on_one)
+        else:
+            self._found[verdict].update(
+                product(self._with[met.mine.number], self._with[met.yours.number])
+            )
+
+    def folded(self) -> list[tuple[str, Sequence[str], Sequence[str]]]:
+        """What was noted, as few lines as can be."""
+        return [
+            (verdict, *both)
+            for verdict, found in self._found.items()
+            for both in sorted(
+                [
+                    *folded_pairs(found, self._hosts),
+                    *[([host], [host]) for host in self._single[verdict]],
+                ]
+            )
+        ]
+
+
+def _place_of(user: _User) -> tuple[str, ...]:
+    return user.host, user.guest, user.path, user.name
 
 
 def _one_disk(one: _User, other: _User, words: Words | None) -> Relation:

@@ -2,37 +2,55 @@
 
 from __future__ import annotations
 
+from itertools import combinations
+
 from lockcfg.fleet.policy.host_ranges import fold
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from typing import Final
 
 
-def folded_pairs(pairs: Iterable[tuple[str, str]]) -> list[tuple[list[str], list[str]]]:
+def folded_pairs(
+    pairs: Iterable[tuple[str, str]], hosts: Mapping[str, Sequence[str]] | None = None
+) -> list[tuple[list[str], list[str]]]:
     """The pairs as pairs of sorted lists of names: every name of the first list is paired with
     every name of the second. Two equal lists stand for any two of their names, and two lists of the
     same single name pair it with itself. Each given pair is in exactly one of them, and no other
-    pair is."""
+    pair is.
+
+    If a name stands for several ``hosts``, a pair stands for every two of them, and a pair of a
+    name with itself for any two of its own; there is none if it stands for one."""
     partners: dict[str, set[str]] = {}
     found: list[tuple[list[str], list[str]]] = []
     left: set[frozenset[str]] = set()
+    #: The names of which any two hosts are a pair, as far as they have two.
+    close: set[str] = set()
+
+    def listed(names: Iterable[str]) -> list[str]:
+        return sorted(names if hosts is None else [host for each in names for host in hosts[each]])
+
     for one, other in pairs:
+        partners.setdefault(one, set())
+        partners.setdefault(other, set())
         if one == other:
-            if ([one], [one]) not in found:
+            close.add(one)
+            if hosts is None:
                 found.append(([one], [one]))
             continue
-        partners.setdefault(one, set()).add(other)
-        partners.setdefault(other, set()).add(one)
+        partners[one].add(other)
+        partners[other].add(one)
         left.add(frozenset((one, other)))
     alike: dict[frozenset[str], list[str]] = {}
     for name, others in partners.items():
-        alike.setdefault(frozenset((name, *others)), []).append(name)
+        if hosts is None or name in close or len(hosts[name]) == 1:
+            alike.setdefault(frozenset((name, *others)), []).append(name)
     for names in alike.values():
-        if len(names) > 1:  # they have the same partners, and are partners of each other
-            found.append((sorted(names), sorted(names)))
-            left -= {frozenset((a, b)) for a in names for b in names if a != b}
+        every = listed(names)
+        if len(every) > 1:  # they have the same partners, and are partners of each other
+            found.append((every, every))
+            left -= {frozenset(both) for both in combinations(names, 2)}
     rest: dict[frozenset[str], list[str]] = {}
     for name, others in partners.items():
         apart = frozenset(other for other in others if frozenset((name, other)) in left)
@@ -41,10 +59,13 @@ def folded_pairs(pairs: Iterable[tuple[str, str]]) -> list[tuple[list[str], list
     for apart, names in sorted(rest.items(), key=lambda each: (-len(each[0]), sorted(each[1]))):
         mine = {frozenset((a, b)) for a in names for b in apart}
         if mine <= left:
-            found.append((sorted(names), sorted(apart)))
+            found.append((listed(names), listed(apart)))
             left -= mine
-    found += [(sorted(pair)[:1], sorted(pair)[1:]) for pair in sorted(left, key=sorted)]
-    return sorted(found)
+    for pair in left:
+        one, other = sorted(pair)
+        found.append((listed([one]), listed([other])))
+    unique = {(tuple(one), tuple(other)) for one, other in found}
+    return [([*one], [*other]) for one, other in sorted(unique)]
 
 
 #: The words for two hosts that are not shown to exclude each other.

@@ -70,8 +70,9 @@ if TYPE_CHECKING:
 #: How many lines of one member are compared before a line is looked up by its digest.
 _RECENT: Final = 4
 
-#: How many snapshots are compared as a whole, up to the lines that only one host has.
-_HEADS: Final = 4
+#: How many snapshots are compared as a whole, up to the lines that only one host has. A comparison
+#: costs little: it ends where two differ.
+_HEADS: Final = 40
 
 #: How many rows are handed to the store at a time.
 _BATCH: Final = 2000
@@ -252,8 +253,8 @@ class Ingester:
                 return common, own
         try:
             pieces = pieces_of(data)
-            common, own = self._members(pieces)
             new = head_of(data, pieces)
+            common, own = self._members(pieces, new and own_members_behind(new, data))
             if new is not None:
                 self._heads.insert(0, (new, common))
                 del self._heads[_HEADS:]
@@ -262,8 +263,9 @@ class Ingester:
             common, own = self._members(rewritten(data))
         return common, own
 
-    def _members(self, pieces: list[bytes]) -> tuple[_Common, Own]:
-        """The members that hosts have in common, and those that only this one has."""
+    def _members(self, pieces: list[bytes], own: Own | None = None) -> tuple[_Common, Own]:
+        """The members that hosts have in common, and those that only this one has: ``own``, if
+        these were read already."""
         sections: list[_Section] = []
         mine: list[bytes] = []
         for piece in pieces:
@@ -271,7 +273,7 @@ class Ingester:
                 mine.append(piece)
             else:
                 sections += self._known(piece)
-        own = own_members(mine)
+        own = own or own_members(mine)
         numbers = tuple([section.number for section in sections])
         common = self._common.get(numbers)
         if common is None:
