@@ -13,12 +13,13 @@ from lockcfg.fleet.snapshots.collector import render
 from lockcfg.fleet.store.ingest import Ingester
 from lockcfg.fleet.store.store import Store
 from tests.fleet.known_fleets import NOW
-from tests.fleet.worlds import World, world
+from tests.fleet.more_worlds import world
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from lockcfg.fleet.comparison.result import AuditResult
+    from tests.fleet.worlds import World
 
 
 def audit(made: World) -> AuditResult:

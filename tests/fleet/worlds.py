@@ -133,14 +133,15 @@ def excluded(one: User, other: User) -> bool:
     return one.lock.file == other.lock.file and one.lock.carried and other.lock.carried
 
 
-def world(rng: random.Random) -> World:
-    """A world that is made up."""
-    return _Maker(rng).world()
+class Maker:
+    """Makes a world up."""
 
-
-class _Maker:
     def __init__(self, rng: random.Random) -> None:
         self.rng = rng
+        #: How the hosts lock, and where they have mounted the directories of the images.
+        self.hosts: list[tuple[Host, dict[File, str]]] = []
+        self.files: list[File] = []
+        self.block: list[Device] = []
         self.count = 1000
         self.evidence = rng.choice((0.3, 0.7, 0.95, 1.0, 1.0))
         #: File systems of one name, which hosts know by their numbers.
@@ -187,6 +188,7 @@ class _Maker:
         return other._replace(**changes)
 
     def world(self) -> World:
+        """A world, and what is in it."""
         rng = self.rng
         systems = [self.system(number) for number in range(rng.randrange(1, 4))]
         if len(systems) > 1 and rng.random() < 0.7:
@@ -203,6 +205,7 @@ class _Maker:
         numbers = [(file.system.name, file.inode) for file in files]
         files = [file for at, file in enumerate(files) if numbers.index(numbers[at]) == at]
         devices = self.devices()
+        self.files, self.block = files, devices
         served = [each.name for each in systems if each.kind == "nfs"]
         if served and rng.random() < 0.25:
             self.serves["h0"] = rng.choice(served)
@@ -340,6 +343,7 @@ class _Maker:
             lockd += "".join(f'{kind}_lockspace_dir = "/srv/locks"\n' for kind in of_devices)
         tools = {"lvs": rng.random() < 0.8, "scsi_id": rng.random() < 0.8}
         it = Host(name, *in_force, frozenset(of_devices), tools, on)
+        self.hosts.append((it, points))
         users: list[User] = []
         guests: list[Json] = []
         unheld = False
@@ -459,7 +463,7 @@ class _Maker:
         thing, mounted = itself
         if it.space is not None:
             name = hashlib.sha256(path.encode()).hexdigest()
-            if what is not None and "scsi" in it.spaces and it.tools["scsi_id"]:
+            if what is not None and "scsi" in it.spaces and it.tools["scsi_id"] and what.scsi:
                 name = what.scsi
             if what is not None and "lvm" in it.spaces and it.tools["lvs"] and what.lvm:
                 name = what.lvm

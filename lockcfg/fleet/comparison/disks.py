@@ -48,12 +48,14 @@ _Quick = tuple[str, str, str]
 
 class _Way:
     """How hosts with certain facts lock disks of one use. ``quick`` is the rule and the place of
-    the lock if that lock reaches all hosts; else None."""
+    the lock if that lock reaches all hosts; else None. ``leases`` says whether guests of these
+    hosts name leases."""
 
-    __slots__ = ("locking", "quick", "storage", "use")
+    __slots__ = ("leases", "locking", "quick", "storage", "use")
 
     def __init__(self, facts: Facts, use: Use) -> None:
         self.use: Final = use
+        self.leases: Final = bool(facts.leases)
         self.locking: Final[Locking] = facts.locking_of(use.driver)
         self.storage: Final[Directory | None] = next(
             (each for each in facts.storages if each.path == use.storage), None
@@ -154,10 +156,11 @@ def judge_disks(
             host = hosts.get(row.host)
             if host is None:
                 continue
-            key = (id(host[1]), row.way)
+            # Stores that were joined may have one use under several numbers.
+            use = ways[row.way]
+            key = (id(host[1]), id(use))
             way = known.get(key)
             if way is None:
-                use = ways[row.way]
                 way = known[key] = _Way(host[1], adapt(host[1], use) if adapt else use)
             users.append((row, way))
             quick.add(_quick_of(row, way) if host[0] not in stale else None)
@@ -414,9 +417,7 @@ def _meetings(alike: Sequence[_Alike]) -> Iterator[_Meeting]:
     may be below thousands of guests that only read it."""
     writers = [each for each in alike if not each.users[0].way.use.backing]
     readers = [each for each in alike if each.users[0].way.use.backing]
-    for mine, yours in chain(
-        combinations_with_replacement(writers, 2), product(writers, readers)
-    ):
+    for mine, yours in chain(combinations_with_replacement(writers, 2), product(writers, readers)):
         one = mine.users[0]
         other = next((user for user in yours.users if user.host != one.host), None)
         if other is None:  # the other kind is on that host alone
@@ -593,11 +594,13 @@ def _in_force(one: _User, other: _User, meant: Exclusion, stale: Collection[str]
 
 
 def _by_leases(one: _User, other: _User) -> Exclusion | None:
-    """The answer for two hosts that lock no disks and start no guest without a lease. Only the
-    habit of their owner says which lease is for which disk."""
+    """The answer for two hosts that lock no disks, and whose guests have leases. Only the habit of
+    their owner says which lease is for which disk."""
     for user in (one, other):
         locking = user.way.locking
-        if locking.manager != "lockd" or locking.auto or not locking.require:
+        if locking.manager != "lockd" or locking.auto:
+            return None
+        if not (locking.require or user.way.leases):
             return None
     return Exclusion("unknown", "the guests' leases alone keep them apart, if they are the same")
 

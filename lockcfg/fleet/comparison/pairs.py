@@ -31,17 +31,16 @@ def folded_pairs(
     def listed(names: Iterable[str]) -> list[str]:
         return sorted(names if hosts is None else [host for each in names for host in hosts[each]])
 
-    for one, other in pairs:
-        partners.setdefault(one, set())
-        partners.setdefault(other, set())
-        if one == other:
-            close.add(one)
+    for name, partner in pairs:
+        of_both = partners.setdefault(name, set()), partners.setdefault(partner, set())
+        if name == partner:
+            close.add(name)
             if hosts is None:
-                found.append(([one], [one]))
+                found.append(([name], [name]))
             continue
-        partners[one].add(other)
-        partners[other].add(one)
-        left.add(frozenset((one, other)))
+        of_both[0].add(partner)
+        of_both[1].add(name)
+        left.add(frozenset((name, partner)))
     alike: dict[frozenset[str], list[str]] = {}
     for name, others in partners.items():
         if hosts is None or name in close or len(hosts[name]) == 1:
@@ -56,14 +55,16 @@ def folded_pairs(
         apart = frozenset(other for other in others if frozenset((name, other)) in left)
         if apart:
             rest.setdefault(apart, []).append(name)
-    for apart, names in sorted(rest.items(), key=lambda each: (-len(each[0]), sorted(each[1]))):
+    # The longest lists come first, however many hosts a name stands for.
+    lists = [(listed(names), listed(apart), names, apart) for apart, names in rest.items()]
+    for one, other, names, apart in sorted(lists, key=lambda each: (-len(each[1]), each[0])):
         mine = {frozenset((a, b)) for a in names for b in apart}
         if mine <= left:
-            found.append((listed(names), listed(apart)))
+            found.append((one, other))
             left -= mine
     for pair in left:
-        one, other = sorted(pair)
-        found.append((listed([one]), listed([other])))
+        first, second = sorted(pair)
+        found.append((listed([first]), listed([second])))
     unique = {(tuple(one), tuple(other)) for one, other in found}
     return [([*one], [*other]) for one, other in sorted(unique)]
 

@@ -11,6 +11,7 @@ Pure: it turns mounts into places.
 from __future__ import annotations
 
 import posixpath
+from functools import lru_cache
 
 from lockcfg.frozen import Frozen
 from lockcfg.host.storage import LOCAL, Mount, carries_locks
@@ -332,12 +333,32 @@ def place_of(
     if mount["type"] in _PLACEHOLDERS:
         why = f"{mount['type']}, which stands for what is mounted there when it is used"
         return Location("", resolved, None, "unknown", why)
-    options = frozenset(mount["options"])
-    carries, why = carries_locks(Mount(mount["point"], mount["type"], mount["source"], options))
-    inside = posixpath.relpath(resolved, mount["point"]) if resolved != mount["point"] else "."
-    path = posixpath.normpath(posixpath.join("/", mount["root"].lstrip("/"), inside))
-    told = tuple(mount.get("ids", ()))
-    named = _shared_name(mount["type"], mount["source"], options, inode, told)
+    return _place_on(
+        resolved,
+        Mount(mount["point"], mount["type"], mount["source"], frozenset(mount["options"])),
+        mount["root"],
+        tuple(mount.get("ids", ())),
+        inode,
+        device,
+        kernel,
+    )
+
+
+# Most hosts of a fleet have the same mounts.
+@lru_cache(1000)
+def _place_on(
+    resolved: str,
+    mount: Mount,
+    root: str,
+    told: tuple[str, ...],
+    inode: int | None,
+    device: str,
+    kernel: str,
+) -> Location:
+    carries, why = carries_locks(mount)
+    inside = posixpath.relpath(resolved, mount.point) if resolved != mount.point else "."
+    path = posixpath.normpath(posixpath.join("/", root.lstrip("/"), inside))
+    named = _shared_name(mount.type, mount.source, mount.options, inode, told)
     if named is None:
         system = f"{kernel}/{device}" if kernel else ""
         return Location(

@@ -254,7 +254,8 @@ class Ingester:
         try:
             pieces = pieces_of(data)
             new = head_of(data, pieces)
-            common, own = self._members(pieces, new and own_members_behind(new, data))
+            own = own_members_behind(new, data) if new else None
+            common, own = self._members(pieces, own)
             if new is not None:
                 self._heads.insert(0, (new, common))
                 del self._heads[_HEADS:]

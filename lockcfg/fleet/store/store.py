@@ -24,20 +24,22 @@ import re
 import sqlite3
 import weakref
 from array import array
+from bisect import bisect_right
 from collections import Counter
 from contextlib import closing
 from hashlib import blake2b, sha256
-from itertools import groupby
+from itertools import accumulate, compress, count, groupby
 from operator import itemgetter
 from typing import NamedTuple
 
 from lockcfg.errors import ReadError
 from lockcfg.fleet.model.uses import is_device, whole_of
 from lockcfg.frozen import Frozen
+from lockcfg.workers import processes, share
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
     from typing import Any, Final, Self
 
 #: Stands in the file's header, so that file(1) and others can tell.
@@ -159,6 +161,12 @@ _ROWS: Final = 4
 #: What is packed of a disk, one after the other: see :class:`StoredDisk`.
 _PACKED: Final = ("way", "name", "path", "lvm_uuid", "scsi_id", "guest", "uuid")
 _WIDTH: Final = len(_PACKED)
+
+#: How many bytes the two numbers of a disk take.
+_BYTES_OF_A_DISK: Final = 16
+
+#: How many bytes of numbers make it pay to look through them in several processes.
+_MANY: Final = 1 << 21
 
 #: No text of a snapshot has it.
 _BETWEEN: Final = "\0"
@@ -315,43 +323,53 @@ class Store:
 
     def settle(self) -> None:
         """The same, of a store that is not finished by it."""
+        disks = self._read("SELECT host, keys FROM disks")
+        guests = self._read("SELECT id, uuids FROM host WHERE uuids != x''")
+        both = b"".join([keys for _, keys in disks])
+        keys, numbers, uuids = _all_doubled(
+            (both, slice(0, None, 2)),
+            (both, slice(1, None, 2)),
+            (b"".join([uuids for _, uuids in guests]), slice(None)),
+        )
+        numbers.discard(0)
         self._connection.execute("DELETE FROM twice")
-        self._connection.executemany("INSERT INTO twice VALUES (?, ?, ?)", self._run_twice())
+        self._connection.executemany(
+            "INSERT INTO twice VALUES (?, ?, ?)", self._run_twice(guests, uuids)
+        )
         self._connection.execute("DELETE FROM disk")
-        self.insert("disk", self._several())
+        self.insert("disk", self._several(disks, keys, numbers))
 
-    def _several(self) -> Iterator[StoredDisk]:
-        """The disks whose keys or numbers are there more than once."""
-        rows = self._read("SELECT host, keys FROM disks")
-        both = _numbers(b"".join([keys for _, keys in rows]))
-        several = _doubled(both[::2])
-        files = _doubled(both[1::2])
-        files.discard(0)
-        for host, packed in rows if several or files else ():
-            keys = _numbers(packed)
-            if several.isdisjoint(keys[::2]) and files.isdisjoint(keys[1::2]):
-                continue
-            yield from self._disks_of(host, lambda both: both[0] in several or both[1] in files)
-
-    def _disks_of(
-        self, host: int, wanted: Callable[[tuple[int, int]], bool] | None = None
+    def _several(
+        self, rows: Sequence[tuple[int, bytes]], keys: Collection[int], numbers: Collection[int]
     ) -> Iterator[StoredDisk]:
-        """The disks of a host, or those of them whose key and number are ``wanted``."""
+        """The disks that have one of some keys or numbers. ``rows`` has the keys of each host."""
+        both = _numbers(b"".join([packed for _, packed in rows]))
+        wanted = {
+            *compress(count(), map(keys.__contains__, both[::2])),
+            *compress(count(), map(numbers.__contains__, both[1::2])),
+        }
+        ends = [0, *accumulate([len(packed) // _BYTES_OF_A_DISK for _, packed in rows])]
+        for at, of_host in groupby(sorted(wanted), lambda place: bisect_right(ends, place) - 1):
+            yield from self._disks_of(rows[at][0], [place - ends[at] for place in of_host])
+
+    def _disks_of(self, host: int, wanted: Iterable[int] | None = None) -> Iterator[StoredDisk]:
+        """The disks of a host, or the ``wanted`` ones of them, by their places in the row."""
         query = "SELECT ways, keys, packed FROM disks WHERE host = ?"
         ((ways, keys, packed),) = self._read(query, (host,))
         numbers = _numbers(keys)
         texts = packed.decode().split(_BETWEEN)
         if len(texts) * 2 != len(numbers) * _WIDTH:
             raise ReadError(self.path, "is not a whole fleet store: a host's disks are cut off")
-        for at, both in enumerate(zip(numbers[::2], numbers[1::2], strict=True)):
-            if wanted is None or wanted(both):
-                way, *names = texts[at * _WIDTH : (at + 1) * _WIDTH]
-                yield StoredDisk._make((both[0], host, ways + int(way), *names, both[1]))
+        for at in range(len(numbers) // 2) if wanted is None else wanted:
+            way, *names = texts[at * _WIDTH : (at + 1) * _WIDTH]
+            key, number = numbers[at * 2 : at * 2 + 2]
+            yield StoredDisk._make((key, host, ways + int(way), *names, number))
 
-    def _run_twice(self) -> Iterator[tuple[int, int, str]]:
-        """The guests whose UUIDs run on more hosts than one: the UUID, the host, the name."""
-        rows = self._read("SELECT id, uuids FROM host WHERE uuids != x''")
-        several = _doubled(_numbers(b"".join([uuids for _, uuids in rows])))
+    def _run_twice(
+        self, rows: Iterable[tuple[int, bytes]], several: set[int]
+    ) -> Iterator[tuple[int, int, str]]:
+        """The guests with one of some UUIDs: the UUID, the host, the name. ``rows`` has the UUIDs
+        of each host."""
         for host, uuids in rows if several else ():
             of_host = _numbers(uuids)
             if several.isdisjoint(of_host):
@@ -421,8 +439,8 @@ class Store:
         """Note which disks of a host are there more than once: those of some keys or numbers."""
         self._connection.execute(f"DELETE FROM disk WHERE host = {host:d}")  # noqa: S608
         if keys or numbers:
-            disks = self._disks_of(host, lambda both: both[0] in keys or both[1] in numbers)
-            self.insert("disk", disks)
+            rows = self._read("SELECT host, keys FROM disks WHERE host = ?", (host,))
+            self.insert("disk", self._several(rows, keys, numbers))
 
     def unmark(self, host: int) -> None:
         """Remove the disks of a host, and what was noted of them."""
@@ -623,13 +641,19 @@ class Store:
         return self._iterate(query, values)
 
     def _read(self, query: str, values: Sequence[object] = ()) -> list[Any]:
-        return list(self._iterate(query, values))
+        try:
+            return self._connection.execute(query, values).fetchall()
+        except sqlite3.Error as error:
+            raise self._damaged(error) from error
 
     def _iterate(self, query: str, values: Sequence[object] = ()) -> Iterator[Any]:
         try:
             yield from self._connection.execute(query, values)
         except sqlite3.Error as error:
-            raise ReadError(self.path, f"is not a whole fleet store: {error}") from error
+            raise self._damaged(error) from error
+
+    def _damaged(self, error: sqlite3.Error) -> ReadError:
+        return ReadError(self.path, f"is not a whole fleet store: {error}")
 
 
 def _sha256(path: str) -> str:
@@ -674,6 +698,20 @@ def _with_ways(packed: bytes, of: int, ways: Mapping[int, int]) -> bytes:
     texts = packed.decode().split(_BETWEEN)
     texts[::_WIDTH] = [str(ways[int(way) + of]) for way in texts[::_WIDTH]]
     return packed_disks(texts)
+
+
+def _all_doubled(*lists: tuple[bytes, slice]) -> list[set[int]]:
+    """The numbers that are more than once in each list: a part of the numbers in some bytes."""
+
+    def work(jobs: Iterator[int]) -> dict[int, set[int]]:
+        return {job: _doubled(_numbers(lists[job][0])[lists[job][1]]) for job in jobs}
+
+    many = sum(len(packed) for packed, _ in lists) >= _MANY
+    others = [work] * (processes() - 1) if many else []
+    found: dict[int, set[int]] = {}
+    for part in share(len(lists), work, others, whose="audit", help="memory may be short"):
+        found |= part
+    return [found[job] for job in range(len(lists))]
 
 
 def _doubled(numbers: Iterable[int]) -> set[int]:
