@@ -57,6 +57,7 @@ class Fleet:
         "max_age",
         "missing",
         "names",
+        "not_compared",
         "now",
         "old",
         "places",
@@ -88,6 +89,8 @@ class Fleet:
         self.expected: dict[int, Facts] = {}
         #: The directory of the files of each host of which only the files are known.
         self.sources: dict[str, str] = {}
+        #: Directories that have so many names that not all of these were compared.
+        self.not_compared: list[str] = []
         self.old: list[str] = []
         self.ahead: list[str] = []
         self.missing: list[str] = []
@@ -127,6 +130,7 @@ def load_fleet(
     shared, devices = _shared_disks(store, combinations)
     words = policy.words if policy else None
     sharing = Sharing(all_facts, devices, words)
+    fleet.not_compared = sorted(sharing.not_compared)
     of_policies = {group.name for group in policy.groups} if policy else set()
     boots: dict[str, str] = {}
     names: dict[int, str] = {}

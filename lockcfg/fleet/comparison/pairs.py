@@ -50,21 +50,19 @@ def folded_pairs(
         if len(every) > 1:  # they have the same partners, and are partners of each other
             found.append((every, every))
             left -= {frozenset(both) for both in combinations(names, 2)}
-    rest: dict[frozenset[str], list[str]] = {}
-    for name, others in partners.items():
-        apart = frozenset(other for other in others if frozenset((name, other)) in left)
-        if apart:
-            rest.setdefault(apart, []).append(name)
-    # The longest lists come first, however many hosts a name stands for.
-    lists = [(listed(names), listed(apart), names, apart) for apart, names in rest.items()]
-    for one, other, names, apart in sorted(lists, key=lambda each: (-len(each[1]), each[0])):
-        mine = {frozenset((a, b)) for a in names for b in apart}
-        if mine <= left:
-            found.append((one, other))
-            left -= mine
-    for pair in left:
-        first, second = sorted(pair)
-        found.append((listed([first]), listed([second])))
+    while left:
+        rest: dict[frozenset[str], list[str]] = {}
+        for name, others in partners.items():
+            apart = frozenset(other for other in others if frozenset((name, other)) in left)
+            if apart:
+                rest.setdefault(apart, []).append(name)
+        # The longest lists come first, however many hosts a name stands for.
+        lists = [(listed(names), listed(apart), names, apart) for apart, names in rest.items()]
+        for one, other, names, apart in sorted(lists, key=lambda each: (-len(each[1]), each[0])):
+            mine = {frozenset((a, b)) for a in names for b in apart}
+            if mine <= left:
+                found.append((one, other))
+                left -= mine
     unique = {(tuple(one), tuple(other)) for one, other in found}
     return [([*one], [*other]) for one, other in sorted(unique)]
 

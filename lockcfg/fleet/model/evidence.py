@@ -130,6 +130,11 @@ def probe_of(told: Mapping[int, Mapping[str, Any]]) -> Probe:
                 key = (evidence["round"], each["nonce"])
                 by_file.setdefault(key, {}).setdefault(host, (path, each))
     scratches = [_scratch(*key, of_hosts, told) for key, of_hosts in sorted(by_file.items())]
+    for scratch in scratches:
+        for host, (path, _) in by_file[scratch.round, scratch.nonce].items():
+            if host not in scratch.paths:
+                why = f"{path}: more than {COMPARED} hosts have it, and not all were compared"
+                errors.setdefault(host, []).append(why)
     by_key = {(scratch.round, scratch.nonce): scratch for scratch in scratches}
     reaches: dict[tuple[str, str, int], Shared] = {}
     sights: dict[int, dict[str, Sight]] = {}

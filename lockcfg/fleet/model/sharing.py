@@ -55,6 +55,8 @@ class Sharing:
                 self._of_facts[id(facts)] = names[0]
         #: Pairs of systems that are likely one server, as what is on them shows.
         self.aliases: Final[set[frozenset[str]]] = set()
+        #: Directories that have so many names that not all of these were compared.
+        self.not_compared: Final[list[str]] = []
         self._join_aliases(all_facts, words)
         self._devices: Final[list[str]] = []
         for device, users in devices.items():
@@ -79,6 +81,8 @@ class Sharing:
                         found.setdefault("said", {}).setdefault(place.shown, place)
         for places in found.values():
             several = list(places.values())[:_COMPARED]
+            if len(places) > _COMPARED:
+                self.not_compared.append(several[0].shown)
             for number, one in enumerate(several):
                 for other in several[number + 1 :]:
                     if relation(one, other, words=words) in ("same", "likely"):

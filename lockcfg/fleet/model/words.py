@@ -23,6 +23,14 @@ class Words(Frozen):
         self.same: Final = tuple(tuple(places) for places in same)
         self.different: Final = tuple(tuple(places) for places in different)
 
+    def names(self, shown: str) -> bool:
+        """Whether the policy says anything about a place, alone or with others."""
+        return any(
+            _below(shown, place) is not None
+            for places in (*self.same, *self.different)
+            for place in places
+        )
+
     def about(self, one: str, other: str) -> Literal["same", "different"] | None:
         """What the policy says about two places; None if it says nothing."""
         for places in self.same:

@@ -92,6 +92,15 @@ def check(fleet: Fleet) -> Iterator[Observation]:
                         break
                 else:
                     spaces.append((place, list(alike)))
+        if len(spaces) > _COMPARED:
+            yield Observation(
+                f"host_id {number} of sanlock is that of hosts with {len(spaces)} directories: it"
+                " is unknown whether some of these are one, as not all were compared",
+                hosts=[host for _, hosts in spaces for host in hosts],
+                severity="warning",
+                help="give each host a number of its own, from 1 to 2000",
+                unknown=True,
+            )
         for place, hosts in spaces:
             if len(hosts) > 1:
                 yield Observation(

@@ -94,6 +94,8 @@ def _pairs(fleet: Fleet, cell: Cell, path: str) -> Iterator[str]:
                     found.setdefault(name, set()).add(fleet.names[other])
         for name, others in sorted(found.items())[:_MOST]:
             yield f"{name} and {', '.join(fold(others))} do not see each other's locks"
+        if len(found) > _MOST:
+            yield f"and {len(found) - _MOST} more hosts: see the probe's table"
 
 
 def _has(fleet: Fleet, host: int, path: str, scratch: Scratch) -> bool:

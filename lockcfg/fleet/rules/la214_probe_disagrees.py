@@ -81,6 +81,15 @@ def check(fleet: Fleet) -> Iterator[Observation]:
     words = fleet.policy.words if fleet.policy else None
     for found in places.values():
         several = list(found.items())[:_COMPARED]
+        if len(found) > _COMPARED:
+            yield Observation(
+                f"a probe saw {len(found)} directories: it is unknown whether it disagrees with"
+                " mounts and numbers, as not all were compared",
+                hosts=sorted({host for hosts in found.values() for host in hosts}),
+                severity="warning",
+                help="make a probe for each group of hosts",
+                unknown=True,
+            )
         for number, ((nonce, one), of_one) in enumerate(several):
             for (other_nonce, other), of_other in several[number + 1 :]:
                 expected = relation(one, other, words=words)

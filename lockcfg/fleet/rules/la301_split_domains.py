@@ -50,6 +50,14 @@ RULE = Rule("LA301", "split-domains", "error", scope="fleet")
 
 def check(fleet: Fleet) -> Iterator[Observation]:
     """See the manual above."""
+    for name in fleet.not_compared:
+        yield Observation(
+            f"so many directories may be {name} by another name that not all were compared: it is"
+            " unknown whether some of them are one",
+            severity="warning",
+            help="say in a policy which hosts share their storage: see 'same-storage'",
+            unknown=True,
+        )
     for group in fleet.groups:
         if not group.name or (len(group.cells) == 1 and len(group.cells[0].hosts) == 1):
             continue
@@ -74,11 +82,12 @@ def check(fleet: Fleet) -> Iterator[Observation]:
                 f" {domain.where}" + ("" if domain.reach == "yes" else _REACH[domain.reach])
                 for domain, cells in domains
             ]
+            more = [f"and {len(reasons) - _NAMED} more"] if len(reasons) > _NAMED else []
             yield Observation(
                 f"hosts that share storage do not all exclude each other on {_KINDS[kind]}",
                 hosts=hosts,
                 group=group.name,
-                reasons=reasons[:20],
+                reasons=reasons[:_NAMED] + more,
                 severity="error" if certain and kind == "image" else "warning",
                 help="make them one lock domain: see 'lockcfg plan'",
                 unknown=not certain,
@@ -100,7 +109,11 @@ def _is_certain(group: Group, domains: list[Domain]) -> bool:
     )
 
 
-#: How many domains are compared with each other at most.
+#: How many domains a finding names.
+_NAMED: Final = 20
+
+#: How many domains are compared with each other at most. A difference that this leaves out makes
+#: the finding uncertain.
 _COMPARED: Final = 100
 
 _REACH: Final = {"no": "; each is alone", "unknown": "; it is unknown whether others see it"}

@@ -3,7 +3,8 @@
 ## What it does
 
 Reports what a policy says in `same-storage` and `different-storage`. If the hosts show the
-opposite, that is a warning, and whether the two are one is unknown.
+opposite, that is a warning, and whether the two are one is unknown. If the policy names so many
+directories that not all pairs were compared, that is a warning as well.
 
 ## Why is this bad
 
@@ -72,7 +73,19 @@ def check(fleet: Fleet) -> Iterator[Observation]:
     for cell in fleet.cells:
         for each in (*cell.facts.spaces, *cell.facts.leases, *cell.facts.storages):
             seen.setdefault(each.place, []).extend(cell.hosts)
-    for one, other in islice(combinations(seen, 2), _COMPARED):
+    named = [place for place in seen if words.names(place.shown)]
+    pairs = len(named) * (len(named) - 1) // 2
+    if pairs > _COMPARED:
+        yield Observation(
+            f"the policy names storage of which hosts have {len(named)} directories: it is unknown"
+            f" whether the hosts show the opposite, as only {_COMPARED} of {pairs} pairs were"
+            " compared",
+            hosts=sorted({host for place in named for host in seen[place]}),
+            severity="warning",
+            help="say less in the policy: name the directories instead of what is above them",
+            unknown=True,
+        )
+    for one, other in islice(combinations(named, 2), _COMPARED):
         about = words.about(one.shown, other.shown)
         if about is None or not contradicts(about, relation(one, other), one, other):
             continue
