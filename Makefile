@@ -119,7 +119,8 @@ test-short: $(VENV)/.installed-short
 # tests: its libvirt is tried with the one here.
 test-releases: $(VENV)/.installed-tests
 	packaging/with-libvirt bullseye $(BIN)/pytest -q tests/real/protocol tests/real/test_log_grammar.py \
-		tests/real/test_admin.py tests/real/test_moving.py::test_what_the_release_of_virtlockd_allows
+		tests/real/test_admin.py tests/real/test_guests.py \
+		tests/real/test_moving.py::test_what_the_release_of_virtlockd_allows
 	set -e; for release in $(RELEASES); do packaging/test-release $$release; done
 
 # The Debian packages, of what is committed.

@@ -31,7 +31,7 @@ _ALONE: Final = {
     *("ctrl-grab", "singlestep", "one-insn-per-tb", "portrait", "usb", "s", "mem-prealloc"),
     *("xen-attach", "xen-domid-restrict", "semihosting", "old-param", "audio-help"),
     *("enable-kvm", "no-kvm", "enable-sync-profile", "enable-fips", "show-cursor"),
-    *("no-quit", "no-frame", "nodefconfig"),
+    *("no-quit", "no-frame", "nodefconfig", "perfmap", "jitdump"),
 }
 
 #: The drivers of a file or a device of the host, and the member that names it.

@@ -133,12 +133,14 @@ class Engine:
         self._add_lockspace(directory, dangling=dangling)
 
     def has_lockspace(self, directory: str) -> bool:
-        """Whether a lockspace is known, and there is something of that name: those of the
+        """Whether a lockspace is known, and its directory there or a link to nothing: those of the
         configuration are known before libvirt asks for them. Raises SilentError."""
         if directory not in self.table.spaces:
             return False
         self._remotes.check(directory)
-        return not directory or self._disk.exists_at_all(directory)
+        if not directory or self._disk.is_directory(directory):
+            return True
+        return self._disk.exists_at_all(directory) and not self._disk.exists(directory)
 
     def create_lockspace(self, directory: str, *, dangling: bool = False) -> None:
         """CREATE_LOCKSPACE: a lockspace that may be known already; ``dangling`` is as for NEW.

@@ -116,5 +116,5 @@ def test_the_options_that_stand_alone() -> None:
         for option in re.findall(r"-{1,2}([\w-]+)", match[0])
     }
     # Their words stand in the next line, or behind more blanks.
-    followed = {"dtb", "chardev", "fw_cfg", "echr"}
+    followed = {"dtb", "chardev", "fw_cfg", "echr", "M"}
     assert alone - followed <= qemu._ALONE

@@ -151,6 +151,12 @@ def test_a_lockspace_that_is_known_or_a_link_to_nothing(
             reply = check_answer(call(8, pack_string(str(path))), made, session)
             told = read_refused(reply).message if read_header(reply).status else ""
             assert told == said.format(path)
+        # A file in the place of a directory that is known is an error also where libvirt takes
+        # "already exists" for none.
+        space.rmdir()
+        space.touch()
+        told = read_refused(check_answer(call(8, pack_string(str(space))), made, session)).message
+        assert told.endswith(f"Lockspace location {space} exists, but is not a directory")
         made.services["virtlockd"].hang_up(session)
     assert (str(link) in made.engine.table.spaces) == (not dangling)
 
