@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
+from lockd.kernel.filelock import FileLock, HeldError
 from lockd.locks.remote import SilentError
 from lockd.locks.space import Owner
 from lockd.survival.records import JournalState, locks, processes
@@ -20,7 +21,6 @@ from tests.lockd.locks.simulation import SPACE, FakeClock, Host, two_hosts
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from lockd.kernel.filelock import FileLock
     from lockd.locks.remote import Remote
 
 DISK, OTHER = "/images/disk", "/images/other"
@@ -359,3 +359,134 @@ def test_the_file_of_another_is_not_removed() -> None:
     host.engine.idle.close(math.inf)
     assert host.disk.exists(f"{SPACE}/a")
     assert host.disk.open_files == 0
+
+
+def link(host: Host, path: str, to: str) -> None:
+    """Have another name of a file."""
+    host.disk._files.inodes[path] = host.disk._files.inodes[to]
+
+
+@pytest.mark.parametrize(("born", "is_same"), [(0, True), (1, False), (None, True)])
+def test_a_file_that_is_known_by_the_same(
+    monkeypatch: pytest.MonkeyPatch, born: int | None, is_same: bool
+) -> None:
+    """It is another disk only if it is known that it was made at another time."""
+    host, _, _ = host_with(DISK)
+    acquire(host, "a", owner(7, a=DISK))
+    link(host, OTHER, DISK)
+    if born is not None:
+        monkeypatch.setattr(host.disk, "born_at", lambda _: born)
+    guest = owner(8, b=OTHER)
+    if is_same:
+        with pytest.raises(Fault, match="under its other name"):
+            acquire(host, "b", guest)
+    else:
+        acquire(host, "b", guest)
+    assert held(host).keys() == ({"a"} if is_same else {"a", "b"})
+
+
+def test_a_disk_that_turns_out_to_be_locked_twice() -> None:
+    """As long as it is not known that the other one was made at another time."""
+    host, _, _ = host_with(DISK)
+    acquire(host, "a", owner(7, a=DISK))
+    acquire(host, "b", owner(8))
+    one, other = host.engine.table.resources()
+    other.disk_identity = one.disk_identity
+    host.engine.table.add_identities(other)
+    files = host.engine.files
+    assert "by guest 'guest 8'" in files.doubled(one)
+    other.disk_born = one.disk_born
+    assert "by guest 'guest 8'" in files.doubled(one)
+    other.disk_born = one.disk_born + 1
+    assert files.doubled(one) == ""
+
+
+@pytest.mark.parametrize("is_shared", [False, True])
+def test_the_pid_of_another_holder(monkeypatch: pytest.MonkeyPatch, is_shared: bool) -> None:
+    """Where hosts share a file system it may be one of another host."""
+    host, _, _, _ = two_hosts(is_shared=is_shared)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise HeldError((1, 2), b"", os.getpid())
+
+    monkeypatch.setattr(host.disk, "take", refuse)
+    who = "by another process or host" if is_shared else rf"\(pid {os.getpid()}\) on this host"
+    with pytest.raises(Fault, match=who):
+        acquire(host, "a", owner(7))
+
+
+def test_two_nodes_of_one_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They lock apart from each other, so the second lock is undone."""
+    host, _, _ = host_with(DISK, OTHER)
+    host.engine.acquire("", DISK, owner(7), shared=False, create=False)
+    (first_one,) = host.engine.table.resources()
+    monkeypatch.setattr(host.disk, "born_at", lambda _: 0)
+    take = host.disk.take
+
+    def same(*arguments: Any, **options: Any) -> FileLock:
+        return FileLock(take(*arguments, **options).fd, first_one.lock.identity, False)
+
+    monkeypatch.setattr(host.disk, "take", same)
+    with pytest.raises(Fault, match=f"under its other name '{DISK}'"):
+        host.engine.acquire("", OTHER, owner(8), shared=False, create=False)
+    assert host.disk.open_files == 1
+
+
+def test_another_name_of_a_file_with_a_lock_of_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is not even opened: to close it would drop the lock."""
+    host, _, _ = host_with(DISK)
+    acquire(host, "a", owner(7))
+    (resource,) = host.engine.table.resources()
+    resource.lock = FileLock(resource.lock.fd, resource.lock.identity, True)
+    host.engine.files.has_posix = True
+    link(host, OTHER, f"{SPACE}/a")
+    monkeypatch.delattr(type(host.disk), "take")
+    with pytest.raises(Fault, match="under its other name"):
+        host.engine.acquire("", OTHER, owner(8), shared=False, create=False)
+
+
+def test_a_file_of_several_hosts_that_could_not_be_unlocked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It is opened anew: the server may have unlocked it, and another host have removed it."""
+    host, _, _, _ = two_hosts(is_shared=True)
+    acquire(host, "a", owner(7))
+
+    def fail(_: FileLock) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(host.disk, "unlock", fail)
+        host.engine.release(SPACE, "a", owner(7))
+    assert [*host.engine.table.stuck()]
+    monkeypatch.delattr(type(host.disk), "lock_again")
+    acquire(host, "a", owner(8))
+    assert (held(host), host.disk.open_files) == ({"a": [8]}, 1)
+
+
+def test_an_idle_file_whose_server_answers_when_it_is_closed_already(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The file of a later lock of that name is left alone."""
+    host, _, clock = host_with()
+    later: list[Callable[[], object]] = []
+
+    class Silent:
+        def wait(self, call: Callable[[], object]) -> None:
+            later.append(call)
+
+    def check(_: object) -> None:
+        raise SilentError(cast("Remote", Silent()))
+
+    acquire(host, "a", owner(7))
+    host.engine.release(SPACE, "a", owner(7))
+    with monkeypatch.context() as patch:
+        patch.setattr(host.engine.files, "check_remote", check)
+        host.engine.idle.close(clock.now + 1)
+    host.engine.delete_resource(SPACE, "a")
+    acquire(host, "a", owner(8))
+    host.engine.release(SPACE, "a", owner(8))
+    later.pop()()
+    assert host.disk.open_files == 1
+    acquire(host, "a", owner(9))
+    assert held(host) == {"a": [9]}

@@ -187,3 +187,12 @@ def test_its_locks_are_on_a_file_system_that_is_silent(
     (held,) = dying.host.engine.table.resources()
     assert held.name == "other"
     assert not dying.written
+
+
+def test_it_is_being_ended_already(dying: Dying) -> None:
+    """What the journal says is left of it is not released while it may run."""
+    left = [[SPACE, "disk", ["guest", "00" * 16, 1, dying.pid]]]
+    dying.guests.end(dying.pid, dying.started)
+    dying.guests.restore(dying.pid, dying.started, left)  # type: ignore[arg-type]
+    assert dying.process.poll() is None
+    assert dying.held == ["disk"]

@@ -187,6 +187,33 @@ def test_who_has_heard_nothing_says_so(
     assert usr.failed
     assert usr.heard == before
     usr.wait(lambda: None)
+    asked = usr.asked
+    time.sleep(0.001)
     moments.answer()
     assert not usr.failed
-    assert usr.heard > before
+    # It may have forgotten this host just after it was asked.
+    assert usr.heard == asked > before
+
+
+def test_one_that_is_new_here_may_have_been_silent(remotes: Remotes) -> None:
+    """For as long as the process before this one may have been away."""
+    remotes.doubt = 30.0
+    usr = silent(remotes, "/usr")
+    assert usr.heard <= time.monotonic() - 30
+
+
+def test_what_is_unmounted_is_not_waited_for(
+    remotes: Remotes, moments: Moments, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither its server, nor what has reached it and does not come back."""
+    done: list[str] = []
+    usr = silent(remotes, "/usr")
+    moments.parts = True
+    usr.wait(lambda: remotes.check("/usr"))
+    moments.answer()
+    moments.parts = False
+    usr.wait(lambda: done.append("waits"))
+    monkeypatch.setattr(remote, "read_mounts", list)
+    remotes.forget()
+    assert done == ["waits"]
+    remotes.check("/usr")
