@@ -196,3 +196,15 @@ def test_it_is_being_ended_already(dying: Dying) -> None:
     dying.guests.restore(dying.pid, dying.started, left)  # type: ignore[arg-type]
     assert dying.process.poll() is None
     assert dying.held == ["disk"]
+
+
+def test_another_process_has_its_pid(dying: Dying) -> None:
+    """That one's locks stay."""
+    dying.end()
+    other = Owner("other", bytes(16), 2, dying.pid)
+    other.started = dying.started + 1
+    dying.host.engine.acquire(SPACE, "other", other, shared=False, create=True)
+    dying.guests.end(dying.pid, dying.started)
+    (held,) = dying.host.engine.table.resources()
+    assert held.name == "other"
+    assert not dying.guests
