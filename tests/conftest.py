@@ -108,3 +108,18 @@ def lockcfg() -> RunLockcfg:
         )
 
     return run
+
+
+@pytest.fixture
+def long_run() -> None:
+    """The test is for long runs."""
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what is for long runs."""
+    if config.getoption("exhaustive"):
+        return
+    left_out = [item for item in items if "long_run" in getattr(item, "fixturenames", ())]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]

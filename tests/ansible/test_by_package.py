@@ -1,20 +1,18 @@
 """The role ``engine`` with the Debian packages: lockd comes from a repository onto a host with a
-systemd of its own, and takes virtlockd's place while a guest runs and a process tries to get its lock
-all the time."""
+systemd of its own, and takes virtlockd's place while a guest runs and a process tries all the time
+to get its lock."""
 
 from __future__ import annotations
 
-import platform
 import shlex
 import shutil
 import subprocess
-from importlib.machinery import SourceFileLoader
-from importlib.util import module_from_spec, spec_from_loader
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.ansible.playing import PROJECT, task
+from tests.ansible.playing import task
+from tests.debian_root import packages, this_release
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,22 +38,12 @@ apt-get -qq update -o Dir::Etc::sourcelist=sources.list.d/made.list -o Dir::Etc:
 ROLE = {"name": "engine", "ansible.builtin.include_role": {"name": "lockcfg.lockcfg.engine"}}
 
 
-def packages() -> Any:
-    """``packaging/test-packages``, which has hosts with a systemd, and builds the packages."""
-    loader = SourceFileLoader("test_packages_of_debian", str(PROJECT / "packaging/test-packages"))
-    spec = spec_from_loader(loader.name, loader)
-    assert spec is not None
-    module = module_from_spec(spec)
-    loader.exec_module(module)
-    return module
-
-
 @pytest.mark.usefixtures("long_run")
 def test_lockd_by_package(controller: Controller, tmp_path: Path) -> None:
-    """In check mode nothing happens. Then the guest keeps its lock, which is never free, and a second
-    run changes nothing. A host whose repository lacks the package says so."""
+    """In check mode nothing happens. Then the guest keeps its lock, which is never free, and a
+    second run changes nothing. A host whose repository lacks the package says so."""
     module = packages()
-    _, full = module.prepare(platform.freedesktop_os_release()["VERSION_CODENAME"])
+    _, full = module.prepare(this_release())
     made = module.build(full)
     with module.layer(full) as root:
         module.in_root(root, "packaging/install-packages python3-apt dpkg-dev")
@@ -76,9 +64,7 @@ def test_lockd_by_package(controller: Controller, tmp_path: Path) -> None:
                 return controller.play([role, last], *options, hosts={"kvm01": there})
 
             host("mkdir -p /var/lib/libvirt/images")
-            host(
-                "cat >>/etc/libvirt/qemu.conf", stdin='lock_manager = "lockd"\nuser = "root"\n'
-            )
+            host("cat >>/etc/libvirt/qemu.conf", stdin='lock_manager = "lockd"\nuser = "root"\n')
             host("systemctl start virtlockd.socket virtlockd-admin.socket virtlogd.socket libvirtd")
             for name in ("guest", "rival"):
                 host(f"cat >/root/{name}", stdin=module.GUEST.format(name=name, disk="disk"))
