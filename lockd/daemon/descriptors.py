@@ -31,17 +31,21 @@ class Descriptors:
         self._others: Final = others
 
     def everything(self) -> Iterator[tuple[str, int]]:
-        """All of them."""
+        """All of them. They may change meanwhile: one that is no longer there is passed over, and
+        one that is new is not among them."""
         yield journal_name(self._journal.number), self._journal.fd
         yield from self.besides_journal()
 
     def besides_journal(self) -> Iterator[tuple[str, int]]:
         """All but the journal's."""
-        yield from self._others.items()
-        for resource in self._engine.table.open_resources():
-            yield lock_name(resource.number), resource.lock.fd
+        yield from [*self._others.items()]
+        table = self._engine.table
+        for resource in [*table.open_resources()]:
+            if table.is_open(resource):
+                yield lock_name(resource.number), resource.lock.fd
         for name, service in self._services.items():
             if service.fd >= 0:
                 yield LISTENING[name], service.fd
-            for number, session in service.clients.items():
-                yield client_name(number), session.socket.fileno()
+            for number, session in [*service.clients.items()]:
+                if service.clients.get(number) is session:
+                    yield client_name(number), session.socket.fileno()

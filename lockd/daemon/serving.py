@@ -39,9 +39,9 @@ if TYPE_CHECKING:
     from lockd.daemon.paths import Paths
     from lockd.survival.restart_file import State
 
-#: The threshold of garbage collection. It is high, as calls leave no garbage and a collection takes
-#: milliseconds.
-_GARBAGE: Final = (50_000, 20, 100)
+#: The thresholds of garbage collection. Calls leave no garbage, so a collection of everything,
+#: which takes tens of milliseconds, is rare. The others are small, and take less than two.
+_GARBAGE: Final = (2_000, 10, 5_000)
 
 
 def serve(
@@ -67,7 +67,7 @@ def serve(
     command = handover.command_line()
     try:
         if kept is not None:
-            inheritance = handover.Inheritance(kept, None)
+            inheritance = handover.inheritance_of(kept)
         elif was_virtlockd is None:
             inheritance = handover.receive(os.environ)
         else:

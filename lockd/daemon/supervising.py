@@ -51,11 +51,12 @@ def supervise(
         complain(f"Failed to acquire pid file '{error.filename}': {error.strerror}")
         return parent.failed("Unable to obtain pidfile", BAD_PID_FILE)
 
-    def first(kept: dict[str, int]) -> int:
-        return daemon(options, paths, settings=settings, kept=kept)
+    def run(kept: dict[str, int], is_first: bool) -> int:
+        # Later the configuration may be another one.
+        return daemon(options, paths, settings=settings if is_first else None, kept=kept)
 
     gc.freeze()  # so that the child does not copy what is looked through
-    status = _keep_running(paths, logging, pid_file, kept, parent.ready, first)
+    status = _keep_running(paths, logging, pid_file, kept, parent.ready, run)
     return parent.failed(_NOT_STARTED.get(status, "The daemon did not start"), status)
 
 
@@ -77,7 +78,7 @@ def _keep_running(
     pid_file: PidFile,
     kept: dict[str, int],
     ready: Callable[[], object] | None,
-    first: Callable[[dict[str, int]], int] | None = None,
+    daemon: Callable[[dict[str, int], bool], int] | None = None,
 ) -> int:
     """Run the supervisor, and clean up after it. Returns the exit status."""
     take_name("lockd")  # the name the name by which the init script knows it
@@ -85,7 +86,8 @@ def _keep_running(
     # So the lock of the PID file outlives this process too.
     kept = {**kept, PID_FILE: pid_file.fd}
     try:
-        boss = supervisor.Supervisor(handover.command_line(), paths.notify, log, ready, kept, first)
+        command = handover.command_line()
+        boss = supervisor.Supervisor(command, paths.notify, log, ready, kept, daemon)
     except OSError as error:
         complain(f"Failed to bind socket to '{paths.notify}': {error.strerror}")
         return BAD_SOCKET

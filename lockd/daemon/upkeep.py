@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 #: unmounted.
 _TEND_AFTER: Final = 1.0
 
+#: How many of them are closed before clients have their turn.
+_CLOSED_AT_ONCE: Final = 32
+
 #: How long to wait before the keeper is tended that has given up, in seconds; each time twice as
 #: long. Until it is well again, a crash would lose the locks.
 _HEAL_AFTER: Final = 0.05
@@ -34,8 +37,8 @@ _DESCRIBED_AFTER: Final = 1.0
 #: How often to ask the keeper of the descriptors whether it is awake, in seconds.
 _ASK_EVERY: Final = 5.0
 
-#: How long to leave to clients between the parts of a new journal, and how long to wait before
-#: another one is begun after a failure, in seconds.
+#: How long to leave to clients between the parts of a new journal, or of a new queue of the keeper,
+#: and how long to wait before another journal is begun after a failure, in seconds.
 _REST: Final = 0.001
 _REWRITE_AFTER: Final = 1.0
 
@@ -64,6 +67,7 @@ class Upkeep:
         self._show_timer: Timer | None = None
         self._close_timer: Timer | None = None
         self._tend_timer: Timer | None = None
+        self._queue_timer: Timer | None = None
         self._disks_timer: Timer | None = None
         self._heal_after = _HEAL_AFTER
         self._rewrite_at = 0.0
@@ -78,6 +82,8 @@ class Upkeep:
             self._close_timer = self._loop.after(IDLE_FOR, self._close_idle)
         if self._tend_timer is None and self._keeper.is_busy:
             self._tend_timer = self._loop.after(self._tend_after(), self._tend)
+        if self._queue_timer is None and self._keeper.has_next_queue:
+            self._queue_timer = self._loop.after(_REST, self._fill_queue)
         if self._disks_timer is None and engine.unknown:
             self._disks_timer = self._loop.after(_DESCRIBED_AFTER, self._look_for_disks)
         if self._journal.is_long:
@@ -135,11 +141,16 @@ class Upkeep:
 
     def _close_idle(self) -> None:
         self._close_timer = None
-        self._engine.idle.close(time.monotonic() - IDLE_FOR)
+        if self._engine.idle.close(time.monotonic() - IDLE_FOR, _CLOSED_AT_ONCE):
+            self._close_timer = self._loop.after(_REST, self._close_idle)
 
     def _look_for_disks(self) -> None:
         self._disks_timer = None
         self._engine.unknown.look()
+
+    def _fill_queue(self) -> None:
+        self._queue_timer = None
+        self._keeper.go_on()
 
     def _tend(self) -> None:
         self._tend_timer = None

@@ -29,6 +29,9 @@ _BATCH: Final = 64
 #: longer than answering (``python -m benchmarks locks``: about twice as many calls a second).
 _MOMENT: Final = 0.00005
 
+#: How long calls that are due may take at a time, in seconds.
+_SLICE: Final = 0.001
+
 #: How long to wait if the system cannot report events, in seconds.
 _REST: Final = 0.01
 
@@ -173,11 +176,14 @@ class Loop:
         return ready
 
     def _run_due(self) -> None:
-        now = time.monotonic()
-        while self._timers and self._timers[0][0] <= now:
+        """Make the calls that are due. After a while the others wait until descriptors had their
+        turn."""
+        begun = now = time.monotonic()
+        while self._timers and self._timers[0][0] <= begun and now - begun < _SLICE:
             callback = heapq.heappop(self._timers)[2].callback
             if callback is not None:
                 callback()
+                now = time.monotonic()
 
     def _on_signals(self, _: int) -> None:
         try:

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 _FRESH: Final = 0.02
 
 #: How long looking may take at a time, in seconds, before clients have their turn again.
-_SLICE: Final = 0.002
+_SLICE: Final = 0.001
 
 #: How long a hash is, in characters.
 _HASH: Final = 64

@@ -64,7 +64,7 @@ _OPEN_FOR: Final = 0.8
 
 #: How long a sweep may take at a time before it pauses for clients, and how long the pause is, in
 #: seconds.
-_SLICE: Final = 0.002
+_SLICE: Final = 0.001
 _REST: Final = 0.005
 
 #: How often the description of a guest is read: the first time it may not be there yet.

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 INTERVAL: Final = 10.0
 
 #: How long checks may take at a time before they pause for clients, in seconds.
-_SLICE: Final = 0.002
+_SLICE: Final = 0.001
 _REST: Final = 0.005
 
 #: How many locks are asked for by one thread, and for how long, in seconds.

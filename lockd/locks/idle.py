@@ -118,12 +118,18 @@ class IdleFiles:
             ) from error
         return None
 
-    def close(self, before: float) -> None:
-        """Remove the files of locks that were released before that time, and not wanted since."""
-        for space in self._table.spaces.values():
-            for resource in [each for each in space.idle.values() if each.released < before]:
-                if resource not in self._waiting:
-                    self._close_soon(resource)
+    def close(self, before: float, most: int | None = None) -> bool:
+        """Remove the files of locks that were released before that time, and not wanted since, or
+        so many of them. Returns whether some may be left."""
+        due = [
+            resource
+            for space in self._table.spaces.values()
+            for resource in space.idle.values()
+            if resource.released < before and resource not in self._waiting
+        ]
+        for resource in due[:most]:
+            self._close_soon(resource)
+        return most is not None and len(due) > most
 
     def _close_soon(self, resource: Resource) -> None:
         """Close one that is idle still, now or when its file system has answered."""

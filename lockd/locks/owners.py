@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from functools import partial
+from itertools import islice
 from select import EPOLLIN
 
 from lockd.counted import counted
@@ -17,7 +18,7 @@ from lockd.kernel import process
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from typing import Final
 
     from lockd.kernel.loop import Loop, Timer
@@ -36,6 +37,11 @@ _WATCH_AFTER: Final = 0.05
 #: stop watching processes that hold no locks.
 _AGAIN: Final = 1.0
 _SWEEP: Final = 10.0
+
+#: How many processes are looked at before clients have their turn, and for how long these have it,
+#: in seconds.
+_AT_ONCE: Final = 32
+_REST: Final = 0.001
 
 
 class Owners:
@@ -66,16 +72,18 @@ class Owners:
 
     def _watch_new(self) -> None:
         self._timer = None
-        new = [*self._engine.new_owners]
-        self._engine.new_owners.clear()
+        new = [*islice(self._engine.new_owners, _AT_ONCE)]
         for owner in new:
+            del self._engine.new_owners[owner]
             pid, _ = owner
             is_free = owner not in self._watched and not self._is_guarded(pid)
             if is_free and self._engine.table.holds(pid):
                 self._watch(owner)
+        if self._engine.new_owners:
+            self._timer = self._loop.after(_REST, self._watch_new)
         if self._watched and not self._sweeping:
             self._sweeping = True
-            self._loop.after(_SWEEP, self._sweep)
+            self._loop.after(_SWEEP, self._begin_sweep)
 
     def _watch(self, owner: Process) -> None:
         fd = -1
@@ -120,11 +128,18 @@ class Owners:
         self._loop.unwatch(fd)
         os.close(fd)
 
-    def _sweep(self) -> None:
+    def _begin_sweep(self) -> None:
+        self._sweep(iter([*self._watched]))
+
+    def _sweep(self, left: Iterator[Process]) -> None:
         """Stop watching processes that hold no locks."""
-        for owner in [*self._watched]:
-            if not self._engine.table.held_by(*owner):
+        some = [*islice(left, _AT_ONCE)]
+        for owner in some:
+            if owner in self._watched and not self._engine.table.held_by(*owner):
                 self._forget(owner)
+        if some:
+            self._loop.after(_REST, partial(self._sweep, left))
+            return
         self._sweeping = bool(self._watched)
         if self._sweeping:
-            self._loop.after(_SWEEP, self._sweep)
+            self._loop.after(_SWEEP, self._begin_sweep)

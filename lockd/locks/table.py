@@ -86,6 +86,11 @@ class LockTable:
         for space in self.spaces.values():
             yield from space.idle.values()
 
+    def is_open(self, resource: Resource) -> bool:
+        """Whether a resource is held, or its file still open."""
+        space, name = resource.space, resource.name
+        return space.resources.get(name) is resource or space.idle.get(name) is resource
+
     def stuck(self) -> Iterator[Resource]:
         """The resources that were released and cannot be unlocked."""
         for space in self.spaces.values():

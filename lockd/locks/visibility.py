@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 VISIBLE_AFTER: Final = 0.02
 
 #: How many locks to make visible before a pause for clients, and how long the pause is, in seconds.
-_SHOWN_AT_ONCE: Final = 50
+_SHOWN_AT_ONCE: Final = 10
 _SHOW_PAUSE: Final = 0.001
 
 

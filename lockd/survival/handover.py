@@ -14,7 +14,7 @@ import sys
 from lockd.kernel.loop import hold_signals, take_signals
 from lockd.survival.journal import Journal, JournalError
 from lockd.survival.kept import is_journal, is_queue, journal_name
-from lockd.survival.passed import inherited
+from lockd.survival.passed import inherited, with_queued
 from lockd.survival.records import JournalState
 from lockd.survival.records.encoding import record
 
@@ -75,7 +75,16 @@ def receive(environment: MutableMapping[str, str]) -> Inheritance:
     fd = environment.pop(_VARIABLE, "").partition(":")[2]
     if is_in_place and fd.isdecimal():
         return _received_in_place(int(fd), environment)
-    fds = inherited(environment)
+    return _inheritance(inherited(environment))
+
+
+def inheritance_of(given: dict[str, int]) -> Inheritance:
+    """What this process has from the previous one, if its supervisor has given it these
+    descriptors. Raises :class:`JournalError`, OSError."""
+    return _inheritance(with_queued(given))
+
+
+def _inheritance(fds: dict[str, int]) -> Inheritance:
     journals = sorted(int(name[1:], 16) for name in fds if is_journal(name))
     if not journals:
         return Inheritance(fds, None)

@@ -19,11 +19,20 @@ from itertools import chain
 
 from lockd.kernel.reserve import insist
 from lockd.survival.kept import queue_name, queue_number
-from lockd.survival.queues import close, end, fill, look_into, put, rights_of
+from lockd.survival.queues import (
+    close,
+    end,
+    fill,
+    look_into,
+    make_ready,
+    put,
+    put_some,
+    rights_of,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from typing import Final
 
     from lockd.log import Log
@@ -55,7 +64,9 @@ class Keeper:
     """The manager at an address of ``NOTIFY_SOCKET``; empty means none. ``kept`` is what it has
     kept for the previous process, by name, ``queues`` the queues with it.
 
-    ``everything`` must be set before anything more is kept: it returns all descriptors to keep.
+    ``everything`` must be set before anything more is kept: it returns all descriptors to keep. A
+    new queue takes some of them at a time, while others are kept and forgotten: ``everything``
+    passes over those that are no longer needed when it comes to them.
     ``lost`` says why something is not kept, or may not be; it is empty otherwise.
 
     lockd never waits for the manager. If the manager is stopped, or its socket is full, descriptors
@@ -81,6 +92,9 @@ class Keeper:
         self._number = max(map(queue_number, self._old), default=0)
         self._queue: tuple[socket.socket, socket.socket] | None = None
         self._singles = 0
+        #: A new queue that does not have everything yet, and what it lacks.
+        self._next: tuple[socket.socket, socket.socket] | None = None
+        self._left: Iterator[tuple[str, int]] = iter(())
         self._has_forgotten = False
         self._untold: Final[deque[str]] = deque()
         self._barrier = -1
@@ -102,15 +116,14 @@ class Keeper:
         """Have ``fd`` kept under ``name``, which no other has at the time."""
         if self._manager is None:
             return
-        is_short = self._singles < _SINGLES or self._is_silent
-        if is_short and self._put(fd, name):
+        if self._singles >= _SINGLES and not (self._is_silent or self._has_failed_just_now):
+            self._begin_next_queue()
+        if self._put(fd, name):
             return
         self._has_forgotten = True
         # It is not among everything before it is kept.
-        if time.monotonic() - self._failed < _PAUSE or not self._replace_queue(
-            chain(self.everything(), ((name, fd),))
-        ):
-            self._put(fd, name)  # into a queue that is longer than it should be
+        if not self._has_failed_just_now:
+            self._replace_queue(chain(self.everything(), ((name, fd),)))
 
     def _put(self, fd: int, name: str) -> bool:
         """Put a descriptor into the manager's queue; False if that is full."""
@@ -121,6 +134,11 @@ class Keeper:
             put(self._queue[0], [(name, fd)])
         except OSError:
             return False
+        if self._next is not None:
+            try:
+                put(self._next[0], [(name, fd)])
+            except OSError:
+                self._drop_next_queue()
         return True
 
     def forget(self) -> None:
@@ -139,6 +157,15 @@ class Keeper:
     def _is_silent(self) -> bool:
         return bool(self._untold or self.lost)
 
+    @property
+    def _has_failed_just_now(self) -> bool:
+        return time.monotonic() - self._failed < _PAUSE
+
+    @property
+    def has_next_queue(self) -> bool:
+        """Whether :meth:`go_on` must be called in a moment."""
+        return self._next is not None
+
     def tend(self) -> None:
         """Drop descriptors that are no longer needed, send messages that waited, and check whether
         the manager is awake."""
@@ -149,12 +176,14 @@ class Keeper:
                 if since > _PATIENCE:
                     self.give_up(f"it has not answered for {since:.0f} s")
                 return
-            if self.lost or self._has_forgotten:
+            if self.lost:
                 self._replace_queue(self.everything())
+            elif self._has_forgotten:
+                self._begin_next_queue()
         elif self.lost:
             self.ask()  # first check for the manager: there may be thousands of descriptors
         elif self._has_forgotten:
-            self._replace_queue(self.everything())
+            self._begin_next_queue()
 
     def ask(self) -> None:
         """See whether the manager is awake: :meth:`tend` will tell."""
@@ -185,8 +214,43 @@ class Keeper:
         self._barrier = -1
         return True
 
+    def _begin_next_queue(self) -> None:
+        """Begin a queue with exactly what is needed. The manager gets it once it has everything."""
+        if self._next is not None:
+            return
+        try:
+            self._next = insist(lambda: socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM))
+            make_ready(self._next[0])
+        except OSError as error:
+            self._drop_next_queue()
+            self._fail(error)
+            return
+        self._left = iter(self.everything())
+        self._singles = 0
+        self._has_forgotten = False
+
+    def go_on(self) -> None:
+        """Put some more into the queue that was begun, and let it replace the other."""
+        if self._next is None:
+            return
+        try:
+            if put_some(self._next[0], self._left):
+                return
+            self._hand_over(*self._next)
+        except OSError as error:
+            self._drop_next_queue()
+            self._fail(error)
+
+    def _drop_next_queue(self) -> None:
+        """Begin again later."""
+        if self._next is not None:
+            self._apart(partial(close, *self._next))
+            self._next = None
+            self._has_forgotten = True
+
     def _replace_queue(self, kept: Iterable[tuple[str, int]]) -> bool:
-        """Make the manager keep exactly these; False if nothing has changed."""
+        """Make the manager keep exactly these, at once; False if nothing has changed."""
+        self._drop_next_queue()
         try:
             ahead, behind = insist(lambda: socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM))
         except OSError as error:
@@ -194,30 +258,36 @@ class Keeper:
             return False
         try:
             fill(ahead, kept)
-            if not self._flush():
-                raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
-            name = queue_name(self._number + 1)
-            self._tell(f"FDSTORE=1\nFDPOLL=0\nFDNAME={name}".encode("ascii"), behind.fileno())
+            self._hand_over(ahead, behind)
         except OSError as error:
             close(ahead, behind)
             self._fail(error)
             return False
         self._singles = 0
         self._has_forgotten = False
+        return True
+
+    def _hand_over(self, ahead: socket.socket, behind: socket.socket) -> None:
+        """Give the manager a queue that has everything, in the place of the other. Raises OSError:
+        then nothing has changed."""
+        if not self._flush():
+            raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+        name = queue_name(self._number + 1)
+        self._tell(f"FDSTORE=1\nFDPOLL=0\nFDNAME={name}".encode("ascii"), behind.fileno())
         if self.lost:
             self._log.warning("the service manager keeps all descriptors again")
             self.lost = ""
-        for name, fd in self._old.items():
-            self._post(f"FDSTOREREMOVE=1\nFDNAME={name}")
+        for old, fd in self._old.items():
+            self._post(f"FDSTOREREMOVE=1\nFDNAME={old}")
             self._apart(partial(end, fd))
         self._old.clear()
         if self._queue is not None:
             self._post(f"FDSTOREREMOVE=1\nFDNAME={queue_name(self._number)}")
             self._apart(partial(close, *self._queue))
         self._queue = ahead, behind
+        self._next = None
         self._number += 1
         self.ask()
-        return True
 
     def _fail(self, error: OSError) -> None:
         """What is kept could not be changed: it is tried again."""
@@ -231,6 +301,7 @@ class Keeper:
 
     def keep_nothing(self) -> None:
         """Have the manager keep nothing more, until :meth:`renew`: another program goes on."""
+        self._drop_next_queue()
         if self._queue is None:
             return
         self._post(f"FDSTOREREMOVE=1\nFDNAME={queue_name(self._number)}")

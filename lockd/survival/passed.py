@@ -29,7 +29,11 @@ def passed(environment: MutableMapping[str, str]) -> dict[str, int]:
 def inherited(environment: MutableMapping[str, str]) -> dict[str, int]:
     """The descriptors that the service manager passed on, and the queues among them with what is
     in them, by name, as :func:`passed` finds them."""
-    given = passed(environment)
+    return with_queued(passed(environment))
+
+
+def with_queued(given: dict[str, int]) -> dict[str, int]:
+    """These descriptors, and what is in the queues among them, by name."""
     found: dict[str, int] = {}
     for name in sorted(filter(is_queue, given), key=queue_number):
         queued = look_into(given[name])

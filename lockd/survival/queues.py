@@ -20,7 +20,7 @@ from itertools import islice
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from typing import Final
 
 #: socket(7); Python has no name for these.
@@ -47,11 +47,25 @@ def put(queue: socket.socket, items: list[tuple[str, int]]) -> None:
 
 def fill(queue: socket.socket, kept: Iterable[tuple[str, int]]) -> None:
     """Send all of them into a new queue. Raises OSError."""
+    make_ready(queue)
+    left = iter(kept)
+    while put_some(queue, left):
+        pass
+
+
+def make_ready(queue: socket.socket) -> None:
+    """Prepare a new queue: whoever sends into it never waits. Raises OSError."""
     queue.setblocking(False)
     _enlarge(queue)
-    left = iter(kept)
-    while batch := list(islice(left, _BATCH)):
+
+
+def put_some(queue: socket.socket, left: Iterator[tuple[str, int]]) -> bool:
+    """Send as many of them as one message carries. Returns whether there were any. Raises
+    OSError."""
+    batch = list(islice(left, _BATCH))
+    if batch:
         put(queue, batch)
+    return bool(batch)
 
 
 def _enlarge(queue: socket.socket) -> None:

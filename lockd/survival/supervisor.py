@@ -17,6 +17,7 @@ import time
 from contextlib import suppress
 from select import POLLIN, poll
 
+from lockd.kernel.loaded import files_of_program
 from lockd.kernel.loop import hold_signals, take_signals
 from lockd.survival.handover import HANDS_BACK, SUPERVISED
 from lockd.survival.keeper import BECOME, WATCHDOG_SECONDS
@@ -57,9 +58,10 @@ _OOM_SCORE: Final = "-900"
 class Supervisor:
     """Runs ``command``. ``address`` is the path of its notify socket; ``ready`` is called once,
     when the daemon is up, and is None if an earlier daemon was; ``kept`` are descriptors that the
-    daemon gets besides its own. ``first`` is the daemon itself, with these: the child runs the
-    first one as it is loaded, in half the time of one that is loaded again. Raises OSError if the
-    socket cannot be made."""
+    daemon gets besides its own. ``daemon`` is the program itself, with these, and whether it is the
+    first one: the child runs it as it is loaded here, which takes much less time than to load it.
+    It is loaded again if it is not what is installed by then, or if the last one has ended at once.
+    Raises OSError if the socket cannot be made."""
 
     def __init__(
         self,
@@ -68,14 +70,16 @@ class Supervisor:
         log: Log,
         ready: Callable[[], object] | None,
         kept: Mapping[str, int],
-        first: Callable[[dict[str, int]], int] | None = None,
+        daemon: Callable[[dict[str, int], bool], int] | None = None,
     ) -> None:
         self._command: Final = command
         self._log: Final = log
         self._address: Final = address
         self._ready = ready
         self._kept: Final = dict(kept)
-        self._first: Final = first
+        self._daemon: Final = daemon
+        self._loaded: Final = files_of_program()
+        self._ended_at_once = False
         self._child = 0
         self._stopping = False
         self._ending = False
@@ -108,7 +112,8 @@ class Supervisor:
                 if self._ready is not None or (is_asked_to and (not status or not tries)):
                     return _exit_status(status)
                 self._log.error(f"the daemon ended ({_how(status)}): starting it again")
-                if time.monotonic() - started < _SOON:
+                self._ended_at_once = time.monotonic() - started < _SOON
+                if self._ended_at_once:
                     time.sleep(pause)
                     pause = min(2 * pause, last)
                 else:
@@ -156,15 +161,19 @@ class Supervisor:
                 time.sleep(_AGAIN)
                 continue
             if not pid:
-                # Not after an upgrade: what is loaded here is not what is installed by then.
-                if self._first is not None and self._ready is not None:
-                    self._be_daemon(self._first)
+                if self._daemon is not None and self._may_run_as_loaded():
+                    self._be_daemon(self._daemon)
                 self._become_daemon()
             take_signals()
             if self._stopping:
                 # The one before it was killed before it had come to that, or in the midst of it.
                 self._pass_on(pid, signal.SIGTERM)
             return pid
+
+    def _may_run_as_loaded(self) -> bool:
+        if self._ready is not None:
+            return True  # the first one
+        return not self._ended_at_once and files_of_program([*self._loaded]) == self._loaded
 
     def _pass_on(self, pid: int, number: int) -> None:
         try:
@@ -186,7 +195,7 @@ class Supervisor:
             self._pass_on(self._child, signal.SIGKILL)
         return now
 
-    def _be_daemon(self, daemon: Callable[[dict[str, int]], int]) -> None:
+    def _be_daemon(self, daemon: Callable[[dict[str, int], bool], int]) -> None:
         """Be the daemon, in the child. Nothing is unwound, so that nothing here closes a descriptor
         whose number another file has by then."""
         status = 1
@@ -196,7 +205,7 @@ class Supervisor:
             for fd in self._kept.values():
                 os.set_inheritable(fd, False)
             os.environ.update(self._as_manager())
-            status = daemon(dict(self._kept))
+            status = daemon(dict(self._kept), self._ready is not None)
         except BaseException:  # noqa: BLE001 - as where it is the interpreter's
             import traceback
 

@@ -457,10 +457,11 @@ class Cluster:
         self._looks += 1
         if host.daemon is None or not (host.has_parted or self._looks % _EVERY == 0):
             return
+        if host.process is None or host.process.is_over:
+            return  # it is killed just now, in a thread that had its turn
         what = difference(host.daemon)
         if what:
             self.broken = f"a new journal of {host.name} would not be as the old one: {what}"
-        assert host.process is not None
         for resource in host.daemon.engine.table.open_resources():
             if not isinstance(host.process.fds.get(resource.lock.fd), LockFile):
                 self.broken = f"the descriptor of {resource.path} on {host.name} is another one's"

@@ -25,7 +25,7 @@ from lockd.kernel.loop import Timer
 from lockd.locks import failures, remote
 from lockd.locks.holders import Holders
 from lockd.log import ERROR, Logging
-from lockd.survival import handover
+from lockd.survival import handover, queues
 from lockd.survival import journal as journal_module
 from lockd.survival.keeper import Keeper
 from lockd.survival.kept import LISTENING
@@ -566,6 +566,8 @@ def simulated() -> Iterator[None]:
     # The journal is rewritten soon, and in many parts.
     replace(journal_module, "_GROWTH", 3000)
     replace(journal_module, "_AT_ONCE", 1)
+    # A queue of descriptors is filled in many parts.
+    replace(queues, "_BATCH", 2)
     replace(reserve, "_aside", _Reserve())
     replace(reserve, "SIZE", 3)
     journal = journal_module.Journal

@@ -153,3 +153,42 @@ def test_the_manager_has_the_old_queue_until_it_has_the_new_one(
         manager.read()
         assert manager.queues == {}
         assert keeper.descriptors() == {}
+
+
+def test_a_new_queue_is_filled_in_parts_while_others_are_kept(
+    manager: Manager, files: list[tuple[str, int]]
+) -> None:
+    """The manager has all in the old one until the new one has all, too: what is kept meanwhile is
+    in both, and what was forgotten before it was put into the new one is not there."""
+    with ExitStack() as stack:
+        stack.enter_context(manager)
+        log = Logging().part("locking.lock_daemon")
+        keeper = Keeper(str(manager.path), log, {}, {})
+        assert keeper._manager is not None
+        stack.enter_context(keeper._manager)
+        *first, one, another, gone = files
+        needed = dict([*first, gone])
+        keeper.everything = lambda: (each for each in [*needed.items()] if each[0] in needed)
+        keeper.renew()
+        manager.read()
+        (old,) = manager.queues
+
+        keeper.keep(one[1], one[0])
+        needed[one[0]] = one[1]
+        keeper.forget()
+        while not keeper.has_next_queue:
+            keeper.tend()
+            manager.read()
+        keeper.go_on()
+        keeper.keep(another[1], another[0])
+        del needed[gone[0]]
+        manager.read()
+        assert [*manager.queues] == [old]
+        assert another[0] in inodes(look_into(manager.queues[old]))
+        for _ in range(len(files)):
+            keeper.go_on()
+        manager.read()
+        assert [*manager.queues] == [*keeper.descriptors()] != [old]
+        expected = {name: os.fstat(fd).st_ino for name, fd in [*first, one, another]}
+        assert inodes(look_into(*manager.queues.values())) == expected
+        keeper.keep_nothing()

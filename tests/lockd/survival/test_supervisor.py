@@ -117,6 +117,29 @@ def test_no_other_supervisor(tmp_path: Path) -> None:
         end(daemon)
 
 
+def stack(pid: int) -> str:
+    """Where the stack of a process begins: the same as its parent's, unless it is loaded again."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[25]
+
+
+def test_a_daemon_is_loaded_again_if_the_program_has_changed(tmp_path: Path) -> None:
+    """Else the next one runs it as it is loaded in the supervisor."""
+    copy = Copy(tmp_path)
+    with Engine(tmp_path, command=copy.command) as engine:
+        client = holder(engine)
+        time.sleep(1.1)  # one that ends at once is loaded again, too
+        os.kill(engine.pid, signal.SIGKILL)
+        wait_for_takeover(engine, 1)
+        assert stack(engine.pid) == stack(engine.process.pid)
+        assert holds(engine, client)
+        copy.change("survival/journal.py", "FORMAT: Final = 1", "FORMAT: Final = 0 + 1")
+        time.sleep(1.1)
+        os.kill(engine.pid, signal.SIGKILL)
+        wait_for_takeover(engine, 2)
+        assert stack(engine.pid) != stack(engine.process.pid)
+        assert holds(engine, client)
+
+
 def test_a_daemon_that_does_not_come_up_again(tmp_path: Path) -> None:
     """The supervisor tries it again at growing intervals, and no other process gets the lock
     meanwhile."""
