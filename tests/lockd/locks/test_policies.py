@@ -95,7 +95,8 @@ class Watched:
         self.done.append(f"end {pid} {started}")
 
     def after(self, seconds: float, call: Callable[[], object]) -> None:
-        if not seconds:
+        # A sweep that took a while goes on at once.
+        if seconds <= failures._REST:
             call()
 
 
@@ -222,7 +223,7 @@ def test_its_own_description_comes_first(watched: Watched, described: str, then:
 
 @pytest.mark.parametrize(
     ("silent_for", "heard", "is_stopped"),
-    [(2.0, 60.0, True), (2.0, 20.0, False), (0.0, 60.0, False)],
+    [(2.0, 60.0, True), (2.0, 5.0, False), (0.0, 60.0, False)],
 )
 def test_a_server_that_does_not_answer(
     watched: Watched,
@@ -235,7 +236,8 @@ def test_a_server_that_does_not_answer(
     An error is an answer, but tells nothing of the lease."""
     now = time.monotonic()
     mount = Mount(SPACE, "nfs4", "server:/x", frozenset(["vers=4.2"]))
-    one = Remote(mount, heard=now - heard, answered=now, asked=now - silent_for)
+    asked = now - silent_for if silent_for else 0.0
+    one = Remote(mount, heard=now - heard, answered=now, asked=asked)
     watched.remotes.append(one)
     monkeypatch.setattr(failures, "_leases", lambda: {SPACE: 30.0})
     watched.failures._beat()

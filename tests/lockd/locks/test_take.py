@@ -122,3 +122,35 @@ def test_a_lock_that_another_process_has_leaves_nothing_open(tmp_path: Path) -> 
         take(tmp_path / "disk", is_shared=False)
     assert os.listdir("/proc/self/fd") == before
     filelock.let_go(lock)
+
+
+def test_a_descriptor_that_a_thread_uses_stays_open(tmp_path: Path) -> None:
+    """Another file would get its number."""
+    lock = take(tmp_path / "disk", is_shared=False)
+    lock.busy = True
+    filelock.let_go(lock)
+    os.fstat(lock.fd)
+    filelock.set_free(lock)
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(lock.fd)
+
+
+@pytest.mark.parametrize("is_refused", [False, True])
+def test_a_lock_that_the_file_system_has_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_refused: bool
+) -> None:
+    """It is taken again, and that is told. A kernel that believes that it has the lock, and is
+    refused by the server, has to give it up first."""
+    path = tmp_path / "disk"
+    lock = take(path, is_shared=True)
+    monkeypatch.setattr(filelock, "_is_refused", lambda _: is_refused)
+    unlocked: list[filelock.FileLock] = []
+    with monkeypatch.context() as patch:
+        patch.setattr(filelock, "unlock", unlocked.append)
+        found = filelock.look_at(lock, str(path), shared=False, plain=True)
+    assert (found, unlocked) == (("regained", [lock]) if is_refused else ("held", []))
+    filelock.unlock(lock)
+    assert filelock.look_at(lock, str(path), shared=False, plain=True) == "regained"
+    with pytest.raises(filelock.HeldError):
+        take(path, is_shared=True)
+    filelock.let_go(lock)
