@@ -29,8 +29,12 @@ def world(rng: random.Random) -> World:
     """A world that is made up, often with something in it that few fleets have."""
     maker = Maker(rng)
     made = maker.world()
-    more = _More(maker, made)
     if rng.random() < 0.6:
+        if rng.random() < 0.3:  # nothing else is wrong then
+            made = made._replace(users=[], unheld=False)
+            for snapshot in made.snapshots:
+                snapshot["guests"] = []
+        more = _More(maker, made)
         for name in rng.sample(KINDS, min(len(KINDS), rng.choice((1, 1, 2)))):
             getattr(more, f"add_{name}")()
     return made
@@ -314,28 +318,31 @@ class _More:
             self.by_kernel(number, it, ["/dev/mapper/mpathy"], bare.name, identity, bare)
 
     def add_bind(self) -> None:
-        """A host that has mounted a directory above that of the images, or a part of it."""
+        """Two hosts that have mounted the directory of an image, one above it, or a part of it."""
         files = [each for each in self.maker.files if each.system.kind == "nfs"]
         if not files:
             return
         file = self.rng.choice(files)
         top, _, last = file.path.rpartition("/")
         above, _, inner = top.rpartition("/")
-        address = self.rng.choice(file.system.addresses)
-        mounted = mount("/srv/b", "nfs4", f"{address}:{above or '/'}", f"addr={address}")
-        nested = self.rng.random() < 0.5
-        where = f"/srv/b/{inner}" if nested else "/srv/b"
-        mounted["root"] = "/" if nested else f"/{inner}"
-        of = fsids_of(file.system.fsid) or {"fsid4": "0:1"}
-        if self.maker.version == 2 and self.maker.seen():
-            mounted["ids"] = [f"fsid4:{of['fsid4']}"]
         _, points = self.maker.hosts[0]
         place = next(each for each in points if each.system == file.system and each.path == top)
-        number = self.maker.number(place)
-        told = [directory(where, mounted, "disks", number)]
-        called = self.called()
-        path = f"{where}/{last}"
-        made = guest(called, disk(path, inode=file.inode if self.maker.seen(0.5) else None))
-        lock = Lock(file, carried=True, named=("", path))
-        self.made.users.append(User("b1", called, file, lock, backing=False))
-        self.another("b1", told, [made], lockd="")
+        of = fsids_of(file.system.fsid) or {"fsid4": "0:1"}
+        for name in ("b1", "b2"):
+            address = self.rng.choice(file.system.addresses)
+            how = self.rng.choice(("whole", "above", "part"))
+            export = top if how == "whole" else above or "/"
+            mounted = mount("/srv/b", "nfs4", f"{address}:{export}", f"addr={address}")
+            mounted["root"] = f"/{inner}" if how == "part" else "/"
+            where = f"/srv/b/{inner}" if how == "above" else "/srv/b"
+            if self.maker.version == 2 and self.maker.seen():
+                mounted["ids"] = [f"fsid4:{of['fsid4']}"]
+            told = [directory(where, mounted, "disks", self.maker.number(place))]
+            called = self.called()
+            path = f"{where}/{last}"
+            made = guest(called, disk(path, inode=file.inode if self.maker.seen(0.5) else None))
+            manager = self.rng.choice(("lockd", "lockd", "nop"))
+            lock = Lock(file, carried=True, named=("", path)) if manager == "lockd" else None
+            self.made.users.append(User(name, called, file, lock, backing=False))
+            qemu = f'lock_manager = "{manager}"\n' if lock else ""
+            self.another(name, told, [made], qemu=qemu, lockd="")

@@ -702,6 +702,16 @@ def test_the_better_protection_of_devices_is_proposed() -> None:
     assert group["storage"]["lvm_lockspace_dir"] == "nfs://10.0.0.5:/locks/lvm"
 
 
+def test_names_for_devices_are_not_outvoted() -> None:
+    """The many that have none protect less, also if no guest has a device yet."""
+    without = {"qemu-lockd.conf": 'file_lockspace_dir = "/srv/locks/files"\n', "spaces": []}
+    settings = proposed({"kvm01": {}, **{f"kvm0{n}": without for n in range(2, 6)}})["settings"]
+    assert settings["lvm_lockspace_dir"] == "/srv/locks/lvm"
+    assert settings["scsi_lockspace_dir"] == "/srv/locks/scsi"
+    assert settings["file_lockspace_dir"] == "/srv/locks/files"
+    assert proposed({"kvm01": without, "kvm02": without})["settings"]["lvm_lockspace_dir"] is None
+
+
 def test_a_first_policy_says_whom_it_leaves_out() -> None:
     """The policy has it in a comment, which no name of a host can end."""
     alone = {"images": {"mount": None}, "guests": []}
@@ -962,6 +972,14 @@ def test_the_plan_says_whom_it_leaves_out(lockcfg: RunLockcfg, tmp_path: Path) -
         0,
         "nothing to do: the hosts are as the policy says\n",
     )
+    write_fleet(tmp_path / "nolock", {"kvm01": WRONG["nolock"], "kvm02": {}})
+    policy.write_text("groups: {all: {hosts: ['kvm[01-02]']}}\n")
+    result = lockcfg("plan", *options, tmp_path / "nolock")
+    assert result.returncode == 1
+    assert "[LA205]" in result.stdout
+    assert result.stdout.endswith("no step: the plan covers nothing of what is listed above\n")
+    page = lockcfg("plan", "--format", "html", *options, tmp_path / "nolock").stdout
+    assert "Nothing to do" not in page
     (tmp_path / "empty").mkdir()
     policy.write_text("")
     assert lockcfg("plan", *options, tmp_path / "empty").returncode == 3

@@ -161,7 +161,7 @@ def _kept(name: str, changes: Sequence[HostChange]) -> Iterator[Step]:
     for details, hosts in _alike(
         changes,
         lambda change: (
-            f"{_file_of(change.cell.facts, key)}: {key} stays {_spelled(old)}, and not"
+            f"{_file_of(change.cell.facts, key)}: {key} stays {_spelled(old)}; the policy says"
             f" {_spelled(new)}"
             for key, (old, new) in sorted(change.refused.items())
         ),

@@ -63,6 +63,9 @@ def _group(group: Group, name: str) -> Iterable[str]:
         values = _counted((cell.facts.settings[key], len(cell.hosts)) for cell in voters)
         if key == "require_lease_for_disks":
             continue
+        if key in _OF_DEVICES and len(values) > 1:
+            # A directory protects more than none, also devices that a guest gets later.
+            values = [each for each in values if each[0] is not None]
         if len(values) > 1 and values[0][1] == values[1][1]:
             yield from _open(key, values)
             continue
@@ -115,6 +118,9 @@ def _rank(cell: Cell, group: Group) -> tuple[int, int]:
     best = max((_REACHES[reach] for reach in reaches), default=0)
     return best, sum(_REACHES[reach] for reach in reaches)
 
+
+#: The settings without which block devices have no lock that other hosts see.
+_OF_DEVICES: Final = ("lvm_lockspace_dir", "scsi_lockspace_dir")
 
 _REACHES: Final = {"no": 0, "unknown": 2, "yes": 3}
 

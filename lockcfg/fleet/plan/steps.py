@@ -77,3 +77,8 @@ class Plan(Frozen):
         self.steps: Final = tuple(steps)
         self.covered: Final = tuple(covered)
         self.uncovered: Final = tuple(uncovered)
+
+    @property
+    def is_short(self) -> bool:
+        """Whether a finding stays that counts."""
+        return any(finding.severity != "info" for finding in self.uncovered)

@@ -59,7 +59,9 @@ def write_text(plan: Plan, left_out: LeftOut, stream: TextIO) -> None:
     if plan.uncovered:
         out.line()
     _write_left_out(left_out, out)
-    if not plan.steps:
+    if not plan.steps and plan.is_short:
+        out.line("no step: the plan covers nothing of what is listed above")
+    elif not plan.steps:
         which = " on the hosts that are known well enough" if left_out.any else ""
         out.line(f"nothing to do{which}: the hosts are as the policy says")
 
