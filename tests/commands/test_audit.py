@@ -55,6 +55,36 @@ def test_colour_on_a_terminal_unless_it_is_not_wanted(tmp_path: Path, lockcfg: R
     assert shown.replace("\r\n", "\n") == plain
 
 
+@pytest.mark.parametrize("width", [60, 200])
+def test_a_plan_fits_the_terminal(width: int, tmp_path: Path, lockcfg: RunLockcfg) -> None:
+    """Only its commands do not, as they are to be copied."""
+    write_fleet(tmp_path / "s", demo())
+    policy = tmp_path / "fleet.yaml"
+    policy.write_text(lockcfg(*AUDIT, "--write-policy", "/dev/stdout", tmp_path / "s").stdout)
+    plan = ("plan", "--now", str(NOW), "--policy", policy, tmp_path / "s")
+    shown = shown_on_a_terminal(*plan, stream="stdout", NO_COLOR="1", COLUMNS=str(width))
+    plain = lockcfg(*plan).stdout
+    assert max(len(line) for line in plain.splitlines() if "$ " not in line) > 60
+    assert all(len(line) <= width for line in shown.splitlines() if "$ " not in line)
+    assert shown.split() == plain.split()
+
+
+@pytest.mark.parametrize("kind", ["no lock manager", "old"])
+def test_no_name_of_a_host_reaches_the_terminal_as_it_is(
+    kind: str, tmp_path: Path, lockcfg: RunLockcfg
+) -> None:
+    """A snapshot may call its host anything."""
+    odd = {"host": {"name": "a\x1b[31mred", "taken": NOW - (9 * 86_400 if kind == "old" else 60)}}
+    changes = {**WRONG["no lock manager"], **odd}
+    write_fleet(tmp_path / "s", {"kvm01": {}, "kvm02": changes})
+    policy = tmp_path / "fleet.yaml"
+    policy.write_text(lockcfg(*AUDIT, "--write-policy", "/dev/stdout", tmp_path / "s").stdout)
+    for options in (AUDIT, ("plan", "--now", str(NOW), "--policy", policy)):
+        said = lockcfg(*options, tmp_path / "s").stdout
+        assert "red" in said
+        assert "\x1b" not in said
+
+
 @pytest.mark.parametrize("format", ["text", "json", "junit", "sarif", "github", "html"])
 @pytest.mark.parametrize(
     ("kind", "statuses"),

@@ -46,13 +46,19 @@ def write_text(plan: Plan, left_out: LeftOut, stream: TextIO) -> None:
     for group, of_group in groupby(plan.steps, key=lambda step: step.group):
         out.line(out.style(escape(group), "bold"))
         for number, step in enumerate(of_group, 1):
-            gap = out.style(" (a gap)", "error") if step.gap else ""
-            out.line(f"{number:3}. {step.action}{gap}: {hosts_of(step)}")
-            out.line(f"     {escape(step.text)}")
-            for line in _some([f"- {escape(detail)}" for detail in step.details]):
-                out.line(f"     {line}")
+            gap = [(" (a gap):", "error")] if step.gap else []
+            out.paragraph(
+                (f"{number}. {step.action}{'' if gap else ':'}", ""),
+                *gap,
+                (hosts_of(step), ""),
+                indent=3 - len(str(number)),
+                hang=2 + len(str(number)),
+            )
+            out.paragraph((step.text, ""), indent=5)
+            for line in _some([f"- {detail}" for detail in step.details]):
+                out.paragraph((line, ""), indent=5, hang=2)
             for line in _some(list(_commands(step))):
-                out.line(f"     {line}")
+                out.line(f"     {line}")  # to be copied
         out.line()
     for finding in plan.uncovered:
         _write_uncovered(finding, out)
@@ -95,11 +101,12 @@ def hosts_of(step: Step) -> str:
 
 
 def _write_uncovered(finding: AuditFinding, out: terminal.Terminal) -> None:
-    hosts = f" {folded(finding.hosts)}:" if finding.hosts else ""
-    said = out.style("not covered:", "warning")
-    out.line(f"{said}{hosts} {escape(finding.message)} [{finding.code}]")
+    hosts = f"{folded(finding.hosts)}: " if finding.hosts else ""
+    out.paragraph(
+        ("not covered:", "warning"), (f"{hosts}{finding.message} [{finding.code}]", ""), hang=2
+    )
     if finding.help:
-        out.line(f"  help: {escape(finding.help)}")
+        out.paragraph(("help:", ""), (finding.help, ""), indent=2, hang=2)
 
 
 def in_order(hosts: Sequence[str], *, most: int | None = _MOST) -> str:
@@ -117,17 +124,19 @@ def in_order(hosts: Sequence[str], *, most: int | None = _MOST) -> str:
 
 
 def _write_left_out(left_out: LeftOut, out: terminal.Terminal) -> None:
-    warning = out.style("warning:", "warning")
+    said: list[str] = []
     if left_out.missing:
-        out.line(f"{warning} no snapshot, and no plan, for {folded(left_out.missing)}")
+        said.append(f"no snapshot, and no plan, for {folded(left_out.missing)}")
     for problem in left_out.unreadable[:_MOST]:
-        out.line(f"{warning} no plan for {escape(problem.source)}: it {escape(problem.reason)}")
+        said.append(f"no plan for {problem.source}: it {problem.reason}")
     if len(left_out.unreadable) > _MOST:
         more = len(left_out.unreadable) - _MOST
-        out.line(f"{warning} no plan for {more} more snapshots that cannot be read: see --json")
+        said.append(f"no plan for {more} more snapshots that cannot be read: see --json")
     if left_out.old:
         hosts = folded(left_out.old)
-        out.line(f"{warning} too old to go by, or of a wrong clock: the facts of {hosts}")
+        said.append(f"too old to go by, or of a wrong clock: the facts of {hosts}")
+    for each in said:
+        out.paragraph(("warning:", "warning"), (each, ""), hang=2)
 
 
 def write_json(plan: Plan, left_out: LeftOut, stream: TextIO) -> None:
