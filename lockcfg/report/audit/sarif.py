@@ -7,7 +7,7 @@ import hashlib
 import json
 from urllib.parse import quote
 
-from lockcfg.fleet.policy.host_ranges import fold
+from lockcfg.fleet.policy.host_ranges import shortened
 from lockcfg.report.sarif import LEVELS, message, write_run
 from lockcfg.report.untrusted import clean
 
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from typing import Any, Final, TextIO
 
     from lockcfg.fleet.comparison.result import AuditFinding, AuditResult
+
+#: How many ranges of hosts a message names.
+_NAMED: Final = 50
 
 #: The file for a finding that has none: code scanning services show findings only in files.
 _ARTIFACT: Final = "fleet.yaml"
@@ -56,7 +59,7 @@ def _parts(finding: AuditFinding) -> Iterator[AuditFinding]:
 
 
 def _result(finding: AuditFinding, index: dict[str, int], *, suppressing: bool) -> dict[str, Any]:
-    lines = [finding.message, ", ".join(fold(finding.hosts)[:50]), *finding.reasons, finding.help]
+    lines = [finding.message, shortened(finding.hosts, _NAMED), *finding.reasons, finding.help]
     uri, line = next(iter(finding.places.values()), (_ARTIFACT, 1))
     location: dict[str, Any] = {
         "physicalLocation": {
