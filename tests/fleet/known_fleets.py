@@ -270,6 +270,54 @@ LVM_AND_SCSI = f'lvm_lockspace_dir = "/srv/locks/files"\n{SCSI_LOCKS}'
 #: The disk of that guest where scsi_id is asked, which answers for the device below the volume.
 BY_SCSI = {**VOLUME["disks"][0], "scsi_id": MPATH[6:]}
 
+#: Two directories of locks on one server.
+HERE = locks(inode=70_001)
+THERE = locks(source="nfs1:/locks2", inode=70_002)
+
+
+def apart(one: tuple[Json, Json], other: tuple[Json, Json]) -> list[Json]:
+    """Two hosts with a directory of images and a guest, and with a directory of locks each."""
+    return two(
+        ([one[0], HERE], [one[1]], {"version": 2}), ([other[0], THERE], [other[1]], {"version": 2})
+    )
+
+
+def devices_apart(one: Json, other: Json, *, locked: Json = HERE) -> list[Json]:
+    """Two hosts with a block device each, and with one directory of locks."""
+    return two(
+        ([*DEVICES, locked], [one], {"version": 2}), ([*DEVICES, locked], [other], {"version": 2})
+    )
+
+
+def san(one: Json, other: Json, *more: Json) -> list[Json]:
+    """Two hosts with one device of a SAN, and with a directory of locks each."""
+    guests = [device("/dev/mapper/m", dm_uuid=MPATH)]
+    found = [{"version": 2, **each} for each in more or ({}, {})]
+    return two(([*DEVICES, one], guests, found[0]), ([*DEVICES, other], guests, found[1]))
+
+
+def probed(number: int, hours: int) -> Json:
+    """What a host saw in a probe some hours ago: the other one, by another address."""
+    seen = {"path": "/srv/locks/files", "nonce": "x", "marked": [1, 2], "locked": [1, 2]}
+    told = {"probe": "p", "round": "r", "number": number, "hosts": 2, "directories": [seen]}
+    return {"evidence": {**told, "taken": NOW - hours * 3600}}
+
+
+def fuse(point: str, kind: str, source: str, *options: str, inode: int = 40_001) -> Json:
+    """A directory of images on a file system of a kind."""
+    return directory(point, mount(point, kind, source, *options), "disks", inode)
+
+
+#: The origin of a snapshot of LVM's, and what the snapshot keeps of it.
+REAL: Json = {"type": "block", "path": "/dev/dm-8", "inode": 8, "dm_uuid": f"{LV}-real"}
+BELOW: Json = {"type": "block", "path": "/dev/dm-1", "inode": 9, "dm_uuid": MPATH}
+ORIGIN = device("/dev/vg/o", dm_uuid=LV, chain=[REAL, BELOW])
+SNAPSHOT = device(
+    "/dev/vg/s", name="w", device="253:7", dm_uuid=f"{LV[:36]}{'C' * 32}", chain=[REAL, BELOW]
+)
+EMULATED = f"t10.ATA     QEMU HARDDISK{' ' * 27}QM00002"
+CEPH_IDS = ("cluster:f51d",)
+
 #: Fleets by what is special about them.
 FLEETS: dict[str, Known] = {
     "a local file system that two hosts have mounted": Known(
@@ -1137,5 +1185,208 @@ FLEETS: dict[str, Known] = {
             ),
             ([images(), locks()], [image()], {"version": 2}),
         ),
+    ),
+    # Names that each host has for itself
+    "the address with which each host means itself": Known(
+        "unknown", san(*[locks("127.0.0.1", "localhost:/locks", 70_001)] * 2)
+    ),
+    "that address, and the FSID is one": Known(
+        "safe", san(*[locks("::1", "[::1]:/locks", 70_001, ids=fsid("a"))] * 2)
+    ),
+    "a network disk on a server with which each host means itself": Known(
+        "unknown",
+        two(
+            ([], [guest("v", network("localhost:10809"), running=True)]),
+            ([], [guest("w", network("localhost:10809"), running=True)]),
+        ),
+    ),
+    # Numbers
+    "two new servers, with the numbers of the first directories of XFS": Known(
+        "unsafe",
+        two(
+            ([images(inode=70_007), locks(inode=33_685_632)], [image()], {"version": 2}),
+            (
+                [
+                    images("10.0.1.5", "nfs1-b:/vms", 70_007),
+                    locks("10.0.2.9", "nfs2:/locks", 33_685_632),
+                ],
+                [image()],
+                {"version": 2},
+            ),
+        ),
+        said="unknown",
+    ),
+    "two snapshots of Btrfs below one export, where one number is two files": Known(
+        "safe",
+        two(
+            *(
+                (
+                    [
+                        directory(
+                            f"/srv/vms/{of}",
+                            nfs("/srv/vms", "nfs1:/vms", ids=fsid("a")),
+                            "disks",
+                            70_256,
+                        ),
+                        HERE,
+                    ],
+                    [guest(of, disk(f"/srv/vms/{of}/a.qcow2", inode=70_257))],
+                    {"version": 2},
+                )
+                for of in ("one", "other")
+            )
+        ),
+        said="unknown",
+    ),
+    "hard links by two addresses": Known(
+        "unsafe",
+        two(
+            (
+                [images(), locks()],
+                [guest("v", disk("/srv/vms/a.qcow2", inode=424_242, links=2))],
+                {"version": 2},
+            ),
+            (
+                [images(*LIF), locks(*LIF_LOCKS)],
+                [guest("w", disk("/srv/vms/b.qcow2", inode=424_242, links=2))],
+                {"version": 2},
+            ),
+        ),
+    ),
+    "sshfs by two names, whose clients make up the numbers": Known(
+        "unsafe",
+        apart(
+            (fuse("/srv/vms", "fuse.sshfs", "s:/vms"), image(inode=40_005)),
+            (fuse("/srv/vms", "fuse.sshfs", "root@10.0.0.5:/vms"), image(inode=40_009)),
+        ),
+        said="unknown",
+    ),
+    "sshfs, and the server that it goes to": Known(
+        "unsafe",
+        apart((fuse("/srv/vms", "fuse.sshfs", "nfs1:/vms"), image(inode=5)), (images(), image())),
+        said="unknown",
+    ),
+    "sshfs, and one directory of locks": Known(
+        "safe",
+        both([fuse("/srv/vms", "fuse.sshfs", "s:/vms"), HERE], [image(inode=40_005)], version=2),
+    ),
+    "a subdirectory of a GlusterFS volume, mounted and looked at from above": Known(
+        "unsafe",
+        apart(
+            (
+                directory("/srv/vms", gluster("/srv/vms", "g1:/vms/sub"), "disks", 1),
+                image(inode=424_242),
+            ),
+            (
+                directory("/g/sub", gluster("/g", "g1:/vms"), "disks", 99_887_766),
+                guest("a", disk("/g/sub/a.qcow2", inode=424_242)),
+            ),
+        ),
+    ),
+    # CephFS
+    "ceph-fuse, which does not tell the file system of the cluster": Known(
+        "unsafe",
+        san(
+            *[
+                directory(
+                    "/srv/locks/files",
+                    mount("/srv/locks", "fuse.ceph-fuse", "ceph-fuse", ids=CEPH_IDS),
+                    "lockspace",
+                    FIRST + 9,
+                )
+            ]
+            * 2
+        ),
+        said="unknown",
+    ),
+    "an image in a snapshot of CephFS, below another one": Known(
+        "safe",
+        two(
+            (
+                [
+                    directory(
+                        "/srv/vms",
+                        ceph("/srv/vms", "10.1.0.1:6789:/vms", ids=CEPH_IDS),
+                        "disks",
+                        FIRST + 50_000,
+                    ),
+                    HERE,
+                ],
+                [image("base", inode=FIRST + 50_001)],
+                {"version": 2},
+            ),
+            (
+                [
+                    fuse("/srv/o", "ext4", "/dev/vda1"),
+                    directory(
+                        "/srv/vms/.snap/s",
+                        ceph("/srv/vms", "10.1.0.1:6789:/vms", ids=CEPH_IDS),
+                        "disks",
+                        FIRST + 50_000,
+                    ),
+                    HERE,
+                ],
+                [
+                    guest(
+                        "o",
+                        disk(
+                            "/srv/o/o.qcow2",
+                            layers=1,
+                            chain=[disk("/srv/vms/.snap/s/base.qcow2", inode=FIRST + 50_001)],
+                        ),
+                    )
+                ],
+                {"version": 2},
+            ),
+        ),
+    ),
+    # Block devices
+    "a link in a directory to a device without a name": Known(
+        "unknown",
+        both(
+            [fuse("/srv/d", "ext4", "/dev/vda1"), *DEVICES, HERE],
+            [guest("v", disk("/srv/d/x", type="block", resolved="/dev/sdb", inode=601))],
+            version=2,
+        ),
+    ),
+    "the serial number that every emulated disk has": Known(
+        "safe",
+        devices_apart(
+            device("/dev/sdb", wwid=EMULATED), device("/dev/sdc", name="w", wwid=EMULATED)
+        ),
+        said="unknown",
+    ),
+    "the origin of a snapshot of LVM's": Known(
+        "safe",
+        devices_apart(ORIGIN, device("/dev/mapper/n", name="w", dm_uuid=f"{MPATH}b")),
+    ),
+    "a snapshot of LVM's beside its origin, on one host": Known(
+        "safe", [host("a", [*DEVICES, HERE], [ORIGIN, SNAPSHOT], version=2)]
+    ),
+    "a snapshot of LVM's, and its origin on another host": Known(
+        "unsafe", devices_apart(ORIGIN, SNAPSHOT)
+    ),
+    "disks that other processes serve": Known(
+        "unknown",
+        devices_apart(guest("v", {"type": "vhostuser"}), guest("w", {"type": "vhostuser"})),
+    ),
+    "an NVMe controller of a guest's own, and an NVMe device": Known(
+        "unknown",
+        devices_apart(guest("v", {"type": "nvme"}), device("/dev/nvme0n1", wwid="uuid.11-22")),
+    ),
+    # Policies and probes
+    "a policy has hosts apart that share storage": Known(
+        "unsafe",
+        apart((images(), image("v")), (images(), image("w", inode=9))),
+        {"groups": {"g": {"hosts": ["a"]}, "h": {"hosts": ["b"]}}},
+        said="unknown",
+    ),
+    "a probe shows that two addresses are one server": Known(
+        "safe",
+        san(HERE, locks("10.0.9.9", "other:/locks", 70_001), probed(1, 1), probed(2, 1)),
+    ),
+    "it did so long ago": Known(
+        "unknown",
+        san(HERE, locks("10.0.9.9", "other:/locks", 70_001), probed(1, 2000), probed(2, 2000)),
     ),
 }

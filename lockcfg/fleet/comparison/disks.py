@@ -18,7 +18,7 @@ from operator import attrgetter
 from lockcfg.fleet.comparison.pairs import folded_pairs, sentences
 from lockcfg.fleet.comparison.result import DiskRow, DiskUse
 from lockcfg.fleet.model.locks import Exclusion, exclusion, exclusion_of, lock_of
-from lockcfg.fleet.model.place import is_telling, relation
+from lockcfg.fleet.model.place import is_loopback, is_telling, relation
 from lockcfg.fleet.model.uses import PART, VOLUME, Use, disk_of, is_device
 from lockcfg.frozen import Frozen
 
@@ -74,7 +74,7 @@ class _Way:
             if self.storage is None or not self.storage.place.system:
                 return None
             inode = self.storage.place.inode
-            if inode is None:
+            if inode is None or not self.storage.place.proven:
                 return None
         if use.rule == "direct":
             # The image is on a file system that carries locks, and the lock is on the disk itself.
@@ -85,14 +85,15 @@ class _Way:
             return ("direct", where) if place.carries == "yes" else None
         setting = {"lvm": "lvm", "scsi": "scsi", "path": "file"}[use.rule] + "_lockspace_dir"
         place = self.locking.spaces[setting]
-        if place.carries != "yes" or not place.system or place.inode is None:
+        if place.carries != "yes" or not place.system or place.inode is None or not place.proven:
             return None
         return use.rule, f"{place.shown} {place.inode} {' '.join(place.ids)} {inode}"
 
 
 class _User(Frozen):
     """A user of a disk: a guest on a host, and how the host locks the disk for the guest.
-    ``number`` is the inode number of the file followed by 32 bits for its name; 0 if unknown."""
+    ``number`` is the inode number of the file followed by 32 bits for its name; the number is 0 if
+    it shows nothing, and all of it if the file was not seen."""
 
     __slots__ = (
         "answer",
@@ -285,6 +286,8 @@ def _judged(
     pairs = _HostPairs(alike)
     for met in islice(_meetings(alike), _COMPARED):
         one, other = met.first
+        if one.host == other.host and (one.way.use.kept or other.way.use.kept):
+            continue  # LVM keeps what a snapshot has, whoever writes its origin
         disks = _one_disk(one, other, words)
         if disks == "different":
             continue
@@ -497,12 +500,12 @@ def _one_disk(one: _User, other: _User, words: Words | None) -> Relation:
         return "same"  # each of two hosts has mounted the volume with a local file system
     if mine is None or yours is None or "image" not in (one.way.use.kind, other.way.use.kind):
         return "same" if one.name == other.name else "different"
-    if one.host == other.host and mine.local and yours.local:
+    if one.host == other.host and (one.name == other.name or (mine.local and yours.local)):
         return "same" if one.name == other.name else "different"
     found = relation(mine, yours, words=words)
     if found in ("same", "different"):
         return found
-    if one.number and other.number:
+    if one.number >> 32 and other.number >> 32:
         if one.number != other.number:
             return "different" if mine.kind and yours.kind else "unknown"
         likely = found == "likely" or (one.uuid == other.uuid and one.uuid)
@@ -517,7 +520,7 @@ def _one_of_network(one: _User, other: _User) -> Relation:
         {
             server
             for server in user.way.use.storage.split(",")
-            if one.host == other.host or not server.startswith("unix:")
+            if one.host == other.host or not (server.startswith("unix:") or is_loopback(server))
         }
         for user in (one, other)
     )

@@ -63,6 +63,7 @@ class Fleet:
         "places",
         "policy",
         "probe",
+        "probed_long_ago",
         "problems",
         "same",
         "sharing",
@@ -87,6 +88,8 @@ class Fleet:
         self.probe = Probe({})
         self.names: dict[int, str] = {}
         self.expected: dict[int, Facts] = {}
+        #: The hosts whose part in a probe is too old to count, or from the future.
+        self.probed_long_ago: list[str] = []
         #: The directory of the files of each host of which only the files are known.
         self.sources: dict[str, str] = {}
         #: Directories that have so many names that not all of these were compared.
@@ -184,6 +187,10 @@ def _probed(
     if not told:
         return {}
     counted = {row.number: row for row in _newest(store.hosts(), []) if row.number in told}
+    early, late = fleet.now - fleet.max_age, fleet.now + _AHEAD
+    for host in [host for host in counted if not early <= told[host]["taken"] <= late]:
+        # What was mounted then may be another thing now.
+        fleet.probed_long_ago.append(counted.pop(host).name)
     fleet.probe = probe_of({host: told[host] for host in counted})
     fleet.names = {host: row.name for host, row in counted.items()}
     seen: dict[tuple[int, object], tuple[Facts, int]] = {}

@@ -122,4 +122,5 @@ def _of_place(
         key += f" (inode {place.inode})" if place.inode is not None else ""
         nonces = [each.rpartition("/")[2] for each in place.ids if each.startswith("nonce:")]
         key += "".join(f" (nonce {nonce[:8]})" for nonce in nonces)
-    return Domain(kind, mode, key, place.carries, f"{words} {key}, on {place.why}", place)
+    reach = place.carries if place.local or place.carries == "no" or place.proven else "unknown"
+    return Domain(kind, mode, key, reach, f"{words} {key}, on {place.why}", place)

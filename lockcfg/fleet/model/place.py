@@ -81,6 +81,11 @@ class Location(Frozen):
         probe."""
         return min((each.rpartition("/")[2] for each in _values(self, "reach")), default="")
 
+    @property
+    def proven(self) -> bool:
+        """Whether another host that calls a directory by the same names means this one."""
+        return relation(self, self) == "same"
+
     def same(self, other: Location) -> bool:
         """Whether the two are shown to be one file."""
         return relation(self, other) == "same"
@@ -121,6 +126,8 @@ def relation(
         return "different"
     if systems == "unknown":
         return _by_numbers(one, other)
+    if _snapshot_of(one) != _snapshot_of(other):
+        return "different"  # the files of a snapshot have the numbers of the live ones
     if one.path == other.path:
         if systems == "server" and one.kind in _NAMED_BY_NODE and None in (one.inode, other.inode):
             return "unknown"  # each host means another device by that name
@@ -132,6 +139,8 @@ def relation(
         return "unknown" if one.kind == "nfs" and exports[0] != exports[1] else "different"
     if one.inode != other.inode:
         return "different"
+    if _is_export_of_both(one, other):
+        return "unknown"  # subvolumes of Btrfs have one FSID there, and each counts for itself
     if systems == "file system":
         return "same"
     if is_telling(one.inode) and posixpath.basename(one.path) == posixpath.basename(other.path):
@@ -206,6 +215,17 @@ def fsids_of(uuid: str) -> dict[str, str]:
     return {"fsid4": f"{first:x}:{second:x}", "fsid3": f"{folded:x}:0"}
 
 
+def _snapshot_of(place: Location) -> str:
+    """The snapshot of CephFS that a place is in, with what is above it; empty if it is in none."""
+    above, inside, below = f"{place.path}/".partition("/.snap/")
+    return f"{above}/{below.partition('/')[0]}" if inside and place.kind == "ceph" else ""
+
+
+def _is_export_of_both(one: Location, other: Location) -> bool:
+    """Whether two places are below one export of NFS."""
+    return one.kind == "nfs" and bool(_values(one, "export") & _values(other, "export"))
+
+
 def _is_long(value: str) -> bool:
     """Whether an identity is unique. Short identities of NFS are device numbers or ids from the
     exports file, and two servers may have the same ones."""
@@ -233,10 +253,12 @@ def _systems(
             continue
         elif what not in _ONE_OF_MANY:
             return "different"
-    if halves:
+    if halves or "unnamed:" in {*one.ids, *other.ids}:
         return "unknown"
-    if shown:
+    if shown or _is_in_both_versions(one, other) or _is_in_both_versions(other, one):
         return "file system"
+    if is_of_each_host(one.system):
+        return "unknown"
     if one.kind in _NAMED_BY_NODE:
         # A device has another name on each host, but every host that mounts it is in its cluster.
         return "server" if one.system == other.system else "unknown"
@@ -249,6 +271,35 @@ def _systems(
     if one.kind == "nfs" and frozenset((one.system, other.system)) in taken_for_one:
         return "server"
     return "unknown"
+
+
+def _is_in_both_versions(one: Location, other: Location) -> bool:
+    """Whether one FSID of NFS is that of version 3 for the other, which is that of version 4, from
+    a server of Linux's."""
+    for told in _values(one, "fsid4"):
+        first, _, second = told.partition(":")
+        if _is_long(told) and len(first) <= 16 and len(second) <= 16:
+            folded = fsids_of(f"{first:>016}{second:>016}").get("fsid3")
+            if folded in _values(other, "fsid3"):
+                return True
+    return False
+
+
+def is_of_each_host(system: str) -> bool:
+    """Whether the name of a system is one that each host has for itself, such as ``localhost``, so
+    that on two hosts it shows nothing."""
+    _, _, rest = system.partition("://")
+    return is_loopback(rest if rest.startswith("fe80:") else rest.partition("/")[0])
+
+
+def is_loopback(address: str) -> bool:
+    """Whether each host means itself, or its own network, by an address; a port may follow."""
+    name = address.lower().partition("%")[0].strip("[]")
+    if name.count(":") == 1:
+        name = name.partition(":")[0]
+    return name in ("localhost", "::1", "[::1") or name.startswith(
+        ("127.", "localhost.", "localhost4", "localhost6", "fe80:", "169.254.", "::1]", "[::1]")
+    )
 
 
 #: The identities of a file system, for each kind: different values show two file systems, equal
@@ -279,7 +330,7 @@ _NAMES_PROVE: Final = ("nfs", "glusterfs", "lustre", "cifs")
 _NAMED_BY_NODE: Final = ("gfs2", "ocfs2")
 
 #: Kinds by which a host exports its local file systems to others.
-_EXPORTS: Final = ("nfs", "cifs")
+_EXPORTS: Final = ("nfs", "cifs", "virtiofs")
 
 
 def _by_numbers(one: Location, other: Location, *, proof: bool = True) -> Relation:
@@ -298,16 +349,26 @@ def _differ(one: Location, other: Location) -> bool:
     return None not in (one.inode, other.inode) and one.inode != other.inode
 
 
-#: The inode numbers that new file systems give their first directories: an equal number is not
-#: evidence there. ext4 2, 11 to 13; XFS 64, 96, 128 and what follows; Btrfs 256, 257; ZFS 2 to 34;
-#: GlusterFS 1; CephFS 2**40 and what follows.
-_COMMON: Final = frozenset((*range(35), 64, 96, 128, 129, 130, 131, 132, 133, 256, 257, 258))
+#: The inode numbers that new file systems give their first directories and files: an equal number
+#: is not evidence there. ext4 2, 11 to 13; XFS 64, 96, and the 64 from 128 on; Btrfs 256 and what
+#: follows; ZFS 2 to 34; GlusterFS 1; CephFS 2**40 and what follows.
+_COMMON: Final = frozenset((*range(35), 64, 96, *range(128, 192), *range(256, 320)))
 _CEPH_FIRST: Final = range(1 << 40, (1 << 40) + 1000)
+
+#: ext4 and XFS begin anew in each group of blocks: the numbers there are a multiple of this and a
+#: little more. The groups that the first directories get are the same in new file systems of XFS,
+#: and often in those of ext4.
+_GROUP: Final = 8192
 
 
 def is_telling(inode: int) -> bool:
     """Whether an inode number is not one of those that every new file system uses."""
-    return inode not in _COMMON and inode not in _CEPH_FIRST
+    within = inode % _GROUP if inode >= _GROUP else inode
+    new = within in _COMMON if inode < _GROUP else within < _COMMON_IN_GROUP
+    return not new and inode not in _CEPH_FIRST
+
+
+_COMMON_IN_GROUP: Final = 192
 
 
 def _values(place: Location, what: str) -> frozenset[str]:
@@ -330,6 +391,8 @@ def place_of(
         return Location(
             "", resolved, inode, "unknown", "a file system that the snapshot does not name"
         )
+    if not has_numbers(mount) or (inode == 1 and mount["type"].startswith("fuse")):
+        inode = None  # the root of any mount of FUSE has 1, and what is mounted may be below a root
     if mount["type"] in _PLACEHOLDERS:
         why = f"{mount['type']}, which stands for what is mounted there when it is used"
         return Location("", resolved, None, "unknown", why)
@@ -369,6 +432,23 @@ def _place_on(
     return Location(system, path, inode, carries, why, ids=sorted({*ids, *told}))
 
 
+def has_numbers(mount: Mapping[str, Any]) -> bool:
+    """Whether the inode numbers on a mount are those of the server, or of the file system itself.
+    A client that makes them up gives one file another number on each host."""
+    kind = mount["type"]
+    if kind in ("cifs", "smb3"):
+        return "serverino" in mount["options"]
+    return kind in _NUMBERED or kind in LOCAL or kind in _PLACEHOLDERS
+
+
+#: The types of network file systems of which clients show the inode numbers.
+_NUMBERED: Final = frozenset(
+    (
+        *("nfs", "nfs4", "fuse.glusterfs", "ceph", "fuse.ceph-fuse", "gfs2", "ocfs2", "lustre"),
+        *("gpfs", "beegfs", "virtiofs", "fuse.mfs"),
+    )
+)
+
 #: The types of automount points, where the kernel mounts another file system on access.
 _PLACEHOLDERS: Final = ("autofs",)
 
@@ -386,7 +466,7 @@ def _shared_name(
     if kind == "fuse.glusterfs":
         server, volume = _server(source)
         name, _, export = volume.strip("/").partition("/")
-        ids = [f"server:{server}", f"volume:{name}"]
+        ids = [f"volume:{name}", *([] if is_loopback(server) else [f"server:{server}"])]
         if inode is not None and inode > 1:
             # A mount may name any server of the pool. The inode numbers of GlusterFS are random, so
             # they tell volumes apart; only the root of a volume always has 1.
@@ -426,7 +506,10 @@ def _ceph(source: str, options: frozenset[str], told: Sequence[str]) -> tuple[st
     if not named:
         # A mount that names no file system has the default one, whose name is unknown.
         ids += [f"filesystem:{name}"] if name else []
-    ids += [f"monitor:{each}" for each in monitors.split(",") if each]
+    if source == "ceph-fuse" and not named:
+        # Its configuration or its command line names one, or there is but one.
+        ids.append("unnamed:")
+    ids += [f"monitor:{each}" for each in monitors.split(",") if each and not is_loopback(each)]
     clusters = [each for each in (*ids, *told) if each.startswith("cluster:")]
     system = clusters[0].partition(":")[2] if clusters else ",".join(sorted(monitors.split(",")))
     return f"ceph://{system}{f'/{name}' if name else ''}", export, ids

@@ -12,7 +12,7 @@ import posixpath
 import re
 
 from lockcfg.fleet.model.locks import Disk, lock_of
-from lockcfg.fleet.model.place import Location
+from lockcfg.fleet.model.place import Location, has_numbers
 from lockcfg.frozen import Frozen
 
 TYPE_CHECKING = False
@@ -47,7 +47,8 @@ class Use(Frozen):
     that it is not the guest's own disk but an image or a device below it; ``chain`` whether the
     images below it are known; ``asked`` whether the collector looked for such images. ``layer`` is
     the kind of name that a block device has (``lvm``, ``scsi`` …), the protocol of a network disk,
-    empty for a device without a name and for other disks.
+    empty for a device without a name and for other disks. ``kept`` says that it is the origin below
+    a snapshot of LVM's, which this host keeps as it was.
     """
 
     __slots__ = (
@@ -57,6 +58,7 @@ class Use(Frozen):
         "driver",
         "fallback",
         "held",
+        "kept",
         "kind",
         "layer",
         "layers",
@@ -92,7 +94,9 @@ class Use(Frozen):
         chain: bool = True,
         layer: str = "",
         asked: bool = True,
+        kept: bool = False,
     ) -> None:
+        self.kept: Final = kept
         self.layer: Final = layer
         self.asked: Final = asked
         self.driver: Final = driver
@@ -166,6 +170,7 @@ _TRAITS: Final = (
     "replaced",
     "covered",
     "unasked",
+    "kept",
 )
 
 
@@ -190,7 +195,7 @@ def use_of(shape: Shape, facts: Facts) -> Use:
     assert isinstance(directory, str)
     assert isinstance(resolved, str)
     assert isinstance(traits, tuple)
-    lvm, scsi, shareable, readonly, layers, backing, chain, replaced, covered, unasked = (
+    lvm, scsi, shareable, readonly, layers, backing, chain, replaced, covered, unasked, kept = (
         name in traits for name in _TRAITS
     )
     driver = str(instance or (owner if owner != facts.driver else ""))
@@ -226,11 +231,12 @@ def use_of(shape: Shape, facts: Facts) -> Use:
         layers=layers,
         linked=directory != resolved,
         held=_held(lock, replaced, found, running=bool(running)),
-        named=bool(layer) or kind == "image",
+        named=bool(layer) or (kind == "image" and not f"{resolved}/".startswith("/dev/")),
         looked=bool(looked or layer),
         backing=backing,
         chain=backing or ("untold" not in traits and (chain or not layers)),
         asked=not unasked,
+        kept=kept,
         layer=layer,
         **more,  # type: ignore[arg-type]
     )
@@ -311,6 +317,7 @@ class NumberedUse:
 
     __slots__ = (
         "has_chain",
+        "has_numbers",
         "is_image",
         "is_passed_over",
         "number",
@@ -331,6 +338,8 @@ class NumberedUse:
         self.is_image: Final = use.kind == "image"
         self.is_passed_over: Final = use.readonly and not use.backing
         self.prefix: Final = _prefix(storage) if storage and use.kind == "image" else ""
+        #: Whether the inode numbers of files there are the same on all hosts.
+        self.has_numbers: Final = storage is None or _has_numbers(storage)
 
     def name_of(self, disk: Mapping[str, Any], path: str) -> str:
         """The name of a disk that is the same on all hosts; empty if only this host has the disk,
@@ -352,6 +361,10 @@ class NumberedUse:
         return device_name(disk)
 
 
+def _has_numbers(storage: Directory) -> bool:
+    return not storage.type or has_numbers({"type": storage.type, "options": storage.options})
+
+
 def _prefix(storage: Directory) -> str:
     place = storage.place
     return f"{place.system}:{place.path.rstrip('/')}/" if place.system else ""
@@ -370,7 +383,13 @@ _WWID_TYPES: Final = (("naa.", "3"), ("eui.", "2"), ("t10.", "1"))
 def below_of(disk: Mapping[str, Any], way: NumberedUse) -> list[dict[str, Any]]:
     """The images and devices below a disk, as disks. A lock that is named by the SCSI id of a
     volume is that of the device below it: scsi_id asks through the volume."""
-    found = [{**each, "backing": True} for each in disk["chain"]]
+    name = device_name(disk)
+    found = [
+        {**each, "backing": True, "kept": each.get("dm_uuid", "").endswith("-real")}
+        for each in disk["chain"]
+        # The origin of a snapshot of LVM's has itself below it.
+        if not name or name != device_name(each)
+    ]
     wwid = disk.get("scsi_id")
     for each in found if way.use.rule == "scsi" and wwid else ():
         if whole_of(device_name(each)) == f"scsi:{wwid}":
@@ -407,7 +426,9 @@ def device_name(disk: Mapping[str, Any]) -> str:
     for long, short in _WWID_TYPES:
         if wwid.startswith(long):
             wwid = short + "_".join(wwid[len(long) :].split())
-    if wwid:
+    if _HEX.fullmatch(wwid):
+        wwid = wwid.lower()
+    if wwid and not _EMULATED.search(wwid):
         return f"scsi:{wwid}{part}"
     # Other names that the collector found: rbd, drbd, md, a partition table ….
     return f"{disk['identity']}{part}" if "identity" in disk else ""
@@ -429,6 +450,13 @@ def devices_of(volume: str) -> Iterator[dict[str, Any]]:
         whole["part"] = part or which[len("part") :].rstrip("-")
     yield whole
 
+
+#: The names that are numbers: naa, eui.
+_HEX: Final = re.compile(r"[23][0-9A-Fa-f]{8,}")
+
+#: The names of QEMU's emulated disks to which nobody has given a serial number: the first disk of
+#: every virtual machine has the same.
+_EMULATED: Final = re.compile(r"QEMU_(?:HARDDISK|NVMe_Ctrl)_(?:QM\d{5}$|drive-)")
 
 _LUKS: Final = re.compile(r"CRYPT-LUKS\d-([0-9a-f]{32})-")
 _PART_OF: Final = re.compile(r"part(\d+)-(.+)", re.DOTALL)

@@ -4,12 +4,15 @@
 
 Reports lockspaces, and images that are locked themselves, on file systems of which one host cannot
 tell whether they carry locks: CIFS, MooseFS, virtiofs, OCFS2, other FUSE file systems. It also
-reports them if the snapshot does not say what is mounted there.
+reports them if the snapshot does not say what is mounted there, and lockspaces on a server by an
+address with which each host means itself (`localhost`, `127.0.0.1`, `::1`), unless an FSID or the
+id of a volume shows which file system it is.
 
 ## Why is this bad
 
 MooseFS with `mfsnoposixlocks`, virtiofs whose daemon has no `posix_lock`, OCFS2 on o2cb look the
-same as where locks work, and grant every lock to every host.
+same as where locks work, and grant every lock to every host. Two hosts that mount `localhost` may
+each have a server of their own.
 
 ## Example
 
@@ -33,6 +36,7 @@ None: `lockcfg probe` shows whether it carries locks; or use NFSv4, GlusterFS or
 
 from __future__ import annotations
 
+from lockcfg.fleet.model.place import is_of_each_host
 from lockcfg.fleet.rules.observation import Observation
 from lockcfg.fleet.rules.spaces import direct_images, each_space
 from lockcfg.rules.rule import Rule
@@ -63,6 +67,13 @@ def check(cell: Cell) -> Iterator[Observation]:
                 f"{space.setting}: {space.path} is on {space.place.why}: it is unknown whether"
                 " other hosts see the locks",
                 help=_TRY if space.type else _LOOK,
+                unknown=True,
+            )
+        elif space.place.system and is_of_each_host(space.place.system) and not space.place.proven:
+            yield Observation(
+                f"{space.setting}: {space.path} is on {space.place.why}, by an address with which"
+                " each host means itself: it is unknown whether others have the same directory",
+                help=_TRY,
                 unknown=True,
             )
     for storage in direct_images(cell):

@@ -3,7 +3,8 @@
 ## What it does
 
 Reports hosts that could not hold or see locks in some directory, and probes of which snapshots of
-hosts are missing.
+hosts are missing. It also reports probes that are older than facts may be (`--max-age`): these do
+not count.
 
 ## Why is this bad
 
@@ -57,6 +58,14 @@ def check(fleet: Fleet) -> Iterator[Observation]:
                 help=_HELP,
                 unknown=True,
             )
+    if fleet.probed_long_ago:
+        hours = fleet.max_age // 3600
+        yield Observation(
+            f"the probe is not of the last {hours} hours: what it showed may be otherwise now",
+            hosts=fleet.probed_long_ago,
+            help="make the probe again: 'lockcfg probe --help'",
+            unknown=True,
+        )
     for lacking, hosts in fleet.probe.lacking.values():
         yield Observation(
             f"of the {hosts} hosts of the probe {lacking} have no answer among these snapshots",

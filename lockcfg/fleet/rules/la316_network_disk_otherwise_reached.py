@@ -1,14 +1,20 @@
-"""A network disk, and disks that may be the same storage by another way.
+"""A disk that does not show its storage, and disks that may be the same storage by another way.
 
 ## What it does
 
 Reports network disks where guests also have disks through the kernel that may be the same storage:
 an RBD image that a host has mapped, a file on the mounted volume, a SCSI device for iSCSI. By NBD,
 SSH and the like a server can give away whatever it has, so any other disk of the fleet may be that.
+The same is true of a disk that another process serves to QEMU (`vhostuser`, `vhostvdpa`), and of an
+NVMe controller that a guest has for itself.
+
+It also reports images on a file system whose client makes up the inode numbers, if other hosts have
+images on another file system: sshfs, 9p, CIFS without `serverino`, and file systems in user space
+that lockcfg does not know. Nothing shows which files on the two are one.
 
 ## Why is this bad
 
-libvirt locks no network disk. If two guests have one disk, one by its protocol and the other
+libvirt locks no disk of these kinds. If two guests have one disk, one by its protocol and the other
 through the kernel, both may write it, and no name shows that it is one.
 
 ## Example
@@ -44,6 +50,7 @@ None: let all guests reach such storage in one way, or compare the names, and wa
 
 from __future__ import annotations
 
+from lockcfg.fleet.model.place import has_numbers
 from lockcfg.fleet.rules.observation import Observation
 from lockcfg.rules.rule import Rule
 
@@ -73,6 +80,18 @@ _READ: Final = ("http", "https", "ftp", "ftps", "tftp")
 def check(fleet: Fleet) -> Iterator[Observation]:
     """See the manual above."""
     there = {kind for cell in fleet.cells for kind in _kinds(cell)}
+    yield from _without_numbers(fleet)
+    served = [(cell, use) for cell in fleet.cells for use in cell.uses if use.type in _SERVED]
+    alone = sum(len(cell.hosts) for cell in {cell: None for cell, _ in served}) < 2
+    for cell, kind in {(cell, use.type): None for cell, use in served if not use.readonly}:
+        if there or not alone:
+            yield Observation(
+                f"guests have disks of the type {kind}, which libvirt does not lock, and other"
+                " disks may be the same storage: it is unknown whether they are",
+                hosts=cell.hosts,
+                help="find out what they are, and waive this if no two are one",
+                unknown=True,
+            )
     for cell in fleet.cells:
         protocols = {
             use.layer
@@ -89,6 +108,37 @@ def check(fleet: Fleet) -> Iterator[Observation]:
                     help="compare the names of the disks, and waive this if no two are one",
                     unknown=True,
                 )
+
+
+#: Types of disks that another process serves, or that are a device of the guest alone.
+_SERVED: Final = ("vhostuser", "vhostvdpa", "nvme")
+
+
+def _without_numbers(fleet: Fleet) -> Iterator[Observation]:
+    """The images whose numbers show nothing, where other hosts have images of another kind."""
+    kinds = {cell: _systems(cell) for cell in fleet.cells}
+    for cell, mine in kinds.items():
+        for kind in sorted(kind for kind, numbered in mine.items() if not numbered):
+            others = {each for other, of in kinds.items() if other is not cell for each in of}
+            if others - {kind} or (len(cell.hosts) > 1 and mine.keys() - {kind}):
+                yield Observation(
+                    f"guests have images on {kind}, which does not tell what its files are, and"
+                    " other hosts have images elsewhere: it is unknown whether any are one",
+                    hosts=cell.hosts,
+                    help="find out what it shows, and waive this if no two images are one",
+                    unknown=True,
+                )
+
+
+def _systems(cell: Cell) -> dict[str, bool]:
+    """The kinds of file systems of the images that guests can write, and whether their inode
+    numbers are the same on all hosts."""
+    used = {use.storage for use in cell.uses if use.kind == "image" and not use.readonly}
+    return {
+        storage.place.kind: has_numbers({"type": storage.type, "options": storage.options})
+        for storage in cell.facts.storages
+        if storage.path in used and storage.type
+    }
 
 
 def _kinds(cell: Cell) -> Iterator[str]:

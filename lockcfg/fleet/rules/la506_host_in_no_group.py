@@ -3,7 +3,8 @@
 ## What it does
 
 Reports hosts in no group of the policy that were seen to share storage with hosts that are in one,
-by the file systems and block devices that their guests' disks are on.
+by the file systems and block devices that their guests' disks are on. It also reports two groups of
+the policy that share storage, if not all of their hosts exclude each other.
 
 ## Why is this bad
 
@@ -36,11 +37,12 @@ groups:
 
 ## Fix
 
-None: put them into the group of those they share storage with.
+None: put them into the group of those they share storage with, or make one group of the two.
 """
 
 from __future__ import annotations
 
+from lockcfg.fleet.comparison.groups import Group
 from lockcfg.fleet.rules.observation import Observation
 from lockcfg.rules.rule import Rule
 
@@ -65,5 +67,32 @@ def check(fleet: Fleet) -> Iterator[Observation]:
                 hosts=group.hosts,
                 group=group.name,
                 help="put them into that group of the policy",
+                unknown=True,
+            )
+    yield from _apart(fleet)
+
+
+def _apart(fleet: Fleet) -> Iterator[Observation]:
+    """Groups of the policy that share storage, and do not exclude each other there."""
+    groups = {group.name: group for group in fleet.groups}
+    seen: set[tuple[str, ...]] = set()
+    for name, of in sorted(fleet.sharing.items()):
+        several = tuple(sorted(each for each in of if each in groups))
+        if not name or len(several) < 2 or several in seen:
+            continue
+        seen.add(several)
+        whole = Group(name, inferred=True, words=groups[several[0]].words)
+        whole.cells.extend(cell for each in several for cell in groups[each].cells)
+        if any(
+            len(domains) > 1 or domains[0][0].reach != "yes"
+            for kind in whole.kinds
+            if (domains := whole.domains(kind, fleet.ambiguous))
+        ):
+            yield Observation(
+                f"the policy has {' and '.join(repr(each) for each in several)} apart, but they"
+                f" share {name}, and not all of them exclude each other",
+                hosts=whole.hosts,
+                group=several[0],
+                help="put them into one group of the policy",
                 unknown=True,
             )

@@ -431,7 +431,7 @@ class Ingester:
             ways = self._guest(host, told)
             if not special:
                 for key, disk, way in zip(keys, told["disks"], ways, strict=True):
-                    if way.prefix:
+                    if way.prefix and way.has_numbers:
                         path = disk["path"]
                         known[key] = way, path[: path.rfind("/") + 1]
             return
@@ -487,7 +487,11 @@ class Ingester:
         if way.is_image and inode is not None:
             # One file has one number, whatever names of its storage the hosts use.
             last = disk.get("resolved", path)
-            file = _file_of(inode, last[last.rfind("/") + 1 :])
+            # A file with several names has one number alone.
+            several = way.prefix and disk.get("links", 1) > 1
+            file = _file_of(
+                inode if way.has_numbers else 0, "" if several else last[last.rfind("/") + 1 :]
+            )
         rows = None
         if not name:
             if inode is None:

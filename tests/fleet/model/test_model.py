@@ -202,7 +202,9 @@ def nfs(source: str, point: str, *options: str, kind: str = "nfs4", root: str = 
         (("/l/x", nfs("a:/", "/l", "addr=1")), ("/m", nfs("a:/x", "/m", "addr=1")), True),
         (("/l", nfs("a:/", "/l", "addr=1", root="/x")), ("/m", nfs("a:/x", "/m", "addr=1")), True),
         (("/l", nfs("a:/x", "/l", "addr=1")), ("/m", nfs("b:/x", "/m", "addr=1")), True),
-        (("/l", nfs("[::1]:/x", "/l")), ("/m", nfs("[::1]:/x", "/m")), True),
+        (("/l", nfs("[fd00::1]:/x", "/l")), ("/m", nfs("[fd00::1]:/x", "/m")), True),
+        # With this address each host means itself.
+        (("/l", nfs("[::1]:/x", "/l")), ("/m", nfs("[::1]:/x", "/m")), False),
         (("/l", nfs("a:/x", "/l", kind="nfs")), ("/m", nfs("a:/x", "/m")), True),
         # One name, two servers; one server, two directories.
         (("/l", nfs("a:/x", "/l", "addr=1")), ("/l", nfs("a:/x", "/l", "addr=2")), False),
@@ -241,8 +243,8 @@ def test_a_place_is_the_same_on_all_hosts(
         # Another server, perhaps by another address.
         (("/l", nfs("a:/srv/x", "/l", kind="nfs")), ("/l", nfs("b:/x", "/l")), "unknown"),
         (
-            ("/l", nfs("a:/srv/x", "/l", kind="fuse.moosefs")),
-            ("/l", nfs("a:/x", "/l", kind="fuse.moosefs")),
+            ("/l", nfs("a:/srv/x", "/l", kind="fuse.mfs")),
+            ("/l", nfs("a:/x", "/l", kind="fuse.mfs")),
             "unknown",
         ),
     ],
