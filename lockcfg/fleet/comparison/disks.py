@@ -287,7 +287,7 @@ def _judged(
     for met in islice(_meetings(alike), _COMPARED):
         one, other = met.first
         if one.host == other.host and (one.way.use.kept or other.way.use.kept):
-            continue  # LVM keeps what a snapshot has, whoever writes its origin
+            continue  # LVM keeps what a snapshot has, while its origin is written
         disks = _one_disk(one, other, words)
         if disks == "different":
             continue

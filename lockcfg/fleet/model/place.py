@@ -355,7 +355,7 @@ def _differ(one: Location, other: Location) -> bool:
 _COMMON: Final = frozenset((*range(35), 64, 96, *range(128, 192), *range(256, 320)))
 _CEPH_FIRST: Final = range(1 << 40, (1 << 40) + 1000)
 
-#: ext4 and XFS begin anew in each group of blocks: the numbers there are a multiple of this and a
+#: ext4 and XFS begin again in each group of blocks: the numbers there are a multiple of this and a
 #: little more. The groups that the first directories get are the same in new file systems of XFS,
 #: and often in those of ext4.
 _GROUP: Final = 8192

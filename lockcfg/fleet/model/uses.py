@@ -454,7 +454,7 @@ def devices_of(volume: str) -> Iterator[dict[str, Any]]:
 #: The names that are numbers: naa, eui.
 _HEX: Final = re.compile(r"[23][0-9A-Fa-f]{8,}")
 
-#: The names of QEMU's emulated disks to which nobody has given a serial number: the first disk of
+#: The names of QEMU's emulated disks without a serial number of their own: the first disk of
 #: every virtual machine has the same.
 _EMULATED: Final = re.compile(r"QEMU_(?:HARDDISK|NVMe_Ctrl)_(?:QM\d{5}$|drive-)")
 
