@@ -500,8 +500,10 @@ def _one_disk(one: _User, other: _User, words: Words | None) -> Relation:
         return "same"  # each of two hosts has mounted the volume with a local file system
     if mine is None or yours is None or "image" not in (one.way.use.kind, other.way.use.kind):
         return "same" if one.name == other.name else "different"
-    if one.host == other.host and (one.name == other.name or (mine.local and yours.local)):
+    if one.host == other.host and mine.local and yours.local:
         return "same" if one.name == other.name else "different"
+    if one.host == other.host and one.name == other.name and mine.inode == yours.inode:
+        return "same"  # one name, by which another host may mean another server
     found = relation(mine, yours, words=words)
     if found in ("same", "different"):
         return found
