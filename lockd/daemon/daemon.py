@@ -32,6 +32,7 @@ from lockd.kernel.aside import Aside
 from lockd.kernel.filelock import end
 from lockd.kernel.loop import Loop, take_signals
 from lockd.kernel.needs import lacks
+from lockd.kernel.process import wait_for_end
 from lockd.kernel.turns import Turns
 from lockd.locks.engine import Engine
 from lockd.locks.failures import Failures, Policy
@@ -191,6 +192,7 @@ class Daemon:
             guests=self._guests,
             failures=self._failures,
             health=self._health,
+            remotes=self._remotes,
             services=self.services,
             keeper=keeper,
             succession=self.succession,
@@ -218,6 +220,7 @@ class Daemon:
             time.time(),
             settings.warnings,
             self._hand_back.ask,
+            lambda: self._hand_back.given_up,
             log,
             Recent(logging, self.loop),
             calls,
@@ -320,10 +323,13 @@ class Daemon:
         self._remotes.doubt = _DOUBT
         for guest, what in state.of(stopped.Records).stopped.items():
             self._failures.restore(guest, what)
-        for resource in self.engine.table.resources():
-            if resource.lock.posix:
-                # The lock ended with the process that had it, unless that is this process.
-                self._health.check(resource)
+        with_process = [each for each in self.engine.table.resources() if each.lock.posix]
+        if with_process:
+            for pid in self._inheritance.ending:
+                wait_for_end(pid)
+        for resource in with_process:
+            # The lock ended with the process that had it, unless that is this process.
+            self._health.check(resource)
         for name in [*fds]:
             if name != PID_FILE:
                 # The lock was taken and kept but not recorded: no client was told that it has the

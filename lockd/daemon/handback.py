@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from lockd.locks.failures import Failures
     from lockd.locks.guests import Guests
     from lockd.locks.health import Health
+    from lockd.locks.remote import Remotes
     from lockd.locks.space import Resource
     from lockd.log import Log
     from lockd.rpc.service import Service
@@ -68,6 +69,7 @@ class HandBack:
         guests: Guests,
         failures: Failures,
         health: Health,
+        remotes: Remotes,
         services: Mapping[str, Service],
         keeper: Keeper,
         succession: Succession,
@@ -82,6 +84,7 @@ class HandBack:
         self._guests: Final = guests
         self._failures: Final = failures
         self._health: Final = health
+        self._remotes: Final = remotes
         self._services: Final = services
         self._keeper: Final = keeper
         self._succession: Final = succession
@@ -89,9 +92,14 @@ class HandBack:
         self._inherited: Final = inherited
         self._timeout: Final = timeout
         self._log: Final = log
+        #: Why this process has not become virtlockd; empty if it has not tried, or tries still.
+        self.given_up = ""
         #: The virtlockd to become, and what prevents it.
         self._next = ""
         self._why_not = ""
+        #: The locks on file systems with a server that wait to be turned, and that have been.
+        self._waiting: Final[set[Resource]] = set()
+        self._turned: Final[set[Resource]] = set()
 
     # --- from virtlockd
 
@@ -149,6 +157,9 @@ class HandBack:
             return "guests are being ended, and their locks are not released yet"
         for guest, problem in self._failures.problems():
             return f"{guest}: {problem}"
+        silent = self._remotes.unanswered(self._engine.table.places())
+        if silent:
+            return _silent(silent)
         if self._health.is_asking or self._health.is_waiting:
             return "a file system is being asked about its locks"
         for service in self._services.values():
@@ -162,7 +173,7 @@ class HandBack:
 
     def _go_soon(self, program: str) -> None:
         """Become virtlockd as soon as that is possible, or give up after a while."""
-        self._next = program
+        self._next, self.given_up = program, ""
         self._loop.after(_LOOK, self._go)
         self._loop.after(_BACK_WITHIN, self._give_up)
 
@@ -172,22 +183,62 @@ class HandBack:
             return
         self._why_not = self._against()
         try:
-            if not self._why_not:
+            if not self._why_not and self._are_turned():
                 self._why_not = self._become(self._next)
         except SilentError as error:
-            self._why_not = f"{error.remote.mount.point}: the file system does not answer"
-            error.remote.wait(self._go, alone=True)
-            return
+            self._why_not = _silent(error.remote.path)
         except OSError as error:
             self._why_not = f"{error.filename or self._next}: {error.strerror}"
         self._loop.after(_LOOK, self._go)
 
-    def _give_up(self) -> None:
+    def _are_turned(self) -> bool:
+        """Whether all locks on file systems with a server are POSIX locks by now. Each that is not
+        is turned when its server has answered, and meanwhile the loop goes on."""
+        for resource in self._engine.table.resources():
+            if resource.lock.posix or resource in self._waiting:
+                continue
+            try:
+                self._engine.files.check_remote(resource)
+            except SilentError as error:
+                self._why_not = _silent(error.remote.path)
+                self._turn_soon(resource, error)
+        return not self._waiting
+
+    def _turn_soon(self, resource: Resource, error: SilentError) -> None:
+        self._waiting.add(resource)
+        error.remote.wait(partial(self._turn, resource))
+
+    def _turn(self, resource: Resource) -> None:
+        """Turn a lock into a POSIX lock. If lockd gives up meanwhile, the check of the lock that
+        waits for this turns it back."""
+        try:
+            if self._next and resource.owners and not resource.lock.posix:
+                self._turned.add(resource)
+                if self._engine.renewal.make_posix(resource) == "taken":
+                    self._give_up(_taken(resource))
+        except SilentError as error:
+            self._turn_soon(resource, error)
+            return
+        except OSError as error:
+            self._give_up(f"{resource.path}: {error.strerror}")
+        self._waiting.discard(resource)
+
+    def _turn_back(self) -> None:
+        for resource in self._turned:
+            if resource.owners:
+                self._health.check(resource)
+        self._turned.clear()
+
+    def _give_up(self, why: str = "") -> None:
         """Give up: log the reason, and continue as lockd."""
+        if not self._next:
+            return
+        self.given_up = why or self._why_not
         self._log.error(
-            f"{self._next} does not continue from here: {self._why_not}: nothing has changed"
+            f"{self._next} does not continue from here: {self.given_up}: nothing has changed"
         )
         self._next = ""
+        self._turn_back()
         self._settle(alone=True)
 
     def _leave_file(self, pid: int) -> State:
@@ -209,7 +260,7 @@ class HandBack:
                 if not resource.lock.posix:
                     turned.append(resource)
                     if engine.renewal.make_posix(resource) == "taken":
-                        return f"another process has a shared lock on {resource.path}"
+                        return _taken(resource)
             if not self._watchdog.end():
                 return "the service manager would kill virtlockd, which gives it no signs of life"
             state = self._leave_file(os.getpid())
@@ -229,3 +280,11 @@ class HandBack:
                 self._watchdog.go_on()
             if pid_file >= 0:
                 hold_whole_life(pid_file)
+
+
+def _taken(resource: Resource) -> str:
+    return f"another process has a shared lock on {resource.path}"
+
+
+def _silent(path: str) -> str:
+    return f"{path}: the file system does not answer"

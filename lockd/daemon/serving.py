@@ -90,6 +90,7 @@ def serve(
             " kept, and the next start tries again"
         )
         return 1
+    inheritance.ending = handover.ending(os.environ)
     if reading is not None:
         settings = result_of(reading)
     before = None

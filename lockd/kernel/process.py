@@ -13,8 +13,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Final
 
-#: Where in /proc/PID/stat the start time is, counted behind the name of the program.
+#: Where in /proc/PID/stat the flags and the start time are, counted behind the name of the program;
+#: and the flag of a process that runs nothing more (PF_EXITING).
+_FLAGS: Final = 6
 _START_TIME: Final = 19
+_EXITING: Final = 4
+_MOST: Final = 4096
 
 
 def start_time(pid: int) -> int:
@@ -25,11 +29,50 @@ def start_time(pid: int) -> int:
     except (FileNotFoundError, ProcessLookupError):
         return 0
     try:
-        # The name, in parentheses, may have anything in it.
-        fields = os.read(fd, 4096).rpartition(b")")[2].split()
-        return int(fields[_START_TIME])
+        return int(_behind_name(os.read(fd, _MOST))[_START_TIME])
     except ProcessLookupError:
         return 0
+    finally:
+        os.close(fd)
+
+
+def _behind_name(line: bytes) -> list[bytes]:
+    """The fields of /proc/PID/stat behind the name of the program, which is in parentheses and may
+    have anything in it."""
+    return line.rpartition(b")")[2].split()
+
+
+def open_status(pid: int) -> int:
+    """A descriptor for :func:`is_exiting`; -1 if the system gives none."""
+    try:
+        return os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return -1
+
+
+def is_exiting(status: int) -> bool:
+    """Whether a process runs nothing more, while the kernel may still close its files. False if it
+    has ended, or the system does not tell."""
+    try:
+        fields = _behind_name(os.pread(status, _MOST, 0))
+    except OSError:
+        return False
+    return bool(fields and int(fields[_FLAGS]) & _EXITING)
+
+
+def wait_for_end(pid: int) -> None:
+    """Wait until a process has ended, with all of its files. Raises OSError if the system does not
+    tell."""
+    import select
+
+    try:
+        fd = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    try:
+        poll = select.poll()
+        poll.register(fd, select.POLLIN)
+        poll.poll()
     finally:
         os.close(fd)
 

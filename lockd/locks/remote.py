@@ -33,7 +33,7 @@ from lockd.locks.remote_mounts import has_server, remote_mounts
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from typing import Any, Final
 
     from lockcfg import Mount
@@ -72,20 +72,18 @@ class SilentError(Exception):
 
 
 class Visit:
-    """What is done once file systems have answered: ``callback``. If it is ``alone``, it runs in
-    one go.
+    """What is done once file systems have answered: ``callback``.
 
     ``begun`` is since when it has waited; ``reached`` are the file systems that it has gone to.
     ``is_away`` tells whether the path that was checked last leads to one. ``parted`` is when the
     loop last went on without it, 0 if it has not.
     """
 
-    __slots__ = ("alone", "begun", "callback", "is_away", "parted", "reached")
+    __slots__ = ("begun", "callback", "is_away", "parted", "reached")
 
-    def __init__(self, callback: Callable[[], object], begun: float, *, alone: bool) -> None:
+    def __init__(self, callback: Callable[[], object], begun: float) -> None:
         self.callback: Final = callback
         self.begun = begun
-        self.alone: Final = alone
         self.reached: Final[dict[Remote, None]] = {}
         self.is_away = False
         self.parted = 0.0
@@ -115,11 +113,10 @@ class Remote:
         self.visits: Final[set[Visit]] = set()
         self._remotes: Final = remotes
 
-    def wait(self, callback: Callable[[], object], *, alone: bool = False) -> None:
-        """Call ``callback`` once the server has answered; the callback may have to wait again. If
-        it has to be ``alone``, the loop and all others wait for it."""
+    def wait(self, callback: Callable[[], object]) -> None:
+        """Call ``callback`` once the server has answered; the callback may have to wait again."""
         begun = min(self._remotes.begun, time.monotonic())
-        self.waiting.append(Visit(callback, begun, alone=alone))
+        self.waiting.append(Visit(callback, begun))
         if not self.asked:
             self._remotes.ask(self)
 
@@ -266,6 +263,16 @@ class Remotes:
             self._look_soon(path, remotes[0])
         return remotes
 
+    def unanswered(self, paths: Iterable[str]) -> str:
+        """The first file system that one of the paths leads to and that has not answered for a
+        moment; empty if all have. It is being asked then."""
+        for path in paths:
+            fresh = time.monotonic() - _FRESH
+            for remote in self.behind(path):
+                if remote.answered < fresh:
+                    return remote.path
+        return ""
+
     def _look_soon(self, path: str, remote: Remote) -> None:
         if path not in self._looking:
             self._looking.add(path)
@@ -349,20 +356,12 @@ class Remotes:
                 visit = remote.due.popleft()
                 # Two servers whose answers take a while would else be asked in turns without end.
                 visit.begun = max(visit.begun, now - _NESTED)
-                self._pay(visit)
+                self._turns.run(
+                    visit.callback, partial(self._begin, visit), partial(self._end, visit)
+                )
         finally:
             if remote.due and not remote.visits:
                 self._loop.after(0, partial(self._go_on, remote))
-
-    def _pay(self, visit: Visit) -> None:
-        if not visit.alone:
-            self._turns.run(visit.callback, partial(self._begin, visit), partial(self._end, visit))
-            return
-        self._begin(visit)
-        try:
-            visit.callback()
-        finally:
-            self._end(visit, True)
 
     def _begin(self, visit: Visit) -> None:
         """It has its turn."""

@@ -79,6 +79,12 @@ class LockTable:
         for space in self.spaces.values():
             yield from space.resources.values()
 
+    def places(self) -> Iterator[str]:
+        """The directories of all files that are locked, and the paths of those that are disks."""
+        for space in self.spaces.values():
+            if space.resources:
+                yield from [space.directory] if space.directory else space.resources
+
     def open_resources(self) -> Iterator[Resource]:
         """All resources that are held, and those released a moment ago whose files are still
         open."""

@@ -50,6 +50,8 @@ def hand_back(options: argparse.Namespace, address: str) -> str:
         time.sleep(LOOK)
     end = time.monotonic() + PATIENCE
     while not _is_virtlockd(address):
+        if why := _given_up(address):
+            raise RefusedError(why)
         if time.monotonic() > end or not runs(main_pid):
             raise QueryError("virtlockd has not continued: see lockd's log for the reason")
         time.sleep(LOOK)
@@ -63,6 +65,15 @@ def _ask_tohand_back(program: str, address: str) -> str:
         lambda connection: call(connection, HAND_BACK, pack_string(program)),
     )
     return str(answer["refused"])
+
+
+def _given_up(address: str) -> str:
+    """Why lockd has given up; empty where it has not, or does not answer now."""
+    try:
+        status = ask(address, lambda connection: call(connection, STATUS))
+    except QueryError:
+        return ""
+    return str(status.get("not_handed_back", ""))
 
 
 def _main_process(pid: int) -> int:

@@ -16,7 +16,7 @@ from lockd.move.waiting import CALLS, LOOK
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from typing import Final
 
     from lockd.move.held import File
@@ -98,16 +98,33 @@ class Process:
         """The files that it has locked, with their paths."""
         return locked_by(self.pid, LOCK)
 
-    def twice(self) -> Iterator[str]:
+    def far_files(self, is_far: Callable[[str], bool]) -> list[str]:
+        """The files that it has open where the kernel does not report what is locked, as on FUSE:
+        virtlockd opens what it locks, and little else."""
+        found = []
+        for fd in os.listdir(f"/proc/{self.pid}/fd"):
+            with suppress(OSError):
+                path = os.readlink(f"/proc/{self.pid}/fd/{fd}")
+                if path.startswith("/") and not path.endswith((".pid", ".log")) and is_far(path):
+                    found.append(path)
+        return found
+
+    def twice(self, far: Sequence[str]) -> Iterator[str]:
         """The locked files that it has open more than once, in words: the kernel reports a lock
-        with only one of the descriptors."""
+        with only one of the descriptors, and none of those ``far``."""
         found: dict[tuple[int, int], list[str]] = {}
         for path, status in files_of(self.pid):
             found.setdefault((status.st_dev, status.st_ino), []).append(path)
-        locked = {path for paths in self.locked().values() for path in paths}
+        locked = {path for paths in self.locked().values() for path in paths}.union(far)
         for paths in found.values():
             if len(paths) > 1 and not locked.isdisjoint(paths):
                 yield " and ".join(paths)
+
+    def count(self, far: Sequence[str]) -> int:
+        """How many locks it has."""
+        locked = self.locked()
+        known = {path for paths in locked.values() for path in paths}
+        return len(locked) + len({*far} - known)
 
     def callers(self) -> Iterator[str]:
         """The connected programs that call for guests, in words."""

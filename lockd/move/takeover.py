@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from typing import Final
 
+    from lockcfg import Mount
+
 #: How many descriptors lockd needs besides those of locks and clients.
 _DESCRIPTORS: Final = 64
 
@@ -54,9 +56,10 @@ def take_over(options: argparse.Namespace, address: str, aside: str) -> str:
     if reasons:
         raise RefusedError("\n".join(reasons))
     locked = process.locked()
-    what = f"{counted(len(locked), 'lock')} of virtlockd (pid {pid})"
+    of_whom = f"of virtlockd (pid {pid})"
     if options.dry_run:
-        return f"would take over {what}"
+        count = process.count(process.far_files(_is_far()))
+        return f"would take over {counted(count, 'lock')} {of_whom}"
     with _in_place_of(process, aside):
         # What virtlockd is about to execute is not only the same file: it has another place.
         reasons = _does_not_start(process.program, process)
@@ -67,7 +70,10 @@ def take_over(options: argparse.Namespace, address: str, aside: str) -> str:
         _wait(lambda: _is_lockd(process, address, aside), process, "lockd has taken over")
     status = ask(address, lambda connection: call(connection, STATUS))
     check_held(locked, status["pid"])
-    return f"took over {what}: now held by lockd, and all guests run"
+    for each in status["problems"]:
+        raise QueryError(f"lockd has taken over, but {each['path']}: {each['problem']}")
+    count = counted(status["locks"], "lock")
+    return f"took over {count} {of_whom}: now held by lockd, and all guests run"
 
 
 def reasons_against(process: Process) -> Iterator[str]:
@@ -88,16 +94,21 @@ def reasons_against(process: Process) -> Iterator[str]:
     if not program or not os.access(program, os.X_OK):
         yield f"the place of virtlockd is unknown: it was started as {process.arguments[0]!r}"
     yield from _does_not_start(_program(), process)
+    far = process.far_files(_is_far())
+    # First: to look at a file may wait for its server.
+    silent = [*_silent(far)]
+    if silent:
+        yield from silent
+        return
     locked = process.locked()
-    for names in process.twice():
+    for names in process.twice(far):
         yield (
             f"two guests write one disk: virtlockd has granted {names}, which is one file; shut"
             " one of them down"
         )
-    for paths in locked.values():
-        if paths[0].endswith(" (deleted)"):
-            yield f"the lock file {paths[0]} was removed: pause its guest and resume it"
-    yield from _silent([path for paths in locked.values() for path in paths])
+    for path in dict.fromkeys([*(paths[0] for paths in locked.values()), *far]):
+        if path.endswith(" (deleted)"):
+            yield f"the lock file {path} was removed: pause its guest and resume it"
     most = resource.prlimit(process.pid, resource.RLIMIT_NOFILE)[1]
     needed = len(os.listdir(f"/proc/{process.pid}/fd")) + _DESCRIPTORS
     if needed > most:
@@ -121,16 +132,27 @@ def _does_not_start(program: str, process: Process) -> list[str]:
     return checked.stderr.strip().splitlines() or [f"{program} does not start"]
 
 
+def _is_far() -> Callable[[str], bool]:
+    """Tells of a file whether its file system has a server. Raises RefusedError."""
+    mounts = _mounts()
+    return lambda path: next(remote_mounts(path, mounts), None) is not None
+
+
+def _mounts() -> dict[str, Mount]:
+    try:
+        return {each.point: each for each in read_mounts()}
+    except LockcfgError as error:
+        raise RefusedError(error.message) from error
+
+
 def _silent(paths: Sequence[str]) -> Iterator[str]:
     """The file systems of some files that do not answer, a sentence each."""
-    try:
-        mounts = {each.point: each for each in read_mounts()}
-    except LockcfgError as error:
-        yield error.message
-        return
+    mounts = _mounts()
     silent: set[str] = set()
     for path in paths:
         for _, asked in remote_mounts(path, mounts):
+            if asked in silent:
+                break
             thread = threading.Thread(target=_ask_file_system, args=(asked,), daemon=True)
             thread.start()
             thread.join(_ANSWER)

@@ -20,7 +20,7 @@ from lockd.survival.records.encoding import record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, MutableMapping
+    from collections.abc import Iterable, Mapping, MutableMapping, Sequence
     from typing import Final
 
 #: The variable that tells a process after an exec which descriptor is the journal's.
@@ -32,6 +32,8 @@ _KEPT: Final = "LOCKD_KEPT"
 #: The variable that tells a daemon the pid of lockd's supervisor, under which it runs.
 SUPERVISED: Final = "LOCKD_SUPERVISED"
 
+#: The variable that tells a daemon the pids of those before it that were killed and have not ended.
+ENDING: Final = "LOCKD_ENDING"
 
 #: The variable that tells a process that was the supervisor that it is the daemon now, and which
 #: virtlockd must take its place.
@@ -40,12 +42,14 @@ HANDS_BACK: Final = "LOCKD_HANDS_BACK"
 
 class Inheritance:
     """What a process has from the previous one: descriptors by name, the queues that they are kept
-    in, and the journal, or None if there was no previous process."""
+    in, and the journal, or None if there was no previous process. ``ending`` are the pids of
+    previous ones that were killed, and that the kernel may not have let end yet."""
 
     def __init__(self, fds: dict[str, int], journal: Journal | None) -> None:
         self.queues: Final = {name: fds.pop(name) for name in [*fds] if is_queue(name)}
         self.fds: Final = fds
         self.journal: Final = journal
+        self.ending: Sequence[int] = ()
 
     def kept(self) -> dict[str, int]:
         """All that the service manager has kept, with the journal."""
@@ -57,6 +61,11 @@ class Inheritance:
     def state(self) -> JournalState:
         """The previous process's state, from the journal. Raises :class:`JournalError`."""
         return JournalState(self.journal.read() if self.journal is not None else ())
+
+
+def ending(environment: MutableMapping[str, str]) -> list[int]:
+    """The pids of the daemons before this one that have not ended."""
+    return [int(pid) for pid in environment.pop(ENDING, "").split(",") if pid]
 
 
 def is_from_lockd(environment: Mapping[str, str]) -> bool:

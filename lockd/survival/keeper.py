@@ -305,7 +305,7 @@ class Keeper:
         if self._queue is None:
             return
         self._post(f"FDSTOREREMOVE=1\nFDNAME={queue_name(self._number)}")
-        close(*self._queue)
+        self._apart(partial(close, *self._queue))
         self._queue = None
 
     def hand_back(self, program: str) -> None:

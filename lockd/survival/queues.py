@@ -16,7 +16,10 @@ import os
 import socket
 from array import array
 from contextlib import suppress
+from functools import partial
 from itertools import islice
+
+from lockd.kernel.aside import apart
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -119,7 +122,8 @@ def add(found: dict[str, int], names: list[str], fds: list[int]) -> None:
     """Add descriptors to those found before; the last one with a name counts."""
     for name, fd in zip(names, fds, strict=True):
         if name in found:
-            end(found[name])
+            # Its file system may be silent, and closing waits for it.
+            apart(partial(end, found[name]))
         found[name] = fd
 
 

@@ -4,6 +4,10 @@ It replaces systemd on hosts without it. The daemon runs as a child and sends it
 supervisor's ``NOTIFY_SOCKET`` (sd_notify(3)). If it ends unexpectedly, the supervisor starts it
 again and passes the descriptors back (sd_listen_fds(3)). The supervisor does nothing else, so
 little can go wrong in it.
+
+It waits for no file system. The last close of a file may wait for a server, so that has a thread of
+its own. And the kernel may not let a daemon end that has files of a silent file system open: the
+supervisor starts the next one beside what is left of it.
 """
 
 from __future__ import annotations
@@ -15,13 +19,16 @@ import socket
 import sys
 import time
 from contextlib import suppress
+from functools import partial
 from select import POLLIN, poll
 
+from lockd.kernel.aside import apart
 from lockd.kernel.loaded import files_of_program
 from lockd.kernel.loop import hold_signals, take_signals
-from lockd.survival.handover import HANDS_BACK, SUPERVISED
+from lockd.kernel.process import is_exiting, open_status
+from lockd.survival.handover import ENDING, HANDS_BACK, SUPERVISED
 from lockd.survival.keeper import BECOME, WATCHDOG_SECONDS
-from lockd.survival.queues import received
+from lockd.survival.queues import end, received
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -50,6 +57,10 @@ _TRIES_TO_END: Final = 10
 _AGAIN: Final = 0.1
 _LOOK: Final = 1.0
 _SLEPT: Final = 3.0
+
+#: After how many seconds the next daemon is started while the kernel still closes the files of one
+#: that has been killed.
+_TO_CLOSE: Final = 1.0
 
 #: How likely the kernel kills this process and its child when memory runs out: -1000 to 1000.
 _OOM_SCORE: Final = "-900"
@@ -81,6 +92,11 @@ class Supervisor:
         self._loaded: Final = files_of_program()
         self._ended_at_once = False
         self._child = 0
+        #: The daemons before it that have not ended yet; what the kernel says of this one, and
+        #: since when it has been ending.
+        self._left: Final[list[int]] = []
+        self._status = -1
+        self._exiting = 0.0
         self._stopping = False
         self._ending = False
         self._becomes = ""
@@ -109,6 +125,12 @@ class Supervisor:
                     self._become_daemon(alone=True)
                 is_asked_to = self._ending or self._stopping
                 tries -= is_asked_to
+                if status is None:
+                    self._log.error(
+                        "the daemon was killed, and cannot end before a file system answers:"
+                        " starting the next one"
+                    )
+                    continue
                 if self._ready is not None or (is_asked_to and (not status or not tries)):
                     return _exit_status(status)
                 self._log.error(f"the daemon ended ({_how(status)}): starting it again")
@@ -121,9 +143,13 @@ class Supervisor:
         finally:
             os.unlink(self._address)
 
-    def _run_child(self) -> int:
-        """Start the daemon and wait for its end. Returns the status of waitpid."""
+    def _run_child(self) -> int | None:
+        """Start the daemon and wait for its end. Returns the status of waitpid, or None if the
+        kernel does not let it end."""
         self._child = self._fork()
+        if self._status >= 0:
+            end(self._status)
+        self._status, self._exiting = open_status(self._child), 0.0
         poller = poll()
         poller.register(self._socket, POLLIN)
         poller.register(self._wake_read, POLLIN)
@@ -138,7 +164,7 @@ class Supervisor:
                 time.sleep(_AGAIN)
             if self._wake_read in ready or not ready:
                 ended = self._on_signals()
-                if ended is not None:
+                if ended is not None or self._cannot_end():
                     # What it sent before its end is still in the socket.
                     while self._receive():
                         pass
@@ -195,6 +221,21 @@ class Supervisor:
             self._pass_on(self._child, signal.SIGKILL)
         return now
 
+    def _cannot_end(self) -> bool:
+        """Whether the daemon has been killed a while ago, and is still there. If so, it is left
+        behind. One that was asked to end is waited for, as nothing follows it."""
+        if self._ending or self._stopping or self._ready is not None:
+            return False
+        if not is_exiting(self._status):
+            self._exiting = 0.0
+            return False
+        now = time.monotonic()
+        self._exiting = self._exiting or now
+        if now - self._exiting < _TO_CLOSE:
+            return False
+        self._left.append(self._child)
+        return True
+
     def _be_daemon(self, daemon: Callable[[dict[str, int], bool], int]) -> None:
         """Be the daemon, in the child. Nothing is unwound, so that nothing here closes a descriptor
         whose number another file has by then."""
@@ -220,6 +261,7 @@ class Supervisor:
         """What tells the daemon that this process is its service manager."""
         return {
             SUPERVISED: str(os.getppid()),
+            ENDING: ",".join(map(str, self._left)),
             "NOTIFY_SOCKET": self._address,
             "WATCHDOG_USEC": f"{WATCHDOG_SECONDS * 1e6:.0f}",
         }
@@ -232,7 +274,10 @@ class Supervisor:
             _number_from_three([*self._kept.values()])
             if alone:
                 os.unlink(self._address)
-                manager = {HANDS_BACK: self._becomes}
+                manager = {
+                    HANDS_BACK: self._becomes,
+                    ENDING: ",".join(map(str, self._left)),
+                }
             else:
                 manager = self._as_manager()
             environment = {
@@ -257,11 +302,18 @@ class Supervisor:
             if number in _FORWARDED:
                 self._stopping |= number in _TO_STOP
                 self._pass_on(self._child, number)
+        for pid in [*self._left]:
+            if self._status_of(pid) is not None:
+                self._left.remove(pid)
+        return self._status_of(self._child)
+
+    @staticmethod
+    def _status_of(pid: int) -> int | None:
         try:
-            pid, status = os.waitpid(self._child, os.WNOHANG)
+            ended, status = os.waitpid(pid, os.WNOHANG)
         except OSError:
             return None  # it is looked for again
-        return status if pid else None
+        return status if ended else None
 
     def _receive(self) -> bool:
         """Read one message; False if there is none."""
@@ -280,8 +332,11 @@ class Supervisor:
         elif fields.get(b"FDSTOREREMOVE") == b"1" and name in self._kept:
             fds.append(self._kept.pop(name))
         for fd in fds:
-            with suppress(OSError):
-                os.close(fd)  # it is closed regardless
+            if name:
+                # It may be the last of a file whose server is away.
+                apart(partial(end, fd))
+            else:
+                end(fd)
         if b"WATCHDOG" in fields:
             # A program that is being loaded is not watched.
             is_watched = fields.get(b"WATCHDOG_USEC") != b"0"

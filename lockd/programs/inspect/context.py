@@ -22,12 +22,14 @@ class InspectContext:
     """The locks, the guests that lockd ends or has paused, the file systems, the services by name,
     the keeper of the locks, ``since`` when the daemon runs (seconds since the epoch), and the
     warnings about its configuration. ``hand_back`` starts virtlockd in the daemon's place, or
-    returns why not. ``recent`` are the events, ``calls`` the figures of the lock program by
-    procedure, and ``starts`` tells how often lockd was started with these locks."""
+    returns why not, and ``not_handed_back`` returns why that was given up. ``recent`` are the
+    events, ``calls`` the figures of the lock program by procedure, and ``starts`` tells how often
+    lockd was started with these locks."""
 
     __slots__ = (
         *("calls", "engine", "failures", "guests", "hand_back", "keeper"),
-        *("log", "recent", "remotes", "services", "since", "starts", "warnings"),
+        *("log", "not_handed_back", "recent", "remotes", "services", "since", "starts"),
+        "warnings",
     )
 
     def __init__(
@@ -41,6 +43,7 @@ class InspectContext:
         since: float,
         warnings: Sequence[str],
         hand_back: Callable[[str], str],
+        not_handed_back: Callable[[], str],
         log: Log,
         recent: Recent,
         calls: Mapping[str, CallStatistics],
@@ -54,6 +57,7 @@ class InspectContext:
         self.since: Final = since
         self.warnings: Final = warnings
         self.hand_back: Final = hand_back
+        self.not_handed_back: Final = not_handed_back
         self.log: Final = log
         self.recent: Final = recent
         self.calls: Final = calls

@@ -45,5 +45,6 @@ def call(context: InspectContext, session: Session, arguments: Reader) -> bytes:
         ],
         "warnings": context.warnings,
         "lacks": lacks(context.services["virtlockd"].max_clients),
+        "not_handed_back": context.not_handed_back(),
     }
     return pack_string(json.dumps(status))

@@ -23,7 +23,12 @@ from tests.real.shared.dead_host import a_host_dies
 from tests.real.shared.kept_lock import transcript
 from tests.real.shared.kills import fight
 from tests.real.shared.nfs import EXPORT, MOUNTS, cut_off, forget_locks, nfs_network, plug_in
-from tests.real.shared.silence import a_guest_ends, cut_in_the_middle, others_go_on
+from tests.real.shared.silence import (
+    a_guest_ends,
+    cut_in_the_middle,
+    others_go_on,
+    the_next_process,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -119,6 +124,10 @@ def silent(hosts: Network) -> dict[str, Any]:
             version: {
                 "others": others_go_on(host, f"{mount}/others", cut=cut, mend=mend),
                 "ended": a_guest_ends(host, f"{mount}/ended", cut=cut, mend=mend, upgrade=True),
+                "next": [
+                    the_next_process(host, f"{mount}/next", how=how, cut=cut, mend=mend)
+                    for how in ("crash", "upgrade")
+                ],
             }
             for version, mount in MOUNTS.items()
         }

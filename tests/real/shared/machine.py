@@ -151,7 +151,7 @@ class Machine:
             *("-accel", "tcg,thread=multi", "-cpu", "max"),
             *("-kernel", str(next((self._unpacked / "boot").glob("vmlinuz-*")))),
             *("-initrd", str(directory / "initramfs")),
-            *("-append", "console=ttyS0 quiet panic=-1 mitigations=off nokaslr"),
+            *("-append", "console=ttyS0 quiet panic=-1 mitigations=off nokaslr no_timer_check"),
             *("-serial", f"file:{console}", "-device", "virtio-rng-pci"),
             *("-object", f"memory-backend-memfd,id=memory,size={_MEMORY},share=on"),
             *("-numa", "node,memdev=memory"),

@@ -222,6 +222,61 @@ def a_guest_ends(
     return told
 
 
+def the_next_process(
+    host: Host,
+    lockspace: str,
+    *,
+    how: str,
+    cut: Callable[[], object],
+    mend: Callable[[], object],
+) -> str:
+    """``cut`` a host off while a guest holds one lock there and has just let others go, ``how`` be
+    it a "crash" or an "upgrade" of the daemon, and ``mend`` it: what another guest is told that
+    asks for the lock then. Raises TimeoutError if others are not answered meanwhile."""
+    before = status(host)["since"]
+    with guest(host, "web", lockspace) as web, guest(host, "other", lockspace, LOCAL) as other:
+        web.acquire(lockspace, "held")
+        for index in range(_BUSY):
+            web.acquire(lockspace, f"let-go-{index}")
+        for index in range(_BUSY):
+            web.release(lockspace, f"let-go-{index}")
+        cut()
+        host.sh(f'kill -{"9" if how == "crash" else "USR1"} "$(pgrep -P "$(cat {PID_FILE})")"')
+        if how == "crash":
+            wait_for(lambda: status(host)["since"] != before, "the next process is there")
+        assert longest_for(other, _SILENT_FOR) < AT_ONCE
+        mend()
+        wait_for(lambda: status(host)["since"] != before, "the next process is there")
+        told = _refusal(other, lockspace, "held")
+        for index in range(_BUSY):
+            other.acquire(lockspace, f"let-go-{index}")
+            other.release(lockspace, f"let-go-{index}")
+        web.release(lockspace, "held")
+    return told
+
+
+def handed_back(
+    host: Host, lockspace: str, *, cut: Callable[[], object], mend: Callable[[], object]
+) -> tuple[int, str, list[str], str]:
+    """``cut`` a host off that runs virtlockd and then lockd, hand back, and ``mend`` it: the exit
+    status, what was said, the locks of lockd then, and what was said when it was handed back at
+    last."""
+    with guest(host, "web", lockspace) as web, guest(host, "other", LOCAL) as other:
+        web.acquire(lockspace, "held")
+        host.run(LOCKD, "takeover")
+        cut()
+        with host.popen(LOCKD, "handback", stdout=-1, stderr=-2) as process:
+            while process.poll() is None:
+                assert longest(other, 1) < AT_ONCE
+            assert process.stdout is not None
+            said = process.stdout.read()
+        mend()
+        locks = [lock["resource"] for lock in json.loads(host.run(LOCKD, "locks", "--json"))]
+        over = host.run(LOCKD, "handback")
+        assert "'held' is locked" in _refusal(other, lockspace, "held")
+    return process.returncode, said, locks, over
+
+
 @contextmanager
 def _process(host: Host, pid: int) -> Iterator[None]:
     """A process of the host that gets a pid which is free again."""

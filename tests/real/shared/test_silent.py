@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.lockd.client import ACQUIRE, AUTOCREATE, RELEASE, CallRefusedError, resource
-from tests.real.shared.daemons import LOCKD, PID_FILE, lock_daemons
+from tests.real.shared.daemons import LOCKD, PID_FILE, VIRTLOCKD, lock_daemons
 from tests.real.shared.gluster import CLIENT_PID_FILE, MOUNT, gluster_network
 from tests.real.shared.nfs import MOUNTS
 from tests.real.shared.silence import (
@@ -21,9 +21,11 @@ from tests.real.shared.silence import (
     a_guest_ends,
     cut_in_the_middle,
     guest,
+    handed_back,
     longest,
     others_go_on,
     status,
+    the_next_process,
     wait_for,
     waits,
 )
@@ -187,6 +189,38 @@ def test_the_next_process(host: Host, how: str) -> None:
         web.reply()
         with pytest.raises(CallRefusedError, match="by guest 'web'"):
             db.acquire(SHARED, "two")
+
+
+@pytest.mark.parametrize("how", ["crash", "upgrade"])
+def test_the_next_process_with_a_lock(host: Host, how: str) -> None:
+    """The kernel ends no process that has a file there open, before the volume answers: others are
+    answered all the same, and what was held is held."""
+    cut, mend = partial(signal_volume, host, "STOP"), partial(signal_volume, host, "CONT")
+    told = the_next_process(host, SHARED, how=how, cut=cut, mend=mend)
+    assert "'held' is locked by guest 'web'" in told
+
+
+@pytest.mark.parametrize("version", MOUNTS)
+def test_the_next_process_with_a_lock_on_nfs(nfs_silent: dict[str, Any], version: str) -> None:
+    """The same: the last close of a file there waits for the server, and no process waits for that."""
+    for told in nfs_silent[version]["next"]:
+        assert "'held' is locked by guest 'web'" in told
+
+
+def test_handing_back(one: Host) -> None:
+    """Is refused while the volume is silent, with the reason, and nothing has changed."""
+    one.sh('mkdir -p "$@"', SHARED, LOCAL)
+    cut, mend = partial(signal_volume, one, "STOP"), partial(signal_volume, one, "CONT")
+    with lock_daemons([one], [VIRTLOCKD]):
+        try:
+            status, said, locks, over = handed_back(one, SHARED, cut=cut, mend=mend)
+        finally:
+            mend()
+    assert status == 1
+    assert f"{MOUNT}: the file system does not answer" in said
+    assert "refused: nothing has changed" in said
+    assert locks == ["held"]
+    assert "handed back 1 locks of lockd" in over
 
 
 def test_a_guest_that_ends(host: Host) -> None:
