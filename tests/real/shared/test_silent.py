@@ -202,7 +202,7 @@ def test_the_next_process_with_a_lock(host: Host, how: str) -> None:
 
 @pytest.mark.parametrize("version", MOUNTS)
 def test_the_next_process_with_a_lock_on_nfs(nfs_silent: dict[str, Any], version: str) -> None:
-    """The same: the last close of a file there waits for the server, and no process waits for that."""
+    """The same: the last close of a file there waits for the server, and nothing else does."""
     for told in nfs_silent[version]["next"]:
         assert "'held' is locked by guest 'web'" in told
 
