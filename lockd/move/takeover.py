@@ -72,8 +72,8 @@ def take_over(options: argparse.Namespace, address: str, aside: str) -> str:
     check_held(locked, status["pid"])
     for each in status["problems"]:
         raise QueryError(f"lockd has taken over, but {each['path']}: {each['problem']}")
-    count = counted(status["locks"], "lock")
-    return f"took over {count} {of_whom}: now held by lockd, and all guests run"
+    locks = counted(status["locks"], "lock")
+    return f"took over {locks} {of_whom}: now held by lockd, and all guests run"
 
 
 def reasons_against(process: Process) -> Iterator[str]:

@@ -220,7 +220,7 @@ def test_handing_back(one: Host) -> None:
     assert f"{MOUNT}: the file system does not answer" in said
     assert "refused: nothing has changed" in said
     assert locks == ["held"]
-    assert "handed back 1 locks of lockd" in over
+    assert "handed back 1 lock of lockd" in over
 
 
 def test_a_guest_that_ends(host: Host) -> None:
