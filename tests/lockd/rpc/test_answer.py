@@ -151,7 +151,7 @@ def test_a_lockspace_that_is_known_or_a_link_to_nothing(
             reply = check_answer(call(8, pack_string(str(path))), made, session)
             told = read_refused(reply).message if read_header(reply).status else ""
             assert told == said.format(path)
-        # A file in the place of a directory that is known is an error also where libvirt takes
+        # A file in the place of a directory that is known is an error, even if libvirt takes
         # "already exists" for none.
         space.rmdir()
         space.touch()
