@@ -655,7 +655,7 @@ def waiting_writer(root: Path, *arguments: str) -> Iterator[subprocess.Popen[str
     )
     try:
         deadline = time.monotonic() + TIMEOUT
-        while str(directory) not in open_files(process.pid):
+        while not has_open_to_lock(process.pid, directory):
             assert time.monotonic() < deadline
             assert process.poll() is None, process.communicate()
             time.sleep(0.005)
@@ -669,14 +669,19 @@ def waiting_writer(root: Path, *arguments: str) -> Iterator[subprocess.Popen[str
                 process.kill()
 
 
-def open_files(pid: int) -> list[str]:
-    found: list[str] = []
+def has_open_to_lock(pid: int, directory: Path) -> bool:
+    """Whether a process has a directory open, and neither to walk through it nor to list it."""
     for fd in Path(f"/proc/{pid}/fd").iterdir():
         try:
-            found.append(str(fd.readlink()))
+            if fd.readlink() == directory:
+                [flags] = re.findall(
+                    r"^flags:\s+(\d+)", Path(f"/proc/{pid}/fdinfo/{fd.name}").read_text(), re.M
+                )
+                if not int(flags, 8) & (os.O_PATH | os.O_NONBLOCK):
+                    return True
         except FileNotFoundError:
             continue
-    return found
+    return False
 
 
 def finish(process: subprocess.Popen[str]) -> Ran:
