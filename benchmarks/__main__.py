@@ -25,6 +25,7 @@ import tempfile
 from typing import TYPE_CHECKING
 
 import lockcfg
+import lockd
 from benchmarks import ansible_run, audit, heartbeats, lint, locks, sanlock, watch
 from benchmarks.side_by_side import Command, Result, compare
 
@@ -53,7 +54,8 @@ def main() -> None:
     )
     arguments = parser.parse_args()
     # What is installed is compiled; a checkout may be kept from it (PYTHONDONTWRITEBYTECODE).
-    compileall.compile_dir(os.path.dirname(lockcfg.__file__), quiet=1)
+    for program in (lockcfg.__file__, lockd.__file__):
+        compileall.compile_dir(os.path.dirname(program), quiet=1)
     with tempfile.TemporaryDirectory(prefix="lockcfg-benchmark-") as directory:
         if arguments.what in (None, "config"):
             _print("augtool", _benchmarks(directory, arguments.runs, arguments.files))

@@ -410,6 +410,7 @@ class Engine:
         for directory in state.spaces:
             self.know_lockspace(directory)
         self._numbers.go_on_from(state.numbers)
+        self._processes.update(started)  # the journal has them
         guests: dict[tuple[Any, ...], Owner] = {}  # the same one for all that is the same guest's
         for held in state.resources():
             owners = []

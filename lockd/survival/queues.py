@@ -57,7 +57,7 @@ def fill(queue: socket.socket, kept: Iterable[tuple[str, int]]) -> None:
 
 
 def make_ready(queue: socket.socket) -> None:
-    """Prepare a new queue: whoever sends into it never waits. Raises OSError."""
+    """Prepare a new queue: a process that sends into it never waits. Raises OSError."""
     queue.setblocking(False)
     _enlarge(queue)
 
