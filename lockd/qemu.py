@@ -20,7 +20,8 @@ _PLAIN: Final = ("hda", "hdb", "hdc", "hdd", "fda", "fdb", "mtdblock", "sd", "pf
 #: All options whose value is a disk or describes one.
 _WITH_DISKS: Final = (*_PLAIN, "drive", "blockdev", "device")
 
-#: The options that read more of the command line from elsewhere.
+#: The options that read more of the command line from elsewhere. Those of -set that change a disk
+#: count as well.
 _HIDING: Final = ("readconfig", "daemonize")
 
 #: The options without a value.
@@ -34,14 +35,25 @@ _ALONE: Final = {
     *("no-quit", "no-frame", "nodefconfig", "perfmap", "jitdump"),
 }
 
-#: The drivers of a file or a device of the host, and the member that names it.
-_FILES: Final = ("file", "host_device", "host_cdrom")
+#: The drivers of a file or a device of the host, each with the member that names it.
+_FILES: Final = {
+    "file": "filename",
+    "host_device": "filename",
+    "host_cdrom": "filename",
+    "io_uring": "filename",
+    "nvme-io_uring": "path",
+}
+
+#: What -set changes of a device that matters here; of a drive everything does.
+_SET_OF_DEVICE: Final = ("drive", "share-rw")
 
 #: The members of a block node that are only read, whatever the node is.
 _ONLY_READ: Final = ("backing",)
 
 #: The prefixes of names of local files; any other protocol is not local.
 _SCHEMES: Final = ("file:", "host_device:")
+#: The prefixes of names that have the name of a file, or of two, behind a colon.
+_FILTERS: Final = ("blkdebug:", "blkverify:")
 _PROTOCOL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 
 _DEEPEST: Final = 40
@@ -116,6 +128,11 @@ class QemuCommand:
             device = _object(value) if value.startswith("{") else _fields(value, "driver")
             if _is_on(device.get("share-rw", False)) and device.get("drive"):
                 self._shared.add(str(device["drive"]))
+        elif option == "set":
+            group, _, argument = value.partition(".")
+            argument = argument.partition(".")[2].partition("=")[0]
+            if group == "drive" or (group == "device" and argument in _SET_OF_DEVICE):
+                self.hiding.append(f"{word} {value}")
         elif option == "name":
             self.name = str(_fields(value, "guest").get("guest", ""))
         elif option == "uuid":
@@ -144,6 +161,13 @@ class QemuCommand:
             if text.startswith(scheme):
                 self._found.append((text.removeprefix(scheme), readonly, name))
                 return
+        for scheme in _FILTERS:
+            if text.startswith(scheme):
+                before, _, behind = text.removeprefix(scheme).partition(":")
+                if scheme == "blkverify:":
+                    self._add_name(before, readonly=readonly, name=name)
+                self._add_name(behind, readonly=readonly, name=name)
+                return
         if text and not _PROTOCOL.match(text):
             self._found.append((text, readonly, name))
 
@@ -158,8 +182,9 @@ class QemuCommand:
         if depth > _DEEPEST:
             raise CommandError("block nodes stand on each other without end")
         readonly |= _is_on(node.get("read-only", False))
-        if node.get("driver", "file") in _FILES and isinstance(node.get("filename"), str):
-            self._found.append((node["filename"], readonly, name))
+        file = node.get(_FILES.get(str(node.get("driver", "file")), ""))
+        if isinstance(file, str):
+            self._found.append((file, readonly, name))
         for key, below in node.items():
             for each in below if isinstance(below, list) else [below]:
                 if key in _ONLY_READ or (key in ("node-name", "driver", "filename")):

@@ -148,7 +148,7 @@ def _guest(command: Sequence[str], more: Sequence[str]) -> lockcfg.RunningGuest:
         )
     for word in qemu.hiding:
         raise _RunError(
-            f"{word}: lockd run reads only the command line, not the files that this option names",
+            f"{word}: lockd run does not see what this option does to the disks: leave it out",
             _USAGE,
         )
     disks = [

@@ -5,8 +5,9 @@
 Reports guests that say in `<on_lockfailure>` what happens when they lose a lock (`poweroff`,
 `restart` or `pause`), on a host whose lock manager is `lockd`. The linter reads the descriptions
 that libvirt keeps of the guests that are defined: `qemu/NAME.xml` beside `qemu.conf`, and
-`libxl/NAME.xml` beside `libxl.conf`. It leaves out a host with a `lockd.conf`: there the engine
-lockd is in the place of virtlockd, and obeys `<on_lockfailure>`.
+`libxl/NAME.xml` beside `libxl.conf`. A description elsewhere in a repository is not read, as the
+linter does not know on which host its guest runs. The rule leaves out a host with a `lockd.conf`:
+there the engine lockd is in the place of virtlockd, and obeys `<on_lockfailure>`.
 
 ## Why is this bad
 

@@ -68,7 +68,7 @@ def _ask_tohand_back(program: str, address: str) -> str:
 
 
 def _given_up(address: str) -> str:
-    """Why lockd has given up; empty where it has not, or does not answer now."""
+    """Why lockd has given up; empty if it has not, or does not answer now."""
     try:
         status = ask(address, lambda connection: call(connection, STATUS))
     except QueryError:

@@ -27,6 +27,19 @@ def found(*arguments: str) -> dict[str, str]:
     }
 
 
+@pytest.mark.parametrize(
+    ("command", "hiding"),
+    [
+        ("-set drive.x.file=/other -hda /d", ["-set drive.x.file=/other"]),
+        ("-set device.x.share-rw=on", ["-set device.x.share-rw=on"]),
+        ("-set device.net.mac=52:54:00:00:00:01 -set machine..usb=on", []),
+        ("-readconfig /file", ["-readconfig"]),
+    ],
+)
+def test_what_hides_disks(command: str, hiding: list[str]) -> None:
+    assert QemuCommand(command.split(" ")).hiding == hiding
+
+
 def nodes(*nodes: Mapping[str, object]) -> list[str]:
     """Block nodes as options."""
     return [word for node in nodes for word in ("-blockdev", json.dumps(node))]
@@ -62,6 +75,10 @@ def nodes(*nodes: Mapping[str, object]) -> list[str]:
          {"/d": "r"}),
         ("-pflash /vars -fda /f", {"/vars": "w", "/f": "w"}),
         ("-kernel /vmlinuz -append -hda", {}),
+        ("-hda blkdebug:/rules:/d -hdb blkdebug::/e", {"/d": "w", "/e": "w"}),
+        ("-drive file=blkverify:/raw:/d", {"/raw": "w", "/d": "w"}),
+        ("-blockdev driver=io_uring,node-name=x,filename=/dev/x", {"/dev/x": "w"}),
+        ("-blockdev driver=nvme-io_uring,node-name=x,path=/dev/ng0n1", {"/dev/ng0n1": "w"}),
     ],
 )  # fmt: skip
 def test_what_is_found(command: str, disks: dict[str, str]) -> None:
