@@ -57,7 +57,7 @@ def test_colour_on_a_terminal_unless_it_is_not_wanted(tmp_path: Path, lockcfg: R
 
 @pytest.mark.parametrize("width", [60, 200])
 def test_a_plan_fits_the_terminal(width: int, tmp_path: Path, lockcfg: RunLockcfg) -> None:
-    """Only its commands do not, as they are to be copied."""
+    """Only its commands do not, as a person copies them."""
     write_fleet(tmp_path / "s", demo())
     policy = tmp_path / "fleet.yaml"
     policy.write_text(lockcfg(*AUDIT, "--write-policy", "/dev/stdout", tmp_path / "s").stdout)
