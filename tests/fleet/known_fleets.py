@@ -622,6 +622,32 @@ FLEETS: dict[str, Known] = {
         ),
         said="unknown",
     ),
+    "images on two servers with the numbers of new file systems": Known(
+        "safe",
+        two(
+            ([images(inode=2), locks()], [image(inode=132)]),
+            ([images("10.0.9.9", "nfs9:/vms", inode=2)], [image(inode=132)], DIRECT),
+        ),
+        said="unknown",
+    ),
+    "a part of a mount, and that part mounted by itself": Known(
+        "unsafe",
+        two(
+            ([images(source="nfs1:/all/vms"), locks()], [image(inode=None)]),
+            (
+                [
+                    directory(
+                        "/srv/vms",
+                        {**nfs("/srv/vms", "nfs1:/all"), "root": "/vms"},
+                        "disks",
+                        77,
+                    )
+                ],
+                [image(inode=None)],
+                DIRECT,
+            ),
+        ),
+    ),
     "an IPv6 address and an IPv4 address": Known(
         "unsafe",
         two(
