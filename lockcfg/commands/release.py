@@ -81,12 +81,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """See :mod:`lockcfg.main`."""
+    from lockcfg.release.own import is_name
     from lockcfg.release.proof import proof_of
     from lockcfg.release.record import PATH, AuditRecord
     from lockcfg.release.release import release
     from lockcfg.report import jsonreport, terminal
 
     host = arguments.host
+    for option, name in (("--host", host), ("--address", arguments.address or host)):
+        if not is_name(name):
+            raise UsageError(f"{option}: {name!r} is not the name or the address of a host")
     if not arguments.confirmed_dead:
         raise UsageError(
             f"nothing is done: {host} is not confirmed to be off",

@@ -14,6 +14,7 @@ import time
 from struct import Struct
 
 from lockcfg.filelock import lock_on
+from lockcfg.release.own import addresses_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -44,16 +45,8 @@ def watched(host: str, address: str) -> list[str]:
         names = os.listdir(_WATCHED)
     except OSError:
         return []
-    mine = {address} if address else {host, *_addresses(host)}
+    mine = {address} if address else {host, *addresses_of(host)}
     return sorted(name for name in names if name.lower() in {each.lower() for each in mine})
-
-
-def _addresses(host: str) -> set[str]:
-    try:
-        found = socket.getaddrinfo(host, None, proto=socket.IPPROTO_TCP)
-    except OSError:
-        return set()
-    return {str(address[0]).partition("%")[0] for *_, address in found}
 
 
 def free(name: str, spaces: Sequence[str]) -> set[str]:

@@ -11,6 +11,7 @@ from lockcfg.errors import LockcfgError
 from lockcfg.frozen import Frozen
 from lockcfg.host.storage import mount_of, read_mounts
 from lockcfg.release import gluster, nfs3
+from lockcfg.release.own import is_this_host
 from lockcfg.release.signs import LivesError, watch_clients, watch_heartbeats
 from lockcfg.who import nfs_server
 
@@ -65,7 +66,7 @@ def release(
 ) -> Outcome:
     """Free what a host that is off still holds. Raises LivesError if the host is not off, or if
     that is unknown. Raises WriteError if the record cannot be written; nothing is freed then."""
-    if host == os.uname().nodename:
+    if is_this_host(host, address):
         raise LivesError(f"{host} is this very host, and lives")
     mine = _clients(host, address)
     lives = watch_heartbeats(host, spaces, say=say)

@@ -19,6 +19,7 @@ import pytest
 from lockcfg.errors import UsageError
 from lockcfg.host.storage import Mount
 from lockcfg.release.gluster import holders_in
+from lockcfg.release.own import is_this_host
 from lockcfg.release.proof import NoProofError, proof_of, sentence, without_secrets
 from lockcfg.release.release import advice_for, is_host
 from lockcfg.release.signs import LivesError, watch_clients, watch_heartbeats
@@ -287,6 +288,32 @@ def test_nothing_is_done_without_the_word(tmp_path: Path) -> None:
     said = run(*common, "--confirmed-dead", "--proof", "word", status=1)
     assert sentence("kvm07") in said
     assert not record.exists()
+
+
+@pytest.mark.parametrize("name", ["", " ", "*", "../etc", "a b", "a\nb", "a..b", ".", "-x"])
+def test_what_is_no_name_of_a_host(name: str) -> None:
+    said = run(f"--host={name}", "--confirmed-dead", "--proof", "word", "--word", "x", status=2)
+    assert "is not the name or the address of a host" in said
+
+
+@pytest.mark.parametrize(
+    ("name", "address"),
+    [
+        ("localhost", ""),
+        ("127.0.0.1", ""),
+        ("kvm07.invalid", "127.0.0.1"),
+        (f"{os.uname().nodename.upper()}.", ""),
+        (f"{os.uname().nodename.partition('.')[0]}", ""),
+    ],
+)
+def test_other_names_of_this_host(name: str, address: str) -> None:
+    assert is_this_host(name, address)
+
+
+def test_names_of_other_hosts() -> None:
+    assert not is_this_host("kvm07.invalid", "")
+    assert not is_this_host("kvm07.invalid", "192.0.2.7")
+    assert not is_this_host(f"{os.uname().nodename}-2", "192.0.2.7")
 
 
 def test_this_host_lives(tmp_path: Path) -> None:
