@@ -3,6 +3,7 @@ socket that takes what lockd sends."""
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 from contextlib import ExitStack
@@ -192,3 +193,82 @@ def test_a_new_queue_is_filled_in_parts_while_others_are_kept(
         expected = {name: os.fstat(fd).st_ino for name, fd in [*first, one, another]}
         assert inodes(look_into(*manager.queues.values())) == expected
         keeper.keep_nothing()
+
+
+@pytest.fixture
+def keeper(manager: Manager) -> Iterator[Keeper]:
+    """One whose manager is there, and which has nothing to keep."""
+    with manager:
+        made = Keeper(str(manager.path), Logging().part("locking.lock_daemon"), {}, {})
+        made.everything = tuple
+        assert made._manager is not None
+        with made._manager:
+            yield made
+            made.keep_nothing()
+            manager.read()
+
+
+def test_a_message_that_is_not_taken_is_sent_again(
+    manager: Manager, keeper: Keeper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And until then it is not said to have been sent."""
+    with monkeypatch.context() as patch:
+
+        def refuse(*_: object) -> None:
+            raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+        patch.setattr(keeper, "_tell", refuse)
+        assert not keeper.watch(10.0)
+        manager.read()
+        manager.said.clear()
+    assert keeper.is_busy
+    keeper.tend()
+    manager.read()
+    assert "WATCHDOG_USEC" in manager.said
+    assert keeper.watch(10.0)
+
+
+def test_what_does_not_fit_into_a_queue_is_in_the_next_one(
+    manager: Manager,
+    keeper: Keeper,
+    files: list[tuple[str, int]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With all the rest."""
+    keeper.everything = lambda: iter(files[:3])
+    keeper.renew()
+    monkeypatch.setattr(keeper, "_put", lambda *_: False)
+    keeper.keep(files[3][1], files[3][0])
+    manager.read()
+    found = inodes(look_into(*manager.queues.values()))
+    assert found == {name: os.fstat(fd).st_ino for name, fd in files[:4]}
+
+
+def test_a_queue_with_many_single_messages_is_replaced(
+    keeper: Keeper, files: list[tuple[str, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kernel goes through all of them each time."""
+    monkeypatch.setattr("lockd.survival.keeper._SINGLES", 3)
+    has_next = []
+    for name, fd in files[:4]:
+        keeper.keep(fd, name)
+        has_next.append(keeper.has_next_queue)
+    assert has_next == [False, False, False, True]
+
+
+def test_the_queues_of_the_process_before_are_passed_on(
+    manager: Manager, files: list[tuple[str, int]]
+) -> None:
+    """As long as the manager takes no new one; and the new one has another name."""
+    keeper = Keeper(str(manager.path), Logging().part("x"), {}, {"q5": os.dup(files[0][1])})
+    assert keeper._manager is not None
+    with keeper._manager:
+        assert [*keeper.descriptors()] == ["q5"]
+        keeper.everything = tuple
+        with manager:
+            manager.queues["q5"] = os.dup(files[0][1])
+            keeper.renew()
+            manager.read()
+            assert [*keeper.descriptors()] == [*manager.queues] == ["q6"]
+            keeper.keep_nothing()
+            manager.read()
