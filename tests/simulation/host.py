@@ -568,6 +568,8 @@ def simulated() -> Iterator[None]:
     replace(journal_module, "_AT_ONCE", 1)
     # A queue of descriptors is filled in many parts.
     replace(queues, "_BATCH", 2)
+    # There are no threads here but those that the cluster lets run.
+    replace(queues, "apart", lambda work: work())
     replace(reserve, "_aside", _Reserve())
     replace(reserve, "SIZE", 3)
     journal = journal_module.Journal
