@@ -421,13 +421,10 @@ def _meetings(alike: Sequence[_Alike]) -> Iterator[_Meeting]:
     writers = [each for each in alike if not each.users[0].way.use.backing]
     readers = [each for each in alike if each.users[0].way.use.backing]
     for mine, yours in chain(combinations_with_replacement(writers, 2), product(writers, readers)):
-        one = mine.users[0]
-        other = next((user for user in yours.users if user.host != one.host), None)
-        if other is None:  # the other kind is on that host alone
-            other = yours.users[0]
-            one = next((user for user in mine.users if user.host != other.host), one)
-        if one.host != other.host:
-            yield _Meeting(mine, yours, (one, other))
+        apart = [*_first_apart(mine, yours), *_first_apart(yours, mine)]
+        if apart:
+            pair = min(apart, key=lambda pair: sorted(map(_place_of, pair)))
+            yield _Meeting(mine, yours, pair)
         both = (
             [host for host, users in mine.by_host.items() if len(users) > 1]
             if mine is yours
@@ -435,8 +432,16 @@ def _meetings(alike: Sequence[_Alike]) -> Iterator[_Meeting]:
         )
         if both:
             host = both[0]
-            pair = mine.by_host[host][0], yours.by_host[host][-1]
+            pair = mine.by_host[host][0], yours.by_host[host][int(mine is yours)]
             yield _Meeting(mine, yours, pair, both)
+
+
+def _first_apart(mine: _Alike, yours: _Alike) -> Iterator[tuple[_User, _User]]:
+    """The first user of one kind, and the first one of the other kind on another host, if any."""
+    one = mine.users[0]
+    other = next((user for user in yours.users if user.host != one.host), None)
+    if other is not None:
+        yield one, other
 
 
 class _HostPairs:
