@@ -9,6 +9,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from lockcfg import libvirt_release
 from lockcfg.conf.document import decode, encode
 from lockcfg.conf.edit import set_value, unset
 from lockcfg.conf.files import KINDS, QEMU
@@ -328,8 +329,11 @@ def blanks() -> st.SearchStrategy[bytes]:
     return st.sampled_from((b"", b"", b" ", b"\t", b"  "))
 
 
+#: The largest number that the installed libvirt takes: newer ones refuse what 9.0 wraps round.
+LARGEST: Final = 2**64 - 1 if libvirt_release() < (11, 3, 0) else 2**63 - 1
+
 integers: Final = st.one_of(
-    st.integers(-3, 10), st.integers(-(2**63), 2**64 - 1), st.sampled_from((2**64 - 1, -(2**63)))
+    st.integers(-3, 10), st.integers(-(2**63), LARGEST), st.sampled_from((LARGEST, -(2**63)))
 )
 strings: Final = st.text(
     st.sampled_from("ab/1 \t\"'#;=[],\n\r\\\u00e9\u20ac\udcff\x07"), max_size=12

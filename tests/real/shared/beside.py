@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from typing import Final
 
 #: Where the unpacked packages stay from one run to the next.
-_UNPACKED: Final = Path(__file__).parents[3] / ".vm"
+UNPACKED: Final = Path(__file__).parents[3] / ".vm"
 
 
 def main(text: str, seconds: str) -> None:
@@ -31,7 +31,7 @@ def main(text: str, seconds: str) -> None:
         directory = Path(name)
         if "contests" in plan:
             plan["contests"]["hammer"] = str(build_hammer(directory))
-        said = Machine(_UNPACKED).run(
+        said = Machine(UNPACKED).run(
             directory,
             *(sys.executable, "-m", "tests.real.shared.in_machine", json.dumps(plan)),
             timeout=float(seconds),
