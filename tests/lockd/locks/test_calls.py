@@ -220,6 +220,7 @@ def test_a_lock_that_cannot_be_unlocked(monkeypatch: pytest.MonkeyPatch) -> None
     with pytest.raises(Fault, match="is locked"):
         acquire(other, "disk", owner(8))
     # A guest of this host gets it, as it is locked still.
+    host.engine.would_acquire(SPACE, "disk", owner(9), shared=False, create=True)
     acquire(host, "disk", owner(9))
     assert held(host) == {"disk": [9]}
     assert not [*host.engine.table.stuck()]
@@ -316,7 +317,7 @@ def test_each_server_is_asked_just_before_its_file_system_is_used(
 
 
 def test_a_share_of_a_lock_whose_server_is_silent(asked: tuple[Host, Asked]) -> None:
-    """Another host may have it by now: nobody gets a share before that is known."""
+    """Another host may have it by now: no other guest gets a share before that is known."""
     host, servers = asked
     acquire(host, "a", owner(7), shared=True)
     servers.is_silent = True
@@ -448,7 +449,7 @@ def test_another_name_of_a_file_with_a_lock_of_the_process(monkeypatch: pytest.M
 def test_a_file_of_several_hosts_that_could_not_be_unlocked(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """It is opened anew: the server may have unlocked it, and another host have removed it."""
+    """It is opened again: the server may have unlocked it, and another host have removed it."""
     host, _, _, _ = two_hosts(is_shared=True)
     acquire(host, "a", owner(7))
 

@@ -54,7 +54,7 @@ class Checked:
 
 
 def test_a_file_that_was_removed_or_replaced() -> None:
-    """It is locked anew, and another host may have had the new one; unless one has it."""
+    """It is locked again, and another host may have had the new one; unless one has it."""
     checked = Checked()
     checked.health.check(checked.lock)
     checked.host.disk.remove(checked.path)
@@ -146,7 +146,7 @@ def test_a_lock_that_was_taken_anew_meanwhile() -> None:
 
 
 def test_a_lock_that_is_released_while_its_server_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The question has taken it again; nobody would ever release it."""
+    """The question has taken it again; it would never be released."""
     checked = Checked()
     unlocked: list[object] = []
 

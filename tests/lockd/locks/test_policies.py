@@ -156,7 +156,7 @@ def test_it_does_not_resume_if_another_host_may_have_had_its_lock(watched: Watch
 
 
 def test_a_person_cannot_resume_it_without_its_lock(watched: Watched) -> None:
-    """Also where the loss is not found yet by other means."""
+    """Even if the check of the lock has not found the loss yet."""
     watched.failures.on_standing(watched.lock("a"), "lost", "it is lost")
     assert watched.failures.resume("guest") == f"the lock {SPACE}/a is not held: it is lost"
     assert watched.done == ["stop", "tell it is lost"]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lockd.kernel import filelock
-from lockd.kernel.named import identity_of
+from lockd.kernel.named import PlantedError, identity_of
 from lockd.kernel.note import read_note, write_note
 
 if TYPE_CHECKING:
@@ -153,4 +153,23 @@ def test_a_lock_that_the_file_system_has_lost(
     assert filelock.look_at(lock, str(path), shared=False, plain=True) == "regained"
     with pytest.raises(filelock.HeldError):
         take(path, is_shared=True)
+    filelock.let_go(lock)
+
+
+def test_what_is_put_there_between_the_look_and_the_opening(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No lock file is anything but a plain file, and none is found by a link."""
+    path = tmp_path / "disk"
+    os.mkfifo(path)
+    monkeypatch.setattr(filelock, "check_plain", lambda _: None)
+    with pytest.raises(PlantedError):
+        take(path, is_shared=False)
+    path.unlink()
+    lock = take(path, is_shared=False)
+    path.rename(tmp_path / "elsewhere")
+    path.symlink_to("elsewhere")
+    for plain in (True, False):
+        found = filelock.is_at(lock.fd, str(path), lambda *_: False, plain=plain)
+        assert found == (not plain)
     filelock.let_go(lock)
