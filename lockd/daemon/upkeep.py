@@ -110,7 +110,7 @@ class Upkeep:
         try:
             insist(lambda: self._journal.begin_next(self._records(), self._parts()))
         except OSError as error:
-            self._put_off(error)
+            self._put_off(error.strerror or str(error))
         else:
             self._rewrite()
 
@@ -120,16 +120,18 @@ class Upkeep:
         try:
             self._journal.go_on(self.keep_journal)
         except OSError as error:
-            self._put_off(error)
+            self._put_off(error.strerror or str(error))
             return
         if self._journal.has_next:
             self._loop.after(_REST, self._rewrite)
         elif self._journal.number != number:
             self._keeper.forget()
+        else:
+            self._put_off("a record had no room in the new one")
 
-    def _put_off(self, error: OSError) -> None:
+    def _put_off(self, why: str) -> None:
         self._rewrite_at = time.monotonic() + _REWRITE_AFTER
-        self._log.error(f"the journal cannot be rewritten and grows: {error.strerror}")
+        self._log.error(f"the journal cannot be rewritten and grows: {why}")
 
     def keep_journal(self) -> None:
         """Give the journal to the keeper."""

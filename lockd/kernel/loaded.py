@@ -1,4 +1,4 @@
-"""What the program is loaded from: whether that is still what is installed."""
+"""What the program is loaded from, and whether a copy of this process can run it so."""
 
 from __future__ import annotations
 
@@ -17,6 +17,14 @@ def files_of_program(paths: Iterable[str] = ()) -> dict[str, Seen]:
     """The files of all modules that are loaded, and of Python, as they are now; or of ``paths``. If
     none of them has changed, the same program is loaded from them once more."""
     return {path: _seen(path) for path in paths or _loaded()}
+
+
+def is_alone() -> bool:
+    """Whether this process has no other thread. False if the system does not tell."""
+    try:
+        return len(os.listdir("/proc/self/task")) == 1
+    except OSError:
+        return False
 
 
 def _loaded() -> list[str]:

@@ -23,7 +23,7 @@ from functools import partial
 from select import POLLIN, poll
 
 from lockd.kernel.aside import apart
-from lockd.kernel.loaded import files_of_program
+from lockd.kernel.loaded import files_of_program, is_alone
 from lockd.kernel.loop import hold_signals, take_signals
 from lockd.kernel.process import is_exiting, open_status
 from lockd.survival.handover import ENDING, HANDS_BACK, SUPERVISED
@@ -199,7 +199,9 @@ class Supervisor:
     def _may_run_as_loaded(self) -> bool:
         if self._ready is not None:
             return True  # the first one
-        return not self._ended_at_once and files_of_program([*self._loaded]) == self._loaded
+        if self._ended_at_once or not is_alone():
+            return False  # a thread that closes a file would leave its state half way in the child
+        return files_of_program([*self._loaded]) == self._loaded
 
     def _pass_on(self, pid: int, number: int) -> None:
         try:
