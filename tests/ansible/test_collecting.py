@@ -66,6 +66,7 @@ def test_a_snapshot_of_this_host(controller: Controller) -> None:
     summary = lockcfg.summary_of(gzip.decompress(data))
     assert fetched["ansible_facts"]["lockcfg"] == summary
     assert summary["name"] == "kvm01"
+    assert summary["driver"] == "qemu"
     assert played["pushed"]["kvm01"]["path"] == str(spool / "kvm01.json.xz")
     assert os.listdir(spool) == ["kvm01.json.xz"]
     assert played["returned"]["kvm01"]["ansible_facts"]["lockcfg"]["name"] == "kvm07"

@@ -125,6 +125,9 @@ ansible_facts:
         name:
           description: The name of the host in the snapshot.
           type: str
+        driver:
+          description: What the guests of the host are, V(qemu) or V(libxl), which is Xen.
+          type: str
         lock_manager:
           description: The lock manager that the configuration names, V(unknown) if it cannot be read.
           type: str

@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 
 def summary_of(snapshot: bytes) -> dict[str, Any]:
-    """The members ``name``, ``taken`` (in seconds since the epoch), ``lock_manager`` (as the file
-    of the driver names it, ``unknown`` if libvirt would not start with that file), ``daemons`` and
-    ``guests`` (the names of the running ones, None if the collector was not root), and
-    ``incomplete`` (what it could not find out). Raises :class:`LockcfgError` if it is not a
-    snapshot."""
+    """The members ``name``, ``taken`` (in seconds since the epoch), ``driver`` (``qemu`` or
+    ``libxl``), ``lock_manager`` (as the file of the driver names it, ``unknown`` if libvirt would
+    not start with that file), ``daemons`` and ``guests`` (the names of the running ones, None if
+    the collector was not root), and ``incomplete`` (what it could not find out). Raises
+    :class:`LockcfgError` if it is not a snapshot."""
     members: dict[str, Any] = {}
     for piece in pieces_of(snapshot):
         members.update(member(piece))
@@ -30,14 +30,16 @@ def summary_of(snapshot: bytes) -> dict[str, Any]:
     refused: dict[str, str] = {}
     for name in ("qemu.conf", "libxl.conf"):
         documents[name], refused[name] = document_of(name, members[name])
-    driver = f"{driver_of(documents)}.conf"
-    entry = documents[driver].get("lock_manager")
+    driver = driver_of(documents)
+    file = f"{driver}.conf"
+    entry = documents[file].get("lock_manager")
     manager = "nop" if entry is None else str(entry.value)
     privileged = members["collector"]["privileged"]
     return {
         "name": members["host"]["name"],
         "taken": members["host"]["taken"],
-        "lock_manager": "unknown" if refused[driver] else manager,
+        "driver": driver,
+        "lock_manager": "unknown" if refused[file] else manager,
         "daemons": sorted({each["name"] for each in members["daemons"]}),
         "guests": sorted(each["name"] for each in members["guests"] if each.get("running"))
         if privileged

@@ -40,6 +40,23 @@ class Kind(NamedTuple):
     daemon: Path
     settings: Mapping[str, str] | None
     guest: bool = True
+    #: Of the guest's disk.
+    mode: str = ""
+
+
+class Shape(NamedTuple):
+    """What a fleet consists of, and what its policy says: the settings of each group, and its
+    hosts. ``called`` are the names by which Ansible and the policy know hosts, if those are others
+    than their own. Ansible logs in as ``user``, and becomes root if it is not."""
+
+    kinds: Mapping[str, Kind]
+    groups: Mapping[str, tuple[Mapping[str, Any], tuple[str, ...]]]
+    called: Mapping[str, str] = {}
+    user: str = "root"
+
+    def group_of(self, name: str) -> tuple[str, ...]:
+        """The hosts of the group that a host is in."""
+        return next(hosts for _, hosts in self.groups.values() if name in hosts)
 
 
 #: Eight hosts of which hardly two are alike.
@@ -53,6 +70,41 @@ FLEET: Final[dict[str, Kind]] = {
     "h7": Kind(VIRTLOCKD, SPACE, guest=False),
     "h8": Kind(VIRTLOCKD, None, guest=False),
 }
+
+WANTED: Final[Mapping[str, Any]] = {
+    **SPACE,
+    "lock_manager": "lockd",
+    "auto_disk_leases": 1,
+    "max_clients": 2048,
+}
+
+#: All of them in one group, which lock in the shared lockspace, and have more clients than there
+#: were.
+EIGHT: Final = Shape(FLEET, {"all": (WANTED, tuple(FLEET))})
+
+#: Who is not root, and may become it.
+USER: Final = "deploy"
+
+#: Where a host looks for programs: its own come first.
+_PATH: Final = f"{LOCKD.parent}:/srv/programs:{os.defpath}:/usr/sbin:/sbin"
+
+#: Has a host know the user.
+_USER: Final = f"""
+for name in passwd group shadow sudoers; do
+    cp /etc/$name /srv/$name
+    mount --bind /srv/$name /etc/$name
+done
+echo '{USER}:x:4711:4711::/srv/deploy:/bin/sh' >>/etc/passwd
+echo '{USER}:x:4711:' >>/etc/group
+echo '{USER}:*:20000::::::' >>/etc/shadow
+echo '{USER} ALL=(ALL:ALL) NOPASSWD: ALL' >>/etc/sudoers
+echo 'Defaults secure_path="{_PATH}"' >>/etc/sudoers
+mkdir -m 755 /srv/deploy
+chown 4711:4711 /srv/deploy
+"""
+
+#: What a rollback writes where nothing was set.
+_DEFAULTS: Final = ('lock_manager = "nop"', "auto_disk_leases = 1", "max_clients = 1024")
 
 #: In front of what a program of a host does: at one command it does it, says so, and waits until
 #: it may go on.
@@ -87,14 +139,13 @@ SetEnv PATH={path}
 class Fleet:
     """The hosts, and a directory for what Ansible needs of them. A context manager."""
 
-    def __init__(
-        self, directory: Path, collections: Path, kinds: Mapping[str, Kind] = FLEET
-    ) -> None:
+    def __init__(self, directory: Path, collections: Path, shape: Shape = EIGHT) -> None:
         self.directory: Final = directory
         self.policy: Final = directory / "fleet.yaml"
         self.inventory: Final = directory / "hosts.yaml"
         self._collections: Final = collections
-        self.kinds: Mapping[str, Kind] = kinds
+        self.shape: Final = shape
+        self.kinds: Mapping[str, Kind] = shape.kinds
         self._stack: Final = ExitStack()
         self.hosts: dict[str, FleetHost] = {}
 
@@ -103,7 +154,14 @@ class Fleet:
             self._network: Network = stack.enter_context(gluster_network(self.directory, "plain"))
             self.hosts = {
                 name: stack.enter_context(
-                    FleetHost(name, self.directory / name, kind.daemon, kind.settings, self.kinds)
+                    FleetHost(
+                        name,
+                        self.directory / name,
+                        kind.daemon,
+                        kind.settings,
+                        self.shape.group_of(name),
+                        mode=kind.mode,
+                    )
                 )
                 for name, kind in self.kinds.items()
             }
@@ -113,6 +171,8 @@ class Fleet:
                 host.path("/srv/ssh").mkdir()
                 for file in ("host", "user.pub", "sshd_config"):
                     shutil.copy(self.directory / file, host.path("/srv/ssh"))
+                if self.shape.user == USER:
+                    host.sh(_USER)
                 self.start_sshd(name)
             first = self.hosts[next(iter(self.hosts))]
             first.sh(f"mkdir {SHARED}/images {SHARED}/locks {SHARED}/other")
@@ -142,8 +202,7 @@ class Fleet:
                 ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", self.directory / name],
                 check=True,
             )
-        path = f"{LOCKD.parent}:/srv/programs:{os.defpath}:/usr/sbin:/sbin"
-        (self.directory / "sshd_config").write_text(_SSHD_CONFIG.format(path=path))
+        (self.directory / "sshd_config").write_text(_SSHD_CONFIG.format(path=_PATH))
 
     def start_sshd(self, name: str) -> None:
         """Have a host answer."""
@@ -224,14 +283,16 @@ class Fleet:
         self.kinds = {name: self.kinds[name] for name in names}
         self._write_inventory()
         self.write_policy()
-        for file in (self.directory / "rollout/snapshots").glob("*.json.gz"):
-            if file.name.partition(".")[0] not in names:
-                file.unlink()
+
+    def called(self, name: str) -> str:
+        """What Ansible and the policy call a host."""
+        return self.shape.called.get(name, name)
 
     def _write_inventory(self) -> None:
-        hosts = {name: {"ansible_host": address_of(name)} for name in self.kinds}
+        hosts = {self.called(name): {"ansible_host": address_of(name)} for name in self.kinds}
         common = {
-            "ansible_user": "root",
+            "ansible_user": self.shape.user,
+            **({} if self.shape.user == "root" else {"ansible_become": True}),
             "ansible_ssh_private_key_file": str(self.directory / "user"),
             "ansible_ssh_common_args": (
                 "-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null"
@@ -296,6 +357,19 @@ class Fleet:
         """The guests that run on each host."""
         return {name: self.hosts[name].state().guests for name in self.kinds}
 
+    def settings(self) -> dict[str, list[str]]:
+        """What is set on each host to another value than its default."""
+        return {
+            name: sorted(
+                line
+                for file in ("qemu.conf", "qemu-lockd.conf", "virtlockd.conf")
+                if (path := host.path(f"/etc/libvirt/{file}")).exists()
+                for line in path.read_text().splitlines()
+                if line.strip() and not line.startswith("#") and line not in _DEFAULTS
+            )
+            for name, host in self.hosts.items()
+        }
+
     def held(self) -> set[str]:
         """The hosts with a hook of ours."""
         return {
@@ -306,16 +380,15 @@ class Fleet:
         }
 
     def write_policy(self) -> None:
-        """The policy: all hosts lock in the shared lockspace, and have more clients than there
-        were."""
-        settings: dict[str, Any] = {
-            **SPACE,
-            "lock_manager": "lockd",
-            "auto_disk_leases": 1,
-            "max_clients": 2048,
+        """The policy, of the hosts that there are."""
+        groups = {
+            group: {
+                "hosts": [self.called(name) for name in hosts if name in self.kinds],
+                "settings": dict(settings),
+            }
+            for group, (settings, hosts) in self.shape.groups.items()
         }
-        group = {"hosts": list(self.kinds), "settings": settings}
-        self.policy.write_text(yaml.safe_dump({"groups": {"all": group}}))
+        self.policy.write_text(yaml.safe_dump({"groups": groups}, allow_unicode=True))
 
     def lockcfg(self, *arguments: str | Path) -> dict[str, Any]:
         """What a command says in JSON."""

@@ -148,7 +148,7 @@ def not_refused_by_hold(tries: list[Try]) -> list[Try]:
 def changed(said: str) -> dict[str, int]:
     """How many tasks have changed something on each host."""
     recap = said[said.rindex("PLAY RECAP") :]
-    return {name: int(count) for name, count in re.findall(r"^(\w+) .*changed=(\d+)", recap, re.M)}
+    return {name: int(count) for name, count in re.findall(r"^(\S+) .*changed=(\d+)", recap, re.M)}
 
 
 def stopped(said: str) -> str:

@@ -77,7 +77,7 @@ def address_of(host: str) -> str:
 class FleetHost(GuestHost):
     """A host of the fleet, ``name``, with a guest that runs all the time, and one thief for the
     disk of each of the ``others``. ``settings`` are libvirt's; None is a host that locks nothing
-    and runs no lock daemon."""
+    and runs no lock daemon. ``mode`` is that of the guest's disk, such as ``shareable``."""
 
     def __init__(
         self,
@@ -86,11 +86,14 @@ class FleetHost(GuestHost):
         daemon: Path,
         settings: Mapping[str, str] | None,
         others: Iterable[str],
+        *,
+        mode: str = "",
     ) -> None:
         super().__init__(directory, daemon, settings or {}, first_uuid=int(name[1:]) * 100)
         self.name: Final = name
         self.locks: Final = settings is not None
         self._others: Final = [other for other in others if other != name]
+        self._mode: Final = mode
 
     def join(self, server: Host, client_graph: Path, *, mount: bool = True) -> None:
         """Get into the network of a server, and ``mount`` its volume."""
@@ -115,7 +118,7 @@ class FleetHost(GuestHost):
     def start(self) -> None:
         """Start the daemons and the guest."""
         self.start_daemons()
-        self.define(f"guest-{self.name}", (Disk(disk_of(self.name)),))
+        self.define(f"guest-{self.name}", (Disk(disk_of(self.name), self._mode),))
         self.define_thieves()
         started = self.virsh(f"start guest-{self.name}")
         assert started.status == 0, started.said
