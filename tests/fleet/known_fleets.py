@@ -1396,6 +1396,10 @@ FLEETS: dict[str, Known] = {
         "unknown",
         devices_apart(guest("v", {"type": "vhostuser"}), guest("w", {"type": "vhostuser"})),
     ),
+    "a device of the host that a guest has as a whole, and a block device": Known(
+        "unknown",
+        devices_apart(guest("v", {"type": "hostdev"}), device("/dev/sdb", wwid="naa.600a")),
+    ),
     "an NVMe controller of a guest's own, and an NVMe device": Known(
         "unknown",
         devices_apart(guest("v", {"type": "nvme"}), device("/dev/nvme0n1", wwid="uuid.11-22")),

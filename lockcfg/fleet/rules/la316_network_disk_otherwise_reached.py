@@ -5,8 +5,9 @@
 Reports network disks where guests also have disks through the kernel that may be the same storage:
 an RBD image that a host has mapped, a file on the mounted volume, a SCSI device for iSCSI. By NBD,
 SSH and the like a server can give away whatever it has, so any other disk of the fleet may be that.
-The same is true of a disk that another process serves to QEMU (`vhostuser`, `vhostvdpa`), and of an
-NVMe controller that a guest has for itself.
+The same is true of a disk that another process serves to QEMU (`vhostuser`, `vhostvdpa`), of an
+NVMe controller that a guest has for itself, and of a SCSI device or a storage controller that a
+guest has by `<hostdev>`.
 
 It also reports images on a file system whose client makes up the inode numbers, if other hosts have
 images on another file system: sshfs, 9p, CIFS without `serverino`, and file systems in user space
@@ -111,7 +112,7 @@ def check(fleet: Fleet) -> Iterator[Observation]:
 
 
 #: Types of disks that another process serves, or that are a device of the guest alone.
-_SERVED: Final = ("vhostuser", "vhostvdpa", "nvme")
+_SERVED: Final = ("vhostuser", "vhostvdpa", "nvme", "hostdev")
 
 
 def _without_numbers(fleet: Fleet) -> Iterator[Observation]:

@@ -636,6 +636,8 @@ class Collector:
         guest["disks"] = [
             self._of_pool(_disk(element), element) for element in domain.iterfind("devices/disk")
         ]
+        passed_on = map(_passed_on, domain.iterfind("devices/hostdev"))
+        guest["disks"] += [disk for disk in passed_on if disk is not None]
         leases = [_lease(element) for element in domain.iterfind("devices/lease")]
         if leases:
             guest["leases"] = leases
@@ -1400,6 +1402,11 @@ def _description(path: str, tree: Tree) -> Any:
     return ElementTree.fromstring(text)  # noqa: S314 - what root wrote for libvirt
 
 
+#: The classes of PCI devices by which a guest reaches storage: all mass storage; InfiniBand and
+#: Fibre Channel.
+_STORAGE = ("0x01", "0x0c04", "0x0c06")
+
+
 def _disk(element: Any) -> Json:
     """The disk in a <disk> element."""
     kind = element.get("type") or "file"
@@ -1431,6 +1438,42 @@ def _disk(element: Any) -> Json:
     if layers:
         disk["layers"] = layers
     return disk
+
+
+def _passed_on(element: Any) -> Optional[Json]:
+    """The storage in a <hostdev> element, which gives a guest a device of the host as a whole. None
+    if the device is no storage."""
+    kind, source = element.get("type"), element.find("source")
+    if kind == "pci" and not _may_be_storage(element.find("source/address")):
+        return None
+    if kind not in ("pci", "scsi", "scsi_host"):
+        return None
+    disk: Json = {"type": "hostdev"}
+    if source is not None and source.get("protocol") == "iscsi":
+        disk = {"type": "network", "path": "iscsi:{}".format(source.get("name") or "")}
+        servers = [_server(host) for host in source.findall("host")]
+        if servers:
+            disk["servers"] = sorted(servers)
+    if element.find("shareable") is not None:
+        disk["shareable"] = True
+    if element.find("readonly") is not None:
+        disk["readonly"] = True
+    return disk
+
+
+def _may_be_storage(address: Any) -> bool:
+    """Whether a PCI device is a controller of storage or an adapter of a storage network, or may be
+    one: of a device that is not there nothing is known."""
+    if address is None:
+        return True
+    try:
+        numbers = [
+            int(address.get(name) or "0", 16) for name in ("domain", "bus", "slot", "function")
+        ]
+    except ValueError:
+        return True
+    of_device = _line("/sys/bus/pci/devices/{:04x}:{:02x}:{:02x}.{:x}/class".format(*numbers))
+    return not of_device or of_device.startswith(_STORAGE)
 
 
 def _server(host: Any) -> str:

@@ -267,6 +267,8 @@ def _checked(line: str, name: str) -> Any:
 
 def head_of(data: bytes, pieces: list[bytes]) -> bytes | None:
     """The text before the members about one host alone, if these are the last ones."""
+    if not pieces:
+        return None
     last = len(OWN) + pieces[-1].startswith(_OWN_BEGINNINGS[-1])
     size = sum(len(piece) + 2 for piece in pieces[-last:])
     head = data[: -(size + 3)]

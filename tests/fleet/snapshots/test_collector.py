@@ -11,6 +11,7 @@ import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from xml.etree import ElementTree
 
 import pytest
 
@@ -472,3 +473,47 @@ def test_a_packaged_host_has_a_small_snapshot(tmp_path: Path) -> None:
     made = collector.Collector(etc=str(tmp_path), run=str(tmp_path), probe=False).snapshot("kvm")
     made["guests"] = []
     assert len(collector.render(made)) < 8_000
+
+
+HOST_DEVICES: dict[str, dict[str, Any] | None] = {
+    "type='scsi'><source><adapter name='scsi_host0'/></source><readonly/>": {
+        "type": "hostdev",
+        "readonly": True,
+    },
+    "type='scsi_host'><source protocol='vhost' wwpn='naa.5001'/>": {"type": "hostdev"},
+    "type='scsi'><source protocol='iscsi' name='iqn.a:t/1'><host name='S'/></source><shareable/>": {
+        "type": "network",
+        "path": "iscsi:iqn.a:t/1",
+        "servers": ["s"],
+        "shareable": True,
+    },
+    "type='usb'><source><vendor id='0x1'/></source>": None,
+}
+
+
+@pytest.mark.parametrize(("device", "disk"), HOST_DEVICES.items())
+def test_a_device_of_the_host_is_a_disk(device: str, disk: dict[str, Any] | None) -> None:
+    """If it is storage."""
+    element = ElementTree.fromstring(f"<hostdev mode='subsystem' {device}</hostdev>")
+    assert collector._passed_on(element) == disk
+
+
+@pytest.mark.parametrize(
+    ("number", "is_disk"),
+    [("0x010802", True), ("0x0c0400", True), ("", True), ("0x020000", False), ("0x030000", False)],
+)
+def test_a_controller_of_storage_is_a_disk(
+    number: str, is_disk: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the class of the PCI device, which need not be there."""
+    asked: list[str] = []
+
+    def line(path: str) -> str:
+        asked.append(path)
+        return number
+
+    monkeypatch.setattr(collector, "_line", line)
+    source = "<source><address domain='0x0000' bus='0x3b' slot='0x00' function='0x1'/></source>"
+    element = ElementTree.fromstring(f"<hostdev mode='subsystem' type='pci'>{source}</hostdev>")
+    assert collector._passed_on(element) == ({"type": "hostdev"} if is_disk else None)
+    assert asked == ["/sys/bus/pci/devices/0000:3b:00.1/class"]
