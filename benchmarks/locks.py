@@ -37,7 +37,9 @@ UNDER_WAY = (1, 8)
 #: How long a daemon is asked before the other one has its turn, in milliseconds.
 TURN = 500
 
-LOCKS_EACH = 3
+#: The guests that hold locks while a daemon is started again, and how many each has: 12,000 in all.
+#: Each guest takes two descriptors more, and 20,000 are what a user may have on many machines.
+HOLDERS, LOCKS_EACH = 3000, 4
 
 _CONFIGURATION = {
     "virtlockd.conf": 'max_clients = 19000\nlog_outputs = "4:stderr"\n',
@@ -97,7 +99,7 @@ def main() -> None:
     bench.mount_ext4(directory)
     _print_rows("| | lockd | virtlockd | ratio (range) | wanted |", _calls(bench, arguments.runs))
     _print_rows(
-        f"| {LOCKS_EACH} locks for each of {max(GUESTS)} guests | lockd | virtlockd "
+        f"| {LOCKS_EACH} locks for each of {HOLDERS} guests | lockd | virtlockd "
         "| ratio (range) | wanted |",
         _restarts(bench, max(3, arguments.runs // 7)),
     )
@@ -205,7 +207,7 @@ def _restarts(bench: _Bench, runs: int) -> Iterator[str]:
         for side, command in enumerate((LOCKD, "virtlockd")):
             with bench.host(command) as host:
                 note("start-up", side, host.start_up)
-                host.connect_guests(max(GUESTS))
+                host.connect_guests(HOLDERS)
                 locks = host.hold(LOCKS_EACH)
                 memory = host.memory()
                 note("rss", side, memory.rss)
@@ -220,7 +222,11 @@ def _restarts(bench: _Bench, runs: int) -> Iterator[str]:
                 if host.held() != locks:
                     raise SystemExit(f"{command} holds {host.held()} locks of {locks}")
     yield _row(
-        "start-up until calls are answered", Ratio.of(*figures["start-up"]), ".0f", " ms", ""
+        "start-up until calls are answered",
+        Ratio.of(*figures["start-up"]),
+        ".0f",
+        " ms",
+        "at most 60 ms",
     )
     yield _row("resident (RSS)", Ratio.of(*figures["rss"]), ".1f", " MiB", "at most 2")
     yield _row("resident (PSS)", Ratio.of(*figures["pss"]), ".1f", " MiB", "")
@@ -228,7 +234,7 @@ def _restarts(bench: _Bench, runs: int) -> Iterator[str]:
         ("RSS after SIGUSR1", "rss after", "MiB", "at most 2 times virtlockd's"),
         ("SIGUSR1: the longest call", "longest call", "ms", ""),
         ("SIGUSR1 until that is answered", "re-exec", "ms", "below 1 s"),
-        ("`kill -9` until a call is answered", "crash", "ms", "below 1 s"),
+        ("`kill -9` until a call is answered", "crash", "ms", "at most 150 ms"),
     ):
         ours, _ = figures[key]
         yield (
