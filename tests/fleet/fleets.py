@@ -8,7 +8,7 @@ from benchmarks.made_up_fleet import NOW, text_of
 from lockcfg.fleet.audit import audit_of, read_fleet
 from lockcfg.fleet.policy.policy import policy_from
 from lockcfg.fleet.snapshots.format import SnapshotError
-from lockcfg.fleet.store.ingest import Ingester
+from lockcfg.fleet.store.ingester import Ingester
 from lockcfg.fleet.store.store import Store
 
 if TYPE_CHECKING:

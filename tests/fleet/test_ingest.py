@@ -14,7 +14,7 @@ from lockcfg.fleet.audit import audit_of, read_fleet
 from lockcfg.fleet.snapshots.collector import render
 from lockcfg.fleet.snapshots.format import SnapshotError
 from lockcfg.fleet.snapshots.reading import own_members_behind
-from lockcfg.fleet.store.ingest import Ingester
+from lockcfg.fleet.store.ingester import Ingester
 from lockcfg.fleet.store.opening import store_of
 from lockcfg.fleet.store.store import Store
 

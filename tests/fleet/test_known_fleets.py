@@ -7,7 +7,7 @@ import pytest
 from lockcfg.fleet.audit import audit_of, read_fleet
 from lockcfg.fleet.policy.policy import policy_from
 from lockcfg.fleet.snapshots.collector import render
-from lockcfg.fleet.store.ingest import Ingester
+from lockcfg.fleet.store.ingester import Ingester
 from lockcfg.fleet.store.store import Store
 from tests.fleet.known_fleets import FLEETS, NOW
 

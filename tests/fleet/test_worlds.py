@@ -10,7 +10,7 @@ import pytest
 
 from lockcfg.fleet.audit import audit_of, read_fleet
 from lockcfg.fleet.snapshots.collector import render
-from lockcfg.fleet.store.ingest import Ingester
+from lockcfg.fleet.store.ingester import Ingester
 from lockcfg.fleet.store.store import Store
 from tests.fleet.known_fleets import NOW
 from tests.fleet.more_worlds import world
@@ -111,7 +111,7 @@ def test_a_break_of_the_model_is_found(name: str, monkeypatch: pytest.MonkeyPatc
     """By worlds alone, and none of them is needed that was made for it."""
     where, instead = BREAKS[name]
     monkeypatch.setattr(f"lockcfg.fleet.model.{where}", instead)
-    for module in ("store.ingest", "comparison.disks"):
+    for module in ("store.ingester", "store.sections", "comparison.disks"):
         imported = f"lockcfg.fleet.{module}.{where.partition('.')[2]}"
         with contextlib.suppress(AttributeError):
             monkeypatch.setattr(imported, instead)

@@ -6,7 +6,7 @@ from tests.fuzz.running import guided, run
 
 with guided("lockcfg"):
     from lockcfg.fleet.snapshots.format import SnapshotError
-    from lockcfg.fleet.store.ingest import Ingester
+    from lockcfg.fleet.store.ingester import Ingester
     from lockcfg.fleet.store.store import Store
 
 

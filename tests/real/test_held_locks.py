@@ -18,7 +18,7 @@ import pytest
 
 from lockcfg.fleet.audit import audit_of, read_fleet
 from lockcfg.fleet.snapshots import collector
-from lockcfg.fleet.store.ingest import Ingester
+from lockcfg.fleet.store.ingester import Ingester
 from lockcfg.fleet.store.store import Store
 from tests.real.guest_host import DISKS, LOCKSPACE, Disk, GuestHost
 

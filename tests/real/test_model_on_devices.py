@@ -14,7 +14,7 @@ from lockcfg.fleet.audit import audit_of, read_fleet
 from lockcfg.fleet.model.locks import Lock
 from lockcfg.fleet.model.place import Location
 from lockcfg.fleet.snapshots import collector
-from lockcfg.fleet.store.ingest import Ingester
+from lockcfg.fleet.store.ingester import Ingester
 from lockcfg.fleet.store.store import Store
 from tests.real.guest_host import Disk, GuestHost
 from tests.real.lock_hosts import LockHost, disk_xml, grants_both, guest_xml

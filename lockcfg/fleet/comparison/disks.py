@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from lockcfg.fleet.model.locks import Disk, Lock, LockAnswer, Locking
     from lockcfg.fleet.model.place import Relation
     from lockcfg.fleet.model.words import Words
-    from lockcfg.fleet.store.store import StoredDisk
+    from lockcfg.fleet.store.rows import StoredDisk
     from lockcfg.host.storage import Shared
 
     #: A host that counts: its name, its facts, and its group if the policy has that group.

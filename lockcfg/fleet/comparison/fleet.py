@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from lockcfg.fleet.model.facts import Directory, Facts
     from lockcfg.fleet.model.uses import Use
     from lockcfg.fleet.policy.policy import Policy, PolicyWaiver
-    from lockcfg.fleet.store.store import Store, StoredHost
+    from lockcfg.fleet.store.rows import StoredHost
+    from lockcfg.fleet.store.store import Store
 
     #: A distinct combination: its number, its facts, its circumstances, and its uses of disks.
     _Combination = tuple[int, Facts, list[list[str]], list[Use]]

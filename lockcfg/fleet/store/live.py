@@ -22,12 +22,14 @@ from hashlib import blake2b
 
 from lockcfg.errors import ReadError
 from lockcfg.fleet.store.history import TABLES as HISTORY
-from lockcfg.fleet.store.store import Store, StoredHost
+from lockcfg.fleet.store.store import Store
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
     from typing import Any, Final
+
+    from lockcfg.fleet.store.rows import StoredHost
 
 #: How many changed files make it pay to look at all hosts again.
 _MANY: Final = 2000

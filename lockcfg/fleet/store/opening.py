@@ -8,7 +8,8 @@ from __future__ import annotations
 import os
 
 from lockcfg.fleet.snapshots.sources import is_store
-from lockcfg.fleet.store.store import VERSION, Store
+from lockcfg.fleet.store.store import Store
+from lockcfg.fleet.store.tables import VERSION
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -23,174 +23,47 @@ import os
 import re
 import sqlite3
 import weakref
-from array import array
 from bisect import bisect_right
-from collections import Counter
 from contextlib import closing
-from hashlib import blake2b, sha256
+from hashlib import sha256
 from itertools import accumulate, compress, count, groupby
 from operator import itemgetter
-from typing import NamedTuple
 
 from lockcfg.errors import ReadError
 from lockcfg.fleet.model.uses import is_device, whole_of
-from lockcfg.frozen import Frozen
-from lockcfg.workers import processes, share
+from lockcfg.fleet.store.packing import (
+    BETWEEN,
+    BYTES_OF_A_DISK,
+    PACKED,
+    WIDTH,
+    all_doubled,
+    numbers_in,
+    packed_disks,
+    packed_keys,
+    with_ways,
+)
+from lockcfg.fleet.store.rows import FoundDisk, StoredCell, StoredDisk, StoredHost
+from lockcfg.fleet.store.tables import (
+    APPLICATION_ID,
+    COLUMNS,
+    EARLIER,
+    EARLIER_COLUMNS,
+    LATER,
+    LIVE_ID,
+    ROWS,
+    TABLES,
+    VERSION,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
     from typing import Any, Final, Self
 
-#: Stands in the file's header, so that file(1) and others can tell.
-APPLICATION_ID: Final = 0x6C6B6366  # lkcf
-#: And this in that of a live store, which a lockcfg that does not know it must not read.
-LIVE_ID: Final = 0x6C6B636C  # lkcl
-VERSION: Final = 5
-
-#: Stores of these versions are still read: what they do not hold is unknown.
-EARLIER: Final = (1, 2, 3, 4)
-
-_TABLES: Final = """
-CREATE TABLE profile (id INTEGER PRIMARY KEY, facts TEXT NOT NULL);
-CREATE TABLE cell (
-    id INTEGER PRIMARY KEY, profile INTEGER NOT NULL, circumstances TEXT NOT NULL
-);
-CREATE TABLE cell_way (cell INTEGER NOT NULL, way INTEGER NOT NULL);
-CREATE TABLE host (
-    id INTEGER PRIMARY KEY, name TEXT NOT NULL, machine_id TEXT NOT NULL, boot_id TEXT NOT NULL,
-    taken INTEGER NOT NULL, running INTEGER NOT NULL, defined INTEGER NOT NULL,
-    cell INTEGER NOT NULL, source TEXT NOT NULL, guests TEXT NOT NULL, uuids BLOB NOT NULL
-);
-CREATE TABLE way (id INTEGER PRIMARY KEY, use TEXT NOT NULL);
-CREATE TABLE disks (
-    host INTEGER PRIMARY KEY, ways INTEGER NOT NULL, keys BLOB NOT NULL, packed BLOB NOT NULL
-);
-CREATE TABLE disk (
-    key INTEGER NOT NULL, host INTEGER NOT NULL, way INTEGER NOT NULL, name TEXT NOT NULL,
-    path TEXT NOT NULL, lvm_uuid TEXT NOT NULL, scsi_id TEXT NOT NULL, guest TEXT NOT NULL,
-    uuid TEXT NOT NULL, number INTEGER NOT NULL
-);
-CREATE TABLE problem (
-    source TEXT NOT NULL, host TEXT NOT NULL, reason TEXT NOT NULL
-);
-CREATE TABLE evidence (host INTEGER NOT NULL, told TEXT NOT NULL);
-CREATE TABLE held (host INTEGER NOT NULL, told TEXT NOT NULL);
-CREATE TABLE twice (uuid INTEGER NOT NULL, host INTEGER NOT NULL, guest TEXT NOT NULL);
-"""
-
-#: What is offset by how many rows of which table there are, when stores are joined.
-_COLUMNS: Final = {
-    "profile": (("id", "profile"), ("facts", "")),
-    "cell": (("id", "cell"), ("profile", "profile"), ("circumstances", "")),
-    "cell_way": (("cell", "cell"), ("way", "way")),
-    "host": (
-        ("id", "host"),
-        ("name", ""),
-        ("machine_id", ""),
-        ("boot_id", ""),
-        ("taken", ""),
-        ("running", ""),
-        ("defined", ""),
-        ("cell", "cell"),
-        ("source", ""),
-        ("guests", ""),
-        ("uuids", ""),
-    ),
-    "way": (("id", "way"), ("use", "")),
-    "disks": (("host", "host"), ("ways", "way"), ("keys", ""), ("packed", "")),
-    "evidence": (("host", "host"), ("told", "")),
-    "held": (("host", "host"), ("told", "")),
-    "problem": (("source", ""), ("host", ""), ("reason", "")),
-}
-
-
-class StoredHost(NamedTuple):
-    """A snapshot of a host. ``taken`` is in seconds since the epoch; ``running`` and ``defined``
-    are how many guests run and are defined; ``cell`` is a number of a cell."""
-
-    number: int
-    name: str
-    machine_id: str
-    boot_id: str
-    taken: int
-    running: int
-    defined: int
-    cell: int
-    source: str
-
-
-class StoredCell(NamedTuple):
-    """A cell: ``profile`` is a number of a profile, ``circumstances`` is JSON."""
-
-    number: int
-    profile: int
-    circumstances: str
-
-
-class StoredDisk(NamedTuple):
-    """A disk of a guest. ``host`` and ``way`` are numbers of a host and of a use; ``number`` is
-    that of the file, as :func:`lockcfg.fleet.store.ingest` makes it, or 0."""
-
-    key: int
-    host: int
-    way: int
-    name: str
-    path: str
-    lvm_uuid: str
-    scsi_id: str
-    guest: str
-    uuid: str
-    number: int
-
-
-#: The tables that a store of an earlier version may not have: what they would hold is unknown.
-_LATER: Final = ("evidence", "held", "disks")
-
-#: What a column of an earlier version is taken to be. Version 3 did not tell which devices are on
-#: others; the UUIDs of version 2 were cut off.
-_VERSION_3: Final = {
-    ("cell", "circumstances"): "json_insert(circumstances, '$[#]', 'earlier|')",
-}
-_VERSION_2: Final = {**_VERSION_3, ("host", "uuids"): "x''"}
-_EARLIER_COLUMNS: Final = {1: _VERSION_2, 2: _VERSION_2, 3: _VERSION_3}
-
-#: Up to this version the disks were rows of a table; the first one had no numbers of files.
-_ROWS: Final = 4
-
-#: What is packed of a disk, one after the other: see :class:`StoredDisk`.
-_PACKED: Final = ("way", "name", "path", "lvm_uuid", "scsi_id", "guest", "uuid")
-_WIDTH: Final = len(_PACKED)
-
-#: How many bytes the two numbers of a disk take.
-_BYTES_OF_A_DISK: Final = 16
-
-#: How many bytes of numbers make it pay to look through them in several processes.
-_MANY: Final = 1 << 21
-
-#: No text of a snapshot has it.
-_BETWEEN: Final = "\0"
-
 #: By which of these a person may know a disk.
 _NAMES_OF_A_DISK: Final = ("path", "lvm_uuid", "scsi_id", "guest", "uuid")
 
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
-
-
-class FoundDisk(Frozen):
-    """A disk of a guest: on which host, by a snapshot ``taken`` when (seconds since the epoch)."""
-
-    __slots__ = ("guest", "host", "path", "runs", "taken", "uuid")
-
-    def __init__(
-        self, host: str, taken: int, guest: str, uuid: str, path: str, *, runs: bool
-    ) -> None:
-        self.host: Final = host
-        self.taken: Final = taken
-        self.guest: Final = guest
-        self.uuid: Final = uuid
-        self.path: Final = path
-        self.runs: Final = runs
 
 
 class Store:
@@ -218,7 +91,7 @@ class Store:
             "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;"
             "PRAGMA main.locking_mode = EXCLUSIVE;"
             f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {VERSION};"
-            "PRAGMA cache_size = -16384;" + _TABLES
+            "PRAGMA cache_size = -16384;" + TABLES
         )
         connection.execute("BEGIN")
         return cls(connection, path)
@@ -293,7 +166,7 @@ class Store:
                 connection.execute("PRAGMA journal_mode = WAL")
                 connection.executescript(
                     f"BEGIN; PRAGMA application_id = {LIVE_ID}; PRAGMA user_version = {VERSION};"
-                    f"{_TABLES}{more} COMMIT;"
+                    f"{TABLES}{more} COMMIT;"
                 )
             store._identify(LIVE_ID)
         except sqlite3.Error as error:
@@ -326,7 +199,7 @@ class Store:
         disks = self._read("SELECT host, keys FROM disks")
         guests = self._read("SELECT id, uuids FROM host WHERE uuids != x''")
         both = b"".join([keys for _, keys in disks])
-        keys, numbers, uuids = _all_doubled(
+        keys, numbers, uuids = all_doubled(
             (both, slice(0, None, 2)),
             (both, slice(1, None, 2)),
             (b"".join([uuids for _, uuids in guests]), slice(None)),
@@ -343,12 +216,12 @@ class Store:
         self, rows: Sequence[tuple[int, bytes]], keys: Collection[int], numbers: Collection[int]
     ) -> Iterator[StoredDisk]:
         """The disks that have one of some keys or numbers. ``rows`` has the keys of each host."""
-        both = _numbers(b"".join([packed for _, packed in rows]))
+        both = numbers_in(b"".join([packed for _, packed in rows]))
         wanted = {
             *compress(count(), map(keys.__contains__, both[::2])),
             *compress(count(), map(numbers.__contains__, both[1::2])),
         }
-        ends = [0, *accumulate([len(packed) // _BYTES_OF_A_DISK for _, packed in rows])]
+        ends = [0, *accumulate([len(packed) // BYTES_OF_A_DISK for _, packed in rows])]
         for at, of_host in groupby(sorted(wanted), lambda place: bisect_right(ends, place) - 1):
             yield from self._disks_of(rows[at][0], [place - ends[at] for place in of_host])
 
@@ -356,12 +229,12 @@ class Store:
         """The disks of a host, or the ``wanted`` ones of them, by their places in the row."""
         query = "SELECT ways, keys, packed FROM disks WHERE host = ?"
         ((ways, keys, packed),) = self._read(query, (host,))
-        numbers = _numbers(keys)
-        texts = packed.decode().split(_BETWEEN)
-        if len(texts) * 2 != len(numbers) * _WIDTH:
+        numbers = numbers_in(keys)
+        texts = packed.decode().split(BETWEEN)
+        if len(texts) * 2 != len(numbers) * WIDTH:
             raise ReadError(self.path, "is not a whole fleet store: a host's disks are cut off")
         for at in range(len(numbers) // 2) if wanted is None else wanted:
-            way, *names = texts[at * _WIDTH : (at + 1) * _WIDTH]
+            way, *names = texts[at * WIDTH : (at + 1) * WIDTH]
             key, number = numbers[at * 2 : at * 2 + 2]
             yield StoredDisk._make((key, host, ways + int(way), *names, number))
 
@@ -371,7 +244,7 @@ class Store:
         """The guests with one of some UUIDs: the UUID, the host, the name. ``rows`` has the UUIDs
         of each host."""
         for host, uuids in rows if several else ():
-            of_host = _numbers(uuids)
+            of_host = numbers_in(uuids)
             if several.isdisjoint(of_host):
                 continue
             ((guests,),) = self._read("SELECT guests FROM host WHERE id = ?", (host,))
@@ -383,7 +256,7 @@ class Store:
 
     def insert(self, table: str, rows: Iterable[Sequence[object]]) -> None:
         """Append rows to a table."""
-        width = len(StoredDisk._fields) if table == "disk" else len(_COLUMNS[table])
+        width = len(StoredDisk._fields) if table == "disk" else len(COLUMNS[table])
         marks = ", ".join("?" for _ in range(width))
         self._connection.executemany(f"INSERT INTO {table} VALUES ({marks})", rows)  # noqa: S608
 
@@ -391,7 +264,7 @@ class Store:
         """Append all that is in the store at ``path``, which keeps its order."""
         part = Store.open(path)
         part.close()
-        earlier = _EARLIER_COLUMNS.get(part.version, {})
+        earlier = EARLIER_COLUMNS.get(part.version, {})
         connection = self._connection
         try:
             connection.execute("COMMIT")
@@ -403,8 +276,8 @@ class Store:
                     f"SELECT coalesce(max(id), 0) FROM {table}"  # noqa: S608
                 ).fetchone()
             there = self._tables_of_part()
-            for table, columns in _COLUMNS.items():
-                if table in _LATER and table not in there and part.version < VERSION:
+            for table, columns in COLUMNS.items():
+                if table in LATER and table not in there and part.version < VERSION:
                     continue
                 terms = ", ".join(
                     earlier.get((table, name), f"{name} + {offsets[of]}" if of else name)
@@ -413,7 +286,7 @@ class Store:
                 connection.execute(
                     f"INSERT INTO {table} SELECT {terms} FROM part.{table}"  # noqa: S608
                 )
-            if part.version <= _ROWS:
+            if part.version <= ROWS:
                 self._pack_rows(offsets["host"], offsets["way"], numbered=part.version > 1)
             connection.execute("COMMIT")
             connection.execute("DETACH part")
@@ -428,11 +301,11 @@ class Store:
         numbers (1) of disks, the UUIDs of guests that run (2)."""
         found: list[tuple[int, int]] = []
         for (packed,) in self._read(f"SELECT keys FROM disks WHERE host = {host:d}"):  # noqa: S608
-            keys = _numbers(packed)
+            keys = numbers_in(packed)
             found += [(0, key) for key in keys[::2]]
             found += [(1, number) for number in keys[1::2] if number]
         for (uuids,) in self._read(f"SELECT uuids FROM host WHERE id = {host:d}"):  # noqa: S608
-            found += [(2, number) for number in _numbers(uuids)]
+            found += [(2, number) for number in numbers_in(uuids)]
         return found
 
     def mark(self, host: int, keys: Collection[int], numbers: Collection[int]) -> None:
@@ -451,13 +324,13 @@ class Store:
         """The guests of a host that run and have one of some UUIDs, with UUID, host and name."""
         query = f"SELECT uuids, guests FROM host WHERE id = {host:d}"  # noqa: S608
         ((numbers, guests),) = self._read(query)
-        pairs = zip(_numbers(numbers), json.loads(guests), strict=False)
+        pairs = zip(numbers_in(numbers), json.loads(guests), strict=False)
         return [(uuid, host, guest) for uuid, guest in pairs if uuid in uuids]
 
     def take_hosts(self, last: int, cells: Mapping[int, int], ways: Mapping[int, int]) -> None:
         """Append the hosts and the disks of the attached part, whose numbers begin after ``last``,
         with other numbers for cells and ways."""
-        columns = [name for name, _ in _COLUMNS["host"]]
+        columns = [name for name, _ in COLUMNS["host"]]
         at = columns.index("cell")
         self.insert(
             "host",
@@ -470,7 +343,7 @@ class Store:
         self.insert(
             "disks",
             (
-                (host + last, 0, keys, _with_ways(packed, of, ways))
+                (host + last, 0, keys, with_ways(packed, of, ways))
                 for host, of, keys, packed in rows
             ),
         )
@@ -483,7 +356,7 @@ class Store:
         """Pack the disks of an earlier version, where each is a row."""
         number = "number" if numbered else "0"
         rows = self._connection.execute(
-            f"SELECT host, key, {number}, {', '.join(_PACKED)}"  # noqa: S608
+            f"SELECT host, key, {number}, {', '.join(PACKED)}"  # noqa: S608
             " FROM part.disk ORDER BY host"
         )
         for host, of_host in groupby(rows, itemgetter(0)):
@@ -585,7 +458,7 @@ class Store:
         """Whether there are two disks at least: one that has several names is one."""
         found: set[int] = set()
         for (packed,) in self._iterate("SELECT keys FROM disks"):
-            keys = _numbers(packed)
+            keys = numbers_in(packed)
             found.update(number or key for key, number in zip(keys[::2], keys[1::2], strict=True))
             if len(found) > 1:
                 return True
@@ -624,7 +497,7 @@ class Store:
 
     def count(self, table: str) -> int:
         """How many rows a table has."""
-        assert table in _COLUMNS
+        assert table in COLUMNS
         return int(self._read(f"SELECT count(*) FROM {table}")[0][0])  # noqa: S608
 
     def problems(self) -> list[tuple[str, str, str]]:
@@ -659,70 +532,6 @@ class Store:
 def _sha256(path: str) -> str:
     """What libvirt calls a disk in ``file_lockspace_dir``."""
     return sha256(path.encode("utf-8", "surrogateescape")).hexdigest()
-
-
-def packed_uuids(uuids: Sequence[str]) -> bytes:
-    """The UUIDs of guests, as the store has them: 64 bits of each, its halves put together. Who
-    makes UUIDs by hand changes the end of one."""
-    if {36}.issuperset(map(len, uuids)) and _UUIDS.fullmatch("".join(uuids)):
-        raw = bytes.fromhex("".join(uuids).replace("-", ""))
-        both = int.from_bytes(raw)
-        return _numbers((both ^ both >> 64).to_bytes(len(raw)))[1::2].tobytes()
-    return b"".join(map(_number_of, uuids))
-
-
-def _number_of(uuid: str) -> bytes:
-    if len(uuid) == 36 and _UUIDS.fullmatch(uuid):
-        return packed_uuids([uuid])
-    return blake2b(uuid.encode(), digest_size=8).digest()
-
-
-#: Some UUIDs, one after the other.
-_UUIDS: Final = re.compile(r"(?:[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})*")
-
-
-def packed_keys(keys: Iterable[int]) -> bytes:
-    """The keys and numbers of some disks, as the store has them."""
-    return array("q", keys).tobytes()
-
-
-def packed_disks(texts: Iterable[str]) -> bytes:
-    """Some disks, as the store has them: the way, the name, the path, the UUID of the logical
-    volume, the SCSI id, the guest, and its UUID of one after the other."""
-    return _BETWEEN.join(texts).encode()
-
-
-def _with_ways(packed: bytes, of: int, ways: Mapping[int, int]) -> bytes:
-    """Some disks, as the store has them, with other numbers of ways: ``ways`` has them by the
-    number in the store, which is ``of`` more than the one that is packed."""
-    texts = packed.decode().split(_BETWEEN)
-    texts[::_WIDTH] = [str(ways[int(way) + of]) for way in texts[::_WIDTH]]
-    return packed_disks(texts)
-
-
-def _all_doubled(*lists: tuple[bytes, slice]) -> list[set[int]]:
-    """The numbers that are more than once in each list: a part of the numbers in some bytes."""
-
-    def work(jobs: Iterator[int]) -> dict[int, set[int]]:
-        return {job: _doubled(_numbers(lists[job][0])[lists[job][1]]) for job in jobs}
-
-    many = sum(len(packed) for packed, _ in lists) >= _MANY
-    others = [work] * (processes() - 1) if many else []
-    found: dict[int, set[int]] = {}
-    for part in share(len(lists), work, others, whose="audit", help="memory may be short"):
-        found |= part
-    return [found[job] for job in range(len(lists))]
-
-
-def _doubled(numbers: Iterable[int]) -> set[int]:
-    """The numbers that are there more than once."""
-    return {number for number, times in Counter(numbers).items() if times > 1}
-
-
-def _numbers(uuids: bytes) -> array[int]:
-    numbers = array("q")
-    numbers.frombytes(uuids)
-    return numbers
 
 
 def _is_live(path: str) -> bool:

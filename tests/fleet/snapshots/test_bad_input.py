@@ -27,7 +27,7 @@ from lockcfg.fleet.plan.proposal import proposed_policy
 from lockcfg.fleet.policy.policy import policy_from
 from lockcfg.fleet.snapshots.collector import render
 from lockcfg.fleet.snapshots.format import MAX_SIZE, SnapshotError
-from lockcfg.fleet.store.ingest import Ingester
+from lockcfg.fleet.store.ingester import Ingester
 from lockcfg.fleet.store.store import Store
 from lockcfg.report.audit import FORMATS, render_audit
 from lockcfg.yamlschema import load_schema, load_yaml, violations

@@ -16,7 +16,7 @@ from xml.etree import ElementTree
 import pytest
 
 from lockcfg.fleet.snapshots import collector
-from lockcfg.fleet.store.ingest import Ingester
+from lockcfg.fleet.store.ingester import Ingester
 from lockcfg.fleet.store.store import Store
 from lockcfg.host.installed import libvirt_release
 from lockcfg.yamlschema import load_schema, violations

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lockcfg.fleet.snapshots import collector
-from lockcfg.fleet.store.ingest import Ingester
+from lockcfg.fleet.store.ingester import Ingester
 from lockcfg.fleet.store.store import Store
 from lockcfg.yamlschema import load_schema, violations
 from tests.host.test_root import LINKS, outside, place, root
