@@ -134,6 +134,9 @@ class Evidence:
                     self._add_disk(disk)
         for disk in self.disks:
             self._look_at_image(disk)
+        for clue in asked:
+            if clue.value in self.disks and not os.path.lexists(clue.value):
+                self.unknown.append(f"{clue.value} is not on this host: ask on one that has it")
 
     # --- guests and clients
 

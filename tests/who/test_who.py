@@ -243,6 +243,14 @@ def test_what_is_not_locked(scene: Scene) -> None:
     assert "as far as this host sees" in answer["steps"][0]
 
 
+def test_a_disk_that_is_not_here(tmp_path: Path) -> None:
+    """It may be on another host."""
+    path = tmp_path / "gone.qcow2"
+    assert who(path)["unknown"] == [f"{path} is not on this host: ask on one that has it"]
+    path.touch()
+    assert who(path)["unknown"] == []
+
+
 def test_what_nobody_knows(scene: Scene) -> None:
     """It is said to be unknown, and not to be free."""
     answer = who("no-such-thing", "--lockspace", scene.engine.lockspace, status=1)
