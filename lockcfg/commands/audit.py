@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 from lockcfg.commands import audit_history, audit_watch
 from lockcfg.commands.arguments import exit_status, output_of
@@ -143,10 +143,10 @@ def run(arguments: argparse.Namespace) -> int:
         named = arguments.format == "html" and few
         guests, locks = (store.running_guests(), store.held_locks()) if named else ({}, {})
         trend = _trend(store) if arguments.format == "html" else ()
-    check_found(fleet, arguments)
-    if arguments.write_policy is not None:
-        return _write_policy(fleet, arguments.write_policy)
-    result = audit_of(fleet, version=VERSION).replace(guests=guests, locks=locks, trend=trend)
+        check_found(fleet, arguments)
+        if arguments.write_policy is not None:
+            return _write_policy(fleet, arguments.write_policy)
+        result = audit_of(fleet, version=VERSION).replace(guests=guests, locks=locks, trend=trend)
     if old is not None:
         result = result.replace(since=_since(old, result, arguments.compare))
     return _report(result, arguments)
@@ -254,13 +254,12 @@ def max_age_of(arguments: argparse.Namespace) -> int | None:
 @contextmanager
 def ingested(arguments: argparse.Namespace) -> Iterator[Store]:
     """A store of all that the arguments name."""
-    from lockcfg.fleet.store.opening import store_of
+    from lockcfg.fleet.store.opening import opened
 
-    store = _with_progress(lambda progress: store_of(arguments.paths, progress=progress))
-    try:
-        yield store
-    finally:
-        store.close()
+    with ExitStack() as stack:
+        yield _with_progress(
+            lambda progress: stack.enter_context(opened(arguments.paths, progress=progress))
+        )
 
 
 def _with_progress(work: Callable[[Callable[[int], None] | None], T]) -> T:

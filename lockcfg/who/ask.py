@@ -90,17 +90,15 @@ def _configured(session: bool, evidence: Evidence) -> list[str]:
 
 def _elsewhere(reading: Reading, evidence: Evidence, paths: Sequence[str]) -> list[User]:
     """The guests that have the disk on other hosts, as their snapshots show."""
-    from lockcfg.fleet.store.opening import store_of
+    from lockcfg.fleet.store.opening import opened
 
-    store = store_of(paths)
     words = {clue.value for clue in reading.clues} | {*evidence.disks}
     words |= {os.path.basename(word) for word in words if _is_in_space(word, evidence)}
-    found = [
-        User(row.host, row.guest, row.uuid, row.path, row.taken, runs=row.runs)
-        for row in store.find_disks(words)
-    ]
-    store.close()
-    return found
+    with opened(paths) as store:
+        return [
+            User(row.host, row.guest, row.uuid, row.path, row.taken, runs=row.runs)
+            for row in store.find_disks(words)
+        ]
 
 
 def _is_in_space(word: str, evidence: Evidence) -> bool:

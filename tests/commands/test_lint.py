@@ -717,7 +717,7 @@ def test_a_baseline(tmp_path: Path) -> None:
     assert ran.status == 1
     assert ran.out.count("LK904") == 3
     before = (tmp_path / "known.json").stat().st_ino
-    assert lint("--write-baseline", "known.json", cwd=tmp_path).out.startswith("1 findings")
+    assert lint("--write-baseline", "known.json", cwd=tmp_path).out.startswith("1 finding ")
     assert (tmp_path / "known.json").stat().st_ino != before
     assert lint(cwd=tmp_path).status == 0
     assert list(tmp_path.glob(".*new")) == []

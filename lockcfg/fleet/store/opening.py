@@ -6,14 +6,48 @@ What reads snapshots is imported only for these.
 from __future__ import annotations
 
 import os
+from contextlib import closing, contextmanager
 
-from lockcfg.fleet.snapshots.sources import is_store
+from lockcfg.errors import ReadError
+from lockcfg.fleet.snapshots.sources import is_store, sources_of
 from lockcfg.fleet.store.store import Store
 from lockcfg.fleet.store.tables import VERSION
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
+    from typing import Final
+
+#: What content that is not as it was written leads to. SQLite notices only damage to its own pages.
+_DAMAGE: Final = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
+
+
+@contextmanager
+def opened(
+    paths: Sequence[str], *, progress: Callable[[int], None] | None = None
+) -> Iterator[Store]:
+    """A store of all snapshots at and below ``paths``, closed afterwards. Raises
+    :class:`ReadError` for a path that is not there, and if what is done with the store shows that
+    one of the stores at ``paths`` is damaged."""
+    try:
+        with closing(store_of(paths, progress=progress)) as store:
+            yield store
+    except _DAMAGE as error:
+        stores = [source.path for source in sources_of(paths) if source.kind == "store"]
+        if not stores:
+            raise
+        raise ReadError(
+            stores[0],
+            f"is not a whole fleet store: {type(error).__name__}: {error}",
+            help="make it again from the snapshots",
+        ) from error
 
 
 def store_of(paths: Sequence[str], *, progress: Callable[[int], None] | None = None) -> Store:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from contextlib import closing
 
 from lockcfg.errors import LockcfgError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from contextlib import AbstractContextManager
     from typing import Any
 
     from lockcfg.fleet.comparison.fleet import Fleet
@@ -35,7 +35,7 @@ def audit_data(
     from lockcfg.report.audit.json_ import members_of
     from lockcfg.version import VERSION
 
-    with closing(_store_of(paths)) as store:
+    with _opened(paths) as store:
         fleet = _fleet(store, paths, _policy(policy), now, max_age_hours)
         found = members_of(audit_of(fleet, version=VERSION))
     return {**found, "missing": list(fleet.missing)}
@@ -53,19 +53,19 @@ def plan_data(
     from lockcfg.fleet.forecast import plan_of
     from lockcfg.report.audit.plan import LeftOut, members_of
 
-    with closing(_store_of(paths)) as store:
+    with _opened(paths) as store:
         fleet = _fleet(store, paths, _policy(policy), now, max_age_hours)
         plan = plan_of(fleet, store)
     left_out = LeftOut(fleet.missing, sorted({*fleet.old, *fleet.ahead}), fleet.problems)
     return members_of(plan, left_out)
 
 
-def _store_of(paths: Sequence[str]) -> Store:
+def _opened(paths: Sequence[str]) -> AbstractContextManager[Store]:
     from lockcfg.fleet.snapshots.sources import check_paths
-    from lockcfg.fleet.store.opening import store_of
+    from lockcfg.fleet.store.opening import opened
 
     check_paths(paths)
-    return store_of(paths)
+    return opened(paths)
 
 
 def _policy(policy: str | Mapping[str, Any] | None) -> Policy | None:

@@ -440,6 +440,23 @@ def test_wrong_usage_is_told(
     assert result.stderr
 
 
+@pytest.mark.parametrize("command", ["audit", "plan"])
+def test_a_damaged_store_is_told(command: str, tmp_path: Path, lockcfg: RunLockcfg) -> None:
+    """Also if only its texts are damaged, which SQLite does not notice."""
+    (tmp_path / "fleet").mkdir()
+    write_fleet(tmp_path / "fleet", {"kvm01": {}, "kvm02": {}})
+    store, policy = tmp_path / "store", tmp_path / "fleet.yaml"
+    assert lockcfg("audit", "--partial", store, tmp_path / "fleet").returncode == 0
+    policy.write_text("groups: {g: {hosts: [kvm01]}}\n")
+    whole = store.read_bytes()
+    assert b'"lock_manager"' in whole
+    store.write_bytes(whole.replace(b'"lock_manager"', b'"lock_manage\1"'))
+    result = lockcfg(command, "--policy", policy, store)
+    assert result.returncode == 3
+    assert "is not a whole fleet store" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
 def test_a_store_that_is_none_is_told(tmp_path: Path, lockcfg: RunLockcfg) -> None:
     """Another database, a cut one, one of a later version."""
     import sqlite3
