@@ -142,7 +142,7 @@ BUGS: Final = (
                 ),
             ),
         ),
-        seed=100019,
+        seed=1720,
     ),
     Bug(
         "a file that could not be unlocked is locked again, though the server has unlocked it and"
