@@ -151,7 +151,7 @@ BUGS: Final = (
         "                create\n                and not self._files.has_other_hosts(resource)\n",
         "                create\n",
         is_old=True,
-        seed=2600,
+        seed=20320,
     ),
     Bug(
         "a resource that is being released is in no new journal",
