@@ -153,7 +153,7 @@ class Lamps:
             self.journal.append(record("lamp", number, 0))
         elif kind == "turn":
             self.on[number] = 1 - self.on[number]
-            self.journal.append(record("turn", number))
+            self.journal.append(record("turn", number, "by hand"))
         elif kind == "move":
             self.on[number + 1000] = self.on.pop(number)
             self.journal.append(record("move", number, number + 1000, self.on[number + 1000]))
