@@ -13,12 +13,12 @@ from functools import partial
 from select import EPOLLIN
 from types import MappingProxyType
 
+from lockd.kernel import named
 from lockd.kernel.background import write_pid
 from lockd.kernel.reserve import insist
 from lockd.survival import handover
 from lockd.survival.journal import FORMAT
 from lockd.survival.kept import PID_FILE, is_journal
-from lockd.survival.queues import end
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -207,7 +207,7 @@ class Succession:
         except OSError as error:
             self._complain(error)
             for fd in kept.values():
-                end(fd)
+                named.close(fd)
 
     def _probed(self, pid: int, replace: Callable[[], object], _: int) -> None:
         self._loop.unwatch(self._probe)

@@ -17,11 +17,11 @@ from contextlib import suppress
 from functools import partial
 from itertools import chain
 
+from lockd.kernel import named
 from lockd.kernel.reserve import insist
 from lockd.survival.kept import queue_name, queue_number
 from lockd.survival.queues import (
     close,
-    end,
     fill,
     look_into,
     make_ready,
@@ -196,12 +196,12 @@ class Keeper:
         try:
             self._tell(b"BARRIER=1", write)
         except OSError as error:
-            end(read)
+            named.close(read)
             self.give_up(_reason(error))
         else:
             self._barrier, self._asked = read, time.monotonic()
         finally:
-            end(write)
+            named.close(write)
 
     def _is_answered(self) -> bool:
         try:
@@ -210,7 +210,7 @@ class Keeper:
             return False
         except OSError:
             pass  # nothing can be learned from this one
-        end(self._barrier)
+        named.close(self._barrier)
         self._barrier = -1
         return True
 
@@ -279,7 +279,7 @@ class Keeper:
             self.lost = ""
         for old, fd in self._old.items():
             self._post(f"FDSTOREREMOVE=1\nFDNAME={old}")
-            self._apart(partial(end, fd))
+            self._apart(partial(named.close, fd))
         self._old.clear()
         if self._queue is not None:
             self._post(f"FDSTOREREMOVE=1\nFDNAME={queue_name(self._number)}")

@@ -19,6 +19,7 @@ from contextlib import suppress
 from functools import partial
 from itertools import islice
 
+from lockd.kernel import named
 from lockd.kernel.aside import apart
 
 TYPE_CHECKING = False
@@ -103,7 +104,7 @@ def look_into(fd: int) -> dict[str, int]:
             add(found, names.decode("ascii").split(_BETWEEN.decode()), received(ancillary))
     except BaseException:
         for each in found.values():
-            end(each)
+            named.close(each)
         raise
     finally:
         close(queue)
@@ -123,7 +124,7 @@ def add(found: dict[str, int], names: list[str], fds: list[int]) -> None:
     for name, fd in zip(names, fds, strict=True):
         if name in found:
             # Its file system may be silent, and closing waits for it.
-            apart(partial(end, found[name]))
+            apart(partial(named.close, found[name]))
         found[name] = fd
 
 
@@ -132,9 +133,3 @@ def close(*sockets: socket.socket) -> None:
     for each in sockets:
         with suppress(OSError):
             each.close()
-
-
-def end(fd: int) -> None:
-    """Close a descriptor. It is closed even if the system reports an error."""
-    with suppress(OSError):
-        os.close(fd)

@@ -22,13 +22,14 @@ from contextlib import suppress
 from functools import partial
 from select import POLLIN, poll
 
+from lockd.kernel import named
 from lockd.kernel.aside import apart
 from lockd.kernel.loaded import files_of_program, is_alone
 from lockd.kernel.loop import hold_signals, take_signals
 from lockd.kernel.process import is_exiting, open_status
 from lockd.survival.handover import ENDING, HANDS_BACK, SUPERVISED
 from lockd.survival.keeper import BECOME, WATCHDOG_SECONDS
-from lockd.survival.queues import end, received
+from lockd.survival.queues import received
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -148,7 +149,7 @@ class Supervisor:
         kernel does not let it end."""
         self._child = self._fork()
         if self._status >= 0:
-            end(self._status)
+            named.close(self._status)
         self._status, self._exiting = open_status(self._child), 0.0
         poller = poll()
         poller.register(self._socket, POLLIN)
@@ -263,10 +264,14 @@ class Supervisor:
         """What tells the daemon that this process is its service manager."""
         return {
             SUPERVISED: str(os.getppid()),
-            ENDING: ",".join(map(str, self._left)),
+            **self._as_predecessor(),
             "NOTIFY_SOCKET": self._address,
             "WATCHDOG_USEC": f"{WATCHDOG_SECONDS * 1e6:.0f}",
         }
+
+    def _as_predecessor(self) -> dict[str, str]:
+        """What tells the daemon which ones before it have not ended."""
+        return {ENDING: ",".join(map(str, self._left))}
 
     def _become_daemon(self, *, alone: bool = False) -> None:
         """Pass on the kept descriptors, and run the daemon: in the child, or ``alone`` in this
@@ -276,10 +281,7 @@ class Supervisor:
             _number_from_three([*self._kept.values()])
             if alone:
                 os.unlink(self._address)
-                manager = {
-                    HANDS_BACK: self._becomes,
-                    ENDING: ",".join(map(str, self._left)),
-                }
+                manager = {HANDS_BACK: self._becomes, **self._as_predecessor()}
             else:
                 manager = self._as_manager()
             environment = {
@@ -336,9 +338,9 @@ class Supervisor:
         for fd in fds:
             if name:
                 # It may be the last of a file whose server is away.
-                apart(partial(end, fd))
+                apart(partial(named.close, fd))
             else:
-                end(fd)
+                named.close(fd)
         if b"WATCHDOG" in fields:
             # A program that is being loaded is not watched.
             is_watched = fields.get(b"WATCHDOG_USEC") != b"0"
