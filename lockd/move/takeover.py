@@ -29,7 +29,7 @@ from lockd.survival.journal import FORMAT
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from typing import Final
 
     from lockcfg import Mount
@@ -58,7 +58,7 @@ def take_over(options: argparse.Namespace, address: str, aside: str) -> str:
     locked = process.locked()
     of_whom = f"of virtlockd (pid {pid})"
     if options.dry_run:
-        count = process.count(process.far_files(_is_far()))
+        count = process.count(_far_files(process, _mounts()))
         return f"would take over {counted(count, 'lock')} {of_whom}"
     with _in_place_of(process, aside):
         # What virtlockd is about to execute is not only the same file: it has another place.
@@ -94,9 +94,10 @@ def reasons_against(process: Process) -> Iterator[str]:
     if not program or not os.access(program, os.X_OK):
         yield f"the place of virtlockd is unknown: it was started as {process.arguments[0]!r}"
     yield from _does_not_start(_program(), process)
-    far = process.far_files(_is_far())
+    mounts = _mounts()
+    far = _far_files(process, mounts)
     # First: to look at a file may wait for its server.
-    silent = [*_silent(far)]
+    silent = [*_silent(far, mounts)]
     if silent:
         yield from silent
         return
@@ -132,22 +133,21 @@ def _does_not_start(program: str, process: Process) -> list[str]:
     return checked.stderr.strip().splitlines() or [f"{program} does not start"]
 
 
-def _is_far() -> Callable[[str], bool]:
-    """Tells of a file whether its file system has a server. Raises RefusedError."""
-    mounts = _mounts()
-    return lambda path: next(remote_mounts(path, mounts), None) is not None
+def _far_files(process: Process, mounts: Mapping[str, Mount]) -> list[str]:
+    """The files of virtlockd whose file systems have a server."""
+    return process.far_files(lambda path: next(remote_mounts(path, mounts), None) is not None)
 
 
 def _mounts() -> dict[str, Mount]:
+    """The mounted file systems by their points. Raises RefusedError."""
     try:
         return {each.point: each for each in read_mounts()}
     except LockcfgError as error:
         raise RefusedError(error.message) from error
 
 
-def _silent(paths: Sequence[str]) -> Iterator[str]:
+def _silent(paths: Sequence[str], mounts: Mapping[str, Mount]) -> Iterator[str]:
     """The file systems of some files that do not answer, a sentence each."""
-    mounts = _mounts()
     silent: set[str] = set()
     for path in paths:
         for _, asked in remote_mounts(path, mounts):
