@@ -359,16 +359,13 @@ _CEPH_FIRST: Final = range(1 << 40, (1 << 40) + 1000)
 #: little more. The groups that the first directories get are the same in new file systems of XFS,
 #: and often in those of ext4.
 _GROUP: Final = 8192
+_FIRST_IN_GROUP: Final = 192
 
 
 def is_telling(inode: int) -> bool:
     """Whether an inode number is not one of those that every new file system uses."""
-    within = inode % _GROUP if inode >= _GROUP else inode
-    new = within in _COMMON if inode < _GROUP else within < _COMMON_IN_GROUP
+    new = inode in _COMMON if inode < _GROUP else inode % _GROUP < _FIRST_IN_GROUP
     return not new and inode not in _CEPH_FIRST
-
-
-_COMMON_IN_GROUP: Final = 192
 
 
 def _values(place: Location, what: str) -> frozenset[str]:
@@ -391,7 +388,9 @@ def place_of(
         return Location(
             "", resolved, inode, "unknown", "a file system that the snapshot does not name"
         )
-    if not has_numbers(mount) or (inode == 1 and mount["type"].startswith("fuse")):
+    if not has_numbers(mount["type"], mount["options"]) or (
+        inode == 1 and mount["type"].startswith("fuse")
+    ):
         inode = None  # the root of any mount of FUSE has 1, and what is mounted may be below a root
     if mount["type"] in _PLACEHOLDERS:
         why = f"{mount['type']}, which stands for what is mounted there when it is used"
@@ -432,12 +431,11 @@ def _place_on(
     return Location(system, path, inode, carries, why, ids=sorted({*ids, *told}))
 
 
-def has_numbers(mount: Mapping[str, Any]) -> bool:
-    """Whether the inode numbers on a mount are those of the server, or of the file system itself.
-    A client that makes them up gives one file another number on each host."""
-    kind = mount["type"]
+def has_numbers(kind: str, options: Collection[str]) -> bool:
+    """Whether the inode numbers on a mount of that type are those of the server, or of the file
+    system itself. A client that makes them up gives one file another number on each host."""
     if kind in ("cifs", "smb3"):
-        return "serverino" in mount["options"]
+        return "serverino" in options
     return kind in _NUMBERED or kind in LOCAL or kind in _PLACEHOLDERS
 
 

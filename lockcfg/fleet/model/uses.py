@@ -362,7 +362,7 @@ class NumberedUse:
 
 
 def _has_numbers(storage: Directory) -> bool:
-    return not storage.type or has_numbers({"type": storage.type, "options": storage.options})
+    return not storage.type or has_numbers(storage.type, storage.options)
 
 
 def _prefix(storage: Directory) -> str:

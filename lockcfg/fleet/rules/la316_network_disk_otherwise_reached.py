@@ -136,7 +136,7 @@ def _systems(cell: Cell) -> dict[str, bool]:
     numbers are the same on all hosts."""
     used = {use.storage for use in cell.uses if use.kind == "image" and not use.readonly}
     return {
-        storage.place.kind: has_numbers({"type": storage.type, "options": storage.options})
+        storage.place.kind: has_numbers(storage.type, storage.options)
         for storage in cell.facts.storages
         if storage.path in used and storage.type
     }
