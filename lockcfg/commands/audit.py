@@ -285,6 +285,7 @@ def _write_store(arguments: argparse.Namespace) -> int:
 
     from lockcfg.draft import writing
     from lockcfg.fleet.store.ingest import ingest
+    from lockcfg.fleet.store.opening import reading
     from lockcfg.fleet.store.store import Store
     from lockcfg.report import terminal
 
@@ -293,7 +294,8 @@ def _write_store(arguments: argparse.Namespace) -> int:
     with writing(arguments.partial) as stream, TemporaryDirectory(prefix="lockcfg-") as directory:
         path = os.path.join(directory, "store")
         store = Store.create(path)
-        _with_progress(lambda progress: ingest(arguments.paths, store, progress=progress))
+        with reading(arguments.paths):
+            _with_progress(lambda progress: ingest(arguments.paths, store, progress=progress))
         hosts, problems = store.count("host"), store.count("problem")
         store.close()
         with open(path, "rb") as made:

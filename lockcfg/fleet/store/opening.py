@@ -34,11 +34,17 @@ def opened(
     paths: Sequence[str], *, progress: Callable[[int], None] | None = None
 ) -> Iterator[Store]:
     """A store of all snapshots at and below ``paths``, closed afterwards. Raises
-    :class:`ReadError` for a path that is not there, and if what is done with the store shows that
-    one of the stores at ``paths`` is damaged."""
+    :class:`ReadError` for a path that is not there, and as :func:`reading`."""
+    with reading(paths), closing(store_of(paths, progress=progress)) as store:
+        yield store
+
+
+@contextmanager
+def reading(paths: Sequence[str]) -> Iterator[None]:
+    """Raises :class:`ReadError` if what is done meanwhile shows that one of the stores at ``paths``
+    is damaged."""
     try:
-        with closing(store_of(paths, progress=progress)) as store:
-            yield store
+        yield
     except _DAMAGE as error:
         stores = [source.path for source in sources_of(paths) if source.kind == "store"]
         if not stores:

@@ -11,6 +11,7 @@ import json
 import lzma
 import random
 import re
+import sqlite3
 import subprocess
 import tarfile
 import zipfile
@@ -455,6 +456,22 @@ def test_a_damaged_store_is_told(command: str, tmp_path: Path, lockcfg: RunLockc
     assert result.returncode == 3
     assert "is not a whole fleet store" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_a_store_of_damaged_disks_is_not_joined(tmp_path: Path, lockcfg: RunLockcfg) -> None:
+    """The way of a disk is a number."""
+    (tmp_path / "fleet").mkdir()
+    write_fleet(tmp_path / "fleet", {"kvm01": {}, "kvm02": {}})
+    store, joined = tmp_path / "store", tmp_path / "joined"
+    assert lockcfg("audit", "--partial", store, tmp_path / "fleet").returncode == 0
+    with contextlib.closing(sqlite3.connect(store)) as connection:
+        connection.execute("UPDATE disks SET packed = CAST('x' || substr(packed, 2) AS BLOB)")
+        connection.commit()
+    result = lockcfg("audit", "--partial", joined, store, tmp_path / "fleet")
+    assert result.returncode == 3
+    assert "is not a whole fleet store" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert not joined.exists()
 
 
 def test_a_store_that_is_none_is_told(tmp_path: Path, lockcfg: RunLockcfg) -> None:
