@@ -1404,6 +1404,146 @@ FLEETS: dict[str, Known] = {
         "unknown",
         devices_apart(guest("v", {"type": "nvme"}), device("/dev/nvme0n1", wwid="uuid.11-22")),
     ),
+    # Names of unlike types
+    "the UUID of an NVMe namespace, and its EUI": Known(
+        "unsafe",
+        devices_apart(
+            device("/dev/nvme0n1", wwid="uuid.11-22"),
+            device("/dev/nvme1n1", name="w", wwid="eui.0025385000000aaa"),
+        ),
+        said="unknown",
+    ),
+    "the EUI of an NVMe namespace, and its NGUID": Known(
+        "unsafe",
+        devices_apart(
+            device("/dev/nvme0n1", wwid="eui.0025385000000aaa"),
+            device("/dev/nvme1n1", name="w", wwid="eui.002538500000000000000000000000aa"),
+        ),
+        said="unknown",
+    ),
+    "a SCSI device by its EUI, and by the name that scsi_id prefers": Known(
+        "unsafe",
+        devices_apart(
+            device("/dev/sdb", wwid="eui.0025385000000aaa"),
+            device("/dev/mapper/m", name="w", dm_uuid=MPATH),
+        ),
+        said="unknown",
+    ),
+    "partitions of one number, of devices with names of unlike types": Known(
+        "unsafe",
+        devices_apart(
+            device("/dev/sdb1", wwid="naa.6001405aaa", part="1"),
+            device("/dev/sdc1", name="w", wwid="t10.LIO-ORG disk aaa", part="1"),
+        ),
+        said="unknown",
+    ),
+    "md on a device, and a device with a name of another type": Known(
+        "unsafe",
+        devices_apart(
+            device(
+                "/dev/md0",
+                identity="md:1:2:3:4",
+                chain=[{"type": "block", "path": "/dev/nvme0n1", "wwid": "uuid.11-22"}],
+            ),
+            device("/dev/nvme1n1", name="w", wwid="eui.0025385000000aaa"),
+        ),
+        said="unknown",
+    ),
+    "two paths of one SCSI device, which the kernel and scsi_id name by unlike types": Known(
+        "unsafe",
+        [
+            host(
+                "a",
+                [*DEVICES, HERE],
+                [
+                    device("/dev/sdb", wwid="eui.0025385000000aaa"),
+                    device("/dev/mapper/m", name="w", device="253:9", dm_uuid=MPATH),
+                ],
+                version=2,
+            )
+        ],
+        said="unknown",
+    ),
+    "two devices of one host, to which its kernel gives names of unlike types": Known(
+        "safe",
+        [
+            host(
+                "a",
+                [*DEVICES, HERE],
+                [
+                    device("/dev/nvme0n1", wwid="uuid.11-22"),
+                    device("/dev/sdb", name="w", device="8:16", wwid="naa.6001405aaa"),
+                ],
+                version=2,
+            )
+        ],
+    ),
+    "a local file system on NVMe, and a device of a SAN": Known(
+        "safe",
+        two(
+            (
+                [
+                    directory(
+                        "/srv/vms",
+                        mount("/srv/vms", "xfs", "/dev/nvme0n1"),
+                        "disks",
+                        131,
+                        volume="eui.0025385000000aaa//",
+                    ),
+                    locks(),
+                ],
+                [image()],
+                {"version": 2},
+            ),
+            (SAN, [device("/dev/mapper/m", name="w", dm_uuid=MPATH)], {"version": 2}),
+        ),
+    ),
+    "devices with names of unlike types, of hosts that are alike": Known(
+        "safe",
+        both(
+            SAN,
+            [
+                device("/dev/nvme0n1", wwid="uuid.11-22"),
+                device("/dev/sdb", name="w", device="8:16", wwid="naa.6001405aaa"),
+            ],
+            version=2,
+        ),
+        said="unknown",
+    ),
+    "one address of NFS, and two ports": Known(
+        "unknown",
+        san(
+            directory(
+                "/srv/locks/files",
+                nfs("/srv/locks", "nfs1:/locks", options=("port=2049",)),
+                "lockspace",
+                131,
+            ),
+            directory(
+                "/srv/locks/files",
+                nfs("/srv/locks", "nfs1:/locks", options=("port=2050",)),
+                "lockspace",
+                131,
+            ),
+        ),
+    ),
+    "one loopback address of NFS, and one port that is not the usual one": Known(
+        "unknown", san(*[locks("::1", "[::1]:/locks", 70_001, options=("port=2050",))] * 2)
+    ),
+    "iSCSI by two names, perhaps of one disk": Known(
+        "unknown",
+        two(
+            ([], [guest("v", {"type": "network", "path": "iscsi:iqn.x/1", "servers": ["a:3260"]})]),
+            ([], [guest("w", {"type": "network", "path": "iscsi:iqn.y/1", "servers": ["b:3260"]})]),
+        ),
+    ),
+    "two exports of one NBD server, perhaps of one disk": Known(
+        "unknown",
+        two(
+            ([], [guest("v", {"type": "network", "path": "nbd:e1", "servers": ["a:10809"]})]),
+            ([], [guest("w", {"type": "network", "path": "nbd:e2", "servers": ["a:10809"]})]),
+        ),
+    ),
     # Policies and probes
     "a policy has hosts apart that share storage": Known(
         "unsafe",

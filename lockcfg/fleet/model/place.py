@@ -447,6 +447,9 @@ _NUMBERED: Final = frozenset(
     )
 )
 
+#: The ports of NFS that mean the usual one, as mountinfo has it.
+_NFS_PORTS: Final = ("", "0", "2049")
+
 #: The types of automount points, where the kernel mounts another file system on access.
 _PLACEHOLDERS: Final = ("autofs",)
 
@@ -459,8 +462,12 @@ def _shared_name(
     if kind in ("nfs", "nfs4"):
         server, export = _server(source)
         # One server may have several names, and one name may mean several servers. The address is
-        # the server that the host talks to.
-        return f"nfs://{_option(options, 'addr') or server}", export, [f"export:{export}"]
+        # the server that the host talks to, and behind another port may be another one.
+        server = _option(options, "addr") or server
+        port = _option(options, "port")
+        if port not in _NFS_PORTS:
+            server = f"[{server}]:{port}" if ":" in server else f"{server}:{port}"
+        return f"nfs://{server}", export, [f"export:{export}"]
     if kind == "fuse.glusterfs":
         server, volume = _server(source)
         name, _, export = volume.strip("/").partition("/")

@@ -47,8 +47,9 @@ class Use(Frozen):
     that it is not the guest's own disk but an image or a device below it; ``chain`` whether the
     images below it are known; ``asked`` whether the collector looked for such images. ``layer`` is
     the kind of name that a block device has (``lvm``, ``scsi`` …), the protocol of a network disk,
-    empty for a device without a name and for other disks. ``kept`` says that it is the origin below
-    a snapshot of LVM's, which this host keeps as it was.
+    empty for a device without a name and for other disks. ``naming`` is, of a world-wide name, its
+    type and who told it (``naa kernel``): see :func:`naming_of`. ``kept`` says that it is the
+    origin below a snapshot of LVM's, which this host keeps as it was.
     """
 
     __slots__ = (
@@ -65,6 +66,7 @@ class Use(Frozen):
         "linked",
         "looked",
         "named",
+        "naming",
         "readonly",
         "rule",
         "running",
@@ -95,7 +97,9 @@ class Use(Frozen):
         layer: str = "",
         asked: bool = True,
         kept: bool = False,
+        naming: str = "",
     ) -> None:
+        self.naming: Final = naming
         self.kept: Final = kept
         self.layer: Final = layer
         self.asked: Final = asked
@@ -132,7 +136,8 @@ def shape_of(disk: Mapping[str, Any], path: str, running: bool, guest: Mapping[s
         return disk["type"], directory, running, driver, lock
     resolved = disk.get("resolved", path)
     traits = [name for name in _TRAITS if disk.get(name)]
-    layer = device_name(disk).partition(":")[0]
+    name = device_name(disk)
+    layer = name.partition(":")[0]
     if layer in ON_OTHERS and "backing" not in disk and not _is_whole(disk.get("chain", ())):
         traits.append("untold")
     where = resolved[: resolved.rfind("/")]
@@ -149,6 +154,7 @@ def shape_of(disk: Mapping[str, Any], path: str, running: bool, guest: Mapping[s
         layer,
         "inode" in disk,
         guest.get("instance", ""),
+        naming_of(disk, name),
     )
 
 
@@ -189,8 +195,16 @@ def traits_of(shape: Shape) -> tuple[str, ...]:
 def use_of(shape: Shape, facts: Facts) -> Use:
     """How a host uses disks with a shape."""
     of, directory, running, owner, lock = shape[:5]
-    resolved, traits, layer, looked, instance = shape[5:] or (directory, (), "", True, "")
+    resolved, traits, layer, looked, instance, naming = shape[5:] or (
+        directory,
+        (),
+        "",
+        True,
+        "",
+        "",
+    )
     assert isinstance(layer, str)
+    assert isinstance(naming, str)
     assert isinstance(of, str)
     assert isinstance(directory, str)
     assert isinstance(resolved, str)
@@ -238,6 +252,7 @@ def use_of(shape: Shape, facts: Facts) -> Use:
         asked=not unasked,
         kept=kept,
         layer=layer,
+        naming=naming,
         **more,  # type: ignore[arg-type]
     )
 
@@ -434,6 +449,37 @@ def device_name(disk: Mapping[str, Any]) -> str:
     return f"{disk['identity']}{part}" if "identity" in disk else ""
 
 
+def naming_of(disk: Mapping[str, Any], name: str) -> str:
+    """The type of a world-wide ``name`` of a disk, and who told it; empty for other names.
+
+    One device may have names of several types, and each program that names it prefers another one.
+    """
+    wwid = whole_of(name).removeprefix("scsi:")
+    if not name.startswith("scsi:"):
+        return ""
+    if disk.get("filesystem"):
+        return BELOW_FILES
+    of = next((of for of, pattern in _TYPES if pattern.match(wwid)), "serial")
+    kernel = "wwid" in disk and not _PATHS.match(disk.get("dm_uuid", ""))
+    return f"{of} {'kernel' if kernel else 'udev'}"
+
+
+#: The naming of a device below a local file system.
+BELOW_FILES: Final = "below files"
+
+#: The types of names, as :func:`device_name` has them. An NVMe namespace may have an NGUID, which
+#: is as long as two EUIs, and a UUID.
+_TYPES: Final = (
+    ("naa", re.compile(r"3[0-9a-f]+\Z")),
+    ("nguid", re.compile(r"2[0-9a-f]{17,}\Z")),
+    ("eui", re.compile(r"2[0-9a-f]+\Z|eui\.")),
+    ("uuid", re.compile(r"uuid\.")),
+    ("nvme", re.compile(r"nvme\.")),
+    ("t10", re.compile("1")),
+)
+_PATHS: Final = re.compile(r"(?:part\d+-)?mpath-")
+
+
 def devices_of(volume: str) -> Iterator[dict[str, Any]]:
     """The devices below a file system on a ``volume``, which is from the identity of a directory.
     They have the form of images below a disk: a write to one of them is a write to the file
@@ -443,9 +489,10 @@ def devices_of(volume: str) -> Iterator[dict[str, Any]]:
     if not wwid:
         return
     path = f"/dev/{wwid}"
-    whole = {"type": "block", "path": path, "wwid": wwid, "backing": True}
+    below = {"type": "block", "path": path, "backing": True, "filesystem": True}
+    whole = {**below, "wwid": wwid}
     if which and not which.startswith("part"):
-        yield {"type": "block", "path": path, "dm_uuid": which, "backing": True}
+        yield {**below, "dm_uuid": which}
     elif part or which:
         whole["part"] = part or which[len("part") :].rstrip("-")
     yield whole

@@ -74,6 +74,7 @@ TABLE: Final = (
     "la314_disk_not_seen",
     "la315_device_below_not_known",
     "la316_network_disk_otherwise_reached",
+    "la317_device_named_otherwise",
     "la401_unreadable_snapshot",
     "la402_facts_old",
     "la403_host_missing",

@@ -9,6 +9,9 @@ The same is true of a disk that another process serves to QEMU (`vhostuser`, `vh
 NVMe controller that a guest has for itself, and of a SCSI device or a storage controller that a
 guest has by `<hostdev>`.
 
+By iSCSI, NBD, NFS, SSH and the like a server may give one storage several names. So if several
+hosts have such disks, two of unlike names may be one.
+
 It also reports images on a file system whose client makes up the inode numbers, if other hosts have
 images on another file system: sshfs, 9p, CIFS without `serverino`, and file systems in user space
 that lockcfg does not know. Nothing shows which files on the two are one.
@@ -51,6 +54,8 @@ None: let all guests reach such storage in one way, or compare the names, and wa
 
 from __future__ import annotations
 
+from collections import Counter
+
 from lockcfg.fleet.model.place import has_numbers
 from lockcfg.fleet.rules.observation import Observation
 from lockcfg.rules.rule import Rule
@@ -74,6 +79,9 @@ _OTHERWISE: Final = {
     "nfs": ("nfs",),
 }
 
+#: Protocols by which one storage has one name.
+_NAMED_ONCE: Final = ("rbd", "gluster", "sheepdog")
+
 #: Protocols by which QEMU only reads.
 _READ: Final = ("http", "https", "ftp", "ftps", "tftp")
 
@@ -93,14 +101,22 @@ def check(fleet: Fleet) -> Iterator[Observation]:
                 help="find out what they are, and waive this if no two are one",
                 unknown=True,
             )
-    for cell in fleet.cells:
-        protocols = {
+    protocols_of = {
+        cell: {
             use.layer
             for use in cell.uses
             if use.kind == "network" and use.type == "network" and not use.readonly
         }
+        for cell in fleet.cells
+    }
+    hosts: Counter[str] = Counter()
+    for cell, protocols in protocols_of.items():
+        hosts.update(dict.fromkeys(protocols, len(cell.hosts)))
+    for cell, protocols in protocols_of.items():
         for protocol in sorted(protocols.difference(_READ)):
-            if there.intersection(_OTHERWISE.get(protocol, there)):
+            if (hosts[protocol] > 1 and protocol not in _NAMED_ONCE) or there.intersection(
+                _OTHERWISE.get(protocol, there)
+            ):
                 by = f" by {protocol}" if protocol else ""
                 yield Observation(
                     f"guests have network disks{by}, which libvirt does not lock, and other disks"
