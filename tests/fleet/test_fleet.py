@@ -842,10 +842,11 @@ def test_nothing_is_to_be_done_where_all_is_as_it_should_be() -> None:
 
 
 def test_an_unprotected_host_is_changed_while_no_guest_may_start() -> None:
-    """Files first, then the hold, then the daemons, then the guests that run without locks."""
+    """The hold first: what is written takes effect when a daemon restarts, and it may do that by
+    itself. Then the files, the daemons, and the guests that run without locks."""
     steps = plan({"kvm03": WRONG["no lock manager"]})
     actions = [step.action for step in steps]
-    assert actions == ["write", "hold", "start", "restart", "guests", "release", "check"]
+    assert actions == ["hold", "write", "start", "restart", "guests", "release", "check"]
     by_action = {step.action: step for step in steps}
     assert by_action["write"].details == ('qemu.conf: lock_manager = "lockd" (now "nop")',)
     assert by_action["restart"].hosts == ("kvm03",)
@@ -858,7 +859,7 @@ def test_a_mount_where_nothing_is_yet_is_made_before_anything() -> None:
     """It is without effect until libvirt's daemon reads its files again."""
     steps = plan({"kvm03": {**WRONG["no lock manager"], "spaces": []}})
     actions = [step.action for step in steps]
-    assert actions[:3] == ["mount", "write", "hold"]
+    assert actions[:3] == ["mount", "hold", "write"]
     assert steps[0].details == ("at /srv/locks: nfs1:/locks (nfs4)",)
     assert not steps[0].gap
     (work,) = steps[0].work
@@ -896,6 +897,50 @@ def test_another_mount_is_made_on_a_host_without_guests_and_while_none_may_start
     assert [each.do for each in by_action["guests"].work] == ["start"]
     idle = {**WRONG["another export"], "guests": []}
     assert "empty" not in [step.action for step in plan({"kvm03": idle})]
+
+
+@pytest.mark.parametrize("storage", [True, False])
+def test_a_mount_that_keeps_its_locks_is_mounted_again(storage: bool) -> None:
+    """Whether the policy says where the lockspace is or not; and without the option also if no host
+    has it mounted without it."""
+    if storage:
+        hosts: dict[str, dict[str, Any]] = {"kvm03": WRONG["nolock"]}
+        found = planned(hosts)
+    else:
+        store = store_of({"kvm01": WRONG["nolock"], "kvm03": WRONG["nolock"]})
+        policy = policy_from({"groups": {"all": {"hosts": ["kvm*"]}}}, "fleet.yaml")
+        found = plan_of(read_fleet(store, now=NOW, policy=policy), store)
+    actions = [step.action for step in found.steps]
+    assert actions == ["hold", "empty", "mount", "guests", "release", "check"]
+    (work,) = found.steps[2].work
+    assert work.data["unmount"]
+    assert "nolock" not in work.data["options"]
+    assert "LA205" in {each.code for each in found.covered}
+    assert not {"error"} & {each.severity for each in found.uncovered}
+
+
+def test_a_directory_that_is_missing_is_made_where_its_file_system_is_mounted() -> None:
+    """Nothing else is needed, and never below a mount point with nothing on it."""
+    found = planned({"kvm03": WRONG["missing lockspace"]})
+    assert [step.action for step in found.steps] == ["mount", "check"]
+    first = found.steps[0].work[0]
+    assert first.commands == ("mountpoint -q /srv/locks && mkdir -p -m 0700 /srv/locks/files",)
+    assert (len(found.covered), list(found.uncovered)) == (1, [])
+
+
+def test_a_lock_manager_is_never_taken_for_another_one() -> None:
+    """A person decides when sanlock no longer protects a host; the proposal leaves it open, too."""
+    sanlock = {"qemu.conf": 'lock_manager = "sanlock"\n'}
+    steps = plan({"kvm03": sanlock})
+    (decide,) = (step for step in steps if step.action == "decide")
+    assert decide.hosts == ("kvm03",)
+    assert 'lock_manager stays "sanlock"; the policy says "lockd"' in decide.details[0]
+    assert not any(
+        "lock_manager" in line for step in steps for line in step.details if step != decide
+    )
+    proposed = proposed_policy(fleet_of({"kvm01": {}, "kvm02": {}, "kvm03": sanlock}))
+    assert '# decide lock_manager, which differs (hosts): "lockd" (2), "sanlock" (1)' in proposed
+    assert "lock_manager: " not in proposed
 
 
 def test_what_names_block_devices_is_installed_while_no_guest_may_start() -> None:
@@ -972,13 +1017,14 @@ def test_the_plan_says_whom_it_leaves_out(lockcfg: RunLockcfg, tmp_path: Path) -
         0,
         "nothing to do: the hosts are as the policy says\n",
     )
-    write_fleet(tmp_path / "nolock", {"kvm01": WRONG["nolock"], "kvm02": {}})
+    other = {"kvm01": WRONG["recover_lost_locks"], "kvm02": {}}
+    write_fleet(tmp_path / "other", other)
     policy.write_text("groups: {all: {hosts: ['kvm[01-02]']}}\n")
-    result = lockcfg("plan", *options, tmp_path / "nolock")
+    result = lockcfg("plan", *options, tmp_path / "other")
     assert result.returncode == 1
-    assert "[LA205]" in result.stdout
+    assert "[LA206]" in result.stdout
     assert result.stdout.endswith("no step: the plan covers nothing of what is listed above\n")
-    page = lockcfg("plan", "--format", "html", *options, tmp_path / "nolock").stdout
+    page = lockcfg("plan", "--format", "html", *options, tmp_path / "other").stdout
     assert "Nothing to do" not in page
     (tmp_path / "empty").mkdir()
     policy.write_text("")

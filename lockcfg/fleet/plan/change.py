@@ -7,7 +7,7 @@ from lockcfg.fleet.model.domains import domain_of
 from lockcfg.fleet.model.facts import Directory
 from lockcfg.fleet.model.place import Location
 from lockcfg.fleet.model.uses import use_after
-from lockcfg.fleet.plan.mounting import mounting_of, place_at
+from lockcfg.fleet.plan.mounting import is_muted, mounting_of, place_at, unmuted
 from lockcfg.host.host import LOCKSPACE_KEYS
 
 TYPE_CHECKING = False
@@ -44,11 +44,35 @@ class HostChange:
         wanted = {**now, **{key: new for key, (_, new) in self.settings.items()}}
         self.target: Final[dict[str, Value | None]] = wanted
         self.group: Final = group
-        #: How each lockspace gets to the place that the policy wants, each mount once.
+        storage = group.policy.storage
+        is_used = wanted.get("lock_manager") == "lockd"
+        own = [
+            each
+            for each in cell.facts.spaces
+            if is_used
+            and each.path == wanted.get(each.setting)
+            and each.place.system
+            and storage.get(each.setting) in (None, each.place.shown)
+        ]
+        #: How each lockspace gets to the place that the policy wants, each mount once: also if it
+        #: is there, and mounted so that its locks stay on the host.
         self.mountings: Final[list[Mounting]] = [
             mounting_of(cell, group.cells, str(wanted[setting]), place)
-            for setting, place in sorted(group.policy.storage.items())
-            if wanted.get(setting) and place_at(cell.facts, str(wanted[setting])) != place
+            for setting, place in sorted(
+                {
+                    **storage,
+                    **{each.setting: each.place.shown for each in own if is_muted(each)},
+                }.items()
+            )
+            if wanted.get(setting)
+            and (
+                place_at(cell.facts, str(wanted[setting])) != place
+                or any(each.setting == setting and is_muted(each) for each in own)
+            )
+        ]
+        #: Lockspaces that are not there, on file systems that are.
+        self.missing: Final = [
+            each for each in own if each.state == "missing" and not is_muted(each)
         ]
         self.mounts: Final = list(
             {each.shown: each for each in self.mountings if not each.why}.values()
@@ -103,7 +127,7 @@ class HostChange:
         """Whether the plan changes anything."""
         unprotected = self.cell.about("late") or self.cell.facts.refused
         done = self.settings or unprotected or self.has_other_locks
-        return bool(done) or self.moves or self.starts or self.limits
+        return bool(done or self.missing) or self.moves or self.starts or self.limits
 
     @property
     def has_other_locks(self) -> bool:
@@ -178,7 +202,8 @@ def _cell_after(
 def _weakens(key: str, old: Value | None, new: Value | None) -> bool:
     """Whether a change takes protection away. A plan switches nothing off."""
     if key == "lock_manager":
-        return old in ("lockd", "sanlock") and new in (None, "nop")
+        # Two lock managers do not see each other's locks: a person decides when to change one.
+        return old in ("lockd", "sanlock") and new != old
     if key in ("auto_disk_leases", "require_lease_for_disks"):
         return old == 1 and new == 0
     return key.endswith("_lockspace_dir") and old is not None and new is None
@@ -224,7 +249,12 @@ def _place_of(group: Group, setting: str, path: str) -> Location:
     wanted = group.policy.storage.get(setting)
     fitting = [each for each in known if wanted in (None, each[1])]
     if fitting:
-        return max(fitting, key=lambda each: each[:2])[2]
+        place = max(fitting, key=lambda each: (each[2].carries != "no", *each[:2]))[2]
+        return (
+            place
+            if place.carries != "no"
+            else place.replace(carries="yes", why="it, mounted again")
+        )
     return Location("", wanted or path, None, "unknown", "a file system that no host has seen yet")
 
 
@@ -237,7 +267,11 @@ def _directory_at(group: Group, setting: str, path: str, facts: Facts) -> Direct
     others = [each for cell in group.cells for each in (*cell.facts.spaces, *cell.facts.spare)]
     for each in (*own, *others):
         fits = each.place.shown == wanted if wanted else each.path == path and each in own
-        if fits and each.state == "there":
+        if fits and each.state == "there" and not is_muted(each):
             return each.replace(setting=setting, path=path)
     place = _place_of(group, setting, path)
+    for each in own:
+        if each.path == path and each.place.shown == place.shown and not each.place.local:
+            # What the plan makes, or mounts in another way.
+            return each.replace(setting=setting, place=place, state="there", options=unmuted(each))
     return Directory(path, place, setting=setting, state="unknown")

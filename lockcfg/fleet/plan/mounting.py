@@ -118,6 +118,20 @@ def place_at(facts: Facts, path: str) -> str | None:
     return nearest.place.replace(path=within).shown
 
 
+#: The options of NFS that keep locks on the host.
+_MUTE: Final = ("nolock", "local_lock=all", "local_lock=posix")
+
+
+def is_muted(directory: Directory) -> bool:
+    """Whether a mount of NFS keeps locks on the host by an option."""
+    return directory.type == "nfs" and any(each in directory.options for each in _MUTE)
+
+
+def unmuted(directory: Directory) -> list[str]:
+    """The options of a mount without those."""
+    return [each for each in directory.options if not (is_muted(directory) and each in _MUTE)]
+
+
 def mounting_of(cell: Cell, cells: Iterable[Cell], path: str, place: str) -> Mounting:
     """How a host gets ``path`` to ``place``, as another host of its group has it."""
     facts = cell.facts
@@ -131,7 +145,9 @@ def mounting_of(cell: Cell, cells: Iterable[Cell], path: str, place: str) -> Mou
     ]
     if not models:
         return Mounting(path, place, why="no host of the group has it mounted to show how")
-    model = min(models, key=lambda each: (each.path != path, each.source, each.path))
+    model = min(
+        models, key=lambda each: (is_muted(each), each.path != path, each.source, each.path)
+    )
     assert model.mounted is not None
     inside = _inside(model)
     kind, options = _TYPES.get(model.type, model.type), _worth(model)
@@ -221,7 +237,7 @@ _WORTH: Final = frozenset(
 def _worth(directory: Directory) -> list[str]:
     """The options of a mount to write into fstab(5), with ``_netdev`` for a file system that needs
     the network."""
-    found = [each for each in directory.options if each.partition("=")[0] in _WORTH]
+    found = [each for each in unmuted(directory) if each.partition("=")[0] in _WORTH]
     return [*sorted(found), "_netdev"]
 
 

@@ -17,6 +17,7 @@ from lockcfg.conf.settings import settings_of
 from lockcfg.fleet.comparison.groups import Cell, count_of
 from lockcfg.fleet.model.locks import DISK_KINDS
 from lockcfg.fleet.plan.change import HostChange, lock_place_after
+from lockcfg.fleet.plan.mounting import point_of
 from lockcfg.fleet.plan.steps import Step, Work
 
 TYPE_CHECKING = False
@@ -74,7 +75,7 @@ def _steps(
     if not any(each.is_changed for each in changes):
         return
     yield from _mounts(name, [change for change in changes if not change.remounts])
-    yield from _writes(name, changes)
+    yield from _makes(name, changes)
     mixed = _mixed(group, changes)
     if mixed:
         yield Step(
@@ -86,6 +87,8 @@ def _steps(
             " other",
             details=mixed,
         )
+    # What is written takes effect when a daemon restarts, and it may restart by itself.
+    yield from _writes(name, changes)
     remounting = [change for change in changes if change.remounts]
     yield from _empty(name, remounting, guests)
     yield from _mounts(name, remounting, gap=bool(mixed))
@@ -255,6 +258,28 @@ def _mounts(name: str, changes: Sequence[HostChange], *, gap: bool = False) -> I
             work=[mounts[each].work(hosts) for each in details],
             gap=gap,
         )
+
+
+def _makes(name: str, changes: Sequence[HostChange]) -> Iterator[Step]:
+    """A step for the directories that are missing on file systems that are mounted."""
+    for details, hosts in _alike(
+        changes, lambda change: sorted({each.path for each in change.missing})
+    ):
+        points = {each.path: point_of(each) for change in changes for each in change.missing}
+        yield Step(
+            name,
+            "mount",
+            hosts,
+            "make these directories, on the file systems that are mounted there",
+            details=details,
+            work=[_make(hosts, each, points[each]) for each in details],
+        )
+
+
+def _make(hosts: Sequence[str], path: str, point: str) -> Work:
+    """A command that makes a directory, and not below a mount point where nothing is mounted."""
+    command = f"mountpoint -q {shlex.quote(point)} && mkdir -p -m 0700 {shlex.quote(path)}"
+    return Work("run", hosts, [command], {"command": ["sh", "-c", command]})
 
 
 def _installs(name: str, changes: Sequence[HostChange], *, gap: bool) -> Iterator[Step]:

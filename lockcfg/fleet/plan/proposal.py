@@ -61,6 +61,10 @@ def _group(group: Group, name: str) -> Iterable[str]:
     chosen: dict[str, Any] = {}
     for key in LOCKING_KEYS:
         values = _counted((cell.facts.settings[key], len(cell.hosts)) for cell in voters)
+        if key == "lock_manager" and len(managers := _managers(group)) > 1:
+            # To change one is to switch off what protects its hosts.
+            yield from _open(key, managers)
+            continue
         if key == "require_lease_for_disks":
             continue
         if key in _OF_DEVICES and len(values) > 1:
@@ -90,6 +94,12 @@ def _group(group: Group, name: str) -> Iterable[str]:
         elif values:
             yield f"      {setting}: {_quoted(values[0][0])}"
     yield "    failed-hosts: 1"
+
+
+def _managers(group: Group) -> list[tuple[Any, int]]:
+    """The lock managers in use, with the number of hosts of each."""
+    used = ((cell.facts.settings["lock_manager"], len(cell.hosts)) for cell in group.cells)
+    return _counted(each for each in used if each[0] not in ("nop", None))
 
 
 def _best(group: Group) -> list[Cell]:
