@@ -27,11 +27,15 @@ if TYPE_CHECKING:
 ROOT: Final = Path(__file__).parents[3]
 PROGRAM: Final = Path("/usr/sbin/lockd")
 PACKAGES: Final = Path("/usr/lib/python3/dist-packages")
+PID_FILE: Final = Path("/run/virtlockd.pid")
 SOCKET: Final = Path("/run/libvirt/virtlockd-sock")
 SPACE: Final = Path("/srv/locks")
 
 #: Only what hangs takes longer, in seconds; the machine is emulated.
 PATIENCE: Final = 120
+
+#: How often the daemon is killed.
+CRASHES: Final = 3
 
 
 def wait_for(condition: Callable[[], bool]) -> bool:
@@ -72,9 +76,24 @@ def daemons() -> Iterator[tuple[int, str]]:
             continue  # it has ended
 
 
-def images() -> set[tuple[int, bytes]]:
-    """The processes of lockd, and the addresses that each program got when it started."""
-    return {(pid, Path(f"/proc/{pid}/auxv").read_bytes()) for pid, _ in daemons()}
+def daemon() -> tuple[str, bytes]:
+    """The process that has the locks, and the addresses that its program got when it started; it is
+    the supervisor's only child. An upgrade starts another process first, which tries whether the
+    program can take over: that one is a child of the daemon."""
+    supervisor = PID_FILE.read_text()
+    pid = Path(f"/proc/{supervisor}/task/{supervisor}/children").read_text().strip()
+    try:
+        return pid, Path(f"/proc/{pid}/auxv").read_bytes() if pid else b""
+    except OSError:
+        return "", b""  # it has ended
+
+
+def starts_again(number: signal.Signals, pid: str) -> bool:
+    """Whether a signal to this process leads to another daemon, or to the same process with its
+    program started anew."""
+    before = daemon()
+    os.kill(int(pid), number)
+    return wait_for(lambda: daemon() not in (before, ("", b"")))
 
 
 def is_free(name: str) -> bool:
@@ -88,7 +107,7 @@ def is_free(name: str) -> bool:
 
 
 def main() -> None:
-    """Start it, lock, have it start again, and end the guest."""
+    """Start it, lock, have it start again, kill it, and end the guest."""
     install()
     seen: dict[str, object] = {}
     etc = Path("/etc/libvirt")
@@ -101,9 +120,7 @@ def main() -> None:
         ["aa-exec", "-p", "lockd", "--", "/bin/sh", "-c", str(tried)], capture_output=True
     )
     seen["it may start what is not in its profile"] = other.returncode == 0
-    subprocess.run(
-        [PROGRAM, "--daemon", "--pid-file", "/run/virtlockd.pid"], check=True, timeout=PATIENCE
-    )
+    subprocess.run([PROGRAM, "--daemon", "--pid-file", PID_FILE], check=True, timeout=PATIENCE)
     seen["confined by"] = sorted({name for _, name in daemons()})
     guest = subprocess.Popen(["sleep", "10000"])
     client = Client(SOCKET)
@@ -112,10 +129,13 @@ def main() -> None:
     client.acquire(SPACE, "disk")
     client.close()
     seen["locked"] = not is_free("disk")
-    before = images()
-    os.kill(int(Path("/run/virtlockd.pid").read_text()), signal.SIGUSR1)
-    seen["it starts again"] = wait_for(lambda: bool(images() - before))
+    seen["it starts again"] = starts_again(signal.SIGUSR1, PID_FILE.read_text())
     seen["still locked"] = not is_free("disk")
+    for _ in range(CRASHES):
+        seen["it starts again after a crash"] = starts_again(signal.SIGKILL, daemon()[0])
+        seen["still locked after it"] = not is_free("disk")
+        if not (seen["it starts again after a crash"] and seen["still locked after it"]):
+            break
     seen["confined then by"] = sorted({name for _, name in daemons()})
     status = subprocess.run([PROGRAM, "locks"], capture_output=True, text=True, timeout=PATIENCE)
     seen["tells the guest"] = "guest" in status.stdout
