@@ -16,11 +16,12 @@ if TYPE_CHECKING:
 #: virtnetworkd.conf and so on; those of daemons that serve other hosts in virtproxyd.conf.
 _FILES: Final = {
     "libvirtd.conf (virtproxyd.conf where libvirt is modular)": """
-        auth_tcp auth_tls ca_file cert_file crl_file key_file listen_addr listen_tcp listen_tls
+        auth_tcp auth_tls ca_file cert_file cert_files crl_file key_file key_files listen_addr
+        listen_tcp listen_tls
         mdns_adv mdns_name sasl_allowed_username_list tcp_min_ssf tcp_port tls_allowed_dn_list
         tls_no_sanity_certificate tls_no_verify_address tls_no_verify_certificate tls_port
         tls_priority""",
-    "virtlogd.conf": "max_age_days max_backups max_size",
+    "virtlogd.conf": "log_root max_age_days max_backups max_size",
     "libvirtd.conf (virtqemud.conf and so on where libvirt is modular)": """
         access_drivers admin_keepalive_count admin_keepalive_interval admin_keepalive_required
         admin_max_client_requests admin_max_clients admin_max_queued_clients admin_max_workers
