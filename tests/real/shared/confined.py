@@ -90,7 +90,7 @@ def daemon() -> tuple[str, bytes]:
 
 def starts_again(number: signal.Signals, pid: str) -> bool:
     """Whether a signal to this process leads to another daemon, or to the same process with its
-    program started anew."""
+    program loaded again."""
     before = daemon()
     os.kill(int(pid), number)
     return wait_for(lambda: daemon() not in (before, ("", b"")))
