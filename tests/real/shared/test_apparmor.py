@@ -22,7 +22,8 @@ NET_ADMIN: Final = (
 
 @pytest.mark.usefixtures("takes_a_minute")
 def test_it_works_where_its_profile_is_enforced(tmp_path: Path) -> None:
-    """It locks, starts again when it is asked to and when it is killed, and releases; and the kernel forbids what is not in the profile.
+    """It locks, starts again when it is asked to and when it is killed, and releases; and the
+    kernel forbids what is not in the profile.
 
     lockd asks for a longer queue than others may have, and does with a short one where that is
     denied, as under its unit.
