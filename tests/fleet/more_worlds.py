@@ -1,6 +1,7 @@
 """Worlds with kinds of storage and of hosts that few fleets have: network disks that others reach
 through the kernel, devices without a name, encrypted volumes, leases, sanlock, guests of a user's
-own libvirt, nested and bind mounts, volumes of a SAN that two hosts have mounted.
+own libvirt or of Xen, nested and bind mounts, automounts, volumes of a SAN that two hosts have
+mounted, Lustre, BeeGFS and virtiofs, hosts that are clones, devices with names of several types.
 
 They are added to what :mod:`tests.fleet.worlds` makes.
 """
@@ -53,6 +54,12 @@ KINDS = (
     "sanlock",
     "san",
     "bind",
+    "automount",
+    "libxl",
+    "drbd",
+    "parallel",
+    "clone",
+    "unlike",
 )
 
 
@@ -346,3 +353,164 @@ class _More:
             self.made.users.append(User(name, called, file, lock, backing=False))
             qemu = f'lock_manager = "{manager}"\n' if lock else ""
             self.another(name, told, [made], qemu=qemu, lockd="")
+
+    def add_automount(self) -> None:
+        """Two hosts, one of which was looked at when its automount had mounted nothing."""
+        file = self.rng.choice(self.maker.files)
+        top, _, last = file.path.rpartition("/")
+        space = File(file.system, "/auto", 777_004)
+        asleep = self.rng.choice(("images", "locks", ""))
+        for name in ("u1", "u2"):
+            on = {
+                "images": self.maker.mount(name, file.system, "/srv/a", top),
+                "locks": self.maker.mount(name, file.system, "/srv/al", "/auto"),
+            }
+            carried = {each: "nolock" not in on[each]["options"] for each in on}
+            told = []
+            for each, holds in (("images", "disks"), ("locks", "lockspace")):
+                number: int | None = 9
+                if name == "u1" and asleep == each:
+                    on[each] = mount(on[each]["point"], "autofs", "/etc/auto.direct", "direct")
+                else:
+                    number = 777_004 if each == "locks" else self.number_of(file.system, top)
+                told.append(directory(on[each]["point"], on[each], holds, number))
+            called = self.called()
+            path = f"/srv/a/{last}"
+            locks = self.rng.choice(("space", "direct", "none"))
+            lock = {
+                "space": Lock((space, path), carried["locks"], ("/srv/al", path)),
+                "direct": Lock(file, carried["images"], ("", path)),
+                "none": None,
+            }[locks]
+            made = guest(called, disk(path, inode=file.inode if self.maker.seen(0.5) else None))
+            self.made.users.append(User(name, called, file, lock, backing=False))
+            self.another(
+                name,
+                told if locks == "space" else told[:1],
+                [made],
+                qemu="" if lock is None else 'lock_manager = "lockd"\n',
+                lockd='file_lockspace_dir = "/srv/al"\n' if locks == "space" else "",
+            )
+
+    def number_of(self, system: FileSystem, path: str) -> int | None:
+        """The number of a directory of images, perhaps."""
+        _, points = self.maker.hosts[0]
+        place = next(each for each in points if each.system == system and each.path == path)
+        return self.maker.number(place)
+
+    def add_libxl(self) -> None:
+        """Two hosts with guests of Xen, whose driver has files of its own, beside those of QEMU."""
+        system = self.maker.files[0].system
+        spaces = {"q": File(system, "/xq", 777_005), "x": File(system, "/xx", 777_006)}
+        for name in ("y1", "y2"):
+            points, told, _ = self.mounted(name)
+            of = {"libxl": self.rng.choice("qx-"), "qemu": self.rng.choice("qqx-")}
+            carried = {}
+            for each in {*of.values()} - {"-"}:
+                mounted = self.maker.mount(name, system, f"/srv/{each}", spaces[each].path)
+                told.append(directory(f"/srv/{each}", mounted, "lockspace", spaces[each].inode))
+                carried[each] = "nolock" not in mounted["options"]
+            guests = []
+            for driver in self.rng.sample(("libxl", "qemu"), self.rng.randrange(1, 3)):
+                file, path = self.image_of(points)
+                called = self.called()
+                inode = file.inode if self.maker.seen(0.5) else None
+                guests.append(guest(called, disk(path, inode=inode), driver=driver))
+                where = of[driver]
+                lock = (
+                    Lock((spaces[where], path), carried[where], (f"/srv/{where}", path))
+                    if where != "-"
+                    else None
+                )
+                self.made.users.append(User(name, called, file, lock, backing=False))
+            text = {
+                driver: f'file_lockspace_dir = "/srv/{where}"\n' if where != "-" else ""
+                for driver, where in of.items()
+            }
+            manager = {
+                driver: 'lock_manager = "lockd"\n' if where != "-" else "#\n"
+                for driver, where in of.items()
+            }
+            about = {"path": "/etc/libvirt/libxl-lockd.conf", "mode": "0600", "owner": "root"}
+            self.another(
+                name,
+                told,
+                guests,
+                qemu=manager["qemu"],
+                lockd=text["qemu"],
+                libxl=manager["libxl"],
+                **{"libxl-lockd.conf": {**about, "text": text["libxl"]}},
+            )
+
+    def add_drbd(self) -> None:
+        """Resources of DRBD, which no program of a host names; two may have one path."""
+        for number, it in self.each_host():
+            thing = ("drbd", self.rng.choice("rs"))
+            self.by_kernel(number, it, ["/dev/drbd0", "/dev/drbd1"], thing, {})
+
+    def add_parallel(self) -> None:
+        """Images on Lustre, BeeGFS, virtiofs or 9p: the mounts of two file systems may look
+        alike."""
+        kind = self.rng.choice(("lustre", "beegfs", "virtiofs", "9p", "weka"))
+        addresses = {"p": ("10.5.0.1", "10.5.0.2"), "q": ("10.5.0.3",)}
+        for name in ("p1", "p2"):
+            system = FileSystem(self.rng.choice("ppq"), kind, "", (), "")
+            flock = self.rng.choice(("flock", "flock", "localflock"))
+            if kind == "lustre":
+                servers = addresses[system.name][self.rng.randrange(2) :] or addresses["q"]
+                source = ":".join(f"{each}@tcp" for each in servers) + ":/fs"
+                mounted = mount("/srv/p", "lustre", source, flock)
+                carried = flock == "flock"
+            else:
+                mounted = mount("/srv/p", kind, {"beegfs": "beegfs_nodev"}.get(kind, "tag"))
+                carried = kind == "beegfs"
+            # Each file system gives its first directory the number that all of them give it.
+            told = [directory("/srv/p", mounted, "disks", 2)]
+            file = File(system, "/a", 880_000 + ord(system.name))
+            called = self.called()
+            made = guest(called, disk("/srv/p/a", inode=file.inode if self.maker.seen() else None))
+            locks = self.rng.random() < 0.7
+            lock = Lock(file, carried, ("", "/srv/p/a")) if locks else None
+            self.made.users.append(User(name, called, file, lock, backing=False))
+            qemu = 'lock_manager = "lockd"\n' if locks else ""
+            self.another(name, told, [made], qemu=qemu, lockd="")
+
+    def add_clone(self) -> None:
+        """Two hosts that were cloned while they ran, with images of their own and shared ones."""
+        for name in ("c1", "c2"):
+            points, told, on = self.mounted(name)
+            told.append(directory("/var/vms", mount("/", "ext4", "/dev/vda1"), "disks", 900_001))
+            called = self.called()
+            if self.rng.random() < 0.5:
+                file, path = self.image_of(points)
+                place = next(each for each in points if f"{points[each]}/" in f"{path}/")
+                carried = "nolock" not in on[place]["options"]
+            else:
+                file = File(FileSystem(name, "ext4", "", (), ""), "/var/vms/a", 900_002)
+                path, carried = file.path, False
+            locks = self.rng.random() < 0.7
+            lock = Lock(file, carried, ("", path)) if locks else None
+            self.made.users.append(User(name, called, file, lock, backing=False))
+            self.another(
+                name,
+                told,
+                [guest(called, disk(path, inode=file.inode if self.maker.seen(0.5) else None))],
+                qemu='lock_manager = "lockd"\n' if locks else "",
+                lockd="",
+                host={"boot_id": "11111111-1111-1111-1111-111111111111"},
+            )
+
+    def add_unlike(self) -> None:
+        """Devices that have names of several types, of which each host shows one."""
+        names = {
+            "m": ({"wwid": "uuid.11-22"}, {"wwid": "eui.0025385000000aaa"}),
+            "n": ({"wwid": "uuid.33-44"}, {"wwid": "eui.0025385000000bbb"}),
+            "s": ({"wwid": "t10.X    1"}, {"wwid": f"naa.{'5' * 16}"}),
+        }
+        shown: dict[str, int] = {}
+        for number, it in self.each_host():
+            thing = self.rng.choice("mmns")
+            # The programs of one host give all devices the first type of name that they know.
+            told = names[thing][shown.setdefault(it.name, self.rng.randrange(2))]
+            paths = ["/dev/nvme0n1", "/dev/nvme1n1"]
+            self.by_kernel(number, it, paths, ("unlike", thing), told)
