@@ -413,42 +413,45 @@ class Engine:
         self._processes.update(started)  # the journal has them
         guests: dict[tuple[Any, ...], Owner] = {}  # the same one for all that is the same guest's
         for held in state.resources():
-            owners = []
-            for fields in held.owners:
-                owner = guests.get(known := tuple(fields[:4]))
-                if owner is None:
-                    owner = guests[known] = Owner.from_record(fields)
-                    owner.started = started.get(owner.pid) or _start_time(owner.pid)
-                owners.append(owner)
-            self._restore(held, owners, fds)
-
-    def _restore(self, held: Held, owners: list[Owner], fds: dict[str, int]) -> None:
-        fd = fds.pop(lock_name(held.number), None)
-        if fd is None:
-            if held.is_held:
+            fd = fds.pop(lock_name(held.number), None)
+            owners = [
+                guests.get(each) or guests.setdefault(each, _restored(each, started))
+                for each in held.owners
+            ]
+            if fd is not None:
+                self._restore(held, owners, fd)
+            elif held.is_held:
                 message = f"the lock on '{held.directory}' '{held.name}' was not kept"
                 fields = owners[0].fields() if owners else {}
                 self._log.event(Event(LOST, message, fields | about(held.directory, held.name)))
-            return
+        for owner in guests.values():
+            if self.table.holds(owner.pid):
+                self._note_process(owner)
+
+    def _restore(self, held: Held, owners: list[Owner], fd: int) -> None:
         space = self.table.spaces[held.directory]
-        lock = FileLock(fd, (held.identity[0], held.identity[1]), held.posix)
+        lock = FileLock(fd, held.identity, held.posix)
         resource = Resource(space, held.name, lock, number=held.number, create=held.create)
         resource.shared, resource.since = held.shared, held.since
         resource.disk = held.disk
-        if held.disk_identity:
-            resource.disk_identity = held.disk_identity[0], held.disk_identity[1]
-            resource.disk_born = held.disk_born
+        if held.disk_identity is not None:
+            resource.disk_identity, resource.disk_born = held.disk_identity, held.disk_born
         resource.noted, resource.shown = resource.may_have_note, True  # they may be
         if not held.is_held:
             self.idle.restore(resource)
             return
         resource.owners.extend(owners)
         self.files.has_posix |= lock.posix
-        for owner in owners:
-            self._note_process(owner)
         self.table.add(resource)
         self.visibility.renew(resource)
         self.unknown.add(resource)
+
+
+def _restored(fields: tuple[Any, ...], started: Mapping[int, int]) -> Owner:
+    """The owner that a record tells of."""
+    owner = Owner.from_record(fields)
+    owner.started = started.get(owner.pid) or _start_time(owner.pid)
+    return owner
 
 
 def _records_of(resource: Resource) -> Iterator[str]:

@@ -24,7 +24,8 @@ class LockTable:
 
     def __init__(self) -> None:
         self.spaces: Final[dict[str, Lockspace]] = {"": Lockspace("")}
-        self._by_identity: Final[dict[Identity, list[Resource]]] = {}
+        # Tuples: most have one resource, and a list takes twice the room.
+        self._by_identity: Final[dict[Identity, tuple[Resource, ...]]] = {}
         self._by_owner: Final[dict[int, list[Resource]]] = {}
 
     def space(self, directory: str) -> Lockspace:
@@ -62,15 +63,17 @@ class LockTable:
     def add_identities(self, resource: Resource) -> None:
         """Index a resource by the identities of its file and its disk."""
         for identity in resource.identities:
-            self._by_identity.setdefault(identity, []).append(resource)
+            same = self._by_identity.get(identity)
+            self._by_identity[identity] = (*same, resource) if same else (resource,)
 
     def drop_identities(self, resource: Resource) -> None:
         """Remove these identities from the index: they are about to change."""
         for identity in resource.identities:
-            same = self._by_identity[identity]
-            same.remove(resource)
-            if not same:
-                del self._by_identity[identity]
+            # Its file may be its disk.
+            same = self._by_identity.pop(identity, ())
+            others = tuple(each for each in same if each is not resource)
+            if others:
+                self._by_identity[identity] = others
 
     # --- what there is
 

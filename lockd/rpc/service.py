@@ -333,8 +333,7 @@ class Service:
 
     def _attend(self, session: Session) -> None:
         """Watch for the next event of a client that matters. That it hangs up is always seen."""
-        events = EPOLLOUT if session.unsent else 0 if session.waiting else EPOLLIN
-        self._loop.change(session.socket.fileno(), events)
+        self._loop.change(session.socket.fileno(), _awaited(session))
 
     def complain(
         self,
@@ -438,8 +437,8 @@ class Service:
         session = session_of(client, connection)
         session.socket.setblocking(False)
         self.add(session)
-        self._loop.watch(session.socket.fileno(), 0, partial(self._on_client, session))
-        self._attend(session)
+        watched, on_event = connection.fileno(), partial(self._on_client, session)
+        self._loop.watch(watched, _awaited(session), on_event)
         if session.waiting:
             self._loop.after(0, partial(self._go_on, session))
         was_served = session.number == served and (session.waiting or not answered)
@@ -475,3 +474,8 @@ class Service:
         self._journal.append(records.doubtful(session.number, b""))
         self._loop.unwatch(session.socket.fileno())
         self._loop.watch(session.socket.fileno(), EPOLLIN, partial(self._on_client, session))
+
+
+def _awaited(session: Session) -> int:
+    """The next event of a client that matters."""
+    return EPOLLOUT if session.unsent else 0 if session.waiting else EPOLLIN

@@ -104,7 +104,7 @@ def _inheritance(fds: dict[str, int]) -> Inheritance:
 def _received_in_place(fd: int, environment: MutableMapping[str, str]) -> Inheritance:
     inherited(environment)  # this has what was passed to the very first process
     journal = Journal(fd)
-    *_, last = journal.read()
+    last = journal.last()
     if not last.startswith(b'["descriptors"'):
         raise JournalError("the journal does not end as it does before an exec")
     _, journal.number, fds = json.loads(last)

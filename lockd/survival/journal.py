@@ -45,6 +45,9 @@ _GROWTH: Final = 1024 * 1024
 #: How many things are written into a new journal at a time: that takes less than a millisecond.
 _AT_ONCE: Final = 64
 
+#: How much is read at a time, in bytes.
+_BLOCK: Final = 65536
+
 # The numbers in front.
 _SERVING: Final = 0
 _LENGTH: Final = 1
@@ -252,15 +255,23 @@ class Journal:
         return self._head_page[_ANSWER : _ANSWER + length]
 
     def read(self) -> Iterator[bytes]:
-        """The records, each a line, without the first. Raises :class:`JournalError`."""
+        """The records without the first, in blocks of whole lines. Raises :class:`JournalError`."""
         self._records.seek(0)
         kind, version = self._first()
         if kind != "format" or version not in READABLE:
             raise JournalError(
                 f"the journal has format {version}, which this version does not know"
             )
-        while self._records.tell() < self._end:
-            yield self._records.readline()
+        at = self._records.tell()
+        while at < self._end:
+            whole = self._records.rfind(b"\n", at, min(at + _BLOCK, self._end))
+            end = self._end if whole < 0 else whole + 1
+            yield self._records[at:end]
+            at = end
+
+    def last(self) -> bytes:
+        """The last record."""
+        return self._records[self._records.rfind(b"\n", 0, self._end - 1) + 1 : self._end]
 
     def _first(self) -> tuple[object, object]:
         try:

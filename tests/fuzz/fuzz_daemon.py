@@ -200,8 +200,8 @@ def fuzz_journal() -> Callable[[bytes], None]:
             os.pwrite(fd, content[:-size] if how == b"\2" and size else content, 0)
             journal = Journal(os.dup(fd))
             try:
-                for line in journal.read():
-                    assert line
+                for block in journal.read():
+                    assert block
             finally:
                 journal.close()
         except JournalError:

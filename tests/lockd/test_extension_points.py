@@ -130,7 +130,7 @@ class Records:
         self.disks: Final[list[str]] = []
         self.replays: Final[dict[str, Replay]] = {"seen": self._seen}
 
-    def _seen(self, fields: list[Any], _: bytes) -> None:
+    def _seen(self, fields: list[Any]) -> None:
         self.disks.append(fields[0])
 '''
 

@@ -56,16 +56,17 @@ SUBJECTS: Final = (
 
 
 class JournalState:
-    """What the records ``lines`` come to: the state of the process that wrote them. Pure."""
+    """What records come to, in blocks of whole lines: the state of the process that wrote them.
+    Pure."""
 
-    def __init__(self, lines: Iterable[bytes]) -> None:
+    def __init__(self, blocks: Iterable[bytes]) -> None:
         subjects = [import_module(f"{__name__}.{name}").Records() for name in SUBJECTS]
         self._subjects: Final = {type(each): each for each in subjects}
         replays = {kind: replay for subject in subjects for kind, replay in subject.replays.items()}
-        for (kind, *fields), line in parsed(lines):
-            replay = replays.get(kind)
+        for fields in parsed(blocks):
+            replay = replays.get(fields.pop(0))
             if replay is not None:
-                replay(fields, line)
+                replay(fields)
 
     def of(self, subject: type[Subject]) -> Subject:
         """What the records of a subject come to, by its class."""

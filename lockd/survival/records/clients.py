@@ -161,54 +161,54 @@ class Records:
             "gone": self._gone,
         }
 
-    def _ids(self, fields: list[Any], _: bytes) -> None:
+    def _ids(self, fields: list[Any]) -> None:
         service, next_id = fields[:2]
         self.next_ids[service] = next_id
 
-    def _client(self, fields: list[Any], _: bytes) -> None:
+    def _client(self, fields: list[Any]) -> None:
         connected = Client(*fields[:_FIELDS])
         self.clients[connected.number] = connected
         # The last ones may be gone already.
         next_id = self.next_ids.get(connected.service, 1)
         self.next_ids[connected.service] = max(next_id, connected.id + 1)
 
-    def _owner(self, fields: list[Any], _: bytes) -> None:
+    def _owner(self, fields: list[Any]) -> None:
         number, owner, started = fields[:3]
         self.clients[number].owner = owner
         self.clients[number].started = started
 
-    def _restricted(self, fields: list[Any], _: bytes) -> None:
+    def _restricted(self, fields: list[Any]) -> None:
         self.clients[fields[0]].restricted = True
 
-    def _received(self, fields: list[Any], _: bytes) -> None:
+    def _received(self, fields: list[Any]) -> None:
         number, rest, skip = fields[:3]
         self.clients[number].rest = bytes.fromhex(rest)
         self.clients[number].skip = skip
 
-    def _more(self, fields: list[Any], _: bytes) -> None:
+    def _more(self, fields: list[Any]) -> None:
         number, rest, skip = fields[:3]
         self.clients[number].rest += bytes.fromhex(rest)
         self.clients[number].skip = skip
 
-    def _unsent(self, fields: list[Any], _: bytes) -> None:
+    def _unsent(self, fields: list[Any]) -> None:
         number, data = fields[:2]
         self.clients[number].unsent = bytes.fromhex(data)
 
-    def _sent(self, fields: list[Any], _: bytes) -> None:
+    def _sent(self, fields: list[Any]) -> None:
         number, count = fields[:2]
         self.clients[number].unsent = self.clients[number].unsent[count:]
 
-    def _doubtful(self, fields: list[Any], _: bytes) -> None:
+    def _doubtful(self, fields: list[Any]) -> None:
         number, data = fields[:2]
         self.clients[number].doubtful = bytes.fromhex(data)
 
-    def _waiting(self, fields: list[Any], _: bytes) -> None:
+    def _waiting(self, fields: list[Any]) -> None:
         number, messages = fields[:2]
         self.clients[number].waiting = [bytes.fromhex(each) for each in messages]
 
-    def _busy(self, fields: list[Any], _: bytes) -> None:
+    def _busy(self, fields: list[Any]) -> None:
         number, is_busy = fields[:2]
         self.clients[number].busy = bool(is_busy)
 
-    def _gone(self, fields: list[Any], _: bytes) -> None:
+    def _gone(self, fields: list[Any]) -> None:
         del self.clients[fields[0]]

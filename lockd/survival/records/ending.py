@@ -24,5 +24,5 @@ class Records:
         self.is_ending = False
         self.replays: Final[dict[str, Replay]] = {"ending": self._ending}
 
-    def _ending(self, _: list[Any], __: bytes) -> None:
+    def _ending(self, _: list[Any]) -> None:
         self.is_ending = True

@@ -33,10 +33,10 @@ class Records:
         self.dying: Final[dict[tuple[int, int], Sequence[Left]]] = {}
         self.replays: Final[dict[str, Replay]] = {"dying": self._dying, "dead": self._dead}
 
-    def _dying(self, fields: list[Any], _: bytes) -> None:
+    def _dying(self, fields: list[Any]) -> None:
         pid, started, left = fields[:3]
         self.dying[pid, started] = left
 
-    def _dead(self, fields: list[Any], _: bytes) -> None:
+    def _dead(self, fields: list[Any]) -> None:
         pid, started = fields[:2]
         self.dying.pop((pid, started), None)

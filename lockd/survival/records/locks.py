@@ -5,11 +5,11 @@ A resource has a number for as long as its file is open; then another one may ge
 
 from __future__ import annotations
 
-from lockd.survival.records.encoding import parsed, record
+from lockd.survival.records.encoding import record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterable
     from typing import Any, Final
 
     from lockd.survival.records.encoding import Replay
@@ -91,14 +91,14 @@ class Held:
         number: int,
         directory: str,
         name: str,
-        identity: list[int],
+        identity: tuple[int, int],
         posix: int,
         shared: int,
         create: int,
         since: int,
         disk: str,
-        disk_identity: list[int],
-        owners: list[list[Any]],
+        disk_identity: tuple[int, int] | None,
+        owners: list[tuple[Any, ...]],
     ) -> None:
         self.number: Final = number
         self.directory: Final = directory
@@ -124,12 +124,10 @@ class Records:
 
     def __init__(self) -> None:
         self.spaces: Final[dict[str, None]] = {}
-        # By number: the records as they are, which take the least room; later changes of the
-        # owners; which are no longer held; and when their disks were made.
-        self._lines: Final[dict[int, bytes]] = {}
-        self._owners: Final[dict[int, list[tuple[bool, list[Any]]]]] = {}
-        self._idle: Final[set[int]] = set()
-        self._born: Final[dict[int, int]] = {}
+        self._held: Final[dict[int, Held]] = {}
+        # What many records have is there once.
+        self._directories: Final[dict[str, str]] = {}
+        self._guests: Final[dict[tuple[Any, ...], tuple[Any, ...]]] = {}
         self.replays: Final[dict[str, Replay]] = {
             "space": self._space,
             "lock": self._lock,
@@ -144,54 +142,44 @@ class Records:
     @property
     def numbers(self) -> Collection[int]:
         """Those that are in use."""
-        return self._lines.keys()
+        return self._held.keys()
 
-    def resources(self) -> Iterator[Held]:
+    def resources(self) -> Iterable[Held]:
         """All resources, in the order in which they came."""
-        for (_, number, *fields), _ in parsed(self._lines.values()):
-            held = Held(number, *fields[: _FIELDS - 1])
-            for more, owner in self._owners.get(number, ()):
-                if more:
-                    held.owners.append(owner)
-                else:
-                    held.owners.remove(owner)
-            held.disk_born = self._born.get(number, 0)
-            held.is_held = number not in self._idle
-            yield held
+        return self._held.values()
 
-    def _space(self, fields: list[Any], _: bytes) -> None:
+    def _space(self, fields: list[Any]) -> None:
         self.spaces[fields[0]] = None
 
-    def _lock(self, fields: list[Any], line: bytes) -> None:
-        number = fields[0]
-        self._lines[number] = line
-        self._idle.discard(number)
-        self._owners.pop(number, None)
-        self._born.pop(number, None)
+    def _lock(self, fields: list[Any]) -> None:
+        if len(fields) > _FIELDS:
+            del fields[_FIELDS:]
+        fields[1] = self._directories.setdefault(fields[1], fields[1])
+        fields[3] = (*fields[3],)
+        fields[9] = (*fields[9],) or None
+        fields[10] = [*map(self._guest, fields[10])]
+        self._held[fields[0]] = Held(*fields)
 
-    def _note_birth(self, fields: list[Any], _: bytes) -> None:
-        self._born[fields[0]] = fields[1]
+    def _guest(self, owner: list[Any]) -> tuple[Any, ...]:
+        known = (*owner,)
+        return self._guests.setdefault(known, known)
 
-    def _also(self, fields: list[Any], _: bytes) -> None:
-        self._owners.setdefault(fields[0], []).append((True, fields[1]))
+    def _note_birth(self, fields: list[Any]) -> None:
+        self._held[fields[0]].disk_born = fields[1]
 
-    def _less(self, fields: list[Any], _: bytes) -> None:
-        self._owners.setdefault(fields[0], []).append((False, fields[1]))
+    def _also(self, fields: list[Any]) -> None:
+        self._held[fields[0]].owners.append(self._guest(fields[1]))
 
-    def _relock(self, fields: list[Any], line: bytes) -> None:
+    def _less(self, fields: list[Any]) -> None:
+        self._held[fields[0]].owners.remove(self._guest(fields[1]))
+
+    def _relock(self, fields: list[Any]) -> None:
         before, *lock = fields
-        self._drop(before)
-        self._lock(lock, line.replace(b'"relock",%d,' % before, b'"lock",', 1))
+        self._closed([before])
+        self._lock(lock)
 
-    def _unlock(self, fields: list[Any], _: bytes) -> None:
-        self._idle.add(fields[0])
+    def _unlock(self, fields: list[Any]) -> None:
+        self._held[fields[0]].is_held = False
 
-    def _closed(self, fields: list[Any], _: bytes) -> None:
-        self._drop(fields[0])
-
-    def _drop(self, number: int) -> None:
-        """Nothing has that number, for now."""
-        del self._lines[number]
-        self._idle.discard(number)
-        self._owners.pop(number, None)
-        self._born.pop(number, None)
+    def _closed(self, fields: list[Any]) -> None:
+        del self._held[fields[0]]

@@ -26,6 +26,6 @@ class Records:
         self.started: Final[dict[int, int]] = {}
         self.replays: Final[dict[str, Replay]] = {"process": self._process}
 
-    def _process(self, fields: list[Any], _: bytes) -> None:
+    def _process(self, fields: list[Any]) -> None:
         pid, started = fields[:2]
         self.started[pid] = started

@@ -33,9 +33,9 @@ class Records:
             "changed": self._changed,
         }
 
-    def _settings(self, fields: list[Any], _: bytes) -> None:
+    def _settings(self, fields: list[Any]) -> None:
         self.in_force = fields[0]
 
-    def _changed(self, fields: list[Any], _: bytes) -> None:
+    def _changed(self, fields: list[Any]) -> None:
         name, value = fields[:2]
         self.changed[name] = value

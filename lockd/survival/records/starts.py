@@ -23,5 +23,5 @@ class Records:
         self.count = 0
         self.replays: Final[dict[str, Replay]] = {"starts": self._starts}
 
-    def _starts(self, fields: list[Any], _: bytes) -> None:
+    def _starts(self, fields: list[Any]) -> None:
         self.count = fields[0]

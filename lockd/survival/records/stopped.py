@@ -37,11 +37,11 @@ class Records:
             "goes_on": self._goes_on,
         }
 
-    def _stopped(self, fields: list[Any], _: bytes) -> None:
+    def _stopped(self, fields: list[Any]) -> None:
         pid, started, (name, uuid, group, locks) = fields[0], fields[1], fields[2][:4]
         of_locks = [(space, resource, why, had) for space, resource, why, had, *_ in locks]
         self.stopped[pid, started] = name, uuid, group, of_locks
 
-    def _goes_on(self, fields: list[Any], _: bytes) -> None:
+    def _goes_on(self, fields: list[Any]) -> None:
         pid, started = fields[:2]
         self.stopped.pop((pid, started), None)

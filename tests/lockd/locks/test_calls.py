@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import json
 import math
 import os
 from functools import partial
@@ -15,6 +14,7 @@ from lockd.kernel.filelock import FileLock, HeldError
 from lockd.locks.remote import SilentError
 from lockd.locks.space import Owner
 from lockd.survival.records import JournalState, locks, processes
+from lockd.survival.records.encoding import parsed
 from lockd.wire.fault import Fault
 from tests.lockd.locks.simulation import SPACE, FakeClock, Host, two_hosts
 
@@ -334,7 +334,7 @@ def test_the_process_of_an_owner_is_written_down_before_its_lock() -> None:
         guest = owner(pid)
         guest.started = 1234
         acquire(host, "a", guest, shared=True)
-    kinds = [json.loads(line)[0] for line in host.journal.read()]
+    kinds = [each[0] for each in parsed(host.journal.read())]
     assert kinds == ["space", "process", "lock", "process", "also"]
 
 

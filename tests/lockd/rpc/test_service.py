@@ -126,7 +126,7 @@ def test_a_program_of_its_own() -> None:
     assert counting.fds == {"another's": -1}
     assert counting.gone == [ID]
     assert counting.known_then == [{NUMBER}]
-    assert json.loads([*counting.journal.read()][-1]) == ["gone", NUMBER]
+    assert json.loads(counting.journal.last()) == ["gone", NUMBER]
 
 
 class Server:

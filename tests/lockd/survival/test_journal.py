@@ -16,7 +16,7 @@ import pytest
 from lockd.kernel.reserve import insist
 from lockd.locks.space import Owner
 from lockd.survival.journal import MOST_ANSWERED, Journal, JournalError, Part
-from lockd.survival.records.encoding import record
+from lockd.survival.records.encoding import parsed, record
 from tests.lockd.rpc.daemon import make_daemon
 
 if TYPE_CHECKING:
@@ -34,13 +34,19 @@ def rewrite(
 
 
 def test_what_is_written_is_read() -> None:
-    """Also when it has grown beyond its room."""
+    """Also when it has grown beyond its room. What is read at a time ends with a record, and may
+    begin with one that is longer than that."""
     journal = Journal.create(1)
-    records = [["space", f"/{index}" * 50] for index in range(20000)]
+    lengths = [50 if index % 5000 else 50000 for index in range(20000)]
+    records = [["space", f"/{index}" * length] for index, length in enumerate(lengths)]
     for each in records:
         journal.append(record(each[0], *each[1:]))
     again = Journal(os.dup(journal.fd))
-    assert [json.loads(line) for line in again.read()] == records
+    blocks = [*again.read()]
+    assert all(block.endswith(b"]\n") for block in blocks)
+    assert len(blocks) < 200
+    assert [*parsed(blocks)] == records
+    assert json.loads(again.last()) == records[-1]
     again.close()
     journal.close()
 
@@ -113,14 +119,14 @@ def test_written_anew() -> None:
         # The process has it still, for the case that this fails.
         assert os.fstat(fd).st_ino == os.fstat(before).st_ino
         old = Journal(os.dup(before))
-        seen.append((journal.number, len(list(old.read()))))
+        seen.append((journal.number, len([*parsed(old.read())])))
         old.close()
 
     rewrite(journal, [record("space", "/left")], keep)
     journal.append(record("space", "/new"))
     assert seen == [(2, 1000)]
     assert journal.served == 0
-    assert [json.loads(line)[1] for line in journal.read()] == ["/left", "/new"]
+    assert [each[1] for each in parsed(journal.read())] == ["/left", "/new"]
     again = Journal(os.dup(journal.fd), 2)
     assert [*again.read()] == [*journal.read()]
     assert os.fstat(before).st_ino != os.fstat(journal.fd).st_ino
@@ -164,7 +170,7 @@ class Lamps:
     def told(self) -> dict[int, int]:
         """What the journal comes to. A record of a lamp that it does not know is an error."""
         on: dict[int, int] = {}
-        for kind, number, *fields in map(json.loads, self.journal.read()):
+        for kind, number, *fields in parsed(self.journal.read()):
             if kind == "lamp":
                 on[number] = fields[0]
             elif kind == "turn":
@@ -201,7 +207,7 @@ def test_written_anew_in_parts_while_things_change() -> None:
             journal.go_on(lambda: None)
             assert lamps.told() == lamps.on
     assert (journal.number, journal.has_next) == (2, False)
-    told = [*map(json.loads, journal.read())]
+    told = [*parsed(journal.read())]
     assert told[0] == ["space", "/first"]
     assert [each[1] for each in told if each[0] == "other"] == [*range(1, 101)]
     journal.close()
@@ -234,7 +240,7 @@ def test_a_new_journal_that_cannot_grow_is_given_up() -> None:
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert (journal.number, journal.has_next) == (1, False)
-    assert len([*journal.read()]) == 10
+    assert len([*parsed(journal.read())]) == 10
     assert len(os.listdir("/proc/self/fd")) == len(before)
     journal.close()
 
@@ -324,7 +330,7 @@ def test_memory_that_takes_a_part_at_a_time(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(os, "pwrite", lambda fd, data, at: write(fd, data[:7], at))
     journal = Journal.create(1)
     rewrite(journal, [record("space", f"/{index}") for index in range(9)])
-    assert [json.loads(line)[1] for line in journal.read()] == [f"/{index}" for index in range(9)]
+    assert [each[1] for each in parsed(journal.read())] == [f"/{index}" for index in range(9)]
     journal.close()
 
 
@@ -348,7 +354,7 @@ def test_what_it_says_at_every_moment() -> None:
             seen.append((journal.served, journal.answered))
             # What the journal counts is there in whole.
             again = Journal(os.dup(journal.fd))
-            assert [json.loads(line)[1] for line in again.read()] == ["/whole"]
+            assert [each[1] for each in parsed(again.read())] == ["/whole"]
             again.close()
 
         def release(self) -> None:

@@ -39,9 +39,9 @@ def test_a_resource() -> None:
     (found,) = state.of(locks.Records).resources()
     assert [*state.of(locks.Records).spaces] == ["/space"]
     assert (found.number, found.directory, found.name) == (5, "/space", "disk")
-    assert (found.identity, found.posix, found.shared, found.create) == ([1, 2], False, True, True)
-    assert (found.since, found.disk, found.disk_identity) == (1700000000, "/disk", [3, 4])
-    assert found.owners == [[*OWNER]]
+    assert (found.identity, found.posix, found.shared, found.create) == ((1, 2), False, True, True)
+    assert (found.since, found.disk, found.disk_identity) == (1700000000, "/disk", (3, 4))
+    assert found.owners == [OWNER]
     assert found.is_held
     assert [*state.of(locks.Records).numbers] == [5]
 
