@@ -38,7 +38,7 @@ _DESCRIBED_AFTER: Final = 1.0
 _ASK_EVERY: Final = 5.0
 
 #: How long to leave to clients between the parts of a new journal, or of a new queue of the keeper,
-#: and how long to wait before another journal is begun after a failure, in seconds.
+#: and how long to wait before a journal is begun after the start or after a failure, in seconds.
 _REST: Final = 0.001
 _REWRITE_AFTER: Final = 1.0
 
@@ -70,7 +70,7 @@ class Upkeep:
         self._queue_timer: Timer | None = None
         self._disks_timer: Timer | None = None
         self._heal_after = _HEAL_AFTER
-        self._rewrite_at = 0.0
+        self._rewrite_at = time.monotonic() + _REWRITE_AFTER
         self._log: Final = log
 
     def look(self) -> None:

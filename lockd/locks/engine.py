@@ -457,6 +457,7 @@ def _restored(fields: tuple[Any, ...], started: Mapping[int, int]) -> Owner:
 def _records_of(resource: Resource) -> Iterator[str]:
     """The records of a resource, for a new journal."""
     yield records.lock(resource.record(), resource.disk_born)
+    resource.forget_text()
     if not resource.owners:
         yield records.unlock(resource.number)
 

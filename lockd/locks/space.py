@@ -190,6 +190,10 @@ class Resource:
         mode = "shared" if self.shared else "exclusive"
         return {**about(self.space.directory, self.name), "disk": disk, "mode": mode}
 
+    def forget_text(self) -> None:
+        """Make room: :meth:`record` is not needed again soon."""
+        self._file, self._file_of = "", None
+
     def record(self) -> str:
         """The resource as the fields of a JSON list."""
         # Not json.dumps, which takes as long as the rest of an acquisition. The part that stays the

@@ -79,6 +79,7 @@ class Visibility:
     def _show(self, resource: Resource) -> None:
         self._disk.show(resource.lock.fd, shared=resource.shared)
         resource.shown = True
+        resource.forget_text()
         if resource.may_have_note:
             try:
                 self._disk.write_note(resource.lock.fd, self._holders.note(resource))

@@ -128,9 +128,8 @@ class Journal:
             end = head[_LENGTH]
             if end > size:
                 raise JournalError("the journal is shorter than it says")
-            limit = 2 * end + _GROWTH
             # Records go straight into mapped memory: a write(2) takes ten times as long.
-            room = max(limit + _GROWTH, size)
+            room = max(2 * (end + _GROWTH), size)
             os.ftruncate(fd, _START + room)
             self._records = mmap.mmap(fd, room, offset=_START)
         except BaseException:
@@ -139,7 +138,8 @@ class Journal:
             raise
         self.fd, self.number = fd, number
         self._head_page, self._head = head_page, head
-        self._end, self._limit, self._room = end, limit, room
+        # How much of one that an earlier process has written is obsolete is not known.
+        self._end, self._limit, self._room = end, _GROWTH, room
 
     @classmethod
     def create(cls, number: int) -> Journal:

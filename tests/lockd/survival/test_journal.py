@@ -309,6 +309,20 @@ def test_it_is_rewritten_when_it_has_grown_by_so_much_and_to_twice_its_size() ->
     journal.close()
 
 
+def test_one_of_an_earlier_process_is_rewritten_if_it_is_not_short() -> None:
+    """Nobody knows how much of it is obsolete, and it would grow with each start."""
+    journal = Journal.create(1)
+    while not journal.is_long:
+        again = Journal(os.dup(journal.fd))
+        assert not again.is_long
+        again.close()
+        journal.append(record("space", "/" + "x" * 65_000))
+    again = Journal(os.dup(journal.fd))
+    assert again.is_long
+    again.close()
+    journal.close()
+
+
 def test_memory_that_cannot_grow_leaves_no_descriptor() -> None:
     """The limit of the size of files holds for it too."""
     journal = Journal.create(1)
