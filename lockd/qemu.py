@@ -1,5 +1,5 @@
 """The disks in a command line of QEMU: those of ``-drive``, ``-blockdev``, ``-hda`` and similar
-options. Pure: it reads only the words.
+options, and the files of persistent memory. Pure: it reads only the words.
 
 Sources: qemu-options.hx and qapi/block-core.json of QEMU 7.2 and 10.0.
 """
@@ -18,7 +18,13 @@ if TYPE_CHECKING:
 _PLAIN: Final = ("hda", "hdb", "hdc", "hdd", "fda", "fdb", "mtdblock", "sd", "pflash")
 
 #: All options whose value is a disk or describes one.
-_WITH_DISKS: Final = (*_PLAIN, "drive", "blockdev", "device")
+_WITH_DISKS: Final = (*_PLAIN, "drive", "blockdev", "device", "object")
+
+#: The devices that have a file as their persistent memory.
+_PERSISTENT: Final = ("nvdimm", "virtio-pmem", "virtio-pmem-pci")
+
+#: The drivers that pass on what stands below them as it is.
+_THROUGH: Final = ("throttle", "copy-on-read", "preallocate", "compress", "blkdebug")
 
 #: The options that read more of the command line from elsewhere. Those of -set that change a disk
 #: count as well.
@@ -65,14 +71,18 @@ class CommandError(Exception):
 
 class QemuDisk:
     """A file or device that QEMU opens as a disk, by its name; whether it is only read, and whether
-    others may write it too (``share-rw``)."""
+    others may write it too (``share-rw``). ``may_be_qcow2`` tells that QEMU takes it for qcow2 if
+    it is: then it may name a file that has the data."""
 
-    __slots__ = ("path", "readonly", "shareable")
+    __slots__ = ("may_be_qcow2", "path", "readonly", "shareable")
 
-    def __init__(self, path: str, *, readonly: bool, shareable: bool = False) -> None:
+    def __init__(
+        self, path: str, *, readonly: bool, shareable: bool = False, may_be_qcow2: bool = False
+    ) -> None:
         self.path: Final = path
         self.readonly: Final = readonly
         self.shareable: Final = shareable
+        self.may_be_qcow2: Final = may_be_qcow2
 
 
 class QemuCommand:
@@ -83,7 +93,11 @@ class QemuCommand:
         self.name = ""
         self.uuid = ""
         self.hiding: Final[list[str]] = []
-        self._found: Final[list[tuple[str, bool, str]]] = []
+        self._found: Final[list[tuple[str, bool, str, bool]]] = []
+        #: Files of memory by the names of their objects; and by those names, whether a device that
+        #: has one as its persistent memory only reads it.
+        self._memory: Final[dict[str, Mapping[str, Any]]] = {}
+        self._persistent: Final[dict[str, bool]] = {}
         #: Block nodes by name; and what devices are for others, too.
         self._nodes: Final[dict[str, Mapping[str, Any]]] = {}
         self._shared: Final[set[str]] = set()
@@ -128,6 +142,12 @@ class QemuCommand:
             device = _object(value) if value.startswith("{") else _fields(value, "driver")
             if _is_on(device.get("share-rw", False)) and device.get("drive"):
                 self._shared.add(str(device["drive"]))
+            if device.get("driver") in _PERSISTENT:
+                self._persistent[str(device.get("memdev"))] = _is_on(device.get("unarmed", False))
+        elif option == "object":
+            made = _object(value) if value.startswith("{") else _fields(value, "qom-type")
+            if made.get("qom-type") == "memory-backend-file":
+                self._memory[str(made.get("id"))] = made
         elif option == "set":
             group, _, argument = value.partition(".")
             argument = argument.partition(".")[2].partition("=")[0]
@@ -142,16 +162,22 @@ class QemuCommand:
         readonly = _is_on(fields.get("readonly", fields.get("read-only", False)))
         readonly |= fields.get("media") == "cdrom" or _is_on(fields.get("snapshot", False))
         name = str(fields.get("id", ""))
+        driver = fields.get("format", fields.get("driver", ""))
+        is_qcow2 = driver in ("", "qcow2") and not _has_data_file(fields)
         if fields.get("file"):
-            self._add_name(str(fields["file"]), readonly=readonly, name=name)
+            self._add_name(str(fields["file"]), readonly=readonly, name=name, may_be_qcow2=is_qcow2)
         options = {
             key: value
             for key, value in _nested(fields).items()
             if key != "file" or isinstance(value, dict)
         }
+        if driver:
+            options["driver"] = driver
         self._walk(options, readonly=readonly, name=name, depth=0)
 
-    def _add_name(self, text: str, *, readonly: bool, name: str = "") -> None:
+    def _add_name(
+        self, text: str, *, readonly: bool, name: str = "", may_be_qcow2: bool = True
+    ) -> None:
         """Add a file by its name, as QEMU reads it: it may have a protocol, or be JSON."""
         if text.startswith("json:"):
             node = _nested(_object(text.removeprefix("json:")))
@@ -159,17 +185,18 @@ class QemuCommand:
             return
         for scheme in _SCHEMES:
             if text.startswith(scheme):
-                self._found.append((text.removeprefix(scheme), readonly, name))
+                path = text.removeprefix(scheme)
+                self._found.append((path, readonly, name, may_be_qcow2))
                 return
         for scheme in _FILTERS:
             if text.startswith(scheme):
                 before, _, behind = text.removeprefix(scheme).partition(":")
                 if scheme == "blkverify:":
-                    self._add_name(before, readonly=readonly, name=name)
-                self._add_name(behind, readonly=readonly, name=name)
+                    self._add_name(before, readonly=readonly, name=name, may_be_qcow2=False)
+                self._add_name(behind, readonly=readonly, name=name, may_be_qcow2=may_be_qcow2)
                 return
         if text and not _PROTOCOL.match(text):
-            self._found.append((text, readonly, name))
+            self._found.append((text, readonly, name, may_be_qcow2))
 
     def _add_node(self, node: Mapping[str, Any]) -> None:
         name = node.get("node-name")
@@ -177,22 +204,41 @@ class QemuCommand:
             raise CommandError("a -blockdev has no node-name")
         self._nodes[name] = node
 
-    def _walk(self, node: Mapping[str, Any], *, readonly: bool, name: str, depth: int) -> None:
-        """The files below a block node that are written with it."""
+    def _walk(
+        self,
+        node: Mapping[str, Any],
+        *,
+        readonly: bool,
+        name: str,
+        depth: int,
+        is_qcow2: bool = False,
+    ) -> None:
+        """The files below a block node that are written with it. ``is_qcow2`` tells that what
+        stands on it takes it for qcow2, if it is."""
         if depth > _DEEPEST:
             raise CommandError("block nodes stand on each other without end")
         readonly |= _is_on(node.get("read-only", False))
-        file = node.get(_FILES.get(str(node.get("driver", "file")), ""))
+        driver = str(node.get("driver", ""))
+        file = node.get(_FILES.get(driver or "file", ""))
         if isinstance(file, str):
-            self._found.append((file, readonly, name))
+            self._found.append((file, readonly, name, is_qcow2))
+        below_is_qcow2 = (driver in ("", "qcow2") and not _has_data_file(node)) or (
+            is_qcow2 and driver in _THROUGH
+        )
         for key, below in node.items():
             for each in below if isinstance(below, list) else [below]:
                 if key in _ONLY_READ or (key in ("node-name", "driver", "filename")):
                     continue
+                if isinstance(each, str):
+                    each = self._nodes.get(each)
                 if isinstance(each, dict):
-                    self._walk(each, readonly=readonly, name=name, depth=depth + 1)
-                elif isinstance(each, str) and each in self._nodes:
-                    self._walk(self._nodes[each], readonly=readonly, name=name, depth=depth + 1)
+                    self._walk(
+                        each,
+                        readonly=readonly,
+                        name=name,
+                        depth=depth + 1,
+                        is_qcow2=below_is_qcow2 and key in ("file", "image"),
+                    )
 
     def _disks(self) -> Iterator[QemuDisk]:
         """Each file once: it is written if anything writes it."""
@@ -202,12 +248,28 @@ class QemuCommand:
         for name, node in self._nodes.items():
             if name not in named:  # what stands on it tells whether it is written
                 self._walk(node, readonly=False, name=name, depth=0)
-        found: dict[str, tuple[bool, bool]] = {}
-        for path, readonly, name in self._found:
-            is_read, is_shared = found.get(path, (True, True))
-            found[path] = is_read and readonly, is_shared and name in self._shared
-        for path, (readonly, shareable) in found.items():
-            yield QemuDisk(path, readonly=readonly or self._all_snapshots, shareable=shareable)
+        found: dict[str, tuple[bool, bool, bool]] = {}
+        for path, readonly, name, is_qcow2 in self._found:
+            is_read, is_shared, may_be = found.get(path, (True, True, False))
+            found[path] = (
+                is_read and readonly,
+                is_shared and name in self._shared,
+                may_be or is_qcow2,
+            )
+        for path, (readonly, shareable, may_be) in found.items():
+            yield QemuDisk(
+                path,
+                readonly=readonly or self._all_snapshots,
+                shareable=shareable,
+                may_be_qcow2=may_be,
+            )
+        for object_id, is_read in self._persistent.items():
+            memory = self._memory.get(object_id, {})
+            if memory.get("mem-path"):
+                # What is not shared stays in the memory of this process.
+                is_read = is_read or not _is_on(memory.get("share", False))
+                is_read = is_read or _is_on(memory.get("readonly", False))
+                yield QemuDisk(str(memory["mem-path"]), readonly=is_read)
 
 
 def _names_in(node: Mapping[str, Any], known: Mapping[str, Any], depth: int) -> Iterator[str]:
@@ -262,3 +324,36 @@ def _object(text: str) -> dict[str, Any]:
 
 def _is_on(value: object) -> bool:
     return value is True or value in ("on", "yes", "true", "y")
+
+
+def _has_data_file(node: Mapping[str, Any]) -> bool:
+    """Whether a block node says itself where its data are, whatever its image says."""
+    return any(key == "data-file" or key.startswith("data-file.") for key in node)
+
+
+#: The beginning of a qcow2 image: the magic number and the version; where the features are, the
+#: one that tells of a file with the data, and where the length of the header is; and the extension
+#: that has the name of that file.
+_QCOW2: Final = b"QFI\xfb\0\0\0\3"
+_FEATURES: Final = slice(72, 80)
+_EXTERNAL: Final = 4
+_HEADER_LENGTH: Final = slice(100, 104)
+_NAME_OF_DATA: Final = b"DATA"
+
+#: How much of an image :func:`data_file` needs, in bytes.
+HEAD: Final = 65536
+
+
+def data_file(head: bytes) -> str:
+    """The name of the file that has the data of a qcow2 image, by the beginning of the image; empty
+    if the image itself has them, or is no qcow2. Raises :class:`CommandError` if the name is
+    missing: then QEMU needs it in the command line."""
+    if not head.startswith(_QCOW2) or not int.from_bytes(head[_FEATURES]) & _EXTERNAL:
+        return ""
+    at = int.from_bytes(head[_HEADER_LENGTH])
+    while at + 8 <= len(head) and (kind := head[at : at + 4]) != bytes(4):
+        length = int.from_bytes(head[at + 4 : at + 8])
+        if kind == _NAME_OF_DATA:
+            return head[at + 8 : at + 8 + length].decode("utf-8", "surrogateescape")
+        at += 8 + (length + 7) // 8 * 8
+    raise CommandError("its data are in another file, and it does not name it")

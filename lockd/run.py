@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import os
 import socket
+import stat
 import sys
 import uuid
 
@@ -18,7 +19,7 @@ import lockcfg
 from lockd.escape import escaped
 from lockd.programs.lock import PROGRAM, VERSION
 from lockd.programs.lock.acquire_resource import AUTOCREATE, SHARED
-from lockd.qemu import CommandError, QemuCommand
+from lockd.qemu import HEAD, CommandError, QemuCommand, data_file
 from lockd.wire.fault import message_in
 from lockd.wire.inbox import Inbox
 from lockd.wire.message import CALL, ERROR, HEADER_SIZE, OK, Header, pack_message, read_header
@@ -26,8 +27,10 @@ from lockd.wire.xdr import DecodeError, pack_string, pack_uint
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from typing import Final, NoReturn
+
+    from lockd.qemu import QemuDisk
 
 _REGISTER: Final = 1
 _ACQUIRE: Final = 6
@@ -152,7 +155,9 @@ def _guest(command: Sequence[str], more: Sequence[str]) -> lockcfg.RunningGuest:
             _USAGE,
         )
     disks = [
-        _disk(each.path, readonly=each.readonly, shareable=each.shareable) for each in qemu.disks
+        _disk(path, readonly=each.readonly, shareable=each.shareable)
+        for each in qemu.disks
+        for path in (each.path, *_data_of(each))
     ]
     disks += [_disk(path, readonly=False, shareable=False) for path in more]
     if not disks:
@@ -161,6 +166,27 @@ def _guest(command: Sequence[str], more: Sequence[str]) -> lockcfg.RunningGuest:
     name = qemu.name or os.path.basename(command[0])
     named = lockcfg.named_disks(disks)
     return lockcfg.RunningGuest(name, str(who), pid, pid, "running", named)
+
+
+def _data_of(disk: QemuDisk) -> Iterator[str]:
+    """The file that has the data of a disk, if the disk itself has not. Raises
+    :class:`_RunError`."""
+    if not disk.may_be_qcow2:
+        return
+    try:
+        if not stat.S_ISREG(os.stat(disk.path).st_mode):
+            return
+        with open(disk.path, "rb") as image:
+            name = data_file(image.read(HEAD))
+        named = QemuCommand(["-hda", name]).disks if name else []
+    except FileNotFoundError:
+        return  # QEMU will say so
+    except OSError as error:
+        raise _RunError(f"{disk.path}: it cannot be read: {error.strerror}") from error
+    except CommandError as error:
+        raise _RunError(f"{disk.path}: {error}; name it with data-file", _USAGE) from error
+    for each in named:
+        yield os.path.join(os.path.dirname(disk.path), each.path)
 
 
 def _is_qemu(program: str) -> bool:

@@ -337,9 +337,9 @@ class Daemon:
                 self._end(name, fds.pop(name))
                 self._keeper.forget()
         # A table has room for all that it ever had, until it is made anew.
-        left = {**fds}
+        still_there = {**fds}
         fds.clear()
-        fds.update(left)
+        fds.update(still_there)
         held = sum(1 for _ in self.engine.table.resources())
         connected_now = sum(len(each.clients) for each in self.services.values())
         message = f"took over {counted(held, 'lock')} and {counted(connected_now, 'client')}"

@@ -10,13 +10,16 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lockd import qemu
-from lockd.qemu import CommandError, QemuCommand
+from lockd.qemu import HEAD, CommandError, QemuCommand, data_file
+from tests.lockd.qemu_images import make_images
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
 FORMAT = {"driver": "qcow2", "node-name": "top", "read-only": False, "file": "storage"}
 FILE = {"driver": "file", "filename": "/d", "node-name": "storage"}
+MEMORY = '{"qom-type":"memory-backend-file","id":"m","mem-path":"/d","share":true}'
 
 
 def found(*arguments: str) -> dict[str, str]:
@@ -66,6 +69,20 @@ def nodes(*nodes: Mapping[str, object]) -> list[str]:
         ("-drive file=rbd:pool/image", {}),
         ("-drive file.filename=/d,file.driver=file,driver=qcow2", {"/d": "w"}),
         ("-drive driver=qcow2,file.driver=host_device,file.filename=/dev/x", {"/dev/x": "w"}),
+        ("-drive file.filename=/d", {"/d": "w"}),
+        ("-drive file.filename=/d,backing.file.filename=/base,readonly=on", {"/d": "r"}),
+        ("-drive file=/d,data-file.driver=file,data-file.filename=/data",
+         {"/d": "w", "/data": "w"}),
+        ("-object memory-backend-file,id=m,share=on,mem-path=/d,size=1M -device nvdimm,memdev=m",
+         {"/d": "w"}),
+        ("-device nvdimm,memdev=m -object memory-backend-file,id=m,mem-path=/d", {"/d": "r"}),
+        (f"-object {MEMORY[:-1]},\"readonly\":true}} -device nvdimm,memdev=m", {"/d": "r"}),
+        ("-object memory-backend-file,id=m,share=on,mem-path=/d -device nvdimm,unarmed=on,memdev=m",
+         {"/d": "r"}),
+        (f"-device virtio-pmem-pci,memdev=m -object {MEMORY}", {"/d": "w"}),
+        (f'-object {MEMORY} -device {{"driver":"nvdimm","memdev":"m"}}', {"/d": "w"}),
+        ("-object memory-backend-file,id=m,share=on,mem-path=/dev/shm/x -numa node,memdev=m", {}),
+        ("-object iothread,id=m -device nvdimm,memdev=m", {}),
         ("-drive file=/d,if=none,id=x -device virtio-blk,drive=x,share-rw=on", {"/d": "s"}),
         ('-drive file=json:{"file":{"filename":"/d"}}', {"/d": "w"}),
         ("-hda /d -drive file=/d,readonly=on", {"/d": "w"}),
@@ -92,11 +109,41 @@ def test_nodes_that_stand_on_each_other() -> None:
     assert found(*nodes(base, FILE, {**FORMAT, "backing": "base"})) == {"/d": "w"}
     inline = {**FORMAT, "backing": {"driver": "file", "filename": "/base"}}
     assert found(*nodes(FILE, inline)) == {"/d": "w"}
+    deep = {"driver": "qcow2", "file": "base", "backing": {"driver": "raw", "file": "base"}}
+    assert found(*nodes(FILE, base, {**FORMAT, "backing": deep})) == {"/d": "w"}
+    assert found(*nodes(FILE, {**FORMAT, "backing": None})) == {"/d": "w"}
+    data = {"driver": "file", "filename": "/data", "node-name": "data"}
+    assert found(*nodes(FILE, data, {**FORMAT, "data-file": "data"})) == {"/d": "w", "/data": "w"}
     children = [{"driver": "file", "filename": f"/{each}"} for each in "abc"]
     quorum = {"driver": "quorum", "node-name": "q", "children": children}
     assert found(*nodes(quorum)) == {"/a": "w", "/b": "w", "/c": "w"}
     shared = ["-device", json.dumps({"driver": "scsi-hd", "drive": "top", "share-rw": True})]
     assert found(*nodes(FILE, FORMAT), *shared) == {"/d": "s"}
+
+
+@pytest.mark.parametrize(
+    ("command", "may_be"),
+    [
+        (["-hda", "/d"], True),
+        (["-drive", "file=/d,format=raw"], False),
+        (["-drive", "driver=raw,file.filename=/d"], False),
+        (["-drive", "file=/d,format=qcow2"], True),
+        (["-drive", "file=/d,data-file.filename=/data,data-file.driver=file"], False),
+        (["-drive", 'file=json:{"driver":"qcow2",,"file":{"filename":"/d"}}'], True),
+        (["-drive", "file=blkdebug::/d"], True),
+        (["-drive", "driver=qcow2,file.driver=blkdebug,file.image.filename=/d"], True),
+        (nodes(FILE, FORMAT), True),
+        (nodes(FILE, {**FORMAT, "driver": "raw"}), False),
+        (nodes(FILE, {**FORMAT, "data-file": "data"}), False),
+        (nodes({"driver": "raw", "node-name": "r", "file": {**FILE, "node-name": "x"}}), False),
+        (nodes(FILE), False),
+    ],
+)
+def test_a_disk_that_may_have_its_data_elsewhere(command: list[str], may_be: bool) -> None:
+    """If QEMU takes it for qcow2 and the command line does not say where they are: else who wrote
+    the disk could name any file."""
+    (disk,) = (each for each in QemuCommand(command).disks if each.path == "/d")
+    assert disk.may_be_qcow2 == may_be
 
 
 def test_a_guest_has_a_name() -> None:
@@ -119,6 +166,17 @@ def test_a_guest_has_a_name() -> None:
 def test_what_cannot_be_understood(command: list[str]) -> None:
     with pytest.raises(CommandError):
         QemuCommand(command)
+
+
+def test_the_name_of_the_data_in_an_image_of_qemu(tmp_path: Path) -> None:
+    """An image that QEMU has made, with data of its own and in another file."""
+    make_images(tmp_path)
+    assert data_file((tmp_path / "alone").read_bytes()[:HEAD]) == ""
+    head = (tmp_path / "image").read_bytes()[:HEAD]
+    assert data_file(head) == str(tmp_path / "data")
+    assert data_file(bytes(HEAD)) == data_file(b"") == ""
+    with pytest.raises(CommandError, match="does not name it"):
+        data_file(head[:104])
 
 
 def test_the_options_that_stand_alone() -> None:

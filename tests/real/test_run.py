@@ -13,6 +13,7 @@ import pytest
 
 from tests.lockd.client import CallRefusedError
 from tests.lockd.engine import PROGRAM, Engine, wait_for
+from tests.lockd.qemu_images import make_images
 from tests.real.moving_host import MovingHost, can_lock
 
 if TYPE_CHECKING:
@@ -113,6 +114,10 @@ def test_the_exit_status_is_the_commands(host: RunHost) -> None:
     assert host.run("--lock", host.disk, "--", host.disk).returncode == 126
     dry = host.run("--dry-run", "--", *QEMU, "-hda", host.disk)
     assert (dry.returncode, dry.stdout) == (0, f"{host.disk}: {host.lock}\n")
+    make_images(host.disk.parent)
+    image, data = (host.disk.parent / name for name in ("image", "data"))
+    dry = host.run("--dry-run", "--", *QEMU, "-hda", image)
+    assert [line.partition(": ")[0] for line in dry.stdout.splitlines()] == [str(image), str(data)]
     assert host.run("--", "sh", "-c", "true").returncode == 2
     assert host.run("--", *QEMU).returncode == 2
     assert host.run("--", *QEMU, "-daemonize", "-hda", host.disk).returncode == 2
