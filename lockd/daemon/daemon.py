@@ -336,7 +336,7 @@ class Daemon:
                 # lock.
                 self._end(name, fds.pop(name))
                 self._keeper.forget()
-        # A table has room for all that it ever had, until it is made anew.
+        # A table keeps the room for all that it ever had, unless it is made again.
         still_there = {**fds}
         fds.clear()
         fds.update(still_there)

@@ -310,7 +310,7 @@ def test_it_is_rewritten_when_it_has_grown_by_so_much_and_to_twice_its_size() ->
 
 
 def test_one_of_an_earlier_process_is_rewritten_if_it_is_not_short() -> None:
-    """Nobody knows how much of it is obsolete, and it would grow with each start."""
+    """How much of it is obsolete is unknown, and it would grow with each start."""
     journal = Journal.create(1)
     while not journal.is_long:
         again = Journal(os.dup(journal.fd))
