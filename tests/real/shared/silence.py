@@ -12,8 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from lockd.programs.inspect import PROGRAM, STATUS
-from lockd.wire.xdr import Reader
+from lockd.programs.inspect import ADOPT, LOCKS, PROGRAM, STATUS
+from lockd.wire.xdr import Reader, pack_string
 from tests.lockd.client import (
     ACQUIRE,
     AUTOCREATE,
@@ -27,9 +27,13 @@ from tests.real.shared.daemons import ADMIN_SOCKET, LOCKD, LOG, PID_FILE, SOCKET
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from typing import Final
+    from typing import Final, Literal
 
     from tests.real.shared.hosts import Host
+
+    #: How guests take and release locks: by calls alone; or they let go when they end, ask for the
+    #: list of locks meanwhile, or have their locks by adoption.
+    Doing = Literal["calls", "ending", "asking", "adopting"]
 
 #: A lockspace that has nothing to do with the silent file system.
 LOCAL: Final = "/run/lockspace"
@@ -119,13 +123,22 @@ def cut_in_the_middle(
     cut: Callable[[], object],
     mend: Callable[[], object],
     moment: float,
+    doing: Doing = "calls",
 ) -> tuple[float, list[str]]:
-    """``cut`` a host off while guests take and release locks all the time, after so many seconds,
-    and ``mend`` it: how long the longest call of another one took meanwhile, in seconds, and what
-    is wrong afterwards."""
+    """``cut`` a host off while guests take and release locks all the time, in one of the ways that
+    there are, after so many seconds, and ``mend`` it: how long the longest call of another one took
+    meanwhile, in seconds, and what is wrong afterwards."""
     with ExitStack() as stack:
+        processes = [
+            stack.enter_context(_guest_process(host, f"busy-{number}"))
+            if doing == "adopting"
+            else {"pid": 5004300 + number}
+            for number in range(_BUSY)
+        ]
         guests = [
-            stack.enter_context(guest(host, f"busy-{number}", lockspace, pid=5004300 + number))
+            stack.enter_context(
+                guest(host, f"busy-{number}", lockspace, pid=processes[number]["pid"])
+            )
             for number in range(_BUSY)
         ]
         other = stack.enter_context(guest(host, "other", LOCAL))
@@ -135,10 +148,7 @@ def cut_in_the_middle(
 
         def take_and_release(number: int) -> None:
             while not is_over.is_set():
-                guests[number].acquire(lockspace, f"busy-{number}")
-                # Half of them hold it until lockd has made it visible.
-                time.sleep(0.04 * (number % 2))
-                guests[number].release(lockspace, f"busy-{number}")
+                _take_and_release(host, doing, guests[number], lockspace, number, processes[number])
                 done[number] += 1
 
         with ThreadPoolExecutor() as pool:
@@ -179,6 +189,42 @@ def cut_in_the_middle(
             if not wrong[-1]:
                 guests[0].release(lockspace, f"busy-{number}")
     return took, [each for each in wrong if each]
+
+
+def _take_and_release(
+    host: Host,
+    doing: Doing,
+    client: Client,
+    lockspace: str,
+    number: int,
+    adopted: dict[str, Any],
+) -> None:
+    """Once, by the guest with a number; half of them hold the lock until lockd has made it
+    visible."""
+    name = f"busy-{number}"
+    if doing == "ending":
+        arguments = (sys.executable, "-m", "tests.lockd.guest", SOCKET, lockspace, name)
+        with host.popen(*arguments, stdin=-1, stdout=-1, cwd=os.getcwd()) as process:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            process.stdout.readline()
+            time.sleep(0.04 * (number % 2))
+        wait_for(lambda: not _refusal(client, lockspace, name), "it is let go", _RECOVERY)
+        client.release(lockspace, name)
+        return
+    if doing == "adopting":
+        meant = {"space": lockspace, "name": name, "shared": False, "create": True}
+        question = {"guest": adopted, "locks": [meant], "spaces": [lockspace], "dry": False}
+        (outcome,) = _asked(host, ADOPT, pack_string(json.dumps(question)))["outcomes"]
+        assert outcome == {"outcome": "taken"}
+    else:
+        client.acquire(lockspace, name)
+    if doing == "asking":
+        begun = time.monotonic()
+        assert name in {each["resource"] for each in _asked(host, LOCKS, bytes(4))["locks"]}
+        assert time.monotonic() - begun < AT_ONCE
+    time.sleep(0.04 * (number % 2))
+    client.release(lockspace, name)
 
 
 def a_guest_ends(
@@ -278,6 +324,19 @@ def handed_back(
 
 
 @contextmanager
+def _guest_process(host: Host, name: str) -> Iterator[dict[str, Any]]:
+    """A process of the host, as the guest that is to be adopted."""
+    command = ("sh", "-c", "cat /proc/$$/stat; exec sleep 600")
+    with host.popen(*command, stdout=-1) as process:
+        assert process.stdout is not None
+        pid, _, left = process.stdout.readline().partition(" (")
+        started = int(left.rpartition(") ")[2].split()[19])
+        identity = f"{int(pid):032x}"
+        yield {"name": name, "uuid": identity, "id": 1, "pid": int(pid), "started": started}
+        host.sh('kill "$1"', pid)
+
+
+@contextmanager
 def _process(host: Host, pid: int) -> Iterator[None]:
     """A process of the host that gets a pid which is free again."""
     script = (
@@ -314,10 +373,14 @@ def guest(host: Host, name: str, *spaces: str, pid: int = 5004242) -> Iterator[C
 
 def status(host: Host) -> dict[str, Any]:
     """What ``lockd status`` asks for."""
-    with Client(host.path(ADMIN_SOCKET), timeout=PATIENCE) as client:
-        answer: dict[str, Any] = json.loads(
-            Reader(client.call(STATUS, program=PROGRAM)).string(MAX_ERROR)
-        )
+    return _asked(host, STATUS)
+
+
+def _asked(host: Host, procedure: int, arguments: bytes = b"") -> dict[str, Any]:
+    """The answer to a call of the admin socket."""
+    with Client(host.path(ADMIN_SOCKET), timeout=_RECOVERY) as client:
+        reply = client.call(procedure, arguments, program=PROGRAM)
+    answer: dict[str, Any] = json.loads(Reader(reply).string(MAX_ERROR))
     return answer
 
 
