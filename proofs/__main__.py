@@ -1,9 +1,10 @@
 """Check every model and every mutant.
 
-    python -m proofs             print a table
+    python -m proofs             print a table, and compare it with that page
     python -m proofs --page      print the page of the documentation: the table, and the traces
 
-The exit status is 1 if a model does not hold or a mutant does, and 3 if Spin cannot check one.
+The exit status is 1 if a model does not hold, if a mutant does, if what has to happen does not, and
+if the page says otherwise; it is 3 if Spin cannot check one.
 """
 
 from __future__ import annotations
@@ -12,14 +13,18 @@ import sys
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from proofs.runs import runs
-from proofs.spin import SpinError, check
+from proofs.runs import lives, runs
+from proofs.spin import MODELS, SpinError, check, never_happens
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Final
 
     from proofs.runs import Run
     from proofs.spin import Verdict
+
+#: What the documentation says of all runs.
+PAGE: Final = MODELS.parent / "docs/reference/proof-traces.md"
 
 _HEAD = """# What Spin has found
 
@@ -37,38 +42,54 @@ def main(arguments: list[str]) -> int:
         return 2
     as_expected = True
     checked: list[tuple[Run, Verdict]] = []
-    for run in runs():
-        try:
+    try:
+        for run in runs():
             verdict = check(run.model, run.define, deadlocks=run.holds)
-        except SpinError as error:
-            sys.stderr.write(f"{error}\n")
-            return 3
-        as_expected = as_expected and verdict.holds == run.holds
-        checked.append((run, verdict))
-        if not arguments:
-            says = "holds" if verdict.holds else "breaks"
-            mark = "" if verdict.holds == run.holds else "  NOT AS EXPECTED"
-            sys.stdout.write(f"{says:7}{verdict.states:>9} states  {run}{mark}\n")
-            sys.stdout.flush()
+            as_expected = as_expected and verdict.holds == run.holds
+            checked.append((run, verdict))
+            if not arguments:
+                says = "holds" if verdict.holds else "breaks"
+                sys.stdout.write(f"{says:7}{verdict.states:>9} states  {run}")
+                if verdict.holds != run.holds:
+                    sys.stdout.write("  NOT AS EXPECTED")
+                elif _row(run, verdict) not in PAGE.read_text():
+                    as_expected = False
+                    sys.stdout.write("  NOT AS THE PAGE SAYS")
+                sys.stdout.write("\n")
+                sys.stdout.flush()
+        for life in lives():
+            for what in never_happens(life.model, life.defines, life.happens):
+                as_expected = False
+                sys.stderr.write(f"{life.model}: NEVER HAPPENS: {what}\n")
+    except SpinError as error:
+        sys.stderr.write(f"{error}\n")
+        return 3
     if arguments:
         sys.stdout.writelines(_page(checked))
     return 0 if as_expected else 1
 
 
 def _page(checked: list[tuple[Run, Verdict]]) -> Iterator[str]:
+    happens = {life.model: life.happens for life in lives()}
     yield _HEAD
     for title, group in groupby(checked, key=lambda each: each[0].title):
         told = [*group]
-        yield f"\n## {title}\n\nThe model: `proofs/{told[0][0].model}.pml`.\n"
+        model = told[0][0].model
+        yield f"\n## {title}\n\nThe model: `proofs/{model}.pml`.\n"
         yield "\n| run | Spin says | states | why |\n|---|---|---:|---|\n"
-        for run, verdict in told:
-            says = "holds" if verdict.holds else "breaks"
-            yield f"| {run.name} | {says} | {verdict.states:,} | {run.why} |\n"
+        yield from (_row(run, verdict) for run, verdict in told)
+        yield "\nBesides each of its statements, this happens in the model:\n\n"
+        yield from (f"- {what}\n" for what in happens[model])
         for run, verdict in told:
             if not verdict.holds:
                 yield f"\n### {run.name[0].upper()}{run.name[1:]}\n\n```text\n"
                 yield "".join(f"{line}\n" for line in verdict.trace)
                 yield "```\n"
+
+
+def _row(run: Run, verdict: Verdict) -> str:
+    says = "holds" if verdict.holds else "breaks"
+    return f"| {run.name} | {says} | {verdict.states:,} | {run.why} |\n"
 
 
 if __name__ == "__main__":

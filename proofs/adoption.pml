@@ -15,7 +15,7 @@
 #define STRANGER 2
 
 mtype = { FREE, OURS, THEIRS };
-mtype = { NOTHING, LOCKED, REFUSED, GONE };
+mtype = { NOTHING, LOCKED, REFUSED };
 
 mtype lock = FREE;
 mtype said = NOTHING;
@@ -24,15 +24,17 @@ byte watched;		/* the start time of the process that is watched */
 bool writes = true;	/* the first guest */
 bool other_writes;
 
-inline say(what)
+#ifdef NO_START_TIME
+#define is_another(process) (process == 0)
+#else
+#define is_another(process) (process != started)
+#endif
+
+inline say_that_it_is_locked()
 {
 	atomic {
-		said = what;
-		if
-		:: what == LOCKED -> printf("adopt: the disk is locked\n")
-		:: what == REFUSED -> printf("adopt: another has the lock\n")
-		:: else -> printf("adopt: the guest has ended\n")
-		fi
+		said = LOCKED; printf("adopt: the disk is locked\n");
+		assert(!(writes && other_writes))
 	}
 }
 
@@ -44,36 +46,29 @@ active proctype adopt()
 		printf("adopt: reads the pid and the start time\n")
 	};
 #ifdef SAY_FIRST
-	say(LOCKED);
+	say_that_it_is_locked();
 #endif
 	if
 	:: atomic { lock == FREE -> lock = OURS; printf("adopt: takes the lock\n") }
-	:: lock == THEIRS ->
+	:: atomic { lock == THEIRS -> printf("adopt: another has the lock\n");
 #ifndef SAY_FIRST
-		say(REFUSED);
+		    said = REFUSED;
 #endif
+		    assert(other_writes) };
 		goto end
 	fi;
 #ifndef SAY_FIRST
-	say(LOCKED);
+	say_that_it_is_locked();
 #endif
-	/* A pidfd is of the process that has the pid now. */
 #ifdef NO_WATCH
 	goto end;
 #endif
-	if
-	:: atomic { at_pid != 0 -> watched = at_pid }
-	:: atomic { at_pid == 0 -> watched = 0 }
-	fi;
-#ifndef NO_START_TIME
-	if
-	:: watched != started -> watched = 0
-	:: else
-	fi;
-#endif
+	/* A pidfd is of the process that has the pid now; 0 if there is none. */
+	watched = at_pid;
 	/* It has ended, or it will. */
-	atomic { (watched == 0 || watched != at_pid) ->
-		    lock = FREE; printf("lockd: releases the lock of a guest that has ended\n") };
+	atomic { (is_another(watched) || watched != at_pid) ->
+		    lock = FREE; printf("lockd: releases the lock of a guest that has ended\n");
+		    assert(!writes) };
 end:	skip
 }
 
@@ -94,13 +89,6 @@ end:	do
 		    printf("other: locks the disk and writes\n");
 		    assert(!(writes && said == LOCKED)) };
 		atomic { other_writes = false; lock = FREE; printf("other: has ended\n") }
-	od
-}
-
-active proctype monitor()
-{
-end:	do
-	:: atomic { (writes && said == LOCKED) -> assert(!other_writes) }
 	od
 }
 

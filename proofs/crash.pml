@@ -199,7 +199,8 @@ inline serve()
 #endif
 	:: (!request && !served && connected == believes && !(guest == ASKS)) ->
 		/* At rest. */
-		assert(believes == (lock == OURS) && believes == journal_held)
+		assert(believes == (lock == OURS) && believes == journal_held);
+		assert(believes || !keeper_has)
 end:		if
 		:: request || (believes && !connected)
 		fi
@@ -269,6 +270,15 @@ end:	do
 	:: atomic { lock == FREE -> lock = THEIRS; other_writes = true; printf("other: locks\n");
 		    assert(guest != RUNS) };
 		atomic { other_writes = false; lock = FREE }
+	od
+}
+
+/* What the kernel sees to: who is dead has nothing open, and what no process has open is not locked. */
+active proctype kernel()
+{
+end:	do
+	:: atomic { ((engine_has && !engine_lives) || (keeper_has && !keeper_lives) ||
+		     (lock == OURS && !engine_has && !keeper_has)) -> assert(false) }
 	od
 }
 

@@ -88,7 +88,8 @@ end:	do
 	:: atomic { (engine_lives && guest == ASKS && !believes && lock == FREE) ->
 		    lock = OURS; engine_has = true; printf("engine: locks the file\n"); keep(true) }
 	:: atomic { (engine_lives && guest == ASKS && !believes && lock != FREE) ->
-		    guest = IDLE; guest_has = false; printf("guest: is refused\n"); closed() }
+		    guest = IDLE; guest_has = false; printf("guest: is refused\n");
+		    assert(lock != FREE); closed() }
 	:: atomic { (engine_lives && guest == ASKS && believes) -> answer() }
 #ifdef TWO_CALLS
 	:: atomic { (engine_lives && guest == RUNS && believes && !guest_has) -> to_guest() }
@@ -102,7 +103,7 @@ end:	do
 #ifdef TAKES_BACK
 	:: atomic { (engine_lives && supervisor_lives && guest_has && lock == OURS && !believes) ->
 		    printf("engine: has the file from the guest's connection\n");
-		    engine_has = true; keep(true) }
+		    engine_has = true; keep(true); assert(believes && supervisor_has) }
 #endif
 	od
 }
@@ -159,5 +160,14 @@ active proctype other()
 end:	do
 	:: atomic { lock == FREE -> lock = THEIRS; printf("other: locks\n"); assert(guest != RUNS) };
 		lock = FREE
+	od
+}
+
+/* What the kernel sees to: who is dead has nothing open, and what no process has open is not locked. */
+active proctype kernel()
+{
+end:	do
+	:: atomic { ((engine_has && !engine_lives) || (supervisor_has && !supervisor_lives) ||
+		     (guest_has && guest == IDLE) || (lock == OURS && !is_open)) -> assert(false) }
 	od
 }

@@ -25,9 +25,12 @@ mtype lock = OURS;
 bool cut;		/* the host cannot reach the server */
 byte silence;		/* ticks since lockd has heard of it */
 bool runs = true;	/* the guest */
+#ifdef QUEUED
 bool queued;		/* a request that is on its way to the server */
+#endif
 bool other_writes;
 bool note = true;	/* in the lock file: is it still ours? */
+bool written;		/* by another, whatever the note says */
 bool for_good;		/* a person has to decide */
 
 #ifdef HANGS
@@ -57,11 +60,14 @@ end:	do
 #endif
 		    printf("the server cannot be reached\n") }
 	:: atomic { cut -> cut = false; printf("the server can be reached\n");
+#ifdef QUEUED
 		    if
 		    :: queued -> queued = false; printf("a request of the guest arrives\n");
 			    assert(!other_writes)
 		    :: else
-		    fi }
+		    fi
+#endif
+		  }
 	od
 }
 
@@ -81,13 +87,13 @@ end:	do
 #ifdef GIVES_UP
 		    for_good = true;
 #endif
-		    printf("lockd: stops the guest\n") }
+		    printf("lockd: stops the guest\n"); assert(cut && silence >= DEADLINE) }
 #endif
 	:: atomic { (!cut && silence > 0 && lock == OURS) -> silence = 0;
 		    printf("lockd: has the lock\n") }
 #ifndef NO_LOCK
 	:: atomic { (!cut && !runs && lock == FREE && !for_good) -> lock = OURS; silence = 0;
-		    printf("lockd: takes the lock again\n") }
+		    printf("lockd: takes the lock again\n"); assert(!cut) }
 	:: atomic { (!cut && !runs && lock == OURS && silence == 0 && !for_good) ->
 #else
 	:: atomic { (!cut && !runs && !for_good) -> silence = 0;
@@ -101,28 +107,26 @@ end:	do
 #endif
 		    fi;
 		    if
-		    :: runs -> printf("lockd: lets the guest go on\n"); assert(note);
-			    assert(!other_writes)
+		    :: runs -> printf("lockd: lets the guest go on\n");
+			    assert(!written && silence == 0)
 		    :: else
 		    fi }
 	od
 }
 
+#ifdef QUEUED
 active proctype guest()
 {
-#ifdef QUEUED
 end:	do
 	:: atomic { (runs && cut && !queued) -> queued = true; printf("guest: writes\n") }
 	od
-#else
-	skip
-#endif
 }
+#endif
 
 active proctype other()
 {
 end:	do
-	:: atomic { lock == FREE -> lock = THEIRS; note = false; other_writes = true;
+	:: atomic { lock == FREE -> lock = THEIRS; note = false; written = true; other_writes = true;
 		    printf("other: locks the disk and writes\n"); assert(!runs) };
 		atomic { other_writes = false; lock = FREE; printf("other: has ended\n") }
 	od

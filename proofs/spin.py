@@ -3,6 +3,9 @@
 A model with an ``ltl`` formula, which the macro ``PROGRESS`` brings in, is checked for runs that
 never come to what is promised, with weak fairness; all others for assertions that fail and for
 states in which no process can continue.
+
+A model in which nothing happens breaks nothing. So Spin is also asked what a model cannot come to
+(:func:`never_happens`).
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from typing import Final
 
 MODELS: Final = Path(__file__).parent
@@ -31,6 +34,21 @@ _LIVENESS: Final = (("-DNFAIR=3", "-DREACH"), ("-a", "-f", "-i"))
 #: How deep a run may be, in steps, and how long Spin may take, in seconds.
 _DEPTH: Final = 1_000_000
 _PATIENCE: Final = 600
+
+#: Each statement in a state of its own, so that Spin can tell of each whether it is reached.
+_EACH_STATEMENT: Final = "-o3"
+
+#: The process that waits for what has to happen, and how Spin tells what a process never comes to.
+_PROBES: Final = "happens"
+_PROCESS: Final = re.compile(r"unreached in (?:proctype |claim )?(\w+)")
+_UNREACHED: Final = re.compile(r'\t\S+:(\d+), state (\d+), "(.*)"')
+
+#: What no process has to come to: its end, and what it does only where something is wrong.
+_NEVER: Final = ("-end-", "assert(0)")
+
+#: A statement, or one that Spin has put together with the one before it, in the program it makes.
+_STATEMENT: Final = re.compile(r"STATE (\d+) - \S+:(\d+) - \[(.*)\] \(")
+_PROGRAM: Final = re.compile(r"\s*/\* (?:PROC|CLAIM) :?(\w+):? \*/")
 
 #: What Spin says besides the lines of a trace.
 _NOT_OF_THE_TRACE: Final = re.compile(
@@ -76,6 +94,67 @@ def check(model: str, define: Sequence[str], *, deadlocks: bool) -> Verdict:
             raise SpinError(f"{model}: Spin did not come to the end: {said}")
         trace = () if holds else _trace(directory, source, macros)
         return Verdict(holds, int(states[1]), trace)
+
+
+def never_happens(
+    model: str, defines: Sequence[Sequence[str]], happens: Mapping[str, str]
+) -> list[str]:
+    """What a model cannot come to, with whichever of ``defines``: its statements, and what has to
+    happen, by name, each an expression of Promela. Raises SpinError."""
+    lines = (MODELS / f"{model}.pml").read_text().splitlines()
+    waits = "".join(f'\n:: ({when}) -> printf("")' for when in happens.values())
+    probes = ["", f"active proctype {_PROBES}() {{", f"end: do :: false{waits}", "od }", ""]
+    text = "\n".join([*lines, *probes])
+    first = len(lines) + 4
+    there: set[tuple[int, str]] = set()
+    reached: set[tuple[int, str]] = set()
+    for define in defines:
+        with TemporaryDirectory() as directory:
+            source = Path(directory, f"{model}.pml")
+            source.write_text(text)
+            macros = [f"-D{macro}" for macro in define]
+            _run(directory, "spin", "-a", _EACH_STATEMENT, *macros, source)
+            _run(directory, "gcc", "-O0", "-w", *_SAFETY[0], "-o", "pan", "pan.c")
+            said = _run(directory, "./pan", f"-m{_DEPTH}", "-E", "-A")
+            if "errors: 0" not in said or "too small" in said:
+                raise SpinError(f"{model}: Spin did not come to the end: {said}")
+            every = _statements(Path(directory, "pan.m").read_text())
+        not_reached = _not_reached(said)
+        for key, what in every.items():
+            there.add(what)
+            if key not in not_reached:
+                reached.add(what)
+    names = [*happens]
+    return [
+        names[line - first] if line >= first else f"line {line}: {text}"
+        for line, text in sorted(there - reached)
+    ]
+
+
+def _statements(program: str) -> dict[tuple[str, str], tuple[int, str]]:
+    """The line and the text of each statement, by its process and state there."""
+    found: dict[tuple[str, str], tuple[int, str]] = {}
+    process = ""
+    for line in program.splitlines():
+        if begins := _PROGRAM.match(line):
+            process = begins[1]
+        elif statement := _STATEMENT.search(line):
+            state, number, text = statement.groups()
+            if text not in _NEVER:
+                found[process, state] = int(number), text
+    return found
+
+
+def _not_reached(said: str) -> set[tuple[str, str]]:
+    """The states that no process has come to, by the names of the processes."""
+    found: set[tuple[str, str]] = set()
+    process = ""
+    for line in said.splitlines():
+        if begins := _PROCESS.match(line):
+            process = begins[1]
+        elif statement := _UNREACHED.match(line):
+            found.add((process, statement[2]))
+    return found
 
 
 def _trace(directory: str, source: Path, macros: Sequence[str]) -> tuple[str, ...]:

@@ -37,8 +37,9 @@ bool kept = true;
 bool kept = false;
 #endif
 
+mtype left = NONE;			/* what was locked when the process was killed */
+
 #define nobody_else (others[0] == NONE && others[1] == NONE)
-#define nobody_else_exclusively (others[0] != EXCLUSIVE && others[1] != EXCLUSIVE)
 
 active proctype daemon()
 {
@@ -49,31 +50,35 @@ active proctype daemon()
 		if
 		:: atomic { nobody_else -> new = EXCLUSIVE; said = HELD }
 		:: atomic { !nobody_else -> said = TAKEN }
-		fi
+		fi;
 #else
 		atomic { old = SHARED; printf("daemon: makes the old lock shared\n") };
-		if
-		:: atomic { nobody_else_exclusively -> new = SHARED;
-			    printf("daemon: takes the new lock, shared\n") }
-		:: atomic { !nobody_else_exclusively -> said = TAKEN; goto over }
-		fi;
+		atomic { new = SHARED; printf("daemon: takes the new lock, shared\n");
+			 assert(others[0] != EXCLUSIVE && others[1] != EXCLUSIVE) };
 		atomic { old = NONE; printf("daemon: unlocks the old lock\n") };
 #ifdef STAYS_SHARED
 		said = HELD;
 #else
 		if
 		:: atomic { nobody_else -> new = EXCLUSIVE; said = HELD;
-			    printf("daemon: makes the new lock exclusive\n") }
+			    printf("daemon: makes the new lock exclusive\n");
+			    assert(others[0] == NONE && others[1] == NONE) }
 		:: atomic { !nobody_else -> said = TAKEN; printf("daemon: another has it\n") }
 		fi;
 #endif
 #endif
-over:		skip
+		assert(said == TAKEN || (said == HELD && old == NONE));
+end:		false
 	}
 	unless {
 		atomic { !lives ->
+			left = ofd;
 			posix = NONE;
+#ifdef CLOSED
+			ofd = NONE;
+#else
 			ofd = (kept -> ofd : NONE);
+#endif
 			printf("daemon: killed\n") }
 	}
 }
@@ -91,21 +96,14 @@ active [2] proctype other()
 	byte me = _pid % 2;
 end:	do
 	:: atomic { (others[me] == NONE && others[1 - me] == NONE && posix == NONE && ofd == NONE) ->
-		    others[me] = EXCLUSIVE; printf("other: locks exclusively\n") }
+		    others[me] = EXCLUSIVE; printf("other: locks exclusively\n");
+		    assert(!lives && !(kept && left != NONE)) }
 #ifdef SHARERS
 	:: atomic { (others[me] == NONE && others[1 - me] != EXCLUSIVE &&
 		     posix != EXCLUSIVE && ofd != EXCLUSIVE) ->
-		    others[me] = SHARED; printf("other: locks shared\n") }
+		    others[me] = SHARED; printf("other: locks shared\n");
+		    assert(!(lives && said == HELD)) }
 #endif
 	:: atomic { others[me] != NONE -> others[me] = NONE; printf("other: unlocks\n") }
-	od
-}
-
-/* Looks at any time. */
-active proctype monitor()
-{
-end:	do
-	:: atomic { (lives || ofd != NONE) -> assert(nobody_else_exclusively) }
-	:: atomic { (said == HELD && lives) -> assert(new == EXCLUSIVE && nobody_else) }
 	od
 }
