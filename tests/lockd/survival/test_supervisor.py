@@ -265,3 +265,47 @@ def test_a_stop_during_an_upgrade(tmp_path: Path) -> None:
         assert engine.process.wait(10) == 0
         process.communicate()
         assert process.returncode == -signal.SIGKILL
+
+
+#: A daemon that sends descriptors while its supervisor stands still, and ends at once; the one
+#: after it says which it has.
+_ENDS_AT_ONCE = """
+import os, signal, socket
+manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+manager.connect(os.environ["NOTIFY_SOCKET"])
+begun = os.environ["NOTIFY_SOCKET"] + ".begun"
+if not os.path.exists(begun):
+    open(begun, "w").close()
+    manager.send(b"READY=1")
+    os.kill(os.getppid(), signal.SIGSTOP)
+    for number in range(5):
+        socket.send_fds(manager, [b"FDSTORE=1\\nFDNAME=kept-%d" % number], [0])
+    os._exit(1)
+manager.send(b"STOPPING=1")
+print(os.environ["LISTEN_FDNAMES"])
+"""
+
+_SUPERVISES = """
+import sys
+from lockd.log import Logging
+from lockd.survival.supervisor import Supervisor
+command, address = [sys.executable, "-c", sys.argv[1]], sys.argv[2]
+sys.exit(Supervisor(command, address, Logging().part("lockd"), lambda: None, {}).run())
+"""
+
+
+def test_what_a_daemon_sent_just_before_its_end_is_kept(tmp_path: Path) -> None:
+    """Also if its end is seen first: the lock of an answered call may be among it."""
+    command = [sys.executable, "-c", _SUPERVISES, _ENDS_AT_ONCE, str(tmp_path / "notify")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as supervisor:
+
+        def has_ended() -> bool:
+            daemon = child(supervisor.pid)
+            status = Path(f"/proc/{daemon}/stat").read_text() if daemon else ""
+            return status.rpartition(")")[2].startswith(" Z")
+
+        wait_for(has_ended, "the first daemon has ended")
+        os.kill(supervisor.pid, signal.SIGCONT)
+        said, _ = supervisor.communicate()
+    assert supervisor.returncode == 0
+    assert said == ":".join(f"kept-{number}" for number in range(5)) + "\n"
