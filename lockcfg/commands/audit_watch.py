@@ -89,28 +89,30 @@ def run(
     """Watch, and return the exit status: with --once that of the audit."""
     from lockcfg.filelock import DirectoryLock
     from lockcfg.fleet.keeper import Keeper
+    from lockcfg.fleet.store.opening import keeping
 
     lock = DirectoryLock(os.path.dirname(os.path.abspath(arguments.store)))
     lock.acquire()
     try:
-        keeper = Keeper(
-            arguments.watch,
-            arguments.store,
-            version=VERSION,
-            policy=policy,
-            max_age=max_age,
-            keep_days=arguments.keep_days or _KEEP_DAYS,
-        )
-        try:
-            if arguments.once:
-                result = keeper.round(now(), at_least=True)
-                assert result is not None
-                _write(result, arguments)
-                return exit_status(result, arguments)
-            with _ending() as ending:
-                _rounds(keeper.round, arguments, now, ending)
-        finally:
-            keeper.close()
+        with keeping(arguments.store):
+            keeper = Keeper(
+                arguments.watch,
+                arguments.store,
+                version=VERSION,
+                policy=policy,
+                max_age=max_age,
+                keep_days=arguments.keep_days or _KEEP_DAYS,
+            )
+            try:
+                if arguments.once:
+                    result = keeper.round(now(), at_least=True)
+                    assert result is not None
+                    _write(result, arguments)
+                    return exit_status(result, arguments)
+                with _ending() as ending:
+                    _rounds(keeper.round, arguments, now, ending)
+            finally:
+                keeper.close()
     finally:
         lock.release()
     return 0

@@ -318,6 +318,42 @@ SNAPSHOT = device(
 EMULATED = f"t10.ATA     QEMU HARDDISK{' ' * 27}QM00002"
 CEPH_IDS = ("cluster:f51d",)
 
+
+def sanlock(number: int, leases: str, inode: int) -> tuple[Any, ...]:
+    """A host with sanlock: its number, and where its leases are."""
+    text = f'disk_lease_dir = "/srv/sl"\nhost_id = {number}\nauto_disk_leases = 1\n'
+    about = {"path": "/etc/libvirt/qemu-sanlock.conf", "mode": "0600", "owner": "root"}
+    more = {
+        "version": 2,
+        "qemu": 'lock_manager = "sanlock"\n',
+        "lockd": "",
+        "daemons": ("libvirtd", "sanlock"),
+        "qemu-sanlock.conf": {**about, "text": text},
+    }
+    return (
+        [images(), directory("/srv/sl", nfs("/srv/sl", leases), "lockspace", inode)],
+        [image()],
+        more,
+    )
+
+
+def libxl(text: str) -> Json:
+    """The files of a host with Xen that locks in the directories that ``text`` sets."""
+    about = {"path": "/etc/libvirt/libxl-lockd.conf", "mode": "0600", "owner": "root"}
+    return {"version": 2, "libxl": LOCKD, "libxl-lockd.conf": {**about, "text": text}}
+
+
+XEN = guest("x", disk("/srv/vms/x.img", inode=700_001), driver="libxl")
+KVM = guest("y", disk("/srv/vms/x.img", inode=700_001))
+
+#: A lockspace below an automount that mounted nothing when it was looked at.
+ASLEEP = directory(
+    "/srv/locks/files",
+    mount("/srv/locks", "autofs", "/etc/auto.direct", "direct"),
+    "lockspace",
+    5,
+)
+
 #: Fleets by what is special about them.
 FLEETS: dict[str, Known] = {
     "a local file system that two hosts have mounted": Known(
@@ -1542,6 +1578,70 @@ FLEETS: dict[str, Known] = {
         two(
             ([], [guest("v", {"type": "network", "path": "nbd:e1", "servers": ["a:10809"]})]),
             ([], [guest("w", {"type": "network", "path": "nbd:e2", "servers": ["a:10809"]})]),
+        ),
+    ),
+    # Lock managers, drivers, automounts
+    "sanlock with one directory of leases and two numbers": Known(
+        "safe", two(sanlock(1, "nfs1:/sl", 700_888), sanlock(2, "nfs1:/sl", 700_888))
+    ),
+    "sanlock with two directories of leases": Known(
+        "unsafe", two(sanlock(1, "nfs1:/sl", 700_888), sanlock(2, "nfs1:/sl2", 700_889))
+    ),
+    "a guest of Xen and one of QEMU, on two hosts with one directory of locks": Known(
+        "safe",
+        two(([images(), HERE], [XEN], libxl(FILES)), ([images(), HERE], [KVM], {"version": 2})),
+    ),
+    "a guest of Xen and one of QEMU, on one host with two directories of locks": Known(
+        "unsafe",
+        [
+            host(
+                "a",
+                [images(), HERE, directory("/srv/x", nfs("/srv/x", "nfs1:/x"), "lockspace", 7_001)],
+                [XEN, KVM],
+                **libxl('file_lockspace_dir = "/srv/x"\n'),
+            )
+        ],
+    ),
+    "a directory of locks below an automount of one host": Known(
+        "safe", san(HERE, ASLEEP), said="unknown"
+    ),
+    "a directory of locks below automounts": Known("unknown", san(ASLEEP, ASLEEP)),
+    "the server is a host, and another directory of what it exports": Known(
+        "unsafe",
+        san(
+            locks(ids=SERVED, inode=70_001),
+            directory(
+                "/srv/locks/files",
+                mount("/srv", "ext4", "/dev/vda2", ids=(UUID,)),
+                "lockspace",
+                70_002,
+            ),
+        ),
+    ),
+    "a logical volume on a device without a name and on one with a name": Known(
+        "unsafe",
+        devices_apart(
+            device(
+                "/dev/vg/lv",
+                lvm_uuid=LV[-32:],
+                chain=[
+                    {"type": "block", "path": "/dev/vdb", "inode": 8},
+                    {"type": "block", "path": "/dev/sdz", "inode": 9, "wwid": "naa.600bbb"},
+                ],
+            ),
+            device("/dev/mapper/m", name="w", dm_uuid=MPATH),
+        ),
+        said="unknown",
+    ),
+    "a doubled slash in the path of one host": Known(
+        "unsafe",
+        two(
+            ([images(), HERE], [image()], {"version": 2}),
+            (
+                [{**images(), "path": "/srv//vms"}, HERE],
+                [guest("a", disk("/srv//vms/a.qcow2", inode=4242))],
+                {"version": 2},
+            ),
         ),
     ),
     # Policies and probes

@@ -380,6 +380,42 @@ def test_a_store_without_tables_is_made_again(
     assert lockcfg(*words, "--now", str(NOW)).returncode == 3
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE way SET use = 'x'",
+        "UPDATE cell SET circumstances = 7",
+        "UPDATE OR IGNORE seen SET host = x''",
+        "UPDATE disks SET keys = x'01'",
+        "DROP TABLE change",
+    ],
+)
+def test_a_damaged_store_is_told_and_never_a_traceback(
+    damage: str, spool: Path, tmp_path: Path, lockcfg: RunLockcfg
+) -> None:
+    """Whatever is damaged in it: either nothing depends on that, or what to do is said."""
+    for number in range(3):
+        put(spool, f"kvm{number:02}", KINDS[number])
+    path = tmp_path / "live.fleet"
+    report, fresh = tmp_path / "report.json", tmp_path / "fresh.json"
+    how = ("audit", "--watch", spool, "--once", "--now", str(NOW))
+    assert lockcfg(*how, "--store", path).returncode == 0
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute(damage)
+        connection.commit()
+    put(spool, "kvm00", KINDS[3])
+    result = lockcfg(*how, "--store", path, "--report", report)
+    assert "Traceback" not in result.stderr
+    if result.returncode == 3:
+        assert result.stderr.startswith(f"lockcfg: error: {path}: ")
+    else:
+        again = lockcfg(*how, "--store", tmp_path / "fresh.fleet", "--report", fresh)
+        assert again.returncode == result.returncode
+        told, wanted = (json.loads(each.read_text()) for each in (report, fresh))
+        assert told["findings"] == wanted["findings"]
+        assert told["verdict"] == wanted["verdict"]
+
+
 def test_killed_at_any_moment_it_goes_on(spool: Path, tmp_path: Path, lockcfg: RunLockcfg) -> None:
     """With no half of a round in the store, and no half of a report."""
     path, page = tmp_path / "fleet.store", tmp_path / "report.json"

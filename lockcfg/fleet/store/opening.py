@@ -49,11 +49,22 @@ def reading(paths: Sequence[str]) -> Iterator[None]:
         stores = [source.path for source in sources_of(paths) if source.kind == "store"]
         if not stores:
             raise
-        raise ReadError(
-            stores[0],
-            f"is not a whole fleet store: {type(error).__name__}: {error}",
-            help="make it again from the snapshots",
-        ) from error
+        raise _not_whole(stores[0], error, "make it again from the snapshots") from error
+
+
+@contextmanager
+def keeping(path: str) -> Iterator[None]:
+    """The same for the store at ``path`` that is kept up to date."""
+    try:
+        yield
+    except _DAMAGE as error:
+        advice = "remove it: it is made again from the spool, and its history is lost"
+        raise _not_whole(path, error, advice) from error
+
+
+def _not_whole(path: str, error: Exception, advice: str) -> ReadError:
+    why = f"is not a whole fleet store: {type(error).__name__}: {error}"
+    return ReadError(path, why, help=advice)
 
 
 def store_of(paths: Sequence[str], *, progress: Callable[[int], None] | None = None) -> Store:

@@ -521,7 +521,10 @@ class Store:
 
     def _iterate(self, query: str, values: Sequence[object] = ()) -> Iterator[Any]:
         try:
-            yield from self._connection.execute(query, values)
+            # 'yield from' would close the cursor of an iterator that is given up, perhaps after
+            # the database.
+            for row in self._connection.execute(query, values):  # noqa: UP028
+                yield row
         except sqlite3.Error as error:
             raise self._damaged(error) from error
 
