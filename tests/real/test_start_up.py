@@ -41,10 +41,10 @@ class Outcome(NamedTuple):
 
 
 def start(program: Path, arguments: str, before: str = "") -> Outcome:
-    """Start a lock daemon after a few commands of the shell."""
-    script = (
-        f'{_MOUNTS}{before}\nexec timeout --signal=TERM --preserve-status {_UP} "$0" {arguments}'
-    )
+    """Start a lock daemon after a few commands of the shell. The shell stays: as process 1 timeout
+    of coreutils 9.10 takes its child's parent for dead, and does not run the command."""
+    limited = f'timeout --signal=TERM --preserve-status {_UP} "$0" {arguments}'
+    script = f"{_MOUNTS}{before}\n{limited}\nexit $?"
     done = subprocess.run(
         [*_NAMESPACE, script, program],
         capture_output=True,
