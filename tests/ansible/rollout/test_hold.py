@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -87,9 +88,7 @@ def restart(host: HeldHost) -> None:
 
 def test_no_guest_is_started(host: HeldHost) -> None:
     """Whatever way, until the hold is lifted; the guest that runs goes on, all the time."""
-    pid = host.qemu_pids()
-    assert host.virsh(f"save runs {DISKS}/saved").status == 0
-    assert host.virsh("start runs").status == 0
+    assert host.virsh(f"start rests; save rests {DISKS}/saved").status == 0
     pid = host.qemu_pids()
     checked = host.hold("by=me", check=True)
     assert (checked["changed"], checked["proven"]) == (True, False)
@@ -124,7 +123,11 @@ def test_a_hold_of_one_is_not_lifted_by_another(host: HeldHost) -> None:
     assert host.virsh("start rests").status == 0
     assert host.virsh("managedsave rests; start rests; destroy rests").status == 0
     assert "lockcfg: " in host.refusal("managedsave runs; start runs")
+    # What was saved is still there, and the guest goes on from it.
+    assert re.search("Managed save: +yes", host.virsh("dominfo runs").said)
     host.hold("by=two", "state=absent")
+    assert host.virsh("start runs").status == 0
+    assert re.search("Managed save: +no", host.virsh("dominfo runs").said)
     host.hold("by=one")
     host.hold("by=two")
     assert host.hold("state=absent", everyone=True)["holds"] == []
