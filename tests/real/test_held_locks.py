@@ -163,10 +163,12 @@ def test_files_count_as_the_lock_daemon_sees_them(tmp_path: Path) -> None:
 
 
 def test_a_guest_without_libvirt_is_seen(tmp_path: Path) -> None:
-    """By what QEMU has open to write."""
+    """By what QEMU has open to write, but for memory: newer ones have their screen there, too."""
     with _Host(tmp_path / "host", DAEMONS["virtlockd"], {}) as host:
         disk = host.make_disk("lone")
         options = f"-name lone -blockdev driver=file,filename={disk},node-name=a"
+        options += " -object memory-backend-memfd,id=b,size=2M"
+        options += " -object memory-backend-file,id=c,size=2M,mem-path=/srv,share=on"
         qemu = f"qemu-system-x86_64 -M none -display none -daemonize {options}"
         assert host.run("sh", "-c", qemu).status == 0
         told = json.loads(

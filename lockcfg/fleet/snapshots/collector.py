@@ -1710,9 +1710,12 @@ def _without_libvirt(known: Set[int]) -> Iterator[Json]:
                 path = os.readlink(f"/proc/{pid}/fd/{descriptor}")
                 with open(f"/proc/{pid}/fdinfo/{descriptor}", encoding="ascii") as stream:
                     flags = re.search(r"^flags:\s*([0-7]+)", stream.read(4096), re.M)
-                mode = os.stat(f"/proc/{pid}/fd/{descriptor}").st_mode
+                status = os.stat(f"/proc/{pid}/fd/{descriptor}")
             except (OSError, ValueError):
                 continue
+            if not status.st_nlink and path.endswith(" (deleted)"):
+                continue  # memory, of the guest or of its screen: no other process can open it
+            mode = status.st_mode
             writes = flags is not None and int(flags.group(1), 8) & os.O_ACCMODE
             kind = "block" if stat.S_ISBLK(mode) else "file" if stat.S_ISREG(mode) else ""
             if path.startswith("/") and writes and kind and not path.endswith((".log", ".pid")):
