@@ -52,7 +52,7 @@ def start(host: GuestHost, *daemons: str) -> None:
 
 
 def is_asleep(pid: int) -> bool:
-    """Whether the last one in a chain of processes waits for the time to pass: nsenter has a child."""
+    """Whether the last of a chain of processes sleeps for a time: nsenter has a child."""
     try:
         while children := Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
             pid = int(children[-1])
