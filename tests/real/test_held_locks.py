@@ -163,7 +163,7 @@ def test_files_count_as_the_lock_daemon_sees_them(tmp_path: Path) -> None:
 
 
 def test_a_guest_without_libvirt_is_seen(tmp_path: Path) -> None:
-    """By what QEMU has open to write, except for memory: newer ones have their screen there, too."""
+    """By what QEMU has open to write, except for memory: a newer one has its screen there."""
     with _Host(tmp_path / "host", DAEMONS["virtlockd"], {}) as host:
         disk = host.make_disk("lone")
         options = f"-name lone -blockdev driver=file,filename={disk},node-name=a"
