@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
     from tests.real.shared.hosts import Host
 
-    #: How guests take and release locks: by calls alone; or they let go when they end, ask for the
-    #: list of locks meanwhile, or have their locks by adoption.
+    #: How guests take and release locks: by calls alone; or the end of a guest releases its lock;
+    #: or they ask for the list of locks meanwhile, or have their locks by adoption.
     Doing = Literal["calls", "ending", "asking", "adopting"]
 
 #: A lockspace that has nothing to do with the silent file system.
@@ -325,7 +325,7 @@ def handed_back(
 
 @contextmanager
 def _guest_process(host: Host, name: str) -> Iterator[dict[str, Any]]:
-    """A process of the host, as the guest that is to be adopted."""
+    """A process of the host, as a guest without locks."""
     command = ("sh", "-c", "cat /proc/$$/stat; exec sleep 600")
     with host.popen(*command, stdout=-1) as process:
         assert process.stdout is not None
