@@ -147,9 +147,15 @@ class HandBack:
         else:
             # The supervisor has the pid that other programs know: it becomes the daemon, and then
             # virtlockd.
-            self._succession.leave_to_supervisor(program, partial(self._leave_file, os.getppid()))
+            self.given_up = ""
+            self._succession.leave_to_supervisor(
+                program, partial(self._leave_file, os.getppid()), self._cannot
+            )
         self._log.warning(f"handing all locks and clients to {program}")
         return ""
+
+    def _cannot(self, why: str) -> None:
+        self.given_up = why
 
     def _against(self) -> str:
         """Why virtlockd could not continue from here, as a sentence; empty if it could."""

@@ -117,10 +117,14 @@ class Succession:
         """There was no supervisor: this process becomes it."""
         self._if_it_can_take_over(self._become_supervisor)
 
-    def leave_to_supervisor(self, program: str, at_last: Callable[[], object]) -> None:
+    def leave_to_supervisor(
+        self, program: str, at_last: Callable[[], object], failed: Callable[[str], object]
+    ) -> None:
         """End, and let the supervisor become the daemon, and then another ``program``. ``at_last``
-        is called just before; if it raises OSError, nothing has changed."""
-        self._if_it_can_take_over(partial(self._leave_to_supervisor, program, at_last))
+        is called just before; if it raises OSError, nothing has changed. If this comes to nothing,
+        ``failed`` is called with the reason."""
+        leave = partial(self._leave_to_supervisor, program, at_last)
+        self._if_it_can_take_over(leave, failed)
 
     def _leave_to_supervisor(self, program: str, at_last: Callable[[], object]) -> None:
         at_last()
@@ -154,19 +158,23 @@ class Succession:
         finally:
             self._watchdog.go_on()
 
-    def _if_it_can_take_over(self, replace: Callable[[], object]) -> None:
+    def _if_it_can_take_over(
+        self, replace: Callable[[], object], failed: Callable[[str], object] = str
+    ) -> None:
         """Ask the installed program whether it can take over. If so, call ``replace``, which puts
-        it in this process's place and may raise OSError."""
+        it in this process's place and may raise OSError. Otherwise call ``failed`` with the
+        reason."""
         if self._probe >= 0:
+            failed("the installed program is being tried already")
             return
         command = [*self._command, f"--takes-over={FORMAT}"]
         pid = 0
         try:
             pid = os.posix_spawn(command[0], command, os.environ)
             self._probe = insist(lambda: os.pidfd_open(pid))
-            self._loop.watch(self._probe, EPOLLIN, partial(self._probed, pid, replace))
+            self._loop.watch(self._probe, EPOLLIN, partial(self._probed, pid, replace, failed))
         except OSError as error:
-            self._complain(error)
+            failed(self._complain(error))
             if self._probe >= 0:
                 os.close(self._probe)
                 self._probe = -1
@@ -174,8 +182,11 @@ class Succession:
                 os.kill(pid, signal.SIGKILL)
                 os.waitpid(pid, 0)
 
-    def _complain(self, error: OSError) -> None:
-        self._log.error(f"the program cannot be started again: {error.strerror}")
+    def _complain(self, error: OSError) -> str:
+        where = f"{error.filename}: " if error.filename else ""
+        why = f"the program cannot be started again: {where}{error.strerror}"
+        self._log.error(why)
+        return why
 
     # --- unforeseen errors
 
@@ -209,7 +220,9 @@ class Succession:
             for fd in kept.values():
                 named.close(fd)
 
-    def _probed(self, pid: int, replace: Callable[[], object], _: int) -> None:
+    def _probed(
+        self, pid: int, replace: Callable[[], object], failed: Callable[[str], object], _: int
+    ) -> None:
         self._loop.unwatch(self._probe)
         os.close(self._probe)
         self._probe = -1
@@ -217,12 +230,14 @@ class Succession:
         if self._is_over:
             return  # the next process would not know of it
         if status:
-            self._log.error(
+            why = (
                 f"the program that is installed cannot take over a journal of format {FORMAT}, or"
-                " refuses the configuration: continuing as before"
+                " refuses the configuration"
             )
+            self._log.error(f"{why}: continuing as before")
+            failed(why)
             return
         try:
             replace()
         except OSError as error:
-            self._complain(error)
+            failed(self._complain(error))

@@ -50,7 +50,7 @@ def hand_back(options: argparse.Namespace, address: str) -> str:
         time.sleep(LOOK)
     end = time.monotonic() + PATIENCE
     while not _is_virtlockd(address):
-        if why := _given_up(address):
+        if why := _given_up(address, (status["pid"], main_pid)):
             raise RefusedError(why)
         if time.monotonic() > end or not runs(main_pid):
             raise QueryError("virtlockd has not continued: see lockd's log for the reason")
@@ -67,12 +67,15 @@ def _ask_tohand_back(program: str, address: str) -> str:
     return str(answer["refused"])
 
 
-def _given_up(address: str) -> str:
-    """Why lockd has given up; empty if it has not, or does not answer now."""
+def _given_up(address: str, asked: tuple[int, int]) -> str:
+    """Why lockd has given up; empty if it has not, or does not answer now. ``asked`` are the
+    processes that know what they were asked for."""
     try:
         status = ask(address, lambda connection: call(connection, STATUS))
     except QueryError:
         return ""
+    if status["pid"] not in asked:
+        return "lockd was killed meanwhile, and the next one holds all locks: try again"
     return str(status.get("not_handed_back", ""))
 
 

@@ -18,7 +18,7 @@ import pytest
 
 from tests.lockd.attack.sweep import ERRORS
 from tests.lockd.client import AUTOCREATE, SHARED
-from tests.lockd.engine import PROGRAM, Engine
+from tests.lockd.engine import PROGRAM, Engine, wait_for
 from tests.real.moving_host import MovingHost, can_lock
 from tests.tracing import attached
 
@@ -44,7 +44,11 @@ CALLS = {
 SHORT = {
     "takeover": [("execve", 1), ("execve", 2), ("fcntl", 5), ("sendmsg", 1)],
     "handback": [("execve", 1), ("fcntl", 7), ("rename", 1)],
+    "handback of the child": [("rename", 1)],
 }
+
+#: What the process changes, and what the daemon does that is its child by then.
+COMMANDS = [*SHORT]
 
 
 @pytest.fixture
@@ -56,14 +60,23 @@ def guest() -> Iterator[int]:
         yield process.pid
 
 
-def send(host: MovingHost, command: str) -> None:
-    """Have it change, and do not wait for more than the beginning."""
-    subprocess.run(
+def send(host: MovingHost, command: str) -> str:
+    """Have it change; returns what the command says is wrong."""
+    done = subprocess.run(
         ["nsenter", "--target", str(host.process.pid), "--mount", PROGRAM, command],
         stdin=subprocess.DEVNULL,
         capture_output=True,
+        text=True,
         timeout=120,
     )
+    return done.stderr
+
+
+def child_of(pid: int) -> int:
+    """The daemon, whose supervisor that process is or becomes."""
+    children = Path(f"/proc/{pid}/task/{pid}/children")
+    wait_for(lambda: children.read_text() != "", "it has a child")
+    return int(children.read_text().split()[0])
 
 
 def has_ended(process: subprocess.Popen[bytes]) -> bool:
@@ -87,13 +100,13 @@ def believed(run: Path) -> dict[str, str]:
     return {lock["path"]: lock["problem"] for lock in json.loads(done.stdout)}
 
 
-@pytest.mark.parametrize("command", ["takeover", "handback"])
+@pytest.mark.parametrize("command", COMMANDS)
 def test_killed_at_a_system_call(
     tmp_path: Path, guest: int, command: str, request: pytest.FixtureRequest
 ) -> None:
     if not request.config.getoption("--exhaustive"):
         for call, number in SHORT[command]:
-            check(tmp_path, guest, command, call, number)
+            assert check(tmp_path, guest, command, call, number)
         return
     reached = 0
     for call, most in CALLS.items():
@@ -101,23 +114,24 @@ def test_killed_at_a_system_call(
             if not check(tmp_path, guest, command, call, number):
                 break  # there are no more of them
             reached += 1
-    assert reached > 20
+    assert reached > 20 or command == "handback of the child"
 
 
 #: The calls that fail each time: in the middle of a lock's change, and where a program starts.
 SHORT_ERRORS = {
     "takeover": [("fcntl", 3, "ENOLCK"), ("memfd_create", 1, "ENOMEM")],
     "handback": [("fcntl", 9, "EIO"), ("rename", 1, "ENOSPC")],
+    "handback of the child": [("rename", 1, "ENOSPC")],
 }
 
 
-@pytest.mark.parametrize("command", ["takeover", "handback"])
+@pytest.mark.parametrize("command", COMMANDS)
 def test_a_system_call_fails(
     tmp_path: Path, guest: int, command: str, request: pytest.FixtureRequest
 ) -> None:
     if not request.config.getoption("--exhaustive"):
         for call, number, error in SHORT_ERRORS[command]:
-            check(tmp_path, guest, command, call, number, f"error={error}")
+            assert check(tmp_path, guest, command, call, number, f"error={error}")
         return
     for call, most in CALLS.items():
         for error in ERRORS.get(call, "").split():
@@ -144,19 +158,25 @@ def check(
         client.register("web", guest)
         client.acquire(host.lockspace, "one")
         client.acquire(host.lockspace, "two", AUTOCREATE | SHARED)
-        if command == "handback":
-            host.move("takeover")
         pid = host.process.pid
+        if command != "takeover":
+            host.move("takeover")
+        if command == "handback of the child":
+            pid = child_of(pid)
         trace = directory / "trace"
         inject = ("--trace", f"execve,{call}", "--inject", f"{call}:{fault}:when={number}")
         with attached(pid, trace, "strace", "--quiet=all", *inject):
-            send(host, command)
+            told = send(host, command.partition(" ")[0])
             is_there = not has_ended(host.process)
         files = {name: host.lockspace / name for name in ("one", "two")}
         if is_there:
             # It has come through, or another has gone on.
             free = {name for name, file in files.items() if not file.exists() or can_lock(file)}
             assert not free, f"{where}: {free} {host.log}"
+            if pid != host.process.pid and "execve" not in call:
+                # Its supervisor has become virtlockd, or started the next one, or it goes on.
+                reasons = "killed meanwhile|refused|cannot be started again|in danger"
+                assert not told or re.search(reasons, told), f"{where}: {told}"
             return bool(re.search(r"\(INJECTED\)|killed by SIGKILL", trace.read_text()))
         log = host.log
     # Its child, which the host has ended, may have outlived it; what is left belongs to no process.

@@ -152,8 +152,7 @@ class Records:
         self.spaces[fields[0]] = None
 
     def _lock(self, fields: list[Any]) -> None:
-        if len(fields) > _FIELDS:
-            del fields[_FIELDS:]
+        del fields[_FIELDS:]
         fields[1] = self._directories.setdefault(fields[1], fields[1])
         fields[3] = (*fields[3],)
         fields[9] = (*fields[9],) or None

@@ -46,6 +46,23 @@ def test_a_resource() -> None:
     assert [*state.of(locks.Records).numbers] == [5]
 
 
+def test_a_name_in_two_lockspaces() -> None:
+    """Each resource is in its own, and has its own guest."""
+    state = replay(
+        locks.lock(lock_fields(5)),
+        locks.lock(lock_fields(6, owner=OTHER_TEXT).replace("/space", "/other")),
+        locks.lock(lock_fields(7, "another").replace("/space", "/other")),
+    )
+    told = [
+        (each.directory, each.name, each.owners) for each in state.of(locks.Records).resources()
+    ]
+    assert told == [
+        ("/space", "disk", [OWNER]),
+        ("/other", "disk", [OTHER]),
+        ("/other", "another", [OWNER]),
+    ]
+
+
 def test_what_becomes_of_a_resource() -> None:
     """More owners, fewer, none, and the same number for another one."""
     records = [
