@@ -553,6 +553,28 @@ def test_a_plan_switches_nothing_off() -> None:
     assert 'lock_manager stays "lockd"' in "\n".join(step.details)
 
 
+@pytest.mark.parametrize(
+    ("of_host", "of_policy"), [("sanlock", "lockd"), ("lockd", "sanlock")], ids=str
+)
+def test_a_plan_replaces_no_lock_manager(of_host: str, of_policy: str) -> None:
+    """The host would no longer exclude those that stay with the first one. The other settings of
+    the policy are for the second one, so none is written; other hosts are not left out."""
+    settings = {"lock_manager": of_policy, "file_lockspace_dir": "/srv/locks/new"}
+    policy = policy_from(
+        {"groups": {"all": {"hosts": ["kvm*"], "settings": settings}}}, "fleet.yaml"
+    )
+    kind = {"qemu.conf": f'lock_manager = "{of_host}"\n'}
+    store = store_of({"kvm01": kind, "kvm02": {"qemu.conf": 'lock_manager = "nop"\n'}})
+    fleet = read_fleet(store, now=NOW, policy=policy)
+    decide, *others = plan_of(fleet, store).steps
+    assert (decide.action, decide.hosts) == ("decide", ("kvm01",))
+    assert decide.details == (
+        f'qemu.conf: lock_manager stays "{of_host}"; the policy says "{of_policy}"',
+    )
+    writes = [step for step in others if step.action == "write"]
+    assert [step.hosts for step in writes] == [("kvm02",)]
+
+
 def test_a_plan_waits_for_hosts_of_which_nothing_is_known() -> None:
     """They may run guests that lock nothing: no other host of the group is touched before."""
     policy = {

@@ -38,8 +38,11 @@ class HostChange:
         self.refused: Final = {
             key: change for key, change in changes.items() if _weakens(key, *change)
         }
+        # The others are for the lock manager that the policy wants, which the host does not get.
+        _, manager = self.refused.get("lock_manager", (None, None))
+        others = {} if manager in ("lockd", "sanlock") else changes
         self.settings: Final[dict[str, tuple[Value | None, Value | None]]] = {
-            key: change for key, change in changes.items() if key not in self.refused
+            key: change for key, change in others.items() if key not in self.refused
         }
         wanted = {**now, **{key: new for key, (_, new) in self.settings.items()}}
         self.target: Final[dict[str, Value | None]] = wanted

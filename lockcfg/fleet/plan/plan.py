@@ -173,8 +173,8 @@ def _kept(name: str, changes: Sequence[HostChange]) -> Iterator[Step]:
             name,
             "decide",
             hosts,
-            "the policy would take protection away here, which no plan does: correct the policy, or"
-            " do it by hand",
+            "the policy would take protection away here, or replace one lock manager by another,"
+            " which no plan does: correct the policy, or do it by hand",
             details=details,
         )
 

@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING, NamedTuple
 import yaml
 
 from tests.ansible.playing import PROGRAMS
+from tests.real.guest_host import Disk
 from tests.real.shared.daemons import LOCKD, VIRTLOCKD
 from tests.real.shared.fleet_host import SHARED, FleetHost, address_of, disk_of
-from tests.real.shared.gluster import gluster_network
+from tests.real.shared.gluster import gluster_network, serve_second_volume
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
     from typing import Any, Final, Self
 
@@ -42,17 +43,25 @@ class Kind(NamedTuple):
     guest: bool = True
     #: Of the guest's disk.
     mode: str = ""
+    #: Another disk of the guest, by its name, which guests of several hosts have.
+    shares: str = ""
+    #: The text of qemu-sanlock.conf: the host has sanlock for its lock manager.
+    sanlock: str = ""
 
 
 class Shape(NamedTuple):
     """What a fleet consists of, and what its policy says: the settings of each group, and its
     hosts. ``called`` are the names by which Ansible and the policy know hosts, if those are others
-    than their own. Ansible logs in as ``user``, and becomes root if it is not."""
+    than their own. Ansible logs in as ``user``, and becomes root if it is not. The hosts ``apart``
+    have a volume of their own. ``reached`` is what the inventory says of hosts besides:
+    ``ansible_host``, also with an address of IPv6, and ``ansible_port``."""
 
     kinds: Mapping[str, Kind]
     groups: Mapping[str, tuple[Mapping[str, Any], tuple[str, ...]]]
     called: Mapping[str, str] = {}
     user: str = "root"
+    apart: tuple[str, ...] = ()
+    reached: Mapping[str, Mapping[str, Any]] = {}
 
     def group_of(self, name: str) -> tuple[str, ...]:
         """The hosts of the group that a host is in."""
@@ -121,7 +130,10 @@ exec {program} "$@"
 
 _SSHD: Final = """
 mkdir -p /run/sshd
-exec /usr/sbin/sshd -f /srv/ssh/sshd_config -E /srv/sshd.log -o ListenAddress="$2"
+case $2 in
+*:*) ip address replace "$2/64" dev lan nodad;;
+esac
+exec /usr/sbin/sshd -f /srv/ssh/sshd_config -E /srv/sshd.log -p "$3" -o ListenAddress="$2"
 """
 _SSHD_CONFIG: Final = """\
 HostKey /srv/ssh/host
@@ -152,6 +164,10 @@ class Fleet:
     def __enter__(self) -> Self:
         with ExitStack() as stack:
             self._network: Network = stack.enter_context(gluster_network(self.directory, "plain"))
+            graph = second = self.directory / "client.vol"
+            if self.shape.apart:
+                second = serve_second_volume(self._network, self.directory, "plain")
+            self._network.server.sh("ip address add fd00:99::1/64 dev switch nodad")
             self.hosts = {
                 name: stack.enter_context(
                     FleetHost(
@@ -161,23 +177,24 @@ class Fleet:
                         kind.settings,
                         self.shape.group_of(name),
                         mode=kind.mode,
+                        more=(Disk(disk_of(kind.shares), "shareable"),) if kind.shares else (),
                     )
                 )
                 for name, kind in self.kinds.items()
             }
             self._make_keys()
             for name, host in self.hosts.items():
-                host.join(self._network.server, self.directory / "client.vol")
+                own = name in self.shape.apart
+                host.join(self._network.server, second if own else graph)
                 host.path("/srv/ssh").mkdir()
                 for file in ("host", "user.pub", "sshd_config"):
                     shutil.copy(self.directory / file, host.path("/srv/ssh"))
                 if self.shape.user == USER:
                     host.sh(_USER)
                 self.start_sshd(name)
-            first = self.hosts[next(iter(self.hosts))]
-            first.sh(f"mkdir {SHARED}/images {SHARED}/locks {SHARED}/other")
-            for name in self.hosts:
-                first.sh(f"truncate -s 1M {shlex.quote(disk_of(name))}")
+            for part in ({*self.hosts} - {*self.shape.apart}, {*self.shape.apart}):
+                if part:
+                    self._make_disks(sorted(part))
             with ThreadPoolExecutor(4) as pool:
                 list(pool.map(self._start, self.hosts))
             self._write_inventory()
@@ -188,8 +205,19 @@ class Fleet:
     def __exit__(self, *details: object) -> None:
         self._stack.__exit__(None, None, None)
 
+    def _make_disks(self, names: Sequence[str]) -> None:
+        """On the volume that these hosts have."""
+        first = self.hosts[names[0]]
+        first.sh(f"mkdir {SHARED}/images {SHARED}/locks {SHARED}/other")
+        for name in {*names, *(self.kinds[name].shares for name in names)} - {""}:
+            first.sh(f"truncate -s 1M {shlex.quote(disk_of(name))}")
+
     def _start(self, name: str) -> None:
         host, kind = self.hosts[name], self.kinds[name]
+        if kind.sanlock:
+            qemu = host.path("/etc/libvirt/qemu.conf")
+            qemu.write_text(qemu.read_text().replace('"lockd"', '"sanlock"'))
+            host.path("/etc/libvirt/qemu-sanlock.conf").write_text(kind.sanlock)
         if kind.guest:
             host.start()
         else:
@@ -206,7 +234,9 @@ class Fleet:
 
     def start_sshd(self, name: str) -> None:
         """Have a host answer."""
-        self.hosts[name].sh(_SSHD, address_of(name))
+        reached = self.shape.reached.get(name, {})
+        address = reached.get("ansible_host", address_of(name))
+        self.hosts[name].sh(_SSHD, address, str(reached.get("ansible_port", 22)))
 
     def stop_sshd(self, name: str) -> None:
         """Have a host answer no more: neither new connections nor those that there are."""
@@ -289,7 +319,13 @@ class Fleet:
         return self.shape.called.get(name, name)
 
     def _write_inventory(self) -> None:
-        hosts = {self.called(name): {"ansible_host": address_of(name)} for name in self.kinds}
+        hosts = {
+            self.called(name): {
+                "ansible_host": address_of(name),
+                **self.shape.reached.get(name, {}),
+            }
+            for name in self.kinds
+        }
         common = {
             "ansible_user": self.shape.user,
             **({} if self.shape.user == "root" else {"ansible_become": True}),

@@ -5,9 +5,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tests.ansible.rollout.bed import USER, Fleet, Kind, Shape
-from tests.ansible.rollout.test_rollout import audit, changed, running
+import pytest
+
+from tests.ansible.rollout.bed import SPACE, USER, Fleet, Kind, Shape
+from tests.ansible.rollout.test_rollout import audit, changed, running, stopped
 from tests.real.shared.daemons import LOCKD, VIRTLOCKD
+from tests.real.shared.fleet_host import SHARED
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,6 +21,44 @@ TWO: Final = Shape(
     {"kvm-west.1": ({"lock_manager": "lockd", "file_lockspace_dir": None}, ("h1", "h2"))},
     {"h1": "KVM-01.west.example.org", "h2": "zwölf"},
     USER,
+)
+
+EAST: Final = ("h1", "h2", "h3", "h4")
+WEST: Final = ("h5", "h6", "h7", "h8")
+
+#: Two groups with storage of their own. In one all lock in a shared lockspace, in the other the
+#: disks themselves. In each there are guests that share a disk.
+APART: Final = Shape(
+    {
+        "h1": Kind(LOCKD, {"file_lockspace_dir": f"{SHARED}/other"}, shares="east"),
+        "h2": Kind(LOCKD, None, shares="east"),
+        "h3": Kind(VIRTLOCKD, SPACE, mode="shareable"),
+        "h4": Kind(VIRTLOCKD, {}, guest=False),
+        "h5": Kind(VIRTLOCKD, None, shares="west"),
+        "h6": Kind(LOCKD, {}, shares="west"),
+        "h7": Kind(LOCKD, {}),
+        "h8": Kind(VIRTLOCKD, None),
+    },
+    {
+        "east": ({**SPACE, "lock_manager": "lockd", "max_clients": 3000}, EAST),
+        "west-2": ({"lock_manager": "lockd", "file_lockspace_dir": None}, WEST),
+    },
+    {"h1": "kvm-01.east.example.org", "h2": "kvm-02.east.example.org", "h7": "10.1.2.3"},
+    apart=WEST,
+    reached={
+        "h2": {"ansible_port": 2222},
+        "h3": {"ansible_host": "fd00:99::103"},
+        "h6": {"ansible_host": "fd00:99::106", "ansible_port": 22022},
+    },
+)
+
+#: One host has sanlock, for which the policy does not ask.
+WITH_SANLOCK: Final = Shape(
+    {
+        "h1": Kind(LOCKD, SPACE),
+        "h2": Kind(VIRTLOCKD, {}, guest=False, sanlock="host_id = 2\n"),
+    },
+    {"all": ({**SPACE, "lock_manager": "lockd"}, ("h1", "h2"))},
 )
 
 
@@ -69,3 +110,31 @@ def test_two_hosts(tmp_path: Path, collections: Path) -> None:
     """They lock the disks themselves, are called otherwise than they call themselves, and Ansible
     becomes root by sudo."""
     becomes_safe(TWO, tmp_path, collections)
+
+
+@pytest.mark.usefixtures("long_run")
+def test_eight_hosts_in_two_groups(tmp_path: Path, collections: Path) -> None:
+    """They have names with dots, addresses of IPv6 and ports of their own."""
+    becomes_safe(APART, tmp_path, collections)
+
+
+@pytest.mark.usefixtures("long_run")
+def test_sanlock_is_never_replaced(tmp_path: Path, collections: Path) -> None:
+    """Its host does not exclude those with lockd while it is changed, and other hosts with sanlock
+    when it is: the run says so and stops before anything is changed."""
+    with Fleet(tmp_path, collections, WITH_SANLOCK) as fleet:
+        fleet.write_policy()
+        before = fleet.settings()
+        assert 'lock_manager = "sanlock"' in before["h2"]
+        status, said = fleet.play("rollout")
+        assert status != 0, said
+        why = stopped(said)
+        assert why.startswith("Stopped before anything was changed"), why
+        assert 'h2: decide: qemu.conf: lock_manager stays "sanlock"' in why, why
+        assert "No guest can be started or taken in on h1, h2." in why, why
+        assert fleet.settings() == before
+        assert fleet.guests() == running(fleet.kinds)
+        status, said = fleet.play("rollback")
+        assert status == 0, said
+        assert fleet.held() == set()
+        assert fleet.settings() == before

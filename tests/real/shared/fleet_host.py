@@ -21,11 +21,9 @@ if TYPE_CHECKING:
 #: Where all hosts have the volume.
 SHARED: Final = "/srv/shared"
 
-#: What the graph of the volume is called on a host: with it mount(8) can mount the volume.
-VOLUME: Final = "/srv/client.vol"
-
-# One kernel has one boot id, and hosts have two: each its own, as each its name.
-_MAKE: Final = f"""
+# One kernel has one boot id, and hosts have two: each its own, as each its name. With the graph of
+# the volume mount(8) can mount it.
+_MAKE: Final = """
 ip address add "$2/24" dev lan
 ip link set lan up
 for file in /etc/machine-id /proc/sys/kernel/random/boot_id; do
@@ -33,13 +31,13 @@ for file in /etc/machine-id /proc/sys/kernel/random/boot_id; do
     mount --bind /srv/id "$file"
 done
 mkdir -p /run/gluster
-cp "$4" {VOLUME}
+cp "$4" /srv
 mount -t tmpfs tmpfs /tmp  # where GlusterFS writes, of all places
 """
 
 _MOUNT: Final = f"""
 mkdir -p {SHARED}
-glusterfs --volfile={VOLUME} --log-file=/srv/gluster.log \\
+glusterfs --volfile="/srv/$2" --log-file=/srv/gluster.log \\
     --entry-timeout=0 --attribute-timeout=0 --negative-timeout=0 {SHARED}
 """
 
@@ -77,7 +75,8 @@ def address_of(host: str) -> str:
 class FleetHost(GuestHost):
     """A host of the fleet, ``name``, with a guest that runs all the time, and one thief for the
     disk of each of the ``others``. ``settings`` are libvirt's; None is a host that locks nothing
-    and runs no lock daemon. ``mode`` is that of the guest's disk, such as ``shareable``."""
+    and runs no lock daemon. ``mode`` is that of the guest's disk, such as ``shareable``; it
+    has ``more`` disks."""
 
     def __init__(
         self,
@@ -88,12 +87,13 @@ class FleetHost(GuestHost):
         others: Iterable[str],
         *,
         mode: str = "",
+        more: tuple[Disk, ...] = (),
     ) -> None:
         super().__init__(directory, daemon, settings or {}, first_uuid=int(name[1:]) * 100)
         self.name: Final = name
         self.locks: Final = settings is not None
         self._others: Final = [other for other in others if other != name]
-        self._mode: Final = mode
+        self._disks: Final = (Disk(disk_of(name), mode), *more)
 
     def join(self, server: Host, client_graph: Path, *, mount: bool = True) -> None:
         """Get into the network of a server, and ``mount`` its volume."""
@@ -101,7 +101,7 @@ class FleetHost(GuestHost):
         machine = str(uuid.uuid5(uuid.NAMESPACE_DNS, self.name))
         self.sh(_MAKE, address_of(self.name), machine, str(client_graph))
         if mount:
-            self.sh(_MOUNT)
+            self.sh(_MOUNT, client_graph.name)
         program = self.path("/srv/programs/systemctl")
         program.write_text(_SYSTEMCTL.replace("{daemon}", str(self.lock_daemon)))
         program.chmod(0o755)
@@ -118,7 +118,7 @@ class FleetHost(GuestHost):
     def start(self) -> None:
         """Start the daemons and the guest."""
         self.start_daemons()
-        self.define(f"guest-{self.name}", (Disk(disk_of(self.name), self._mode),))
+        self.define(f"guest-{self.name}", self._disks)
         self.define_thieves()
         started = self.virsh(f"start guest-{self.name}")
         assert started.status == 0, started.said

@@ -131,25 +131,31 @@ def gluster_network(directory: Path, graph: str = "default") -> Iterator[Network
 def mount_second_volume(hosts: Network, client: Host, directory: Path, point: str) -> None:
     """Make another volume of the same server, and have a client mount it at ``point``; its id is
     another one, and all that it is called is the same. ``directory`` takes graphs and logs."""
+    client.sh(
+        'mkdir "$3"\nglusterfs --volfile="$1" --log-file="$2" "$3"',
+        serve_second_volume(hosts, directory, "default"),
+        directory / f"{client.name}-two.log",
+        point,
+    )
+
+
+def serve_second_volume(hosts: Network, directory: Path, graph: str) -> Path:
+    """Have the server of a network serve another volume too; the client's graph for it is returned.
+    ``graph`` is one of :data:`CLIENT_GRAPHS`."""
     brick, port = f"{BRICK}-two", str(_PORT + 1)
     volume_id = _VOLUME_ID[::-1].replace("-", "")
     dashed = str(uuid.UUID(volume_id))
     server_graph, client_graph = directory / "server-two.vol", directory / "client-two.vol"
     replaced = _SERVER_GRAPH.replace(BRICK, brick).replace(_VOLUME_ID, dashed)
     server_graph.write_text(replaced.replace(str(_PORT), port))
-    client_graph.write_text(CLIENT_GRAPHS["default"].replace(str(_PORT), port))
+    client_graph.write_text(CLIENT_GRAPHS[graph].replace(str(_PORT), port))
     hosts.server.sh(
         _MAKE.replace(BRICK, brick).replace(_VOLUME_ID.replace("-", ""), volume_id)
         + _SERVE.replace("brick.pid", "brick-two.pid"),
         server_graph,
         directory / "server-two.log",
     )
-    client.sh(
-        'mkdir "$3"\nglusterfs --volfile="$1" --log-file="$2" "$3"',
-        client_graph,
-        directory / f"{client.name}-two.log",
-        point,
-    )
+    return client_graph
 
 
 def restart_brick(hosts: Network, directory: Path) -> None:
