@@ -1108,6 +1108,22 @@ FLEETS: dict[str, Known] = {
             for name in "ab"
         ],
     ),
+    "GlusterFS by a file of the client, which names no volume": Known(
+        "unknown",
+        [
+            host(
+                name,
+                [
+                    directory("/srv/vms", gluster("/srv/vms", "/etc/vms.vol"), "disks", 1),
+                    directory(
+                        "/srv/locks/files", gluster("/srv/locks", "/etc/locks.vol"), "lockspace", 1
+                    ),
+                ],
+                [image()],
+            )
+            for name in "ab"
+        ],
+    ),
     "sanlock on both hosts": Known(
         "unknown",
         both(
