@@ -1,7 +1,7 @@
 """What the guides show for other tools than Ansible works as it is written there.
 
-The scripts run as their tools call them. Puppet, Bolt, Salt and cron themselves are not run: what
-they pass is what their documentation says. ssh and its server are the real ones.
+The scripts run as their tools call them: Puppet, Salt and cron themselves are in
+``test_guides_by_their_tools.py``, and Bolt is not run. ssh and its server are the real ones.
 """
 
 from __future__ import annotations
