@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from lockcfg.conf.files import LOCKD
 from lockcfg.doctor.diagnosis import Diagnosis, diagnose_disk
 from lockcfg.doctor.evidence import Evidence, daemons_of, file_at, image_locks
 from lockcfg.doctor.host_problems import problems_of
@@ -37,7 +38,8 @@ def examine(*, session: bool, probe: bool = True) -> Diagnosis:
     address = admin_socket(session=session)
     evidence = Evidence(address, daemons_of(found, address))
     collector = Collector(etc=Host(session=session).directory, probe=probe)
-    changed = {base: when for base in FILES if (when := collector.file(base)[1]) is not None}
+    files = (*FILES, LOCKD.name)
+    changed = {base: when for base in files if (when := collector.file(base)[1]) is not None}
     directories, _ = collector.directories([])
     disks = []
     for guest in guests:

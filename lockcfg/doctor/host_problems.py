@@ -14,6 +14,7 @@ from lockcfg.doctor.diagnosis import HostProblem
 from lockcfg.host.host import Host
 from lockcfg.host.lacking import lacking
 from lockcfg.host.parts import missing_parts
+from lockcfg.rules import check
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,6 +34,9 @@ _TAIL: Final = 256 * 1024
 _DENIAL: Final = re.compile(
     rb'^.*(?:apparmor="DENIED"|avc: +denied).*(?:virtlockd|lockd|libvirt|qemu).*$', re.M
 )
+
+#: The files that lockd reads when it starts.
+_OF_LOCKD: Final = ("virtlockd.conf", "lockd.conf")
 
 #: adjtimex(2)'s answer for a clock that is not synchronised.
 _UNSYNCHRONIZED: Final = 5
@@ -55,6 +59,7 @@ def problems_of(
     yield from _of_daemons(configuration, evidence, guests)
     yield from _of_lockspaces(configuration, directories)
     yield from _of_files(daemons, changed)
+    yield from _of_files_of_lockd(evidence, changed)
     yield from _of_next_start(configuration)
     yield from _of_limits(evidence)
     if evidence.answers is not None:
@@ -77,7 +82,16 @@ def _of_daemons(
         return
     if configuration.lock_manager != "lockd":
         return
-    if not evidence.in_charge:
+    if not evidence.in_charge and evidence.daemons:
+        names = " and ".join(dict.fromkeys(each.name for each in evidence.daemons))
+        yield HostProblem(
+            "socket-silent",
+            "error" if guests else "warning",
+            f"{names} runs, but its admin socket does not answer, so its locks are unknown:"
+            f" {evidence.unreachable}",
+            "start virtlockd-admin.socket",
+        )
+    elif not evidence.in_charge:
         severity = "error" if guests else "warning"
         yield HostProblem(
             "no-lock-daemon",
@@ -162,8 +176,29 @@ def _of_files(
                 )
 
 
+def _of_files_of_lockd(evidence: Evidence, changed: Mapping[str, int]) -> Iterator[HostProblem]:
+    """lockd is the same process before and after a reload, and tells itself since when it runs."""
+    if evidence.answers is None:
+        return
+    since = evidence.answers.status["since"]
+    for name in _OF_LOCKD:
+        if changed.get(name, 0) > since:
+            yield HostProblem(
+                "file-newer",
+                "warning",
+                f"{name} was changed after lockd had started: its settings are not in force",
+                "systemctl reload virtlockd; the guests notice nothing",
+            )
+
+
 def _of_next_start(configuration: Configuration) -> Iterator[HostProblem]:
-    """What libvirt's settings need but libvirt would not find at its next start."""
+    """Errors in libvirt's files, and what their settings need but libvirt would not find at its
+    next start."""
+    for each in configuration.documents.values():
+        for finding in check(each):
+            if finding.severity == "error":
+                message = f"{finding.place or finding.path}: {finding.message}"
+                yield HostProblem("bad-setting", "error", message, finding.help)
     document = configuration.documents["driver"]
     if document.path.startswith("/etc/libvirt/"):
         missing = missing_parts(Host(driver=configuration.driver), document)
