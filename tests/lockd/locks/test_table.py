@@ -74,6 +74,20 @@ def test_what_is_held_on_a_file() -> None:
     assert table.is_empty
 
 
+def test_a_file_that_is_its_disk() -> None:
+    """In the default lockspace: it is forgotten with its lock, and others on it are not."""
+    table, space = table_with_space()
+    direct = resource(table.spaces[""], "/disk", owner(1), inode=10, disk=10)
+    other = resource(space, "other", owner(2), inode=11, disk=10)
+    table.add(direct)
+    table.add(other)
+    assert {*table.of_file((1, 10))} == {direct, other}
+    assert [*table.places()] == ["/disk", SPACE]
+    table.remove_owner(direct, direct.owners[0])
+    assert [*table.of_file((1, 10))] == [other]
+    assert [*table.places()] == [SPACE]
+
+
 def test_who_is_in_the_way_under_another_name() -> None:
     table, space = table_with_space()
     shared, exclusive = (
