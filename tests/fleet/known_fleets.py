@@ -949,6 +949,21 @@ FLEETS: dict[str, Known] = {
         "unsafe", both(on("gfs2", "/dev/vg/vms", "localflocks"), [image()])
     ),
     "Lustre with flock": Known("safe", both(on("lustre", "10.0.0.1@tcp:/fs", "flock"), [image()])),
+    "two file systems of one server of Lustre": Known(
+        "unsafe",
+        san(
+            *(
+                directory(
+                    "/srv/locks/files",
+                    mount("/srv/locks", "lustre", f"10.0.0.1@tcp:/{name}", "flock"),
+                    "lockspace",
+                    700_131,
+                )
+                for name in ("one", "two")
+            )
+        ),
+        said="unknown",
+    ),
     "Lustre with local flocks": Known(
         "unsafe", both(on("lustre", "10.0.0.1@tcp:/fs", "localflock"), [image()])
     ),
