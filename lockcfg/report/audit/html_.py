@@ -313,19 +313,21 @@ def _profiles(result: AuditResult, sets: _HostSets) -> list[dict[str, Any]]:
         key=lambda row: (_RANKS[row.worst], row.group, -len(row.hosts), row.hosts),
     )
     return [
-        {"said": row, "hosts": _hosts(row.hosts, sets), "why": _why(row, result.findings)}
+        {"said": row, "hosts": _hosts(row.hosts, sets), **_why(row, result.findings)}
         for row in rows
     ]
 
 
-def _why(row: ProfileRow, findings: Sequence[AuditFinding]) -> list[tuple[int, str]]:
-    """Why a row has its colour: the numbers of the findings of its severity about its hosts."""
+def _why(row: ProfileRow, findings: Sequence[AuditFinding]) -> dict[str, Any]:
+    """Why a row has its colour: the numbers of the findings of its severity about its hosts, and of
+    how many no number is given."""
     hosts = set(row.hosts)
-    return [
+    found = [
         (number, finding.code)
         for number, finding in enumerate(findings, 1)
         if row.worst is not None
         and finding.severity == row.worst
         and finding.waived is None
         and not hosts.isdisjoint(finding.hosts)
-    ][:_CAUSES]
+    ]
+    return {"why": found[:_CAUSES], "more": max(0, len(found) - _CAUSES)}

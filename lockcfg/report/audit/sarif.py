@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 #: How many ranges of hosts a message names.
 _NAMED: Final = 50
 
+#: How many hosts are logical locations of a result.
+_LOCATED: Final = 1000
+
 #: The file for a finding that has none: code scanning services show findings only in files.
 _ARTIFACT: Final = "fleet.yaml"
 
@@ -60,6 +63,8 @@ def _parts(finding: AuditFinding) -> Iterator[AuditFinding]:
 
 def _result(finding: AuditFinding, index: dict[str, int], *, suppressing: bool) -> dict[str, Any]:
     lines = [finding.message, shortened(finding.hosts, _NAMED), *finding.reasons, finding.help]
+    if len(finding.hosts) > _LOCATED:
+        lines.append(f"{len(finding.hosts) - _LOCATED} more hosts are no locations: see --json")
     uri, line = next(iter(finding.places.values()), (_ARTIFACT, 1))
     location: dict[str, Any] = {
         "physicalLocation": {
@@ -67,7 +72,7 @@ def _result(finding: AuditFinding, index: dict[str, int], *, suppressing: bool) 
             "region": {"startLine": line or 1},
         },
         "logicalLocations": [
-            {"name": clean(host), "kind": "host"} for host in finding.hosts[:1000]
+            {"name": clean(host), "kind": "host"} for host in finding.hosts[:_LOCATED]
         ],
     }
     described: dict[str, Any] = {

@@ -101,6 +101,19 @@ def test_sarif_leads_to_the_line_that_is_the_cause(code: str, conf: str) -> None
     assert place["region"]["startLine"] == 3
 
 
+def test_what_is_cut_off_is_told() -> None:
+    """Hosts that are no locations in SARIF, and findings to which a row of the page has no link."""
+    one = audited({"kvm01": {"qemu.conf": ""}, "kvm02": {}})
+    (finding,) = (each for each in one.findings if each.code == "LA101")
+    hosts = [f"kvm{number}" for number in range(1_200)]
+    many = one.replace(findings=[finding.replace(hosts=hosts, places={})])
+    (result,) = json.loads(rendered(many, "sarif"))["runs"][0]["results"]
+    assert len(result["locations"][0]["logicalLocations"]) == 1_000
+    assert "200 more hosts are no locations" in result["message"]["text"]
+    page = rendered(one.replace(findings=[finding] * 10), "html")
+    assert "</a> and 2 more</span>" in page
+
+
 def test_sarif_of_a_repository_names_its_files(tmp_path: Path, lockcfg: RunLockcfg) -> None:
     """By the path that the audit was given."""
     (tmp_path / "hosts/kvm 01").mkdir(parents=True)
