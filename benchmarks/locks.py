@@ -23,7 +23,7 @@ from benchmarks.lock_host import LockHost
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from benchmarks.lock_host import Pairs
+    from benchmarks.lock_host import Memory, Pairs
 
 LOCKD = os.path.join(os.path.dirname(sys.executable), "lockd")
 LOAD = os.path.join(os.path.dirname(__file__), "load.c")
@@ -98,6 +98,9 @@ def main() -> None:
     bench = _Bench(arguments.directory)
     bench.mount_ext4(directory)
     _print_rows("| | lockd | virtlockd | ratio (range) | wanted |", _calls(bench, arguments.runs))
+    _print_rows(
+        "| one guest with one lock | lockd | virtlockd | ratio (range) | |", _one_guest(bench)
+    )
     _print_rows(
         f"| {LOCKS_EACH} locks for each of {HOLDERS} guests | lockd | virtlockd "
         "| ratio (range) | wanted |",
@@ -195,6 +198,19 @@ def _pairs(
         f"| {what}: of the bare system calls' {share.theirs:.0f} calls/s | {share.ratio:.0%} "
         f"| {share.ratio / rate.ratio:.0%} | | |"
     )
+
+
+def _one_guest(bench: _Bench) -> Iterator[str]:
+    found: tuple[list[Memory], list[Memory]] = ([], [])
+    for _ in range(3):
+        for side, command in enumerate((LOCKD, "virtlockd")):
+            with bench.host(command) as host:
+                host.connect_guests(1)
+                host.hold(1)
+                found[side].append(host.memory())
+    for what, key in (("RSS", "rss"), ("PSS", "pss")):
+        ours, theirs = ([getattr(each, key) for each in side] for side in found)
+        yield _row(f"resident ({what})", Ratio.of(ours, theirs), ".1f", " MiB", "")
 
 
 def _restarts(bench: _Bench, runs: int) -> Iterator[str]:
