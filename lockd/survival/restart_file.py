@@ -180,12 +180,13 @@ def _server(server: dict[str, Any], where: str) -> Server:
     ]
     # Releases before 3.0.0 do not count clients.
     next_id = _integer(server, "next_client_id", where) if "next_client_id" in server else 1
+    clients = []
+    for number, each in enumerate(_list(server, "clients", where)):
+        at = f"{where}.clients[{number}]"
+        clients.append(_client(_object(each, at), at, where == SERVERS[0]))
     return Server(
         listening,
-        [
-            _client(_object(client, where), f"{where}.clients[{number}]", where == SERVERS[0])
-            for number, client in enumerate(_list(server, "clients", where))
-        ],
+        clients,
         max_clients=_integer(server, "max_clients", where),
         max_anonymous_clients=(
             _integer(server, "max_anonymous_clients", where)

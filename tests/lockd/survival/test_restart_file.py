@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
@@ -12,6 +12,9 @@ from hypothesis import strategies as st
 
 from lockd.survival import restart_file
 from lockd.survival.restart_file import RestartFileError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 #: As virtlockd 9.0.0 writes it.
 FILE: dict[str, Any] = {
@@ -123,6 +126,85 @@ CLIENT = "daemon.servers.virtlockd.clients.0"
 def test_what_is_not_understood_is_refused(path: str, value: object, says: str) -> None:
     with pytest.raises(RestartFileError, match=says):
         restart_file.read(changed(path, value))
+
+
+def places(value: Any, path: str = "", where: str = "it") -> Iterator[tuple[str, str]]:
+    """The path of each value in the file, and what the reader calls the object or list that it is
+    in."""
+    for key, each in value.items() if isinstance(value, dict) else enumerate(value):
+        at = f"{path}.{key}".lstrip(".")
+        yield at, where
+        if not isinstance(each, (dict, list)) or key == "owners":
+            continue
+        inner = where
+        if key in ("daemon", "defaultLockspace"):
+            inner = key
+        elif key == "servers":
+            inner = "daemon.servers"
+        elif where == "daemon.servers":
+            inner = key
+        elif key in ("clients", "resources", "lockspaces"):
+            inner = f"{where}.{key}".removeprefix("it.")
+        elif path.endswith(("clients", "resources", "lockspaces")):
+            inner = f"{where}[{key}]"
+        yield from places(each, at, inner)
+
+
+#: What an older release leaves out, and what no release reads.
+OPTIONAL = {"next_client_id", "max_anonymous_clients", "ownerName", "id", "conn_time", "admin"}
+UNREAD = {"auth", "isClient"}
+
+
+@pytest.mark.parametrize(("path", "where"), [*places(FILE)])
+def test_every_value_is_looked_at(path: str, where: str) -> None:
+    """One that is missing, or of another type, is refused, and the text says where it is."""
+    key = path.rpartition(".")[2]
+    if key in UNREAD:
+        restart_file.read(changed(path, ...))
+        return
+    with pytest.raises(RestartFileError) as caught:
+        restart_file.read(changed(path, None))
+    assert str(caught.value).startswith((where, f"{where}[{key}]", f"{where}.{key}", key))
+    if key in OPTIONAL:
+        restart_file.read(changed(path, ...))
+    elif not key.isdigit():
+        with pytest.raises(RestartFileError, match=f"has no (server ')?{key}"):
+            restart_file.read(changed(path, ...))
+
+
+@pytest.mark.parametrize(
+    "path", ["daemon", "daemon.servers", "defaultLockspace", RESOURCE, f"{CLIENT}.privateData"]
+)
+def test_no_object_has_a_member_that_is_unknown(path: str) -> None:
+    with pytest.raises(RestartFileError, match=r"unknown members: 'more'"):
+        restart_file.read(changed(f"{path}.more", 1))
+
+
+def test_what_older_releases_leave_out_has_a_value() -> None:
+    document = copy.deepcopy(FILE)
+    server = document["daemon"]["servers"]["virtlockd"]
+    (client,) = server["clients"]
+    for name in ("next_client_id", "max_anonymous_clients"):
+        del server[name]
+    for name in ("id", "conn_time"):
+        del client[name]
+    del client["privateData"]["ownerName"]
+    read = restart_file.read(json.dumps(document).encode()).servers["virtlockd"]
+    assert (read.next_id, read.max_anonymous_clients, read.max_clients) == (1, 0, 1024)
+    assert (read.clients[0].id, read.clients[0].since) == (0, 0)
+    assert read.clients[0].owner is not None
+    assert read.clients[0].owner[0] == ""
+
+
+def test_what_is_just_allowed_is_read() -> None:
+    """The longest pid and file, the latest time, and a name in another encoding."""
+    assert restart_file.read(changed("magic", "2147483647")).pid == 2147483647
+    text = json.dumps(FILE).encode()
+    assert restart_file.read(text + b" " * (restart_file.MAX_SIZE - len(text))).pid == 14846
+    late = restart_file.read(changed(f"{CLIENT}.conn_time", 1 << 62))
+    assert late.servers["virtlockd"].clients[0].since == 1 << 62
+    state = restart_file.read(text.replace(b'"web"', b'"w\xe9b"'))
+    assert b'"w\xe9b"' in restart_file.write(state)
 
 
 @given(st.binary(max_size=200) | st.recursive(
