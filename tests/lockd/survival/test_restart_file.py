@@ -131,7 +131,8 @@ def test_what_is_not_understood_is_refused(path: str, value: object, says: str) 
 def places(value: Any, path: str = "", where: str = "it") -> Iterator[tuple[str, str]]:
     """The path of each value in the file, and what the reader calls the object or list that it is
     in."""
-    for key, each in value.items() if isinstance(value, dict) else enumerate(value):
+    of_it = value.items() if isinstance(value, dict) else enumerate(value)
+    for key, each in ((str(key), each) for key, each in of_it):
         at = f"{path}.{key}".lstrip(".")
         yield at, where
         if not isinstance(each, (dict, list)) or key == "owners":
