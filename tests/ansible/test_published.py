@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 MODULES = sorted(path.stem for path in (COLLECTION / "plugins/modules").glob("*.py"))
 
+ROLES = sorted(path.name for path in (COLLECTION / "roles").iterdir())
+
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -52,10 +54,18 @@ def test_every_plugin_is_documented(installed: Path, tmp_path: Path) -> None:
             assert option != "request" or "The controller" in " ".join(said["description"])
     assert described(controller, "filter", "fleet_policy")
     assert described(controller, "inventory", "fleet")
-    role = described(controller, "role", "probe")
-    assert role["lockcfg.lockcfg.probe"]["entry_points"]["main"]["options"]["probe_dest"][
-        "required"
-    ]
+    roles = described(controller, "role", *ROLES)
+    for name in ROLES:
+        points = roles[f"lockcfg.lockcfg.{name}"]["entry_points"]
+        assert points["main"]["short_description"], name
+        options = {key: said for each in points.values() for key, said in each["options"].items()}
+        assert all(said["description"] for said in options.values()), name
+        defaults = COLLECTION / "roles" / name / "defaults/main.yml"
+        given = yaml.safe_load(defaults.read_text()) if defaults.exists() else {}
+        assert given.keys() <= options.keys(), name
+        for key in options.keys() - given.keys():
+            assert options[key].get("required"), (name, key)
+    assert set(roles["lockcfg.lockcfg.rollout"]["entry_points"]) == {"main", "back"}
 
 
 def test_it_is_of_the_version_of_lockcfg() -> None:

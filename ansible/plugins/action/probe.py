@@ -15,6 +15,9 @@ from ansible_collections.lockcfg.lockcfg.plugins.plugin_utils.thinking import (
     said,
 )
 
+#: How long hosts hold the locks of a probe at most, in seconds.
+LONGEST = 3600
+
 
 class ActionModule(ActionBase):
     """See the documentation of the module."""
@@ -43,6 +46,8 @@ class ActionModule(ActionBase):
             seconds = int(self._task.args.get("seconds") or 300)
         except (TypeError, ValueError):
             raise AnsibleActionFail("seconds: not a number") from None
+        if not 0 < seconds <= LONGEST:
+            raise AnsibleActionFail("seconds: not a number from 1 to {0}".format(LONGEST))
         directories = self._task.args.get("directories") or []
         if not isinstance(hosts, (list, tuple)) or not isinstance(directories, (list, tuple)):
             raise AnsibleActionFail("hosts, directories: each is a list")

@@ -38,7 +38,7 @@ options:
     elements: str
     default: []
   seconds:
-    description: After this time the hosts release their locks in any case.
+    description: After so many seconds, 1 to 3600, the hosts release their locks in any case.
     type: int
     default: 300
   plan:
