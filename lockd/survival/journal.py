@@ -265,6 +265,8 @@ class Journal:
         at = self._records.tell()
         while at < self._end:
             whole = self._records.rfind(b"\n", at, min(at + _BLOCK, self._end))
+            if whole < 0:
+                whole = self._records.find(b"\n", at, self._end)  # one that is longer than a block
             end = self._end if whole < 0 else whole + 1
             yield self._records[at:end]
             at = end
