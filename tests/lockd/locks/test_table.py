@@ -86,6 +86,12 @@ def test_a_file_that_is_its_disk() -> None:
     table.remove_owner(direct, direct.owners[0])
     assert [*table.of_file((1, 10))] == [other]
     assert [*table.places()] == [SPACE]
+    table.remove_owner(other, other.owners[0])
+    alone = resource(table.spaces[""], "/disk", owner(1), inode=10, disk=10)
+    table.add(alone)
+    table.remove_owner(alone, alone.owners[0])
+    assert not table.is_known((1, 10))
+    assert table.is_empty
 
 
 def test_who_is_in_the_way_under_another_name() -> None:
