@@ -227,6 +227,18 @@ def gluster_pair(server: str, volume: str, inode: int) -> list[Json]:
     ]
 
 
+def volfile_pair(locks: str, images: str = "a1b2") -> list[Json]:
+    """Images and locks on volumes of GlusterFS that have ids, and that mounts do not name."""
+    images_on, locks_on = (
+        gluster(point, "glusterfs:(null)", ids=(f"volume-id:{volume}",))
+        for point, volume in (("/srv/vms", images), ("/srv/locks", locks))
+    )
+    return [
+        directory("/srv/vms", images_on, "disks", 1),
+        directory("/srv/locks/files", locks_on, "lockspace", 1),
+    ]
+
+
 def on(kind: str, source: str, *options: str, ids: tuple[str, ...] = ()) -> list[Json]:
     """Images and locks on a file system of a kind."""
     return [
@@ -1137,6 +1149,21 @@ FLEETS: dict[str, Known] = {
                 [image()],
             )
             for name in "ab"
+        ],
+    ),
+    "GlusterFS by a file of the client, with the ids of the volumes": Known(
+        "safe",
+        [host(name, volfile_pair("c9f1"), [image()]) for name in "ab"],
+    ),
+    "images on one GlusterFS by a file of the client, locks on two": Known(
+        "unsafe",
+        [host(name, volfile_pair(locks), [image()]) for name, locks in (("a", "c9"), ("b", "d0"))],
+    ),
+    "two GlusterFS by files of the clients, with the ids of the volumes": Known(
+        "safe",
+        [
+            host(name, volfile_pair(f"{volume}1", f"{volume}2"), [image()])
+            for name, volume in (("a", "c9"), ("b", "d0"))
         ],
     ),
     "sanlock on both hosts": Known(

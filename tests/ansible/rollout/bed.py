@@ -97,7 +97,8 @@ USER: Final = "deploy"
 #: Where a host looks for programs: its own come first.
 _PATH: Final = f"{LOCKD.parent}:/srv/programs:{os.defpath}:/usr/sbin:/sbin"
 
-#: Has a host know the user.
+#: Has a host know the user. sudo would forbid core files to the libvirtd that it starts, and then
+#: libvirt 11.3 starts no guest.
 _USER: Final = f"""
 for name in passwd group shadow sudoers; do
     cp /etc/$name /srv/$name
@@ -108,6 +109,7 @@ echo '{USER}:x:4711:' >>/etc/group
 echo '{USER}:*:20000::::::' >>/etc/shadow
 echo '{USER} ALL=(ALL:ALL) NOPASSWD: ALL' >>/etc/sudoers
 echo 'Defaults secure_path="{_PATH}"' >>/etc/sudoers
+echo 'Defaults rlimit_core=default' >>/etc/sudoers
 mkdir -m 755 /srv/deploy
 chown 4711:4711 /srv/deploy
 """
