@@ -1261,6 +1261,14 @@ FLEETS: dict[str, Known] = {
         ),
         said="unknown",
     ),
+    "a file on what no snapshot names, and a network disk": Known(
+        "unsafe",
+        two(
+            (SAN, [guest("v", {"type": "network", "path": "gluster:vms/a.qcow2"}, running=True)]),
+            ([locks()], [guest("w", disk("/srv/more/a.qcow2"))], {"version": 2}),
+        ),
+        said="unknown",
+    ),
     "RBD images by their protocol, and files on NFS": Known(
         "safe",
         two(

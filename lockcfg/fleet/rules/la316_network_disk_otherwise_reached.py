@@ -5,6 +5,7 @@
 Reports network disks where guests also have disks through the kernel that may be the same storage:
 an RBD image that a host has mapped, a file on the mounted volume, a SCSI device for iSCSI. By NBD,
 SSH and the like a server can give away whatever it has, so any other disk of the fleet may be that.
+A file on a mount that the snapshot does not name may be any of them.
 The same is true of a disk that another process serves to QEMU (`vhostuser`, `vhostvdpa`), of an
 NVMe controller that a guest has for itself, and of a SCSI device or a storage controller that a
 guest has by `<hostdev>`.
@@ -79,6 +80,9 @@ _OTHERWISE: Final = {
     "nfs": ("nfs",),
 }
 
+#: The kind of a disk of which the snapshot does not tell what it is on: it may be on any.
+_UNKNOWN: Final = ""
+
 #: Protocols by which one storage has one name.
 _NAMED_ONCE: Final = ("rbd", "gluster", "sheepdog")
 
@@ -115,7 +119,7 @@ def check(fleet: Fleet) -> Iterator[Observation]:
     for cell, protocols in protocols_of.items():
         for protocol in sorted(protocols.difference(_READ)):
             if (hosts[protocol] > 1 and protocol not in _NAMED_ONCE) or there.intersection(
-                _OTHERWISE.get(protocol, there)
+                (*_OTHERWISE.get(protocol, there), _UNKNOWN)
             ):
                 by = f" by {protocol}" if protocol else ""
                 yield Observation(
@@ -163,4 +167,4 @@ def _kinds(cell: Cell) -> Iterator[str]:
     systems = {storage.path: storage.place.kind for storage in cell.facts.storages}
     for use in cell.uses:
         if use.kind != "network" and not use.readonly:
-            yield systems.get(use.storage, "") if use.kind == "image" else use.layer
+            yield systems.get(use.storage, _UNKNOWN) if use.kind == "image" else use.layer
