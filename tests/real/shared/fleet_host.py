@@ -37,7 +37,7 @@ mount -t tmpfs tmpfs /tmp  # where GlusterFS writes, of all places
 
 _MOUNT: Final = f"""
 mkdir -p {SHARED}
-glusterfs --volfile="/srv/$2" --log-file=/srv/gluster.log \\
+glusterfs --volfile="/srv/$2" --volfile-id="/${{2%.vol}}" --log-file=/srv/gluster.log \\
     --entry-timeout=0 --attribute-timeout=0 --negative-timeout=0 {SHARED}
 """
 

@@ -103,10 +103,11 @@ kill -9 "$pid"
 while kill -0 "$pid" 2>/dev/null; do sleep 0.02; done
 {_SERVE}
 """
-# It returns when the volume is mounted.
+# It returns when the volume is mounted. A client that asks a server for the graph names the volume
+# in this way, too.
 _MOUNT: Final = f"""
 mkdir {MOUNT}
-glusterfs --volfile="$1" --log-file="$2" --pid-file={CLIENT_PID_FILE} {MOUNT}
+glusterfs --volfile="$1" --volfile-id=/vm --log-file="$2" --pid-file={CLIENT_PID_FILE} {MOUNT}
 """
 
 
@@ -132,7 +133,7 @@ def mount_second_volume(hosts: Network, client: Host, directory: Path, point: st
     """Make another volume of the same server, and have a client mount it at ``point``; its id is
     another one, and all that it is called is the same. ``directory`` takes graphs and logs."""
     client.sh(
-        'mkdir "$3"\nglusterfs --volfile="$1" --log-file="$2" "$3"',
+        'mkdir "$3"\nglusterfs --volfile="$1" --volfile-id=/vm --log-file="$2" "$3"',
         serve_second_volume(hosts, directory, "default"),
         directory / f"{client.name}-two.log",
         point,
