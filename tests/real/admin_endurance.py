@@ -121,11 +121,12 @@ def long_journal(command: list[str]) -> Transcript:
         long = pack_optional("1:" + "x" * 200_000)
         for _ in range(30):
             call(SET_FILTERS, long + NO_FLAGS)
+        call(SET_FILTERS, pack_optional("1:x") + NO_FLAGS)
         # A journal is rewritten a second after the start at the earliest.
         end = time.monotonic() + 10
         while journal_number(daemon) == 1 and time.monotonic() < end:
-            call(SET_FILTERS, pack_optional("1:x") + NO_FLAGS)
             time.sleep(0.05)
+            call(SET_FILTERS, pack_optional("1:x") + NO_FLAGS)
         seen["it was rewritten"] = journal_number(daemon) > 1
         daemon.crash()
         with Client(LOCK_SOCKET) as client:
