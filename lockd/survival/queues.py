@@ -121,10 +121,6 @@ def received(ancillary: list[tuple[int, int, bytes]]) -> list[int]:
 
 def add(found: dict[str, int], names: list[str], fds: list[int]) -> None:
     """Add descriptors to those found before; the last one with a name counts."""
-    new = dict(zip(names, fds, strict=True))
-    if len(new) == len(names) and found.keys().isdisjoint(new):
-        found.update(new)
-        return
     for name, fd in zip(names, fds, strict=True):
         if name in found:
             # Its file system may be silent, and closing waits for it.
