@@ -116,7 +116,7 @@ def carries_locks(mount: Mount) -> tuple[Shared, str]:
                 return "unknown", f"NFSv4 with {option}, which no known client of version 4 has"
         return "yes", f"NFSv4 ({mount.source})"
     if kind == "nfs":
-        for option in ("nolock", "local_lock=all", "local_lock=posix"):
+        for option in NFS_LOCKS_STAY:
             if option in options:
                 return "no", f"NFSv3 with {option}, which keeps locks on this host"
         return "yes", f"NFSv3 ({mount.source})"
@@ -141,6 +141,9 @@ def carries_locks(mount: Mount) -> tuple[Shared, str]:
         return "no", f"{kind}, which keeps locks on this host"
     return "unknown", f"{kind}, of which one host cannot tell"
 
+
+#: The options of NFS before version 4 that keep locks on each host.
+NFS_LOCKS_STAY: Final = ("nolock", "local_lock=all", "local_lock=posix")
 
 #: Options that make a shared file system keep locks on each host, or refuse them.
 _LOCKS_STAY: Final = {

@@ -57,21 +57,14 @@ class HostChange:
             and each.place.system
             and storage.get(each.setting) in (None, each.place.shown)
         ]
+        muted = {each.setting: each.place.shown for each in own if is_muted(each)}
         #: How each lockspace gets to the place that the policy wants, each mount once: also if it
         #: is there, and mounted so that its locks stay on the host.
         self.mountings: Final[list[Mounting]] = [
             mounting_of(cell, group.cells, str(wanted[setting]), place)
-            for setting, place in sorted(
-                {
-                    **storage,
-                    **{each.setting: each.place.shown for each in own if is_muted(each)},
-                }.items()
-            )
+            for setting, place in sorted({**storage, **muted}.items())
             if wanted.get(setting)
-            and (
-                place_at(cell.facts, str(wanted[setting])) != place
-                or any(each.setting == setting and is_muted(each) for each in own)
-            )
+            and (setting in muted or place_at(cell.facts, str(wanted[setting])) != place)
         ]
         #: Lockspaces that are not there, on file systems that are.
         self.missing: Final = [

@@ -12,6 +12,7 @@ import shlex
 
 from lockcfg.fleet.plan.steps import Work
 from lockcfg.frozen import Frozen
+from lockcfg.host.storage import NFS_LOCKS_STAY
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -118,18 +119,15 @@ def place_at(facts: Facts, path: str) -> str | None:
     return nearest.place.replace(path=within).shown
 
 
-#: The options of NFS that keep locks on the host.
-_MUTE: Final = ("nolock", "local_lock=all", "local_lock=posix")
-
-
 def is_muted(directory: Directory) -> bool:
     """Whether a mount of NFS keeps locks on the host by an option."""
-    return directory.type == "nfs" and any(each in directory.options for each in _MUTE)
+    return directory.type == "nfs" and not set(NFS_LOCKS_STAY).isdisjoint(directory.options)
 
 
 def unmuted(directory: Directory) -> list[str]:
     """The options of a mount without those."""
-    return [each for each in directory.options if not (is_muted(directory) and each in _MUTE)]
+    stay = NFS_LOCKS_STAY if is_muted(directory) else ()
+    return [each for each in directory.options if each not in stay]
 
 
 def mounting_of(cell: Cell, cells: Iterable[Cell], path: str, place: str) -> Mounting:
