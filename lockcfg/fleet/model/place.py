@@ -473,8 +473,8 @@ def _shared_name(
         name, _, export = volume.strip("/").partition("/")
         if not name:
             # The client has the volume's graph from a file of its own: it names no volume.
-            identity = next((each[10:] for each in told if each.startswith("volume-id:")), "")
-            return f"glusterfs://{identity or source}", "", [] if identity else ["unnamed:"]
+            ids = [each.partition(":")[2] for each in told if each.startswith("volume-id:")]
+            return f"glusterfs://{ids[0] if ids else source}", "", [] if ids else ["unnamed:"]
         ids = [f"volume:{name}", *([] if is_loopback(server) else [f"server:{server}"])]
         if inode is not None and inode > 1:
             # A mount may name any server of the pool. The inode numbers of GlusterFS are random, so

@@ -454,11 +454,11 @@ def naming_of(disk: Mapping[str, Any], name: str) -> str:
 
     One device may have names of several types, and each program that names it prefers another one.
     """
-    wwid = whole_of(name).removeprefix("scsi:")
     if not name.startswith("scsi:"):
         return ""
     if disk.get("filesystem"):
         return BELOW_FILES
+    wwid = whole_of(name).removeprefix("scsi:")
     of = next((of for of, pattern in _TYPES if pattern.match(wwid)), "serial")
     kernel = "wwid" in disk and not _PATHS.match(disk.get("dm_uuid", ""))
     return f"{of} {'kernel' if kernel else 'udev'}"
