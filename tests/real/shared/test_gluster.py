@@ -109,11 +109,13 @@ def test_the_engine_makes_virtlockd_no_worse(
             if theirs.double_owners > 10:
                 break
     with ring(hosts, (LOCKD, VIRTLOCKD), f"{MOUNT}/mixed", hammer) as both:
-        mixed = both.fight(seconds=seconds)
+        # virtlockd, which makes its file anew each time, may leave lockd nothing as long as it tries.
+        mixed = both.fight(seconds=3 * seconds, grants=150 * seconds)
     print(f"virtlockd and virtlockd: {theirs}\nmixed: {mixed}")
     if graph == "plain":
         assert theirs.double_owners > 10, theirs
     assert mixed.double_owners / mixed.grants <= theirs.double_owners / theirs.grants, mixed
+    assert not mixed.one.errors, mixed
     assert mixed.smaller_share > 0, mixed
 
 
