@@ -34,7 +34,7 @@ from tests.simulation.kernel import (
     Stream,
     running,
 )
-from tests.simulation.rewritten import difference
+from tests.simulation.rewritten import difference, journals
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -98,10 +98,12 @@ class Task:
         self.until: Callable[[], bool] = _at_once
         self.error: Exception | None = None
         self.is_replaced = False
+        self.is_over = False
         self._work: Final = work
-        self._greenlet: Final = greenlet(self._run, _outermost(getcurrent()))
+        self._worker: _Worker | None = None
 
-    def _run(self) -> None:
+    def run(self) -> None:
+        """Do it, in a worker."""
         try:
             self._work()
         except Killed:
@@ -110,18 +112,43 @@ class Task:
             self.is_replaced = True
         except Exception as error:  # noqa: BLE001 - the caller raises it again
             self.error = error
+        self.is_over = True
 
     def go_on(self) -> bool:
         """Let it go on; whether it is over."""
         running.process = self.process
-        self._greenlet.switch()
-        return bool(self._greenlet.dead)
+        if self._worker is None:
+            self._worker = _idle.pop() if _idle else _Worker()
+            self._worker.task = self
+        self._worker.switch()
+        return self.is_over
 
     def throw_away(self) -> None:
         """Its process has been killed."""
         running.process = self.process
-        if self._greenlet:  # else it has not begun
-            self._greenlet.throw(Killed)
+        if self._worker is not None and not self.is_over:  # else it has not begun
+            self._worker.throw(Killed)
+
+
+class _Worker(greenlet):
+    """Does one task after the other: a new greenlet for each costs more than most tasks."""
+
+    task: Task
+
+    def __init__(self) -> None:
+        super().__init__(parent=_outermost(getcurrent()))
+
+    def run(self) -> None:
+        """Without an end."""
+        assert self.parent is not None
+        while True:
+            self.task.run()
+            _idle.append(self)
+            self.parent.switch()
+
+
+#: Those that have no task.
+_idle: Final[list[_Worker]] = []
 
 
 class Plan:
@@ -336,7 +363,9 @@ class Cluster:
     @property
     def task(self) -> Task:
         """The one that runs."""
-        return next(each for each in self._tasks if each._greenlet is getcurrent())
+        worker = getcurrent()
+        assert isinstance(worker, _Worker)
+        return worker.task
 
     def let_others(self, until: Callable[[], bool] | None = None) -> None:
         """Have others go on before the task that runs does."""
@@ -367,7 +396,7 @@ class Cluster:
         """A process has been killed: what it was about to do is not done."""
         for task in [each for each in self._tasks if each.process is process]:
             # One that was thrown away may have taken another with it.
-            if task._greenlet is not getcurrent() and task in self._tasks:
+            if task._worker is not getcurrent() and task in self._tasks:
                 self._tasks.remove(task)
                 before = running.process
                 task.throw_away()
@@ -459,9 +488,12 @@ class Cluster:
             return
         if host.process is None or host.process.is_over:
             return  # it is killed just now, in a thread that had its turn
-        what = difference(host.daemon)
-        if what:
-            self.broken = f"a new journal of {host.name} would not be as the old one: {what}"
+        found = journals(host.daemon)
+        if found != host.looked_at:
+            host.looked_at = found
+            what = difference(*found)
+            if what:
+                self.broken = f"a new journal of {host.name} would not be as the old one: {what}"
         for resource in host.daemon.engine.table.open_resources():
             if not isinstance(host.process.fds.get(resource.lock.fd), LockFile):
                 self.broken = f"the descriptor of {resource.path} on {host.name} is another one's"

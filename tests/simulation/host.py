@@ -343,6 +343,8 @@ class Host:
         self.loop: Loop | None = None
         self.daemon: Daemon | None = None
         self.keeper: Keeper | None = None
+        #: Its journal and a new one, as they were when they were compared last.
+        self.looked_at: tuple[bytes, bytes] | None = None
         self.starts_at = 0.0
         self._pids: Final = count(100)
 

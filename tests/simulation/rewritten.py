@@ -10,28 +10,35 @@ from lockd.survival.records import SUBJECTS, JournalState
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from typing import Final
 
     from lockd.daemon.daemon import Daemon
 
+#: The classes of the records, by subject.
+_RECORDS: Final = {
+    name: import_module(f"lockd.survival.records.{name}").Records for name in SUBJECTS
+}
 
-def difference(daemon: Daemon) -> str:
-    """In what a new journal would differ from the one that there is; empty if it would not."""
-    old = _told(JournalState(daemon.journal.read()))
+
+def journals(daemon: Daemon) -> tuple[bytes, bytes]:
+    """The journal that there is, and a new one."""
     lines = [*daemon._records(), *(line for part in daemon._parts() for line in part.records())]
-    new = _told(JournalState(f"{line}\n".encode("ascii") for line in lines))
-    for what in old:
-        if old[what] != new[what]:
-            return f"{what}: {old[what]} would become {new[what]}"
+    return b"".join(daemon.journal.read()), "".join(f"{line}\n" for line in lines).encode("ascii")
+
+
+def difference(old: bytes, new: bytes) -> str:
+    """In what a new journal differs from the old one; empty if it does not."""
+    before, after = _told(JournalState([old])), _told(JournalState([new]))
+    for what in before:
+        if before[what] != after[what]:
+            return f"{what}: {before[what]} would become {after[what]}"
     return ""
 
 
 def _told(state: JournalState) -> dict[str, Any]:
     """What matters of it, by subject."""
-    found = {
-        name: _plain(vars(state.of(import_module(f"lockd.survival.records.{name}").Records)))
-        for name in SUBJECTS
-    }
-    locks: Any = state.of(import_module("lockd.survival.records.locks").Records)
+    found = {name: _plain(vars(state.of(records))) for name, records in _RECORDS.items()}
+    locks: Any = state.of(_RECORDS["locks"])
     resources = {held.number: _slots(held) for held in locks.resources()}
     for held in resources.values():
         if not held["is_held"]:
