@@ -86,11 +86,11 @@ class Loop:
 
     def watch(self, fd: int, events: int, handler: Callable[[int], object]) -> None:
         self.process.step("epoll_ctl")
-        self.handlers[fd] = events, handler, self.process.thing(fd)
+        self.handlers[fd] = events | EPOLLHUP, handler, self.process.thing(fd)
 
     def change(self, fd: int, events: int) -> None:
         _, handler, thing = self.handlers[fd]
-        self.handlers[fd] = events, handler, thing
+        self.handlers[fd] = events | EPOLLHUP, handler, thing
 
     def unwatch(self, fd: int) -> None:
         self.handlers.pop(fd, None)
@@ -110,12 +110,12 @@ class Loop:
         """What can be called now."""
         found: list[Callable[[], object]] = []
         for wanted, handler, thing in self.handlers.values():
-            events = thing.events() & (wanted | EPOLLHUP)
+            events = thing.events() & wanted
             if events:
                 found.append(partial(handler, events))
         if self.posted:
             found.append(self._next_posted)
-        if self.timers and self.timers[0][0] <= self.process.host.now:
+        if self.timers and self.timers[0][0] <= self.process.host.cluster.now:
             found.append(self._next_timer)
         return found
 
@@ -482,7 +482,8 @@ class Host:
     @property
     def is_running(self) -> bool:
         """Whether the host and its daemon get to do something."""
-        return self.now >= max(self.frozen_until, self.daemon_frozen_until)
+        now = self.cluster.now
+        return now >= self.frozen_until and now >= self.daemon_frozen_until
 
 
 class _Reserve:
