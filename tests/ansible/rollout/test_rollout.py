@@ -34,8 +34,11 @@ _FOUND: Final = 3.0
 
 HOOK: Final = "/etc/libvirt/hooks/qemu"
 
-#: What virsh says if libvirtd ends meanwhile, or does not listen yet.
-_NO_LIBVIRT: Final = r"[Ff]ailed to connect|End of file while reading|Cannot recv data|Broken pipe"
+#: What virsh says if libvirtd ends meanwhile, or does not listen yet. A signal (SIGPIPE) ends one
+#: that writes to it just then, which says nothing.
+_NO_LIBVIRT: Final = (
+    r"[Ff]ailed to connect|End of file while reading|Cannot recv data|Broken pipe|^status -13$"
+)
 
 
 class Try(NamedTuple):
@@ -110,7 +113,8 @@ class Thieves:
             result = self._fleet.hosts[thief].steal(disk)
             took = time.monotonic() - begun
             still = thief in held and self._is_held(thief)
-            self.tries.append(Try(thief, disk, result.status == 0, result.said, still))
+            said = result.said or f"status {result.status}"
+            self.tries.append(Try(thief, disk, result.status == 0, said, still))
 
     def _go_round_in_pairs(self) -> None:
         for thief, disk in itertools.cycle(self._pairs):

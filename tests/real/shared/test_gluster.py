@@ -109,7 +109,7 @@ def test_the_engine_makes_virtlockd_no_worse(
             if theirs.double_owners > 10:
                 break
     with ring(hosts, (LOCKD, VIRTLOCKD), f"{MOUNT}/mixed", hammer) as both:
-        # virtlockd, which makes its file anew each time, may leave lockd nothing while it tries.
+        # virtlockd, which makes its file again each time, may leave lockd nothing while it tries.
         mixed = both.fight(seconds=3 * seconds, grants=150 * seconds)
     print(f"virtlockd and virtlockd: {theirs}\nmixed: {mixed}")
     if graph == "plain":
