@@ -38,8 +38,14 @@ _CUTS_LONG = 10
 _LONG_PARTS = {"nfs_failures", "nfs_kills", "nfs_model", "nfs_rivals", "takes_a_minute"}
 
 
+def _asks(item: pytest.Item) -> bool:
+    """Whether a test asks what the machine has said."""
+    return "nfs_report" in getattr(item, "fixturenames", ())
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what is for long runs."""
+    """Leave out what is for long runs, and have those last that wait for the machine."""
+    items.sort(key=_asks)
     if config.getoption("exhaustive"):
         return
     left_out = [
@@ -82,9 +88,9 @@ class Run:
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Boot the machine, if a test is to ask what came of it."""
-    wanted = {name for item in session.items for name in getattr(item, "fixturenames", ())}
-    if "nfs_report" not in wanted or session.config.option.collectonly:
+    if not any(map(_asks, session.items)) or session.config.option.collectonly:
         return
+    wanted = {name for item in session.items for name in getattr(item, "fixturenames", ())}
     exhaustive = bool(session.config.getoption("exhaustive"))
     seconds, mixed_seconds, mixed_versions = LONG if exhaustive else SHORT
     parts: dict[str, dict[str, Any]] = {
