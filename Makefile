@@ -12,7 +12,7 @@ DEMO_PACKAGES := augeas-tools mount util-linux hostname
 TEST_PACKAGES := augeas-tools python3-augeas augeas-lenses libvirt0 libvirt-clients qemu-system-x86 virtiofsd? \
 	strace acl attr man-db bash-completion fish zsh e2fsprogs xfsprogs mount util-linux libxml2-utils \
 	glusterfs-server glusterfs-client openssh-server openssh-client sshfs iproute2 nfs-common rpcbind \
-	sudo systemd procps fuse3 chromium chromium-driver sanlock prometheus spin debhelper dh-python dpkg-dev apparmor
+	sudo systemd procps fuse3 chromium chromium-driver sanlock prometheus spin tcc? debhelper dh-python dpkg-dev apparmor
 # Of these, what test-short needs.
 SHORT_PACKAGES := augeas-lenses python3-augeas libvirt0 libvirt-clients qemu-system-x86 strace acl attr \
 	e2fsprogs mount util-linux iproute2 procps
@@ -172,7 +172,7 @@ docs: $(VENV)/.installed-dev
 
 # The page of what Spin finds: a minute.
 proofs: $(VENV)/.installed-dev
-	packaging/install-packages spin
+	packaging/install-packages spin 'tcc?'
 	$(BIN)/python -m proofs --page > docs/reference/proof-traces.md
 
 # All of it takes hours: MODULES=lockd/survival/journal.py takes two minutes.
