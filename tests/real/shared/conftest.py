@@ -112,7 +112,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         "silent": {},
     }
     plan = {part: how for part, how in parts.items() if f"nfs_{part}" in wanted}
-    session.config.stash[_RUN] = Run(plan, timeout=3600 if exhaustive else 900)
+    session.config.stash[_RUN] = Run(plan, timeout=3600 if exhaustive else 1800)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
