@@ -38,7 +38,27 @@ def world(rng: random.Random) -> World:
         more = _More(maker, made)
         for name in rng.sample(KINDS, min(len(KINDS), rng.choice((1, 1, 2)))):
             getattr(more, f"add_{name}")()
+    for snapshot in made.snapshots:
+        _number_mounts(snapshot)
     return made
+
+
+def _number_mounts(snapshot: Json) -> None:
+    """Give each file system that a host has mounted a device number of its own there."""
+    numbers: dict[str, str] = {}
+
+    def number(path: str) -> str:
+        # Every mount of these worlds is below a directory of the root, or two of them.
+        point = "/".join(path.split("/")[:3])
+        return numbers.setdefault(point, f"0:{52 + len(numbers)}")
+
+    for path, told in snapshot["identities"].items():
+        told[0] = " ".join([number(path), *told[0].split()[1:]])
+    for each in snapshot["guests"]:
+        for one in each["disks"]:
+            for file in (one, *one.get("chain", ())):
+                if file.get("device") == "0:52":
+                    file["device"] = number(file["path"])
 
 
 #: What may be added: each is a method of :class:`_More`.
