@@ -139,7 +139,7 @@ class UnknownDisks:
     def _check(self, resource: Resource) -> None:
         """Tell if another guest has the disk by another name."""
         problem = self._files.doubled(resource)
-        if problem:
+        if problem and resource.owners:  # looking takes a while: it may be released by now
             resource.problem = problem
             owner = resource.owners[0]
             message = f"DISK IN DANGER: the lock {resource.path} of {owner} is not safe: {problem}"

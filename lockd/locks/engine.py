@@ -358,10 +358,11 @@ class Engine:
         self.table.remove_owner(resource, owner)
         self._say(RELEASED, resource, "released by", owner)
         if not resource.owners:
-            # Hiding may take a while, and a new journal must have it as the old one has.
+            # Hiding may take a while: nothing may look for the disk of a lock without an owner, and
+            # a new journal must have it as the old one has.
+            self.unknown.drop(resource)
             self.idle.know(resource)
             self.visibility.hide(resource)
-            self.unknown.drop(resource)
             self.idle.add(resource)
 
     def release_all(self, held: deque[Acquisition]) -> None:

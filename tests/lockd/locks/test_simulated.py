@@ -70,6 +70,27 @@ def test_the_file_of_a_lock_that_is_let_go() -> None:
     assert files.inodes == {}
 
 
+def test_a_description_is_not_looked_for_while_its_lock_is_let_go(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """That takes a while on a slow file system, and the loop goes on: there is no guest any more
+    that could have the disk."""
+    one, _, _, clock = two_hosts()
+    name, guest = "f" * 64, owner(7)
+    one.engine.acquire(SPACE, name, guest, shared=False, create=True)
+    looked = []
+
+    def takes_a_while(_: object) -> None:
+        clock.now += 1
+        one.engine.unknown.look()
+        looked.append(clock.now)
+
+    monkeypatch.setattr(one.engine.visibility, "hide", takes_a_while)
+    one.engine.release(SPACE, name, guest)
+    assert looked
+    assert not one.engine.unknown
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_any_order_of_calls(seed: int) -> None:
     """No disk is ever held by two that exclude each other, and the journal tells what is held."""
