@@ -11,6 +11,7 @@ import pytest
 from benchmarks.made_up_fleet import IMAGES, NOW, snapshot
 from lockcfg.errors import ReadError
 from lockcfg.fleet.audit import audit_of, read_fleet
+from lockcfg.fleet.model.uses import Use
 from lockcfg.fleet.snapshots.collector import render
 from lockcfg.fleet.snapshots.format import SnapshotError
 from lockcfg.fleet.snapshots.reading import own_members_behind
@@ -184,6 +185,31 @@ def test_a_store_of_version_4_is_read(tmp_path: Path) -> None:
     assert [*store.shared_disks()] == [*now.shared_disks()] != []
     assert [disk.host for disk in store.find_disks({path})] == ["kvm1", "kvm2"]
     assert store.held_locks() == {}
+
+
+def test_a_store_of_version_5_is_read(tmp_path: Path) -> None:
+    """Its uses of devices may not say of which type a name is: then it is unknown which others are
+    the same device."""
+    old = tmp_path / "old"
+    store = Store.create(str(old))
+    ingester = Ingester(store)
+    for number in (1, 2):
+        of = f"eui.000{number}" if number == 1 else f"naa.600{number}"
+        disk = {"type": "block", "path": "/dev/sdb", "device": "8:16", "inode": 7, "wwid": of}
+        made = host(number, {"name": f"vm{number}", "disks": [disk]})
+        ingester.snapshot("kvm.json", render(made).encode())
+    ingester.read([])
+    store.end()
+    connection = sqlite3.connect(old)
+    connection.executescript(
+        "UPDATE way SET use = json_remove(use, '$.naming'); PRAGMA user_version = 5"
+    )
+    connection.close()
+    read = store_of([str(old)])
+    assert {Use.from_json(use).naming for _, use in read.ways()} == {""}
+    result = audit_of(read_fleet(read, now=NOW))
+    assert "LA317" in {finding.code for finding in result.findings}
+    assert result.verdict.level != "safe"
 
 
 def look_at_all(path: Path) -> None:

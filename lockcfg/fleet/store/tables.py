@@ -10,10 +10,10 @@ if TYPE_CHECKING:
 APPLICATION_ID: Final = 0x6C6B6366  # lkcf
 #: And this in that of a live store, which a lockcfg that does not know it must not read.
 LIVE_ID: Final = 0x6C6B636C  # lkcl
-VERSION: Final = 5
+VERSION: Final = 6
 
 #: Stores of these versions are still read: what they do not hold is unknown.
-EARLIER: Final = (1, 2, 3, 4)
+EARLIER: Final = (1, 2, 3, 4, 5)
 
 TABLES: Final = """
 CREATE TABLE profile (id INTEGER PRIMARY KEY, facts TEXT NOT NULL);
@@ -71,8 +71,9 @@ COLUMNS: Final = {
 #: The tables that a store of an earlier version may not have: what they would hold is unknown.
 LATER: Final = ("evidence", "held", "disks")
 
-#: What a column of an earlier version is taken to be. Version 3 did not tell which devices are on
-#: others; the UUIDs of version 2 were cut off.
+#: What a column of an earlier version is taken to be. Uses of version 5 may not tell the type of a
+#: device's name; version 3 did not tell which devices are on others; the UUIDs of version 2 were
+#: cut off.
 _VERSION_3: Final = {
     ("cell", "circumstances"): "json_insert(circumstances, '$[#]', 'earlier|')",
 }
