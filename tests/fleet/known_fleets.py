@@ -331,6 +331,25 @@ EMULATED = f"t10.ATA     QEMU HARDDISK{' ' * 27}QM00002"
 CEPH_IDS = ("cluster:f51d",)
 
 
+def of_client(name: str, root: str) -> tuple[str, ...]:
+    """What a client of Ceph says of its mount."""
+    return (*CEPH_IDS, f"filesystem:{name}", f"root:{root}")
+
+
+def ceph_locks(
+    point: str,
+    kind: str,
+    source: str,
+    *options: str,
+    ids: tuple[str, ...],
+    inode: int | None = FIRST + 9,
+) -> Json:
+    """The directory of the locks on CephFS."""
+    return directory(
+        "/srv/locks/files", mount(point, kind, source, *options, ids=ids), "lockspace", inode
+    )
+
+
 def sanlock(number: int, leases: str, inode: int) -> tuple[Any, ...]:
     """A host with sanlock: its number, and where its leases are."""
     text = f'disk_lease_dir = "/srv/sl"\nhost_id = {number}\nauto_disk_leases = 1\n'
@@ -1426,6 +1445,54 @@ FLEETS: dict[str, Known] = {
             * 2
         ),
         said="unknown",
+    ),
+    "ceph-fuse, and one directory, mounted by itself and with what is above it": Known(
+        "safe",
+        san(
+            ceph_locks(
+                "/srv/locks", "fuse.ceph-fuse", "ceph-fuse", ids=of_client("vm", "/x/locks")
+            ),
+            ceph_locks("/srv", "fuse.ceph-fuse", "ceph-fuse", ids=of_client("vm", "/x")),
+        ),
+    ),
+    "ceph-fuse, and one path below two directories that are mounted": Known(
+        "unsafe",
+        san(
+            ceph_locks(
+                "/srv/locks", "fuse.ceph-fuse", "ceph-fuse", ids=of_client("vm", "/x"), inode=None
+            ),
+            ceph_locks(
+                "/srv/locks", "fuse.ceph-fuse", "ceph-fuse", ids=of_client("vm", "/y"), inode=None
+            ),
+        ),
+    ),
+    "ceph-fuse, and two file systems of a cluster with one number": Known(
+        "unsafe",
+        san(
+            ceph_locks("/srv/locks", "fuse.ceph-fuse", "ceph-fuse", ids=of_client("vm", "/")),
+            ceph_locks("/srv/locks", "fuse.ceph-fuse", "ceph-fuse", ids=of_client("other", "/")),
+        ),
+    ),
+    "one file system of a Ceph, by ceph-fuse and by the kernel": Known(
+        "safe",
+        san(
+            ceph_locks("/srv/locks", "fuse.ceph-fuse", "ceph-fuse", ids=of_client("vm", "/l")),
+            ceph_locks("/srv/locks", "ceph", "10.1.0.1:6789:/l", "fs=vm", ids=CEPH_IDS),
+        ),
+    ),
+    "one file system of a Ceph, by the old name of an option and by the new one": Known(
+        "safe",
+        san(
+            ceph_locks("/srv/locks", "ceph", "10.1.0.1:6789:/l", "mds_namespace=vm", ids=CEPH_IDS),
+            ceph_locks("/srv/locks", "ceph", "10.1.0.2:6789:/l", "fs=vm", ids=CEPH_IDS),
+        ),
+    ),
+    "two file systems of a Ceph, by the old name of an option and by the new one": Known(
+        "unsafe",
+        san(
+            ceph_locks("/srv/locks", "ceph", "10.1.0.1:6789:/l", "mds_namespace=vm", ids=CEPH_IDS),
+            ceph_locks("/srv/locks", "ceph", "10.1.0.1:6789:/l", "fs=other", ids=CEPH_IDS),
+        ),
     ),
     "an image in a snapshot of CephFS, below another one": Known(
         "safe",

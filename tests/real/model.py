@@ -88,8 +88,7 @@ class Side:
         real = found.get("resolved", case.image)
         image = self.place(os.path.dirname(real)).below(os.path.basename(real))
         if found.get("links", 1) > 1:  # of a file with several names the number tells
-            inode, why = found["inode"], image.why
-            image = Location(image.system, "", inode, image.carries, why, local=image.local)
+            image = image.replace(path="", name="", inode=found["inode"])
         disk = Disk(found["type"], case.image, image, shareable=case.shareable)
         spaces = {"file_lockspace_dir": case.lockspace} if case.lockspace else {}
         places = {setting: self.place(path) for setting, path in spaces.items()}

@@ -511,13 +511,20 @@ def _ceph(source: str, options: frozenset[str], told: Sequence[str]) -> tuple[st
     else:
         monitors = head if source != "ceph-fuse" else ""
         name = _option(options, "mds_namespace") or _option(options, "fs")
-    named = any(each.startswith("filesystem:") for each in told)
-    if not named:
-        # A mount that names no file system has the default one, whose name is unknown.
-        ids += [f"filesystem:{name}"] if name else []
-    if source == "ceph-fuse" and not named:
+    of_client = [each.partition(":")[2] for each in told if each.startswith("filesystem:")]
+    if of_client:
+        name = of_client[0]
+    elif source == "ceph-fuse":
         # Its configuration or its command line names one, or there is but one.
         ids.append("unnamed:")
+    elif name:
+        # A mount that names no file system has the default one, whose name is unknown.
+        ids.append(f"filesystem:{name}")
+    if source == "ceph-fuse":
+        # What is mounted is no part of the source.
+        export = min(
+            (each.partition(":")[2] for each in told if each.startswith("root:")), default=""
+        )
     ids += [f"monitor:{each}" for each in monitors.split(",") if each and not is_loopback(each)]
     clusters = [each for each in (*ids, *told) if each.startswith("cluster:")]
     system = clusters[0].partition(":")[2] if clusters else ",".join(sorted(monitors.split(",")))

@@ -140,6 +140,7 @@ def mounting_of(cell: Cell, cells: Iterable[Cell], path: str, place: str) -> Mou
         for other in cells
         for each in _known(other.facts)
         if each.place.shown == place and each.state == "there" and each.mounted and each.source
+        if each.type != "fuse.ceph-fuse" or _of_ceph_client(each)
     ]
     if not models:
         return Mounting(path, place, why="no host of the group has it mounted to show how")
@@ -236,7 +237,21 @@ def _worth(directory: Directory) -> list[str]:
     """The options of a mount to write into fstab(5), with ``_netdev`` for a file system that needs
     the network."""
     found = [each for each in unmuted(directory) if each.partition("=")[0] in _WORTH]
-    return [*sorted(found), "_netdev"]
+    return [*sorted(found), *_of_ceph_client(directory), "_netdev"]
+
+
+def _of_ceph_client(directory: Directory) -> list[str]:
+    """The options that say which file system of a cluster ceph-fuse mounts, and which directory of
+    it; none if it is unknown. They are words of a shell command there."""
+    told = dict(each.partition(":")[::2] for each in directory.place.ids)
+    options = {"client_fs": told.get("filesystem", ""), "client_mountpoint": told.get("root", "")}
+    if directory.type != "fuse.ceph-fuse" or not all(map(_is_plain, options.values())):
+        return []
+    return [f"ceph.{name}={value}" for name, value in options.items()]
+
+
+def _is_plain(text: str) -> bool:
+    return bool(text) and "," not in text and shlex.quote(text) == text
 
 
 def _for_fstab(field: str) -> str:

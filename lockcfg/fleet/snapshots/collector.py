@@ -1763,6 +1763,11 @@ def _ids(mount: Json, device: str, path: str) -> Iterator[str]:
         cluster = _attribute(path, "ceph.cluster_fsid")
         if cluster:
             yield f"cluster:{cluster.lower()}"
+        if kind == "fuse.ceph-fuse":
+            # It may be mounted elsewhere too, and this be a directory of that.
+            yield from _ceph_client(
+                {point for point, each in _mounts() if each["device"] == device}
+            )
     elif kind == "fuse.glusterfs":
         with contextlib.suppress(OSError):
             yield f"volume-id:{os.getxattr(mount['point'], 'trusted.glusterfs.volume-id').hex()}"
@@ -1777,6 +1782,46 @@ def _ids(mount: Json, device: str, path: str) -> Iterator[str]:
         uuid = _uuid(device)
         if uuid:
             yield f"uuid:{uuid.lower()}"
+
+
+def _ceph_client(points: Set[str]) -> Iterator[str]:
+    """The file system of a cluster that ceph-fuse has mounted, and which directory of it: the mount
+    names neither, so the client is asked at its admin socket. Nothing if no client, or more than
+    one, says that it is mounted at one of ``points``."""
+    found: List[Json] = []
+    listening = {line.split(" ")[-1] for line in _lines("/proc/net/unix")}
+    for path in sorted(each for each in listening if each.endswith(".asok")):
+        told = _ceph_status(path)
+        of = told.get("metadata")
+        if isinstance(of, dict) and of.get("mount_point") in points:
+            found.append({"filesystem": told.get("fs_name"), "root": of.get("root")})
+    if len(found) == 1 and all(each and isinstance(each, str) for each in found[0].values()):
+        yield from (f"{what}:{each}" for what, each in found[0].items())
+
+
+def _ceph_status(path: str) -> Json:
+    """What a client of Ceph says of itself at its admin socket; nothing of what is none, and of one
+    that belongs to somebody else."""
+    with contextlib.closing(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)) as client:
+        client.settimeout(PATIENCE / 3)
+        try:
+            if os.stat(path).st_uid not in (0, os.geteuid()):
+                return {}
+            client.connect(path)
+            if not _is_ours(client):
+                return {}
+            client.sendall(b'{"prefix": "status", "format": "json"}\0')
+            answer = b""
+            while len(answer) <= MAX_GUEST:
+                piece = client.recv(65536)
+                if not piece:
+                    break
+                answer += piece
+            # Its length is before it.
+            told = json.loads(answer[4:].decode())
+        except (OSError, ValueError):
+            return {}
+    return told if isinstance(told, dict) else {}
 
 
 def _volume(device: str) -> Iterator[str]:
