@@ -57,7 +57,11 @@ def _parts(finding: AuditFinding) -> Iterator[AuditFinding]:
     for host, place in finding.places.items():
         if host in finding.hosts:
             yield finding.replace(hosts=[host], places={host: place})
-    if rest or not finding.hosts:
+    if rest and finding.places:
+        # Of many hosts only the first are asked for the line.
+        found = f"{len(finding.places)} more hosts have it, each in a result at its own file"
+        yield finding.replace(hosts=rest, places={}, reasons=(*finding.reasons, found))
+    elif rest or not finding.hosts:
         yield finding.replace(hosts=rest, places={})
 
 

@@ -114,6 +114,21 @@ def test_what_is_cut_off_is_told() -> None:
     assert "</a> and 2 more</span>" in page
 
 
+def test_sarif_says_that_only_the_first_hosts_have_results_of_their_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A finding of more hosts than that has one more result, which is about the rest."""
+    monkeypatch.setattr("lockcfg.fleet.audit._PLACES", 2)
+    hosts = {f"kvm{number}": {"qemu.conf": 'lock_manager = "nop"\n'} for number in range(5)}
+    report = json.loads(rendered(audited(hosts), "sarif"))
+    found = [each for each in report["runs"][0]["results"] if each["ruleId"] == "LA101"]
+    at = [each["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] for each in found]
+    assert at == ["kvm0/etc/libvirt/qemu.conf", "kvm1/etc/libvirt/qemu.conf", "fleet.yaml"]
+    of_rest = found[-1]["message"]["text"]
+    assert "2 more hosts have it, each in a result at its own file" in of_rest
+    assert "kvm[2-4]" in of_rest
+
+
 def test_sarif_of_a_repository_names_its_files(tmp_path: Path, lockcfg: RunLockcfg) -> None:
     """By the path that the audit was given."""
     (tmp_path / "hosts/kvm 01").mkdir(parents=True)
