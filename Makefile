@@ -13,6 +13,8 @@ TEST_PACKAGES := augeas-tools python3-augeas augeas-lenses libvirt0 libvirt-clie
 	strace acl attr man-db bash-completion fish zsh e2fsprogs xfsprogs mount util-linux libxml2-utils \
 	glusterfs-server glusterfs-client openssh-server openssh-client sshfs iproute2 nfs-common rpcbind \
 	sudo systemd procps fuse3 chromium chromium-driver sanlock prometheus spin tcc? debhelper dh-python dpkg-dev apparmor
+# What the long runs need besides: a Ceph cluster.
+SLOW_PACKAGES := ceph-mon ceph-osd ceph-mds ceph-fuse ceph-common
 # Of these, what test-short needs.
 SHORT_PACKAGES := augeas-lenses python3-augeas libvirt0 libvirt-clients qemu-system-x86 strace acl attr \
 	e2fsprogs mount util-linux iproute2 procps
@@ -144,6 +146,7 @@ release-check: $(VENV)/.installed-dev
 	packaging/release-check
 
 test-slow: $(VENV)/.installed-tests
+	packaging/install-packages $(SLOW_PACKAGES)
 	$(BIN)/pytest --exhaustive --generated-files=500000 --plays=5000 --fuzz-inputs=1200000 \
 		--schedules=1000000 --seed=$$(date +%j) tests/real tests/fuzz tests/simulation
 
