@@ -1801,7 +1801,7 @@ def _ceph_client(points: Set[str]) -> Iterator[str]:
 
 def _ceph_status(path: str) -> Json:
     """What a client of Ceph says of itself at its admin socket; nothing of what is none, and of one
-    that belongs to somebody else."""
+    that belongs to another user."""
     with contextlib.closing(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)) as client:
         client.settimeout(PATIENCE / 3)
         try:

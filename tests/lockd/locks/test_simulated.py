@@ -73,7 +73,7 @@ def test_the_file_of_a_lock_that_is_let_go() -> None:
 def test_a_description_is_not_looked_for_while_its_lock_is_let_go(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """That takes a while on a slow file system, and the loop goes on: there is no guest any more
+    """That takes a while on a slow file system, and the loop goes on: no guest is left
     that could have the disk."""
     one, _, _, clock = two_hosts()
     name, guest = "f" * 64, owner(7)

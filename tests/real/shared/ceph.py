@@ -26,7 +26,7 @@ MOUNT: Final = "/mnt/shared"
 #: The file systems of the cluster.
 FILE_SYSTEMS: Final = ("vm", "other")
 
-#: After how many seconds without a word from a client the server gives up its session, and with
+#: After how many seconds of silence of a client the server gives up its session, and with
 #: that its locks. No cluster may have less.
 AUTOCLOSE: Final = 30
 
