@@ -902,6 +902,34 @@ def test_a_mount_where_nothing_is_yet_is_made_before_anything() -> None:
     assert work.commands[-1] == "mount /srv/locks"
 
 
+@pytest.mark.parametrize("told", [True, False])
+def test_ceph_fuse_is_told_which_file_system_it_mounts(told: bool) -> None:
+    """By default it mounts another one. Without what the client of another host says, no mount is
+    proposed."""
+    ids = ["cluster:f51d", *(["filesystem:vm", "root:/locks"] if told else [])]
+    on = {"type": "fuse.ceph-fuse", "source": "ceph-fuse", "options": ["rw"], "ids": ids}
+    fine = {f"kvm0{number}": {"lockspace": {"mount": on}} for number in (1, 2)}
+    place = next(
+        space.place.shown
+        for cell in fleet_of(fine).cells
+        for space in cell.facts.spaces
+        if space.path == "/srv/locks/files"
+    )
+    settings = {"file_lockspace_dir": "/srv/locks/files", "lock_manager": "lockd"}
+    storage = {"file_lockspace_dir": place}
+    policy = {"groups": {"all": {"hosts": ["kvm*"], "settings": settings, "storage": storage}}}
+    store = store_of({**fine, "kvm03": {"qemu.conf": "", "spaces": []}})
+    fleet = read_fleet(store, now=NOW, policy=policy_from(policy, "fleet.yaml"))
+    steps = plan_of(fleet, store).steps
+    if not told:
+        assert "mount" not in [step.action for step in steps]
+        return
+    (work,) = next(step.work for step in steps if step.action == "mount")
+    assert work.data["type"] == "fuse.ceph"
+    wanted = ["ceph.client_fs=vm", "ceph.client_mountpoint=/locks", "_netdev"]
+    assert work.data["options"] == wanted
+
+
 def test_another_mount_is_made_on_a_host_without_guests_and_while_none_may_start() -> None:
     """It takes effect at once; and the lock daemon removes by path what it locked before."""
     steps = plan({"kvm03": WRONG["another export"]})
