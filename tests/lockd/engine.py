@@ -36,6 +36,32 @@ def wait_for(condition: Callable[[], bool], what: str, seconds: float = _SECONDS
         time.sleep(0.005)
 
 
+def waited(*pids: int) -> float:
+    """How long the threads of some processes have had work and no processor, in seconds: what a
+    machine that is busy with something else adds to what they do."""
+    nanoseconds = 0
+    for pid in pids:
+        for thread in Path(f"/proc/{pid}/task").glob("*/schedstat"):
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                nanoseconds += int(thread.read_text().split()[1])
+    return nanoseconds / 1e9
+
+
+class Stopwatch:
+    """What a daemon takes, and the test that asks it, from now on."""
+
+    def __init__(self, *pids: int) -> None:
+        self._pids: Final = (*pids, os.getpid())
+        self._waited: Final = waited(*self._pids)
+        self._begun: Final = time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        """The time since then, without that in which they had to wait for a processor."""
+        took = time.monotonic() - self._begun
+        return took - max(waited(*self._pids) - self._waited, 0.0)
+
+
 def end(pid: int, number: signal.Signals = signal.SIGTERM) -> None:
     """Send a signal to a process that is no longer a child of a test, and wait for its end."""
     fd = os.pidfd_open(pid)
