@@ -13,8 +13,8 @@ TEST_PACKAGES := augeas-tools python3-augeas augeas-lenses libvirt0 libvirt-clie
 	strace acl attr man-db bash-completion fish zsh e2fsprogs xfsprogs mount util-linux libxml2-utils \
 	glusterfs-server glusterfs-client openssh-server openssh-client sshfs iproute2 nfs-common rpcbind \
 	sudo systemd procps fuse3 chromium chromium-driver sanlock prometheus spin tcc? debhelper dh-python dpkg-dev apparmor
-# What the long runs need besides: a Ceph cluster.
-SLOW_PACKAGES := ceph-mon ceph-osd ceph-mds ceph-fuse ceph-common
+# What the long runs need besides: a Ceph cluster, logical volumes, partitions.
+SLOW_PACKAGES := ceph-mon ceph-osd ceph-mds ceph-fuse ceph-common lvm2 fdisk
 # Of these, what test-short needs.
 SHORT_PACKAGES := augeas-lenses python3-augeas libvirt0 libvirt-clients qemu-system-x86 strace acl attr \
 	e2fsprogs mount util-linux iproute2 procps

@@ -35,7 +35,10 @@ _CUTS = 1
 _CUTS_LONG = 10
 
 #: What is done in a long run only: emulated, the rest takes nearly two minutes.
-_LONG_PARTS = {"nfs_failures", "nfs_kills", "nfs_model", "nfs_rivals", "takes_a_minute"}
+_LONG_PARTS = {
+    *("nfs_devices", "nfs_failures", "nfs_kills", "nfs_model", "nfs_probe", "nfs_rivals"),
+    "takes_a_minute",
+}
 
 
 def _asks(item: pytest.Item) -> bool:
@@ -104,10 +107,12 @@ def pytest_collection_finish(session: pytest.Session) -> None:
             "mixed_versions": mixed_versions,
         },
         "dead": {},
+        "devices": {},
         "failures": {},
         "kills": {"count": _KILLS},
         "lost": {},
         "model": {"seed": session.config.getoption("seed"), "pairs": _PAIRS},
+        "probe": {},
         "rivals": {},
         "silent": {},
     }
@@ -194,3 +199,15 @@ def nfs_silent(nfs_report: dict[str, Any]) -> Any:
 def nfs_model(nfs_report: dict[str, Any]) -> Any:
     """What the model says of mounts, and what is so."""
     return nfs_report["model"]
+
+
+@pytest.fixture(scope="session")
+def nfs_devices(nfs_report: dict[str, Any]) -> Any:
+    """What the audit says of disks that two hosts have, and what is so."""
+    return nfs_report["devices"]
+
+
+@pytest.fixture(scope="session")
+def nfs_probe(nfs_report: dict[str, Any]) -> Any:
+    """What a probe shows of mounts that keep locks on the host."""
+    return nfs_report["probe"]

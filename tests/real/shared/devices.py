@@ -9,6 +9,7 @@ host has device nodes of its own, as two machines on a SAN have: a lock on a nod
 from __future__ import annotations
 
 import json
+import struct
 import sys
 import tempfile
 from pathlib import Path
@@ -46,7 +47,7 @@ truncate -s 64M /run/disk.img
 printf 'label: gpt\\nsize=16M\\nsize=40M\\n' | sfdisk -q /run/disk.img
 disk=$(losetup --find --show --partscan /run/disk.img)
 export LVM_SUPPRESS_FD_WARNINGS=1
-lvm="--config activation{udev_sync=0udev_rules=0}"
+lvm="--config activation/udev_sync=0"
 pvcreate $lvm -q "${disk}p2" >&2
 vgcreate $lvm -q vg "${disk}p2" >&2
 lvcreate $lvm -q -an -Zn -L 8M -n a vg >&2
@@ -107,12 +108,10 @@ def report(hosts: Network) -> list[dict[str, Any]]:
     (etc / "qemu.conf").write_text('lock_manager = "lockd"\n')
     one, _ = hosts.clients
     one.sh('mkdir "$1" "$2"', _SPACE, _IMAGES)
-    one.sh(
-        "cd $1; qemu-img create -q -f qcow2 base 1M;"
-        " for each in top other; do"
-        " qemu-img create -q -f qcow2 -b base -F qcow2 $each; done",
-        _IMAGES,
-    )
+    images = one.path(_IMAGES)
+    (images / "base").write_bytes(bytes(1 << 20))
+    for name in ("top", "other"):
+        (images / name).write_bytes(qcow2_above("base"))
     for host in hosts.clients:
         host.sh(_OWN_NODES, etc)
     with lock_daemons(hosts.clients, (LOCKD, VIRTLOCKD)):
@@ -122,10 +121,9 @@ def report(hosts: Network) -> list[dict[str, Any]]:
             for host, path in zip(hosts.clients, (pair.one, pair.other), strict=True):
                 (etc / "qemu/guest.xml").write_text(guest_xml(host.name, [disk_xml(path)]))
                 told.append(snapshot(host))
-            locks = [lock(each, pair.conf) for each in told]
-            granted = grants_both(
-                *(host.path("/run") for host in hosts.clients), *locks, stale=True
-            )
+            locks = lock(told[0], pair.conf), lock(told[1], pair.conf)
+            mine, yours = (host.path("/run") for host in hosts.clients)
+            granted = grants_both(mine, yours, *locks, stale=True)
             result = audited(*told)
             both = [each.safe for each in result.disks if len({u.host for u in each.users}) > 1]
             found.append(
@@ -139,6 +137,13 @@ def report(hosts: Network) -> list[dict[str, Any]]:
                 }
             )
     return found
+
+
+def qcow2_above(base: str) -> bytes:
+    """The header of an image whose backing file is a raw one."""
+    form = struct.pack(">II", 0xE2792ACA, 3) + b"raw".ljust(8, b"\0") + bytes(8)
+    head = struct.pack(">4sIQI", b"QFI\xfb", 3, 104 + len(form), len(base)).ljust(100, b"\0")
+    return head + struct.pack(">I", 104) + form + base.encode()
 
 
 def snapshot(host: Host) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
 
-from tests.real.shared import failing, losses, model_on_nfs
+from tests.real.shared import devices, failing, losses, model_on_nfs, probe_on_nfs
 from tests.real.shared.contest import ring
 from tests.real.shared.daemons import LOCKD, VIRTLOCKD, lock_daemons
 from tests.real.shared.dead_host import a_host_dies
@@ -88,6 +88,16 @@ def model(hosts: Network, seed: int, pairs: int) -> dict[str, Any]:
         "mounts": model_on_nfs.report(hosts, seed, pairs=pairs),
         "read-only": model_on_nfs.read_only(hosts),
     }
+
+
+def without_locks(hosts: Network) -> dict[str, Any]:
+    """What a probe shows of mounts that keep locks on the host."""
+    return probe_on_nfs.report(hosts)
+
+
+def of_devices(hosts: Network) -> list[dict[str, Any]]:
+    """What the audit says of disks that both hosts have, and what is so."""
+    return devices.report(hosts)
 
 
 def lost(hosts: Network) -> tuple[list[str], bool]:
@@ -177,10 +187,12 @@ PARTS: Final[dict[str, Callable[..., Any]]] = {
     "contests": contests,
     "cuts": cuts,
     "dead": dead,
+    "devices": of_devices,
     "failures": failures,
     "kills": kills,
     "lost": lost,
     "model": model,
+    "probe": without_locks,
     "rivals": rivals,
     "silent": silent,
 }
