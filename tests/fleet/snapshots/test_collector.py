@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
@@ -156,6 +157,18 @@ def test_a_running_guest_is_told_by_its_status(host: LockHost) -> None:
         assert len(guest["disks"]) == 1, "what runs counts"
     finally:
         (status / "guest.xml").unlink()
+
+
+def test_a_process_starts_in_no_second_before_its_own() -> None:
+    """Else a file that was written just before would be newer than the process that has read it.
+    The times are those of ten parts of a second."""
+    for part in range(10):
+        time.sleep((part / 10 - time.time()) % 1)
+        before = int(time.time())
+        with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as process:
+            started = collector._started(process.pid)
+        assert started is not None
+        assert before <= started <= int(time.time()) + 1
 
 
 def test_without_a_probe_nothing_is_touched(host: LockHost) -> None:
