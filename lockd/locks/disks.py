@@ -99,11 +99,14 @@ class UnknownDisks:
             self._round, self._again = dict.fromkeys(self._left), has_changed
         elif has_changed:
             self._again = True
-        while self._round and self._clock.monotonic() - now < _SLICE:
+        while self._round:
             resource = next(iter(self._round))
             del self._round[resource]
             if resource not in self._waiting:
                 self._find(resource)
+            # At least one at a time: on a busy machine the time is over before it has begun.
+            if self._clock.monotonic() - now >= _SLICE:
+                break
 
     def _find(self, resource: Resource) -> None:
         self._waiting.discard(resource)

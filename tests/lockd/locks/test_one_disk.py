@@ -14,6 +14,7 @@ import pytest
 
 from tests.lockd.client import AUTOCREATE, SHARED, CallRefusedError, Client
 from tests.lockd.engine import Engine, wait_for
+from tests.lockd.program import Copy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -264,6 +265,26 @@ def test_a_disk_that_is_described_later(tmp_path: Path, how: str, between: str) 
                 describe(engine, "holder")  # what is known is written down
         holder.release(engine.lockspace, hash_of(target))
         thief.acquire(engine.lockspace, hash_of(other))
+
+
+def test_a_disk_that_is_described_later_on_a_busy_machine(tmp_path: Path) -> None:
+    """To ask whether a description has changed takes longer than lockd looks at a time."""
+    copy = Copy(tmp_path)
+    asked = "        return tuple(map(_seen, self._directories))\n"
+    copy.change("locks/holders.py", asked, f"        time.sleep(0.01)\n{asked}")
+    target = tmp_path / "target"
+    target.touch()
+    other = link(target)
+    with Engine(tmp_path, "--check-interval=0", command=copy.command) as engine:
+        holder, thief = engine.client(), engine.client()
+        holder.register("holder", 5004242)
+        thief.register("thief", 5004343)
+        describe(engine, "thief", other)
+        holder.acquire(engine.lockspace, hash_of(target))
+        describe(engine, "holder", target)
+        time.sleep(0.03)  # libvirt takes longer until another guest is started
+        with pytest.raises(CallRefusedError, match=f"under its other name '{target}'$"):
+            thief.acquire(engine.lockspace, hash_of(other))
 
 
 def test_a_disk_that_is_described_later_is_told(tmp_path: Path) -> None:
