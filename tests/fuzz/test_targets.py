@@ -19,6 +19,7 @@ TARGETS = {
     "policy": 0.01,
     "yaml": 0.05,
     "store": 0.0025,
+    "lens": 0.0125,
 }
 
 
