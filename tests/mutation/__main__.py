@@ -8,6 +8,7 @@ reason. The exit status is 1 if one survives that is not there.
 from __future__ import annotations
 
 import argparse
+import os
 import random
 import sys
 from collections import Counter
@@ -16,9 +17,12 @@ from typing import TYPE_CHECKING
 from tests.mutation.changes import changed_lines
 from tests.mutation.mutants import mutants_of
 from tests.mutation.results import explained, keep, survivors
-from tests.mutation.running import Trial, modules_of, targets, used
+from tests.mutation.running import modules_of, targets, used
+from tests.mutation.running import tried as try_mutants
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tests.mutation.mutants import Mutant
     from tests.mutation.running import Outcome
 
@@ -79,23 +83,40 @@ def main() -> int:
     return int(bool(unknown) and not arguments.changed)
 
 
+def _in_time(mutants: list[Mutant], until: float | None) -> Iterator[Mutant]:
+    """Mutants until so much of the processor is used."""
+    for mutant in mutants:
+        if until is not None and used() > until:
+            return
+        yield mutant
+
+
 def tried(mutants: list[Mutant], seconds: float | None) -> dict[Mutant, Outcome]:
     """What becomes of mutants, tried for as long as there is time."""
-    known = modules_of(targets())
     reasons = explained()
-    begun = used()
-    trials: dict[int, Trial] = {}
     found: dict[Mutant, Outcome] = {}
-    for mutant in mutants:
-        if seconds is not None and used() - begun > seconds:
-            break
-        target = known[mutant.module]
-        trial = trials.get(id(target)) or trials.setdefault(id(target), Trial(target))
-        found[mutant] = outcome = trial.outcome(mutant)
+    # What the tests write goes nowhere.
+    out = os.fdopen(os.dup(1), "w")
+
+    def tell(mutant: Mutant, outcome: Outcome) -> None:
+        found[mutant] = outcome
         if outcome == "survives":
-            print(f"{mutant.module}:{mutant.line}: {mutant.function} survives")
-            print(f"    {mutant.was}\n    {mutant.becomes}")
-            print(f"    {reasons.get(mutant.key, 'NOT EXPLAINED')}", flush=True)
+            print(f"{mutant.module}:{mutant.line}: {mutant.function} survives", file=out)
+            print(f"    {mutant.was}\n    {mutant.becomes}", file=out)
+            print(f"    {reasons.get(mutant.key, 'NOT EXPLAINED')}", file=out, flush=True)
+
+    begun = used()
+    left = len(mutants)
+    every = targets()
+    known = modules_of(every)
+    for target in every:
+        of_it = [each for each in mutants if known[each.module] is target]
+        if of_it:
+            # A target gets what is its part of the time that is left.
+            until = used() + (seconds - used() + begun) * len(of_it) / left if seconds else None
+            try_mutants(target, _in_time(of_it, until), tell)
+            left -= len(of_it)
+    out.close()
     count = Counter(found.values())
     noticed = count["killed"] + count["endless"]
     left = len(mutants) - len(found)

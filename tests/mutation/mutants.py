@@ -6,6 +6,7 @@ that has the module already. So everything that has a hold of the function has t
 
 from __future__ import annotations
 
+import ast
 import gc
 import types
 from pathlib import Path
@@ -115,6 +116,22 @@ def _mutant(module: str, function: str, begins: int, was: str, becomes: str) -> 
         " ".join(" ".join(each[first : len(each) - last + 1]).split()) for each in (before, after)
     )
     return Mutant(module, function, begins, first + 1, old, new, becomes)
+
+
+def statement_at(module: str, line: int) -> tuple[int, int]:
+    """The first and the last line of the statement that has a line. Of one with a body it is what
+    stands before that."""
+    found = line, line
+    tree = ast.parse((PROJECT / module).read_text())
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.stmt, ast.ExceptHandler, ast.match_case)):
+            body = getattr(node, "body", None)
+            start = node.pattern if isinstance(node, ast.match_case) else node
+            last = body[0].lineno - 1 if body else start.end_lineno
+            first, last = start.lineno, max(start.lineno, last or 0)
+            if first <= line <= last:
+                found = first, last
+    return found
 
 
 class NotPossibleError(Exception):

@@ -1,4 +1,5 @@
-"""Mutants are tried: each in a process of its own, which runs tests until one fails."""
+"""Mutants are tried: each in a process of its own, which runs the tests that come to the changed
+line until one fails."""
 
 from __future__ import annotations
 
@@ -16,12 +17,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, NamedTuple
 
+import coverage
 import pytest
 
-from tests.mutation.mutants import PROJECT, Mutant, NotPossibleError, put_in
+from tests.mutation.mutants import PROJECT, Mutant, NotPossibleError, put_in, statement_at
 from tests.simulation.run import first_failure
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
     from typing import Final, Literal
 
     #: What becomes of a mutant. One that no longer comes to an end is noticed too; one whose code
@@ -72,23 +75,120 @@ def is_mutated(module: str) -> bool:
     return any(fnmatch(module, pattern) for each in targets() for pattern in each.modules)
 
 
-class Trial:
-    """The tests of a target, loaded once. Raises RuntimeError if they fail without a mutant."""
+def tried(
+    target: Target, mutants: Iterable[Mutant], tell: Callable[[Mutant, Outcome], None]
+) -> None:
+    """Tell what becomes of each mutant of a target, whose tests are loaded once. Raises
+    RuntimeError if they fail without a mutant. What the process writes meanwhile goes nowhere."""
+    for module in modules_of([target]):
+        importlib.import_module(module.removesuffix(".py").replace("/", "."))
+    trial = _Trial(target, mutants, tell)
+    # No capture: processes are forked in between.
+    options = ["-s", "-p", "no:cacheprovider"]
+    with _silence(), TemporaryDirectory() as scratch:
+        pytest.main([*options, f"--basetemp={scratch}/tests", *target.tests], plugins=[trial])
+    if trial.error is not None:
+        raise trial.error
 
-    def __init__(self, target: Target) -> None:
+
+class _Trial:
+    """A plugin of pytest. It runs all tests once, and notes which lines each comes to; then each
+    mutant with those that come to its line, the quickest first."""
+
+    def __init__(
+        self, target: Target, mutants: Iterable[Mutant], tell: Callable[[Mutant, Outcome], None]
+    ) -> None:
+        self.error: Exception | None = RuntimeError("pytest did not come to the tests")
         self._target: Final = target
-        for module in modules_of([target]):
-            importlib.import_module(module.removesuffix(".py").replace("/", "."))
-        before = used()
-        if not self._all_is_well():
-            raise RuntimeError(f"the tests fail without a mutant: {' '.join(target.tests)}")
-        self._limit: Final = _TIMES * (used() - before) + _MORE
+        self._mutants: Final = mutants
+        self._tell: Final = tell
+        self._failed: Final[list[str]] = []
+        #: Of each test, in seconds of the processor; and those that fork, where nobody sees what
+        #: their children come to.
+        self._times: Final[dict[str, float]] = {}
+        self._forking: Final[set[str]] = set()
+        self._running = ""
+        self._schedules_take = 0.0
+        #: Which tests come to a line, by the file. What a fixture of several tests comes to, and
+        #: what is run to collect the tests, has the name "".
+        self._by_line: Final[dict[str, dict[int, set[str]]]] = {}
+        paths = [str(PROJECT / each) for each in modules_of([target])]
+        self._coverage: Final = coverage.Coverage(
+            data_file=None, config_file=False, include=paths, messages=False
+        )
+        self._coverage.start()
 
-    def outcome(self, mutant: Mutant) -> Outcome:
-        """What becomes of a mutant."""
+    # --- what pytest calls
+
+    def pytest_runtestloop(self, session: pytest.Session) -> object:
+        """Instead of running the tests once."""
+        try:
+            self._run_without_mutant(session.items)
+            for mutant in self._mutants:
+                self._tell(mutant, self._outcome(mutant, session))
+        except Exception as error:  # noqa: BLE001 - the caller of pytest raises it again
+            self.error = error
+        else:
+            self.error = None
+        return True
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """A test has failed, or not."""
+        if report.failed:
+            self._failed.append(report.nodeid)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_fixture_setup(self, fixturedef: pytest.FixtureDef[object]) -> Iterator[None]:
+        """What a fixture of several tests comes to is not the first one's alone."""
+        if fixturedef.scope == "function" or not self._running:
+            return (yield)
+        self._coverage.switch_context("")
+        try:
+            return (yield)
+        finally:
+            self._coverage.switch_context(self._running)
+
+    # --- without a mutant
+
+    def _run_without_mutant(self, items: list[pytest.Item]) -> None:
+        os.register_at_fork(before=lambda: self._forking.add(self._running))
+        for item, following in _pairs(items):
+            self._running = item.nodeid
+            self._coverage.switch_context(item.nodeid)
+            before = time.process_time()
+            item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+            self._times[item.nodeid] = time.process_time() - before
+        self._running = ""
+        self._coverage.stop()
+        data = self._coverage.get_data()
+        for file in data.measured_files():
+            lines = data.contexts_by_lineno(file)
+            self._by_line[file] = {line: {*names} for line, names in lines.items()}
+        before = time.process_time()
+        if self._failed or not self._schedules_pass():
+            what = self._failed or ["the schedules"]
+            raise RuntimeError(f"without a mutant this fails: {' '.join(what)}")
+        self._schedules_take = time.process_time() - before
+
+    def _schedules_pass(self) -> bool:
+        count = self._target.schedules
+        return not count or first_failure(range(_SEED, _SEED + count)) is None
+
+    # --- with one
+
+    def _chosen(self, mutant: Mutant, items: list[pytest.Item]) -> list[pytest.Item]:
+        """The tests that come to a statement that a mutant changes."""
+        lines = self._by_line.get(str(PROJECT / mutant.module), {})
+        first, last = statement_at(mutant.module, mutant.line)
+        names = {name for line in range(first, last + 1) for name in lines.get(line, ())}
+        chosen = [each for each in items if "" in names or each.nodeid in names | self._forking]
+        return sorted(chosen, key=lambda each: self._times[each.nodeid])
+
+    def _outcome(self, mutant: Mutant, session: pytest.Session) -> Outcome:
+        chosen = self._chosen(mutant, session.items)
         child = os.fork()
         if child == 0:
-            self._try(mutant)
+            self._try(mutant, chosen)
         watched = os.pidfd_open(child)
         try:
             status = _status_of(child, watched)
@@ -99,31 +199,40 @@ class Trial:
         code = os.waitstatus_to_exitcode(status)
         return "survives" if code == _SURVIVES else "not tried" if code == _NOT_TRIED else "killed"
 
-    def _try(self, mutant: Mutant) -> None:
+    def _try(self, mutant: Mutant, chosen: list[pytest.Item]) -> None:
         code = 1
         try:
             os.setsid()
             signal.signal(signal.SIGALRM, signal.SIG_DFL)
             signal.alarm(_BY_THE_CLOCK)
-            limit = int(time.process_time() + self._limit) + 1
+            needed = sum(self._times[each.nodeid] for each in chosen) + self._schedules_take
+            limit = int(time.process_time() + _TIMES * needed + _MORE) + 1
             resource.setrlimit(resource.RLIMIT_CPU, (limit, limit + 1))
             resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
             gc.unfreeze()
             put_in(mutant)
-            if self._all_is_well():
+            if self._all_is_well(chosen):
                 code = _SURVIVES
         except NotPossibleError:
             code = _NOT_TRIED
         finally:
             os._exit(code)
 
-    def _all_is_well(self) -> bool:
-        schedules = self._target.schedules
-        with _silence(), TemporaryDirectory() as scratch:
-            if schedules and first_failure(range(_SEED, _SEED + schedules)) is not None:
-                return False
-            options = ["-x", "-q", "-p", "no:cacheprovider", f"--basetemp={scratch}/tests"]
-            return pytest.main([*options, *self._target.tests]) == 0
+    def _all_is_well(self, chosen: list[pytest.Item]) -> bool:
+        with TemporaryDirectory() as scratch:
+            if chosen:
+                factory = chosen[0].config._tmp_path_factory  # type: ignore[attr-defined]
+                factory._basetemp = Path(scratch)
+            for item, following in _pairs(chosen):
+                item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+                if self._failed:
+                    return False
+            return self._schedules_pass()
+
+
+def _pairs(items: list[pytest.Item]) -> Iterator[tuple[pytest.Item, pytest.Item | None]]:
+    """Each with the one after it."""
+    return zip(items, [*items[1:], None], strict=True)
 
 
 def _status_of(child: int, watched: int) -> int:
