@@ -66,6 +66,21 @@ _ERRORS: Final = {
 #: What a call says whose answer was lost: the server has done what it was asked for.
 _LOST: Final = (errno.EIO, errno.ETIMEDOUT, errno.ENOTCONN)
 
+#: What changes something that another process, host or daemon may go by. Many a bug is about what
+#: is so between one of these and the next.
+_CHANGING: Final = frozenset(
+    ("fcntl", "unlink", "setxattr", "removexattr", "sendmsg", "close", "journal.append")
+)
+
+#: Those of them whose answer may be lost.
+_ANSWERED: Final = ("open", "unlink", "setxattr", "removexattr", "fcntl")
+
+#: How likely a run is one in which few things go wrong, but these often.
+_NARROW: Final = 0.5
+
+#: How likely such a run goes on with another one of those that can, where it keeps to one.
+_CHANGE: Final = 0.03
+
 #: How much goes on in a run: for how long things begin, in seconds, and after how many turns it is
 #: taken for one that never ends.
 _BEGINNING: Final = 2.5
@@ -189,16 +204,47 @@ class Cluster:
         #: How likely a step is one of these, each with the chance that there are none in this run.
         self._killing: Final = self.random.choice((0.0, 0.002, 0.01))
         self._parting: Final = self.random.choice((0.0, 0.02, 0.1))
-        self._failing: Final = self.random.choice((0.0, 0.0, 0.003, 0.02))
+        failing = self.random.choice((0.0, 0.0, 0.003, 0.02))
         self._short: Final = self.random.choice((0.0, 0.0, 0.1))
         #: With chances of its own, so that a seed does the rest as without it.
         self._lossy: Final = Random(-2 - plan.seed)
-        self._losing: Final = self._lossy.choice((0.0, 0.0, 0.01, 0.1))
+        losing = self._lossy.choice((0.0, 0.0, 0.01, 0.1))
+        #: How likely each call fails, how likely its answer is lost, and how likely a daemon is
+        #: killed at the next step after something was changed.
+        self._failing: Final = dict.fromkeys(_ERRORS, failing)
+        self._losing: Final = dict.fromkeys(_ANSWERED, losing)
+        self._killing_then = 0.0
+        self._has_changed = False
+        #: How likely the same one goes on, of those that can, and which: from 0 to 1, as they come.
+        self._keeping = 0.0
+        self._kept = 0.0
+        self._virtlockd = 0.4
+        #: With chances of its own, too.
+        self._narrow: Final = Random(-3 - plan.seed)
+        if self._narrow.random() < _NARROW:
+            self._be_narrow()
         self.guests: Final[list[Guest | Virtlockd]] = []
         self._unreachable: Final[dict[Host, float]] = {}
         self._set_up()
 
     # --- the plan
+
+    def _be_narrow(self) -> None:
+        """Have few kinds of calls fail, but these often, so that faults that belong together come
+        together; and let one go on for longer before the others do."""
+        chance = self._narrow
+        self._failing.clear()
+        kinds = chance.sample([*_ERRORS], chance.randint(0, 4))
+        self._failing.update(dict.fromkeys(kinds, chance.choice((0.03, 0.2))))
+        self._losing.clear()
+        kinds = chance.sample(_ANSWERED, chance.randint(0, 2))
+        self._losing.update(dict.fromkeys(kinds, chance.choice((0.1, 0.4))))
+        self._killing_then = chance.choice((0.0, 0.0, 0.01, 0.05))
+        self._keeping = chance.choice((0.0, 0.5, 0.9))
+        if chance.random() < 0.7:
+            del self.disks[1:]
+        if "fcntl" in kinds:
+            self._virtlockd = 0.8
 
     def _set_up(self) -> None:
         for host in self.hosts:
@@ -206,7 +252,7 @@ class Cluster:
         begins = self.now + 0.2
         for _ in range(self.random.randrange(2, 5)):
             self._at(begins + self.random.random() * _BEGINNING, self._start_guest)
-        if self._files.kind != "local" and self.chance(0.4):
+        if self._files.kind != "local" and self.chance(self._virtlockd):
             self._at(begins, self._start_virtlockd)
         daemons = self.hosts
         for kind in (self._upgrade, self._leave, self._freeze, self._hang, self._jump, self._stun):
@@ -307,11 +353,13 @@ class Cluster:
         if self._is_ending or process.host not in self.hosts:
             return
         chance -= self._parting
-        if chance < self._killing:
+        killing = self._killing + (self._killing_then if self._has_changed else 0.0)
+        self._has_changed = name in _CHANGING
+        if chance < killing:
             if process.host.may_be_killed and self._is_due(f"kill {process.host.name}, {name}"):
                 process.host.end_daemon()
                 raise Killed
-        elif chance - self._killing < self._failing and name in _ERRORS:
+        elif chance - killing < self._failing.get(name, 0.0):
             number = self._faulty.choice(_ERRORS[name])
             if self._is_due(f"{name} of {process.host.name} fails with {errno.errorcode[number]}"):
                 self._has_errors = True
@@ -322,7 +370,7 @@ class Cluster:
         lost on the way."""
         if view.files.kind == "local" or self._is_ending or process.host not in self.hosts:
             return
-        if self._lossy.random() < self._losing:
+        if self._lossy.random() < self._losing.get(name, 0.0):
             number = self._lossy.choice(_LOST)
             what = f"the answer to {name} of {process.host.name} is lost: {errno.errorcode[number]}"
             if self._is_due(what):
@@ -428,13 +476,21 @@ class Cluster:
         raise BrokenError(f"it does not end: {[str(each) for each in self.guests]}")
 
     def _take_one(self, turns: list[Callable[[], object]]) -> None:
-        self.random.choice(turns)()
+        turn = self.random.choice(turns)
+        if self._keeping:
+            chance = self._narrow.random()
+            if chance < _CHANGE:
+                self._kept = self._narrow.random()
+            elif chance < self._keeping:
+                turn = turns[int(self._kept * len(turns))]
+        turn()
         self.now += self.random.random() * 0.001
         self._check()
 
     def _begin_to_end(self) -> None:
         """From now on nothing goes wrong."""
         self._is_ending = True
+        self._keeping = 0.0
 
     def _turns(self) -> list[Callable[[], object]]:
         """What can happen now."""
