@@ -15,6 +15,8 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import pytest
@@ -25,7 +27,6 @@ from lockcfg.errors import BusyError, ChangedError, UsageError, WriteError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
     from typing import Final
 
 NOBODY: Final = 65534
@@ -268,6 +269,18 @@ def test_there_is_no_backup_of_a_file_that_was_not_there(directory: Path) -> Non
     assert os.listdir(directory) == ["qemu.conf"]
 
 
+def test_backups_that_are_the_files_themselves_become_copies(conf: Path) -> None:
+    """Of several files, which are also kept to be put back."""
+    paths = [conf, conf.with_name("qemu-lockd.conf")]
+    paths[1].write_bytes(OLD)
+    for path in paths:
+        path.with_name(f"{path.name}.bak").hardlink_to(path)
+    save([write(path) for path in paths], backup=".bak")
+    for path in paths:
+        assert path.read_bytes() == NEW
+        assert path.with_name(f"{path.name}.bak").read_bytes() == OLD
+
+
 def test_a_backup_does_not_follow_a_link(conf: Path, tmp_path: Path) -> None:
     victim = tmp_path / "victim"
     victim.write_bytes(b"mine")
@@ -291,8 +304,9 @@ def test_a_backup_that_cannot_be_made_stops_the_save_and_is_named(conf: Path) ->
 
 @pytest.mark.parametrize("suffix", ["", "/x", "/../../x"])
 def test_a_suffix_that_names_no_backup_is_refused(conf: Path, suffix: str) -> None:
-    with pytest.raises(UsageError, match="suffix of a backup"):
+    with pytest.raises(UsageError, match="suffix of a backup") as caught:
         save([write(conf)], backup=suffix)
+    assert ".bak" in caught.value.help
     assert conf.read_bytes() == OLD
     assert os.listdir(conf.parent) == ["qemu.conf"]
 
@@ -386,8 +400,10 @@ def test_the_lock_is_held_until_the_end_and_then_let_go(
     assert not is_locked()
 
 
-def test_two_locks_are_taken_in_one_order(tmp_path: Path) -> None:
-    # Both ways round at once: with two orders they would wait for each other in the end.
+def test_two_locks_are_taken_in_one_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Both ways round at once: with two orders they would wait for each other in the end. On a
+    # machine with much to do one waits long for the other anyway.
+    monkeypatch.setattr(filelock, "PATIENCE", 60)
     paths = [tmp_path / name / "qemu.conf" for name in ("a", "b")]
     for path in paths:
         path.parent.mkdir()
@@ -408,7 +424,7 @@ def test_two_locks_are_taken_in_one_order(tmp_path: Path) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join(300)
     assert errors == []
     assert leftovers(tmp_path) == []
 
@@ -416,8 +432,108 @@ def test_two_locks_are_taken_in_one_order(tmp_path: Path) -> None:
 def test_a_directory_that_cannot_be_locked(directory: Path) -> None:
     with pytest.raises(WriteError) as caught:
         save([write(directory / "none" / "qemu.conf", old=None)])
-    assert str(directory / "none") in caught.value.message
-    assert "no such directory" in caught.value.message
+    assert caught.value.message == f"{directory / 'none'}: there is no such directory"
+    assert caught.value.help == "is libvirt installed here?"
+
+
+def test_a_path_that_leads_round_and_round(directory: Path) -> None:
+    loop = directory / "loop"
+    loop.symlink_to("loop")
+    path = loop / "qemu.conf"
+    with pytest.raises(WriteError) as caught:
+        save([write(path, old=None)])
+    assert caught.value.message == (f"{path}: cannot be written: {os.strerror(errno.ELOOP)}")
+
+
+def test_a_text_that_libvirt_would_not_read(conf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One byte less is written."""
+    most = 3 * 1024 * 1024
+    monkeypatch.setattr("lockcfg.conf.save.MAX_SIZE", most)
+    with pytest.raises(WriteError) as caught:
+        save([write(conf, new=b"#" * (most + 1))])
+    assert caught.value.message == (
+        f"{conf}: would be larger than 3 MiB, and libvirt would no longer read it;"
+        " nothing was written"
+    )
+    assert conf.read_bytes() == OLD
+    save([write(conf, new=b"#" * most)])
+    assert conf.stat().st_size == most
+
+
+# --- links of others ------------------------------------------------------------------------
+
+STRANGER: Final = 12345
+
+
+def linked(tmp_path: Path, owner: int) -> tuple[Path, Path]:
+    """A link of somebody's, and what it leads to, which is not there yet."""
+    real = tmp_path / "elsewhere" / "host.conf"
+    link = tmp_path / "libvirt" / "qemu.conf"
+    real.parent.mkdir()
+    link.parent.mkdir()
+    link.symlink_to(real)
+    os.lchown(link, owner, owner)
+    return link, real
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_link_of_a_stranger_is_refused(tmp_path: Path, is_there: bool) -> None:
+    """It may be there to redirect the write."""
+    link, real = linked(tmp_path, STRANGER)
+    if is_there:
+        real.write_bytes(OLD)
+    with pytest.raises(WriteError) as caught:
+        save([write(link, old=OLD if is_there else None)])
+    assert caught.value.message == (
+        f"{link}: leads through a symbolic link of another user (uid {STRANGER}) to {real};"
+        " nothing was written"
+    )
+    assert caught.value.help == "name the file itself if it is meant"
+    assert os.listdir(real.parent) == (["host.conf"] if is_there else [])
+
+
+@pytest.mark.parametrize("owner", [0, NOBODY])
+def test_a_link_of_who_owns_the_file_is_followed(tmp_path: Path, owner: int) -> None:
+    link, real = linked(tmp_path, owner)
+    real.write_bytes(OLD)
+    os.chown(real, owner, owner)
+    save([write(link)])
+    assert real.read_bytes() == NEW
+
+
+def test_for_a_file_that_is_not_there_its_directory_counts(tmp_path: Path) -> None:
+    link, real = linked(tmp_path, NOBODY)
+    os.chown(real.parent, NOBODY, NOBODY)
+    save([write(link, old=None)])
+    assert real.read_bytes() == NEW
+
+
+def test_who_runs_it_may_use_its_own_links() -> None:
+    """Also if it is not root."""
+    with TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        link, real = linked(Path(name), STRANGER)
+        real.parent.chmod(0o777)
+        pid = os.fork()
+        if pid == 0:
+            status = 99
+            try:
+                os.seteuid(STRANGER)
+                save([write(link, old=None)])
+                status = 0
+            finally:
+                os._exit(status)
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+        assert real.read_bytes() == NEW
+
+
+def test_where_a_file_is_there_its_directory_does_not_count(tmp_path: Path) -> None:
+    link, real = linked(tmp_path, NOBODY)
+    real.write_bytes(OLD)
+    os.chown(real.parent, NOBODY, NOBODY)
+    with pytest.raises(WriteError, match="another user"):
+        save([write(link)])
+    assert real.read_bytes() == OLD
 
 
 # --- changed meanwhile ----------------------------------------------------------------------
@@ -523,6 +639,25 @@ def test_where_the_second_rename_fails_the_first_is_undone(
         assert first.read_bytes() == OLD
         assert permissions(first) == 0o604
         assert os.getxattr(first, "user.note") == b"x"
+
+
+def test_where_the_last_rename_fails_all_others_are_undone(
+    conf: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    others = [conf.with_name(name) for name in ("a.conf", "b.conf")]
+    for path in others:
+        path.write_bytes(OLD)
+    real = os.rename
+
+    def failing(source: str, target: str, **directories: int) -> None:
+        if target == conf.name:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        real(source, target, **directories)
+
+    monkeypatch.setattr(os, "rename", failing)
+    with pytest.raises(WriteError, match="Input/output error"):
+        save([write(path) for path in (*others, conf)])
+    assert [path.read_bytes() for path in (*others, conf)] == [OLD] * 3
 
 
 def test_an_interrupt_between_two_renames_undoes_the_first(
@@ -780,6 +915,29 @@ def test_a_link_in_the_way_is_removed_and_not_followed(conf: Path, tmp_path: Pat
     assert victim.read_bytes() == b"mine"
     assert conf.read_bytes() == NEW
     assert not conf.is_symlink()
+
+
+@pytest.mark.parametrize("is_link", [True, False])
+def test_what_is_put_in_the_way_at_the_last_moment_is_not_written(
+    conf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_link: bool
+) -> None:
+    victim = tmp_path / "victim"
+    victim.write_bytes(b"mine")
+    real = os.open
+
+    def planting(path: str, *arguments: int, **more: int) -> int:
+        if path.endswith("-new"):
+            if is_link:
+                conf.with_name(path).symlink_to(victim)
+            else:
+                conf.with_name(path).hardlink_to(victim)
+        return real(path, *arguments, **more)
+
+    monkeypatch.setattr(os, "open", planting)
+    with pytest.raises(WriteError, match="File exists"):
+        save([write(conf)])
+    assert victim.read_bytes() == b"mine"
+    assert conf.read_bytes() == OLD
 
 
 def test_a_directory_of_such_a_name_is_in_nobodys_way(conf: Path) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from lockcfg.fleet.model.domains import domain_of
 from lockcfg.fleet.model.locks import DISK_KINDS, Disk, Lock, Locking, exclusion, lock_of
-from lockcfg.fleet.model.place import Location, place_of
+from lockcfg.fleet.model.place import Location, fsids_of, place_of, relation
 from lockcfg.fleet.model.words import Words
 
 WHY = "a file system"
@@ -293,3 +293,70 @@ def test_one_volume_that_two_kernels_have_carries_no_locks() -> None:
     words = Words(same=[["/here", "/there"]])
     said = exclusion(lock(one), lock(other), words=words)
     assert (said.verdict, "each in its own kernel" in said.why) == ("no", True)
+
+
+def leased(carries: str, host_id: int) -> Lock:
+    """A lease of sanlock's."""
+    place = SPACE.replace(carries=carries)
+    return Lock(place, "/locks", "name", "image", shared=False, host_id=host_id)
+
+
+@pytest.mark.parametrize(
+    ("carries", "verdict"), [("yes", "yes"), ("unknown", "unknown"), ("no", "unknown")]
+)
+def test_leases_count_where_each_host_sees_what_the_other_writes(
+    carries: str, verdict: str
+) -> None:
+    """And the number of a host is one host's."""
+    assert exclusion(leased(carries, 1), leased("yes", 2)).verdict == verdict
+    assert exclusion(leased("yes", 2), leased(carries, 1)).verdict == verdict
+    assert exclusion(leased(carries, 2), leased(carries, 2)).verdict == "unknown"
+
+
+def test_a_path_that_is_no_unicode_is_hashed_as_it_is() -> None:
+    """As libvirt does, which knows bytes alone."""
+    disk = Disk("file", "/vm/\udcff", None)
+    assert locked(FULL, disk) == ("image", hashlib.sha256(b"/vm/\xff").hexdigest())
+    leases = Locking("sanlock", leases=SPACE, host_id=1)
+    assert locked(leases, disk) == ("image", hashlib.md5(b"/vm/\xff").hexdigest())
+
+
+def test_one_disk_of_two_kernels_is_two_files() -> None:
+    """Each host locks a device node of its own, though the disk is the same."""
+    node = Location("", "/dev/sdb", None, "no", "devtmpfs", local=True, kind="local")
+    one = Lock(node, "", "/dev/sdb", "block", shared=False)
+    assert exclusion(one, one, one_disk=True).verdict == "no"
+    assert "two different files" in exclusion(one, one, one_disk=True).why
+    shared = lock(SPACE).replace(space="")
+    assert exclusion(shared, shared.replace(file=SPACE.replace(path="/b")), one_disk=True) == (
+        exclusion(shared, shared, one_disk=True)
+    )
+
+
+UUID = "0fc63daf-8483-4772-8e79-3d69d8477de4"
+LONG = "fc63daf84834772:8e793d69d8477de5"
+
+
+def test_a_server_is_another_one_if_all_that_its_clients_are_told_is_unique() -> None:
+    """A short id may come from the exports file of any server."""
+    own = Location("", "/srv", 7, "yes", "ext4", local=True, kind="local", ids=(f"uuid:{UUID}",))
+    told = SPACE.replace(ids=(f"fsid4:{LONG}",))
+    assert exclusion(lock(own), lock(told)).verdict == "no"
+    told = SPACE.replace(ids=(f"fsid4:{LONG}", "fsid4:8:1"))
+    assert exclusion(lock(own), lock(told)).verdict == "unknown"
+
+
+def test_short_ids_of_two_versions_prove_nothing() -> None:
+    """Two servers may have them, though the one follows from the other."""
+    short = "8:1"
+    folded = fsids_of(f"{8:016x}{1:016x}")["fsid3"]
+    one = SPACE.replace(ids=(f"fsid4:{short}",))
+    other = SPACE.replace(system="nfs://b", ids=(f"fsid3:{folded}",))
+    assert relation(one, other) == relation(other, one) == "unknown"
+
+
+def test_only_cephfs_has_such_snapshots() -> None:
+    """Elsewhere it is a directory like any other, which has two names here."""
+    where = {"ids": (f"fsid4:{LONG}",), "inode": 7777}
+    one = SPACE.replace(path="/x/.snap/one/d", **where)
+    assert relation(one, SPACE.replace(path="/x/d", **where)) == "same"

@@ -15,7 +15,7 @@ from lockd.locks.remote import SilentError
 from lockd.locks.space import Owner
 from lockd.survival.records import JournalState, locks, processes
 from lockd.survival.records.encoding import parsed
-from lockd.wire.fault import Fault
+from lockd.wire.fault import FROM_LOCKSPACE, Fault, system_fault
 from tests.lockd.locks.simulation import SPACE, FakeClock, Host, two_hosts
 
 if TYPE_CHECKING:
@@ -491,3 +491,58 @@ def test_an_idle_file_whose_server_answers_when_it_is_closed_already(
     assert host.disk.open_files == 1
     acquire(host, "a", owner(9))
     assert held(host) == {"a": [9]}
+
+
+def test_a_release_whose_server_is_silent_changes_nothing(asked: tuple[Host, Asked]) -> None:
+    """To unlock would wait, and the loop with it."""
+    host, servers = asked
+    acquire(host, "a", owner(7))
+    servers.is_silent = True
+    with pytest.raises(SilentError):
+        host.engine.release(SPACE, "a", owner(7))
+    assert held(host) == {"a": [7]}
+
+
+def test_a_lock_may_be_lost_where_nothing_is_known_of_its_server(
+    asked: tuple[Host, Asked],
+) -> None:
+    """But one of the process is this host's own."""
+    host, servers = asked
+    acquire(host, "a", owner(7))
+    (resource,) = host.engine.table.resources()
+    resource.lock.remote = None
+    servers.is_silent = True
+    assert host.engine.files.may_be_lost(resource)
+    resource.lock = FileLock(resource.lock.fd, resource.lock.identity, True)
+    assert not host.engine.files.may_be_lost(resource)
+
+
+def test_a_disk_that_is_unknown_is_not_looked_for_once_its_lock_is_released() -> None:
+    """Nor does anything of it stay."""
+    host, _, _ = host_with()
+    name = "0" * 64
+    acquire(host, name, owner(7))
+    assert host.engine.unknown
+    host.engine.release(SPACE, name, owner(7))
+    assert not host.engine.unknown
+
+
+def test_a_released_lock_that_fails_to_be_locked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The client is told why."""
+    host, _, _ = host_with()
+    acquire(host, "a", owner(7))
+    host.engine.release(SPACE, "a", owner(7))
+
+    def fail(*_: object, **__: object) -> bool:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(host.disk, "lock_again", fail)
+    with pytest.raises(Fault) as caught:
+        acquire(host, "a", owner(8))
+    expected = system_fault(
+        FROM_LOCKSPACE,
+        f"Unable to acquire lock on '{SPACE}/a'",
+        OSError(errno.EIO, os.strerror(errno.EIO)),
+    )
+    assert vars(caught.value) == vars(expected)
+    assert held(host) == {}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -135,3 +137,54 @@ def test_a_lock_that_is_taken_again_is_kept(monkeypatch: pytest.MonkeyPatch) -> 
     assert [*files.locks[files.inodes[f"{SPACE}/disk"]]] == [*kept.values()]
     with pytest.raises(Fault, match="is locked"):
         acquire(two, 8)
+
+
+def test_a_note_is_left_after_a_while() -> None:
+    """A lock that is released sooner costs no writing."""
+    one, _, files, clock = two_hosts()
+    acquire(one, 7)
+    assert one.engine.visibility.show() == pytest.approx(VISIBLE_AFTER)
+    assert files.notes == {}
+    clock.now += VISIBLE_AFTER
+    one.engine.visibility.show()
+    assert files.notes != {}
+
+
+def test_an_owner_is_the_process_that_the_journal_tells_of() -> None:
+    """Another process may have its pid by now."""
+    one, _, files, clock = two_hosts()
+    acquire(one, os.getpid())
+    state = JournalState(one.journal.read()).of(locks.Records)
+    (told,) = state.resources()
+    (resource,) = one.engine.table.resources()
+    host = Host("one", files, clock)
+    host.disk.inherit(one.disk)
+    host.engine.restore(state, {os.getpid(): 1234}, {lock_name(told.number): resource.lock.fd})
+    assert [each.started for _, each in host.engine.table.held_by(os.getpid())] == [1234]
+
+
+def test_a_released_lock_that_the_next_process_cannot_unlock(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It says so, and tries again."""
+    one, _, files, clock = two_hosts()
+    guest = acquire(one, 7)
+    (resource,) = one.engine.table.resources()
+    one.engine.release(SPACE, "disk", guest)
+    state = JournalState(one.journal.read()).of(locks.Records)
+    (told,) = state.resources()
+    host = Host("one", files, clock)
+    host.disk.inherit(one.disk)
+
+    def fail(_: FileLock) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(host.disk, "unlock", fail)
+        host.engine.restore(state, {}, {lock_name(told.number): resource.lock.fd})
+    (stuck,) = host.engine.table.stuck()
+    assert (stuck.path, stuck.unlocks) == (f"{SPACE}/disk", 1)
+    assert stuck.problem == (f"it was released and cannot be unlocked: {os.strerror(errno.EIO)}")
+    host.engine.idle.close(clock.now + 1)
+    assert not [*host.engine.table.stuck()]
+    assert host.disk.open_files == 0

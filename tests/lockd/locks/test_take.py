@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
+import subprocess
+from contextlib import ExitStack
 from struct import pack
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
@@ -15,7 +18,7 @@ from lockd.kernel.named import PlantedError, identity_of
 from lockd.kernel.note import read_note, write_note
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 
@@ -172,4 +175,66 @@ def test_what_is_put_there_between_the_look_and_the_opening(
     for plain in (True, False):
         found = filelock.is_at(lock.fd, str(path), lambda *_: False, plain=plain)
         assert found == (not plain)
+    filelock.let_go(lock)
+
+
+def test_it_waits_long_for_the_lock_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server may have been away while it was asked for it."""
+    now = [0.0]
+
+    def wait() -> None:
+        now[0] += filelock.SURE_FOR
+
+    monkeypatch.setattr(filelock, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    fds = before_locking(monkeypatch, wait)
+    lock = take(tmp_path / "disk", is_shared=True)
+    assert len(fds) == 2
+    filelock.let_go(lock)
+
+
+@pytest.mark.parametrize("size", [0, 1 << 20], ids=["a lock file", "a disk"])
+def test_how_a_server_refuses_whom_it_has_forgotten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    """It answers EIO to who reads in the name of the lock; the file stays open as it was."""
+    path = tmp_path / "disk"
+    path.write_bytes(bytes(size))
+    lock = take(path, is_shared=True)
+    flags = fcntl.fcntl(lock.fd, fcntl.F_GETFL)
+    assert not filelock._is_refused(lock.fd)
+    for number, is_refused in ((errno.EIO, True), (errno.EAGAIN, False)):
+
+        def refuse(*_: object, number: int = number) -> bytes:
+            raise OSError(number, os.strerror(number))
+
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "pread", refuse)
+            assert filelock._is_refused(lock.fd) == is_refused
+        assert fcntl.fcntl(lock.fd, fcntl.F_GETFL) == flags
+    filelock.let_go(lock)
+
+
+@pytest.fixture
+def same_number(tmp_path: Path) -> Iterator[tuple[Path, Path]]:
+    """Two files on two file systems, with one inode number."""
+    points = [tmp_path / "a", tmp_path / "b"]
+    with ExitStack() as stack:
+        for point in points:
+            point.mkdir()
+            subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", point], check=True)
+            stack.callback(subprocess.run, ["umount", point], check=True)
+            (point / "disk").touch()
+        one, other = (point / "disk" for point in points)
+        assert one.stat().st_ino == other.stat().st_ino
+        yield one, other
+
+
+def test_a_file_of_another_file_system_has_the_same_number(
+    same_number: tuple[Path, Path],
+) -> None:
+    """It may be mounted over the other while that is locked."""
+    one, other = same_number
+    lock = take(one, is_shared=True)
+    assert filelock._status_if_there(lock.fd, str(one), lambda *_: True) is not None
+    assert filelock._status_if_there(lock.fd, str(other), lambda *_: True) is None
     filelock.let_go(lock)

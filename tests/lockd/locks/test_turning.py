@@ -89,3 +89,22 @@ def test_another_has_it(tmp_path: Path, fd: int, kind: str) -> None:
         other.communicate()
     assert filelock.turn_into_own(fd, shared=False) in ("held", "regained")
     assert not can_lock_elsewhere(tmp_path)
+
+
+def test_there_is_no_gap(tmp_path: Path, fd: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever comes between two of its calls."""
+    lock(fd)
+    seen: list[bool] = []
+    call = fcntl.fcntl
+
+    def called(number: int, command: int, how: bytes) -> bytes:
+        answer = call(number, command, how)
+        seen.append(can_lock_elsewhere(tmp_path))
+        return answer
+
+    monkeypatch.setattr(filelock.fcntl, "fcntl", called)
+    assert filelock.turn_into_own(fd, shared=False) == "held"
+    there = len(seen)
+    assert filelock.turn_into_posix(fd, shared=False) == "held"
+    assert len(seen) > there > 4
+    assert not any(seen)
