@@ -100,6 +100,8 @@ def look_into(fd: int) -> dict[str, int]:
                 return found
             if said & socket.MSG_CTRUNC:
                 # There are more of them than this process may have. They stay in the queue.
+                for each in received(ancillary):
+                    named.close(each)
                 raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
             add(found, names.decode("ascii").split(_BETWEEN.decode()), received(ancillary))
     except BaseException:

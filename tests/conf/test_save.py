@@ -466,7 +466,7 @@ STRANGER: Final = 12345
 
 
 def linked(tmp_path: Path, owner: int) -> tuple[Path, Path]:
-    """A link of somebody's, and what it leads to, which is not there yet."""
+    """A link of a user, and what it leads to, which is not there yet."""
     real = tmp_path / "elsewhere" / "host.conf"
     link = tmp_path / "libvirt" / "qemu.conf"
     real.parent.mkdir()

@@ -103,8 +103,8 @@ class _Trial:
         self._mutants: Final = mutants
         self._tell: Final = tell
         self._failed: Final[list[str]] = []
-        #: Of each test, in seconds of the processor; and those that fork, where nobody sees what
-        #: their children come to.
+        #: Of each test, in seconds of the processor; and those that fork: the lines that their
+        #: children come to are not noted.
         self._times: Final[dict[str, float]] = {}
         self._forking: Final[set[str]] = set()
         self._running = ""

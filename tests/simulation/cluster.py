@@ -72,8 +72,8 @@ _CHANGING: Final = frozenset(
     ("fcntl", "unlink", "setxattr", "removexattr", "sendmsg", "close", "journal.append")
 )
 
-#: Those of them whose answer may be lost.
-_ANSWERED: Final = ("open", "unlink", "setxattr", "removexattr", "fcntl")
+#: What may have its answer lost. To lock and to unlock are two things here.
+_ANSWERED: Final = ("open", "unlink", "setxattr", "removexattr", "fcntl", "unlock")
 
 #: How likely a run is one in which few things go wrong, but these often.
 _NARROW: Final = 0.5
@@ -218,7 +218,9 @@ class Cluster:
         #: How likely the same one goes on, of those that can, and which: from 0 to 1, as they come.
         self._keeping = 0.0
         self._kept = 0.0
+        #: How likely one host has virtlockd, and how often that takes a lock.
         self._virtlockd = 0.4
+        self.contests = 6
         #: With chances of its own, too.
         self._narrow: Final = Random(-3 - plan.seed)
         if self._narrow.random() < _NARROW:
@@ -243,8 +245,9 @@ class Cluster:
         self._keeping = chance.choice((0.0, 0.5, 0.9))
         if chance.random() < 0.7:
             del self.disks[1:]
-        if "fcntl" in kinds:
-            self._virtlockd = 0.8
+        if "unlock" in kinds:
+            # Another host is to have the lock before this one knows that it is free.
+            self._virtlockd, self.contests = 0.9, 20
 
     def _set_up(self) -> None:
         for host in self.hosts:

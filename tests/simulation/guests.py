@@ -236,7 +236,7 @@ class Virtlockd:
 
     def _run(self) -> None:
         cluster = self.host.cluster
-        for _ in range(6):
+        for _ in range(cluster.contests):
             disk = cluster.random.choice(self._disks)
             cluster.sleep(cluster.some_time() / 4)
             fd = self._lock(disk)

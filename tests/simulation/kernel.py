@@ -592,7 +592,7 @@ class Fcntl:
                 file.unlock()
             else:
                 file.lock(shared=how == real_fcntl.F_RDLCK)
-            _lose("fcntl", file.view)
+            _lose("unlock" if how == real_fcntl.F_UNLCK else "fcntl", file.view)
             return argument
         assert command in (real_fcntl.F_GETLK, real_fcntl.F_OFD_GETLK)
         # For one of a process the lock of the open file itself is in the way, too. NFS goes by what

@@ -63,7 +63,9 @@ def test_who_sees_everybody_reaches_everybody() -> None:
         told(2, d=("x", ALL, [2, 3])),
         told(3, d=("x", ALL, [2, 3])),
     )
-    assert reaches(*alone) == ["no", "yes", "yes"]
+    for order in itertools.permutations(range(3)):
+        expected = ["no" if at == 0 else "yes" for at in order]
+        assert reaches(*(alone[at] for at in order)) == expected
 
 
 def test_two_halves_are_no_whole() -> None:
@@ -99,6 +101,37 @@ def test_a_host_that_is_alone_shows_nothing() -> None:
     ]
     assert reaches(told(1, d=("x", both, both)), told(2, d=("x", [1], both))) == ["unknown", ""]
     assert reaches(told(1, d=("x", both, both)), told(1, d=("x", both, both))) == ["", ""]
+
+
+def test_two_hosts_with_one_number_take_nothing_from_the_others() -> None:
+    """What these show counts, wherever they come."""
+    both = [2, 3]
+    twice = [told(1, d=("x", ALL, ALL))] * 2
+    others = [told(n, d=("x", both, both)) for n in both]
+    probe = probe_of(dict(enumerate([*twice, *others])))
+    assert [*probe.sights] == [2, 3]
+    assert {host: sights["/d"].reach for host, sights in probe.sights.items()} == {
+        2: "yes",
+        3: "yes",
+    }
+    assert probe.errors == dict.fromkeys((0, 1), ("another host has its number in the probe",))
+
+
+def test_a_sight_is_of_its_round_and_its_file() -> None:
+    """By that the audit knows whether two hosts saw one file at one time."""
+    probe = probe_of(
+        {
+            7: told(1, round="s", d=("x", [1, 2], [1, 2])),
+            9: told(2, round="s", d=("x", [1, 2], [1, 2])),
+        }
+    )
+    sight = probe.sights[7]["/d"]
+    assert (sight.round, sight.nonce) == ("s", "x")
+    assert sight.ids == ("nonce:s/x", "reach:s/yes")
+    (scratch,) = probe.scratches
+    assert (scratch.round, scratch.nonce, scratch.taken) == ("s", "x", 1)
+    assert scratch.paths == {7: "/d", 9: "/d"}
+    assert probe.lacking == {"s": (1, 3)}
 
 
 def test_the_order_of_hosts_does_not_matter() -> None:

@@ -546,3 +546,54 @@ def test_a_released_lock_that_fails_to_be_locked_again(monkeypatch: pytest.Monke
     )
     assert vars(caught.value) == vars(expected)
     assert held(host) == {}
+
+
+def test_which_files_of_released_locks_are_closed_and_how_many() -> None:
+    """Those that were released before a time, so many of them; whether there are more is told."""
+    host, _, clock = host_with()
+    for name in "abc":
+        acquire(host, name, owner(7))
+        host.engine.release(SPACE, name, owner(7))
+    assert host.disk.open_files == 3
+    assert not host.engine.idle.close(clock.now)
+    assert host.disk.open_files == 3
+    clock.now += 1
+    assert host.engine.idle.close(clock.now, 2)
+    assert host.disk.open_files == 1
+    assert not host.engine.idle.close(clock.now, 1)
+    assert host.disk.open_files == 0
+
+
+def test_a_file_waits_for_its_server_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However often it is due meanwhile; and again once it could not be closed."""
+    host, _, clock = host_with()
+    waiting: list[Callable[[], object]] = []
+
+    class Silent:
+        def wait(self, call: Callable[[], object]) -> None:
+            waiting.append(call)
+
+    def check(_: object) -> None:
+        raise SilentError(cast("Remote", Silent()))
+
+    acquire(host, "a", owner(7))
+    host.engine.release(SPACE, "a", owner(7))
+    clock.now += 1
+    with monkeypatch.context() as patch:
+        patch.setattr(host.engine.files, "check_remote", check)
+        for _ in range(3):
+            host.engine.idle.close(clock.now)
+        assert len(waiting) == 1
+        waiting.pop()()
+        assert len(waiting) == 1
+
+    def fail(_: FileLock) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(host.disk, "unlock", fail)
+        waiting.pop()()
+    assert host.disk.open_files == 1
+    clock.now += 1
+    host.engine.idle.close(clock.now)
+    assert host.disk.open_files == 0

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import errno
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
+from lockd.locks.remote import SilentError
 from lockd.locks.space import Owner
 from lockd.locks.visibility import VISIBLE_AFTER
 from lockd.survival.keeper import Keeper
@@ -17,7 +18,10 @@ from lockd.wire.fault import Fault
 from tests.lockd.locks.simulation import SPACE, Host, two_hosts
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from lockd.kernel.filelock import FileLock
+    from lockd.locks.remote import Remote
     from tests.lockd.locks.simulation import FakeClock, Files
 
 
@@ -188,3 +192,54 @@ def test_a_released_lock_that_the_next_process_cannot_unlock(
     host.engine.idle.close(clock.now + 1)
     assert not [*host.engine.table.stuck()]
     assert host.disk.open_files == 0
+
+
+def test_the_next_process_does_not_wait_for_the_server_of_a_released_lock(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its file is closed when that has answered."""
+    one, _, files, clock = two_hosts()
+    guest = acquire(one, 7)
+    (resource,) = one.engine.table.resources()
+    one.engine.release(SPACE, "disk", guest)
+    state = JournalState(one.journal.read()).of(locks.Records)
+    (told,) = state.resources()
+    host = Host("one", files, clock)
+    host.disk.inherit(one.disk)
+    waiting: list[Callable[[], object]] = []
+
+    class Silent:
+        def wait(self, call: Callable[[], object]) -> None:
+            waiting.append(call)
+
+    def check(*_: object) -> None:
+        raise SilentError(cast("Remote", Silent()))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(host.engine.files, "check_remote", check)
+        patch.delattr(type(host.disk), "unlock")
+        host.engine.restore(state, {}, {lock_name(told.number): resource.lock.fd})
+        host.engine.idle.close(clock.now + 1)
+    assert host.disk.open_files == 1
+    (again,) = waiting
+    again()
+    assert host.disk.open_files == 0
+
+
+def test_a_process_that_is_killed_while_it_takes_a_lock_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What the journal tells of is locked still."""
+    one, _, files, _ = two_hosts()
+    acquire(one, 7)
+    path = f"{SPACE}/disk"
+    before = files.inodes[path]
+    one.disk.remove(path)
+
+    def be_killed(_: str) -> None:
+        raise Killed
+
+    monkeypatch.setattr(one.journal, "append", be_killed)
+    with pytest.raises(Killed):
+        one.engine.renewal.retake(one.engine.table.spaces[SPACE].resources["disk"])
+    assert files.locks[before]

@@ -214,6 +214,10 @@ def test_how_a_server_refuses_whom_it_has_forgotten(
     filelock.let_go(lock)
 
 
+def unmount(point: Path) -> None:
+    subprocess.run(["umount", point], check=True)
+
+
 @pytest.fixture
 def same_number(tmp_path: Path) -> Iterator[tuple[Path, Path]]:
     """Two files on two file systems, with one inode number."""
@@ -222,7 +226,7 @@ def same_number(tmp_path: Path) -> Iterator[tuple[Path, Path]]:
         for point in points:
             point.mkdir()
             subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", point], check=True)
-            stack.callback(subprocess.run, ["umount", point], check=True)
+            stack.callback(unmount, point)
             (point / "disk").touch()
         one, other = (point / "disk" for point in points)
         assert one.stat().st_ino == other.stat().st_ino

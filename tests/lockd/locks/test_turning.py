@@ -102,7 +102,7 @@ def test_there_is_no_gap(tmp_path: Path, fd: int, monkeypatch: pytest.MonkeyPatc
         seen.append(can_lock_elsewhere(tmp_path))
         return answer
 
-    monkeypatch.setattr(filelock.fcntl, "fcntl", called)
+    monkeypatch.setattr(fcntl, "fcntl", called)
     assert filelock.turn_into_own(fd, shared=False) == "held"
     there = len(seen)
     assert filelock.turn_into_posix(fd, shared=False) == "held"

@@ -5,15 +5,17 @@ from __future__ import annotations
 
 import errno
 import os
+import resource
 import socket
 from contextlib import ExitStack
+from itertools import cycle
 from typing import TYPE_CHECKING
 
 import pytest
 
 from lockd.log import Logging
 from lockd.survival.keeper import Keeper
-from lockd.survival.queues import fill, look_into, put
+from lockd.survival.queues import fill, look_into, make_ready, put
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -272,3 +274,63 @@ def test_the_queues_of_the_process_before_are_passed_on(
             assert [*keeper.descriptors()] == [*manager.queues] == ["q6"]
             keeper.keep_nothing()
             manager.read()
+
+
+def test_who_sends_into_a_queue_that_is_full_does_not_wait(files: list[tuple[str, int]]) -> None:
+    """It is told that there is no more room."""
+    ahead, behind = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    with ahead, behind:
+        make_ready(ahead)
+        assert not ahead.getblocking()
+        with pytest.raises(BlockingIOError):
+            fill(ahead, cycle(files))
+
+
+def test_no_program_that_is_started_has_what_was_kept(files: list[tuple[str, int]]) -> None:
+    """A guest that had a lock's descriptor would keep the lock."""
+    ahead, behind = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    with ahead, behind:
+        fill(ahead, files[:3])
+        found = look_into(behind.fileno())
+        assert [os.get_inheritable(fd) for fd in found.values()] == [False] * 3
+        inodes(found)
+
+
+def test_more_is_kept_than_a_process_may_have_open(files: list[tuple[str, int]]) -> None:
+    """It is told, nothing stays open, and all is in the queue still."""
+    ahead, behind = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    with ahead, behind:
+        fill(ahead, files)
+        before = len(os.listdir("/proc/self/fd"))
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (before + 300, hard))
+        try:
+            with pytest.raises(OSError, match="Too many open files"):
+                look_into(behind.fileno())
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        assert len(os.listdir("/proc/self/fd")) == before
+        assert len(inodes(look_into(behind.fileno()))) == MANY
+
+
+def test_no_queue_overtakes_a_message_that_waits(
+    manager: Manager, keeper: Keeper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The manager would forget the queue that it got last."""
+    keeper.renew()
+    manager.read()
+    (name,) = manager.queues
+    with monkeypatch.context() as patch:
+
+        def refuse(*_: object) -> None:
+            raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+        patch.setattr(keeper, "_tell", refuse)
+        keeper._post("STATUS=x")
+        manager.said.clear()
+        patch.undo()
+        patch.setattr(keeper, "_flush", lambda: False)
+        keeper.renew()
+        manager.read()
+        assert [*manager.queues] == [*keeper.descriptors()] == [name]
+    assert keeper.lost
