@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from lockcfg.fleet.model.domains import domain_of
 from lockcfg.fleet.model.locks import DISK_KINDS, Disk, Lock, Locking, exclusion, lock_of
-from lockcfg.fleet.model.place import Location, fsids_of, place_of, relation
+from lockcfg.fleet.model.place import Location, fsids_of, is_of_each_host, place_of, relation
 from lockcfg.fleet.model.words import Words
 
 WHY = "a file system"
@@ -360,3 +360,21 @@ def test_only_cephfs_has_such_snapshots() -> None:
     where = {"ids": (f"fsid4:{LONG}",), "inode": 7777}
     one = SPACE.replace(path="/x/.snap/one/d", **where)
     assert relation(one, SPACE.replace(path="/x/d", **where)) == "same"
+
+
+@pytest.mark.parametrize(
+    ("server", "is_its_own"),
+    [
+        ("localhost", True),
+        ("127.0.0.1", True),
+        ("[::1]:2050", True),
+        ("169.254.1.2", True),
+        ("fe80::1%eth0", True),
+        ("localhouse", False),
+        ("192.0.2.1", False),
+        ("[2001:db8::1]:2050", False),
+    ],
+)
+def test_an_address_that_each_host_has_for_itself(server: str, is_its_own: bool) -> None:
+    """Two hosts that mount from it may mount from two servers."""
+    assert is_of_each_host(f"nfs://{server}") == is_its_own

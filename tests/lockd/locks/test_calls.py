@@ -597,3 +597,35 @@ def test_a_file_waits_for_its_server_once(monkeypatch: pytest.MonkeyPatch) -> No
     clock.now += 1
     host.engine.idle.close(clock.now)
     assert host.disk.open_files == 0
+
+
+def test_the_file_of_a_lock_of_the_process_is_removed_at_once() -> None:
+    """It stays open for no one: another descriptor of the file that is closed would end a later
+    lock."""
+    host, _, _ = host_with()
+    acquire(host, "a", owner(7))
+    (resource,) = host.engine.table.resources()
+    resource.lock = FileLock(resource.lock.fd, resource.lock.identity, True)
+    host.engine.release(SPACE, "a", owner(7))
+    assert host.disk.open_files == 0
+    assert not host.disk.exists(f"{SPACE}/a")
+
+
+def test_a_file_that_is_removed_while_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The question makes none in its place."""
+    host, _, _ = host_with()
+    monkeypatch.setattr(host.disk, "exists_at_all", lambda _: True)
+    with pytest.raises(Fault, match="Unable to open resource"):
+        host.engine.would_acquire(SPACE, "a", owner(7), shared=False, create=True)
+    assert not host.disk.exists(f"{SPACE}/a")
+
+
+def test_the_lock_file_of_one_guest_is_the_disk_of_another() -> None:
+    """When the disk of the first was made says nothing about that file."""
+    host, _, _ = host_with(DISK)
+    acquire(host, "a", owner(7, a=DISK))
+    acquire(host, "b", owner(8))
+    one, other = host.engine.table.resources()
+    assert one.disk_born
+    other.disk, other.disk_identity, other.disk_born = one.path, one.lock.identity, 1
+    assert host.engine.files.doubled(other).startswith("its disk is locked by guest 'guest 7'")

@@ -186,6 +186,7 @@ def test_a_released_lock_that_the_next_process_cannot_unlock(
     with monkeypatch.context() as patch:
         patch.setattr(host.disk, "unlock", fail)
         host.engine.restore(state, {}, {lock_name(told.number): resource.lock.fd})
+        host.engine.idle.close(clock.now)  # not at once
     (stuck,) = host.engine.table.stuck()
     assert (stuck.path, stuck.unlocks) == (f"{SPACE}/disk", 1)
     assert stuck.problem == (f"it was released and cannot be unlocked: {os.strerror(errno.EIO)}")
