@@ -117,6 +117,28 @@ def test_two_hosts_with_one_number_take_nothing_from_the_others() -> None:
     assert probe.errors == dict.fromkeys((0, 1), ("another host has its number in the probe",))
 
 
+def test_an_error_is_told_of_its_host() -> None:
+    probe = probe_of({7: told(1, d="it was full", e=("x", [1], [1]))})
+    assert probe.errors == {7: ("/d: it was full",)}
+    assert [*probe.sights[7]] == ["/e"]
+
+
+def test_of_many_hosts_those_with_the_lowest_numbers_are_compared(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whatever their ids; the others are told of."""
+    monkeypatch.setattr("lockcfg.fleet.model.evidence.COMPARED", 2)
+    probe = probe_of({10 - n: told(n, d=("x", ALL, ALL)) for n in ALL})
+    (scratch,) = probe.scratches
+    assert [*scratch.paths] == [9, 8]
+    assert probe.errors == {7: ("/d: more than 2 hosts have it, and not all were compared",)}
+    assert {host: sights["/d"].reach for host, sights in probe.sights.items()} == {
+        9: "yes",
+        8: "yes",
+        7: "unknown",
+    }
+
+
 def test_a_sight_is_of_its_round_and_its_file() -> None:
     """By that the audit knows whether two hosts saw one file at one time."""
     probe = probe_of(

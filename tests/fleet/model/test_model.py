@@ -154,6 +154,23 @@ def test_a_fallback_is_told() -> None:
     )
     assert "its missing lvs gives no name" in answer.reasons[0]
     assert "its scsi_id gives no name" in answer.reasons[1]
+    answer = lock_of(
+        Locking("lockd", spaces=ALL, lvs=None, scsi_id=False), Disk("block", "/dev/vg/a", None)
+    )
+    assert "its lvs gives no name" in answer.reasons[0]
+    assert "its missing scsi_id gives no name" in answer.reasons[1]
+
+
+@pytest.mark.parametrize("shareable", [False, True])
+@pytest.mark.parametrize(
+    "host",
+    [FULL, Locking("lockd"), Locking("sanlock", leases=SPACE, host_id=1)],
+    ids=["indirect", "direct", "sanlock"],
+)
+def test_the_lock_of_a_shareable_disk_is_shared(host: Locking, shareable: bool) -> None:
+    answer = lock_of(host, Disk("file", "/vm/a", SPACE, shareable=shareable))
+    assert answer.lock is not None
+    assert answer.lock.shared is shareable
 
 
 def lock(place: Location, *, shared: bool = False) -> Lock:

@@ -15,7 +15,7 @@ import pytest
 
 from lockd.log import Logging
 from lockd.survival.keeper import Keeper
-from lockd.survival.queues import fill, look_into, make_ready, put
+from lockd.survival.queues import add, fill, look_into, make_ready, put, received, rights_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -334,3 +334,17 @@ def test_no_queue_overtakes_a_message_that_waits(
         manager.read()
         assert [*manager.queues] == [*keeper.descriptors()] == [name]
     assert keeper.lost
+
+
+def test_what_has_no_name_is_not_taken_for_something_else(files: list[tuple[str, int]]) -> None:
+    """A message has as many names as descriptors."""
+    found: dict[str, int] = {}
+    with pytest.raises(ValueError, match="zip"):
+        add(found, ["a"], [files[0][1], files[1][1]])
+
+
+def test_a_message_that_was_cut_has_no_half_of_a_descriptor(files: list[tuple[str, int]]) -> None:
+    """The kernel cuts where the room ends."""
+    level, kind, content = rights_of([fd for _, fd in files[:2]])
+    assert received([(level, kind, content.tobytes()[:-1])]) == [files[0][1]]
+    assert received([(level, kind + 1, content.tobytes())]) == []

@@ -101,7 +101,7 @@ CLIENT = "daemon.servers.virtlockd.clients.0"
     [
         ("magic", 14846, "magic is not a string"),
         ("magic", "me", "magic is not a pid"),
-        ("version", 2, "unknown members: 'version'"),
+        ("version", 2, "^it has unknown members: 'version'"),
         ("lockspaces", ..., "has no lockspaces"),
         ("lockspaces.0.directory", "locks", "not a directory"),
         ("lockspaces.0.held", True, "unknown members: 'held'"),
@@ -169,8 +169,9 @@ def test_every_value_is_looked_at(path: str, where: str) -> None:
     if key in OPTIONAL:
         restart_file.read(changed(path, ...))
     elif not key.isdigit():
-        with pytest.raises(RestartFileError, match=f"has no (server ')?{key}"):
+        with pytest.raises(RestartFileError) as caught:
             restart_file.read(changed(path, ...))
+        assert str(caught.value) in (f"{where} has no {key}", f"it has no server '{key}'")
 
 
 @pytest.mark.parametrize(
