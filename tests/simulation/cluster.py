@@ -127,7 +127,8 @@ class Task:
             self.is_replaced = True
         except Exception as error:  # noqa: BLE001 - the caller raises it again
             self.error = error
-        self.is_over = True
+        finally:
+            self.is_over = True  # also if the run is interrupted
 
     def go_on(self) -> bool:
         """Let it go on; whether it is over."""
