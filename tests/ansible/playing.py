@@ -135,9 +135,10 @@ class Controller:
         *options: str,
         hosts: Mapping[str, Mapping[str, Any]] | None = None,
         before: Sequence[str] = (),
+        keywords: Mapping[str, Any] | None = None,
     ) -> Played:
         """Play ``tasks`` on ``hosts``, each with its variables; by default on one, which is this
-        machine. ``before`` are words in front of the command."""
+        machine. ``before`` are words in front of the command, ``keywords`` those of the play."""
         local = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
         inventory = {
             "all": {
@@ -152,7 +153,7 @@ class Controller:
             }
         }
         (self.directory / "inventory.yml").write_text(yaml.safe_dump(inventory))
-        play = [{"hosts": "all", "gather_facts": False, "tasks": list(tasks)}]
+        play = [{"hosts": "all", "gather_facts": False, "tasks": list(tasks), **(keywords or {})}]
         (self.directory / "play.yml").write_text(yaml.safe_dump(play))
         ran = self.run(
             "ansible-playbook", "-i", "inventory.yml", "play.yml", *options, before=before

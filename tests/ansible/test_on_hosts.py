@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
 from lockcfg.fleet.plan.mounting import Mounting
 from tests.ansible.playing import task
+from tests.conftest import LOCKCFG, SAMPLES
 from tests.lockd.client import AUTOCREATE, SHARED
 from tests.lockd.engine import PROGRAM
 from tests.real.moving_host import VIRTLOCKD, MovingHost
@@ -153,6 +156,62 @@ def test_what_a_plan_says_of_mounts(controller: Controller) -> None:
     assert len([each for each in found if each[0] == "/srv/mounted"]) == 1
     assert fstab == "tmpfs /srv/locks tmpfs noexec 0 0"
     assert files == "lock"
+
+
+def test_the_files_of_xen(controller: Controller, tmp_path: Path) -> None:
+    """A host that has only these gets what a plan says of them, once, the bytes that 'lockcfg set'
+    writes; and what a rollback writes. No daemon of Xen runs here."""
+    directory, theirs = tmp_path / "host", tmp_path / "theirs"
+    directory.mkdir()
+    (theirs / "etc/libvirt").mkdir(parents=True)
+    changes = [
+        {"file": "libxl.conf", "key": "lock_manager", "value": "lockd"},
+        {"file": "libxl-lockd.conf", "key": "file_lockspace_dir", "value": "/srv/locks"},
+    ]
+    step = {"action": "write", "work": [{"do": "set", "hosts": ["kvm01"], "changes": changes}]}
+    role = {
+        "name": "configure",
+        "ansible.builtin.include_role": {"name": "lockcfg.lockcfg.configure"},
+        "vars": {"configure_steps": [step]},
+    }
+    back = task(
+        "back",
+        "settings",
+        settings={"lock_manager": "nop"},
+        file="libxl.conf",
+        driver="libxl",
+        unprotected=True,
+        force=True,
+    )
+    write = "lockcfg.lockcfg.configure : Write the settings, in all files or in none"
+    with MovingHost(directory) as host:
+        for each in host.etc.glob("*.conf"):
+            each.unlink()
+        for each in SAMPLES.glob("libxl*.conf"):
+            shutil.copy(each, host.etc)
+            shutil.copy(each, theirs / "etc/libvirt")
+        words = [word for each in changes for word in (each["key"], each["value"])]
+        subprocess.run(
+            [LOCKCFG, "set", "--root", theirs, "--driver", "libxl", *words],
+            check=True,
+            capture_output=True,
+        )
+        collect = task("collect", "collect", scratch=False)
+        played = controller.play([role, collect], before=inside(host))
+        assert played.status == 0, played.output
+        assert played[write]["kvm01"]["changed"]
+        facts = played["collect"]["kvm01"]["ansible_facts"]["lockcfg"]
+        assert (facts["driver"], facts["lock_manager"]) == ("libxl", "lockd")
+        for name in ("libxl.conf", "libxl-lockd.conf"):
+            text = (host.etc / name).read_bytes()
+            assert text == (theirs / "etc/libvirt" / name).read_bytes()
+            assert text != (SAMPLES / name).read_bytes()
+        assert not (host.etc / "qemu.conf").exists()
+        again = controller.play([role, back, collect], before=inside(host))
+    assert again.status == 0, again.output
+    assert not again[write]["kvm01"]["changed"]
+    assert again["back"]["kvm01"]["changed"]
+    assert again["collect"]["kvm01"]["ansible_facts"]["lockcfg"]["lock_manager"] == "nop"
 
 
 def plan_of(path: str) -> dict[str, Any]:

@@ -179,7 +179,8 @@ for number in range(count):
     status = command()
     def apply():
         told = {"read": module.contents(ours, lockcfg.COPIED_FILES),
-                "present": module.present(ours, lockcfg.LOOKED_AT), "directory": True}
+                "present": module.present(ours, lockcfg.LOOKED_AT), "directory": True,
+                "writable": True}
         with tempfile.TemporaryDirectory() as directory:
             try:
                 each = Edit(lockcfg, {"settings": edit, "root": ours}, told, directory)

@@ -4,6 +4,8 @@ from __future__ import absolute_import, division, print_function
 
 __metaclass__ = type
 
+import time
+
 from ansible.plugins.action import ActionBase
 from ansible_collections.lockcfg.lockcfg.plugins.plugin_utils.thinking import (
     forget,
@@ -14,6 +16,10 @@ from ansible_collections.lockcfg.lockcfg.plugins.plugin_utils.thinking import (
     said,
     unpacked,
 )
+
+
+#: How many seconds the clock of a host may differ from the one here: as much as the audit allows.
+CLOCK = 300
 
 
 class ActionModule(ActionBase):
@@ -37,6 +43,12 @@ class ActionModule(ActionBase):
         except package.LockcfgError as error:
             return dict(
                 result, failed=True, msg="the snapshot of {0} {1}".format(name, said(error))
+            )
+        off = facts["taken"] - int(time.time())
+        if abs(off) > CLOCK:
+            result.setdefault("warnings", []).append(
+                "the clock of {0} is {1} seconds {2} the one here: set it, for facts are judged by"
+                " their age".format(name, abs(off), "ahead of" if off > 0 else "behind")
             )
         result["name"] = name
         result["ansible_facts"] = {"lockcfg": facts}

@@ -18,6 +18,9 @@ from ansible_collections.lockcfg.lockcfg.plugins.plugin_utils.thinking import (
 #: How long hosts hold the locks of a probe at most, in seconds.
 LONGEST = 3600
 
+#: The strategies with which all hosts do a task before one of them does the next.
+TOGETHER = ("linear", "debug")
+
 
 class ActionModule(ActionBase):
     """See the documentation of the module."""
@@ -41,9 +44,13 @@ class ActionModule(ActionBase):
         return kept(result, dest, name) if dest and "snapshot" in result else result
 
     def _plan(self, package, task_vars):
-        hosts = self._task.args.get("hosts") or task_vars["ansible_play_hosts_all"]
+        hosts = self._task.args.get("hosts")
+        if not hosts:
+            self._see_that_all_take_part(task_vars)
+            hosts = task_vars["ansible_play_hosts_all"]
+        given = self._task.args.get("seconds")
         try:
-            seconds = int(self._task.args.get("seconds") or 300)
+            seconds = 300 if given is None else int(given)
         except (TypeError, ValueError):
             raise AnsibleActionFail("seconds: not a number") from None
         if not 0 < seconds <= LONGEST:
@@ -53,6 +60,22 @@ class ActionModule(ActionBase):
             raise AnsibleActionFail("hosts, directories: each is a list")
         plan = package.new_plan(plain(sorted(hosts)), plain(directories), seconds)
         return {"changed": False, "plan": plan}
+
+    def _see_that_all_take_part(self, task_vars):
+        """Fail if the hosts do not make each round together: one would ask before another holds."""
+        play = self._task.play
+        strategy = str(play.strategy).rpartition(".")[2]
+        if strategy not in TOGETHER:
+            raise AnsibleActionFail(
+                "the play has the strategy '{0}', with which hosts do not wait for each other:"
+                " take 'linear'. Nothing was done".format(strategy)
+            )
+        left_out = set(task_vars["ansible_play_hosts_all"]) - set(task_vars["ansible_play_batch"])
+        if left_out and play.serial not in ([], ["100%"]):
+            raise AnsibleActionFail(
+                "the play has 'serial', so these hosts do not take part: {0}. Leave 'serial' out."
+                " Nothing was done".format(", ".join(sorted(left_out)))
+            )
 
     def _questions(self, package):
         plan = plain(self._task.args.get("plan"))

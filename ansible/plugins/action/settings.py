@@ -70,6 +70,7 @@ class Edit(object):
         self.root = str(args.get("root") or "/").rstrip("/")
         self.directory = directory
         self.driver = args.get("driver") or "qemu"
+        self.writable = told["writable"]
         if not told["directory"]:
             raise AnsibleActionFail(
                 "{0}/etc/libvirt: there is no such directory: is libvirt installed?".format(
@@ -110,6 +111,11 @@ class Edit(object):
         if objections and not force:
             raise package.RefusedError("refused: nothing was written", objections)
         changes = edit.changes
+        if changes and not self.writable:
+            raise AnsibleActionFail(
+                "{0}/etc/libvirt: nothing can be written there: the file system is read-only, or"
+                " the user of this task may not write".format(self.root)
+            )
         protection = edit.protection()
         result = {
             "changed": bool(changes),

@@ -15,7 +15,7 @@ description:
     directory that holds locks or disks. In the second, each host asks which bytes of the others are
     locked. No file of a guest is touched.
   - Each round must be done on all hosts before the next begins. The role C(lockcfg.lockcfg.probe)
-    has the rounds in order. A play with C(serial) makes a probe of each batch for itself.
+    has the rounds in order.
 options:
   round:
     description:
@@ -29,7 +29,10 @@ options:
     required: true
     choices: [plan, hold, questions, ask, end]
   hosts:
-    description: The hosts of the plan. If it is not given, these are the hosts of the play.
+    description:
+      - The hosts of the plan. If it is not given, these are the hosts of the play. Then V(plan)
+        fails if the play does not take all of them from task to task together, as with C(serial)
+        or with a strategy other than C(linear).
     type: list
     elements: str
   directories:

@@ -176,7 +176,9 @@ def main():
                 files.write(root, list(to_write(request["write"])), module.params["backup"])
             module.exit_json(changed=True)
         answer = dict(read=contents(root, request["read"]), present=present(root, request["look"]))
-        answer["directory"] = os.path.isdir(os.path.join(root, "etc/libvirt"))
+        directory = os.path.join(root, "etc/libvirt")
+        answer["directory"] = os.path.isdir(directory)
+        answer["writable"] = os.access(directory, os.W_OK)
         module.exit_json(changed=False, answer=packed(json.dumps(answer).encode("utf-8")))
     except files.FileError as error:
         module.fail_json(msg=str(error))

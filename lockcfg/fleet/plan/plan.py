@@ -19,6 +19,7 @@ from lockcfg.fleet.model.locks import DISK_KINDS
 from lockcfg.fleet.plan.change import HostChange, lock_place_after
 from lockcfg.fleet.plan.mounting import point_of
 from lockcfg.fleet.plan.steps import Step, Work
+from lockcfg.fleet.policy.host_ranges import fold
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -60,14 +61,16 @@ def _steps(
     yield from _kept(name, changes)
     yield from _undecided(name, changes)
     if unknown:
+        hosts = sorted({host for each in unknown.values() for host in each})
         yield Step(
             name,
             "look",
-            unknown,
+            hosts,
             "the state of these hosts is unknown, or no longer known, and they may run guests that"
             " the others would not see: collect snapshots of them, or take them out of the policy"
             " if they are gone. There is no plan for this group before",
-            work=[_collect(unknown)],
+            details=[f"{', '.join(fold(each))}: {why}" for why, each in unknown.items()],
+            work=[_collect(hosts)],
         )
         return
     if any(each.why for change in changes for each in change.mountings):
@@ -117,18 +120,29 @@ def _collect(hosts: Sequence[str]) -> Work:
     return Work("run", hosts, ["lockcfg collect"], {"command": ["lockcfg", "collect"]})
 
 
-def _unknown(fleet: Fleet, group: Group) -> list[str]:
-    """The hosts of a group of which nothing is known, or nothing current."""
+def _unknown(fleet: Fleet, group: Group) -> dict[str, list[str]]:
+    """The hosts of a group of which nothing is known, or nothing current, by the reason."""
     assert group.policy is not None
-    of_policy = group.policy.hosts
-    found = {host for host in fleet.missing if host in of_policy}
-    found.update({*fleet.old, *fleet.ahead}.intersection(group.hosts))
-    found.update(host for cell in group.cells if not cell.facts.live for host in cell.hosts)
-    for problem in fleet.problems:
-        name = problem.host or posixpath.basename(problem.source).partition(".json")[0]
-        if name in of_policy:
-            found.add(name)
-    return sorted(found)
+    of_policy, of_group = group.policy.hosts, set(group.hosts)
+    unread = (
+        problem.host or posixpath.basename(problem.source).partition(".json")[0]
+        for problem in fleet.problems
+    )
+    hours = fleet.max_age // 3600
+    found = {
+        "there is no snapshot": (host for host in fleet.missing if host in of_policy),
+        "the snapshot cannot be read": (host for host in unread if host in of_policy),
+        f"the snapshot is older than {hours} hours, or the clock there is behind": (
+            host for host in fleet.old if host in of_group
+        ),
+        "the snapshot is from the future: the clock there is ahead": (
+            host for host in fleet.ahead if host in of_group
+        ),
+        "the snapshot is not of a running host": (
+            host for cell in group.cells if not cell.facts.live for host in cell.hosts
+        ),
+    }
+    return {why: sorted(set(each)) for why, hosts in found.items() if (each := list(hosts))}
 
 
 def _undecided(name: str, changes: Sequence[HostChange]) -> Iterator[Step]:

@@ -4,6 +4,7 @@ left it."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,7 +15,6 @@ from tests.real.shared.daemons import VIRTLOCKD
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
     from typing import Final
 
 pytestmark = pytest.mark.usefixtures("long_run")
@@ -106,6 +106,22 @@ def test_a_host_that_does_not_answer(fleet: Fleet) -> None:
     assert "- h2: it does not answer" in why
     assert "No guest can be started or taken in on h1." in why
     assert "Not held: h2. Start no guest there." in why
+
+
+def test_a_host_that_would_refuse(fleet: Fleet) -> None:
+    """It lacks the plugin of the lock manager: the run stops while all is as it was, and check mode
+    says so as well."""
+    h2 = fleet.hosts["h2"]
+    (plugin,) = Path("/usr/lib").glob("*/libvirt/lock-driver")
+    h2.sh('mkdir -p /srv/empty; mount --bind /srv/empty "$2"', str(plugin))
+    try:
+        for options in (("--check",), ()):
+            why = stopped(refused(fleet, "rollout", *options))
+            assert why.startswith("Stopped before anything was changed"), why
+            assert "- h2: " in why
+            assert "lock-driver/lockd.so) is not installed" in why, why
+    finally:
+        h2.sh('umount "$2"', str(plugin))
 
 
 def test_a_policy_that_is_broken_meanwhile(fleet: Fleet) -> None:

@@ -347,7 +347,9 @@ def test_a_host_dies_half_way(fleet: Fleet) -> None:
 
 
 def test_a_run_is_killed(fleet: Fleet) -> None:
-    """While a guest is on disk. The next run goes on with the guest, and ends well."""
+    """While a guest is on disk. The next run goes on with the guest, and ends well. It begins also
+    with the fleet as that was made."""
+    fleet.only(*FEW)
     with fleet.paused("h3", "virsh", "managedsave"):
         with fleet.play_beside("rollout", start_new_session=True) as run:
             fleet.reached("h3", run)
@@ -360,6 +362,12 @@ def test_a_run_is_killed(fleet: Fleet) -> None:
     assert fleet.held() == set()
     assert fleet.guests() == running(FEW_KINDS)
     assert audit(fleet) == "safe"
+
+
+#: What a run finds on a machine that has so much to do that a file system gives no answer in the
+#: seconds which the collector gives it, and how many runs may find that.
+_SLOW: Final = "could not be looked at: no answer"
+_RUNS: Final = 5
 
 
 @pytest.mark.usefixtures("long_run")
@@ -386,7 +394,12 @@ def test_killed_at_random_moments(fleet: Fleet, pytestconfig: pytest.Config) -> 
                     pass
                 os.killpg(run.pid, signal.SIGKILL)
             fleet.settle()
-        status, said = fleet.play(playbook, *options)
+        for _ in range(_RUNS):
+            status, said = fleet.play(playbook, *options)
+            if status == 0 or _SLOW not in said:
+                break
+            # A stop like every other: all hosts are held, and the next run goes on.
+            assert fleet.held() == set(FEW), said
         assert status == 0, said
         assert fleet.guests() == running(FEW_KINDS)
         # After a canary the hosts do not exclude each other.
