@@ -20,7 +20,7 @@ PRE_COMMIT = Path(sys.executable).parent / "pre-commit"
 
 #: What is in a checkout and not in the repository.
 NOT_OURS = shutil.ignore_patterns(
-    ".git", ".venv", "__pycache__", ".*_cache", ".demo", ".hypothesis"
+    ".git", ".venv", "__pycache__", ".*_cache", ".demo", ".hypothesis", ".vm"
 )
 
 LOCKD = 'lock_manager = "lockd"\n'
