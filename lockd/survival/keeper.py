@@ -118,28 +118,32 @@ class Keeper:
             return
         if self._singles >= _SINGLES and not (self._is_silent or self._has_failed_just_now):
             self._begin_next_queue()
-        if self._put(fd, name):
+        error = self._put(fd, name)
+        if error is None:
             return
         self._has_forgotten = True
-        # It is not among everything before it is kept.
-        if not self._has_failed_just_now:
+        if self._has_failed_just_now:
+            # That is not tried again at once, and until then no process has it but this one.
+            self.give_up(_reason(error))
+        else:
+            # It is not among everything before it is kept.
             self._replace_queue(chain(self.everything(), ((name, fd),)))
 
-    def _put(self, fd: int, name: str) -> bool:
-        """Put a descriptor into the manager's queue; False if that is full."""
+    def _put(self, fd: int, name: str) -> OSError | None:
+        """Put a descriptor into the manager's queue. Returns why that was not possible."""
         if self._queue is None:
-            return False
+            return BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
         self._singles += 1
         try:
             put(self._queue[0], [(name, fd)])
-        except OSError:
-            return False
+        except OSError as error:
+            return error
         if self._next is not None:
             try:
                 put(self._next[0], [(name, fd)])
             except OSError:
                 self._drop_next_queue()
-        return True
+        return None
 
     def forget(self) -> None:
         """Something need not be kept any longer. It stays open until :meth:`tend`: a lock must be

@@ -239,7 +239,7 @@ def test_what_does_not_fit_into_a_queue_is_in_the_next_one(
     """With all the rest."""
     keeper.everything = lambda: iter(files[:3])
     keeper.renew()
-    monkeypatch.setattr(keeper, "_put", lambda *_: False)
+    monkeypatch.setattr(keeper, "_put", lambda *_: BlockingIOError(errno.EAGAIN, "full"))
     keeper.keep(files[3][1], files[3][0])
     manager.read()
     found = inodes(look_into(*manager.queues.values()))
@@ -348,3 +348,19 @@ def test_a_message_that_was_cut_has_no_half_of_a_descriptor(files: list[tuple[st
     level, kind, content = rights_of([fd for _, fd in files[:2]])
     assert received([(level, kind, content.tobytes()[:-1])]) == [files[0][1]]
     assert received([(level, kind + 1, content.tobytes())]) == []
+
+
+def test_what_is_not_kept_is_told_although_the_last_failure_was_just_now(
+    keeper: Keeper, files: list[tuple[str, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A daemon that ended then would lose the lock."""
+    monkeypatch.setattr("lockd.survival.keeper._PAUSE", 1000)
+    keeper.everything = lambda: iter(files[:3])
+    keeper.renew()
+    keeper._fail(OSError(errno.ENOBUFS, os.strerror(errno.ENOBUFS)))
+    keeper.lost = ""
+    with monkeypatch.context() as patch:
+        patch.setattr(keeper, "_put", lambda *_: OSError(errno.ETOOMANYREFS, "too many"))
+        keeper.keep(files[3][1], files[3][0])
+    assert keeper.lost == "too many"
+    assert keeper.is_busy
