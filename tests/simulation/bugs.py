@@ -201,7 +201,7 @@ BUGS: Final = (
 )
 
 
-def found(bug: Bug, seed: int, schedules: int = _SCHEDULES) -> str:
+def found(bug: Bug, seed: int, schedules: int = _SCHEDULES, *, may_be_narrow: bool = False) -> str:
     """What the simulation says of the code with a bug; empty if it finds nothing."""
     with TemporaryDirectory() as scratch:
         copy = Path(scratch)
@@ -217,6 +217,7 @@ def found(bug: Bug, seed: int, schedules: int = _SCHEDULES) -> str:
                     text = text.replace(right, wrong)
             target.write_text(text)
         command = [sys.executable, "-m", "tests.simulation", "--no-shrinking"]
+        command += ["--narrow"] if may_be_narrow else []
         done = subprocess.run(
             [*command, f"--seed={seed}", f"--schedules={schedules}"],
             cwd=copy,

@@ -75,7 +75,7 @@ _CHANGING: Final = frozenset(
 #: What may have its answer lost. To lock and to unlock are two things here.
 _ANSWERED: Final = ("open", "unlink", "setxattr", "removexattr", "fcntl", "unlock")
 
-#: How likely a run is one in which few things go wrong, but these often.
+#: How likely a run that may be narrow is one in which few things go wrong, but these often.
 _NARROW: Final = 0.5
 
 #: How likely such a run goes on with another one of those that can, where it keeps to one.
@@ -168,11 +168,15 @@ _idle: Final[list[_Worker]] = []
 
 
 class Plan:
-    """What a run is made from: the seed, and the faults that are left out, by their numbers."""
+    """What a run is made from: the seed, and the faults that are left out, by their numbers. It
+    ``may_be_narrow``: then few things may go wrong, but these often."""
 
-    def __init__(self, seed: int, left_out: frozenset[int] = frozenset()) -> None:
+    def __init__(
+        self, seed: int, left_out: frozenset[int] = frozenset(), *, may_be_narrow: bool = False
+    ) -> None:
         self.seed: Final = seed
         self.left_out: Final = left_out
+        self.may_be_narrow: Final = may_be_narrow
 
 
 class Cluster:
@@ -224,7 +228,7 @@ class Cluster:
         self.contests = 6
         #: With chances of its own, too.
         self._narrow: Final = Random(-3 - plan.seed)
-        if self._narrow.random() < _NARROW:
+        if plan.may_be_narrow and self._narrow.random() < _NARROW:
             self._be_narrow()
         self.guests: Final[list[Guest | Virtlockd]] = []
         self._unreachable: Final[dict[Host, float]] = {}

@@ -42,13 +42,13 @@ def outcome(plan: Plan) -> Failure | None:
     return None
 
 
-def first_failure(seeds: Iterable[int]) -> Failure | None:
+def first_failure(seeds: Iterable[int], *, may_be_narrow: bool = False) -> Failure | None:
     """That of the first of some seeds that breaks."""
     gc.collect()
     gc.freeze()
     with simulated():
         for seed in seeds:
-            failure = outcome(Plan(seed))
+            failure = outcome(Plan(seed, may_be_narrow=may_be_narrow))
             if failure is not None:
                 return failure
     return None
@@ -69,7 +69,8 @@ def _shrunk(failure: Failure) -> Failure:
             tries += 1
             if not more or tries > _TRIES:
                 continue
-            found = outcome(Plan(failure.plan.seed, failure.plan.left_out | more))
+            plan = failure.plan
+            found = outcome(Plan(plan.seed, plan.left_out | more, may_be_narrow=plan.may_be_narrow))
             if found is not None:
                 failure = found
         size //= 2

@@ -48,6 +48,15 @@ def test_every_bug_is_found(bug: Bug) -> None:
     assert found(bug, bug.seed)
 
 
+@pytest.mark.parametrize(("number", "seed"), [(11, 501_200), (12, 600_050), (12, 300_950)])
+@pytest.mark.usefixtures("long_run")
+def test_bugs_that_need_two_seldom_faults_are_found_in_narrow_runs(number: int, seed: int) -> None:
+    """Without a seed that was looked for: in all runs they are found near a few seeds alone."""
+    bug = BUGS[number]
+    assert bug.seed != 1
+    assert found(bug, seed, 100, may_be_narrow=True)
+
+
 def played(cluster: AnyCluster) -> AnyCluster:
     """The cluster, when it has run to its end. Raises BrokenError."""
     with simulated():
