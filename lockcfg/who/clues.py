@@ -10,6 +10,7 @@ import posixpath
 import re
 
 from lockcfg.frozen import Frozen
+from lockcfg.who.pasted import readings
 from lockcfg.who.texts import texts_in
 
 TYPE_CHECKING = False
@@ -37,6 +38,8 @@ _RESOURCE: Final = re.compile(r"[Rr]esource '([^']+)'")
 #: A path ends at a blank, or before the end of a sentence; a quoted path ends at the quote.
 _QUOTED: Final = re.compile(r"['\"](/[^'\"\n]+)['\"]")
 _PATH: Final = re.compile(r"(?:^|[\s=,(])(/[^\s'\",;)]+)")
+#: QEMU writes the path of an image in brackets.
+_BRACKETED: Final = re.compile(r"\[(/[^\]\n]+)\]")
 _FILE: Final = re.compile(r"(?:for the disk|resource|file=|filename['\"]?:) ?['\"]?(/[^'\"\n,]+)")
 
 _GUEST: Final = re.compile(r"guest '([^'\n]+)'")
@@ -84,10 +87,42 @@ class Reading:
     def __init__(self, text: str) -> None:
         self.text: Final = text[:MOST].strip()
         is_one = not re.search(r"\s", self.text)
-        self.texts: Final[list[KnownText]] = [] if is_one else texts_in(self.text)
-        self.said: Final[list[Said]] = [] if is_one else [*_holders(self.text)]
-        found = _of_word(self.text) if is_one else _of_text(self.text)
-        self.clues: Final[list[Clue]] = [*dict.fromkeys(found)][:_MOST_CLUES]
+        self.texts: list[KnownText] = []
+        self.said: list[Said] = []
+        self.clues: list[Clue] = []
+        if is_one:
+            self.clues = [*_of_word(self.text)]
+        else:
+            self._read(readings(self.text))
+
+    def _read(self, texts: list[str]) -> None:
+        """Take from each of what a text may have been what those before it do not tell."""
+        best = texts[0]
+        for text in texts:
+            if not self.texts:
+                self.texts = texts_in(text)
+                best = text if self.texts else best
+            said = [*_holders(text)]
+            if _told(said) > _told(self.said):
+                self.said, best = said, text
+        found = dict.fromkeys(_of_text(best))
+        if not any(clue.kind == "name" for clue in found):
+            for text in texts:
+                found.update(dict.fromkeys(clue for clue in _of_text(text) if clue.kind == "name"))
+        ends = (*(f"{clue.value}\n" for clue in found if clue.kind == "path"),)
+        begun = tuple(each[:-1] for each in ends if each in best)
+        if begun:
+            # A path may go on in the next line.
+            for text in texts:
+                found.update(
+                    dict.fromkeys(clue for clue in _of_text(text) if clue.value.startswith(begun))
+                )
+        self.clues = [*found][:_MOST_CLUES]
+
+
+def _told(said: list[Said]) -> tuple[int, int]:
+    """How much is said: of how many holders, and how many facts."""
+    return len(said), sum(bool(getattr(each, name)) for each in said for name in Said.__slots__)
 
 
 def _of_word(word: str) -> Iterable[Clue]:
@@ -106,7 +141,7 @@ def _of_text(text: str) -> Iterable[Clue]:
     for pattern in (_SHA256, _LVM, _SCSI):
         for match in pattern.finditer(text):
             yield Clue("name", match[0])
-    for pattern in (_FILE, _QUOTED, _PATH):
+    for pattern in (_FILE, _QUOTED, _BRACKETED, _PATH):
         for match in pattern.finditer(text):
             path = match[1].rstrip(".:")
             if not path.startswith(_NO_DISKS) and len(path) > 1:
