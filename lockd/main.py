@@ -6,9 +6,11 @@ own (:mod:`lockd.survival.supervisor`). ``lockd status`` and ``lockd locks`` ask
 
 from __future__ import annotations
 
+import gc
 import getopt
 import os
 import sys
+from contextlib import suppress
 
 from lockd import __version__
 from lockd.daemon.options import BAD_CONFIGURATION, BAD_USAGE, OK, Options, complain, program
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Final
 
+    from lockd.daemon.settings import Reading
     from lockd.survival.restart_file import State
 
 _USAGE: Final = """\
@@ -226,8 +229,8 @@ def _takes_over(options: Options) -> int:
 
 
 def _run(options: Options) -> int:
+    gc.disable()  # nearly all that is made until the daemon runs stays
     from lockd.daemon.configuration import begin_reading, read_settings, result_of
-    from lockd.survival import handover
 
     if options.check_config:
         settings = read_settings(options)
@@ -235,21 +238,24 @@ def _run(options: Options) -> int:
             complain(f"warning: {warning}")
         return OK if settings is not None else BAD_CONFIGURATION
     paths = Paths()
-    was_virtlockd = _was_virtlockd(options, paths)
+    # First of all: to load the rest takes as long. And a daemon in the background could not tell
+    # you of errors.
+    reading = begin_reading(options)
+    from lockd.survival import handover
+
+    was_virtlockd = _was_virtlockd(paths, reading)
     managed = bool(os.environ.get("NOTIFY_SOCKET")) or handover.SUPERVISED in os.environ
     continues = handover.HANDS_BACK in os.environ or handover.goes_on_in_place(os.environ)
     if managed or continues or was_virtlockd is not None:
         from lockd.daemon.serving import serve
 
-        return serve(options, paths, was_virtlockd)
+        return serve(options, paths, was_virtlockd, reading=reading)
     from lockd.daemon.supervising import supervise, supervise_again
 
     kept = handover.kept_for_supervisor(os.environ)
     if kept:
-        return supervise_again(options, paths, kept)
-    # First of all: a daemon in the background could not tell you.
-    reading = begin_reading(options)
-    from lockd.daemon.serving import serve  # which takes as long
+        return supervise_again(options, paths, kept, reading)
+    from lockd.daemon.serving import serve
 
     settings = result_of(reading)
     if settings is None:
@@ -257,7 +263,7 @@ def _run(options: Options) -> int:
     return supervise(settings, options, paths, serve)
 
 
-def _was_virtlockd(options: Options, paths: Paths) -> State | None:
+def _was_virtlockd(paths: Paths, reading: Reading) -> State | None:
     """The state that virtlockd has left for this process, if the process was virtlockd; else None.
 
     If the state cannot be taken over, virtlockd continues in this process, if it can be found.
@@ -269,16 +275,19 @@ def _was_virtlockd(options: Options, paths: Paths) -> State | None:
     if handover.is_from_lockd(os.environ) or not os.path.exists(paths.restart_file):
         return None
     from lockd.daemon import virtlockd
-    from lockd.daemon.configuration import read_settings
+    from lockd.daemon.configuration import result_of
+    from lockd.daemon.settings import SettingsError
     from lockd.survival.restart_file import RestartFileError
 
     try:
         state = virtlockd.left_for_us(paths.restart_file)
-        if state is None or read_settings(options) is not None:
+        if state is None or result_of(reading) is not None:
             return state
         why = "the configuration has errors"
     except RestartFileError as error:
         why = f"{paths.restart_file}: {error}"
+        with suppress(SettingsError):
+            reading.result()  # virtlockd does not expect another process's end
     complain(f"this virtlockd cannot be taken over: {why}: going back to it")
     try:
         virtlockd.go_on(paths.virtlockd, [sys.argv[0], *sys.argv[1:]])

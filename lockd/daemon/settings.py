@@ -92,6 +92,7 @@ class Reading:
     """
 
     def __init__(self, *, session: bool, file: str | None = None) -> None:
+        self._found: dict[str, Any] = {}
         self._pipe, write = os.pipe2(os.O_CLOEXEC)
         self._pid = os.fork()
         if not self._pid:
@@ -99,16 +100,21 @@ class Reading:
         os.close(write)
 
     def result(self) -> DaemonSettings:
-        """The settings. Raises :class:`SettingsError`."""
+        """The settings, as often as they are asked for. Raises :class:`SettingsError`."""
+        found = self._found = self._found or self._read()
+        if "errors" in found:
+            raise SettingsError(found["errors"])
+        return DaemonSettings.from_record(found)
+
+    def _read(self) -> dict[str, Any]:
+        """What the process has written by its end."""
         with open(self._pipe, encoding="utf-8", errors="surrogateescape") as pipe:
             text = pipe.read()
         os.waitpid(self._pid, 0)
         if not text:
-            raise SettingsError("the configuration could not be read: its reader has died")
-        found = json.loads(text)
-        if "errors" in found:
-            raise SettingsError(found["errors"])
-        return DaemonSettings.from_record(found)
+            return {"errors": "the configuration could not be read: its reader has died"}
+        found: dict[str, Any] = json.loads(text)
+        return found
 
 
 def _read_and_exit(pipe: int, session: bool, file: str | None) -> None:

@@ -6,7 +6,7 @@ import gc
 import os
 from contextlib import suppress
 
-from lockd.daemon.configuration import configure, configure_at_all, new_logging, read_settings
+from lockd.daemon.configuration import configure, configure_at_all, new_logging, result_of
 from lockd.daemon.options import BAD_LOG, BAD_PID_FILE, BAD_SOCKET, complain, program
 from lockd.daemon.paths import make_run_directory
 from lockd.kernel import background
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from lockd.daemon.options import Options
     from lockd.daemon.paths import Paths
-    from lockd.daemon.settings import DaemonSettings
+    from lockd.daemon.settings import DaemonSettings, Reading
     from lockd.log import Logging
 
 _NOT_STARTED: Final = {BAD_SOCKET: "Unable to initialize network sockets"}
@@ -60,11 +60,11 @@ def supervise(
     return parent.failed(_NOT_STARTED.get(status, "The daemon did not start"), status)
 
 
-def supervise_again(options: Options, paths: Paths, kept: dict[str, int]) -> int:
+def supervise_again(options: Options, paths: Paths, kept: dict[str, int], reading: Reading) -> int:
     """This process was a daemon that lost its supervisor: continue as the supervisor of the next
-    daemon."""
+    daemon. ``reading`` is the process that reads the settings."""
     logging = new_logging(options, paths)
-    configure_at_all(logging, read_settings(options), options)
+    configure_at_all(logging, result_of(reading), options)
     logging.part("locking.lock_daemon").warning(
         "this process is the supervisor of the next daemon: the locks outlive a crash again"
     )
@@ -88,6 +88,7 @@ def _keep_running(
     try:
         command = handover.command_line()
         boss = supervisor.Supervisor(command, paths.notify, log, ready, kept, daemon)
+        gc.enable()
     except OSError as error:
         complain(f"Failed to bind socket to '{paths.notify}': {error.strerror}")
         return BAD_SOCKET

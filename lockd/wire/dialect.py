@@ -8,7 +8,7 @@ counts as the one before it, unless libvirt's documentation says otherwise.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from lockd.wire.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     Release = tuple[int, int, int]
 
 
-class Dialect(NamedTuple):
+class Dialect(Record):
     """How the virtlockd of a release speaks.
 
     ``release`` is libvirt's. ``format`` ends the format of an error, where its detail is cut in.

@@ -6,7 +6,8 @@ A message is its length (these four bytes included), six numbers, and a payload.
 from __future__ import annotations
 
 from struct import Struct
-from typing import NamedTuple
+
+from lockd.wire.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ HEADER_SIZE: Final = _LAYOUT.size
 MAX_SIZE: Final = 32 * 1024 * 1024
 
 
-class Header(NamedTuple):
+class Header(Record):
     """The header of a message. ``length`` counts the header, itself included."""
 
     length: int

@@ -3,8 +3,6 @@ facts."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from lockd.wire.fault import (
     ARGUMENT_UNSUPPORTED,
     FROM_NONE,
@@ -12,6 +10,7 @@ from lockd.wire.fault import (
     INVALID_ARG,
     fault,
 )
+from lockd.wire.record import Record
 from lockd.wire.xdr import (
     DecodeError,
     Reader,
@@ -48,7 +47,7 @@ STRING: Final = 7
 _KINDS: Final = ("", "int", "uint", "llong", "ullong", "double", "boolean", "string")
 
 
-class Parameter(NamedTuple):
+class Parameter(Record):
     """A value with its type. ``kind`` is one of the numbers above."""
 
     name: str
