@@ -301,7 +301,7 @@ class Daemon:
 
     def _take_over(self) -> None:
         """Continue from the state in the journal, with the descriptors that were kept."""
-        state, fds = self._inheritance.state(), self._inheritance.fds
+        state, fds = self._inheritance.take_state(), self._inheritance.fds
         self._inspection.starts = state.of(starts.Records).count + 1
         self._is_ending = state.of(ending.Records).is_ending
         for name, value in state.of(settings_records.Records).changed.items():

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
     from lockd.daemon.options import Options
     from lockd.daemon.paths import Paths
+    from lockd.daemon.settings import Reading
     from lockd.survival.restart_file import State
 
 #: The thresholds of garbage collection. Calls leave no garbage, so a collection of everything,
@@ -50,16 +51,19 @@ def serve(
     was_virtlockd: State | None = None,
     *,
     settings: DaemonSettings | None = None,
+    reading: Reading | None = None,
     kept: dict[str, int] | None = None,
 ) -> int:
-    """Run the daemon. If this process was virtlockd, take its place. Without ``settings`` it reads
-    them, and without ``kept`` it looks for what the service manager has kept."""
+    """Run the daemon. If this process was virtlockd, take its place. ``reading`` is the process
+    that reads the settings; if there are neither ``settings`` nor such a process, it is started
+    here. Without ``kept`` the daemon looks for what the service manager has kept."""
     gc.disable()  # until all objects that stay are there
     hold_signals()
     os.umask(0o077)
     take_name("lockd")
     raise_descriptor_limit()
-    reading = begin_reading(options) if settings is None else None
+    if settings is None and reading is None:
+        reading = begin_reading(options)
     logging = new_logging(options, paths)
     log = logging.part("locking.lock_daemon")
     holders = Holders(os.uname().nodename, paths.descriptions())
@@ -79,6 +83,7 @@ def serve(
             if not address:
                 pid_file = PidFile(options.pid_file or paths.pid_file)
                 inheritance.fds[PID_FILE] = pid_file.fd
+        inheritance.state()  # while the other process reads the settings
     except JournalError as error:
         configure_at_all(logging, None, options)
         log.error(f"the locks of the previous daemon cannot be taken over: {error}")
@@ -115,7 +120,14 @@ def serve(
     if status:
         return status
     try:
-        keeper = Keeper(address, log, inheritance.kept(), inheritance.queues, apart)
+        keeper = Keeper(
+            address,
+            log,
+            inheritance.kept(),
+            inheritance.queues,
+            apart,
+            after_crash=not inheritance.in_place,
+        )
         daemon = Daemon(
             settings,
             inheritance,
@@ -142,9 +154,9 @@ def serve(
             for service, name in LISTENING.items()
             if name in inheritance.fds
         }
-        unknown = sorted(inheritance.fds.keys() - {PID_FILE})
-        if inheritance.journal is None and unknown:
-            log.error(f"unexpected sockets: {', '.join(unknown)}")
+        if inheritance.journal is None and inheritance.fds.keys() - {PID_FILE}:
+            unknown = ", ".join(sorted(inheritance.fds.keys() - {PID_FILE}))
+            log.error(f"unexpected sockets: {unknown}")
             return BAD_SOCKET
         if not listening:
             for service in LISTENING:

@@ -412,11 +412,12 @@ class Engine:
             self.know_lockspace(directory)
         self._numbers.go_on_from(state.numbers)
         self._processes.update(started)  # the journal has them
-        guests: dict[tuple[Any, ...], Owner] = {}  # the same one for all that is the same guest's
-        for held in state.resources():
+        # The same one for all that is the same guest's, of which the records are the same object.
+        guests: dict[int, Owner] = {}
+        for held in state.take_resources():
             fd = fds.pop(lock_name(held.number), None)
             owners = [
-                guests.get(each) or guests.setdefault(each, _restored(each, started))
+                guests.get(id(each)) or guests.setdefault(id(each), _restored(each, started))
                 for each in held.owners
             ]
             if fd is not None:

@@ -21,8 +21,10 @@ if TYPE_CHECKING:
 #: gone before a person looks.
 VISIBLE_AFTER: Final = 0.02
 
-#: How many locks to make visible before a pause for clients, and how long the pause is, in seconds.
+#: How many locks to make visible before a pause for clients, how many to look at, as most may have
+#: been released by then, and how long the pause is, in seconds.
 _SHOWN_AT_ONCE: Final = 10
+_LOOKED_AT_ONCE: Final = 500
 _SHOW_PAUSE: Final = 0.001
 
 
@@ -37,10 +39,14 @@ class Visibility:
         self._disk: Final = disk
         self._clock: Final = clock
         self._log: Final = log
+        #: With when they are due, and those that are due already, of which there may be thousands:
+        #: what clients take and release meanwhile must not have to wait for them, as it stays
+        #: in memory until then.
         self._fresh: Final[deque[tuple[float, Resource]]] = deque()
+        self._due: Final[deque[Resource]] = deque()
 
     def __bool__(self) -> bool:
-        return bool(self._fresh)
+        return bool(self._fresh or self._due)
 
     def add(self, resource: Resource) -> None:
         """Add a lock that was just taken."""
@@ -48,19 +54,22 @@ class Visibility:
 
     def renew(self, resource: Resource) -> None:
         """Add a lock that has been held for a while and may have lost what makes it visible."""
-        self._fresh.append((0.0, resource))
+        self._due.append(resource)
 
     def show(self) -> float | None:
         """Make some of the locks visible that have been held for a while. Returns in how many
         seconds to call this again, or None."""
         now = self._clock.monotonic()
+        for _ in range(_LOOKED_AT_ONCE):
+            if not self._fresh or self._fresh[0][0] > now:
+                break
+            resource = self._fresh.popleft()[1]
+            if resource.owners:
+                self._due.append(resource)
         for _ in range(_SHOWN_AT_ONCE):
-            if not self._fresh:
-                return None
-            due, resource = self._fresh[0]
-            if due > now:
-                return due - now
-            self._fresh.popleft()
+            if not self._due:
+                return max(self._fresh[0][0] - now, 0.0) if self._fresh else None
+            resource = self._due.popleft()
             # Skip a lock that was released and taken again since it was added here.
             if resource.taken + VISIBLE_AFTER <= now:
                 self._show_if_held(resource)

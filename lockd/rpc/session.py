@@ -88,6 +88,7 @@ class Session:
         pid: int,
         id: int,
         since: float | None = None,
+        inbox: Inbox | None = None,
     ) -> None:
         self.number: Final = number
         self.service: Final = service
@@ -97,7 +98,7 @@ class Session:
         self.pid: Final = pid
         self.id: Final = id
         self.since: Final = time.time() if since is None else since
-        self.inbox = Inbox()
+        self.inbox = Inbox() if inbox is None else inbox
         self.unsent = b""
         self.doubtful = b""
         self.waiting: list[bytes] = []
@@ -164,12 +165,12 @@ def session_of(client: Client, socket: socket.socket) -> Session:
         pid=client.pid,
         id=client.id,
         since=client.since,
+        inbox=Inbox(client.rest, client.skip),
     )
     if client.owner is not None:
         session.owner = Owner.from_record(client.owner)
         session.started = session.owner.started = client.started
     session.restricted = client.restricted
-    session.inbox = Inbox(client.rest, client.skip)
     session.unsent = client.unsent
     session.doubtful = client.doubtful
     session.waiting = client.waiting

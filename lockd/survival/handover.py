@@ -43,13 +43,18 @@ HANDS_BACK: Final = "LOCKD_HANDS_BACK"
 class Inheritance:
     """What a process has from the previous one: descriptors by name, the queues that they are kept
     in, and the journal, or None if there was no previous process. ``ending`` are the pids of
-    previous ones that were killed, and that the kernel may not have let end yet."""
+    previous ones that were killed, and that the kernel may not have let end yet. ``in_place`` tells
+    that this process was the previous one."""
 
-    def __init__(self, fds: dict[str, int], journal: Journal | None) -> None:
+    def __init__(
+        self, fds: dict[str, int], journal: Journal | None, *, in_place: bool = False
+    ) -> None:
         self.queues: Final = {name: fds.pop(name) for name in [*fds] if is_queue(name)}
         self.fds: Final = fds
         self.journal: Final = journal
         self.ending: Sequence[int] = ()
+        self.in_place: Final = in_place
+        self._state: JournalState | None = None
 
     def kept(self) -> dict[str, int]:
         """All that the service manager has kept, with the journal."""
@@ -59,8 +64,16 @@ class Inheritance:
         return {**self.fds, journal_name(journal.number): journal.fd}
 
     def state(self) -> JournalState:
-        """The previous process's state, from the journal. Raises :class:`JournalError`."""
-        return JournalState(self.journal.read() if self.journal is not None else ())
+        """The previous process's state, from the journal, which is parsed once. Raises
+        :class:`JournalError`."""
+        if self._state is None:
+            self._state = JournalState(self.journal.read() if self.journal is not None else ())
+        return self._state
+
+    def take_state(self) -> JournalState:
+        """The same for the last time: it takes much memory."""
+        state, self._state = self.state(), None
+        return state
 
 
 def ending(environment: MutableMapping[str, str]) -> list[int]:
@@ -108,7 +121,7 @@ def _received_in_place(fd: int, environment: MutableMapping[str, str]) -> Inheri
     if not last.startswith(b'["descriptors"'):
         raise JournalError("the journal does not end as it does before an exec")
     _, journal.number, fds = json.loads(last)
-    return Inheritance(fds, journal)
+    return Inheritance(fds, journal, in_place=True)
 
 
 def in_place(journal: Journal, fds: Mapping[str, int], command: list[str], manager: str) -> None:

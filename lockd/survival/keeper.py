@@ -23,7 +23,7 @@ from lockd.survival.kept import queue_name, queue_number
 from lockd.survival.queues import (
     close,
     fill,
-    look_into,
+    look_into_all,
     make_ready,
     put,
     put_some,
@@ -51,6 +51,10 @@ _PAUSE: Final = 0.5
 #: The errors that mean that the manager cannot take anything just now.
 _BUSY: Final = (errno.EAGAIN, errno.ENOBUFS, errno.ENOMEM)
 
+#: How many queues a manager has at most while one is not complete: systemd keeps up to 16
+#: descriptors for us.
+_MOST_QUEUES: Final = 4
+
 #: After how many single messages a queue is replaced: the kernel goes through all messages before
 #: the one that is asked for.
 _SINGLES: Final = 1000
@@ -62,7 +66,9 @@ def _at_once(work: Callable[[], object]) -> None:
 
 class Keeper:
     """The manager at an address of ``NOTIFY_SOCKET``; empty means none. ``kept`` is what it has
-    kept for the previous process, by name, ``queues`` the queues with it.
+    kept for the previous process, by name, ``queues`` the queues with it. ``after_crash`` tells
+    that the manager has them for certain: then the first queue is empty, and the others stay until
+    a complete one replaces them all, a moment after the start.
 
     ``everything`` must be set before anything more is kept: it returns all descriptors to keep. A
     new queue takes some of them at a time, while others are kept and forgotten: ``everything``
@@ -84,6 +90,8 @@ class Keeper:
         kept: Mapping[str, int],
         queues: Mapping[str, int],
         apart: Callable[[Callable[[], object]], object] = _at_once,
+        *,
+        after_crash: bool = False,
     ) -> None:
         self.everything: Callable[[], Iterable[tuple[str, int]]]
         self.lost = ""
@@ -107,7 +115,8 @@ class Keeper:
         if not address:
             return
         self._manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._replace_queue(kept.items())
+        if not (after_crash and self._old and self._add_queue()):
+            self._replace_queue(kept.items())
 
     def __bool__(self) -> bool:
         return self._manager is not None
@@ -271,26 +280,47 @@ class Keeper:
         self._has_forgotten = False
         return True
 
+    def _add_queue(self) -> bool:
+        """Have the manager keep an empty queue besides those that it has; False if it does not take
+        it, or has many already because no process has come to the next one."""
+        if len(self._old) >= _MOST_QUEUES:
+            return False
+        try:
+            ahead, behind = insist(lambda: socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM))
+        except OSError:
+            return False
+        try:
+            make_ready(ahead)
+            self._tell_of_queue(behind)
+        except OSError:
+            close(ahead, behind)
+            return False
+        self._queue = ahead, behind
+        self._has_forgotten = True
+        return True
+
+    def _tell_of_queue(self, behind: socket.socket) -> None:
+        """Have the manager keep the end of the next queue. Raises OSError."""
+        name = queue_name(self._number + 1)
+        self._tell(f"FDSTORE=1\nFDPOLL=0\nFDNAME={name}".encode("ascii"), behind.fileno())
+        self._number += 1
+
     def _hand_over(self, ahead: socket.socket, behind: socket.socket) -> None:
         """Give the manager a queue that has everything, in the place of the other. Raises OSError:
         then nothing has changed."""
         if not self._flush():
             raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
-        name = queue_name(self._number + 1)
-        self._tell(f"FDSTORE=1\nFDPOLL=0\nFDNAME={name}".encode("ascii"), behind.fileno())
+        before = self._number
+        self._tell_of_queue(behind)
         if self.lost:
             self._log.warning("the service manager keeps all descriptors again")
             self.lost = ""
-        for old, fd in self._old.items():
-            self._post(f"FDSTOREREMOVE=1\nFDNAME={old}")
-            self._apart(partial(named.close, fd))
-        self._old.clear()
+        self._drop_old_queues()
         if self._queue is not None:
-            self._post(f"FDSTOREREMOVE=1\nFDNAME={queue_name(self._number)}")
+            self._post(f"FDSTOREREMOVE=1\nFDNAME={queue_name(before)}")
             self._apart(partial(close, *self._queue))
         self._queue = ahead, behind
         self._next = None
-        self._number += 1
         self.ask()
 
     def _fail(self, error: OSError) -> None:
@@ -308,24 +338,31 @@ class Keeper:
         self._drop_next_queue()
         if self._queue is None:
             return
+        self._drop_old_queues()
         self._post(f"FDSTOREREMOVE=1\nFDNAME={queue_name(self._number)}")
         self._apart(partial(close, *self._queue))
         self._queue = None
+
+    def _drop_old_queues(self) -> None:
+        for old, fd in self._old.items():
+            self._post(f"FDSTOREREMOVE=1\nFDNAME={old}")
+            self._apart(partial(named.close, fd))
+        self._old.clear()
 
     def hand_back(self, program: str) -> None:
         """Have our supervisor become ``program`` when this process has ended: see there."""
         self._post(f"{BECOME}={program}")
 
     def descriptors(self) -> dict[str, int]:
-        """The descriptors that a successor needs besides the kept ones: the queue, or the queues of
-        the process before this one until a new one replaces them. Their names are in use."""
+        """The descriptors that a successor needs besides the kept ones: the queue, and the queues
+        of the process before this one until a new one replaces them. Their names are in use."""
         if self._queue is None:
             return {**self._old}
-        return {queue_name(self._number): self._queue[1].fileno()}
+        return {**self._old, queue_name(self._number): self._queue[1].fileno()}
 
     def contents(self) -> dict[str, int]:
-        """All that the queue has, by name, each once more. Raises OSError."""
-        return {} if self._queue is None else look_into(self._queue[1].fileno())
+        """All that the queues have, by name, each once more. Raises OSError."""
+        return {} if self._queue is None else look_into_all(self.descriptors())
 
     def packed(self) -> tuple[str, socket.socket]:
         """All needed descriptors in a queue of their own, for another manager: the queue's name

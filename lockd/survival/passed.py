@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 
-from lockd.survival.kept import is_queue, queue_number
-from lockd.survival.queues import add, look_into
+from lockd.survival.queues import add, look_into_all
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,10 +33,7 @@ def inherited(environment: MutableMapping[str, str]) -> dict[str, int]:
 
 def with_queued(given: dict[str, int]) -> dict[str, int]:
     """These descriptors, and what is in the queues among them, by name."""
-    found: dict[str, int] = {}
-    for name in sorted(filter(is_queue, given), key=queue_number):
-        queued = look_into(given[name])
-        add(found, [*queued], [*queued.values()])
+    found = look_into_all(given)
     # A socket of systemd's own is what it says it is now, whatever it was when it was kept.
     add(found, [*given], [*given.values()])
     return found

@@ -21,10 +21,11 @@ from itertools import islice
 
 from lockd.kernel import named
 from lockd.kernel.aside import apart
+from lockd.survival.kept import is_queue, queue_number
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
     from typing import Final
 
 #: socket(7); Python has no name for these.
@@ -83,6 +84,19 @@ def _enlarge(queue: socket.socket) -> None:
 def rights_of(fds: list[int]) -> tuple[int, int, array[int]]:
     """The part of a message that carries descriptors."""
     return socket.SOL_SOCKET, socket.SCM_RIGHTS, array("i", fds)
+
+
+def look_into_all(given: Mapping[str, int]) -> dict[str, int]:
+    """The descriptors in the queues among these, by name: of a name that is there twice, that of
+    the newer queue. Raises OSError."""
+    found: dict[str, int] = {}
+    for name in sorted(filter(is_queue, given), key=queue_number):
+        queued = look_into(given[name])
+        if found:
+            add(found, [*queued], [*queued.values()])
+        else:
+            found = queued  # of thousands, mostly all
+    return found
 
 
 def look_into(fd: int) -> dict[str, int]:

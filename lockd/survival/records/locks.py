@@ -9,7 +9,7 @@ from lockd.survival.records.encoding import record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterator, Sequence
     from typing import Any, Final
 
     from lockd.survival.records.encoding import Replay
@@ -86,31 +86,31 @@ class Held:
         "since",
     )
 
-    def __init__(
-        self,
-        number: int,
-        directory: str,
-        name: str,
-        identity: tuple[int, int],
-        posix: int,
-        shared: int,
-        create: int,
-        since: int,
-        disk: str,
-        disk_identity: tuple[int, int] | None,
-        owners: list[tuple[Any, ...]],
-    ) -> None:
-        self.number: Final = number
-        self.directory: Final = directory
-        self.name: Final = name
-        self.identity: Final = identity
+    def __init__(self, fields: list[Any]) -> None:
+        self.number: int
+        self.directory: str
+        self.name: str
+        self.shared: bool
+        self.create: bool
+        self.since: int
+        self.disk: str
+        self.owners: list[tuple[Any, ...]]
+        (
+            self.number,
+            self.directory,
+            self.name,
+            identity,
+            posix,
+            self.shared,
+            self.create,
+            self.since,
+            self.disk,
+            disk_identity,
+            self.owners,
+        ) = fields
+        self.identity: tuple[int, int] = (*identity,)
         self.posix: Final = bool(posix)
-        self.shared: Final = bool(shared)
-        self.create: Final = bool(create)
-        self.since: Final = since
-        self.disk: Final = disk
-        self.disk_identity: Final = disk_identity
-        self.owners: Final = owners
+        self.disk_identity: tuple[int, int] | None = (*disk_identity,) or None
         self.disk_born = 0
         self.is_held = True
 
@@ -124,7 +124,9 @@ class Records:
 
     def __init__(self) -> None:
         self.spaces: Final[dict[str, None]] = {}
-        self._held: Final[dict[int, Held]] = {}
+        self._held: Final[dict[int, list[Any]]] = {}
+        self._born: Final[dict[int, int]] = {}
+        self._released: Final[set[int]] = set()
         # What many records have is there once.
         self._directories: Final[dict[str, str]] = {}
         self._guests: Final[dict[tuple[Any, ...], tuple[Any, ...]]] = {}
@@ -144,33 +146,43 @@ class Records:
         """Those that are in use."""
         return self._held.keys()
 
-    def resources(self) -> Iterable[Held]:
-        """All resources, in the order in which they came."""
-        return self._held.values()
+    def take_resources(self) -> Iterator[Held]:
+        """All resources, in the order in which they came. They are forgotten, one after the other,
+        so that what is made of them has their room."""
+        left = [*self._held.values()]
+        self._held.clear()
+        left.reverse()
+        while left:
+            held = Held(left.pop()[:_FIELDS])
+            held.directory = self._directories.setdefault(held.directory, held.directory)
+            held.owners = [*map(self._guest, held.owners)]
+            held.is_held = held.number not in self._released
+            held.disk_born = self._born.get(held.number, 0)
+            yield held
 
     def _space(self, fields: list[Any]) -> None:
         self.spaces[fields[0]] = None
 
     def _lock(self, fields: list[Any]) -> None:
-        del fields[_FIELDS:]
-        fields[1] = self._directories.setdefault(fields[1], fields[1])
-        fields[3] = (*fields[3],)
-        fields[9] = (*fields[9],) or None
-        fields[10] = [*map(self._guest, fields[10])]
-        self._held[fields[0]] = Held(*fields)
+        # What is much of the time is left to :meth:`take_resources`: most of a long journal's
+        # resources are gone by its end.
+        number = fields[0]
+        if number in self._held:
+            self._closed([number])
+        self._held[number] = fields
 
-    def _guest(self, owner: list[Any]) -> tuple[Any, ...]:
+    def _guest(self, owner: Sequence[Any]) -> tuple[Any, ...]:
         known = (*owner,)
         return self._guests.setdefault(known, known)
 
     def _note_birth(self, fields: list[Any]) -> None:
-        self._held[fields[0]].disk_born = fields[1]
+        self._born[fields[0]] = fields[1]
 
     def _also(self, fields: list[Any]) -> None:
-        self._held[fields[0]].owners.append(self._guest(fields[1]))
+        self._held[fields[0]][10].append(fields[1])
 
     def _less(self, fields: list[Any]) -> None:
-        self._held[fields[0]].owners.remove(self._guest(fields[1]))
+        self._held[fields[0]][10].remove(fields[1])
 
     def _relock(self, fields: list[Any]) -> None:
         before, *lock = fields
@@ -178,7 +190,10 @@ class Records:
         self._lock(lock)
 
     def _unlock(self, fields: list[Any]) -> None:
-        self._held[fields[0]].is_held = False
+        self._released.add(fields[0])
 
     def _closed(self, fields: list[Any]) -> None:
-        del self._held[fields[0]]
+        number = fields[0]
+        del self._held[number]
+        self._born.pop(number, None)
+        self._released.discard(number)

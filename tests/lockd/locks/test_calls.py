@@ -51,7 +51,7 @@ def held(host: Host) -> dict[str, list[int]]:
     told = JournalState(host.journal.read()).of(locks.Records)
     written = {
         each.name: [fields[3] for fields in each.owners]
-        for each in told.resources()
+        for each in told.take_resources()
         if each.is_held
     }
     known = {
@@ -174,7 +174,7 @@ def test_a_new_journal_tells_the_same() -> None:
     host.engine.release(SPACE, "idle", owner(8))
     for _ in range(2):
         state = JournalState(host.journal.read())
-        told = {each.name: each.is_held for each in state.of(locks.Records).resources()}
+        told = {each.name: each.is_held for each in state.of(locks.Records).take_resources()}
         assert told == {"held": True, "idle": False}
         assert state.of(processes.Records).started == {7: 1234}
         assert [*state.of(locks.Records).spaces] == [SPACE]

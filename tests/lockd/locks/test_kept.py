@@ -60,11 +60,11 @@ def test_a_process_that_is_killed_before_it_unlocks(monkeypatch: pytest.MonkeyPa
     with pytest.raises(Fault, match="is locked"):
         acquire(two, 8)
     state = JournalState(one.journal.read()).of(locks.Records)
-    (told,) = state.resources()
+    (number,) = state.numbers
     ((fd, _),) = files.locks[files.inodes[f"{SPACE}/disk"]].items()
     after = Host("one", files, clock)
     after.disk.inherit(one.disk)
-    after.engine.restore(state, {}, {lock_name(told.number): fd})
+    after.engine.restore(state, {}, {lock_name(number): fd})
     acquire(two, 8)
 
 
@@ -72,11 +72,11 @@ def after(one: Host, files: Files, clock: FakeClock) -> Host:
     """The next process of a host, by the journal and what is kept."""
     state = JournalState(one.journal.read()).of(locks.Records)
     locked = {fd: None for held in files.locks.values() for fd in held}
-    (told,) = state.resources()
+    (number,) = state.numbers
     (fd,) = locked
     host = Host("one", files, clock)
     host.disk.inherit(one.disk)
-    host.engine.restore(state, {}, {lock_name(told.number): fd})
+    host.engine.restore(state, {}, {lock_name(number): fd})
     return host
 
 
@@ -134,7 +134,7 @@ def test_a_lock_that_is_taken_again_is_kept(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(Keeper, "keep", lambda _, fd, name: kept.update({name: fd}))
     one.disk.remove(f"{SPACE}/disk")
     one.engine.renewal.retake(one.engine.table.spaces[SPACE].resources["disk"])
-    (told,) = JournalState(one.journal.read()).of(locks.Records).resources()
+    (told,) = JournalState(one.journal.read()).of(locks.Records).take_resources()
     assert kept == {
         lock_name(told.number): one.engine.table.spaces[SPACE].resources["disk"].lock.fd
     }

@@ -32,6 +32,31 @@ def test_another_host_is_told_who_holds_a_lock() -> None:
         two.engine.acquire(SPACE, "disk", owner(8), shared=False, create=True)
 
 
+def test_what_is_released_soon_does_not_stay_behind_thousands_that_are_made_visible() -> None:
+    """It would take up memory as long as those take, which are many after a start."""
+    one, _, _, clock = two_hosts()
+    visibility = one.engine.visibility
+    guest = owner(7)
+    for number in range(100):
+        one.engine.acquire(SPACE, f"disk {number}", guest, shared=False, create=True)
+    clock.now += VISIBLE_AFTER
+    for resource in one.engine.table.resources():
+        visibility.renew(resource)
+    for _ in range(20):
+        one.engine.acquire(SPACE, "other", guest, shared=False, create=True)
+        one.engine.release(SPACE, "other", guest)
+    clock.now += VISIBLE_AFTER
+    visibility.show()
+    assert visibility
+    assert not visibility._fresh
+    assert all(each.owners for each in visibility._due)
+    rounds = 1
+    while visibility.show() is not None:
+        rounds += 1
+    assert 15 <= rounds <= 25
+    assert all(each.noted for each in one.engine.table.resources())
+
+
 def test_a_shared_lock_that_is_not_safe_is_shared_with_nobody_more() -> None:
     """Another host may have it by now."""
     one, _, _, _ = two_hosts()
@@ -123,7 +148,7 @@ def test_any_order_of_calls(seed: int) -> None:
         told = JournalState(host.journal.read()).of(locks.Records)
         assert sorted(
             (each.name, each.shared, fields[3])
-            for each in told.resources()
+            for each in told.take_resources()
             if each.is_held
             for fields in each.owners
         ) == sorted((name, shared, guest.pid) for at, name, guest, shared in held if at is host)

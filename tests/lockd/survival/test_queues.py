@@ -15,7 +15,16 @@ import pytest
 
 from lockd.log import Logging
 from lockd.survival.keeper import Keeper
-from lockd.survival.queues import add, fill, look_into, make_ready, put, received, rights_of
+from lockd.survival.queues import (
+    add,
+    fill,
+    look_into,
+    look_into_all,
+    make_ready,
+    put,
+    received,
+    rights_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -364,3 +373,62 @@ def test_what_is_not_kept_is_told_although_the_last_failure_was_just_now(
         keeper.keep(files[3][1], files[3][0])
     assert keeper.lost == "too many"
     assert keeper.is_busy
+
+
+def test_after_a_crash_there_is_a_queue_at_once_beside_the_old_ones(
+    manager: Manager, files: list[tuple[str, int]]
+) -> None:
+    """What is kept goes into it, and counts if the name was another's. A complete queue replaces
+    all of them, in parts."""
+    old = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    with manager, old[0], old[1]:
+        fill(old[0], files[:3])
+        manager.queues["q5"] = os.dup(old[1].fileno())
+        keeper = Keeper(
+            str(manager.path),
+            Logging().part("x"),
+            dict(files[:3]),
+            {"q5": os.dup(old[1].fileno())},
+            after_crash=True,
+        )
+        assert keeper._manager is not None
+        with keeper._manager:
+            manager.read()
+            assert [*manager.queues] == [*keeper.descriptors()] == ["q5", "q6"]
+            assert look_into(manager.queues["q6"]) == {}
+            keeper.keep(files[3][1], "f1")
+            expected = {name: os.fstat(fd).st_ino for name, fd in files[:3]}
+            expected["f1"] = os.fstat(files[3][1]).st_ino
+            assert inodes(look_into_all(manager.queues)) == expected
+            assert inodes(keeper.contents()) == expected
+
+            now = [files[0], files[2], ("f1", files[3][1])]
+            keeper.everything = lambda: iter(now)
+            for _ in range(4):
+                keeper.tend()
+                keeper.go_on()
+                manager.read()
+            assert [*manager.queues] == [*keeper.descriptors()] == ["q7"]
+            assert inodes(look_into_all(manager.queues)) == expected
+            keeper.keep_nothing()
+            manager.read()
+    assert manager.queues == {}
+
+
+def test_daemons_that_end_at_once_leave_no_row_of_queues(manager: Manager) -> None:
+    """systemd keeps only so many descriptors."""
+    ends = [socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM) for _ in range(4)]
+    with manager, ExitStack() as stack:
+        for pair in ends:
+            for each in pair:
+                stack.enter_context(each)
+        for number, (_, behind) in enumerate(ends, 1):
+            manager.queues[f"q{number}"] = os.dup(behind.fileno())
+        given = {name: os.dup(fd) for name, fd in manager.queues.items()}
+        keeper = Keeper(str(manager.path), Logging().part("x"), {}, given, after_crash=True)
+        assert keeper._manager is not None
+        with keeper._manager:
+            manager.read()
+            assert [*manager.queues] == [*keeper.descriptors()] == ["q5"]
+            keeper.keep_nothing()
+            manager.read()

@@ -29,21 +29,22 @@ def held(state: JournalState) -> dict[int, tuple[str, bool, list[str]]]:
     """The resources by number: name, whether they are held, the names of their owners."""
     return {
         each.number: (each.name, each.is_held, [owner[0] for owner in each.owners])
-        for each in state.of(locks.Records).resources()
+        for each in state.of(locks.Records).take_resources()
     }
 
 
 def test_a_resource() -> None:
     """It has all that its record tells of."""
     state = replay(locks.space("/space"), locks.lock(lock_fields(5)))
-    (found,) = state.of(locks.Records).resources()
+    assert [*state.of(locks.Records).numbers] == [5]
+    (found,) = state.of(locks.Records).take_resources()
     assert [*state.of(locks.Records).spaces] == ["/space"]
     assert (found.number, found.directory, found.name) == (5, "/space", "disk")
     assert (found.identity, found.posix, found.shared, found.create) == ((1, 2), False, True, True)
     assert (found.since, found.disk, found.disk_identity) == (1700000000, "/disk", (3, 4))
     assert found.owners == [OWNER]
     assert found.is_held
-    assert [*state.of(locks.Records).numbers] == [5]
+    assert [*state.of(locks.Records).take_resources()] == []
 
 
 def test_a_name_in_two_lockspaces() -> None:
@@ -54,7 +55,8 @@ def test_a_name_in_two_lockspaces() -> None:
         locks.lock(lock_fields(7, "another").replace("/space", "/other")),
     )
     told = [
-        (each.directory, each.name, each.owners) for each in state.of(locks.Records).resources()
+        (each.directory, each.name, each.owners)
+        for each in state.of(locks.Records).take_resources()
     ]
     assert told == [
         ("/space", "disk", [OWNER]),
@@ -79,6 +81,23 @@ def test_what_becomes_of_a_resource() -> None:
     assert held(replay(*records, locks.closed(1))) == {}
     other = locks.lock(lock_fields(1, "other"))
     assert held(replay(*records, locks.closed(1), other)) == {1: ("other", True, ["guest"])}
+
+
+def test_resources_of_one_guest_have_one_record_of_it() -> None:
+    """And of one lockspace one text: there are thousands."""
+    state = replay(locks.lock(lock_fields(1)), locks.lock(lock_fields(2, "another")))
+    one, another = state.of(locks.Records).take_resources()
+    assert one.owners[0] is another.owners[0]
+    assert one.directory is another.directory
+
+
+def test_a_number_that_is_used_again_has_nothing_of_the_one_before() -> None:
+    """Neither its birth nor its release."""
+    state = replay(
+        *locks.lock(lock_fields(1), 17).split("\n"), locks.unlock(1), locks.lock(lock_fields(1))
+    )
+    (found,) = state.of(locks.Records).take_resources()
+    assert (found.is_held, found.disk_born) == (True, 0)
 
 
 def test_a_number_that_is_used_again_for_a_file_that_is_locked_anew() -> None:
@@ -134,7 +153,7 @@ def test_when_a_disk_was_made() -> None:
         + [locks.lock(lock_fields(1, "new"))]
     )
     state = replay(*records)
-    assert {each.number: each.disk_born for each in state.of(locks.Records).resources()} == {
+    assert {each.number: each.disk_born for each in state.of(locks.Records).take_resources()} == {
         1: 0,
         2: 0,
         3: 19,
@@ -211,7 +230,7 @@ def test_defaults_of_the_settings() -> None:
 
 def test_a_lock_of_a_process_and_the_birth_of_its_disk() -> None:
     text = lock_fields(5).replace("[1,2],0,1,1,", "[1,2],1,0,0,")
-    (found,) = replay(*locks.lock(text, 17).split("\n")).of(locks.Records).resources()
+    (found,) = replay(*locks.lock(text, 17).split("\n")).of(locks.Records).take_resources()
     assert (found.posix, found.shared, found.create, found.disk_born) == (True, False, False, 17)
 
 
