@@ -431,6 +431,7 @@ class Host:
             log,
             inheritance.kept(),
             inheritance.queues,
+            after_crash=not inheritance.in_place,
         )
         self.keeper = keeper
         daemon = Daemon(
