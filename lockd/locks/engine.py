@@ -422,7 +422,11 @@ class Engine:
             ]
             if fd is not None:
                 self._restore(held, owners, fd)
-            elif held.is_held:
+                continue
+            # The next process would miss it once more.
+            self._journal.append(records.closed(held.number))
+            self._numbers.give_back(held.number)
+            if held.is_held:
                 message = f"the lock on '{held.directory}' '{held.name}' was not kept"
                 fields = owners[0].fields() if owners else {}
                 self._log.event(Event(LOST, message, fields | about(held.directory, held.name)))

@@ -159,11 +159,11 @@ def test_an_owner_is_the_process_that_the_journal_tells_of() -> None:
     one, _, files, clock = two_hosts()
     acquire(one, os.getpid())
     state = JournalState(one.journal.read()).of(locks.Records)
-    (told,) = state.resources()
+    (number,) = state.numbers
     (resource,) = one.engine.table.resources()
     host = Host("one", files, clock)
     host.disk.inherit(one.disk)
-    host.engine.restore(state, {os.getpid(): 1234}, {lock_name(told.number): resource.lock.fd})
+    host.engine.restore(state, {os.getpid(): 1234}, {lock_name(number): resource.lock.fd})
     assert [each.started for _, each in host.engine.table.held_by(os.getpid())] == [1234]
 
 
@@ -176,7 +176,7 @@ def test_a_released_lock_that_the_next_process_cannot_unlock(
     (resource,) = one.engine.table.resources()
     one.engine.release(SPACE, "disk", guest)
     state = JournalState(one.journal.read()).of(locks.Records)
-    (told,) = state.resources()
+    (number,) = state.numbers
     host = Host("one", files, clock)
     host.disk.inherit(one.disk)
 
@@ -185,7 +185,7 @@ def test_a_released_lock_that_the_next_process_cannot_unlock(
 
     with monkeypatch.context() as patch:
         patch.setattr(host.disk, "unlock", fail)
-        host.engine.restore(state, {}, {lock_name(told.number): resource.lock.fd})
+        host.engine.restore(state, {}, {lock_name(number): resource.lock.fd})
         host.engine.idle.close(clock.now)  # not at once
     (stuck,) = host.engine.table.stuck()
     assert (stuck.path, stuck.unlocks) == (f"{SPACE}/disk", 1)
@@ -204,7 +204,7 @@ def test_the_next_process_does_not_wait_for_the_server_of_a_released_lock(
     (resource,) = one.engine.table.resources()
     one.engine.release(SPACE, "disk", guest)
     state = JournalState(one.journal.read()).of(locks.Records)
-    (told,) = state.resources()
+    (number,) = state.numbers
     host = Host("one", files, clock)
     host.disk.inherit(one.disk)
     waiting: list[Callable[[], object]] = []
@@ -219,7 +219,7 @@ def test_the_next_process_does_not_wait_for_the_server_of_a_released_lock(
     with monkeypatch.context() as patch:
         patch.setattr(host.engine.files, "check_remote", check)
         patch.delattr(type(host.disk), "unlock")
-        host.engine.restore(state, {}, {lock_name(told.number): resource.lock.fd})
+        host.engine.restore(state, {}, {lock_name(number): resource.lock.fd})
         host.engine.idle.close(clock.now + 1)
     assert host.disk.open_files == 1
     (again,) = waiting
@@ -244,3 +244,17 @@ def test_a_process_that_is_killed_while_it_takes_a_lock_again(
     with pytest.raises(Killed):
         one.engine.renewal.retake(one.engine.table.spaces[SPACE].resources["disk"])
     assert files.locks[before]
+
+
+def test_a_lock_that_was_not_kept_is_told_of_once() -> None:
+    """The next process does not miss it again, and its number is free."""
+    one, _, files, clock = two_hosts()
+    acquire(one, 7)
+    state = JournalState(one.journal.read()).of(locks.Records)
+    (number,) = state.numbers
+    after = Host("one", files, clock)
+    after.engine.restore(state, {}, {})
+    assert [*after.engine.table.resources()] == []
+    text = b"".join(after.journal.read()).decode()
+    assert locks.closed(number) in text.splitlines()
+    assert after.engine._numbers.take() == number
