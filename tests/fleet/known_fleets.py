@@ -336,6 +336,19 @@ def of_client(name: str, root: str) -> tuple[str, ...]:
     return (*CEPH_IDS, f"filesystem:{name}", f"root:{root}")
 
 
+def ceph_fuse(point: str, root: str) -> Json:
+    """A mount of ceph-fuse whose client answers."""
+    return mount(point, "fuse.ceph-fuse", "ceph-fuse", ids=of_client("vm", root))
+
+
+#: The directory of a base image, and a guest with an image above one of that name.
+FUSE_LIVE = directory("/srv/vms", ceph_fuse("/srv/vms", "/vms"), "disks", FIRST + 5)
+ABOVE_BASE = guest(
+    "o",
+    disk("/srv/o/o.qcow2", layers=1, chain=[disk("/srv/s/base.qcow2", inode=FIRST + 50_001)]),
+)
+
+
 def ceph_locks(
     point: str,
     kind: str,
@@ -1472,6 +1485,44 @@ FLEETS: dict[str, Known] = {
             ceph_locks("/srv/locks", "fuse.ceph-fuse", "ceph-fuse", ids=of_client("vm", "/")),
             ceph_locks("/srv/locks", "fuse.ceph-fuse", "ceph-fuse", ids=of_client("other", "/")),
         ),
+    ),
+    "a snapshot of CephFS that ceph-fuse has mounted by itself, below another image": Known(
+        "safe",
+        two(
+            ([FUSE_LIVE, HERE], [image("base", inode=FIRST + 50_001)], {"version": 2}),
+            (
+                [
+                    fuse("/srv/o", "ext4", "/dev/vda1"),
+                    directory("/srv/s", ceph_fuse("/srv/s", "/vms/.snap/s"), "disks", FIRST + 5),
+                    HERE,
+                ],
+                [ABOVE_BASE],
+                {"version": 2},
+            ),
+        ),
+    ),
+    "a directory of CephFS that ceph-fuse has mounted twice, below another image": Known(
+        "unsafe",
+        two(
+            ([FUSE_LIVE, HERE], [image("base", inode=FIRST + 50_001)], {"version": 2}),
+            (
+                [
+                    fuse("/srv/o", "ext4", "/dev/vda1"),
+                    directory("/srv/s", ceph_fuse("/srv/s", "/vms"), "disks", FIRST + 5),
+                    HERE,
+                ],
+                [ABOVE_BASE],
+                {"version": 2},
+            ),
+        ),
+    ),
+    "ceph-fuse that tells its file system, and a kernel that has the default one": Known(
+        "unsafe",
+        san(
+            ceph_locks("/srv/locks", "fuse.ceph-fuse", "ceph-fuse", ids=of_client("vm", "/l")),
+            ceph_locks("/srv/locks", "ceph", "10.1.0.1:6789:/l", ids=CEPH_IDS),
+        ),
+        said="unknown",
     ),
     "one file system of a Ceph, by ceph-fuse and by the kernel": Known(
         "safe",
