@@ -119,7 +119,11 @@ def report(hosts: Network) -> list[dict[str, Any]]:
             (etc / "qemu-lockd.conf").write_text(pair.conf)
             told = []
             for host, path in zip(hosts.clients, (pair.one, pair.other), strict=True):
-                (etc / "qemu/guest.xml").write_text(guest_xml(host.name, [disk_xml(path)]))
+                disk_of_guest = disk_xml(path)
+                if path.endswith(("/top", "/other")):
+                    form = "device='disk'><driver name='qemu' type='qcow2'/>"
+                    disk_of_guest = disk_of_guest.replace("device='disk'>", form)
+                (etc / "qemu/guest.xml").write_text(guest_xml(host.name, [disk_of_guest]))
                 told.append(snapshot(host))
             locks = lock(told[0], pair.conf), lock(told[1], pair.conf)
             mine, yours = (host.path("/run") for host in hosts.clients)

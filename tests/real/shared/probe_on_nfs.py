@@ -29,6 +29,13 @@ MOUNTS: Final = {
     "/mnt/probed-4": "vers=4.2,nolock",
 }
 
+#: Where the hosts have their lockspaces, by setting.
+LOCKSPACES: Final = {
+    "file": "/mnt/probed-nolock",
+    "lvm": "/mnt/probed-plain",
+    "scsi": "/mnt/probed-posix",
+}
+
 
 def report(hosts: Network) -> dict[str, Any]:
     """By where it is mounted: what the probe saw (``seen``), and the rules that found something
@@ -41,6 +48,13 @@ def report(hosts: Network) -> dict[str, Any]:
         one.sh('mkdir "$1"', f"{point}/{Path(point).name}")
     work = Path(tempfile.mkdtemp())
     (work / "etc").mkdir()
+    (work / "etc/qemu.conf").write_text('lock_manager = "lockd"\n')
+    (work / "etc/qemu-lockd.conf").write_text(
+        "".join(
+            f'{kind}_lockspace_dir = "{point}/{Path(point).name}"\n'
+            for kind, point in LOCKSPACES.items()
+        )
+    )
     for host in hosts.clients:
         host.sh('mount --bind "$1" /etc/libvirt', work / "etc")
     rounds = Rounds(_lockcfg, work, hosts.clients)
@@ -68,7 +82,7 @@ def _told(said: dict[str, Any]) -> dict[str, Any]:
             "codes": sorted(
                 (each["code"], each["severity"])
                 for each in said["findings"]
-                if f"/{Path(point).name}" in each["message"]
+                if f"/{Path(point).name}" in json.dumps(each)
             ),
         }
         for point in MOUNTS
