@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.ui import WebDriverWait
 
 from benchmarks.made_up_fleet import demo
 from lockcfg.fleet.comparison.result import (
@@ -131,6 +132,10 @@ class Browser:
         self.log("browser")
         self.emulate("screen", "light")
         self.driver.get(self._page.as_uri())
+        # On a busy machine the driver may be back before the whole page is there.
+        WebDriverWait(self.driver, 60).until(
+            lambda driver: driver.execute_script("return document.readyState") == "complete"
+        )
 
     def log(self, kind: str) -> list[dict[str, Any]]:
         """What was logged since the last time."""
