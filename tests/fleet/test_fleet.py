@@ -843,11 +843,15 @@ def test_a_wrong_policy_is_told_with_its_line(
 # Plans
 
 
-def planned(hosts: dict[str, dict[str, Any]]) -> Plan:
-    """The plan that makes hosts what a policy of hosts that are fine says."""
+def planned(hosts: dict[str, dict[str, Any]], **settings: str) -> Plan:
+    """The plan that makes hosts what a policy of hosts that are fine says, except for these
+    ``settings``."""
     fine: dict[str, dict[str, Any]] = {"kvm01": {}, "kvm02": {}, "kvm03": {}}
     policy = yaml.safe_load(proposed_policy(fleet_of(fine)))
     policy["groups"] = {"all": {**next(iter(policy["groups"].values())), "hosts": ["kvm*"]}}
+    group = policy["groups"]["all"]
+    group["settings"].update(settings)
+    group["storage"] = {key: group["storage"][key] for key in group["storage"].keys() - settings}
     store = store_of({**fine, **hosts})
     fleet = read_fleet(store, now=NOW, policy=policy_from(policy, "fleet.yaml"))
     return plan_of(fleet, store)
@@ -976,6 +980,19 @@ def test_a_directory_that_is_missing_is_made_where_its_file_system_is_mounted() 
     first = found.steps[0].work[0]
     assert first.commands == ("mountpoint -q /srv/locks && mkdir -p -m 0700 /srv/locks/files",)
     assert (len(found.covered), list(found.uncovered)) == (1, [])
+
+
+def test_a_directory_that_nobody_has_seen_is_made_when_it_is_configured() -> None:
+    """No snapshot tells before whether it is there; after that a plan of new snapshots asks for
+    nothing that this one does not do."""
+    found = planned({}, scsi_lockspace_dir="/srv/locks/new")
+    assert [step.action for step in found.steps][:3] == ["write", "mount", "restart"]
+    (work,) = found.steps[1].work
+    assert work.commands == ("mountpoint -q /srv/locks && mkdir -p -m 0700 /srv/locks/new",)
+    # Where another host has it already, and on a file system that no host has mounted.
+    for path in ("/srv/locks/files", "/var/lib/elsewhere"):
+        actions = [step.action for step in planned({}, scsi_lockspace_dir=path).steps]
+        assert "mount" not in actions, path
 
 
 def test_a_lock_manager_is_never_taken_for_another_one() -> None:

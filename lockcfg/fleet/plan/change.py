@@ -7,7 +7,7 @@ from lockcfg.fleet.model.domains import domain_of
 from lockcfg.fleet.model.facts import Directory
 from lockcfg.fleet.model.place import Location
 from lockcfg.fleet.model.uses import use_after
-from lockcfg.fleet.plan.mounting import is_muted, mounting_of, place_at, unmuted
+from lockcfg.fleet.plan.mounting import is_muted, mounting_of, place_at, point_of, to_make, unmuted
 from lockcfg.host.host import LOCKSPACE_KEYS
 
 TYPE_CHECKING = False
@@ -66,10 +66,25 @@ class HostChange:
             if wanted.get(setting)
             and (setting in muted or place_at(cell.facts, str(wanted[setting])) != place)
         ]
-        #: Lockspaces that are not there, on file systems that are.
-        self.missing: Final = [
-            each for each in own if each.state == "missing" and not is_muted(each)
-        ]
+        #: Lockspaces that are not there, on file systems that are, each with its mount point.
+        self.missing: Final = {
+            each.path: point_of(each)
+            for each in own
+            if each.state == "missing" and not is_muted(each)
+        }
+        mounted = {each.path for each in self.mountings}
+        everywhere = [other.facts for other in group.cells]
+        #: The same of lockspaces that may not be there: a snapshot tells it only of those that are
+        #: configured.
+        self.unseen: Final = {
+            path: point
+            for setting, (_, new) in self.settings.items()
+            if is_used
+            and setting in LOCKSPACE_KEYS
+            and (path := str(new or ""))
+            and path not in mounted
+            if (point := to_make(cell.facts, path, everywhere)) is not None
+        }
         self.mounts: Final = list(
             {each.shown: each for each in self.mountings if not each.why}.values()
         )

@@ -106,17 +106,37 @@ def place_at(facts: Facts, path: str) -> str | None:
     for directory in _known(facts):
         if directory.path == path and directory.state in ("there", "missing"):
             return directory.place.shown if directory.place.system else None
-    # The collector did not look at it. The mount above it tells, unless that is a local file
-    # system, on which something else may be mounted anywhere.
-    above = [each for each in _known(facts) if _is_in(path, point_of(each)) and each.mounted]
-    if not above:
+    nearest = on_mount_of(facts, path)
+    if nearest is None:
         return None
-    nearest = max(above, key=lambda each: len(point_of(each)))
     assert nearest.mounted is not None
     inside = posixpath.relpath(path, point_of(nearest))
     within = posixpath.normpath(posixpath.join(nearest.mounted.path or "/", inside))
     # The directory's own name of the file system: the name of its root has no inode number.
     return nearest.place.replace(path=within).shown
+
+
+def on_mount_of(facts: Facts, path: str) -> Directory | None:
+    """A directory that tells of the mount that a path is on, at which the collector did not look;
+    None if no mount is known above it. A local file system tells nothing, as something else may be
+    mounted anywhere on it."""
+    above = [each for each in _known(facts) if _is_in(path, point_of(each)) and each.mounted]
+    return max(above, key=lambda each: len(point_of(each)), default=None)
+
+
+def to_make(facts: Facts, path: str, others: Iterable[Facts]) -> str | None:
+    """The mount point below which ``path`` may have to be made: it is on a mount, the collector did
+    not look at it, and no other host sees it there. Else None."""
+    nearest = on_mount_of(facts, path)
+    if nearest is None or any(each.path == path for each in _known(facts)):
+        return None
+    place = place_at(facts, path)
+    is_there = any(
+        each.state == "there" and each.place.shown == place
+        for other in others
+        for each in _known(other)
+    )
+    return None if is_there else point_of(nearest)
 
 
 def is_muted(directory: Directory) -> bool:

@@ -17,7 +17,6 @@ from lockcfg.conf.settings import settings_of
 from lockcfg.fleet.comparison.groups import Cell, count_of
 from lockcfg.fleet.model.locks import DISK_KINDS
 from lockcfg.fleet.plan.change import HostChange, lock_place_after
-from lockcfg.fleet.plan.mounting import point_of
 from lockcfg.fleet.plan.steps import Step, Work
 from lockcfg.fleet.policy.host_ranges import fold
 
@@ -78,7 +77,7 @@ def _steps(
     if not any(each.is_changed for each in changes):
         return
     yield from _mounts(name, [change for change in changes if not change.remounts])
-    yield from _makes(name, changes)
+    yield from _makes(name, changes, lambda change: change.missing)
     mixed = _mixed(group, changes)
     if mixed:
         yield Step(
@@ -92,6 +91,8 @@ def _steps(
         )
     # What is written takes effect when a daemon restarts, and it may restart by itself.
     yield from _writes(name, changes)
+    # A snapshot shows what is missing once it is configured.
+    yield from _makes(name, changes, lambda change: change.unseen, gap=bool(mixed))
     remounting = [change for change in changes if change.remounts]
     yield from _empty(name, remounting, guests)
     yield from _mounts(name, remounting, gap=bool(mixed))
@@ -274,19 +275,26 @@ def _mounts(name: str, changes: Sequence[HostChange], *, gap: bool = False) -> I
         )
 
 
-def _makes(name: str, changes: Sequence[HostChange]) -> Iterator[Step]:
-    """A step for the directories that are missing on file systems that are mounted."""
-    for details, hosts in _alike(
-        changes, lambda change: sorted({each.path for each in change.missing})
-    ):
-        points = {each.path: point_of(each) for change in changes for each in change.missing}
+def _makes(
+    name: str,
+    changes: Sequence[HostChange],
+    of: Callable[[HostChange], Mapping[str, str]],
+    *,
+    gap: bool = False,
+) -> Iterator[Step]:
+    """A step for directories that are missing on file systems that are mounted, or may be: ``of``
+    tells them, with their mount points."""
+    points = {path: point for change in changes for path, point in of(change).items()}
+    for details, hosts in _alike(changes, lambda change: sorted(of(change))):
         yield Step(
             name,
             "mount",
             hosts,
-            "make these directories, on the file systems that are mounted there",
+            "make these directories if they are missing, on the file systems that are mounted"
+            " there",
             details=details,
             work=[_make(hosts, each, points[each]) for each in details],
+            gap=gap,
         )
 
 

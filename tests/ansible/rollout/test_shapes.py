@@ -52,6 +52,23 @@ APART: Final = Shape(
     },
 )
 
+#: The policy also asks for lockspaces for devices, which are not there yet, and no guest has a
+#: device.
+WITH_LOCKSPACES: Final = Shape(
+    {"h1": Kind(VIRTLOCKD, SPACE), "h2": Kind(LOCKD, None)},
+    {
+        "all": (
+            {
+                **SPACE,
+                "lock_manager": "lockd",
+                "lvm_lockspace_dir": f"{SHARED}/lvm",
+                "scsi_lockspace_dir": f"{SHARED}/scsi",
+            },
+            ("h1", "h2"),
+        )
+    },
+)
+
 #: One host has sanlock, for which the policy does not ask.
 WITH_SANLOCK: Final = Shape(
     {
@@ -116,6 +133,12 @@ def test_two_hosts(tmp_path: Path, collections: Path) -> None:
 def test_eight_hosts_in_two_groups(tmp_path: Path, collections: Path) -> None:
     """They have names with dots, addresses of IPv6 and ports of their own."""
     becomes_safe(APART, tmp_path, collections)
+
+
+@pytest.mark.usefixtures("long_run")
+def test_lockspaces_for_devices(tmp_path: Path, collections: Path) -> None:
+    """The directories of both are made, and a probe proves them too."""
+    becomes_safe(WITH_LOCKSPACES, tmp_path, collections)
 
 
 @pytest.mark.usefixtures("long_run")
