@@ -24,6 +24,7 @@ from tests.real.shared.kept_lock import transcript
 from tests.real.shared.kills import fight
 from tests.real.shared.nfs import EXPORT, MOUNTS, cut_off, forget_locks, nfs_network, plug_in
 from tests.real.shared.silence import (
+    AT_ONCE_EMULATED,
     a_guest_ends,
     cut_in_the_middle,
     others_go_on,
@@ -139,9 +140,23 @@ def silent(hosts: Network) -> dict[str, Any]:
         return {
             version: {
                 "others": others_go_on(host, f"{mount}/others", cut=cut, mend=mend),
-                "ended": a_guest_ends(host, f"{mount}/ended", cut=cut, mend=mend, upgrade=True),
+                "ended": a_guest_ends(
+                    host,
+                    f"{mount}/ended",
+                    cut=cut,
+                    mend=mend,
+                    upgrade=True,
+                    at_once=AT_ONCE_EMULATED,
+                ),
                 "next": [
-                    the_next_process(host, f"{mount}/next", how=how, cut=cut, mend=mend)
+                    the_next_process(
+                        host,
+                        f"{mount}/next",
+                        how=how,
+                        cut=cut,
+                        mend=mend,
+                        at_once=AT_ONCE_EMULATED,
+                    )
                     for how in ("crash", "upgrade")
                 ],
             }
