@@ -107,15 +107,17 @@ class Reason:
 
 class StoppedGuest:
     """A stopped guest: its ``name``, its ``uuid``, the control group that stops it, and the
-    reasons, by the lockspace and the name of each lock."""
+    reasons, by the lockspace and the name of each lock. ``cannot_resume`` tells that it should have
+    resumed, and the system did not let lockd do it: lockd tries again."""
 
-    __slots__ = ("group", "name", "reasons", "since", "uuid")
+    __slots__ = ("cannot_resume", "group", "name", "reasons", "since", "uuid")
 
     def __init__(self, name: str, uuid: str, group: str) -> None:
         self.name: Final = name
         self.uuid: Final = uuid
         self.group: Final = group
         self.since: Final = time.monotonic()
+        self.cannot_resume = False
         self.reasons: Final[dict[tuple[str, str], Reason]] = {}
 
     def record(self) -> Stopped:
@@ -290,10 +292,10 @@ class Failures:
         for guest, stopped in [*self._stopped.items()]:
             reason = stopped.reasons.get(lock)
             if reason is not None and not reason.may_have_had:
-                del stopped.reasons[lock]
-                if stopped.reasons:
+                if len(stopped.reasons) > 1:
+                    del stopped.reasons[lock]
                     self._write(guest)
-                else:
+                else:  # the reason stays until the guest resumes, and it is tried again
                     self._go_on(
                         guest, "its locks are held again, and no other host has had them meanwhile"
                     )
@@ -378,19 +380,22 @@ class Failures:
         else:
             self._log.error(f"guest '{stopped.name}' is in a system call: it stops when that ends")
 
-    def _go_on(self, guest: Process, why: str) -> None:
-        stopped = self._stopped.pop(guest)
+    def _go_on(self, guest: Process, why: str) -> str:
+        """Resume a guest. Returns why the system does not allow it, or nothing."""
+        stopped = self._stopped[guest]
         try:
-            fd = process.open_process(*guest)
+            fd = insist(partial(process.open_process, *guest))
             if fd >= 0:
                 try:
                     freezer.go_on(fd, stopped.group)
                 finally:
                     os.close(fd)
         except OSError as error:
-            self._stopped[guest] = stopped
-            self._log.error(f"guest '{stopped.name}' cannot be resumed: {error.strerror}")
-            return
+            if not stopped.cannot_resume:
+                self._log.error(f"guest '{stopped.name}' cannot be resumed: {error.strerror}")
+            stopped.cannot_resume = True
+            return error.strerror or str(error)
+        del self._stopped[guest]
         self._journal.append(records.goes_on(*guest))
         fields: dict[str, str | int] = {
             "guest": stopped.name,
@@ -399,6 +404,7 @@ class Failures:
         }
         self._log.event(Event(GOES_ON, f"guest '{stopped.name}' resumes: {why}", fields))
         self._tell(stopped.uuid, "")
+        return ""
 
     def _forget_those_that_ended(self) -> None:
         for guest in [*self._stopped]:
@@ -419,8 +425,8 @@ class Failures:
             if resource.problem or (reason is not None and not reason.may_have_had):
                 why = resource.problem or (reason.why if reason is not None else "")
                 return f"the lock {resource.path} is not held: {why}"
-        self._go_on(guest, "a person says so")
-        return ""
+        problem = self._go_on(guest, "a person says so")
+        return f"guest '{name}' cannot be resumed: {problem}" if problem else ""
 
     # --- what outlives this process, and what is shown
 

@@ -289,7 +289,8 @@ def test_there_and_back(host: SystemdHost) -> None:
 
 
 def test_many_guests(host: SystemdHost, pytestconfig: pytest.Config) -> None:
-    """However many descriptors there are, systemd keeps one, and all come back."""
+    """However many descriptors there are, systemd keeps one, except for a moment after a crash, and
+    all come back."""
     number = 4000 if pytestconfig.getoption("--exhaustive") else 500
     crowd = host.popen(
         sys.executable, "-c", CROWD, str(number), SOCKET, "/srv/crowd", directory=PROJECT
@@ -308,4 +309,4 @@ def test_many_guests(host: SystemdHost, pytestconfig: pytest.Config) -> None:
         crowd.stdin.write("all well?\n")
         crowd.stdin.flush()
         assert crowd.stdout.readline() == "well\n", command
-        assert host.property("NFileDescriptorStore") == "1"
+        wait_for(lambda: host.property("NFileDescriptorStore") == "1", "it keeps one again")

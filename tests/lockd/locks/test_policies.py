@@ -100,6 +100,11 @@ class Watched:
             call()
 
 
+def fail(*_: object) -> None:
+    """What has no descriptor."""
+    raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+
 @pytest.fixture
 def watched(monkeypatch: pytest.MonkeyPatch) -> Watched:
     """Under the policy to pause it. What stops a process does so only in the list."""
@@ -176,18 +181,15 @@ def test_it_is_stopped_again_by_the_next_process(watched: Watched) -> None:
 def test_what_cannot_be_resumed_stays_stopped(
     watched: Watched, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is tried again."""
+    """It is tried again, also when it no longer has its locks."""
     watched.failures.on_standing(watched.lock("a"), "lost", "it is lost")
     with monkeypatch.context() as patch:
-
-        def fail(*_: object) -> None:
-            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
-
         patch.setattr(freezer, "go_on", fail)
-        watched.failures.resume("guest")
         watched.failures.on_standing(watched.lock("a"), "held", "")
-    assert watched.written
-    assert watched.failures
+    assert [each[1] for each in watched.written[PID, STARTED][3]] == ["a"]
+    assert [*watched.failures.records()] == [
+        stopped.stopped(PID, STARTED, watched.written[PID, STARTED])
+    ]
     watched.host.engine.release(SPACE, "a", watched.owner)
     watched.host.engine.release(SPACE, "b", watched.owner)
     # Another process has its pid.
@@ -197,6 +199,29 @@ def test_what_cannot_be_resumed_stays_stopped(
     watched.failures._beat()
     assert watched.done[2:4] == ["go on", "tell "]
     assert watched.written == {}
+
+
+def test_it_resumes_as_soon_as_it_can(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The system may have no descriptor left for a moment."""
+    watched.failures.on_standing(watched.lock("a"), "lost", "it is lost")
+    with monkeypatch.context() as patch:
+        patch.setattr(freezer, "go_on", fail)
+        for _ in range(2):
+            watched.failures.on_standing(watched.lock("a"), "held", "")
+    watched.failures.on_standing(watched.lock("a"), "held", "")
+    assert watched.done[2:] == ["go on", "tell "]
+    assert watched.written == {}
+
+
+def test_a_person_is_told_that_it_cannot_be_resumed(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And it stays stopped."""
+    watched.failures.on_standing(watched.lock("a"), "anew", "")
+    monkeypatch.setattr(freezer, "go_on", fail)
+    told = f"guest 'guest' cannot be resumed: {os.strerror(errno.EMFILE)}"
+    assert watched.failures.resume("guest") == told
+    assert watched.written
 
 
 @pytest.mark.parametrize(
