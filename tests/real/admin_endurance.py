@@ -5,6 +5,7 @@ A program, as :mod:`tests.real.admin_transcript`: it prints a JSON object of wha
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -139,7 +140,10 @@ def long_journal(command: list[str]) -> Transcript:
 
 def journal_number(daemon: Daemon) -> int:
     """The number of the journal that the daemon writes to."""
-    names = [os.readlink(each) for each in Path(f"/proc/{daemon.pid}/fd").iterdir()]
+    names = []
+    for each in Path(f"/proc/{daemon.pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # closed by now
+            names.append(os.readlink(each))
     return max(int(name.split("-")[2].split()[0]) for name in names if "lockd-journal" in name)
 
 
