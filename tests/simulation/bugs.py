@@ -111,40 +111,6 @@ BUGS: Final = (
         "",
     ),
     Bug(
-        "a client that could not be kept is watched all the same, and no record tells of it",
-        "rpc/service.py",
-        "            self._keeper.keep(fd, client_name(session.number))\n"
-        "            self._journal.append(record_of(session))\n"
-        "        except OSError as error:\n",
-        "        except OSError as error:\n",
-        is_old=True,
-        also=(
-            (
-                "rpc/service.py",
-                "        self.add(session)\n        if self._log.threshold <= DEBUG:\n",
-                (
-                    "        self.add(session)\n"
-                    "        self._keeper.keep(fd, client_name(session.number))\n"
-                    "        self._journal.append(record_of(session))\n"
-                    "        if self._log.threshold <= DEBUG:\n"
-                ),
-            ),
-            (
-                "survival/keeper.py",
-                (
-                    "            self._apart(partial(close, *self._queue))\n"
-                    "        self._queue = ahead, behind\n"
-                ),
-                (
-                    "            for each in self._queue:\n"
-                    "                each.close()\n"
-                    "        self._queue = ahead, behind\n"
-                ),
-            ),
-        ),
-        seed=1720,
-    ),
-    Bug(
         "a file that could not be unlocked is locked again, though the server has unlocked it and"
         " another host has removed it",
         "locks/idle.py",
