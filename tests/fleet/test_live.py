@@ -470,12 +470,15 @@ def test_the_history_says_what_was_when_and_who_changed_what(
         put(spool, name, {})
     once(NOW)
     once(NOW + 60)
-    put(spool, "kvm01", {"virtlockd.conf": "max_clients = 8192\n", **WRONG["NFSv3"]})
+    libxl = {"libxl.conf": 'lock_manager = "lockd"\n'}
+    put(spool, "kvm01", {"virtlockd.conf": "max_clients = 8192\n", **libxl, **WRONG["NFSv3"]})
     put(spool, "kvm03", {})
     once(NOW + 120)
     shown = lockcfg("audit", "--history", path).stdout
     assert shown.count("#") == 2
     assert "max_clients: 8192, was 4096 (kvm01)" in shown
+    assert "libxl lock_manager: lockd, was nothing (kvm01)" in shown
+    assert "{" not in shown
     assert "came (kvm03)" in shown
     assert "worse: " in shown
     told = json.loads(lockcfg("audit", "--history", "--json", path).stdout)

@@ -69,6 +69,10 @@ def _flat(facts: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
                 yield f"{label} inode", directory["place"].get("inode")
         elif name == "settings":
             yield from value.items()
+        elif name == "others":
+            for driver, (settings, spaces) in value.items():
+                for member, told in _flat({"settings": settings, "spaces": spaces}):
+                    yield f"{driver} {member}", told
         elif isinstance(value, dict):
             for member, told in value.items():
                 yield f"{name} {member}", told
