@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,8 +15,7 @@ import pytest
 from tests.real.shared.contest import build_hammer
 
 if TYPE_CHECKING:
-    from pathlib import Path
-    from typing import Any
+    from typing import Any, Final
 
 _RUN = pytest.StashKey["Run"]()
 
@@ -39,6 +39,9 @@ _LONG_PARTS = {
     *("nfs_devices", "nfs_failures", "nfs_kills", "nfs_model", "nfs_probe", "nfs_rivals"),
     "takes_a_minute",
 }
+
+
+_GENTLY: Final = Path(__file__).parents[3] / "packaging/gently"
 
 
 def _asks(item: pytest.Item) -> bool:
@@ -67,7 +70,11 @@ class Run:
     def __init__(self, plan: dict[str, dict[str, Any]], timeout: float) -> None:
         # A process, as some tests want to be the only thread of theirs.
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.real.shared.beside", json.dumps(plan), str(timeout)],
+            # It is emulated, and what it does takes longest: it goes before the other tests.
+            [
+                *(_GENTLY, "-5", sys.executable, "-m", "tests.real.shared.beside"),
+                *(json.dumps(plan), str(timeout)),
+            ],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             text=True,

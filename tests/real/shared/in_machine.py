@@ -61,7 +61,8 @@ def _rounds(
     lockspace = f"{mount}/lockspace"
     said: dict[str, Any] = {"kept": transcript(hosts, f"{mount}/kept")}
     with ring(hosts, (LOCKD, LOCKD), lockspace, hammer) as ours:
-        said["ours"] = ours.fight(seconds=seconds)
+        # Enough for a contest, also if the machine is slow.
+        said["ours"] = ours.fight(seconds=6 * seconds, grants=3 * seconds)
         said["hand-over"] = ours.hand_over(hold=1.5)
     if mixed_seconds:
         with ring(hosts, (VIRTLOCKD, VIRTLOCKD), lockspace, hammer) as theirs:
