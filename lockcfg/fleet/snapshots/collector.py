@@ -1344,23 +1344,29 @@ def _listener(probe_id: str, number: int) -> Any:
 def _holder(probe_id: str, number: int, word: str) -> Optional[Json]:
     """The answer of the process that holds the locks of a host; None if there is no such
     process."""
-    with contextlib.closing(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)) as client:
-        client.settimeout(2 * PATIENCE)
-        try:
-            client.connect(_address(probe_id, number))
-            if not _is_ours(client):
-                return None
-            client.sendall(word.encode())
-            answer = b""
-            while len(answer) <= MAX_GUEST:
-                piece = client.recv(65536)
-                if not piece:
-                    break
-                answer += piece
-            told = json.loads(answer.decode())
-        except (OSError, ValueError):
-            return None
+    try:
+        told = json.loads(_told(_address(probe_id, number), word.encode(), 2 * PATIENCE).decode())
+    except (OSError, ValueError):
+        return None
     return told if isinstance(told, dict) else None
+
+
+def _told(address: str, question: bytes, patience: float) -> bytes:
+    """What a process of root or of this user answers at a socket until it closes that; nothing of
+    one of another user. Raises OSError."""
+    with contextlib.closing(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)) as client:
+        client.settimeout(patience)
+        client.connect(address)
+        if not _is_ours(client):
+            return b""
+        client.sendall(question)
+        answer = b""
+        while len(answer) <= MAX_GUEST:
+            piece = client.recv(65536)
+            if not piece:
+                break
+            answer += piece
+        return answer
 
 
 def _lines_until(read: int, patience: float) -> Iterator[Json]:
@@ -1805,25 +1811,13 @@ def _ceph_client(points: Set[str]) -> Iterator[str]:
 def _ceph_status(path: str) -> Json:
     """What a client of Ceph says of itself at its admin socket; nothing of what is none, and of one
     that belongs to another user."""
-    with contextlib.closing(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)) as client:
-        client.settimeout(PATIENCE / 3)
-        try:
-            if os.stat(path).st_uid not in (0, os.geteuid()):
-                return {}
-            client.connect(path)
-            if not _is_ours(client):
-                return {}
-            client.sendall(b'{"prefix": "status", "format": "json"}\0')
-            answer = b""
-            while len(answer) <= MAX_GUEST:
-                piece = client.recv(65536)
-                if not piece:
-                    break
-                answer += piece
-            # Its length is before it.
-            told = json.loads(answer[4:].decode())
-        except (OSError, ValueError):
+    try:
+        if os.stat(path).st_uid not in (0, os.geteuid()):
             return {}
+        answer = _told(path, b'{"prefix": "status", "format": "json"}\0', PATIENCE / 3)
+        told = json.loads(answer[4:].decode())  # its length is before it
+    except (OSError, ValueError):
+        return {}
     return told if isinstance(told, dict) else {}
 
 
