@@ -167,10 +167,9 @@ def test_an_owner_is_the_process_that_the_journal_tells_of() -> None:
     assert [each.started for _, each in host.engine.table.held_by(os.getpid())] == [1234]
 
 
-def test_a_released_lock_that_the_next_process_cannot_unlock(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """It says so, and tries again."""
+def after_a_release() -> tuple[Host, FakeClock, locks.Records, dict[str, int]]:
+    """The next process on a host where a lock was released just before, the clock, and what that
+    process has to restore: the journal's records and the descriptors."""
     one, _, files, clock = two_hosts()
     guest = acquire(one, 7)
     (resource,) = one.engine.table.resources()
@@ -179,13 +178,21 @@ def test_a_released_lock_that_the_next_process_cannot_unlock(
     (number,) = state.numbers
     host = Host("one", files, clock)
     host.disk.inherit(one.disk)
+    return host, clock, state, {lock_name(number): resource.lock.fd}
+
+
+def test_a_released_lock_that_the_next_process_cannot_unlock(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It says so, and tries again."""
+    host, clock, state, fds = after_a_release()
 
     def fail(_: FileLock) -> None:
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
     with monkeypatch.context() as patch:
         patch.setattr(host.disk, "unlock", fail)
-        host.engine.restore(state, {}, {lock_name(number): resource.lock.fd})
+        host.engine.restore(state, {}, fds)
         host.engine.idle.close(clock.now)  # not at once
     (stuck,) = host.engine.table.stuck()
     assert (stuck.path, stuck.unlocks) == (f"{SPACE}/disk", 1)
@@ -199,14 +206,7 @@ def test_the_next_process_does_not_wait_for_the_server_of_a_released_lock(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Its file is closed when that has answered."""
-    one, _, files, clock = two_hosts()
-    guest = acquire(one, 7)
-    (resource,) = one.engine.table.resources()
-    one.engine.release(SPACE, "disk", guest)
-    state = JournalState(one.journal.read()).of(locks.Records)
-    (number,) = state.numbers
-    host = Host("one", files, clock)
-    host.disk.inherit(one.disk)
+    host, clock, state, fds = after_a_release()
     waiting: list[Callable[[], object]] = []
 
     class Silent:
@@ -219,7 +219,7 @@ def test_the_next_process_does_not_wait_for_the_server_of_a_released_lock(
     with monkeypatch.context() as patch:
         patch.setattr(host.engine.files, "check_remote", check)
         patch.delattr(type(host.disk), "unlock")
-        host.engine.restore(state, {}, {lock_name(number): resource.lock.fd})
+        host.engine.restore(state, {}, fds)
         host.engine.idle.close(clock.now + 1)
     assert host.disk.open_files == 1
     (again,) = waiting
