@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from lockcfg.fleet.snapshots import collector
-from tests.real.model import Side, make_shared, write_configuration
+from tests.real.model import Side, cases, make_shared, outcomes, write_configuration
+from tests.real.shared.daemons import VIRTLOCKD, lock_daemons
 
 if TYPE_CHECKING:
     from pathlib import Path
     from typing import Final
 
-    from tests.real.shared.hosts import Host
+    from tests.real.shared.hosts import Host, Network
 
 # The names of tests.real.model, of what is below $1. /mnt is a file system of the host's own.
 _BIND: Final = """
@@ -49,3 +51,18 @@ def _side(host: Host, mount: str, etc: Path) -> Side:
         *(sys.executable, "-I", str(collector.__file__), "--name", host.name, "--etc", etc)
     )
     return Side(host.path("/run"), json.loads(text))
+
+
+def assert_the_model_is_right(
+    hosts: Network, sides: tuple[Side, Side], programs: tuple[Path, Path], seed: int
+) -> None:
+    """What the model says is what two lock daemons do, for every generated pair; and pairs of both
+    outcomes are among them."""
+    seen: Counter[bool] = Counter()
+    with lock_daemons(hosts.clients, programs):
+        for outcome in outcomes(*sides, cases(seed), stale=VIRTLOCKD in programs):
+            assert outcome.agrees, outcome
+            seen[outcome.granted] += 1
+    print(seen)
+    assert seen[True] > 20
+    assert seen[False] > 20

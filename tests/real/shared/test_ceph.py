@@ -24,7 +24,7 @@ from tests.real.shared.ceph import (
     tell,
 )
 from tests.real.shared.daemons import LOCKD, VIRTLOCKD, lock_daemons
-from tests.real.shared.model_hosts import make_sides
+from tests.real.shared.model_hosts import assert_the_model_is_right, make_sides
 from tests.real.shared.rounds import Rounds, by_path, findings
 from tests.real.shared.silence import guest
 
@@ -96,15 +96,7 @@ def test_the_model_is_what_two_lock_daemons_do(
     request: pytest.FixtureRequest,
 ) -> None:
     """For every generated pair; and pairs of both outcomes are among them."""
-    seen: Counter[bool] = Counter()
-    with lock_daemons(hosts.clients, programs):
-        pairs = cases(request.config.getoption("--seed"))
-        for outcome in outcomes(*sides, pairs, stale=VIRTLOCKD in programs):
-            assert outcome.agrees, outcome
-            seen[outcome.granted] += 1
-    print(seen)
-    assert seen[True] > 20
-    assert seen[False] > 20
+    assert_the_model_is_right(hosts, sides, programs, request.config.getoption("--seed"))
 
 
 def test_another_file_system_of_the_cluster_is_another_one(

@@ -10,7 +10,7 @@ import pytest
 from tests.real.model import cases, make_shared, outcomes
 from tests.real.shared.daemons import LOCKD, VIRTLOCKD, lock_daemons
 from tests.real.shared.gluster import BRICK, MOUNT, gluster_network, mount_second_volume
-from tests.real.shared.model_hosts import make_sides
+from tests.real.shared.model_hosts import assert_the_model_is_right, make_sides
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,15 +46,7 @@ def test_the_model_is_what_two_lock_daemons_do(
 ) -> None:
     """For every generated pair; and pairs of both outcomes are among them."""
     assert {side.directories["/mnt/locks"]["mount"]["type"] for side in sides} == {"fuse.glusterfs"}
-    seen: Counter[bool] = Counter()
-    with lock_daemons(hosts.clients, programs):
-        pairs = cases(request.config.getoption("--seed"))
-        for outcome in outcomes(*sides, pairs, stale=VIRTLOCKD in programs):
-            assert outcome.agrees, outcome
-            seen[outcome.granted] += 1
-    print(seen)
-    assert seen[True] > 20
-    assert seen[False] > 20
+    assert_the_model_is_right(hosts, sides, programs, request.config.getoption("--seed"))
 
 
 def test_another_volume_is_another_one(
