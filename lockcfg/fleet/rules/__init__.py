@@ -75,6 +75,7 @@ TABLE: Final = (
     "la315_device_below_not_known",
     "la316_network_disk_otherwise_reached",
     "la317_device_named_otherwise",
+    "la318_direct_lock_dropped",
     "la401_unreadable_snapshot",
     "la402_facts_old",
     "la403_host_missing",

@@ -72,20 +72,28 @@ _CLIENT: Final = (
     },
 )
 
-#: The client's graphs by name.
-CLIENT_GRAPHS: Final = {
-    # What glusterd writes for a new volume of one brick.
-    "default": _graph(
+
+def _client_graph(write_behind: dict[str, str]) -> str:
+    """What glusterd writes for a volume of one brick."""
+    return _graph(
         _CLIENT,
         ("cluster/distribute", {}),
         ("features/utime", {"noatime": "on"}),
-        ("performance/write-behind", {}),
+        ("performance/write-behind", write_behind),
         ("performance/open-behind", {}),
         ("performance/quick-read", {}),
         ("performance/md-cache", {}),
         ("performance/io-threads", {}),
         ("debug/io-stats", {}),
-    ),
+    )
+
+
+#: The client's graphs by name.
+CLIENT_GRAPHS: Final = {
+    # With the defaults of a new volume.
+    "default": _client_graph({}),
+    # A file that is closed is closed at the server as well.
+    "no flush-behind": _client_graph({"flush-behind": "off"}),
     # Only the kernel caches names and attributes, for a second.
     "plain": _graph(_CLIENT),
 }

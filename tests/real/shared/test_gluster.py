@@ -11,7 +11,7 @@ import pytest
 
 from tests.real.shared.contest import ring
 from tests.real.shared.daemons import LOCKD, LOG, VIRTLOCKD
-from tests.real.shared.gluster import CLIENT_GRAPHS, MOUNT, gluster_network
+from tests.real.shared.gluster import MOUNT, gluster_network
 from tests.real.shared.kept_lock import transcript
 from tests.real.shared.kills import fight
 
@@ -35,7 +35,7 @@ for number in range(300):
 """
 
 
-@pytest.fixture(scope="module", params=CLIENT_GRAPHS)
+@pytest.fixture(scope="module", params=("default", "plain"))
 def graph(request: pytest.FixtureRequest) -> str:
     """Which caches there are."""
     name: str = request.param
