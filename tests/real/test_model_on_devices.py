@@ -85,6 +85,52 @@ def test_two_loop_devices_on_one_file(
             host.stop()
 
 
+@pytest.mark.parametrize("program", [VIRTLOCKD, LOCKD], ids=lambda program: program.name)
+def test_a_loop_device_and_its_file(tmp_path: Path, loops: tuple[str, str], program: Path) -> None:
+    """The daemon gives a guest the device and another one the file, and that is told of."""
+    host = LockHost(tmp_path / "one", {}, (str(program),))
+    try:
+        image = str(tmp_path / "image")
+        (host.etc / "qemu.conf").write_text('lock_manager = "lockd"\n')
+        for name, path in (("v", loops[0]), ("w", image)):
+            (host.etc / f"qemu/{name}.xml").write_text(guest_xml(name, [disk_xml(path)]))
+        snapshot = host.collect("one")
+        nowhere = Location("", "", None, "no", "")
+        locks = (
+            Lock(nowhere, "", loops[0], "block", shared=False),
+            Lock(nowhere, "", image, "image", shared=False),
+        )
+        assert grants_both(host.run, host.run, *locks)
+        result = audited(snapshot)
+        assert result.verdict.level == "unsafe"
+        (row,) = [disk for disk in result.disks if disk.safe == "no"]
+        assert [user.guest for user in row.users] == ["v", "w"]
+    finally:
+        host.stop()
+
+
+def test_an_image_that_is_mounted_by_itself(tmp_path: Path) -> None:
+    """As containers have it: it is not on the file system of its directory, so it is unknown which
+    other guests have it, unless only this host has both file systems."""
+    for kind, level in (("ramfs", "unknown"), ("tmpfs", "unsafe")):
+        host = LockHost(tmp_path / kind, {}, (str(VIRTLOCKD),))
+        try:
+            there, name = tmp_path / kind / "images", tmp_path / kind / "disk"
+            there.mkdir()
+            name.touch()
+            host.inside("mount", "-t", kind, "none", str(there))
+            host.inside("sh", "-c", f"echo data >{there}/a; mount --bind {there}/a {name}")
+            (host.etc / "qemu.conf").write_text('lock_manager = "lockd"\n')
+            for guest, path in (("v", there / "a"), ("w", name)):
+                (host.etc / f"qemu/{guest}.xml").write_text(guest_xml(guest, [disk_xml(str(path))]))
+            snapshot = host.collect(kind)
+            (disk,) = snapshot["guests"][1]["disks"]
+            assert ("error" in disk, "inode" in disk) == (level == "unknown", level != "unknown")
+            assert audited(snapshot).verdict.level == level
+        finally:
+            host.stop()
+
+
 def test_a_guest_of_a_users_own_libvirt(tmp_path: Path) -> None:
     """The system's lock daemon knows nothing of it: the collector sees it, and it is told of."""
     with GuestHost(tmp_path / "host", VIRTLOCKD, {}, session=True) as host:

@@ -963,10 +963,18 @@ class Collector:
                 told["error"] = "is not a directory"
             elif self.probe and mount is not None and mount["type"] not in ("devtmpfs", "devfs"):
                 told["probe"] = probe(resolved)
+        # The kernel's number of a local file identifies it, wherever it is mounted.
+        points = {
+            point
+            for point, each in _mounts()
+            if each["type"] not in _ONE_HOST or mount is None or mount["type"] not in _ONE_HOST
+        }
         return {
             "directory": told,
             "identity": identity,
-            "disks": [_resolved(path, form) for path, form in paths],
+            "disks": [
+                _on_its_directory(path, _resolved(path, form), points) for path, form in paths
+            ],
         }
 
 
@@ -1532,10 +1540,27 @@ def _resolved(path: str, form: str) -> Json:
     return more
 
 
+def _on_its_directory(path: str, told: Json, points: Set[str]) -> Json:
+    """What is known of a disk, if its file is on the file system of its directory. A file that is
+    mounted by itself (``points``) is not: nothing is known of it, nor of the chain that has it."""
+
+    def is_mounted(path: str) -> bool:
+        return path in points and stat.S_ISREG(os.stat(path).st_mode)
+
+    with contextlib.suppress(OSError):
+        if is_mounted(told.get("resolved", path)):
+            return {"error": "is a mount of its own"}
+        files = [each for each in told.get("chain", ()) if each["type"] == "file"]
+        if any(is_mounted(each.get("resolved", each["path"])) for each in files):
+            told.setdefault("layers", len(files))
+            del told["chain"]
+    return told
+
+
 def _devices_below(number: str) -> Iterator[Json]:
-    """The devices that a volume of LVM, LUKS or md is on, in the form of images below a disk: a
-    write to one of them is a write to the volume. The paths of a multipath device are the device
-    itself."""
+    """The devices that a volume of LVM, LUKS or md is on, and the file of a loop device, in the
+    form of images below a disk: a write to one of them is a write to the volume. The paths of a
+    multipath device are the device itself."""
     pending = [os.path.realpath(f"/sys/dev/block/{number}")]
     seen: Set[str] = set()
     while pending and len(seen) < MAX_CHAIN:
@@ -1544,6 +1569,9 @@ def _devices_below(number: str) -> Iterator[Json]:
         if top in seen or uuid.startswith("mpath-"):
             continue
         seen.add(top)
+        for loop in (top, os.path.dirname(top)):  # the file of a partition is that of the whole
+            with contextlib.suppress(OSError):
+                yield _file_of_loop(_line(f"{loop}/loop/backing_file"))
         for name in sorted(_names_in(f"{top}/slaves")):
             slave = os.path.realpath(f"{top}/slaves/{name}")
             pending.append(slave)
@@ -1555,6 +1583,17 @@ def _devices_below(number: str) -> Iterator[Json]:
             with contextlib.suppress(OSError):
                 told["inode"] = os.stat(path).st_ino
             yield {**told, **dict(_kernel_names(path))}
+
+
+def _file_of_loop(path: str) -> Json:
+    """The file of a loop device, by the path that the kernel has. Raises OSError if it is not
+    there, as when it was removed, or when it is below another root."""
+    status = os.stat(path)
+    device = f"{os.major(status.st_dev)}:{os.minor(status.st_dev)}"
+    told: Json = {"type": "file", "path": path, "device": device, "inode": status.st_ino}
+    if status.st_nlink > 1:
+        told["links"] = status.st_nlink
+    return told
 
 
 def _chain(path: str, form: str) -> Iterator[Tuple[str, Any]]:
@@ -1857,6 +1896,9 @@ def _below(path: str) -> List[str]:
 
 #: Local file systems that a host may export by NFS.
 LOCAL = ("ext4", "ext3", "xfs", "btrfs")
+
+#: File systems of which no other host has the files.
+_ONE_HOST = (*LOCAL, "ext2", "zfs", "tmpfs", "overlay")
 
 
 def _exports() -> bool:
