@@ -37,14 +37,16 @@ class Sight(Frozen):
     """What a probe showed about one directory of a host. ``round`` and ``nonce`` belong to its
     scratch file. ``reach`` is yes if this host and the others that have the file see each other's
     locks, and no if they do not. It is unknown if the probe did not show that, as when this was the
-    only host."""
+    only host. ``doubtful`` says that a host did not see a lock that should have been there, and
+    that this does not show enough for a no."""
 
-    __slots__ = ("nonce", "reach", "round")
+    __slots__ = ("doubtful", "nonce", "reach", "round")
 
-    def __init__(self, round: str, nonce: str, reach: Shared) -> None:
+    def __init__(self, round: str, nonce: str, reach: Shared, *, doubtful: bool = False) -> None:
         self.round: Final = round
         self.nonce: Final = nonce
         self.reach: Final = reach
+        self.doubtful: Final = doubtful
 
     @property
     def ids(self) -> tuple[str, str]:
@@ -55,9 +57,11 @@ class Sight(Frozen):
 
 class Scratch(Frozen):
     """One scratch file of a probe. ``seen`` tells for each pair of host ids whether the hosts see
-    each other's locks. ``paths`` is the path of the directory on each host."""
+    each other's locks. ``doubtful`` are the hosts of which one does not see the lock of the other,
+    though that had said that it holds it, and of which no more is shown. ``paths`` is the path of
+    the directory on each host."""
 
-    __slots__ = ("nonce", "paths", "round", "seen", "taken")
+    __slots__ = ("doubtful", "nonce", "paths", "round", "seen", "taken")
 
     def __init__(
         self,
@@ -66,12 +70,14 @@ class Scratch(Frozen):
         taken: int,
         paths: Mapping[int, str],
         seen: Mapping[tuple[int, int], Shared],
+        doubtful: Iterable[int] = (),
     ) -> None:
         self.round: Final = round
         self.nonce: Final = nonce
         self.taken: Final = taken
         self.paths: Final = dict(paths)
         self.seen: Final = dict(seen)
+        self.doubtful: Final = frozenset(doubtful)
 
     def reach_of(self, host: int) -> Shared:
         """How far the locks of a host reach. A host that excludes no other and that no other
@@ -146,7 +152,9 @@ def probe_of(told: Mapping[int, Mapping[str, Any]]) -> Probe:
             about = (scratch.round, scratch.nonce, host)
             if about not in reaches:
                 reaches[about] = scratch.reach_of(host)
-            sights.setdefault(host, {})[path] = Sight(*about[:2], reaches[about])
+            sights.setdefault(host, {})[path] = Sight(
+                *about[:2], reaches[about], doubtful=host in scratch.doubtful
+            )
     lacking = {
         name: (hosts - answered, hosts)
         for name, (answered, hosts) in rounds.items()
@@ -166,6 +174,7 @@ def _scratch(
     locked = {host: frozenset(of_hosts[host][1]["locked"]) for host in hosts}
     marked = {host: frozenset(of_hosts[host][1]["marked"]) for host in hosts}
     seen: dict[tuple[int, int], Shared] = {}
+    doubtful: set[int] = set()
     for at, one in enumerate(hosts):
         for other in hosts[at + 1 :]:
             mine, yours = numbers[one], numbers[other]
@@ -176,12 +185,15 @@ def _scratch(
                 seen[one, other] = "no"
             else:
                 seen[one, other] = "unknown"
+                if yours in marked[one] - locked[one] or mine in marked[other] - locked[other]:
+                    doubtful.update((one, other))
     return Scratch(
         round,
         nonce,
         max(told[host]["taken"] for host in hosts),
         {host: of_hosts[host][0] for host in hosts},
         seen,
+        doubtful,
     )
 
 
@@ -235,4 +247,9 @@ def _shown(place: Location, sight: Sight) -> Location:
             "see each other's locks" if sight.reach == "yes" else "do not see the locks of others"
         )
         changes["why"] = f"{place.why}; a probe showed that hosts there {seen}"
+    elif sight.doubtful and place.carries == "yes":
+        changes["carries"] = "unknown"
+        changes["why"] = (
+            f"{place.why}; in a probe one of two hosts there did not see the lock of the other"
+        )
     return place.replace(**changes)

@@ -2,8 +2,9 @@
 
 ## What it does
 
-Reports a `disk_lease_dir` that does not exist, cannot be looked at, or is on a file system of the
-host alone, if `sanlock` is the lock manager and `auto_disk_leases` is 1.
+Reports a `disk_lease_dir` that does not exist, or is on a file system of the host alone, if
+`sanlock` is the lock manager and `auto_disk_leases` is 1. If it cannot be looked at, that is a
+warning, and what its host leases is unknown.
 
 ## Why is this bad
 
@@ -77,7 +78,9 @@ def check(cell: Cell) -> Iterator[Observation]:
         )
     elif space.state == "error":
         yield Observation(
-            f"{space.setting}: {space.path} cannot be looked at: {space.error}", unknown=True
+            f"{space.setting}: {space.path} cannot be looked at: {space.error}",
+            severity="warning",
+            unknown=True,
         )
     elif space.place.local:
         yield Observation(

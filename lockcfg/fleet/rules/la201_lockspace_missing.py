@@ -2,7 +2,8 @@
 
 ## What it does
 
-Reports lockspace directories that are set and do not exist, or cannot be looked at.
+Reports lockspace directories that are set and do not exist. If one cannot be looked at, that is a
+warning, and where its host locks is unknown.
 
 ## Why is this bad
 
@@ -62,5 +63,7 @@ def check(cell: Cell) -> Iterator[Observation]:
             )
         elif space.state == "error":
             yield Observation(
-                f"{space.setting}: {space.path} cannot be looked at: {space.error}", unknown=True
+                f"{space.setting}: {space.path} cannot be looked at: {space.error}",
+                severity="warning",
+                unknown=True,
             )

@@ -6,7 +6,8 @@ Reports lockspaces, and images that are locked themselves, on file systems of wh
 tell whether they carry locks: CIFS, MooseFS, virtiofs, OCFS2, other FUSE file systems. It also
 reports them if the snapshot does not say what is mounted there, and lockspaces on a server by an
 address with which each host means itself (`localhost`, `127.0.0.1`, `::1`), unless an FSID or the
-id of a volume shows which file system it is.
+id of a volume shows which file system it is. And it reports those where in a probe one of two hosts
+did not see the lock of the other, which saw its.
 
 ## Why is this bad
 

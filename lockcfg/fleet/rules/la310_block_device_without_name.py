@@ -55,7 +55,8 @@ def check(cell: Cell) -> Iterator[Observation]:
         yield Observation(
             "guests have block devices without a name that holds between hosts: it is unknown"
             " which other hosts have them",
-            help="compare 'lsblk --output NAME,WWN,SERIAL,UUID' of the hosts, use devices with a"
+            help="compare 'lsblk --output NAME,WWN,SERIAL,UUID' of the hosts ('rbd device list' for"
+            " RBD, 'zfs get guid' for ZFS, 'drbdsetup show' for DRBD), use devices with a"
             " world-wide name, or waive this for devices of one host alone",
             unknown=True,
         )

@@ -90,6 +90,26 @@ def test_what_is_not_shown_is_unknown(one: Any, other: Any) -> None:
     assert reaches(told(1, d=one), told(2, d=other)) == ["unknown", "unknown"]
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "doubtful"),
+    [
+        # A lock was not seen, of a host that had said that it holds it.
+        (("x", [1, 2], [1]), ("x", [1, 2], [1, 2]), True),
+        (("x", [1], [1]), ("x", [1, 2], [2]), True),
+        # It had not said so; it was seen; both show that it does not keep the other out.
+        (("x", [1], [1]), ("x", [2], [2]), False),
+        (("x", [1, 2], [1, 2]), ("x", [1, 2], [1, 2]), False),
+        (("x", [1, 2], [1]), ("x", [1, 2], [2]), False),
+    ],
+)
+def test_a_lock_that_one_host_does_not_see_is_doubtful(
+    one: Any, other: Any, doubtful: bool
+) -> None:
+    """So that what is inferred without the probe does not count."""
+    probe = probe_of(dict(enumerate((told(1, d=one), told(2, d=other)))))
+    assert [sights["/d"].doubtful for sights in probe.sights.values()] == [doubtful] * 2
+
+
 def test_a_host_that_is_alone_shows_nothing() -> None:
     """Nor does one of another round, nor one that did not see its own mark, nor two with one
     number."""
