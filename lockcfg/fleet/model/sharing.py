@@ -1,22 +1,24 @@
 """Finds which hosts share storage, as far as snapshots show it.
 
 Hosts share storage if disks of their guests are on the same file system, or if their guests have
-the same block device, by its UUID or id. A file system may have several names: see
-:func:`~lockcfg.fleet.model.place.relation`. A host that shares storage with one host of a group
-belongs to that group. Pure: it turns facts into groups.
+the same block device, by its UUID or id. A file system may have several names, and one name may
+mean two file systems: see :func:`~lockcfg.fleet.model.place.relation`. A host that shares storage
+with one host of a group belongs to that group. Pure: it turns facts into groups.
 """
 
 from __future__ import annotations
+
+from itertools import chain
 
 from lockcfg.fleet.model.place import relation
 from lockcfg.fleet.model.uses import is_device
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from typing import Final
 
-    from lockcfg.fleet.model.facts import Facts
+    from lockcfg.fleet.model.facts import Directory, Facts
     from lockcfg.fleet.model.place import Location
     from lockcfg.fleet.model.words import Words
 
@@ -42,13 +44,11 @@ class Sharing:
         self._parents: Final[dict[str, str]] = {}
         self._of_facts: Final[dict[int, str]] = {}
         self._of_host: Final[dict[int, str]] = {}
+        self._apart: Final = _told_apart(
+            place for facts in all_facts for storage in facts.storages for place in _places(storage)
+        )
         for facts in all_facts:
-            names = [
-                place.shown
-                for storage in facts.storages
-                for place in (storage.mounted, storage.place)
-                if place and place.system
-            ]
+            names = [self._name(place) for storage in facts.storages for place in _places(storage)]
             for name in names:
                 self._join(names[0], name)
             if names:
@@ -76,9 +76,10 @@ class Sharing:
                 place = storage.place
                 if place.system:
                     name = place.path.rpartition("/")[2]
-                    found.setdefault((place.inode, name), {}).setdefault(place.shown, place)
+                    mine = self._name(place)
+                    found.setdefault((place.inode, name), {}).setdefault(mine, place)
                     if words is not None:
-                        found.setdefault("said", {}).setdefault(place.shown, place)
+                        found.setdefault("said", {}).setdefault(mine, place)
         for places in found.values():
             several = list(places.values())[:_COMPARED]
             if len(places) > _COMPARED:
@@ -86,7 +87,7 @@ class Sharing:
             for number, one in enumerate(several):
                 for other in several[number + 1 :]:
                     if relation(one, other, words=words) in ("same", "likely"):
-                        self._join(one.shown, other.shown)
+                        self._join(self._name(one), self._name(other))
                         self.aliases.add(frozenset((one.system, other.system)))
 
     def group_of(self, host: int, facts: Facts) -> str:
@@ -106,6 +107,9 @@ class Sharing:
             found.setdefault(self._top(device), []).append(device)
         return found
 
+    def _name(self, place: Location) -> str:
+        return self._apart.get(_key(place), place.shown)
+
     def _top(self, name: str) -> str:
         parents = self._parents
         while parents[name] != name:
@@ -120,3 +124,43 @@ class Sharing:
             (self._top(one), self._top(other)), key=lambda name: (is_device(name), name)
         )
         self._parents[second] = first
+
+
+def _places(storage: Directory) -> Iterator[Location]:
+    """The places that show what a storage is on: the root of its mount, and itself."""
+    mounted = storage.mounted
+    # The number of the root is known if the images are there.
+    if mounted is not None and mounted.system and mounted.shown != storage.place.shown:
+        yield mounted
+    if storage.place.system:
+        yield storage.place
+
+
+def _key(place: Location) -> tuple[str, int | None, tuple[str, ...]]:
+    return place.shown, place.inode, place.ids
+
+
+def _told_apart(
+    places: Iterable[Location],
+) -> dict[tuple[str, int | None, tuple[str, ...]], str]:
+    """A name of its own for each of several places that have one name and are shown to be two, such
+    as directories of two servers with one address."""
+    by_name: dict[str, dict[tuple[str, int | None, tuple[str, ...]], Location]] = {}
+    for place in places:
+        by_name.setdefault(place.shown, {}).setdefault(_key(place), place)
+    found: dict[tuple[str, int | None, tuple[str, ...]], str] = {}
+    for several in by_name.values():
+        if not 1 < len(several) <= _COMPARED:
+            continue
+        kinds: list[list[Location]] = []
+        for place in several.values():
+            alike = [k for k in kinds if any(relation(place, o) != "different" for o in k)]
+            kinds = [k for k in kinds if k not in alike]
+            kinds.append([place, *chain.from_iterable(alike)])
+        if len(kinds) > 1:
+            for kind in kinds:
+                what = min(
+                    f"inode {place.inode}" if place.inode else " ".join(place.ids) for place in kind
+                )
+                found.update({_key(place): f"{place.shown} ({what})" for place in kind})
+    return found
