@@ -282,6 +282,15 @@ LVM_AND_SCSI = f'lvm_lockspace_dir = "/srv/locks/files"\n{SCSI_LOCKS}'
 #: The disk of that guest where scsi_id is asked, which answers for the device below the volume.
 BY_SCSI = {**VOLUME["disks"][0], "scsi_id": MPATH[6:]}
 
+#: A disk of a SAN, a logical volume on its second partition, and an image that guests share.
+NAA = "naa.6001405aaa"
+ON_PART_2 = device(
+    "/dev/vg/lv",
+    lvm_uuid=LV[-32:],
+    chain=[{"type": "block", "path": "/dev/sdb2", "inode": 9, "wwid": NAA, "part": "2"}],
+)
+SHARED = disk("/srv/vms/a.qcow2", inode=4242, shareable=True)
+
 #: Two directories of locks on one server.
 HERE = locks(inode=70_001)
 THERE = locks(source="nfs1:/locks2", inode=70_002)
@@ -308,9 +317,9 @@ def san(one: Json, other: Json, *more: Json) -> list[Json]:
     return two(([*DEVICES, one], guests, found[0]), ([*DEVICES, other], guests, found[1]))
 
 
-def probed(number: int, hours: int) -> Json:
-    """What a host saw in a probe some hours ago: the other one, by another address."""
-    seen = {"path": "/srv/locks/files", "nonce": "x", "marked": [1, 2], "locked": [1, 2]}
+def probed(number: int, hours: int, locked: tuple[int, ...] = (1, 2)) -> Json:
+    """What a host saw in a probe some hours ago: the other one, and perhaps its locks."""
+    seen = {"path": "/srv/locks/files", "nonce": "x", "marked": [1, 2], "locked": [*locked]}
     told = {"probe": "p", "round": "r", "number": number, "hosts": 2, "directories": [seen]}
     return {"evidence": {**told, "taken": NOW - hours * 3600}}
 
@@ -389,6 +398,24 @@ def libxl(text: str) -> Json:
 
 XEN = guest("x", disk("/srv/vms/x.img", inode=700_001), driver="libxl")
 KVM = guest("y", disk("/srv/vms/x.img", inode=700_001))
+
+#: A directory of images, and a link to one of them in another directory.
+LINKED = [
+    images(inode=70_101),
+    fuse("/srv/links", "ext4", "/dev/vda1"),
+]
+BY_LINK = guest("w", disk("/srv/links/a", resolved="/srv/vms/a.qcow2", inode=70_102))
+BY_PATH = image(inode=70_102)
+
+
+def cifs_pair(option: str, name: str, number: int) -> list[Json]:
+    """Two hosts with a mount of CIFS, and a file there each, of which one is ``a.img``."""
+    files = [fuse("/srv/vms", "cifs", "//nas/vms", "addr=10.0.0.9", option), HERE]
+    return two(
+        (files, [guest("v", disk("/srv/vms/a.img", inode=70_102))], {"version": 2}),
+        (files, [guest("w", disk(f"/srv/vms/{name}", inode=number))], {"version": 2}),
+    )
+
 
 #: A lockspace below an automount that mounted nothing when it was looked at.
 ASLEEP = directory(
@@ -1842,5 +1869,303 @@ FLEETS: dict[str, Known] = {
     "it did so long ago": Known(
         "unknown",
         san(HERE, locks("10.0.9.9", "other:/locks", 70_001), probed(1, 2000), probed(2, 2000)),
+    ),
+    "what one host sees of the other's locks in a probe, and not the other way round": Known(
+        "unsafe",
+        two(
+            ([images(), HERE], [image()], {"version": 2, **probed(1, 1)}),
+            ([images(), HERE], [image()], {"version": 2, **probed(2, 1, locked=(2,))}),
+        ),
+        said="unknown",
+    ),
+    # One daemon compares names
+    "one image by a path and by a link, on one host that locks images themselves": Known(
+        "unsafe", [host("a", LINKED, [BY_PATH, BY_LINK], version=2, **DIRECT)]
+    ),
+    "one image by a path and by a link, on two hosts that lock images themselves": Known(
+        "safe",
+        two(
+            (LINKED, [BY_PATH], {"version": 2, **DIRECT}),
+            (LINKED, [BY_LINK], {"version": 2, **DIRECT}),
+        ),
+    ),
+    "hard links, on one host that locks images themselves": Known(
+        "unsafe",
+        [
+            host(
+                "a",
+                [images()],
+                [
+                    guest(name, disk(f"/srv/vms/{name}.img", inode=70_102, links=2))
+                    for name in ("v", "w")
+                ],
+                version=2,
+                **DIRECT,
+            )
+        ],
+    ),
+    "one export that is mounted twice, on one host that locks images themselves": Known(
+        "unsafe",
+        [
+            host(
+                "a",
+                [
+                    directory(f"/srv/{point}", nfs(f"/srv/{point}", "nfs1:/vms"), "disks", 70_101)
+                    for point in ("x", "y")
+                ],
+                [
+                    guest("v", disk("/srv/x/a.img", inode=70_102)),
+                    guest("w", disk("/srv/y/a.img", inode=70_102)),
+                ],
+                version=2,
+                **DIRECT,
+            )
+        ],
+    ),
+    # One address, and two servers
+    "two servers that have one address, each with its own hosts": Known(
+        "safe",
+        apart((images(inode=70_101), image()), (images(inode=70_103), image(inode=70_104))),
+    ),
+    "two servers that have one address, whose directories have one number": Known(
+        "safe",
+        two(
+            ([images(ids=fsid("a")), locks(ids=fsid("b"))], [image()], {"version": 2}),
+            ([images(ids=fsid("c")), locks(ids=fsid("d"))], [image()], {"version": 2}),
+        ),
+    ),
+    "three hosts of one server, and one of them knows no FSID": Known(
+        "unsafe",
+        [
+            host("a", [images(ids=fsid("a")), HERE], [image()], version=2),
+            host("b", [images(), HERE], [image()], version=2),
+            host("c", [images(ids=fsid("a")), THERE], [image("c", inode=70_104)], version=2),
+        ],
+    ),
+    "a directory of locks that does not answer": Known(
+        "unknown",
+        san(
+            HERE,
+            {
+                "path": "/srv/locks/files",
+                "holds": ["lockspace"],
+                "error": "no answer in 5 seconds",
+                "inode": None,
+            },
+        ),
+    ),
+    # Options of NFSv3
+    "local flocks on one host, which are not what libvirt takes": Known(
+        "safe", both([images(), locks(kind="nfs", options=("local_lock=flock",))], [image()])
+    ),
+    "local POSIX locks on one host": Known(
+        "unsafe",
+        two(
+            ([images(), locks(kind="nfs")], [image()]),
+            (
+                [
+                    images(),
+                    directory(
+                        "/srv/locks/files",
+                        mount(
+                            "/srv/locks",
+                            "nfs",
+                            "nfs1:/locks",
+                            f"addr={ADDRESS}",
+                            "local_lock=posix",
+                            "lookupcache=none",
+                            "vers=3",
+                        ),
+                        "lockspace",
+                        99,
+                    ),
+                ],
+                [image()],
+            ),
+        ),
+    ),
+    "GFS2 that one host mounts without locks": Known(
+        "unsafe",
+        two(
+            (on("gfs2", "/dev/vg/vms", ids=("uuid:1",)), [image()], {"version": 2}),
+            (
+                on("gfs2", "/dev/vg/vms", "lockproto=lock_nolock", ids=("uuid:1",)),
+                [image()],
+                {"version": 2},
+            ),
+        ),
+    ),
+    "two directories of one GlusterFS volume, each mounted by itself": Known(
+        "unsafe",
+        san(
+            *(
+                directory(
+                    "/srv/locks/files",
+                    gluster("/srv/locks/files", f"g1:/vol/{name}", ids=("volume-id:a1b2",)),
+                    "lockspace",
+                    1,
+                )
+                for name in ("one", "other")
+            )
+        ),
+    ),
+    # Devices and chains
+    "a logical volume on a partition, and another partition": Known(
+        "safe", devices_apart(ON_PART_2, device("/dev/sdc1", name="w", wwid=NAA, part="1"))
+    ),
+    "a logical volume on a partition, and that partition": Known(
+        "unsafe", devices_apart(ON_PART_2, device("/dev/sdc2", name="w", wwid=NAA, part="2"))
+    ),
+    "a logical volume on a partition, and the whole device": Known(
+        "unsafe", devices_apart(ON_PART_2, device("/dev/sdc", name="w", wwid=NAA))
+    ),
+    "a partition inside a logical volume, and the volume": Known(
+        "unsafe",
+        devices_apart(VOLUME, device("/dev/mapper/vg-lv1", name="w", dm_uuid=f"part1-{LV}")),
+    ),
+    "bcache, and the device that it caches": Known(
+        "unsafe",
+        devices_apart(
+            device(
+                "/dev/bcache0",
+                chain=[{"type": "block", "path": "/dev/sdb", "inode": 9, "wwid": NAA}],
+            ),
+            device("/dev/sdc", name="w", wwid=NAA),
+        ),
+    ),
+    "a mapped RBD image by the name of the image, of which nothing is known": Known(
+        "unsafe",
+        two(
+            ([*DEVICES, HERE], [device("/dev/rbd/p/i", resolved="/dev/rbd0")], {"version": 2}),
+            ([*DEVICES, THERE], [device("/dev/rbd/p/i", resolved="/dev/rbd3")], {"version": 2}),
+        ),
+        said="unknown",
+    ),
+    "a volume of ZFS by two names, of which nothing is known": Known(
+        "unsafe",
+        devices_apart(device("/dev/zd0"), device("/dev/zvol/tank/v", resolved="/dev/zd0")),
+        said="unknown",
+    ),
+    "an image with another one above it and one below": Known(
+        "unsafe",
+        two(
+            (
+                [images(), HERE],
+                [
+                    guest(
+                        "v",
+                        disk(
+                            "/srv/vms/middle.qcow2",
+                            inode=70_105,
+                            layers=1,
+                            chain=[disk("/srv/vms/base.qcow2", inode=70_106)],
+                        ),
+                    )
+                ],
+                {"version": 2},
+            ),
+            (
+                [images(), HERE],
+                [
+                    guest(
+                        "w",
+                        disk(
+                            "/srv/vms/top.qcow2",
+                            layers=2,
+                            chain=[
+                                disk("/srv/vms/middle.qcow2", inode=70_105),
+                                disk("/srv/vms/base.qcow2", inode=70_106),
+                            ],
+                        ),
+                    )
+                ],
+                {"version": 2},
+            ),
+        ),
+    ),
+    "an image on a logical volume that another guest writes": Known(
+        "unsafe",
+        two(
+            (
+                [images(), *DEVICES, HERE],
+                [
+                    guest(
+                        "o",
+                        disk(
+                            "/srv/vms/o.qcow2",
+                            layers=1,
+                            chain=[
+                                {"type": "block", "path": "/dev/vg/lv", "inode": 5, "dm_uuid": LV}
+                            ],
+                        ),
+                    )
+                ],
+                {"version": 2},
+            ),
+            ([*DEVICES, HERE], [VOLUME], {"version": 2}),
+        ),
+    ),
+    # Leases of which nothing says what they are for
+    "two disks, and a lease for one of them": Known(
+        "unsafe",
+        two(
+            *(
+                (
+                    [
+                        images(),
+                        directory("/srv/leases", nfs("/srv/leases", "nfs1:/l"), "leases", 70_108),
+                    ],
+                    [
+                        guest(
+                            name,
+                            disk(f"/srv/vms/{name}.img"),
+                            disk("/srv/vms/common.img", inode=70_107),
+                            leases=[
+                                {"lockspace": "l", "key": name, "target": f"/srv/leases/{name}"}
+                            ],
+                        )
+                    ],
+                    {
+                        "version": 2,
+                        "lockd": "auto_disk_leases = 0\nrequire_lease_for_disks = 1\n",
+                    },
+                )
+                for name in ("v", "w")
+            )
+        ),
+        said="unknown",
+    ),
+    "guests that share a disk on purpose, and one that does not": Known(
+        "unsafe",
+        [
+            host("a", [images(), HERE], [guest("v", SHARED)], version=2),
+            host("b", [images(), THERE], [guest("w", SHARED)], version=2),
+            host("c", [images(), THERE], [image()], version=2),
+        ],
+    ),
+    "two spellings of one name on CIFS, whose servers take no notice of case": Known(
+        "unsafe", cifs_pair("serverino", "A.img", 70_102)
+    ),
+    "two spellings of one name on CIFS, whose client makes up the numbers": Known(
+        "unsafe", cifs_pair("noserverino", "A.img", 70_103)
+    ),
+    "two files on CIFS, whose server takes notice of case": Known(
+        "safe", cifs_pair("serverino", "A.img", 70_103)
+    ),
+    "a file on CIFS, and on NFS by another path": Known(
+        "unsafe",
+        two(
+            (
+                [images("10.0.0.9", "nas:/vms", 70_101), HERE],
+                [guest("v", disk("/srv/vms/A.img", inode=70_102))],
+                {"version": 2},
+            ),
+            (
+                [fuse("/srv/smb", "cifs", "//nas/vms", "serverino", inode=70_101), HERE],
+                [guest("w", disk("/srv/smb/A.img", inode=70_102))],
+                {"version": 2},
+            ),
+        ),
+        said="unknown",
     ),
 }

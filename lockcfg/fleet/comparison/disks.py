@@ -219,7 +219,7 @@ def _roots(aliases: Iterable[tuple[str, str]]) -> dict[str, str]:
 
 
 #: The member of a disk that a rule makes the name of its lock of.
-_NAMED_BY: Final = {"lvm": "lvm_uuid", "scsi": "scsi_id", "path": "path", "direct": "name"}
+_NAMED_BY: Final = {"lvm": "lvm_uuid", "scsi": "scsi_id", "path": "path", "direct": "path"}
 
 
 def _quick_of(row: StoredDisk, way: _Way) -> _Quick | None:
@@ -510,9 +510,12 @@ def _one_disk(one: _User, other: _User, words: Words | None) -> Relation:
     if one.host == other.host and one.name == other.name and mine.inode == yours.inode:
         return "same"  # one name, by which another host may mean another server
     found = relation(mine, yours, words=words)
+    numbered = one.number >> 32 and other.number >> 32
+    if mine.name != yours.name and found == "same" and numbered and one.number != other.number:
+        return "different"  # a server of CIFS that takes notice of case
     if found in ("same", "different"):
         return found
-    if one.number >> 32 and other.number >> 32:
+    if numbered:
         if one.number != other.number:
             return "different" if mine.kind and yours.kind else "unknown"
         likely = found == "likely" or (one.uuid == other.uuid and one.uuid)

@@ -103,7 +103,9 @@ def relation(
     ``taken_for_one`` are pairs of systems that are assumed to be one server: if two disks are
     compared on the assumption that they are the same, so are the servers that they are on.
     """
-    if one.name != other.name:
+    if one.name != other.name and not (
+        one.kind == other.kind == "cifs" and one.name.lower() == other.name.lower()
+    ):
         return "different"  # the directories do not count: two names of one file are hard links
     shown = _by_probe(one, other)
     if shown is not None:

@@ -308,7 +308,7 @@ class Ingester:
             real = real or last
             shown = way.prefix + real
             key = _key_of(shown) if PART in shown else crc32(shown.encode())
-            keys += (key, (int(inode) << 32 | crc32(real.encode())) & _POSITIVE)
+            keys += (key, (int(inode) << 32 | crc32(real.lower().encode())) & _POSITIVE)
             disks += (way.text, shown, directory + last, "", "", name, uuid)
 
     def _usual(self, host: IngestedHost, guest: Sequence[str]) -> None:
@@ -496,5 +496,6 @@ def _key_of(name: str) -> int:
 
 
 def _file_of(inode: int, name: str) -> int:
-    """A number that stands for an image file, whatever its directory is called."""
-    return (inode << 32 | crc32(name.encode())) & _POSITIVE
+    """A number that stands for an image file, whatever its directory is called. A server of CIFS
+    takes no notice of case, and the model decides what that means."""
+    return (inode << 32 | crc32(name.lower().encode())) & _POSITIVE
