@@ -36,6 +36,9 @@ _CIRCUMSTANCES: Final = {
     "named": "its snapshot is called {0}",
 }
 
+#: How a value is shown that is missing or empty.
+_NOTHING: Final = "nothing"
+
 #: The longest value that is shown.
 _LONGEST: Final = 100
 
@@ -43,14 +46,15 @@ _LONGEST: Final = 100
 def changes_of(old: tuple[str, str], new: tuple[str, str]) -> list[str]:
     """What has changed of a host, of which facts and circumstances are given as JSON."""
     before, after = (dict(_flat(json.loads(facts))) for facts, _ in (old, new))
-    found = [
-        f"{name}: {_shown(after.get(name))}, was {_shown(before.get(name))}"
-        for name in sorted(before.keys() | after.keys())
-        if before.get(name) != after.get(name)
-    ]
-    was, now = (json.loads(circumstances) for _, circumstances in (old, new))
-    found += [_circumstance(each) for each in now if each not in was]
-    found += [f"no longer: {_circumstance(each)}" for each in was if each not in now]
+    found = []
+    for name in sorted(before.keys() | after.keys()):
+        was, now = _shown(before.get(name)), _shown(after.get(name))
+        # Something empty of a directory that is new is nothing new.
+        if before.get(name) != after.get(name) and (was, now) != (_NOTHING, _NOTHING):
+            found.append(f"{name}: {now}, was {was}")
+    earlier, later = (json.loads(circumstances) for _, circumstances in (old, new))
+    found += [_circumstance(each) for each in later if each not in earlier]
+    found += [f"no longer: {_circumstance(each)}" for each in earlier if each not in later]
     return found
 
 
@@ -60,13 +64,7 @@ def _flat(facts: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
             continue
         if name in _DIRECTORIES:
             for directory in value:
-                label = f"{_DIRECTORIES[name]} {directory['path']}"
-                yield label, "there"
-                for member, told in directory.items():
-                    if member not in _DERIVED and member != "path":
-                        yield f"{label} {member}", told
-                yield f"{label} is on", directory["place"].get("system")
-                yield f"{label} inode", directory["place"].get("inode")
+                yield from _directory(_DIRECTORIES[name], directory)
         elif name == "settings":
             yield from value.items()
         elif name == "others":
@@ -75,15 +73,34 @@ def _flat(facts: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
                     yield f"{driver} {member}", told
         elif isinstance(value, dict):
             for member, told in value.items():
-                yield f"{name} {member}", told
+                if member == "directory":
+                    yield from _directory(f"{name} {member}", told)
+                else:
+                    yield f"{name} {member}", told
         else:
             yield name, value
 
 
+def _directory(what: str, directory: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    label = f"{what} {directory['path']}"
+    yield label, "there"
+    for member, told in directory.items():
+        if member not in _DERIVED and member != "path":
+            yield f"{label} {member}", told
+    yield f"{label} is on", directory["place"].get("system")
+    yield f"{label} inode", directory["place"].get("inode")
+
+
 def _shown(value: Any) -> str:
-    text = value if isinstance(value, str) else json.dumps(value)
-    if value is None or value == "":
-        text = "nothing"
+    """A value in words: a list as its members, one of several parts as those with spaces."""
+    if isinstance(value, list):
+        text = ", ".join(
+            " ".join(map(str, each)) if isinstance(each, list) else str(each) for each in value
+        )
+    else:
+        text = value if isinstance(value, str) else json.dumps(value)
+    if value is None or not text:
+        return _NOTHING
     return text if len(text) <= _LONGEST else text[:_LONGEST] + "…"
 
 
