@@ -6,11 +6,14 @@ checks a repository runs nothing from it.
 
 from __future__ import annotations
 
+import os
 import shlex
+import signal
 import subprocess
 import tempfile
+from contextlib import suppress
 
-from lockcfg.conf.load import MAX_SIZE
+from lockcfg.conf.load import MAX_SIZE, read_bytes
 from lockcfg.errors import ReadError, UsageError
 from lockcfg.printable import printable
 
@@ -22,6 +25,9 @@ if TYPE_CHECKING:
 #: How long the command may take for one template, in seconds.
 PATIENCE: Final = 60
 
+#: How much of the end of what a command says of its failure is looked at, in bytes.
+_LONGEST: Final = 4096
+
 #: What the path of the template replaces.
 _PATH: Final = "{}"
 
@@ -30,9 +36,10 @@ def renderer(command: str) -> Callable[[str], bytes]:
     """A function that renders the template at a path with ``command``; no shell is involved.
 
     The path replaces each ``{}``; if there is none, the path comes last. The output of the command
-    is the text. Raises UsageError if ``command`` cannot be split into words. The function raises
-    ReadError if the command cannot be run, fails, takes longer than :data:`PATIENCE`, or prints
-    more than libvirt reads.
+    is the text. What the command has started is ended with it. Raises UsageError if ``command``
+    cannot be split into words. The function raises ReadError if the template is not a regular file
+    or larger than libvirt reads, or if the command cannot be run, fails, takes longer than
+    :data:`PATIENCE`, or prints more than libvirt reads.
     """
     try:
         words = shlex.split(command)
@@ -44,24 +51,33 @@ def renderer(command: str) -> Callable[[str], bytes]:
         words.append(_PATH)
 
     def render(path: str) -> bytes:
-        with tempfile.TemporaryFile() as output:
+        # A repository may have a link to a device or a pipe there, on which a command never ends.
+        read_bytes(path)
+        with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
             try:
-                done = subprocess.run(
+                process = subprocess.Popen(
                     [word.replace(_PATH, path) for word in words],
                     stdin=subprocess.DEVNULL,
                     stdout=output,
-                    stderr=subprocess.PIPE,
-                    timeout=PATIENCE,
-                    check=False,
+                    stderr=errors,
+                    start_new_session=True,
                 )
             except OSError as error:
                 raise _error(path, f"'{words[0]}' cannot be run: {error.strerror}") from error
+            try:
+                status = process.wait(PATIENCE)
             except subprocess.TimeoutExpired as error:
                 raise _error(path, f"'{words[0]}' took longer than {PATIENCE} s") from error
-            if done.returncode:
-                said = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
+            finally:
+                # Also what it has left in the background.
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+            if status:
+                errors.seek(max(0, errors.seek(0, os.SEEK_END) - _LONGEST))
+                said = errors.read().decode(errors="replace").strip().rpartition("\n")[2]
                 why = f": {printable(said)}" if said else ""
-                raise _error(path, f"'{words[0]}' ended with status {done.returncode}{why}")
+                raise _error(path, f"'{words[0]}' ended with status {status}{why}")
             output.seek(0)
             text = output.read(MAX_SIZE + 1)
         if len(text) > MAX_SIZE:

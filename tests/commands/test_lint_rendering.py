@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -100,6 +101,44 @@ def test_a_command_that_does_not_end(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert [why for _, why in result.unreadable] == [
         "this template was not rendered: 'sh' took longer than 0.2 s"
     ] * 2
+
+
+def test_what_is_no_file_is_not_rendered(tmp_path: Path, lockcfg: RunLockcfg) -> None:
+    """A command would wait for a pipe, and read a device without end."""
+    for name in ("pipe", "device", "large", "gone"):
+        (tmp_path / name).mkdir()
+    os.mkfifo(tmp_path / "pipe/qemu.conf.j2")
+    (tmp_path / "device/qemu.conf.j2").symlink_to("/dev/zero")
+    (tmp_path / "gone/qemu.conf.j2").symlink_to("nowhere")
+    with (tmp_path / "large/qemu.conf.j2").open("wb") as stream:
+        stream.truncate(11_000_000)
+    ran = tmp_path / "ran"
+    done = lockcfg("lint", "--render", f"sh -c 'touch {ran}; exec cat \"$0\"'", tmp_path)
+    assert done.returncode == 3
+    assert not ran.exists()
+    for name in ("pipe", "device", "large", "gone"):
+        assert f"{name}/qemu.conf.j2" in done.stdout + done.stderr
+
+
+def test_a_command_leaves_nothing_behind(tmp_path: Path) -> None:
+    """Neither a process, nor is one waited for that has what it prints to."""
+    write(tmp_path, {"qemu.conf.j2": "max_files = 5 {# x #}\n"})
+    script = f"""sh -c 'sleep 30 & echo $! >{tmp_path}/pid; sed "s/{{#.*#}}//" "$0"'"""
+    begun = time.monotonic()
+    result = Linter(LintSettings(root=str(tmp_path)), render=rendering.renderer(script)).run(
+        [str(tmp_path)]
+    )
+    assert not result.unreadable
+    assert result.files == 1
+    assert time.monotonic() - begun < 25
+    pid = (tmp_path / "pid").read_text().strip()
+    status = Path(f"/proc/{pid}/stat")
+    for _ in range(100):
+        # It may not be reaped yet.
+        if not status.exists() or status.read_text().split()[2] == "Z":
+            return
+        time.sleep(0.1)
+    pytest.fail(f"process {pid} runs on")
 
 
 @pytest.mark.parametrize(
