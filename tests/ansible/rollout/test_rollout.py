@@ -7,7 +7,6 @@ from __future__ import annotations
 import itertools
 import json
 import os
-import random
 import re
 import signal
 import threading
@@ -162,6 +161,8 @@ def stopped(said: str) -> str:
     older = re.search(f'"msg": "({ends})', said)
     match = found or older
     assert match is not None, said
+    # The items of a loop say why, and Ansible only that one has failed.
+    assert "items failed" not in match[1]
     return match[1].replace("\\n", "\n")
 
 
@@ -362,51 +363,6 @@ def test_a_run_is_killed(fleet: Fleet) -> None:
     assert fleet.held() == set()
     assert fleet.guests() == running(FEW_KINDS)
     assert audit(fleet) == "safe"
-
-
-#: What a run finds on a machine that has so much to do that a file system gives no answer in the
-#: seconds which the collector gives it, and how many runs may find that.
-_SLOW: Final = "could not be looked at: no answer"
-_RUNS: Final = 5
-
-
-@pytest.mark.usefixtures("long_run")
-def test_killed_at_random_moments(fleet: Fleet, pytestconfig: pytest.Config) -> None:
-    """On the way there and on the way back, each time when one line more or less was printed: no
-    guest is lost, and the next run goes on. It begins also with the fleet as that was made."""
-    fleet.only(*FEW)
-    chance = random.Random(pytestconfig.getoption("--seed"))
-    first = ("--extra-vars", "lockcfg_canary=h3")
-    for playbook, options, kills, most in (
-        ("rollout", (), 6, 400),
-        ("rollback", (), 6, 110),
-        ("canary", first, 4, 200),
-        ("rollback", (), 2, 110),
-        ("rollout", (), 2, 400),
-        ("audit", ("--extra-vars", "lockcfg_fail_level=never"), 3, 25),
-    ):
-        for _ in range(kills):
-            lines = chance.randrange(10, most)
-            with fleet.play_beside(playbook, *options, start_new_session=True) as run:
-                assert run.stdout is not None
-                seen = len(list(itertools.islice(run.stdout, lines)))
-                os.killpg(run.pid, signal.SIGKILL)
-            if seen < lines:
-                # It has ended before, and left nothing for the next to do half.
-                most = max(seen, 11)
-            fleet.settle()
-        for _ in range(_RUNS):
-            status, said = fleet.play(playbook, *options)
-            if status == 0 or _SLOW not in said:
-                break
-            # A stop like every other: all hosts are held, and the next run goes on.
-            assert fleet.held() == set(FEW), said
-        assert status == 0, said
-        assert fleet.guests() == running(FEW_KINDS)
-        # After a canary the hosts do not exclude each other.
-        assert fleet.held() == (set(FEW) if playbook == "canary" else set())
-        if playbook == "rollout":
-            assert audit(fleet) == "safe"
 
 
 def test_lockd_in_the_place_of_virtlockd(fleet: Fleet) -> None:
