@@ -47,6 +47,10 @@ class Kind(NamedTuple):
     shares: str = ""
     #: The text of qemu-sanlock.conf: the host has sanlock for its lock manager.
     sanlock: str = ""
+    #: Its libvirt is modular.
+    modular: bool = False
+    #: More files in /etc/libvirt, such as those of another driver, and their texts.
+    files: Mapping[str, str] = {}
 
 
 class Shape(NamedTuple):
@@ -54,7 +58,9 @@ class Shape(NamedTuple):
     hosts. ``called`` are the names by which Ansible and the policy know hosts, if those are others
     than their own. Ansible logs in as ``user``, and becomes root if it is not. The hosts ``apart``
     have a volume of their own. ``reached`` is what the inventory says of hosts besides:
-    ``ansible_host``, also with an address of IPv6, and ``ansible_port``."""
+    ``ansible_host``, also with an address of IPv6, and ``ansible_port``. With ``children`` the
+    inventory has the groups of the policy below another one, ``kvm``, beside a host that is none of
+    theirs and does not answer."""
 
     kinds: Mapping[str, Kind]
     groups: Mapping[str, tuple[Mapping[str, Any], tuple[str, ...]]]
@@ -62,6 +68,7 @@ class Shape(NamedTuple):
     user: str = "root"
     apart: tuple[str, ...] = ()
     reached: Mapping[str, Mapping[str, Any]] = {}
+    children: bool = False
 
     def group_of(self, name: str) -> tuple[str, ...]:
         """The hosts of the group that a host is in."""
@@ -115,7 +122,12 @@ chown 4711:4711 /srv/deploy
 """
 
 #: What a rollback writes where nothing was set.
-_DEFAULTS: Final = ('lock_manager = "nop"', "auto_disk_leases = 1", "max_clients = 1024")
+_DEFAULTS: Final = (
+    'lock_manager = "nop"',
+    "auto_disk_leases = 1",
+    "max_clients = 1024",
+    "require_lease_for_disks = 0",
+)
 
 #: In front of what a program of a host does: at one command it does it, says so, and waits until
 #: it may go on.
@@ -180,6 +192,7 @@ class Fleet:
                         self.shape.group_of(name),
                         mode=kind.mode,
                         more=(Disk(disk_of(kind.shares), "shareable"),) if kind.shares else (),
+                        modular=kind.modular,
                     )
                 )
                 for name, kind in self.kinds.items()
@@ -216,6 +229,8 @@ class Fleet:
 
     def _start(self, name: str) -> None:
         host, kind = self.hosts[name], self.kinds[name]
+        for file, text in kind.files.items():
+            host.path(f"/etc/libvirt/{file}").write_text(text)
         if kind.sanlock:
             qemu = host.path("/etc/libvirt/qemu.conf")
             qemu.write_text(qemu.read_text().replace('"lockd"', '"sanlock"'))
@@ -339,7 +354,17 @@ class Fleet:
             "ansible_remote_tmp": "/tmp/ansible",
             "ansible_python_interpreter": PYTHON,
         }
-        groups = {"all": {"hosts": hosts, "vars": common}}
+        groups: dict[str, Any] = {"all": {"hosts": hosts, "vars": common}}
+        if self.shape.children:
+            below = {
+                group: {"hosts": {self.called(name): hosts[self.called(name)] for name in names}}
+                for group, (_, names) in self.shape.groups.items()
+            }
+            aside = {"hosts": {"storage-1": {"ansible_host": address_of("h99")}}}
+            groups["all"] = {
+                "children": {"kvm": {"children": below}, "storage": aside},
+                "vars": common,
+            }
         self.inventory.write_text(yaml.safe_dump(groups))
 
     # What is done from the controller.
@@ -378,6 +403,7 @@ class Fleet:
         return self.popen(
             "ansible-playbook",
             *("--inventory", self.inventory, "--extra-vars", f"lockcfg_policy={self.policy}"),
+            *(("--extra-vars", "lockcfg_hosts=kvm") if self.shape.children else ()),
             *(playbook if "/" in playbook else f"lockcfg.lockcfg.{playbook}", *arguments),
             **options,
         )

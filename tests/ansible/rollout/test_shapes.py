@@ -78,6 +78,38 @@ WITH_SANLOCK: Final = Shape(
     {"all": ({**SPACE, "lock_manager": "lockd"}, ("h1", "h2"))},
 )
 
+#: Two groups that differ in their settings and lock on one volume, as groups of an inventory in
+#: another one. Libvirt is modular on some hosts, one has settings of Xen besides, and Ansible
+#: becomes root by su on one.
+UNLIKE: Final = Shape(
+    {
+        "h1": Kind(VIRTLOCKD, SPACE, modular=True),
+        "h2": Kind(LOCKD, {}, files={"libxl.conf": 'lock_manager = "lockd"\n'}),
+        "h3": Kind(VIRTLOCKD, None, shares="both"),
+        "h4": Kind(VIRTLOCKD, SPACE, shares="both"),
+        "h5": Kind(VIRTLOCKD, None, modular=True),
+        "h6": Kind(VIRTLOCKD, {}),
+        "h7": Kind(LOCKD, SPACE, guest=False),
+        "h8": Kind(VIRTLOCKD, None, modular=True, guest=False),
+    },
+    {
+        "Hall_A": (
+            {**SPACE, "lock_manager": "lockd", "scsi_lockspace_dir": f"{SHARED}/scsi"},
+            ("h1", "h2", "h3", "h4"),
+        ),
+        "Hall_B": (
+            {**SPACE, "lock_manager": "lockd", "max_clients": 3000, "require_lease_for_disks": 1},
+            ("h5", "h6", "h7", "h8"),
+        ),
+    },
+    {"h1": "KVM-01.Hall-A.example.org", "h5": "fd00:99::105", "h7": "kvm_07"},
+    reached={
+        "h4": {"ansible_become": True, "ansible_become_method": "ansible.builtin.su"},
+        "h5": {"ansible_host": "fd00:99::105"},
+    },
+    children=True,
+)
+
 
 def becomes_safe(shape: Shape, directory: Path, collections: Path) -> None:
     """In one run, in which no guest ends, the fleet becomes safe. Check mode changes nothing, and
@@ -133,6 +165,12 @@ def test_two_hosts(tmp_path: Path, collections: Path) -> None:
 def test_eight_hosts_in_two_groups(tmp_path: Path, collections: Path) -> None:
     """They have names with dots, addresses of IPv6 and ports of their own."""
     becomes_safe(APART, tmp_path, collections)
+
+
+@pytest.mark.usefixtures("long_run")
+def test_eight_hosts_with_unlike_settings(tmp_path: Path, collections: Path) -> None:
+    """In an inventory with groups in groups and a host that is none of the fleet's."""
+    becomes_safe(UNLIKE, tmp_path, collections)
 
 
 @pytest.mark.usefixtures("long_run")

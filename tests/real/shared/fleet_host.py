@@ -4,6 +4,7 @@ does what it would do."""
 
 from __future__ import annotations
 
+import shutil
 import uuid
 from typing import TYPE_CHECKING
 
@@ -45,15 +46,15 @@ _SYSTEMCTL: Final = """#!/bin/sh -e
 case "$*" in
 "enable --now virtlockd.socket")
     test -S /run/libvirt/virtlockd-sock || exec {daemon} --daemon --pid-file /run/lock-daemon.pid;;
-"is-active --quiet libvirtd")
+"is-active --quiet {libvirt}")
     exit 0;;
 "is-active --quiet "*)
     exit 3;;
-"restart libvirtd")
-    pid=$(cat /run/libvirtd.pid)
+"restart {libvirt}")
+    pid=$(cat /run/{libvirt}.pid)
     kill "$pid"
     while kill -0 "$pid" 2>/dev/null; do sleep 0.02; done
-    libvirtd --daemon
+    {libvirt} --daemon --pid-file /run/{libvirt}.pid
     exec virsh version;;
 *)
     echo "systemctl $*: not known here" >&2
@@ -76,7 +77,7 @@ class FleetHost(GuestHost):
     """A host of the fleet, ``name``, with a guest that runs all the time, and one thief for the
     disk of each of the ``others``. ``settings`` are libvirt's; None is a host that locks nothing
     and runs no lock daemon. ``mode`` is that of the guest's disk, such as ``shareable``; it
-    has ``more`` disks."""
+    has ``more`` disks. If it is ``modular``, libvirt's daemon is called virtqemud there."""
 
     def __init__(
         self,
@@ -88,12 +89,14 @@ class FleetHost(GuestHost):
         *,
         mode: str = "",
         more: tuple[Disk, ...] = (),
+        modular: bool = False,
     ) -> None:
         super().__init__(directory, daemon, settings or {}, first_uuid=int(name[1:]) * 100)
         self.name: Final = name
         self.locks: Final = settings is not None
         self._others: Final = [other for other in others if other != name]
         self._disks: Final = (Disk(disk_of(name), mode), *more)
+        self.modular: Final = modular
 
     def join(self, server: Host, client_graph: Path, *, mount: bool = True) -> None:
         """Get into the network of a server, and ``mount`` its volume."""
@@ -103,8 +106,20 @@ class FleetHost(GuestHost):
         if mount:
             self.sh(_MOUNT, client_graph.name)
         program = self.path("/srv/programs/systemctl")
-        program.write_text(_SYSTEMCTL.replace("{daemon}", str(self.lock_daemon)))
+        libvirt = "virtqemud" if self.modular else "libvirtd"
+        script = _SYSTEMCTL.replace("{daemon}", str(self.lock_daemon))
+        program.write_text(script.replace("{libvirt}", libvirt))
         program.chmod(0o755)
+        if self.modular:
+            shutil.copy("/usr/sbin/libvirtd", self.path("/srv/programs/virtqemud"))
+
+    def start_libvirtd(self) -> Result:
+        """Start libvirt's daemon in the background, and wait until its drivers are ready."""
+        if not self.modular:
+            return super().start_libvirtd()
+        virtqemud = "/srv/programs/virtqemud"
+        started = self.run(virtqemud, "--daemon", "--pid-file", "/run/virtqemud.pid")
+        return self.virsh("version") if started.status == 0 else started
 
     def start_daemons(self) -> None:
         """Start libvirt's daemon, and the lock daemon if it has one."""
