@@ -408,6 +408,29 @@ BY_LINK = guest("w", disk("/srv/links/a", resolved="/srv/vms/a.qcow2", inode=70_
 BY_PATH = image(inode=70_102)
 
 
+def below_apart(one: tuple[Json, Json], other: tuple[Json, Json]) -> list[Json]:
+    """Two hosts with a directory and a guest each, and with one directory of locks."""
+    return two(
+        ([one[0], HERE], [one[1]], {"version": 2}), ([other[0], HERE], [other[1]], {"version": 2})
+    )
+
+
+#: What is on the device ``BELOW``, or above what is on it, with its directory.
+LUKS = f"CRYPT-LUKS2-{'d' * 32}"
+LV_BELOW: Json = {"type": "block", "path": "/dev/dm-5", "inode": 5, "dm_uuid": LV}
+ON_SAN = (DEVICES[2], VOLUME)
+OTHER_LV = device("/dev/vg/x", name="x", dm_uuid=f"{LV[:36]}{'C' * 32}", chain=[BELOW])
+LUKS_ON_LV = (
+    DEVICES[1],
+    device("/dev/mapper/c", name="c", dm_uuid=f"{LUKS}-c", chain=[LV_BELOW, BELOW]),
+)
+ABOVE_LV = (images(), guest("w", disk("/srv/vms/w.qcow2", layers=1, chain=[LV_BELOW, BELOW])))
+ABOVE_SAN = guest("w", disk("/srv/vms/w.qcow2", layers=1, chain=[BELOW]))
+MOUNTED_LV = {**MOUNTED, "volume": f"naa.6001405aaa/{LV}/"}
+GFS2_ON_SAN = {**on("gfs2", "/dev/dm-3", ids=("uuid:1",))[0], "volume": "naa.6001405aaa//"}
+EMULATED_NVME = {**MOUNTED, "volume": "eui.5254000000000001//"}
+
+
 def cifs_pair(option: str, name: str, number: int) -> list[Json]:
     """Two hosts with a mount of CIFS, and a file there each, of which one is ``a.img``."""
     files = [fuse("/srv/vms", "cifs", "//nas/vms", "addr=10.0.0.9", option), HERE]
@@ -2167,5 +2190,58 @@ FLEETS: dict[str, Known] = {
             ),
         ),
         said="unknown",
+    ),
+    # One device below unlike things
+    "LUKS on a logical volume, and an image above that volume": Known(
+        "unsafe", below_apart(LUKS_ON_LV, ABOVE_LV)
+    ),
+    "a logical volume on a device, and an image above that device": Known(
+        "unsafe", below_apart(ON_SAN, (images(), ABOVE_SAN))
+    ),
+    "md on a device, and LUKS on it": Known(
+        "unsafe",
+        below_apart(
+            (DEVICES[0], device("/dev/md0", identity="md:1:2:3:4", chain=[BELOW])),
+            (
+                DEVICES[1],
+                device("/dev/mapper/c", name="w", dm_uuid=f"{LUKS}-c", chain=[BELOW]),
+            ),
+        ),
+    ),
+    "a local file system on a device, and a logical volume on it": Known(
+        "unsafe", below_apart((MOUNTED, image()), ON_SAN)
+    ),
+    "a local file system on a device, and an image above it": Known(
+        "unsafe",
+        below_apart(
+            ({**MOUNTED, "path": "/srv/x"}, guest("v", disk("/srv/x/v.img"))), (images(), ABOVE_SAN)
+        ),
+    ),
+    "a local file system that two hosts have mounted, and other images on it": Known(
+        "unsafe",
+        below_apart((MOUNTED, image()), (MOUNTED, image("b", inode=4243))),
+    ),
+    "a local file system on a logical volume, and another volume on its device": Known(
+        "safe",
+        below_apart((MOUNTED_LV, image()), (DEVICES[2], OTHER_LV)),
+    ),
+    "LUKS on a logical volume, and another volume on its device": Known(
+        "safe", below_apart(LUKS_ON_LV, (DEVICES[2], OTHER_LV))
+    ),
+    "images above one logical volume": Known(
+        "safe",
+        below_apart(
+            ABOVE_LV,
+            (images(), guest("x", disk("/srv/vms/x.qcow2", layers=1, chain=[LV_BELOW, BELOW]))),
+        ),
+    ),
+    "GFS2 on a device that two hosts have mounted": Known(
+        "safe", below_apart((GFS2_ON_SAN, image()), (GFS2_ON_SAN, image()))
+    ),
+    "GFS2 on a device, and a logical volume on it": Known(
+        "unsafe", below_apart((GFS2_ON_SAN, image()), ON_SAN)
+    ),
+    "virtual machines as hosts, whose NVMe has the EUI that all have": Known(
+        "safe", below_apart((EMULATED_NVME, image()), (EMULATED_NVME, image()))
     ),
 }

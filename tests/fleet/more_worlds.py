@@ -336,7 +336,8 @@ class _More:
             lock = Lock(file, carried=False, named=("", path))
             made = guest(called, disk(path, inode=file.inode))
             self.made.users.append(User(name, called, file, lock, backing=False))
-            self.made.users.append(User(name, called, volume.name, None, backing=True))
+            below = User(name, called, volume.name, None, backing=True, mounted=True)
+            self.made.users.append(below)
             self.another(name, told, [made], lockd="")
         number, (it, _) = self.rng.choice([*enumerate(self.maker.hosts)])
         if self.rng.random() < 0.5:

@@ -54,7 +54,8 @@ class Lock(NamedTuple):
 
 class User(NamedTuple):
     """A guest's use of a disk. ``lock`` is None if nothing is locked; ``backing`` is a use of
-    what is below its image; ``shared`` says that others may have it too."""
+    what is below its image; ``mounted`` says that it is the device below a local file system, which
+    one host may mount; ``shared`` says that others may have it too."""
 
     host: str
     guest: str
@@ -62,6 +63,7 @@ class User(NamedTuple):
     lock: Lock | None
     backing: bool
     shared: bool = False
+    mounted: bool = False
 
 
 class Device(NamedTuple):
@@ -113,7 +115,7 @@ class World(NamedTuple):
             for other in self.users[number + 1 :]
             if one.disk == other.disk
             and (one.host, one.guest) != (other.host, other.guest)
-            and not (one.backing and other.backing)
+            and not (one.backing and other.backing and not mounted_twice(one, other))
             and not (one.shared and other.shared)
             and not excluded(one, other)
         ]
@@ -122,6 +124,11 @@ class World(NamedTuple):
     def safe(self) -> bool:
         """Whether no two guests can write one disk, and each that runs has its lock."""
         return not self.unheld and not self.conflicts
+
+
+def mounted_twice(one: User, other: User) -> bool:
+    """Whether two hosts have mounted a local file system, so that both write it."""
+    return one.mounted and other.mounted and one.host != other.host
 
 
 def excluded(one: User, other: User) -> bool:

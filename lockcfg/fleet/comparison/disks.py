@@ -420,11 +420,17 @@ def _meetings(alike: Sequence[_Alike]) -> Iterator[_Meeting]:
     may be below thousands of guests that only read it."""
     writers = [each for each in alike if not each.users[0].way.use.backing]
     readers = [each for each in alike if each.users[0].way.use.backing]
-    for mine, yours in chain(combinations_with_replacement(writers, 2), product(writers, readers)):
+    below = combinations_with_replacement(readers, 2) if _may_clash(readers) else ()
+    clashing = (each for each in below if _clash(*each))
+    for mine, yours in chain(
+        combinations_with_replacement(writers, 2), product(writers, readers), clashing
+    ):
         apart = [*_first_apart(mine, yours), *_first_apart(yours, mine)]
         if apart:
             pair = min(apart, key=lambda pair: sorted(map(_place_of, pair)))
             yield _Meeting(mine, yours, pair)
+        if mine.users[0].way.use.backing and yours.users[0].way.use.backing:
+            continue  # the kernel of one host gives a device to one volume or file system
         both = (
             [host for host, users in mine.by_host.items() if len(users) > 1]
             if mine is yours
@@ -434,6 +440,19 @@ def _meetings(alike: Sequence[_Alike]) -> Iterator[_Meeting]:
             host = both[0]
             pair = mine.by_host[host][0], yours.by_host[host][int(mine is yours)]
             yield _Meeting(mine, yours, pair, both)
+
+
+def _may_clash(readers: Sequence[_Alike]) -> bool:
+    """Whether some of what has a device below it may write it in a way of its own."""
+    found = {each.users[0].way.use.through for each in readers}
+    return len(found) > 1 or found == {"filesystem"}
+
+
+def _clash(mine: _Alike, yours: _Alike) -> bool:
+    """Whether two hosts that have a device below something write it in two ways, or one reads what
+    the other writes. Volumes of one kind are parts of it, or are judged by their own names."""
+    one, other = (set(each.users[0].way.use.through.split(",")) for each in (mine, yours))
+    return "" not in one | other and not (one & other - {"filesystem"})
 
 
 def _first_apart(mine: _Alike, yours: _Alike) -> Iterator[tuple[_User, _User]]:
@@ -555,7 +574,7 @@ def _exclusion(one: _User, other: _User, disks: Relation, words: Words | None) -
         one.answer.lock,
         other.answer.lock,
     ):
-        found = Exclusion("no", _BELOW)
+        found = Exclusion("no", _APART if one.way.use.backing and other.way.use.backing else _BELOW)
     else:
         mine, yours = one.disk.place, other.disk.place
         supposed = (
@@ -584,6 +603,12 @@ def _exclusion(one: _User, other: _User, disks: Relation, words: Words | None) -
 _BELOW: Final = (
     "one of them writes what is below the image of the other: of a chain of images only the top one"
     " is locked"
+)
+
+
+_APART: Final = (
+    "both write it, or one writes what the other reads, each through something else above it (a"
+    " volume, a file system, an image): only what is above is locked"
 )
 
 

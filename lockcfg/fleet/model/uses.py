@@ -49,7 +49,10 @@ class Use(Frozen):
     the kind of name that a block device has (``lvm``, ``scsi`` …), the protocol of a network disk,
     empty for a device without a name and for other disks. ``naming`` is, of a world-wide name, its
     type and who told it (``naa kernel``): see :func:`naming_of`. ``kept`` says that it is the
-    origin below a snapshot of LVM's, which this host keeps as it was.
+    origin below a snapshot of LVM's, which this host keeps as it was. ``through`` is, of what is
+    below a disk, each thing that it may be reached through, with commas between them: ``image`` for
+    an image above it, which only reads it, ``filesystem``, the kind of a volume (``lvm``, ``luks``,
+    ``md``), ``device`` for another device.
     """
 
     __slots__ = (
@@ -72,6 +75,7 @@ class Use(Frozen):
         "running",
         "shareable",
         "storage",
+        "through",
         "type",
     )
 
@@ -98,7 +102,9 @@ class Use(Frozen):
         asked: bool = True,
         kept: bool = False,
         naming: str = "",
+        through: str = "",
     ) -> None:
+        self.through: Final = through
         self.naming: Final = naming
         self.kept: Final = kept
         self.layer: Final = layer
@@ -140,6 +146,7 @@ def shape_of(disk: Mapping[str, Any], path: str, running: bool, guest: Mapping[s
     layer = name.partition(":")[0]
     if layer in ON_OTHERS and "backing" not in disk and not _is_whole(disk.get("chain", ())):
         traits.append("untold")
+    traits += [f"{_THROUGH}{each}" for each in disk.get("through", ())]
     where = resolved[: resolved.rfind("/")]
     if disk["type"] == "network":
         where = ",".join(disk.get("servers", ()))
@@ -178,6 +185,10 @@ _TRAITS: Final = (
     "unasked",
     "kept",
 )
+
+
+#: The beginning of a trait that says what a device is reached through.
+_THROUGH: Final = "through "
 
 
 def _is_whole(chain: Sequence[Mapping[str, Any]]) -> bool:
@@ -253,6 +264,9 @@ def use_of(shape: Shape, facts: Facts) -> Use:
         kept=kept,
         layer=layer,
         naming=naming,
+        through=",".join(
+            each[len(_THROUGH) :] for each in map(str, traits) if each.startswith(_THROUGH)
+        ),
         **more,  # type: ignore[arg-type]
     )
 
@@ -405,6 +419,14 @@ def below_of(disk: Mapping[str, Any], way: NumberedUse) -> list[dict[str, Any]]:
         # The origin of a snapshot of LVM's has itself below it.
         if not name or name != device_name(each)
     ]
+    # What is named first is above what follows.
+    through = {"image"} if disk.get("layers") else set()
+    if not way.is_image:
+        through.add(_volume_of(disk))
+    for each in found:
+        each["through"] = sorted(through)
+        if each["type"] == "block":
+            through.add(_volume_of(each))
     wwid = disk.get("scsi_id")
     for each in found if way.use.rule == "scsi" and wwid else ():
         if whole_of(device_name(each)) == f"scsi:{wwid}":
@@ -412,6 +434,12 @@ def below_of(disk: Mapping[str, Any], way: NumberedUse) -> list[dict[str, Any]]:
             shared = ("lock", "replaced", "shareable")
             each |= {name: disk[name] for name in shared if name in disk}
     return found
+
+
+def _volume_of(disk: Mapping[str, Any]) -> str:
+    """The kind of volume that a device is, for what is below it."""
+    kind = device_name(disk).partition(":")[0]
+    return kind if kind in ON_OTHERS else "device"
 
 
 def device_name(disk: Mapping[str, Any]) -> str:
@@ -480,19 +508,32 @@ _TYPES: Final = (
 _PATHS: Final = re.compile(r"(?:part\d+-)?mpath-")
 
 
-def devices_of(volume: str) -> Iterator[dict[str, Any]]:
-    """The devices below a file system on a ``volume``, which is from the identity of a directory.
-    They have the form of images below a disk: a write to one of them is a write to the file
-    system."""
+def is_volume(volume: str) -> bool:
+    """Whether a file system's volume has a name that other machines' disks do not have."""
+    return bool(device_name({"wwid": volume.partition("/")[0]}))
+
+
+def devices_of(volume: str, storage: Directory | None = None) -> Iterator[dict[str, Any]]:
+    """The devices below a file system on a ``volume``, which is from the identity of a directory
+    (``storage``). They have the form of images below a disk: a write to one of them is a write to
+    the file system. Many hosts may have mounted it if it is of a cluster."""
     wwid, _, rest = volume.partition("/")
     which, _, part = rest.rpartition("/")
     if not wwid:
         return
     path = f"/dev/{wwid}"
-    below = {"type": "block", "path": path, "backing": True, "filesystem": True}
+    below = {
+        "type": "block",
+        "path": path,
+        "backing": True,
+        "filesystem": True,
+        "through": ["filesystem" if storage is None or storage.place.local else storage.place.kind],
+    }
     whole = {**below, "wwid": wwid}
     if which and not which.startswith("part"):
-        yield {**below, "dm_uuid": which}
+        volume_below = {**below, "dm_uuid": which}
+        whole["through"] = [_volume_of(volume_below)]
+        yield volume_below
     elif part or which:
         whole["part"] = part or which[len("part") :].rstrip("-")
     yield whole
@@ -502,8 +543,10 @@ def devices_of(volume: str) -> Iterator[dict[str, Any]]:
 _HEX: Final = re.compile(r"[23][0-9A-Fa-f]{8,}")
 
 #: The names of QEMU's emulated disks without a serial number of their own: the first disk of
-#: every virtual machine has the same.
-_EMULATED: Final = re.compile(r"QEMU_(?:HARDDISK|NVMe_Ctrl)_(?:QM\d{5}$|drive-)")
+#: every virtual machine has the same. So has the first NVMe namespace without an EUI of its own.
+_EMULATED: Final = re.compile(
+    r"QEMU_(?:HARDDISK|NVMe_Ctrl)_(?:QM\d{5}$|drive-)|^25254000{8}[0-9a-f]{2}$"
+)
 
 _LUKS: Final = re.compile(r"CRYPT-LUKS\d-([0-9a-f]{32})-")
 _PART_OF: Final = re.compile(r"part(\d+)-(.+)", re.DOTALL)

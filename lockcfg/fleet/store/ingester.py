@@ -361,7 +361,8 @@ class Ingester:
                 of_guest += below_of(disk, way)
             if host.below and way.is_image:
                 real = disk.get("resolved", path)
-                of_guest += devices_of(host.below.pop(real[: real.rfind("/")], ""))
+                volume = host.below.pop(real[: real.rfind("/")], "")
+                of_guest += devices_of(volume, way.storage)
             if not way.is_passed_over:
                 self._disk(host, guest, disk, path, way)
         return ways

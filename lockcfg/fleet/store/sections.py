@@ -5,6 +5,7 @@ from __future__ import annotations
 from lockcfg.conf.document import Document
 from lockcfg.conf.files import kinds_of
 from lockcfg.fleet.model.facts import document_of, lines_of
+from lockcfg.fleet.model.uses import is_volume
 from lockcfg.fleet.snapshots.format import FILES, SANLOCK_FILES
 
 TYPE_CHECKING = False
@@ -102,9 +103,9 @@ class IngestedHost:
         self.starts: set[int | str] = set()
         # Two hosts may have mounted one volume of a SAN.
         self.volumes = {
-            path: device.partition(" ")[2]
+            path: volume
             for path, (device, _) in own.identities.items()
-            if " " in device
+            if " " in device and is_volume(volume := device.partition(" ")[2])
         }
         self.below = dict(self.volumes)
 
