@@ -335,7 +335,7 @@ def _judged(
     several = len(folded) > 1 or len({host for line in folded for host in chain(*line[1:])}) > 2
     every = sentences(folded[:_NAMED]) if several else ()
     more = [f"and so on: {len(folded) - _NAMED} more lines"] if len(folded) > _NAMED else []
-    reasons = [f"{user.host}: {'; '.join(user.answer.reasons)}" for user in (one, other)]
+    reasons = [f"{user.host}: {_reason_of(user)}" for user in (one, other)]
     yield DiskRow(
         name,
         kind,
@@ -349,6 +349,26 @@ def _judged(
         cause=cause,
         written=written,
     )
+
+
+def _reason_of(user: _User) -> str:
+    """What the host of a user locks, and why."""
+    if user.way.use.backing and user.answer.lock is None:
+        above = " or ".join(_ABOVE.get(each, each) for each in user.way.use.through.split(","))
+        return f"{user.guest} has it below {above}, and what is below is not locked"
+    return "; ".join(user.answer.reasons)
+
+
+#: What a device or an image is below, in words.
+_ABOVE: Final = {
+    "": "its disk",
+    "device": "another device",
+    "filesystem": "a local file system",
+    "image": "an image",
+    "luks": "a volume of LUKS",
+    "lvm": "a volume of LVM",
+    "md": "an array of md",
+}
 
 
 class _Alike:
