@@ -238,10 +238,16 @@ class _Sifted:
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
         self._left = _MOST_PASSED
+        self._ended = False
 
     def read(self, size: int = -1) -> bytes:
-        """Read like the stream itself. Raises :class:`_ExcessError`."""
+        """Read like the stream itself, but once only at its end: tarfile passes a member that
+        claims petabytes by reads that come to nothing. Raises :class:`_ExcessError` and
+        :class:`EOFError`."""
         data = self._stream.read(size)
+        if self._ended:
+            raise EOFError("unexpected end of data")
+        self._ended = not data
         self.passed(len(data))
         return data
 

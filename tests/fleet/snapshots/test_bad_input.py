@@ -591,6 +591,33 @@ def test_gigabytes_of_nothing_are_not_read_to_their_end(
     assert "is not read to its end" in report["unreadable"][0]["reason"]
 
 
+@pytest.mark.parametrize("name", ["x.json", "x.log"])
+def test_a_member_that_claims_petabytes_is_not_looked_for(
+    name: str, tmp_path: Path, lockcfg: RunLockcfg
+) -> None:
+    """Only the header of the archive says so: its file ends after a few bytes."""
+    info = tarfile.TarInfo(name)
+    info.size = 1 << 55
+    (tmp_path / "x.tar").write_bytes(info.tobuf(tarfile.GNU_FORMAT) + b"{}")
+    limited = ["timeout", "60", "prlimit", "--cpu=10"]
+    ran = subprocess.run(
+        [*limited, LOCKCFG, "audit", "--json", tmp_path / "x.tar"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 1, ran.stderr
+    assert "is not a whole archive: unexpected end of data" in ran.stdout
+    # One that only has no mark at its end is whole.
+    text = text_of("kvm01").encode()
+    info.name, info.size = "x.json", len(text)
+    whole = info.tobuf(tarfile.GNU_FORMAT) + text + bytes(-len(text) % 512)
+    (tmp_path / "x.tar").write_bytes(whole)
+    report = json.loads(lockcfg("audit", "--json", "--now", str(NOW), tmp_path / "x.tar").stdout)
+    assert report["summary"]["hosts"] == 1
+    assert report["unreadable"] == []
+
+
 def test_an_archive_with_other_things_in_it_is_read(tmp_path: Path, lockcfg: RunLockcfg) -> None:
     """As people make them: logs between the snapshots, and a compression that the name hides."""
     folder = write_fleet(tmp_path / "s", {f"kvm{number}": {} for number in range(9)})
