@@ -139,6 +139,8 @@
         make("th", file, line).scope = "row";
         make("td", since, line);
       }
+      table.dataset.csv = "locks";
+      saveable(table);
     }
     const rows = [...document.querySelectorAll("#disk-table tbody tr")].filter((row) => about(row, host));
     list("Disks that it shares", rows.map((row) =>
@@ -149,8 +151,9 @@
   };
   const known = new Set(sets.flat().map(([name]) => name));
   const follow = () => {
-    const hash = decodeURIComponent(location.hash.slice(1));
     panel.hidden = true;
+    let hash = location.hash.slice(1);
+    try { hash = decodeURIComponent(hash); } catch { return; }  // a stray per cent sign
     if (hash.startsWith("host=") && known.has(hash.slice(5))) {
       showHost(hash.slice(5));
       panel.scrollIntoView();
@@ -175,7 +178,7 @@
     if (/^[=+\-@]/.test(text) && text.length > 1) text = "'" + text;
     return '"' + text.replace(/"/g, '""') + '"';
   };
-  for (const table of document.querySelectorAll("table[data-csv]")) {
+  const saveable = (table) => {
     const button = make("button", "CSV");
     button.type = "button";
     button.className = "csv";
@@ -189,7 +192,8 @@
       setTimeout(() => URL.revokeObjectURL(link.href), 1000);
     });
     (table.closest(".scroll") || table).before(button);
-  }
+  };
+  document.querySelectorAll("table[data-csv]").forEach(saveable);
   update();
   follow();
 })();

@@ -395,6 +395,11 @@ def test_a_host_has_a_view_of_its_own(browser: Browser) -> None:
     assert "<b>" in panel
     assert "/srv/locks/files/<i> 2025-11-14 16:00 UTC" in panel
     assert "/srv/locks/files/b not known" in panel
+    (button,) = browser.shown("#host button.csv")
+    assert button.get_attribute("aria-label") == "Save as CSV: locks"
+    browser.driver.execute_script("location.hash = 'host=100%'")
+    assert browser.shown("#host") == []
+    browser.driver.execute_script("location.hash = 'host=kvm01'")
     browser.driver.execute_script("location.hash = 'host=nobody'")
     assert browser.shown("#host") == []
     browser.assert_alone()
