@@ -231,7 +231,7 @@ def holds_of(text):
     if not text.startswith(HEAD):
         return None
     try:
-        holds = json.loads(text[len(HEAD) :].partition("\n")[0])
+        holds = json.loads(text.partition(HEAD)[2].partition("\n")[0])
         right = isinstance(holds, list) and all(
             isinstance(hold, dict)
             and set(hold) == {"by", "reason", "since", "allow"}
