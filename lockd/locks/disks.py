@@ -77,9 +77,14 @@ class UnknownDisks:
 
     def add(self, resource: Resource) -> None:
         """One that was taken just now."""
-        if not resource.disk and resource.space.directory and len(resource.name) == _HASH:
+        if _is_unknown(resource):
             self._left[resource] = None
             self._round[resource] = None
+
+    def restore(self, resource: Resource) -> None:
+        """One of the previous process. The first round looks at all of them."""
+        if _is_unknown(resource):
+            self._left[resource] = None
 
     def drop(self, resource: Resource) -> None:
         """One that was released."""
@@ -147,3 +152,8 @@ class UnknownDisks:
             owner = resource.owners[0]
             message = f"DISK IN DANGER: the lock {resource.path} of {owner} is not safe: {problem}"
             self._log.event(Event(LOST, message, owner.fields() | resource.fields()))
+
+
+def _is_unknown(resource: Resource) -> bool:
+    """Whether it is for a disk that is not known yet."""
+    return not resource.disk and bool(resource.space.directory) and len(resource.name) == _HASH

@@ -67,7 +67,7 @@ if TYPE_CHECKING:
     from lockd.log import Log
     from lockd.survival.journal import Journal
     from lockd.survival.keeper import Keeper
-    from lockd.survival.records.locks import Held, Records
+    from lockd.survival.records.locks import Records
 
 
 class Engine:
@@ -249,7 +249,7 @@ class Engine:
             except Fault:
                 self.files.undo(lock)
                 raise
-            resource = Resource(space, name, lock, number=self._numbers.take(), create=create)
+            resource = Resource(space, name, lock, self._numbers.take(), create)
         try:
             if resource.name not in space.idle:
                 self._keeper.keep(resource.lock.fd, lock_name(resource.number))
@@ -412,45 +412,58 @@ class Engine:
             self.know_lockspace(directory)
         self._numbers.go_on_from(state.numbers)
         self._processes.update(started)  # the journal has them
-        # The same one for all that is the same guest's, of which the records are the same object.
-        guests: dict[int, Owner] = {}
+        # The same one for all that is the same guest's.
+        guests: dict[tuple[Any, ...], Owner] = {}
         for held in state.take_resources():
-            fd = fds.pop(lock_name(held.number), None)
-            owners = [
-                guests.get(id(each)) or guests.setdefault(id(each), _restored(each, started))
-                for each in held.owners
-            ]
-            if fd is not None:
-                self._restore(held, owners, fd)
+            (  # Twelve thousand times: to ask for each by its name takes longer.
+                _,
+                number,
+                directory,
+                name,
+                identity,
+                posix,
+                shared,
+                create,
+                since,
+                disk,
+                disk_identity,
+                whose,
+                born,
+                is_held,
+            ) = held
+            fd = fds.pop(lock_name(number), None)
+            owners = []
+            for each in whose:
+                owner = guests.get(each)
+                if owner is None:
+                    owner = guests[each] = _restored(each, started)
+                owners.append(owner)
+            if fd is None:
+                # The next process would miss it once more.
+                self._journal.append(records.closed(number))
+                self._numbers.give_back(number)
+                if is_held:
+                    message = f"the lock on '{directory}' '{name}' was not kept"
+                    fields = owners[0].fields() if owners else {}
+                    self._log.event(Event(LOST, message, fields | about(directory, name)))
                 continue
-            # The next process would miss it once more.
-            self._journal.append(records.closed(held.number))
-            self._numbers.give_back(held.number)
-            if held.is_held:
-                message = f"the lock on '{held.directory}' '{held.name}' was not kept"
-                fields = owners[0].fields() if owners else {}
-                self._log.event(Event(LOST, message, fields | about(held.directory, held.name)))
+            lock = FileLock(fd, identity, bool(posix))
+            resource = Resource(self.table.spaces[directory], name, lock, number, create)
+            resource.shared, resource.since, resource.disk = shared, since, disk
+            if disk_identity is not None:
+                resource.disk_identity, resource.disk_born = disk_identity, born
+            resource.noted, resource.shown = resource.may_have_note, True  # they may be
+            if not is_held:
+                self.idle.restore(resource)
+                continue
+            resource.owners.extend(owners)
+            self.files.has_posix |= lock.posix
+            self.table.add(resource)
+            self.visibility.renew(resource)
+            self.unknown.restore(resource)
         for owner in guests.values():
             if self.table.holds(owner.pid):
                 self._note_process(owner)
-
-    def _restore(self, held: Held, owners: list[Owner], fd: int) -> None:
-        space = self.table.spaces[held.directory]
-        lock = FileLock(fd, held.identity, held.posix)
-        resource = Resource(space, held.name, lock, number=held.number, create=held.create)
-        resource.shared, resource.since = held.shared, held.since
-        resource.disk = held.disk
-        if held.disk_identity is not None:
-            resource.disk_identity, resource.disk_born = held.disk_identity, held.disk_born
-        resource.noted, resource.shown = resource.may_have_note, True  # they may be
-        if not held.is_held:
-            self.idle.restore(resource)
-            return
-        resource.owners.extend(owners)
-        self.files.has_posix |= lock.posix
-        self.table.add(resource)
-        self.visibility.renew(resource)
-        self.unknown.add(resource)
 
 
 def _restored(fields: tuple[Any, ...], started: Mapping[int, int]) -> Owner:

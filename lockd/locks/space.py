@@ -137,7 +137,6 @@ class Resource:
         space: Lockspace,
         name: str,
         lock: FileLock,
-        *,
         number: int,
         create: bool,
     ) -> None:

@@ -42,7 +42,11 @@ class LockTable:
         resource.space.resources[resource.name] = resource
         self.add_identities(resource)
         for owner in resource.owners:
-            self._by_owner.setdefault(owner.pid, []).append(resource)
+            same = self._by_owner.get(owner.pid)
+            if same is None:
+                self._by_owner[owner.pid] = [resource]
+            else:
+                same.append(resource)
 
     def add_owner(self, resource: Resource, owner: Owner) -> None:
         """Add an acquisition of a resource that is already held."""

@@ -188,14 +188,19 @@ class Journal:
         self._head_page, self._head, self._records = new._head_page, new._head, new._records
         self._end, self._room = new._end, new._room
         self._limit = 2 * self._end + _GROWTH
-        self._next = None
+        self._forget_next()
         keep()
         _let_go(*old)
 
     def _drop_next(self) -> None:
         if self._next is not None:
             self._next.close()
-            self._next = None
+            self._forget_next()
+
+    def _forget_next(self) -> None:
+        self._next = None
+        # An empty table keeps the room of all that it had.
+        self._parts, self._part_of = [], {}
 
     def append(self, text: str) -> None:
         """Append a record that is JSON already, in ASCII."""

@@ -39,7 +39,7 @@ def _told(state: JournalState) -> dict[str, Any]:
     """What matters of it, by subject."""
     found = {name: _plain(vars(state.of(records))) for name, records in _RECORDS.items()}
     locks: Any = state.of(_RECORDS["locks"])
-    resources = {held.number: _slots(held) for held in locks.take_resources()}
+    resources = {held.number: _slots(held._asdict()) for held in locks.take_resources()}
     for held in resources.values():
         if not held["is_held"]:
             held["owners"] = []

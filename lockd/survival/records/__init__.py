@@ -33,7 +33,8 @@ from __future__ import annotations
 
 from importlib import import_module
 
-from lockd.survival.records.encoding import parsed
+from lockd.survival.records import locks
+from lockd.survival.records.encoding import parsed_but
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ class JournalState:
         subjects = [import_module(f"{__name__}.{name}").Records() for name in SUBJECTS]
         self._subjects: Final = {type(each): each for each in subjects}
         replays = {kind: replay for subject in subjects for kind, replay in subject.replays.items()}
-        for fields in parsed(blocks):
+        for fields in parsed_but(blocks, locks.LATE):
             replay = replays.get(fields.pop(0))
             if replay is not None:
                 replay(fields)

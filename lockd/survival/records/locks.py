@@ -5,13 +5,15 @@ A resource has a number for as long as its file is open; then another one may ge
 
 from __future__ import annotations
 
-from lockd.survival.records.encoding import record
+from lockd.survival.records.encoding import parsed, record
+from lockd.wire.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
-    from typing import Any, Final
+    from collections.abc import Collection, Iterator
+    from typing import Any, Final, Literal
 
+    from lockd.kernel.named import Identity
     from lockd.survival.records.encoding import Replay
 
 
@@ -66,57 +68,37 @@ def closed(number: int) -> str:
     return f'["closed",{number}]'
 
 
-class Held:
+class Held(Record):
     """A resource as its record tells of it, in the order of the fields; each owner as the fields of
     its own. ``is_held`` is False if only its file is still open."""
 
-    __slots__ = (
-        "create",
-        "directory",
-        "disk",
-        "disk_born",
-        "disk_identity",
-        "identity",
-        "is_held",
-        "name",
-        "number",
-        "owners",
-        "posix",
-        "shared",
-        "since",
-    )
-
-    def __init__(self, fields: list[Any]) -> None:
-        self.number: int
-        self.directory: str
-        self.name: str
-        self.shared: bool
-        self.create: bool
-        self.since: int
-        self.disk: str
-        self.owners: list[tuple[Any, ...]]
-        (
-            self.number,
-            self.directory,
-            self.name,
-            identity,
-            posix,
-            self.shared,
-            self.create,
-            self.since,
-            self.disk,
-            disk_identity,
-            self.owners,
-        ) = fields
-        self.identity: tuple[int, int] = (*identity,)
-        self.posix: Final = bool(posix)
-        self.disk_identity: tuple[int, int] | None = (*disk_identity,) or None
-        self.disk_born = 0
-        self.is_held = True
+    kind: Literal["lock"]
+    number: int
+    directory: str
+    name: str
+    identity: Identity
+    posix: bool
+    shared: bool
+    create: bool
+    since: int
+    disk: str
+    disk_identity: Identity | None
+    owners: list[tuple[Any, ...]]
+    disk_born: int
+    is_held: bool
 
 
-#: How many fields of a resource this version knows.
-_FIELDS: Final = 11
+#: The kind of the records that are parsed only if the resource is still there at the end.
+LATE: Final = "lock"
+
+#: How many fields of such a record this version knows, with the kind. The last are the owners.
+_FIELDS: Final = 12
+_IDENTITY: Final = 4
+_DISK_IDENTITY: Final = 10
+_OWNERS: Final = 11
+
+#: How many of these are parsed at a time.
+_AT_ONCE: Final = 128
 
 
 class Records:
@@ -124,12 +106,11 @@ class Records:
 
     def __init__(self) -> None:
         self.spaces: Final[dict[str, None]] = {}
-        self._held: Final[dict[int, list[Any]]] = {}
+        #: The record of each, and its owners where these have changed since.
+        self._held: Final[dict[int, bytes]] = {}
+        self._owners: Final[dict[int, list[Any]]] = {}
         self._born: Final[dict[int, int]] = {}
         self._released: Final[set[int]] = set()
-        # What many records have is there once.
-        self._directories: Final[dict[str, str]] = {}
-        self._guests: Final[dict[tuple[Any, ...], tuple[Any, ...]]] = {}
         self.replays: Final[dict[str, Replay]] = {
             "space": self._space,
             "lock": self._lock,
@@ -147,47 +128,51 @@ class Records:
         return self._held.keys()
 
     def take_resources(self) -> Iterator[Held]:
-        """All resources, in the order in which they came. They are forgotten, one after the other,
-        so that what is made of them has their room."""
+        """All resources, in the order in which they came. Their records are forgotten, some after
+        others, so that what is made of them has their room."""
         left = [*self._held.values()]
         self._held.clear()
         left.reverse()
+        born, changed, released = self._born, self._owners, self._released
         while left:
-            held = Held(left.pop()[:_FIELDS])
-            held.directory = self._directories.setdefault(held.directory, held.directory)
-            held.owners = [*map(self._guest, held.owners)]
-            held.is_held = held.number not in self._released
-            held.disk_born = self._born.get(held.number, 0)
-            yield held
+            some = [left.pop() for _ in left[-_AT_ONCE:]]
+            for fields in parsed((b"\n".join(some),)):
+                _, number, _, _, identity, _, _, _, _, _, disk_identity, owners = fields[:_FIELDS]
+                fields[_IDENTITY] = (*identity,)
+                fields[_DISK_IDENTITY] = (*disk_identity,) or None
+                fields[_OWNERS] = [*map(tuple, changed.get(number, owners))]
+                fields[_FIELDS:] = born.get(number, 0), number not in released
+                yield Held._make(fields)
 
     def _space(self, fields: list[Any]) -> None:
         self.spaces[fields[0]] = None
 
     def _lock(self, fields: list[Any]) -> None:
-        # What is much of the time is left to :meth:`take_resources`: most of a long journal's
-        # resources are gone by its end.
-        number = fields[0]
+        number, line = fields
         if number in self._held:
             self._closed([number])
-        self._held[number] = fields
-
-    def _guest(self, owner: Sequence[Any]) -> tuple[Any, ...]:
-        known = (*owner,)
-        return self._guests.setdefault(known, known)
+        self._held[number] = line
 
     def _note_birth(self, fields: list[Any]) -> None:
         self._born[fields[0]] = fields[1]
 
     def _also(self, fields: list[Any]) -> None:
-        self._held[fields[0]][10].append(fields[1])
+        self._owners_of(fields[0]).append(fields[1])
 
     def _less(self, fields: list[Any]) -> None:
-        self._held[fields[0]][10].remove(fields[1])
+        self._owners_of(fields[0]).remove(fields[1])
+
+    def _owners_of(self, number: int) -> list[Any]:
+        owners = self._owners.get(number)
+        if owners is None:
+            (fields,) = parsed((self._held[number],))
+            owners = self._owners[number] = fields[_OWNERS]
+        return owners
 
     def _relock(self, fields: list[Any]) -> None:
         before, *lock = fields
         self._closed([before])
-        self._lock(lock)
+        self._lock([lock[0], record(LATE, *lock).encode("ascii")])
 
     def _unlock(self, fields: list[Any]) -> None:
         self._released.add(fields[0])
@@ -195,5 +180,6 @@ class Records:
     def _closed(self, fields: list[Any]) -> None:
         number = fields[0]
         del self._held[number]
+        self._owners.pop(number, None)
         self._born.pop(number, None)
         self._released.discard(number)

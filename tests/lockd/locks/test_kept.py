@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
+from lockd.locks.holders import Holders
 from lockd.locks.remote import SilentError
 from lockd.locks.space import Owner
 from lockd.locks.visibility import VISIBLE_AFTER
@@ -29,10 +30,10 @@ class Killed(BaseException):
     """The process ends here."""
 
 
-def acquire(host: Host, pid: int) -> Owner:
+def acquire(host: Host, pid: int, name: str = "disk") -> Owner:
     """A guest that has the lock."""
     guest = Owner(f"guest {pid}", bytes(16), pid, pid)
-    host.engine.acquire(SPACE, "disk", guest, shared=False, create=True)
+    host.engine.acquire(SPACE, name, guest, shared=False, create=True)
     return guest
 
 
@@ -165,6 +166,39 @@ def test_an_owner_is_the_process_that_the_journal_tells_of() -> None:
     host.disk.inherit(one.disk)
     host.engine.restore(state, {os.getpid(): 1234}, {lock_name(number): resource.lock.fd})
     assert [each.started for _, each in host.engine.table.held_by(os.getpid())] == [1234]
+
+
+def test_the_resources_of_one_guest_have_one_owner() -> None:
+    """There are thousands of guests, and each has several disks."""
+    one, _, files, clock = two_hosts()
+    acquire(one, 7)
+    acquire(one, 7, "another")
+    acquire(one, 8, "others")
+    state = JournalState(one.journal.read()).of(locks.Records)
+    host = Host("one", files, clock)
+    host.disk.inherit(one.disk)
+    fds = {lock_name(each.number): each.lock.fd for each in one.engine.table.resources()}
+    host.engine.restore(state, {}, fds)
+    first, second, third = (each.owners[0] for each in host.engine.table.resources())
+    assert first is second
+    assert (first.pid, third.pid) == (7, 8)
+
+
+def test_the_next_process_looks_for_a_disk_that_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The description of the guest may tell of it only then."""
+    one, _, files, clock = two_hosts()
+    acquire(one, 7, "0" * 64)
+    state = JournalState(one.journal.read()).of(locks.Records)
+    (resource,) = one.engine.table.resources()
+    host = Host("one", files, clock)
+    host.disk.inherit(one.disk)
+    host.engine.restore(state, {}, {lock_name(resource.number): resource.lock.fd})
+    monkeypatch.setattr(Holders, "directories_seen", lambda _: ((1, 2),))
+    monkeypatch.setattr(Holders, "descriptions_seen", lambda *_: ((3, 4),))
+    monkeypatch.setattr(host.engine.files, "disk_behind", lambda *_: ("/a/disk", (1, 99), 0))
+    clock.now += 60
+    host.engine.unknown.look()
+    assert [each.disk for each in host.engine.table.resources()] == ["/a/disk"]
 
 
 def after_a_release() -> tuple[Host, FakeClock, locks.Records, dict[str, int]]:

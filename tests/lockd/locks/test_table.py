@@ -148,6 +148,9 @@ def test_what_is_open_and_what_cannot_be_unlocked() -> None:
     space.idle.update({"idle": idle, "stuck": stuck})
     assert [*table.open_resources()] == [held, idle, stuck]
     assert [*table.stuck()] == [stuck]
+    assert [*map(table.is_open, (held, idle, stuck))] == [True] * 3
+    assert not table.is_open(resource(space, "idle", inode=11))
+    assert not table.is_open(resource(space, "gone", inode=13))
 
 
 def test_a_file_that_is_about_to_be_another() -> None:

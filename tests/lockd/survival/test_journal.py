@@ -9,6 +9,7 @@ import mmap
 import os
 import resource
 import sys
+import weakref
 from typing import TYPE_CHECKING
 
 import pytest
@@ -103,6 +104,20 @@ def test_no_beginning() -> None:
     with pytest.raises(JournalError, match="no beginning"):
         Journal(fd)
     os.close(fd)
+
+
+def test_what_a_new_journal_is_made_of_is_not_kept() -> None:
+    """A table that had thousands of locks keeps the room for them, also when it is empty."""
+    journal = Journal.create(1)
+    part = Part({1: 1}, lambda _: ("[]",), ("lock",))
+    seen = weakref.ref(part)
+    journal.begin_next((), [part])
+    del part
+    assert seen() is not None
+    journal.go_on(lambda: None)
+    assert not journal.has_next
+    assert seen() is None
+    journal.close()
 
 
 def test_written_anew() -> None:

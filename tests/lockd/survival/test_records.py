@@ -7,7 +7,7 @@ import pytest
 import lockcfg
 from lockd.daemon.settings import DaemonSettings
 from lockd.survival.records import JournalState, clients, guests, locks, settings
-from lockd.survival.records.encoding import record
+from lockd.survival.records.encoding import parsed_but, record
 
 OWNER = ("guest", "00" * 16, 1, 5004242)
 OTHER = ("other", "11" * 16, 2, 5004343)
@@ -83,12 +83,32 @@ def test_what_becomes_of_a_resource() -> None:
     assert held(replay(*records, locks.closed(1), other)) == {1: ("other", True, ["guest"])}
 
 
-def test_resources_of_one_guest_have_one_record_of_it() -> None:
-    """And of one lockspace one text: there are thousands."""
-    state = replay(locks.lock(lock_fields(1)), locks.lock(lock_fields(2, "another")))
-    one, another = state.of(locks.Records).take_resources()
-    assert one.owners[0] is another.owners[0]
-    assert one.directory is another.directory
+def test_a_record_that_is_parsed_late() -> None:
+    """Until then it is its line, among the others in their order: there are thousands."""
+    lines = [
+        record("space", "/a"),
+        locks.lock(lock_fields(5)),
+        locks.unlock(5),
+        record("lock", 6, 7),
+    ]
+    block = "".join(f"{each}\n" for each in lines).encode("ascii")
+    assert [*parsed_but([block, block[:0]], "lock")] == [
+        ["space", "/a"],
+        ["lock", 5, lines[1].encode("ascii")],
+        ["unlock", 5],
+        ["lock", 6, lines[3].encode("ascii")],
+    ]
+
+
+def test_many_resources() -> None:
+    """They come in their order, with what has changed since."""
+    count = 1000
+    lines = [locks.lock(lock_fields(number, f"disk{number}")) for number in range(count)]
+    state = replay(*lines, locks.also(500, OTHER_TEXT), locks.unlock(999))
+    told = [*state.of(locks.Records).take_resources()]
+    assert [each.name for each in told] == [f"disk{number}" for number in range(count)]
+    assert [each.number for each in told if each.owners != [OWNER]] == [500]
+    assert [each.number for each in told if not each.is_held] == [999]
 
 
 def test_a_number_that_is_used_again_has_nothing_of_the_one_before() -> None:
@@ -110,8 +130,11 @@ def test_a_number_that_is_used_again_for_a_file_that_is_locked_anew() -> None:
         locks.closed(1),
         locks.lock(lock_fields(2)),
         locks.relock(2, lock_fields(1)),
+        locks.also(1, OTHER_TEXT),
     )
-    assert held(state) == {1: ("disk", True, ["guest"])}
+    (found,) = state.of(locks.Records).take_resources()
+    assert (found.kind, found.number, found.name, found.is_held) == ("lock", 1, "disk", True)
+    assert found.owners == [OWNER, OTHER]
 
 
 def test_a_client() -> None:
