@@ -83,8 +83,9 @@ $(VENV)/.installed: requirements-build.txt requirements.txt pyproject.toml
 	touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.txt
-	# No dependencies: the file has them all, except for what pyproject.toml leaves out.
-	$(PIP) --require-hashes --no-deps -r requirements-dev.txt
+	# No dependencies: the file has them all, except for what pyproject.toml leaves out. Python
+	# compiles what it imports; the most of it is never imported.
+	$(PIP) --no-compile --require-hashes --no-deps -r requirements-dev.txt
 	touch $@
 
 # No stamp: a package may have been removed.
