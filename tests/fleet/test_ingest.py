@@ -212,6 +212,30 @@ def test_a_store_of_version_5_is_read(tmp_path: Path) -> None:
     assert result.verdict.level != "safe"
 
 
+def test_a_store_of_version_6_is_never_safe(tmp_path: Path) -> None:
+    """It does not tell what the devices below others are reached through."""
+    old = tmp_path / "old"
+    store = Store.create(str(old))
+    ingester = Ingester(store)
+    for number in (1, 2):
+        disk = {"type": "file", "path": f"{IMAGES}/{number}.img"}
+        made = host(number, {"name": f"vm{number}", "disks": [disk]})
+        ingester.snapshot("kvm.json", render(made).encode())
+    ingester.read([])
+    store.end()
+    assert "LA407" not in codes_of(old)
+    connection = sqlite3.connect(old)
+    connection.execute("PRAGMA user_version = 6")
+    connection.close()
+    assert "LA407" in codes_of(old)
+
+
+def codes_of(path: Path) -> set[str]:
+    """The rules that find something in a store."""
+    result = audit_of(read_fleet(store_of([str(path)]), now=NOW))
+    return {finding.code for finding in result.findings}
+
+
 def look_at_all(path: Path) -> None:
     """Read what there is in a store."""
     store = store_of([str(path)])

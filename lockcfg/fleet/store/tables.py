@@ -10,10 +10,10 @@ if TYPE_CHECKING:
 APPLICATION_ID: Final = 0x6C6B6366  # lkcf
 #: And this in that of a live store, which a lockcfg that does not know it must not read.
 LIVE_ID: Final = 0x6C6B636C  # lkcl
-VERSION: Final = 6
+VERSION: Final = 7
 
 #: Stores of these versions are still read: what they do not hold is unknown.
-EARLIER: Final = (1, 2, 3, 4, 5)
+EARLIER: Final = (1, 2, 3, 4, 5, 6)
 
 TABLES: Final = """
 CREATE TABLE profile (id INTEGER PRIMARY KEY, facts TEXT NOT NULL);
@@ -71,14 +71,17 @@ COLUMNS: Final = {
 #: The tables that a store of an earlier version may not have: what they would hold is unknown.
 LATER: Final = ("evidence", "held", "disks")
 
-#: What a column of an earlier version is taken to be. Uses of version 5 may not tell the type of a
-#: device's name; version 3 did not tell which devices are on others; the UUIDs of version 2 were
+#: What a column of an earlier version is taken to be. Each of them lacks something of the devices
+#: below others: version 6 what they are reached through, version 5 the type of a name, version 3
+#: the devices. So hosts of an earlier version are never called safe. The UUIDs of version 2 were
 #: cut off.
-_VERSION_3: Final = {
+_EARLIER: Final = {
     ("cell", "circumstances"): "json_insert(circumstances, '$[#]', 'earlier|')",
 }
-_VERSION_2: Final = {**_VERSION_3, ("host", "uuids"): "x''"}
-EARLIER_COLUMNS: Final = {1: _VERSION_2, 2: _VERSION_2, 3: _VERSION_3}
+EARLIER_COLUMNS: Final = {
+    **dict.fromkeys(EARLIER, _EARLIER),
+    **{key: {**_EARLIER, ("host", "uuids"): "x''"} for key in (1, 2)},
+}
 
 #: Up to this version the disks were rows of a table; the first one had no numbers of files.
 ROWS: Final = 4
