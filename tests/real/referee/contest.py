@@ -56,14 +56,18 @@ def contest(
     life: float = 0.4,
     seconds: float,
     to_the_end: bool = True,
+    lockspace: Callable[[GuestHost, int], None] | None = None,
 ) -> Outcome:
     """Run one: ``hosts`` with that lock daemon, guests on each of them for each of the disks, which
     live for ``life`` seconds at most. Unless it goes ``to_the_end``, the first write that must not
-    be ends it."""
+    be ends it. The lockspace is a directory of this kernel, unless ``lockspace`` mounts it on a
+    host of that number."""
     names = [f"disk{number}" for number in range(disks)]
     record = directory / "record"
     with ExitStack() as stack:
-        shared = {DISKS: directory / "disks", LOCKSPACE: directory / "locks"}
+        shared = {DISKS: directory / "disks"}
+        if lockspace is None:
+            shared[LOCKSPACE] = directory / "locks"
         for path in shared.values():
             path.mkdir(parents=True)
         stack.enter_context(_mounted(shared[DISKS], record, names))
@@ -77,7 +81,10 @@ def contest(
                 first_uuid=1000 * number + 1,
                 shared=shared,
             )
-            running.append(_Contender(stack.enter_context(host), number, names, firmware))
+            stack.enter_context(host)
+            if lockspace is not None:
+                lockspace(host, number)
+            running.append(_Contender(host, number, names, firmware))
         over = threading.Event()
         nemesis = _Nemesis(running, faults, random.Random(seed))
         threads = [
