@@ -265,6 +265,11 @@ class _Sifted:
         self._left = min(_MOST_PASSED, self._left + size + _ROOM)
 
 
+def _may_be_one(data: bytes) -> bool:
+    """Whether some bytes begin as a snapshot does."""
+    return data[:_ROOM].lstrip()[:1] == b"{"
+
+
 def _damages(*others: type[Exception]) -> tuple[type[Exception], ...]:
     """The errors that damaged compressed content raises."""
     import zlib
@@ -290,11 +295,13 @@ def _lines(path: str) -> Iterator[SnapshotText]:
                     while line and not line.endswith(b"\n"):
                         sifted.passed(len(line))
                         line = stream.readline(1 << 20)
-                elif line.strip():
-                    yield SnapshotText(f"{label}:{number}", line)
-                    sifted.found(len(line))
                 else:
-                    sifted.passed(max(len(line), _ROOM // 16))
+                    if line.strip():
+                        yield SnapshotText(f"{label}:{number}", line)
+                    if _may_be_one(line):
+                        sifted.found(len(line))
+                    else:
+                        sifted.passed(max(len(line), _ROOM // 16))
     except _ExcessError as error:
         yield SnapshotText(label, b"", str(error))
     except _damages() as error:
@@ -325,8 +332,12 @@ def _tar(path: str) -> Iterator[SnapshotText]:
                         yield SnapshotText(label, b"", _too_large())
                         continue
                     stream = archive.extractfile(member)
-                    yield SnapshotText(label, stream.read() if stream else b"")
-                    sifted.found(member.size)
+                    data = stream.read() if stream else b""
+                    yield SnapshotText(label, data)
+                    if _may_be_one(data):
+                        sifted.found(member.size)
+                    else:
+                        sifted.passed(_ROOM // 16)
     except _ExcessError as error:
         yield SnapshotText(path, b"", str(error))
     except _damages(tarfile.TarError) as error:

@@ -618,6 +618,28 @@ def test_a_member_that_claims_petabytes_is_not_looked_for(
     assert report["unreadable"] == []
 
 
+@pytest.mark.parametrize("size", [0, 60 << 20])
+def test_an_archive_of_what_is_no_snapshot_is_not_read_to_its_end(
+    size: int, tmp_path: Path
+) -> None:
+    """Though all its members are called like snapshots: megabytes can become hours of work."""
+    info = tarfile.TarInfo("x.json")
+    info.size = size
+    member = info.tobuf(tarfile.GNU_FORMAT) + bytes(size)
+    several = member * max(1, (1 << 20) // len(member))
+    with gzip.open(tmp_path / "x.tar.gz", "wb", compresslevel=1) as archive:
+        for _ in range((256 << 20) // len(several)):
+            archive.write(several)
+    ran = subprocess.run(
+        ["prlimit", "--cpu=20", LOCKCFG, "audit", "--json", tmp_path / "x.tar.gz"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 1, ran.stderr
+    assert "is not read to its end: more than 128 MiB of it are no snapshots" in ran.stdout
+
+
 def test_an_archive_with_other_things_in_it_is_read(tmp_path: Path, lockcfg: RunLockcfg) -> None:
     """As people make them: logs between the snapshots, and a compression that the name hides."""
     folder = write_fleet(tmp_path / "s", {f"kvm{number}": {} for number in range(9)})
