@@ -141,12 +141,18 @@ def run(arguments: argparse.Namespace) -> int:
         # A page that has the guests of a hundred thousand hosts is none that a browser shows.
         few = len(fleet.cells) and sum(len(cell.hosts) for cell in fleet.cells) <= _WITH_GUESTS
         named = arguments.format == "html" and few
-        guests, locks = (store.running_guests(), store.held_locks()) if named else ({}, {})
+        shown: dict[str, Any] = {}
+        if named:
+            shown = {
+                "guests": store.running_guests(),
+                "locks": store.held_locks(),
+                "uses": store.disks_of_guests(),
+            }
         trend = _trend(store) if arguments.format == "html" else ()
         check_found(fleet, arguments)
         if arguments.write_policy is not None:
             return _write_policy(fleet, arguments.write_policy)
-        result = audit_of(fleet, version=VERSION).replace(guests=guests, locks=locks, trend=trend)
+        result = audit_of(fleet, version=VERSION).replace(trend=trend, **shown)
     if old is not None:
         result = result.replace(since=_since(old, result, arguments.compare))
     return _report(result, arguments)

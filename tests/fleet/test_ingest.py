@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from benchmarks.made_up_fleet import IMAGES, NOW, snapshot
+from benchmarks.made_up_fleet import IMAGES, NOW, snapshot, text_of
 from lockcfg.errors import ReadError
 from lockcfg.fleet.audit import audit_of, read_fleet
 from lockcfg.fleet.model.uses import Use
@@ -236,11 +236,35 @@ def codes_of(path: Path) -> set[str]:
     return {finding.code for finding in result.findings}
 
 
+def test_the_disks_of_guests_are_told_with_what_is_held() -> None:
+    """Of the newest snapshot of a host; a host without guests has none."""
+    disks = ["/srv/images/a.qcow2", {"path": "/srv/images/b.qcow2", "lock": None}]
+    shut = {"name": "shut", "disks": ["/srv/images/c.qcow2"], "running": False}
+    store = Store.create()
+    ingester = Ingester(store)
+    for name, changes in (
+        ("kvm01", {"guests": [shut], "age-hours": 1}),
+        ("kvm01", {"guests": [{"name": "web", "disks": disks}, shut]}),
+        ("kvm02", {"guests": []}),
+    ):
+        ingester.snapshot(f"{name}.json", text_of(name, changes).encode())
+    ingester.read([])
+    store.finish()
+    assert store.disks_of_guests() == {
+        "kvm01": [
+            ("shut", "/srv/images/c.qcow2", ""),
+            ("web", "/srv/images/a.qcow2", "held"),
+            ("web", "/srv/images/b.qcow2", "unknown"),
+        ]
+    }
+
+
 def look_at_all(path: Path) -> None:
     """Read what there is in a store."""
     store = store_of([str(path)])
     audit_of(read_fleet(store, now=NOW))
     store.held_locks()
+    store.disks_of_guests()
     store.find_disks({"a"})
 
 

@@ -334,7 +334,9 @@ class AuditResult(Frozen):
     ``domains``, ``disks`` and ``profiles`` are sorted too. Ages count from ``now``. ``policy`` is
     the source of the policy, or empty. ``since`` is what has changed since an earlier audit, None
     without one. ``guests`` are the names of the guests that run on each host, and ``locks`` the
-    files on which its lock daemon holds locks and since when; only some reporters need these two.
+    files on which its lock daemon holds locks and since when. ``uses`` are the disks of each host
+    that others might have, too: the guest, the path, and what is held for it, as
+    :class:`lockcfg.fleet.model.uses.Use` has it. Only some reporters need these three.
     ``trend`` is what this audit and earlier ones came to, the oldest first, if the fleet store has
     a history.
     """
@@ -357,6 +359,7 @@ class AuditResult(Frozen):
         "since",
         "trend",
         "unknown",
+        "uses",
         "verdict",
         "version",
     )
@@ -379,6 +382,7 @@ class AuditResult(Frozen):
         self.rules: Final[tuple[RuleInfo, ...]] = tuple(fields["rules"])
         self.guests: Final[dict[str, list[str]]] = dict(fields.get("guests", {}))
         self.locks: Final[dict[str, dict[str, int]]] = dict(fields.get("locks", {}))
+        self.uses: Final[dict[str, list[tuple[str, str, str]]]] = dict(fields.get("uses", {}))
         self.since: Final[Since | None] = fields.get("since")
         self.trend: Final[tuple[Point, ...]] = tuple(fields.get("trend", ()))
 

@@ -417,6 +417,19 @@ class Store:
             found.setdefault(name, told)
         return {name: json.loads(told) for name, told in found.items() if told}
 
+    def disks_of_guests(self) -> dict[str, list[tuple[str, str, str]]]:
+        """The disks of each host that others might have, too, by its newest snapshot: the guest,
+        the path, and what is held for it (see :class:`lockcfg.fleet.model.uses.Use`)."""
+        held = {way: str(json.loads(use).get("held", "")) for way, use in self.ways()}
+        with_disks = {host for (host,) in self._read("SELECT host FROM disks")}
+        found: dict[str, list[tuple[str, str, str]]] = {}
+        for host in self.hosts():
+            if host.name not in found:
+                disks = self._disks_of(host.number) if host.number in with_disks else ()
+                rows = {(disk.guest, disk.path, held.get(disk.way, "unknown")) for disk in disks}
+                found[host.name] = sorted(rows)
+        return {name: rows for name, rows in found.items() if rows}
+
     def guests_twice(self) -> Iterator[tuple[int, int, str]]:
         """The guests whose UUIDs run on more hosts than one: a number that stands for the UUID,
         the host, the name."""

@@ -118,6 +118,13 @@ def write(result: AuditResult, stream: TextIO) -> None:
                 ]
                 for host, held in sorted(result.locks.items())
             },
+            uses={
+                escape(host): [
+                    [escape(guest), escape(path), _HELD.get(held, held)]
+                    for guest, path, held in rows
+                ]
+                for host, rows in sorted(result.uses.items())
+            },
             unknown=_hosts(result.unknown, sets),
             sets=sets.names,
         )
@@ -131,6 +138,17 @@ def _time(seconds: int) -> str:
         return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")
     except (OverflowError, ValueError, OSError):
         return str(seconds)
+
+
+#: What is held for a disk, in words.
+_HELD: Final = {
+    "held": "held",
+    "elsewhere": "not held; another one is",
+    "none": "not held",
+    "replaced": "held on a file that was replaced",
+    "unknown": "not known",
+    "": "none: the guest does not run, or no lock is meant",
+}
 
 
 #: The verdicts on a disk: the colour, and the words.

@@ -88,6 +88,7 @@
   // The view of one host: what the page says of it, put together. All of it goes in as text.
   const guests = JSON.parse(document.getElementById("guests").textContent);
   const locks = JSON.parse(document.getElementById("locks").textContent);
+  const uses = JSON.parse(document.getElementById("uses").textContent);
   const panel = document.getElementById("host");
   const title = document.getElementById("host-title");
   const body = document.getElementById("host-body");
@@ -108,6 +109,24 @@
       if (link) make("a", text, li).href = "#" + link; else li.textContent = text;
     }
   };
+  const lines = (heading, name, heads, rows) => {
+    if (!rows) return;
+    make("h3", heading, body);
+    const scroll = make("div", undefined, body);
+    scroll.className = "scroll";
+    const table = make("table", undefined, scroll);
+    table.className = "plain";
+    table.dataset.csv = name;
+    const head = make("tr", undefined, make("thead", undefined, table));
+    for (const each of heads) make("th", each, head).scope = "col";
+    const rest = make("tbody", undefined, table);
+    for (const [first, ...others] of rows) {
+      const line = make("tr", undefined, rest);
+      make("th", first, line).scope = "row";
+      for (const each of others) make("td", each, line);
+    }
+    saveable(table);
+  };
   const showHost = (host) => {
     body.replaceChildren();
     title.textContent = "Host " + host;
@@ -127,21 +146,8 @@
       if (held) list("Locks of running guests", [[held]]);
     }
     if (guests[host]) list("Running guests", guests[host].map((name) => [name]));
-    if (locks[host]) {
-      make("h3", "Locks that its lock daemon holds", body);
-      const table = make("table", undefined, body);
-      table.className = "plain";
-      const head = make("tr", undefined, make("thead", undefined, table));
-      for (const name of ["File", "Held since"]) make("th", name, head).scope = "col";
-      const lines = make("tbody", undefined, table);
-      for (const [file, since] of locks[host]) {
-        const line = make("tr", undefined, lines);
-        make("th", file, line).scope = "row";
-        make("td", since, line);
-      }
-      table.dataset.csv = "locks";
-      saveable(table);
-    }
+    lines("Disks that other hosts may have", "disks", ["Guest", "Disk", "Lock"], uses[host]);
+    lines("Locks that its lock daemon holds", "locks", ["File", "Held since"], locks[host]);
     const rows = [...document.querySelectorAll("#disk-table tbody tr")].filter((row) => about(row, host));
     list("Disks that it shares", rows.map((row) =>
       [row.cells[0].textContent.trim() + ": " + row.cells[1].textContent.trim()]));

@@ -106,6 +106,7 @@ def hostile() -> AuditResult:
         hosts=hosts,
         unknown=hosts,
         guests=dict.fromkeys(hosts, ATTACKS),
+        uses={host: [(attack, attack, attack) for attack in ATTACKS] for host in hosts},
         locks={host: dict.fromkeys(ATTACKS, 0) for host in hosts},
         groups=[GroupRow(every, hosts, [every], inferred=True, worst="error")],
         domains=[DomainRow(every, "image", every, every, "no", every, hosts)],
@@ -331,6 +332,7 @@ def probed() -> AuditResult:
     result = audited(fleet)
     return result.replace(
         guests={"kvm01": ["web01", "<b>"]},
+        uses={"kvm01": [("<b>", "/srv/images/<u>.qcow2", "none"), ("web01", "/srv/a", "")]},
         locks={"kvm01": {"/srv/locks/files/<i>": 1_763_136_000, "/srv/locks/files/b": 0}},
         since=since_of(report_of(audited(demo())), result),
     )
@@ -395,8 +397,10 @@ def test_a_host_has_a_view_of_its_own(browser: Browser) -> None:
     assert "<b>" in panel
     assert "/srv/locks/files/<i> 2025-11-14 16:00 UTC" in panel
     assert "/srv/locks/files/b not known" in panel
-    (button,) = browser.shown("#host button.csv")
-    assert button.get_attribute("aria-label") == "Save as CSV: locks"
+    assert "<b> /srv/images/<u>.qcow2 not held\n" in panel
+    buttons = browser.shown("#host button.csv")
+    labels = [button.get_attribute("aria-label") for button in buttons]
+    assert labels == ["Save as CSV: disks", "Save as CSV: locks"]
     browser.driver.execute_script("location.hash = 'host=100%'")
     assert browser.shown("#host") == []
     browser.driver.execute_script("location.hash = 'host=kvm01'")
@@ -501,7 +505,7 @@ def test_hostile_text_is_text(browser: Browser) -> None:
     text = browser.driver.execute_script("return document.body.textContent")
     assert all(host in text for host in result.hosts)
     assert browser.driver.find_elements(By.CSS_SELECTOR, "img, link, [onload], [onerror]") == []
-    assert len(browser.driver.find_elements(By.TAG_NAME, "script")) == 4
+    assert len(browser.driver.find_elements(By.TAG_NAME, "script")) == 5
     view = "location.hash = 'host=' + encodeURIComponent(arguments[0])"
     browser.driver.execute_script(view, result.hosts[0])
     panel = browser.shown("#host")[0].text
