@@ -108,7 +108,7 @@ def test_a_host_that_dies_shows_nothing(
         rounds.ask(hosts[1])
     snapshots = rounds.ask(hosts[0])
     report = findings(lockcfg, snapshots)
-    told = json.loads((snapshots / "one.json").read_text()).get("probe")
+    told = json.loads((snapshots / "one.json").read_text())["evidence"]
     assert {row["seen"] for row in report["probe"]} == {"yes"}, told
     assert {tuple(row["hosts"]) for row in report["probe"]} == {("one",)}
     assert "LA215" in codes(report)
