@@ -1343,6 +1343,21 @@ FLEETS: dict[str, Known] = {
         ),
         said="unknown",
     ),
+    "a file of a host that serves it by NFS, and by that protocol": Known(
+        "unsafe",
+        two(
+            (
+                [*SAN, directory("/vms", mount("/", "ext4", "/dev/vda1"), "disks", 77)],
+                [
+                    guest("a", disk("/vms/a.qcow2", inode=4242)),
+                    guest("b", {"type": "network", "path": "nfs:/vms/a.qcow2", "servers": ["s1"]}),
+                ],
+                {"version": 2},
+            ),
+            (SAN, [device("/dev/sdb", wwid="naa.600")], {"version": 2}),
+        ),
+        said="unknown",
+    ),
     "a file on what no snapshot names, and a network disk": Known(
         "unsafe",
         two(

@@ -3,8 +3,9 @@
 ## What it does
 
 Reports network disks where guests also have disks through the kernel that may be the same storage:
-an RBD image that a host has mapped, a file on the mounted volume, a SCSI device for iSCSI. By NBD,
-SSH and the like a server can give away whatever it has, so any other disk of the fleet may be that.
+an RBD image that a host has mapped, a file on the mounted volume, a SCSI device for iSCSI. By NFS a
+server, which may be one of the hosts, can give away any file that it has. By NBD, SSH and the like
+it can give away whatever it has, so any other disk of the fleet may be that.
 A file on a mount that the snapshot does not name may be any of them.
 The same is true of a disk that another process serves to QEMU (`vhostuser`, `vhostvdpa`), of an
 NVMe controller that a guest has for itself, and of a SCSI device or a storage controller that a
@@ -72,12 +73,12 @@ if TYPE_CHECKING:
 RULE = Rule("LA316", "network-disk-otherwise-reached", "warning", scope="fleet")
 
 #: What the storage behind a protocol is to the kernel: the kinds of names of block devices, or the
-#: kind of file system. Any other protocol may stand for anything.
+#: kind of file system. Any other protocol may stand for anything, and NFS for a file on any file
+#: system, as its server may be one of the hosts.
 _OTHERWISE: Final = {
     "rbd": ("rbd",),
     "iscsi": ("scsi", "lvm", "luks", "md"),
     "gluster": ("glusterfs",),
-    "nfs": ("nfs",),
 }
 
 #: The kind of a disk of which the snapshot does not tell what it is on: it may be on any.
@@ -92,7 +93,9 @@ _READ: Final = ("http", "https", "ftp", "ftps", "tftp")
 
 def check(fleet: Fleet) -> Iterator[Observation]:
     """See the manual above."""
-    there = {kind for cell in fleet.cells for kind in _kinds(cell)}
+    systems = {kind for cell in fleet.cells for kind in _systems_of_disks(cell)}
+    there = systems.union(*map(_layers, fleet.cells))
+    otherwise = {**_OTHERWISE, "nfs": systems}
     yield from _without_numbers(fleet)
     served = [(cell, use) for cell in fleet.cells for use in cell.uses if use.type in _SERVED]
     alone = sum(len(cell.hosts) for cell in {cell: None for cell, _ in served}) < 2
@@ -119,7 +122,7 @@ def check(fleet: Fleet) -> Iterator[Observation]:
     for cell, protocols in protocols_of.items():
         for protocol in sorted(protocols.difference(_READ)):
             if (hosts[protocol] > 1 and protocol not in _NAMED_ONCE) or there.intersection(
-                (*_OTHERWISE.get(protocol, there), _UNKNOWN)
+                (*otherwise.get(protocol, there), _UNKNOWN)
             ):
                 by = f" by {protocol}" if protocol else ""
                 yield Observation(
@@ -162,9 +165,16 @@ def _systems(cell: Cell) -> dict[str, bool]:
     }
 
 
-def _kinds(cell: Cell) -> Iterator[str]:
-    """The kinds of names and of file systems of the disks that guests can write."""
+def _systems_of_disks(cell: Cell) -> Iterator[str]:
+    """The kinds of file systems of the images that guests can write."""
     systems = {storage.path: storage.place.kind for storage in cell.facts.storages}
     for use in cell.uses:
-        if use.kind != "network" and not use.readonly:
-            yield systems.get(use.storage, _UNKNOWN) if use.kind == "image" else use.layer
+        if use.kind == "image" and not use.readonly:
+            yield systems.get(use.storage, _UNKNOWN)
+
+
+def _layers(cell: Cell) -> set[str]:
+    """The kinds of names of the block devices that guests can write."""
+    return {
+        use.layer for use in cell.uses if use.kind not in ("image", "network") and not use.readonly
+    }
