@@ -12,7 +12,7 @@ DEMO_PACKAGES := augeas-tools mount util-linux hostname
 TEST_PACKAGES := augeas-tools python3-augeas augeas-lenses libvirt0 libvirt-clients qemu-system-x86 virtiofsd? \
 	strace acl attr man-db bash-completion fish zsh e2fsprogs xfsprogs mount util-linux libxml2-utils \
 	glusterfs-server glusterfs-client openssh-server openssh-client sshfs iproute2 nfs-common rpcbind \
-	sudo systemd procps fuse3 chromium chromium-driver sanlock prometheus spin tcc? debhelper dh-python dpkg-dev apparmor
+	sudo systemd procps fuse3 chromium chromium-driver sanlock prometheus spin tcc? debhelper dh-python dpkg-dev apparmor autofs
 # What the long runs need besides: a Ceph cluster, logical volumes, partitions.
 SLOW_PACKAGES := ceph-mon ceph-osd ceph-mds ceph-fuse ceph-common lvm2 fdisk
 # Of these, what test-short needs.
