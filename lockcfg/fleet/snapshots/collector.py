@@ -939,7 +939,8 @@ class Collector:
                 told["resolved"] = resolved
             with contextlib.suppress(OSError):
                 os.stat(os.path.join(resolved, "."))  # an automount happens now
-            mount = _mount_of(resolved, _mounts())
+            mounts = _mounts()
+            mount = _mount_of(resolved, mounts)
             if mount is not None:
                 device = mount.pop("device")
                 ids = list(_ids(mount, device, resolved))
@@ -964,11 +965,8 @@ class Collector:
             elif self.probe and mount is not None and mount["type"] not in ("devtmpfs", "devfs"):
                 told["probe"] = probe(resolved)
         # The kernel's number of a local file identifies it, wherever it is mounted.
-        points = {
-            point
-            for point, each in _mounts()
-            if each["type"] not in _ONE_HOST or mount is None or mount["type"] not in _ONE_HOST
-        }
+        is_local = mount is not None and mount["type"] in _ONE_HOST
+        points = {point for point, each in mounts if not (is_local and each["type"] in _ONE_HOST)}
         return {
             "directory": told,
             "identity": identity,
