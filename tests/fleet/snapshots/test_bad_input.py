@@ -591,6 +591,18 @@ def test_gigabytes_of_nothing_are_not_read_to_their_end(
     assert "is not read to its end" in report["unreadable"][0]["reason"]
 
 
+def soon_told(archive: Path) -> str:
+    """What the audit of an archive says, which takes it some seconds of processor time at most."""
+    ran = subprocess.run(
+        ["timeout", "60", "prlimit", "--cpu=10", LOCKCFG, "audit", "--json", archive],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 1, ran.stderr
+    return ran.stdout
+
+
 @pytest.mark.parametrize("name", ["x.json", "x.log"])
 def test_a_member_that_claims_petabytes_is_not_looked_for(
     name: str, tmp_path: Path, lockcfg: RunLockcfg
@@ -599,15 +611,8 @@ def test_a_member_that_claims_petabytes_is_not_looked_for(
     info = tarfile.TarInfo(name)
     info.size = 1 << 55
     (tmp_path / "x.tar").write_bytes(info.tobuf(tarfile.GNU_FORMAT) + b"{}")
-    limited = ["timeout", "60", "prlimit", "--cpu=10"]
-    ran = subprocess.run(
-        [*limited, LOCKCFG, "audit", "--json", tmp_path / "x.tar"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert ran.returncode == 1, ran.stderr
-    assert "is not a whole archive: unexpected end of data" in ran.stdout
+    told = soon_told(tmp_path / "x.tar")
+    assert "is not a whole archive: unexpected end of data" in told
     # One that only has no mark at its end is whole.
     text = text_of("kvm01").encode()
     info.name, info.size = "x.json", len(text)
@@ -630,14 +635,8 @@ def test_an_archive_of_what_is_no_snapshot_is_not_read_to_its_end(
     with gzip.open(tmp_path / "x.tar.gz", "wb", compresslevel=1) as archive:
         for _ in range((256 << 20) // len(several)):
             archive.write(several)
-    ran = subprocess.run(
-        ["prlimit", "--cpu=20", LOCKCFG, "audit", "--json", tmp_path / "x.tar.gz"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert ran.returncode == 1, ran.stderr
-    assert "is not read to its end: more than 128 MiB of it are no snapshots" in ran.stdout
+    told = soon_told(tmp_path / "x.tar.gz")
+    assert "is not read to its end: more than 128 MiB of it are no snapshots" in told
 
 
 def test_an_archive_with_other_things_in_it_is_read(tmp_path: Path, lockcfg: RunLockcfg) -> None:

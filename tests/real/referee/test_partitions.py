@@ -14,8 +14,9 @@ from tests.lockd.engine import PROGRAM
 from tests.real.guest_host import LOCKSPACE
 from tests.real.referee.contest import contest
 from tests.real.shared.daemons import VIRTLOCKD
+from tests.real.shared.fleet_host import address_of
 from tests.real.shared.gluster import CLIENT_GRAPHS, gluster_network
-from tests.real.shared.hosts import SERVER_ADDRESS, join
+from tests.real.shared.hosts import join
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -44,10 +45,10 @@ def gluster_lockspace(directory: Path) -> Iterator[Callable[[GuestHost, int], No
     with gluster_network(directory / "gluster", "plain") as network:
 
         def mount(host: GuestHost, number: int) -> None:
-            join(network.server, f"host{number}", host.pid)
+            name = f"h{number}"
+            join(network.server, name, host.pid)
             host.path("/srv/client.vol").write_text(graph)
-            address = SERVER_ADDRESS.rpartition(".")[0] + f".{100 + number}"
-            done = host.run("sh", "-euc", _MOUNT, "sh", address, "/srv/client.vol")
+            done = host.run("sh", "-euc", _MOUNT, "sh", address_of(name), "/srv/client.vol")
             assert done.status == 0, done.said
             host.path("/etc/libvirt/lockd.conf").write_text('on_lockfailure = "pause"\n')
 
