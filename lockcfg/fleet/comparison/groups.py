@@ -77,6 +77,11 @@ class Cell:
         return any(reader != "virtlockd" for _, reader in self.about("stale"))
 
     @property
+    def runs_lockd(self) -> bool:
+        """Whether the lock daemon that runs there is lockd."""
+        return ("lockd",) in self.about("runs")
+
+    @property
     def kinds(self) -> frozenset[str]:
         """The kinds of disk that their guests have and that take locks."""
         found = {use.kind for use in self.uses if use.kind != "network" and not use.readonly}

@@ -55,7 +55,7 @@ RULE = Rule("LA114", "lockfailure-ignored", "warning", scope="alike")
 
 def check(cell: Cell) -> Iterator[Observation]:
     """See the manual above."""
-    if cell.facts.locking.manager != "lockd" or ("lockd",) in cell.about("runs"):
+    if cell.facts.locking.manager != "lockd" or cell.runs_lockd:
         return
     for (guests,) in cell.about("lockfailure"):
         yield Observation(

@@ -58,7 +58,7 @@ RULE = Rule("LA211", "lockspace-name-caching", "warning", scope="alike")
 
 def check(cell: Cell) -> Iterator[Observation]:
     """See the manual above."""
-    if ("lockd",) in cell.about("runs"):
+    if cell.runs_lockd:
         return
     for space in each_space(cell):
         if space.type in ("nfs", "nfs4"):

@@ -63,7 +63,7 @@ RULE = Rule("LA318", "direct-lock-dropped", "warning", scope="alike")
 
 def check(cell: Cell) -> Iterator[Observation]:
     """See the manual above."""
-    if ("lockd",) in cell.about("runs"):
+    if cell.runs_lockd:
         return
     for storage in direct_images(cell):
         if storage.type == "fuse.glusterfs":
