@@ -48,20 +48,31 @@ def _graph(*translators: tuple[str, dict[str, str]]) -> str:
 
 _TRANSPORT: Final = {"transport-type": "tcp", "transport.address-family": "inet"}
 
-_SERVER_GRAPH: Final = _graph(
-    ("storage/posix", {"directory": BRICK, "volume-id": _VOLUME_ID}),
-    ("features/locks", {}),
-    ("performance/io-threads", {}),
-    (
-        "protocol/server",
-        {
-            **_TRANSPORT,
-            "transport.socket.bind-address": SERVER_ADDRESS,
-            "transport.socket.listen-port": str(_PORT),
-            "auth.addr.io-threads.allow": "*",
-        },
-    ),
-)
+
+def _server_graph(flush_takes: float = 0) -> str:
+    """The server's graph. It is ``flush_takes`` seconds later with each flush, as a busy one is."""
+    delay = {
+        "enable": "flush",
+        "delay-percentage": "100",
+        "delay-duration": f"{flush_takes * 1e6:.0f}",
+    }
+    return _graph(
+        ("storage/posix", {"directory": BRICK, "volume-id": _VOLUME_ID}),
+        ("features/locks", {}),
+        *([("debug/delay-gen", delay)] if flush_takes else []),
+        ("performance/io-threads", {}),
+        (
+            "protocol/server",
+            {
+                **_TRANSPORT,
+                "transport.socket.bind-address": SERVER_ADDRESS,
+                "transport.socket.listen-port": str(_PORT),
+                "auth.addr.io-threads.allow": "*",
+            },
+        ),
+    )
+
+
 _CLIENT: Final = (
     "protocol/client",
     {
@@ -120,14 +131,17 @@ glusterfs --volfile="$1" --volfile-id=/vm --log-file="$2" --pid-file={CLIENT_PID
 
 
 @contextlib.contextmanager
-def gluster_network(directory: Path, graph: str = "default") -> Iterator[Network]:
+def gluster_network(
+    directory: Path, graph: str = "default", flush_takes: float = 0
+) -> Iterator[Network]:
     """Hosts of which the clients share :data:`MOUNT`. ``directory`` takes graphs and logs.
 
-    ``graph`` is one of :data:`CLIENT_GRAPHS`.
+    ``graph`` is one of :data:`CLIENT_GRAPHS`. The server is ``flush_takes`` seconds later with each
+    flush, which a client sends when a file is closed.
     """
-    server_graph = _server_graph(directory)
+    server_graph = _server_volume(directory)
     client_graph = directory / "client.vol"
-    server_graph.write_text(_SERVER_GRAPH)
+    server_graph.write_text(_server_graph(flush_takes))
     client_graph.write_text(CLIENT_GRAPHS[graph])
     with network() as hosts:
         hosts.server.sh(_MAKE)
@@ -155,7 +169,7 @@ def serve_second_volume(hosts: Network, directory: Path, graph: str) -> Path:
     volume_id = _VOLUME_ID[::-1].replace("-", "")
     dashed = str(uuid.UUID(volume_id))
     server_graph, client_graph = directory / "server-two.vol", directory / "client-two.vol"
-    replaced = _SERVER_GRAPH.replace(BRICK, brick).replace(_VOLUME_ID, dashed)
+    replaced = _server_graph().replace(BRICK, brick).replace(_VOLUME_ID, dashed)
     server_graph.write_text(replaced.replace(str(_PORT), port))
     client_graph.write_text(CLIENT_GRAPHS[graph].replace(str(_PORT), port))
     hosts.server.sh(
@@ -169,10 +183,10 @@ def serve_second_volume(hosts: Network, directory: Path, graph: str) -> Path:
 
 def restart_brick(hosts: Network, directory: Path) -> None:
     """Kill the server of the volume and start it again; ``directory`` is that of the network."""
-    hosts.server.sh(_RESTART, _server_graph(directory), _log(directory, hosts.server))
+    hosts.server.sh(_RESTART, _server_volume(directory), _log(directory, hosts.server))
 
 
-def _server_graph(directory: Path) -> Path:
+def _server_volume(directory: Path) -> Path:
     return directory / "server.vol"
 
 
