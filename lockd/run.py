@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import socket
 import stat
 import sys
@@ -19,7 +20,7 @@ import lockcfg
 from lockd.escape import escaped
 from lockd.programs.lock import PROGRAM, VERSION
 from lockd.programs.lock.acquire_resource import AUTOCREATE, SHARED
-from lockd.qemu import HEAD, CommandError, QemuCommand, data_file
+from lockd.qemu import HEAD, QCOW2, CommandError, QemuCommand, data_file
 from lockd.wire.fault import message_in
 from lockd.wire.inbox import Inbox
 from lockd.wire.message import CALL, ERROR, HEADER_SIZE, OK, Header, pack_message, read_header
@@ -27,9 +28,10 @@ from lockd.wire.xdr import DecodeError, pack_string, pack_uint
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from typing import Final, NoReturn
 
+    from lockcfg import GuestDisk
     from lockd.qemu import QemuDisk
 
 _REGISTER: Final = 1
@@ -38,6 +40,10 @@ _RELEASE: Final = 7
 _CREATE_LOCKSPACE: Final = 8
 
 _MAX_ANSWER: Final = 1 << 20
+
+#: How QEMU names the descriptors that it is given.
+_FD_SET: Final = "/dev/fdset/"
+_DESCRIPTOR: Final = re.compile(r"/(?:dev|proc/(?:self|thread-self))/fd/(\d+)")
 
 #: The longest line that is shown, in characters.
 _LONGEST: Final = 4096
@@ -154,11 +160,7 @@ def _guest(command: Sequence[str], more: Sequence[str]) -> lockcfg.RunningGuest:
             f"{word}: lockd run does not see what this option does to the disks: leave it out",
             _USAGE,
         )
-    disks = [
-        _disk(path, readonly=each.readonly, shareable=each.shareable)
-        for each in qemu.disks
-        for path in (each.path, *_data_of(each))
-    ]
+    disks = [disk for each in qemu.disks for disk in _disks_of(each, qemu.fd_sets)]
     disks += [_disk(path, readonly=False, shareable=False) for path in more]
     if not disks:
         raise _RunError("the command line names no disk: name one with --lock", _USAGE)
@@ -168,25 +170,59 @@ def _guest(command: Sequence[str], more: Sequence[str]) -> lockcfg.RunningGuest:
     return lockcfg.RunningGuest(name, str(who), pid, pid, "running", named)
 
 
-def _data_of(disk: QemuDisk) -> Iterator[str]:
-    """The file that has the data of a disk, if the disk itself has not. Raises
+def _disks_of(disk: QemuDisk, fd_sets: Mapping[str, Sequence[str]]) -> Iterator[GuestDisk]:
+    """A disk of the command line, and the file that has its data, if that is another one. Raises
     :class:`_RunError`."""
-    if not disk.may_be_qcow2:
-        return
+    for path in _paths(disk.path, fd_sets):
+        head = _head(path) if disk.may_be_qcow2 else b""
+        # QEMU lets no other write the image, whatever its device allows.
+        shareable = disk.shareable and not head.startswith(QCOW2)
+        yield _disk(path, readonly=disk.readonly, shareable=shareable)
+        try:
+            name = data_file(head)
+            named = QemuCommand(["-hda", name]).disks if name else []
+        except CommandError as error:
+            raise _RunError(f"{path}: {error}; name it with data-file", _USAGE) from error
+        for each in named:
+            data = os.path.join(os.path.dirname(path), each.path)
+            yield _disk(data, readonly=disk.readonly, shareable=shareable)
+
+
+def _paths(path: str, fd_sets: Mapping[str, Sequence[str]]) -> list[str]:
+    """What a path stands for: that of a descriptor names a file only in this process. Raises
+    :class:`_RunError`."""
+    if path.startswith(_FD_SET):
+        numbers = fd_sets.get(path.removeprefix(_FD_SET), ())
+    elif match := _DESCRIPTOR.fullmatch(path):
+        numbers = [match[1]]
+    else:
+        return [path]
+    found = []
+    for number in numbers:
+        try:
+            name = os.readlink(f"/proc/self/fd/{int(number)}")
+            is_named = os.path.samestat(os.stat(name), os.fstat(int(number)))
+        except (OSError, ValueError):
+            is_named = False
+        if not is_named:
+            raise _RunError(
+                f"{path}: its descriptor {number} is not a file that has a name", _USAGE
+            )
+        found.append(name)
+    return found
+
+
+def _head(path: str) -> bytes:
+    """The beginning of an image; empty if it is not a file. Raises :class:`_RunError`."""
     try:
-        if not stat.S_ISREG(os.stat(disk.path).st_mode):
-            return
-        with open(disk.path, "rb") as image:
-            name = data_file(image.read(HEAD))
-        named = QemuCommand(["-hda", name]).disks if name else []
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            return b""
+        with open(path, "rb") as image:
+            return image.read(HEAD)
     except FileNotFoundError:
-        return  # QEMU will say so
+        return b""  # QEMU will say so
     except OSError as error:
-        raise _RunError(f"{disk.path}: it cannot be read: {error.strerror}") from error
-    except CommandError as error:
-        raise _RunError(f"{disk.path}: {error}; name it with data-file", _USAGE) from error
-    for each in named:
-        yield os.path.join(os.path.dirname(disk.path), each.path)
+        raise _RunError(f"{path}: it cannot be read: {error.strerror}") from error
 
 
 def _is_qemu(program: str) -> bool:

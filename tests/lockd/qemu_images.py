@@ -7,27 +7,46 @@ import subprocess
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
 
+#: How large each image is, in bytes.
+_SIZE = 1 << 20
+
+
 def make_images(directory: Path) -> None:
-    """Two qcow2 images: ``alone``, and ``image``, whose data are in ``data``."""
-    size = 1 << 20
-    for name in ("data", "image", "alone"):
+    """qcow2 images: ``alone``, ``image``, whose data are in ``data``, and ``top``, which stands on
+    ``base``, a file without a format."""
+    backing = {"backing-file": str(directory / "base"), "backing-fmt": "raw"}
+    jobs: list[dict[str, object]] = [
+        {"driver": "qcow2", "file": "image", "data-file": "data"},
+        {"driver": "qcow2", "file": "alone"},
+        {"driver": "qcow2", "file": "top", **backing},
+    ]
+    _make(directory, ("data", "image", "alone", "top"), jobs)
+
+
+def make_luks(directory: Path) -> None:
+    """An image ``luks``, which is encrypted; the secret is ``data``. It takes a while."""
+    _make(directory, ("luks",), [{"driver": "luks", "key-secret": "key", "iter-time": 10}])
+
+
+def _make(directory: Path, names: Sequence[str], jobs: Sequence[Mapping[str, object]]) -> None:
+    for name in names:
         (directory / name).touch()
     nodes = [
-        {"driver": "file", "node-name": name, "filename": str(directory / name)}
-        for name in ("data", "image", "alone")
+        {"driver": "file", "node-name": name, "filename": str(directory / name)} for name in names
     ]
-    external = {"driver": "qcow2", "file": "image", "size": size, "data-file": "data"}
-    jobs = [external, {"driver": "qcow2", "file": "alone", "size": size}]
+    wanted = [{"file": names[0], "size": _SIZE, **job} for job in jobs]
     commands: list[dict[str, object]] = [{"execute": "qmp_capabilities"}]
     commands += [{"execute": "blockdev-add", "arguments": node} for node in nodes]
     commands += [
         {"execute": "blockdev-create", "arguments": {"job-id": f"job{index}", "options": options}}
-        for index, options in enumerate(jobs)
+        for index, options in enumerate(wanted)
     ]
     command = ["qemu-system-x86_64", "-nodefaults", "-display", "none", "-machine", "none"]
+    command += ["-object", "secret,id=key,data=secret"]
     with subprocess.Popen(
         [*command, "-qmp", "stdio"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as qemu:

@@ -118,7 +118,8 @@ def test_nodes_that_stand_on_each_other() -> None:
     quorum = {"driver": "quorum", "node-name": "q", "children": children}
     assert found(*nodes(quorum)) == {"/a": "w", "/b": "w", "/c": "w"}
     shared = ["-device", json.dumps({"driver": "scsi-hd", "drive": "top", "share-rw": True})]
-    assert found(*nodes(FILE, FORMAT), *shared) == {"/d": "s"}
+    assert found(*nodes(FILE, {**FORMAT, "driver": "raw"}), *shared) == {"/d": "s"}
+    assert found(*nodes(FILE, FORMAT), *shared) == {"/d": "w"}  # QEMU shares no qcow2
 
 
 @pytest.mark.parametrize(
@@ -144,6 +145,26 @@ def test_a_disk_that_may_have_its_data_elsewhere(command: list[str], may_be: boo
     the disk could name any file."""
     (disk,) = (each for each in QemuCommand(command).disks if each.path == "/d")
     assert disk.may_be_qcow2 == may_be
+
+
+def test_a_disk_that_a_cd_and_another_device_have() -> None:
+    """What one of them writes is written, whatever the other does."""
+    words = ["-drive", "file=/d,format=raw,if=none,id=x", "-device", "ide-cd,drive=x"]
+    assert found(*words) == {"/d": "r"}
+    assert found(*words, "-device", "ide-hd,drive=x") == {"/d": "w"}
+
+
+def test_a_node_that_a_device_has_and_another_node_stands_on() -> None:
+    upper = {"driver": "qcow2", "node-name": "upper", "file": "other", "backing": "storage"}
+    other = {**FILE, "filename": "/e", "node-name": "other"}
+    assert found(*nodes(FILE, other, upper)) == {"/e": "w"}
+    device = ["-device", "virtio-blk,drive=storage"]
+    assert found(*nodes(FILE, other, upper), *device) == {"/d": "w", "/e": "w"}
+
+
+def test_json_in_the_quotes_that_qemu_takes() -> None:
+    text = """{'driver': 'file', "node-name": 'it\\'s', 'filename': '/"d"'}"""
+    assert found("-blockdev", text) == {'/"d"': "w"}
 
 
 def test_a_guest_has_a_name() -> None:
