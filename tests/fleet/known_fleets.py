@@ -431,6 +431,20 @@ GFS2_ON_SAN = {**on("gfs2", "/dev/dm-3", ids=("uuid:1",))[0], "volume": "naa.600
 EMULATED_NVME = {**MOUNTED, "volume": "eui.5254000000000001//"}
 
 
+def on_devices(path: str, *below: Json, **more: Any) -> Json:
+    """A guest with a device that is on others."""
+    return device(path, chain=list(below), **more)
+
+
+#: A logical volume of another group, and volumes of two groups on one device.
+OTHER_GROUP = f"LVM-{'E' * 32}{'F' * 32}"
+GROUPS_ON_SAN = (
+    on_devices("/dev/vg/lv", BELOW, dm_uuid=LV),
+    on_devices("/dev/vg/x", BELOW, name="w", device="253:8", dm_uuid=OTHER_GROUP),
+)
+LUKS_BELOW: Json = {"type": "block", "path": "/dev/dm-6", "inode": 6, "dm_uuid": f"{LUKS}-c"}
+
+
 def cifs_pair(option: str, name: str, number: int) -> list[Json]:
     """Two hosts with a mount of CIFS, and a file there each, of which one is ``a.img``."""
     files = [fuse("/srv/vms", "cifs", "//nas/vms", "addr=10.0.0.9", option), HERE]
@@ -2258,5 +2272,86 @@ FLEETS: dict[str, Known] = {
     ),
     "virtual machines as hosts, whose NVMe has the EUI that all have": Known(
         "safe", below_apart((EMULATED_NVME, image()), (EMULATED_NVME, image()))
+    ),
+    # Two volumes that claim one device below them
+    "two volume groups on one device": Known("unsafe", devices_apart(*GROUPS_ON_SAN)),
+    "two volume groups on two partitions of one device": Known(
+        "safe",
+        devices_apart(
+            on_devices("/dev/vg/lv", {**BELOW, "part": "1"}, dm_uuid=LV),
+            on_devices("/dev/vg/x", {**BELOW, "part": "2"}, name="w", dm_uuid=OTHER_GROUP),
+        ),
+    ),
+    "two volume groups on one partition of a device": Known(
+        "unsafe",
+        devices_apart(
+            on_devices("/dev/vg/lv", {**BELOW, "part": "2"}, dm_uuid=LV),
+            on_devices("/dev/vg/x", {**BELOW, "part": "2"}, name="w", dm_uuid=OTHER_GROUP),
+        ),
+    ),
+    "two volume groups, one on a device and one on a partition of it": Known(
+        "unsafe",
+        devices_apart(
+            on_devices("/dev/vg/lv", BELOW, dm_uuid=LV),
+            on_devices("/dev/vg/x", {**BELOW, "part": "2"}, name="w", dm_uuid=OTHER_GROUP),
+        ),
+    ),
+    "a logical volume of which only lvs tells, and another group on its device": Known(
+        "unsafe", devices_apart(VOLUME, GROUPS_ON_SAN[1]), said="unknown"
+    ),
+    "two logical volumes of one group on one device": Known(
+        "safe", devices_apart(GROUPS_ON_SAN[0], OTHER_LV)
+    ),
+    "two containers of LUKS on one device": Known(
+        "unsafe",
+        devices_apart(
+            on_devices("/dev/mapper/c", BELOW, dm_uuid=f"{LUKS}-c"),
+            on_devices("/dev/mapper/d", BELOW, name="w", dm_uuid=f"CRYPT-LUKS2-{'e' * 32}-d"),
+        ),
+    ),
+    "two logical volumes of one group in one container of LUKS": Known(
+        "safe",
+        devices_apart(
+            on_devices("/dev/vg/lv", LUKS_BELOW, BELOW, dm_uuid=LV),
+            on_devices("/dev/vg/x", LUKS_BELOW, BELOW, name="w", dm_uuid=f"{LV[:36]}{'C' * 32}"),
+        ),
+    ),
+    "two volume groups in one container of LUKS": Known(
+        "unsafe",
+        devices_apart(
+            on_devices("/dev/vg/lv", LUKS_BELOW, dm_uuid=LV),
+            on_devices("/dev/vg/x", LUKS_BELOW, name="w", dm_uuid=OTHER_GROUP),
+        ),
+    ),
+    "two arrays of md on one device": Known(
+        "unsafe",
+        devices_apart(
+            on_devices("/dev/md0", BELOW, identity="md:1:2:3:4"),
+            on_devices("/dev/md1", BELOW, name="w", identity="md:1:2:3:5"),
+        ),
+    ),
+    "images above volumes of two groups on one device": Known(
+        "unsafe",
+        below_apart(
+            ABOVE_LV,
+            (
+                images(),
+                guest(
+                    "x",
+                    disk(
+                        "/srv/vms/x.qcow2",
+                        layers=1,
+                        chain=[{**LV_BELOW, "dm_uuid": OTHER_GROUP}, BELOW],
+                    ),
+                ),
+            ),
+        ),
+    ),
+    "local file systems on volumes of two groups on one device": Known(
+        "unsafe",
+        below_apart(
+            (MOUNTED_LV, image()),
+            ({**MOUNTED, "volume": f"naa.6001405aaa/{OTHER_GROUP}/"}, image("b", inode=4243)),
+        ),
     ),
 }

@@ -212,8 +212,10 @@ def test_a_store_of_version_5_is_read(tmp_path: Path) -> None:
     assert result.verdict.level != "safe"
 
 
-def test_a_store_of_version_6_is_never_safe(tmp_path: Path) -> None:
-    """It does not tell what the devices below others are reached through."""
+@pytest.mark.parametrize("version", [6, 7])
+def test_a_store_of_an_earlier_version_is_never_safe(tmp_path: Path, version: int) -> None:
+    """It does not tell what the devices below others are reached through, or which volume has
+    them."""
     old = tmp_path / "old"
     store = Store.create(str(old))
     ingester = Ingester(store)
@@ -225,7 +227,7 @@ def test_a_store_of_version_6_is_never_safe(tmp_path: Path) -> None:
     store.end()
     assert "LA407" not in codes_of(old)
     connection = sqlite3.connect(old)
-    connection.execute("PRAGMA user_version = 6")
+    connection.execute(f"PRAGMA user_version = {version}")
     connection.close()
     assert "LA407" in codes_of(old)
 

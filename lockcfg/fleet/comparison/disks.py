@@ -19,7 +19,17 @@ from lockcfg.fleet.comparison.pairs import folded_pairs, sentences
 from lockcfg.fleet.comparison.result import DiskRow, DiskUse
 from lockcfg.fleet.model.locks import Exclusion, exclusion, exclusion_of, lock_of
 from lockcfg.fleet.model.place import is_loopback, is_telling, relation
-from lockcfg.fleet.model.uses import PART, VOLUME, Use, disk_of, is_device
+from lockcfg.fleet.model.uses import (
+    ON_OTHERS,
+    VOLUME,
+    Use,
+    claims_of,
+    disk_of,
+    is_device,
+    part_of,
+    shown_name,
+    whole_of,
+)
 from lockcfg.frozen import Frozen
 
 TYPE_CHECKING = False
@@ -324,7 +334,7 @@ def _judged(
         DiskUse(user.host, user.guest, user.path, running=user.running) for user in seen[:_NAMED]
     ]
     names = sorted({user.host for user in seen})
-    name = min(user.name for user in seen)
+    name = min(shown_name(user.name) for user in seen)
     kind = seen[0].way.use.kind
     if worst is None or verdict == "yes":
         yield DiskRow(name, kind, "yes", names, named, written=written)
@@ -441,7 +451,7 @@ def _meetings(alike: Sequence[_Alike]) -> Iterator[_Meeting]:
     writers = [each for each in alike if not each.users[0].way.use.backing]
     readers = [each for each in alike if each.users[0].way.use.backing]
     below = combinations_with_replacement(readers, 2) if _may_clash(readers) else ()
-    clashing = (each for each in below if _clash(*each))
+    clashing = (each for each in below if _clash(each[0].users[0], each[1].users[0]))
     for mine, yours in chain(
         combinations_with_replacement(writers, 2), product(writers, readers), clashing
     ):
@@ -464,15 +474,32 @@ def _meetings(alike: Sequence[_Alike]) -> Iterator[_Meeting]:
 
 def _may_clash(readers: Sequence[_Alike]) -> bool:
     """Whether some of what has a device below it may write it in a way of its own."""
-    found = {each.users[0].way.use.through for each in readers}
-    return len(found) > 1 or found == {"filesystem"}
+    users = [each.users[0] for each in readers]
+    found = {(user.way.use.through, claims_of(user.name)) for user in users}
+    return len(found) > 1 or {through for through, _ in found} == {"filesystem"}
 
 
-def _clash(mine: _Alike, yours: _Alike) -> bool:
+def _clash(one: _User, other: _User) -> bool:
     """Whether two hosts that have a device below something write it in two ways, or one reads what
-    the other writes. Volumes of one kind are parts of it, or are judged by their own names."""
-    one, other = (set(each.users[0].way.use.through.split(",")) for each in (mine, yours))
-    return "" not in one | other and not (one & other - {"filesystem"})
+    the other writes, or whether that is unknown."""
+    return _in_one_way(one, other) != "yes"
+
+
+def _in_one_way(one: _User, other: _User) -> Shared:
+    """Whether two hosts have a device below one thing: volumes of one group are parts of it, and
+    what a container or an array holds is judged by its own name. Two groups or containers on one
+    device are not: each is written as if the other were not there."""
+    kinds = [frozenset(user.way.use.through.split(",")) for user in (one, other)]
+    if "" in kinds[0] | kinds[1]:
+        return "yes"  # a store of an earlier lockcfg, which is not called safe
+    volumes = [of.intersection(ON_OTHERS) for of in kinds]
+    if not any(volumes):
+        return "yes" if kinds[0] & kinds[1] - {"filesystem"} else "no"
+    claims = [claims_of(user.name) for user in (one, other)]
+    if claims[0] & claims[1]:
+        return "yes"
+    told = [{each.partition(":")[0] for each in of} for of in claims]
+    return "no" if volumes[0] & volumes[1] <= told[0] & told[1] else "unknown"
 
 
 def _first_apart(mine: _Alike, yours: _Alike) -> Iterator[tuple[_User, _User]]:
@@ -579,11 +606,10 @@ def _one_of_network(one: _User, other: _User) -> Relation:
 
 def _one_device(one: str, other: str) -> Relation:
     """Whether two block devices overlap: a whole device contains its partitions."""
-    mine, part, number = one.partition(PART)
-    yours, other_part, other_number = other.partition(PART)
-    if mine != yours:
+    if whole_of(one) != whole_of(other):
         return "different"
-    return "different" if part and other_part and number != other_number else "same"
+    mine, yours = part_of(one), part_of(other)
+    return "different" if mine and yours and mine != yours else "same"
 
 
 def _exclusion(one: _User, other: _User, disks: Relation, words: Words | None) -> Exclusion:
@@ -594,7 +620,11 @@ def _exclusion(one: _User, other: _User, disks: Relation, words: Words | None) -
         one.answer.lock,
         other.answer.lock,
     ):
-        found = Exclusion("no", _APART if one.way.use.backing and other.way.use.backing else _BELOW)
+        found = Exclusion("no", _BELOW)
+        if one.way.use.backing and other.way.use.backing:
+            found = Exclusion("no", _APART)
+            if _in_one_way(one, other) == "unknown":
+                found = Exclusion("unknown", _GROUPS)
     else:
         mine, yours = one.disk.place, other.disk.place
         supposed = (
@@ -628,8 +658,10 @@ _BELOW: Final = (
 
 _APART: Final = (
     "both write it, or one writes what the other reads, each through something else above it (a"
-    " volume, a file system, an image): only what is above is locked"
+    " volume, a volume group, a file system, an image): only what is above is locked"
 )
+
+_GROUPS: Final = "it is unknown whether both have it below one volume group"
 
 
 def _in_force(one: _User, other: _User, meant: Exclusion, stale: Collection[str]) -> Exclusion:

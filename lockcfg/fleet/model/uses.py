@@ -146,7 +146,8 @@ def shape_of(disk: Mapping[str, Any], path: str, running: bool, guest: Mapping[s
     layer = name.partition(":")[0]
     if layer in ON_OTHERS and "backing" not in disk and not _is_whole(disk.get("chain", ())):
         traits.append("untold")
-    traits += [f"{_THROUGH}{each}" for each in disk.get("through", ())]
+    through = {each.partition(":")[0] for each in disk.get("through", ())}
+    traits += [f"{_THROUGH}{each}" for each in sorted(through)]
     where = resolved[: resolved.rfind("/")]
     if disk["type"] == "network":
         where = ",".join(disk.get("servers", ()))
@@ -381,13 +382,13 @@ class NumberedUse:
         if use.kind == "image":
             if not self.prefix:
                 # A link to a device is not an image file, in whatever directory it is.
-                return device_name(disk)
+                return told_name(disk)
             if disk.get("links", 1) > 1 and "inode" in disk and self.storage is not None:
                 # The file has other names in the same file system.
                 return f"{self.storage.place.system}:inode {disk['inode']}"
             resolved: str = disk.get("resolved", path)
             return self.prefix + resolved[resolved.rfind("/") + 1 :]
-        return device_name(disk)
+        return told_name(disk)
 
 
 def _has_numbers(storage: Directory) -> bool:
@@ -437,9 +438,55 @@ def below_of(disk: Mapping[str, Any], way: NumberedUse) -> list[dict[str, Any]]:
 
 
 def _volume_of(disk: Mapping[str, Any]) -> str:
-    """The kind of volume that a device is, for what is below it."""
-    kind = device_name(disk).partition(":")[0]
-    return kind if kind in ON_OTHERS else "device"
+    """What has the device below a volume, for what is below it: the kind of the volume, and which
+    volume group or container that is, as far as the snapshot says."""
+    name = whole_of(device_name(disk))
+    kind = name.partition(":")[0]
+    if kind not in ON_OTHERS:
+        return "device"
+    if kind != "lvm":
+        return name
+    match = _GROUP.search(disk.get("dm_uuid", ""))
+    return f"{kind}:{match[1]}" if match is not None else kind
+
+
+#: The UUID of the volume group, of which a logical volume is a part.
+_GROUP: Final = re.compile(r"(?:\A|-)LVM-(.{32})")
+
+
+def told_name(disk: Mapping[str, Any]) -> str:
+    """The name of a block device, and what else two users of it are compared by: of a device below
+    others, what it was given to (:func:`claims_of`)."""
+    name = device_name(disk)
+    claims = sorted(each for each in disk.get("through", ()) if ":" in each)
+    if not name or not claims:
+        return name
+    return f"{name if PART in name else name + PART}{_GIVEN}{_AND.join(claims)}"
+
+
+def claims_of(name: str) -> frozenset[str]:
+    """The volumes that have the device of a ``name`` below them, if the name says so: the volume
+    group of a logical volume (``lvm:`` and its UUID), the container of LUKS, the array of md."""
+    claims = name.partition(PART)[2].partition(_GIVEN)[2]
+    return frozenset(claims.split(_AND)) if claims else frozenset()
+
+
+def part_of(name: str) -> str:
+    """The number of the partition that the name of a block device means; empty if it is none."""
+    return name.partition(PART)[2].partition(_GIVEN)[0]
+
+
+def shown_name(name: str) -> str:
+    """The name of a disk without what else two users of it are compared by."""
+    if not is_device(name) or _GIVEN not in name:
+        return name
+    part = part_of(name)
+    return f"{whole_of(name)}{PART}{part}" if part else whole_of(name)
+
+
+#: What parts the number of a partition, and the volumes that have the device.
+_GIVEN: Final = ";by="
+_AND: Final = "+"
 
 
 def device_name(disk: Mapping[str, Any]) -> str:

@@ -10,10 +10,10 @@ if TYPE_CHECKING:
 APPLICATION_ID: Final = 0x6C6B6366  # lkcf
 #: And this in that of a live store, which a lockcfg that does not know it must not read.
 LIVE_ID: Final = 0x6C6B636C  # lkcl
-VERSION: Final = 7
+VERSION: Final = 8
 
 #: Stores of these versions are still read: what they do not hold is unknown.
-EARLIER: Final = (1, 2, 3, 4, 5, 6)
+EARLIER: Final = (1, 2, 3, 4, 5, 6, 7)
 
 TABLES: Final = """
 CREATE TABLE profile (id INTEGER PRIMARY KEY, facts TEXT NOT NULL);
@@ -72,9 +72,9 @@ COLUMNS: Final = {
 LATER: Final = ("evidence", "held", "disks")
 
 #: What a column of an earlier version is taken to be. Each of them lacks something of the devices
-#: below others: version 6 what they are reached through, version 5 the type of a name, version 3
-#: the devices. So hosts of an earlier version are never called safe. The UUIDs of version 2 were
-#: cut off.
+#: below others: version 7 which volume has one, version 6 what they are reached through, version 5
+#: the type of a name, version 3 the devices. So hosts of an earlier version are never called safe.
+#: The UUIDs of version 2 were cut off.
 _EARLIER: Final = {
     ("cell", "circumstances"): "json_insert(circumstances, '$[#]', 'earlier|')",
 }
