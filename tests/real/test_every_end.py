@@ -27,7 +27,11 @@ FULL: Final = f"{DISKS}/full"
 
 #: What is added to the description of the guest that ends, each in front of something.
 MORE_OF_ONE: Final = {
-    "<devices>": "<on_reboot>destroy</on_reboot><on_crash>destroy</on_crash>",
+    # Without ACPI the machine has nothing that powers it off.
+    "<devices>": """
+        <features><acpi/></features>
+        <on_reboot>destroy</on_reboot><on_crash>destroy</on_crash>
+    """,
     "<memballoon": f"""
         <panic model='isa'/>
         <disk type='file'>
@@ -123,6 +127,14 @@ class EndingHost(GuestHost):
         names = {f"{LOCKSPACE}/{hashlib.sha256(each.encode()).hexdigest()}": each for each in disks}
         return {names[lock.file].removeprefix(f"{DISKS}/") for lock in seen}
 
+    def clean(self) -> None:
+        """End what a test that failed has left."""
+        if not self._libvirtd():
+            assert self.start_libvirtd().status == 0
+        if not self.is_ended():
+            self.virsh("destroy one")
+        self.virsh("managedsave-remove one")
+
     def is_ended(self) -> bool:
         """Whether ``one`` has ended, as far as libvirt knows and as its process tells."""
         return (
@@ -143,7 +155,8 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EndingHost]:
 #: The ends by libvirt.
 COMMANDS: Final = ("destroy one", "destroy one --graceful", "managedsave one")
 
-#: The ends that libvirt only hears of. Those in which the processor has a part need one that runs.
+#: The ends that libvirt only hears of. Those in which the processor has a part need one that runs;
+#: so does that of its connection, which guards nothing while the guest has no lock.
 EVENTS: Final[dict[str, Callable[[EndingHost], object]]] = {
     "quit": lambda host: host.monitor('{"execute": "quit"}'),
     "SIGTERM": lambda host: host.signal_guest("one", signal.SIGTERM),
@@ -156,7 +169,7 @@ EVENTS: Final[dict[str, Callable[[EndingHost], object]]] = {
     "panic": lambda host: host.ports(PANIC),
     "reset from inside": lambda host: host.ports(RESET),
 }
-INSIDE: Final = ("powered off", "panic", "reset from inside")
+RUNNING: Final = ("its own connection", "powered off", "panic", "reset from inside")
 
 GUEST: Final = ("runs", "paused", "failed to write")
 LIBVIRTD: Final = ("runs", "restarted", "stopped", "killed")
@@ -165,7 +178,7 @@ Case = tuple[str, str, str]
 EVERYTHING: Final[tuple[Case, ...]] = tuple(
     case
     for case in itertools.product((*COMMANDS, *EVENTS), LIBVIRTD, GUEST)
-    if case[2] == "runs" or case[0] not in INSIDE
+    if case[2] == "runs" or case[0] not in RUNNING
 )
 
 #: Each end, each state of libvirtd, each state of the guest.
@@ -194,6 +207,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def test_nothing_is_left_and_nothing_is_lost(
     host: EndingHost, end: str, libvirtd: str, guest: str
 ) -> None:
+    host.clean()
     host.do("start one")
     assert host.wait(lambda: host.locked() == {"a", "b", "full/disk"})
     if guest == "paused":
@@ -233,4 +247,24 @@ def test_nothing_is_left_and_nothing_is_lost(
     host.do("start one")
     assert host.wait(lambda: host.locked() == {"a", "b", "full/disk"})
     host.do("destroy one")
+    assert host.wait(lambda: host.locked() == {"b"})
+
+
+@pytest.mark.parametrize("libvirtd", LIBVIRTD[:2])
+def test_a_paused_guest_loses_its_connection(host: EndingHost, libvirtd: str) -> None:
+    """It has no lock that this could guard, and goes on; so does the lock that it gets later, until
+    its process ends."""
+    host.clean()
+    host.do("start one")
+    host.do("suspend one")
+    assert host.wait(lambda: host.locked() == {"b"})
+    host.cut_off("one")
+    if libvirtd == "restarted":
+        host.end_libvirtd(signal.SIGTERM)
+        assert host.start_libvirtd().status == 0
+    assert not host.wait(host.is_ended, patience=1)
+    host.do("resume one")
+    assert host.locked() == {"a", "b", "full/disk"}
+    host.signal_guest("one", signal.SIGKILL)
+    assert host.wait(host.is_ended)
     assert host.wait(lambda: host.locked() == {"b"})
