@@ -311,7 +311,7 @@ class Daemon:
         self._numbers.go_on_from(connected.clients.keys())
         for name, service in self.services.items():
             service.next_id = connected.next_ids.get(name, service.next_id)
-        for client in connected.clients.values():
+        for client in connected.take_clients():
             if (
                 client.service in self.services
             ):  # else it is left over, perhaps from another version

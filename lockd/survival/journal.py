@@ -39,7 +39,7 @@ READABLE: Final = range(1, FORMAT + 1)
 #: Where the records begin, in bytes.
 _START: Final = mmap.PAGESIZE
 
-#: A new journal is begun when this one has grown by this much, in bytes, and to twice its size.
+#: A new journal is begun when this one has grown by this much, in bytes, and by half.
 _GROWTH: Final = 1024 * 1024
 
 #: How many things are written into a new journal at a time: that takes less than a millisecond.
@@ -187,7 +187,7 @@ class Journal:
         self.fd, self.number = new.fd, new.number
         self._head_page, self._head, self._records = new._head_page, new._head, new._records
         self._end, self._room = new._end, new._room
-        self._limit = 2 * self._end + _GROWTH
+        self._limit = self._end + max(_GROWTH, self._end // 2)
         self._forget_next()
         keep()
         _let_go(*old)

@@ -11,7 +11,7 @@ from lockd.survival.records.encoding import record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from typing import Any, Final
 
     from lockd.survival.records.encoding import Replay
@@ -160,6 +160,12 @@ class Records:
             "busy": self._busy,
             "gone": self._gone,
         }
+
+    def take_clients(self) -> Iterator[Client]:
+        """All clients, in the order in which they came. Each is forgotten then, so that what is
+        made of others has its room."""
+        numbers = iter([*self.clients])
+        return (self.clients.pop(number) for number in numbers)
 
     def _ids(self, fields: list[Any]) -> None:
         service, next_id = fields[:2]
