@@ -445,6 +445,37 @@ GROUPS_ON_SAN = (
 LUKS_BELOW: Json = {"type": "block", "path": "/dev/dm-6", "inode": 6, "dm_uuid": f"{LUKS}-c"}
 
 
+def of_drbd(
+    *links: str, name: str = "v", resource: str = "r0/0", generations: str = "", **more: Any
+) -> Json:
+    """A guest with a device of DRBD, on a disk of its host. A letter is a generation of data."""
+    told: Json = {"links": list(links)}
+    if generations:
+        told["generations"] = [each * 16 for each in generations]
+    below = {"type": "block", "path": "/dev/sda", "inode": 8, "wwid": f"naa.600{name * 8}"}
+    return device(
+        "/dev/drbd0",
+        name=name,
+        identity=f"drbd:{resource}",
+        drbd=told,
+        **{"chain": [below], "device": "147:0", **more},
+    )
+
+
+def without_locks(one: Json, other: Json) -> list[Json]:
+    """Two hosts with a block device each, which lock the nodes alone."""
+    return two(
+        ([*DEVICES], [one], {"version": 2, **DIRECT}),
+        ([*DEVICES], [other], {"version": 2, **DIRECT}),
+    )
+
+
+#: A connection as both of its ends see it, and another one.
+AB, BA = "10.0.0.1:7788 10.0.0.2:7788", "10.0.0.2:7788 10.0.0.1:7788"
+BC, CB = "10.0.0.2:7789 10.0.0.3:7789", "10.0.0.3:7789 10.0.0.2:7789"
+OVER_LOOPBACK = "127.0.0.1:7788 127.0.0.1:7789"
+
+
 def cifs_pair(option: str, name: str, number: int) -> list[Json]:
     """Two hosts with a mount of CIFS, and a file there each, of which one is ``a.img``."""
     files = [fuse("/srv/vms", "cifs", "//nas/vms", "addr=10.0.0.9", option), HERE]
@@ -2353,5 +2384,104 @@ FLEETS: dict[str, Known] = {
             (MOUNTED_LV, image()),
             ({**MOUNTED, "volume": f"naa.6001405aaa/{OTHER_GROUP}/"}, image("b", inode=4243)),
         ),
+    ),
+    # DRBD
+    "peers of DRBD that lock nodes": Known(
+        "unsafe",
+        without_locks(of_drbd(AB, generations="ab"), of_drbd(BA, name="w", generations="bc")),
+    ),
+    "peers of DRBD of which no generations are known": Known(
+        "unsafe", without_locks(of_drbd(AB), of_drbd(BA, name="w"))
+    ),
+    "peers of DRBD that lock by path": Known(
+        "safe", devices_apart(of_drbd(AB), of_drbd(BA, name="w"))
+    ),
+    "peers of DRBD that lock by unlike paths": Known(
+        "unsafe",
+        devices_apart(
+            of_drbd(AB),
+            guest(
+                "w",
+                {
+                    **of_drbd(BA, name="w")["disks"][0],
+                    "path": "/dev/drbd/by-res/r0/0",
+                    "resolved": "/dev/drbd0",
+                },
+            ),
+        ),
+    ),
+    "two of three peers of DRBD": Known(
+        "unsafe", without_locks(of_drbd(AB, CB), of_drbd(BA, BC, name="w"))
+    ),
+    "two clusters of DRBD that call a resource alike": Known(
+        "safe",
+        without_locks(
+            of_drbd(AB, generations="ab"),
+            of_drbd("10.9.0.1:7788 10.9.0.2:7788", name="w", generations="cd"),
+        ),
+    ),
+    "two clusters of DRBD that call a resource alike, without generations": Known(
+        "safe",
+        without_locks(of_drbd(AB), of_drbd("10.9.0.1:7788 10.9.0.2:7788", name="w")),
+        said="unknown",
+    ),
+    "the first hosts of two clusters of DRBD that have the same addresses": Known(
+        "safe", without_locks(of_drbd(AB, generations="ab"), of_drbd(AB, name="w", generations="c"))
+    ),
+    "hosts of two clusters of DRBD that seem to be peers of each other": Known(
+        "safe",
+        without_locks(of_drbd(AB, generations="ab"), of_drbd(BA, name="w", generations="c")),
+        said="unknown",
+    ),
+    "peers of DRBD through proxies, whose addresses are loopback": Known(
+        "unsafe",
+        without_locks(of_drbd(OVER_LOOPBACK), of_drbd(OVER_LOOPBACK, name="w")),
+        said="unknown",
+    ),
+    "peers of DRBD that see each other by other addresses": Known(
+        "unsafe",
+        without_locks(
+            of_drbd(AB, generations="ab"),
+            of_drbd("192.168.0.2:7788 192.168.0.1:7788", name="w", generations="b"),
+        ),
+        said="unknown",
+    ),
+    "two resources of DRBD between two hosts": Known(
+        "safe",
+        without_locks(
+            of_drbd(AB),
+            of_drbd(CB, name="w", resource="r1/0"),
+        ),
+    ),
+    "two volumes of one resource of DRBD": Known(
+        "safe", without_locks(of_drbd(AB), of_drbd(BA, name="w", resource="r0/1"))
+    ),
+    "a device of DRBD, and the device that it is on": Known(
+        "unsafe",
+        devices_apart(of_drbd(AB, chain=[BELOW]), device("/dev/sdc", name="w", dm_uuid=MPATH)),
+    ),
+    "two devices of DRBD on one device": Known(
+        "unsafe",
+        devices_apart(
+            of_drbd(AB, chain=[BELOW]), of_drbd(BC, name="w", resource="r1/0", chain=[BELOW])
+        ),
+    ),
+    "two clusters of DRBD, each with r0 on one device": Known(
+        "unsafe",
+        devices_apart(
+            of_drbd(AB, generations="a", chain=[BELOW]),
+            of_drbd(BC, name="w", generations="b", chain=[BELOW]),
+        ),
+    ),
+    "a device of DRBD of which it is not known what it is on": Known(
+        "unsafe",
+        devices_apart(of_drbd(AB, chain=[]), device("/dev/sdc", name="w", dm_uuid=MPATH)),
+        said="unknown",
+    ),
+    "a partition of a device of DRBD, and the whole one on its peer": Known(
+        "unsafe", without_locks(of_drbd(AB, part="1"), of_drbd(BA, name="w"))
+    ),
+    "two partitions of a device of DRBD": Known(
+        "safe", without_locks(of_drbd(AB, part="1"), of_drbd(BA, name="w", part="2"))
     ),
 }

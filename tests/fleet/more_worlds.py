@@ -464,10 +464,24 @@ class _More:
             )
 
     def add_drbd(self) -> None:
-        """Resources of DRBD, which no program of a host names; two may have one path."""
+        """Resources of DRBD that two hosts have each; two may have one path. Clusters call them
+        alike, and may give them the same addresses, each on a cable of its own."""
+        alike = self.rng.random() < 0.3
         for number, it in self.each_host():
-            thing = ("drbd", self.rng.choice("rs"))
-            self.by_kernel(number, it, ["/dev/drbd0", "/dev/drbd1"], thing, {})
+            cluster, side = divmod(number, 2)
+            resource = self.rng.choice(("r0/0", "r0/0", "r0/1", "s/0"))
+            thing = ("drbd", cluster, resource)
+            port = 7788 + (resource == "s/0")
+            ends = [f"10.6.{0 if alike else cluster}.{1 + end}:{port}" for end in (side, 1 - side)]
+            told: Json = {"identity": f"drbd:{resource}", "drbd": {}}
+            if alike or self.maker.seen():
+                told["drbd"]["generations"] = [f"{cluster}{resource}", f"{cluster}{resource}{side}"]
+            if self.maker.seen():
+                told["drbd"]["links"] = [" ".join(ends)]
+            if self.maker.version == 2 and self.maker.seen():
+                below = {"type": "block", "path": "/dev/sdx", "wwid": f"naa.6d{number:014}"}
+                told["chain"] = [below]
+            self.by_kernel(number, it, ["/dev/drbd0", "/dev/drbd1"], thing, told)
 
     def add_parallel(self) -> None:
         """Images on Lustre, BeeGFS, virtiofs or 9p: the mounts of two file systems may look

@@ -25,7 +25,9 @@ from lockcfg.fleet.model.uses import (
     Use,
     claims_of,
     disk_of,
+    generations_of,
     is_device,
+    links_of,
     part_of,
     shown_name,
     whole_of,
@@ -373,6 +375,7 @@ def _reason_of(user: _User) -> str:
 _ABOVE: Final = {
     "": "its disk",
     "device": "another device",
+    "drbd": "a resource of DRBD",
     "filesystem": "a local file system",
     "image": "an image",
     "luks": "a volume of LUKS",
@@ -476,7 +479,8 @@ def _may_clash(readers: Sequence[_Alike]) -> bool:
     """Whether some of what has a device below it may write it in a way of its own."""
     users = [each.users[0] for each in readers]
     found = {(user.way.use.through, claims_of(user.name)) for user in users}
-    return len(found) > 1 or {through for through, _ in found} == {"filesystem"}
+    alone = ("filesystem", "drbd")  # what two hosts never have on one device, even if it is one
+    return len(found) > 1 or any(not set(alone).isdisjoint(each.split(",")) for each, _ in found)
 
 
 def _clash(one: _User, other: _User) -> bool:
@@ -496,6 +500,8 @@ def _in_one_way(one: _User, other: _User) -> Shared:
     if not any(volumes):
         return "yes" if kinds[0] & kinds[1] - {"filesystem"} else "no"
     claims = [claims_of(user.name) for user in (one, other)]
+    if "drbd" in volumes[0] & volumes[1]:
+        return "no"  # it copies from device to device: no two hosts give it the same one
     if claims[0] & claims[1]:
         return "yes"
     told = [{each.partition(":")[0] for each in of} for of in claims]
@@ -564,6 +570,8 @@ def _one_disk(one: _User, other: _User, words: Words | None) -> Relation:
     and by the inode numbers of the files."""
     mine, yours = one.disk.place, other.disk.place
     if is_device(one.name) or is_device(other.name):
+        if one.host != other.host and one.name.startswith("drbd:"):
+            return _one_of_drbd(one.name, other.name)
         return _one_device(one.name, other.name)
     if one.way.use.kind == other.way.use.kind == "network" and one.name == other.name:
         return _one_of_network(one, other)
@@ -602,6 +610,20 @@ def _one_of_network(one: _User, other: _User) -> Relation:
     )
     told = one.way.use.storage and other.way.use.storage
     return "unknown" if told and mine.isdisjoint(yours) else "same"
+
+
+def _one_of_drbd(one: str, other: str) -> Relation:
+    """Whether two hosts have one device of DRBD. The names of resources show nothing: those of
+    other clusters are called ``r0`` as well. Peers of each other have one device, unless their data
+    is not of one origin: clusters may have the same addresses, each on a cable of its own."""
+    if _one_device(one, other) == "different":
+        return "different"
+    mine, yours = links_of(one), links_of(other)
+    generations = generations_of(one), generations_of(other)
+    unlike = all(generations) and generations[0].isdisjoint(generations[1])
+    if any((peer, own) in yours for own, peer in mine):
+        return "unknown" if unlike else "same"
+    return "different" if unlike and mine and yours else "unknown"
 
 
 def _one_device(one: str, other: str) -> Relation:

@@ -12,7 +12,7 @@ import posixpath
 import re
 
 from lockcfg.fleet.model.locks import Disk, lock_of
-from lockcfg.fleet.model.place import Location, has_numbers
+from lockcfg.fleet.model.place import Location, has_numbers, is_loopback
 from lockcfg.frozen import Frozen
 
 TYPE_CHECKING = False
@@ -170,7 +170,7 @@ def shape_of(disk: Mapping[str, Any], path: str, running: bool, guest: Mapping[s
 _PLAIN: Final = frozenset(("type", "path", "device", "inode", "lock"))
 
 #: The kinds of block devices that are on other devices. A write to one of those is a write to them.
-ON_OTHERS: Final = ("lvm", "luks", "md")
+ON_OTHERS: Final = ("lvm", "luks", "md", "drbd")
 
 #: Members that decide the use of a disk if they are present and neither false nor 0.
 _TRAITS: Final = (
@@ -458,34 +458,65 @@ def told_name(disk: Mapping[str, Any]) -> str:
     """The name of a block device, and what else two users of it are compared by: of a device below
     others, what it was given to (:func:`claims_of`)."""
     name = device_name(disk)
-    claims = sorted(each for each in disk.get("through", ()) if ":" in each)
-    if not name or not claims:
+    more = {_GIVEN: sorted(each for each in disk.get("through", ()) if ":" in each)}
+    if name.startswith("drbd:"):
+        told = disk.get("drbd", {})
+        links = [each.split(" ") for each in told.get("links", ())]
+        more[_LINKS] = [
+            "-".join(ends) for ends in links if len(ends) == 2 and not any(map(is_loopback, ends))
+        ]
+        more[_GENERATIONS] = told.get("generations", [])
+    parts = [f"{_MORE}{what}{_AND.join(each)}" for what, each in more.items() if each]
+    if not name or not parts:
         return name
-    return f"{name if PART in name else name + PART}{_GIVEN}{_AND.join(claims)}"
+    return f"{name if PART in name else name + PART}{''.join(parts)}"
 
 
 def claims_of(name: str) -> frozenset[str]:
     """The volumes that have the device of a ``name`` below them, if the name says so: the volume
-    group of a logical volume (``lvm:`` and its UUID), the container of LUKS, the array of md."""
-    claims = name.partition(PART)[2].partition(_GIVEN)[2]
-    return frozenset(claims.split(_AND)) if claims else frozenset()
+    group of a logical volume (``lvm:`` and its UUID), the container of LUKS, the array of md, the
+    resource of DRBD."""
+    return _told(name, _GIVEN)
+
+
+def links_of(name: str) -> frozenset[tuple[str, str]]:
+    """The connections of a device of DRBD: the own address and that of the peer. An address with
+    which each host means itself is none."""
+    found = (each.partition("-") for each in _told(name, _LINKS))
+    return frozenset((own, peer) for own, _, peer in found)
+
+
+def generations_of(name: str) -> frozenset[str]:
+    """The generations of the data of a device of DRBD."""
+    return _told(name, _GENERATIONS)
 
 
 def part_of(name: str) -> str:
     """The number of the partition that the name of a block device means; empty if it is none."""
-    return name.partition(PART)[2].partition(_GIVEN)[0]
+    return name.partition(PART)[2].partition(_MORE)[0]
+
+
+def _told(name: str, what: str) -> frozenset[str]:
+    for more in name.partition(PART)[2].split(_MORE)[1:]:
+        if more.startswith(what):
+            return frozenset(more[len(what) :].split(_AND))
+    return frozenset()
 
 
 def shown_name(name: str) -> str:
     """The name of a disk without what else two users of it are compared by."""
-    if not is_device(name) or _GIVEN not in name:
+    if not is_device(name) or PART not in name:
         return name
     part = part_of(name)
     return f"{whole_of(name)}{PART}{part}" if part else whole_of(name)
 
 
-#: What parts the number of a partition, and the volumes that have the device.
-_GIVEN: Final = ";by="
+#: What follows the number of a partition in a name, each after a semicolon: the volumes that have
+#: the device, the connections of a device of DRBD, and the generations of its data.
+_MORE: Final = ";"
+_GIVEN: Final = "by="
+_LINKS: Final = "links="
+_GENERATIONS: Final = "generations="
 _AND: Final = "+"
 
 

@@ -2,8 +2,8 @@
 
 ## What it does
 
-Reports guests' volumes of LVM, LUKS or md of which a snapshot does not say on which devices they
-are, if guests have block devices of another kind, too.
+Reports guests' volumes of LVM, LUKS, md or DRBD of which a snapshot does not say on which devices
+they are, if guests have block devices of another kind, too.
 
 ## Why is this bad
 
@@ -58,7 +58,7 @@ if TYPE_CHECKING:
 
     from lockcfg.fleet.comparison.fleet import Fleet
 
-_WORDS: Final = {"lvm": "LVM", "luks": "LUKS", "md": "md"}
+_WORDS: Final = {"drbd": "DRBD", "luks": "LUKS", "lvm": "LVM", "md": "md"}
 
 RULE = Rule("LA315", "device-below-not-known", "warning", scope="fleet")
 

@@ -59,6 +59,7 @@ from __future__ import annotations
 from collections import Counter
 
 from lockcfg.fleet.model.place import has_numbers
+from lockcfg.fleet.model.uses import ON_OTHERS
 from lockcfg.fleet.rules.observation import Observation
 from lockcfg.rules.rule import Rule
 
@@ -77,7 +78,7 @@ RULE = Rule("LA316", "network-disk-otherwise-reached", "warning", scope="fleet")
 #: system, as its server may be one of the hosts.
 _OTHERWISE: Final = {
     "rbd": ("rbd",),
-    "iscsi": ("scsi", "lvm", "luks", "md"),
+    "iscsi": ("scsi", *ON_OTHERS),
     "gluster": ("glusterfs",),
 }
 

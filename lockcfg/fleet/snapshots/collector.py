@@ -43,7 +43,7 @@ import struct
 import subprocess
 import time
 import xml.etree.ElementTree as ElementTree
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Set, Tuple, Union
 
 FORMAT = "lockcfg-snapshot"
@@ -77,6 +77,9 @@ PROGRAMS = ("/usr/sbin", "/usr/bin", "/sbin", "/bin", "/usr/local/sbin", "/usr/l
 
 #: How many bytes of a program's output are read at most.
 MAX_OUTPUT = 64 * 1024
+
+#: How much drbdsetup may print, which prints all resources of the host.
+MAX_RESOURCES = 4 * 1024 * 1024
 
 #: The compressions in which the collector writes a snapshot, by the end of its name.
 COMPRESSIONS = {".gz": "gzip", ".xz": "lzma", ".bz2": "bz2"}
@@ -1003,6 +1006,86 @@ def _kernel_names(path: str) -> Iterator[Tuple[str, str]]:
     uuid = _line(f"/sys/class/block/{name}/md/uuid")
     if uuid:
         yield "identity", f"md:{uuid}"
+    match = re.match(r"drbd(\d+)\Z", name)
+    if match:
+        yield from _of_drbd(match.group(1))
+
+
+def _of_drbd(minor: str) -> Iterator[Tuple[str, Any]]:
+    """The resource and the volume of a device of DRBD, what its connections are between, and the
+    generations of its data, by which DRBD itself tells whether two peers have the same."""
+    # DRBD 8.4 and 9 have it where debugfs is mounted.
+    top = os.path.realpath(f"/sys/kernel/debug/drbd/minors/{minor}")
+    volumes, links = _resources_of_drbd()
+    found = re.search(r"/resources/([^/]+)/volumes/(\d+)\Z", top)
+    resource, volume = found.groups() if found else volumes.get(minor, ("", ""))
+    if not re.match(r"[\w.:-]+\Z", resource):
+        return
+    yield "identity", f"drbd:{resource}/{volume}"
+    told: Json = {}
+    if links.get(resource):
+        told["links"] = sorted(links[resource])
+    text = "\n".join(_lines(f"{top}/data_gen_id") if found else [])
+    generations = {int(each, 16) & ~1 for each in re.findall(r"0x([0-9A-Fa-f]{16})", text)}
+    # The last bit says who is primary. 0 and 4 say that there is none yet.
+    generations -= {0, 4}
+    if generations:
+        told["generations"] = sorted(f"{each:016x}" for each in generations)
+    if told:
+        yield "drbd", told
+
+
+@lru_cache(maxsize=1)
+def _resources_of_drbd() -> Tuple[Dict[str, Tuple[str, str]], Dict[str, List[str]]]:
+    """What ``drbdsetup`` tells of the resources of this host."""
+    program = _which("drbdsetup")
+    output = None
+    with contextlib.suppress(OSError):
+        if program is not None:
+            output = _output(_start([program, "show"]), PATIENCE / 2, MAX_RESOURCES)
+    return resources_in((output or b"").decode("utf-8", "replace"))
+
+
+def resources_in(text: str) -> Tuple[Dict[str, Tuple[str, str]], Dict[str, List[str]]]:
+    """The resource and the volume of each minor number of DRBD, and the two addresses of each
+    connection of a resource, the own one first. ``text`` is from ``drbdsetup show`` of DRBD 8.4 or
+    9."""
+    volumes: Dict[str, Tuple[str, str]] = {}
+    links: Dict[str, List[str]] = {}
+    blocks: List[List[str]] = []
+    #: The ends of each connection, by the block that has both.
+    ends: Dict[int, Dict[str, str]] = {}
+    numbers: List[int] = []
+    words: List[str] = []
+    for number, word in enumerate(re.findall(r'"[^"]*"|[{};]|[^\s{};"]+', text)):
+        if word == "{":
+            blocks.append(words)
+            numbers.append(number)
+        elif word == "}" and blocks:
+            end = blocks.pop()
+            both = ends.pop(numbers.pop(), {})
+            top = (blocks or [end])[0]
+            if top[:1] == ["resource"] and len(both) == 2:
+                link = "{_this_host} {_remote_host}".format(**both)
+                links.setdefault(top[-1], []).append(link)
+        elif word == ";" and blocks:
+            heads = [each[0] if each else "" for each in blocks]
+            if words[:2] == ["device", "minor"] and heads[-2:] == ["_this_host", "volume"]:
+                if blocks[0][:1] == ["resource"]:
+                    volumes[words[-1]] = blocks[0][-1], blocks[-1][-1]
+            elif (
+                words[:1] == ["address"]
+                and len(blocks) > 1
+                and heads[-1] in ("_this_host", "_remote_host")
+            ):
+                ends.setdefault(numbers[-2], {})[heads[-1]] = words[-1]  # of 8.4
+            elif words[:1] in (["_this_host"], ["_remote_host"]) and len(words) == 3:
+                ends.setdefault(numbers[-1], {})[words[0]] = words[-1]  # of 9
+        else:
+            words.append(word.strip('"'))
+            continue
+        words = []
+    return volumes, links
 
 
 def probe(directory: str) -> Json:
@@ -2226,14 +2309,14 @@ def _start(command: List[str]) -> Any:
     )
 
 
-def _output(process: Any, patience: float) -> Optional[bytes]:
+def _output(process: Any, patience: float, most: int = MAX_OUTPUT) -> Optional[bytes]:
     """The output of a program; None if it hangs or prints without end. Such a program is killed,
     with the processes that it has started, and the collector does not wait for it: neither for a
     process that keeps its output open, nor for the program itself if it hangs in the kernel."""
     end = time.monotonic() + max(0.1, patience)
     output = b""
     try:
-        while len(output) <= MAX_OUTPUT:
+        while len(output) <= most:
             left = end - time.monotonic()
             if left <= 0 or not select.select([process.stdout], [], [], left)[0]:
                 break

@@ -212,10 +212,14 @@ _directory: Final = _object(
     },
 )
 
+#: What DRBD knows of a device.
+_drbd: Final = _object({}, {"links": _list_of(_long, 1000), "generations": _list_of(_long, 1000)})
+
 #: The identities of a block device or a disk that are the same on all hosts, and its lock.
 _LOCKED: Final = {
     "identity": _long,
     "part": _long,
+    "drbd": _drbd,
     "lock": _long,
     "replaced": _flag,
 }
@@ -233,6 +237,7 @@ _below: Final = _object(
         "dm_uuid": _long,
         "identity": _long,
         "part": _long,
+        "drbd": _drbd,
         "error": _long,
     },
 )

@@ -530,3 +530,89 @@ def test_a_controller_of_storage_is_a_disk(
     element = ElementTree.fromstring(f"<hostdev mode='subsystem' type='pci'>{source}</hostdev>")
     assert collector._passed_on(element) == ({"type": "hostdev"} if is_disk else None)
     assert asked == ["/sys/bus/pci/devices/0000:3b:00.1/class"]
+
+
+#: What ``drbdsetup show`` of DRBD 8.4 prints of one resource, and that of 9 of another.
+DRBD_8 = """\
+resource r0 {
+    options {
+    }
+    net {
+        allow-two-primaries\tyes;
+    }
+    _remote_host {
+        address\t\t\tipv4 10.7.7.2:7788;
+    }
+    _this_host {
+        address\t\t\tipv4 10.7.7.1:7788;
+        volume 3 {
+            device\t\t\tminor 1;
+            disk\t\t\t"/dev/loop1";
+            meta-disk\t\t\tinternal;
+            disk {
+            }
+        }
+    }
+}
+"""
+DRBD_9 = """\
+resource "vm-1" {
+    _this_host {
+        node-id\t\t\t0;
+        volume 0 {
+            device\t\t\tminor 1000;
+            disk\t\t\t"/dev/vg/vm-1";
+            meta-disk\t\t\tinternal;
+        }
+        volume 1 {
+            device\t\t\tminor 1001;
+            disk\t\t\tnone;
+        }
+    }
+    connection {
+        _peer_node_id 1;
+        path {
+            _this_host ipv4 10.7.7.1:7000;
+            _remote_host ipv4 10.7.7.2:7000;
+        }
+        path {
+            _this_host ipv6 [fd00::1]:7000;
+            _remote_host ipv6 [fd00::2]:7000;
+        }
+        net {
+            _name\t\t\t"kvm02";
+        }
+    }
+    connection {
+        _peer_node_id 2;
+        path {
+            _this_host ipv4 10.7.7.1:7000;
+            _remote_host ipv4 10.7.7.3:7000;
+        }
+        _is_standalone;
+        net {
+            _name\t\t\t"kvm03";
+        }
+    }
+}
+"""
+
+
+def test_what_drbdsetup_tells() -> None:
+    """Of both versions of DRBD; text that is cut off or none of its own is no reason to fail."""
+    volumes, links = collector.resources_in(DRBD_8 + DRBD_9)
+    assert volumes == {"1": ("r0", "3"), "1000": ("vm-1", "0"), "1001": ("vm-1", "1")}
+    assert links == {
+        "r0": ["10.7.7.1:7788 10.7.7.2:7788"],
+        "vm-1": [
+            "10.7.7.1:7000 10.7.7.2:7000",
+            "[fd00::1]:7000 [fd00::2]:7000",
+            "10.7.7.1:7000 10.7.7.3:7000",
+        ],
+    }
+    both = DRBD_8 + DRBD_9
+    for at in range(len(both)):
+        collector.resources_in(both[:at])
+        collector.resources_in(both[at:])
+    for text in ("}", "{ { } } ; }", "a { ; }", "{ address x; _this_host ipv4 y; }"):
+        assert collector.resources_in(text) == ({}, {})
