@@ -214,7 +214,8 @@ class Host:
     ) -> None:
         self.disk: Final = FakeDisk(files)
         self.journal: Final = Journal.create(1)
-        log = Logging().part("util.virlockspace")
+        self.logging: Final = Logging()
+        log = self.logging.part("util.virlockspace")
         self.engine: Final = Engine(
             self.journal,
             Keeper("", log, {}, {}),

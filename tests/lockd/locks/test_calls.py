@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
+from lockd.events import STUCK
 from lockd.kernel.filelock import FileLock, HeldError
+from lockd.locks import idle
 from lockd.locks.remote import SilentError
 from lockd.locks.space import Owner
+from lockd.log import INFO
 from lockd.survival.records import JournalState, locks, processes
 from lockd.survival.records.encoding import parsed
 from lockd.wire.fault import FROM_LOCKSPACE, Fault, system_fault
@@ -21,6 +24,7 @@ from tests.lockd.locks.simulation import SPACE, FakeClock, Host, two_hosts
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from lockd.events import Event
     from lockd.locks.remote import Remote
 
 DISK, OTHER = "/images/disk", "/images/other"
@@ -525,6 +529,69 @@ def test_a_disk_that_is_unknown_is_not_looked_for_once_its_lock_is_released() ->
     assert host.engine.unknown
     host.engine.release(SPACE, name, owner(7))
     assert not host.engine.unknown
+
+
+@pytest.mark.parametrize(
+    ("error", "why"),
+    [(OSError(errno.EIO, os.strerror(errno.EIO)), os.strerror(errno.EIO)), (OSError("odd"), "odd")],
+)
+def test_how_often_it_is_tried_to_unlock_a_lock(
+    error: OSError, why: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is told once; after twenty times more the file is closed, which ends the lock."""
+    host, _, clock = host_with()
+    told: list[Event] = []
+    host.logging.listen(told.append, INFO)
+
+    def fail(_: FileLock) -> None:
+        raise error
+
+    acquire(host, "a", owner(7))
+    told.clear()
+    monkeypatch.setattr(host.disk, "unlock", fail)
+    host.engine.release(SPACE, "a", owner(7))
+    for _ in range(19):
+        clock.now += 1
+        host.engine.idle.close(clock.now)
+    assert host.disk.open_files == 1
+    clock.now += 1
+    host.engine.idle.close(clock.now)
+    assert host.disk.open_files == 0
+    (stuck,) = [each for each in told if each.kind is STUCK]
+    assert stuck.message == (
+        f"{SPACE}/a: it was released and cannot be unlocked ({why}): no guest can lock it until"
+        " that succeeds; lockd tries again"
+    )
+    assert stuck.fields["resource"] == "a"
+
+
+def test_a_lock_file_that_cannot_be_removed(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """It is told, and the lock is released."""
+    host, other, clock = host_with()
+
+    def fail(_: str) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(host.disk, "remove", fail)
+    acquire(host, "a", owner(7))
+    host.engine.release(SPACE, "a", owner(7))
+    clock.now += 1
+    host.engine.idle.close(clock.now)
+    assert f"{SPACE}/a: cannot be removed: Read-only file system" in capfd.readouterr().err
+    acquire(other, "a", owner(8))
+
+
+def test_how_many_files_of_released_locks_stay_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next ones are closed at once."""
+    monkeypatch.setattr(idle, "_MOST_IDLE", 2)
+    host, _, _ = host_with()
+    for name in "abc":
+        acquire(host, name, owner(7))
+        host.engine.release(SPACE, name, owner(7))
+    assert host.disk.open_files == 2
+    assert not host.disk.exists(f"{SPACE}/c")
 
 
 def test_a_released_lock_that_fails_to_be_locked_again(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,7 +17,10 @@ from lockd.survival.restart_file import RestartFileError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-#: As virtlockd 9.0.0 writes it.
+#: What virtlockd 9.0.0 left, with a client of its administration and a guest that has two locks.
+LEFT = (Path(__file__).parent / "virtlockd-restart-exec.json").read_text("ascii")
+
+#: The same in short.
 FILE: dict[str, Any] = {
     "daemon": {
         "servers": {
@@ -207,6 +211,65 @@ def test_what_is_just_allowed_is_read() -> None:
     assert late.servers["virtlockd"].clients[0].since == 1 << 62
     state = restart_file.read(text.replace(b'"web"', b'"w\xe9b"'))
     assert b'"w\xe9b"' in restart_file.write(state)
+
+
+def test_it_is_written_as_virtlockd_does() -> None:
+    """To the byte, but for the space in an empty object."""
+    state = restart_file.read(LEFT.encode())
+    assert restart_file.write(state) == LEFT.replace("{\n\n            }", "{}").encode()
+    (asker,) = state.servers["admin"].clients
+    assert asker.owner is None
+    assert asker.restricted is False
+
+
+def test_a_client_that_has_not_registered() -> None:
+    """virtlockd has no name for it, and zeros."""
+    document = json.loads(LEFT)
+    private = document["daemon"]["servers"]["virtlockd"]["clients"][0]["privateData"]
+    private |= {"ownerId": 0, "ownerPid": 0, "ownerUUID": "00000000-0000-0000-0000-000000000000"}
+    del private["ownerName"]
+    state = restart_file.read(json.dumps(document).encode())
+    (client,) = state.servers["virtlockd"].clients
+    assert client.owner is None
+    assert json.loads(restart_file.write(state)) == document
+
+
+def test_without_a_default_lockspace_it_is_empty() -> None:
+    state = restart_file.read(LEFT.encode())
+    state = restart_file.State(state.pid, state.servers, {"/srv/locks": []})
+    written = json.loads(restart_file.write(state))
+    assert written["defaultLockspace"] == {"resources": []}
+    assert written["lockspaces"] == [{"directory": "/srv/locks", "resources": []}]
+
+
+@pytest.mark.parametrize(
+    ("path", "most"),
+    [
+        (f"{RESOURCE}.owners.0", 0xFFFFFFFF),
+        (f"{RESOURCE}.fd", 0x7FFFFFFF),
+        (f"{CLIENT}.conn_time", 1 << 62),
+        (f"{CLIENT}.privateData.ownerPid", 0xFFFFFFFF),
+    ],
+)
+def test_the_edges_of_numbers(path: str, most: int) -> None:
+    restart_file.read(changed(path, most))
+    with pytest.raises(RestartFileError):
+        restart_file.read(changed(path, most + 1))
+    least = 3 if path.endswith(".fd") else 0
+    restart_file.read(changed(path, least))
+    with pytest.raises(RestartFileError):
+        restart_file.read(changed(path, least - 1))
+
+
+def test_the_edges_of_strings() -> None:
+    longest = "/" + "x" * 65_535
+    (disk,) = restart_file.read(changed(f"{RESOURCE}.name", longest)).spaces[""]
+    assert disk.name == longest
+    with pytest.raises(RestartFileError, match="not a string"):
+        restart_file.read(changed(f"{RESOURCE}.name", longest + "x"))
+    with pytest.raises(RestartFileError) as caught:
+        restart_file.read(changed(f"daemon.{'y' * 300}", 1))
+    assert str(caught.value) == f"daemon has unknown members: {'y' * 100!r}"
 
 
 @given(st.binary(max_size=200) | st.recursive(
