@@ -293,7 +293,7 @@ class _Target:
     def _error(self, error: OSError) -> WriteError:
         return WriteError(
             self.write.path,
-            f"cannot be written: {error.strerror}",
+            f"cannot be written: {error.strerror or error}",
             help=_HELP.get(error.errno or 0, ""),
         )
 

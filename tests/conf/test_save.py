@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import re
 import resource
 import signal
 import stat
@@ -296,7 +297,8 @@ def test_a_backup_that_cannot_be_made_stops_the_save_and_is_named(conf: Path) ->
     inode = conf.stat().st_ino
     with pytest.raises(WriteError) as caught:
         save([write(conf)], backup=".bak")
-    assert "qemu.conf.bak" in caught.value.message
+    kept = conf.with_name("qemu.conf.bak")
+    assert caught.value.message == f"{conf}: cannot be kept as {kept}: Is a directory"
     assert conf.read_bytes() == OLD
     assert conf.stat().st_ino == inode
     assert conf.stat().st_nlink == 1
@@ -574,6 +576,24 @@ def test_a_file_that_became_something_else(conf: Path) -> None:
     assert conf.is_dir()
 
 
+def test_the_names_of_new_files_cannot_be_foreseen(
+    conf: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another user who may write there could put a file in the way."""
+    names: list[str] = []
+    rename = os.rename
+
+    def renaming(name: str, to: str, **directories: int) -> None:
+        names.append(name)
+        rename(name, to, **directories)
+
+    monkeypatch.setattr(os, "rename", renaming)
+    save([write(conf)])
+    save([write(conf, old=NEW, new=OLD)])
+    assert len({*names}) == 2
+    assert all(re.fullmatch(r"\.qemu\.conf\.[0-9a-f]{16}\.lockcfg-new", name) for name in names)
+
+
 def test_of_several_files_one_changed_meanwhile_stops_all(conf: Path) -> None:
     other = conf.with_name("qemu-lockd.conf")
     other.write_bytes(b"theirs = 1\n")
@@ -798,8 +818,10 @@ def test_a_disk_that_gives_back_other_bytes_is_noticed(
         (conf.parent / target).write_bytes(NEW[:-1] + b"\0")
 
     monkeypatch.setattr(os, "rename", corrupting)
-    with pytest.raises(WriteError, match="does not hold what was just written"):
+    with pytest.raises(WriteError) as caught:
         save([write(conf)])
+    assert caught.value.message == f"{conf}: does not hold what was just written to it"
+    assert "another program writes here" in caught.value.help
 
 
 def test_a_disk_that_gives_back_nothing_is_noticed(
@@ -812,8 +834,9 @@ def test_a_disk_that_gives_back_nothing_is_noticed(
         (conf.parent / target).unlink()
 
     monkeypatch.setattr(os, "rename", losing)
-    with pytest.raises(WriteError, match="cannot be read back"):
+    with pytest.raises(WriteError) as caught:
         save([write(conf)])
+    assert caught.value.message.startswith(f"{conf}: cannot be read back: ")
 
 
 @pytest.mark.parametrize(
@@ -836,9 +859,53 @@ def test_a_directory_that_cannot_be_synced(
     if passes:
         save([write(conf)])
     else:
-        with pytest.raises(WriteError, match="cannot be synced"):
+        with pytest.raises(WriteError) as caught:
             save([write(conf)])
+        assert caught.value.message == f"{conf.parent}: cannot be synced: Input/output error"
     assert synced == [False, True]
+
+
+def test_what_is_synced_and_when(
+    tmp_path: Path, conf: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each new file before it has its name, and then its own directory, wherever the writer is."""
+    other = tmp_path / "other" / "lockd.conf"
+    other.parent.mkdir()
+    other.write_bytes(OLD)
+    fsync, rename = os.fsync, os.rename
+    done: list[str] = []
+
+    def syncing(fd: int) -> None:
+        path = os.readlink(f"/proc/self/fd/{fd}")
+        done.append(f"sync {path}" if os.path.isdir(path) else f"sync in {os.path.dirname(path)}")
+        assert os.get_inheritable(fd) is False
+        fsync(fd)
+
+    def renaming(name: str, to: str, **directories: int) -> None:
+        done.append(f"name {to}")
+        rename(name, to, **directories)
+
+    monkeypatch.chdir("/")
+    monkeypatch.setattr(os, "fsync", syncing)
+    monkeypatch.setattr(os, "rename", renaming)
+    save([write(conf), write(other)])
+    assert done[:2] == [f"sync in {conf.parent}", f"sync in {other.parent}"]
+    assert done[2:4] == ["name qemu.conf", "name lockd.conf"]
+    assert sorted(done[4:]) == [f"sync {conf.parent}", f"sync {other.parent}"]
+
+
+def test_an_error_of_which_nothing_more_is_known(
+    conf: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has no help, and no help that is for another."""
+
+    def failing(_: int) -> None:
+        raise OSError("odd")
+
+    monkeypatch.setattr(os, "fsync", failing)
+    with pytest.raises(WriteError) as caught:
+        save([write(conf)])
+    assert (caught.value.message, caught.value.help) == (f"{conf}: cannot be written: odd", "")
 
 
 def test_a_file_system_without_attributes_will_do(
