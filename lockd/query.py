@@ -134,7 +134,7 @@ def _show_status(status: dict[str, Any]) -> None:
             for name, each in clients.items()
         ),
         ("lockspaces", ", ".join(status["lockspaces"]) or "none: disks are locked themselves"),
-        ("after a crash", _KEEPERS.get(status["keeper"], f"in danger: {status['keeper']}")),
+        ("after a crash", _after_a_crash(status)),
     ]
     show_table(rows)
     for warning in status["warnings"]:
@@ -145,10 +145,13 @@ def _show_status(status: dict[str, Any]) -> None:
         _line(f"DANGER: {problem['path']}: {problem['problem']}")
 
 
-_KEEPERS: Final = {
-    "ok": "the locks are kept by the service manager",
-    "none": "the locks are lost: there is no service manager to keep them",
-}
+def _after_a_crash(status: dict[str, Any]) -> str:
+    if status["keeper"] == "none":
+        return "the locks are lost: there is no service manager to keep them"
+    if status["keeper"] != "ok":
+        return f"in danger: {status['keeper']}"
+    keeper = "lockd's own supervisor" if status.get("supervised") else "the service manager"
+    return f"the locks are kept by {keeper}"
 
 
 def _show_locks(locks: list[dict[str, Any]]) -> None:

@@ -39,7 +39,10 @@ def write_text(answer: Answer) -> None:
         rows.append(("said by", _LAYERS[text.layer]))
         rows.append(("it means", text.means))
     rows += [("disk", disk) for disk in answer.disks]
+    is_indirect = any(lock.space for lock in answer.locks)
     for lock in answer.locks:
+        if is_indirect and not lock.space and lock.locked == "no" and not lock.owners:
+            continue  # its lock is in a lockspace: that the disk itself has none says nothing
         state = {
             "no": "not locked",
             "exclusive": "locked",
@@ -47,9 +50,11 @@ def write_text(answer: Answer) -> None:
             "unknown": "unknown",
         }[lock.locked]
         rows.append(("lock", f"{lock.path}: {'locked' if lock.owners else state}"))
-    rows += [("guest", _user(user)) for user in answer.users[:_MOST]]
-    if len(answer.users) > _MOST:
-        rows.append(("guest", f"and {len(answer.users) - _MOST} more: --json has them all"))
+    # A guest may have several of the disks.
+    users = [*dict.fromkeys(_user(user) for user in answer.users)]
+    rows += [("guest", user) for user in users[:_MOST]]
+    if len(users) > _MOST:
+        rows.append(("guest", f"and {len(users) - _MOST} more: --json has them all"))
     for holder in answer.holders[:_MOST]:
         rows.append(("holder", _holder(holder)))
         rows.append(("", f"{_LIVES[holder.life.verdict]}: {holder.life.why}"))

@@ -11,6 +11,7 @@ import time
 
 from lockcfg.frozen import Frozen
 from lockcfg.who.heartbeat import Life
+from lockcfg.who.texts import FIND_HOLDER, FIND_PROCESS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -232,8 +233,15 @@ def _steps(
                 "this host sees no lock of that name: ask on a host that has it, or name the"
                 " lockspace with --lockspace"
             )
+    # An image that is open is QEMU's own lock; a holder of any other kind has the daemon's.
+    found = {
+        FIND_PROCESS if holder.source == "image" else FIND_HOLDER
+        for holder in holders
+        if holder.guest or holder.pid
+    }
     for text in reading.texts:
-        yield text.help
+        if text.help not in found:
+            yield text.help
     if holders or evidence.locks:
         yield "never delete the lock file: the file is not the lock"
 

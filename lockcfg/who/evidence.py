@@ -194,8 +194,10 @@ class Evidence:
                 found.update({(space, name): None for space in spaces})
             found["", path] = None
 
-        for clue in clues:
+        for clue in sorted(clues, key=lambda clue: clue.kind == "guest"):
             value = clue.value
+            if clue.kind == "guest" and self.disks:
+                continue  # a text that names the disk is not about the others of its guest
             if clue.kind == "path":
                 space, name = os.path.split(value)
                 if space in spaces:

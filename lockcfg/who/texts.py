@@ -42,6 +42,10 @@ _ADMIN: Final = (
     "this is about the administration of the daemon, not about a lock: see 'man virt-admin'"
 )
 
+#: What to do first if nothing shows who has the lock.
+FIND_HOLDER: Final = "find the holder before anything else; never delete the lock file"
+FIND_PROCESS: Final = "find that process; the lock daemon does not know this lock"
+
 _DAEMON: Final[tuple[tuple[str, str, str], ...]] = (
     (
         r"one guest has this disk twice",
@@ -56,7 +60,7 @@ _DAEMON: Final[tuple[tuple[str, str, str], ...]] = (
     (
         r"Lockspace resource '.*' is locked",
         "another guest or host holds the lock of this disk",
-        "find the holder before anything else; never delete the lock file",
+        FIND_HOLDER,
     ),
     (
         r"Lockspace resource '.*' is not locked",
@@ -214,12 +218,12 @@ _QEMU: Final[tuple[tuple[str, str, str], ...]] = (
     (
         r"Failed to get (?:shared )?(?:\"|')?[\w -]+(?:\"|')? lock|Failed to lock byte \d+",
         "QEMU itself refused: another QEMU, or qemu-img, has this image open",
-        "find that process; the lock daemon does not know this lock",
+        FIND_PROCESS,
     ),
     (
         r"Is another process using the image",
         "QEMU itself refused: another QEMU, or qemu-img, has this image open",
-        "find that process; the lock daemon does not know this lock",
+        FIND_PROCESS,
     ),
     (
         r"Failed to unlock byte \d+|Failed to check byte \d+",

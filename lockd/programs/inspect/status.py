@@ -7,6 +7,7 @@ import os
 
 from lockd import __version__
 from lockd.kernel.needs import lacks
+from lockd.survival.handover import SUPERVISED
 from lockd.survival.journal import FORMAT
 from lockd.wire.xdr import pack_string
 
@@ -26,6 +27,7 @@ def call(context: InspectContext, session: Session, arguments: Reader) -> bytes:
         "pid": os.getpid(),
         "journal_format": FORMAT,
         "since": context.since,
+        "supervised": SUPERVISED in os.environ,
         "keeper": "none" if not context.keeper else context.keeper.lost or "ok",
         "lockspaces": [directory for directory in table.spaces if directory],
         "clients": {
