@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import UTC, datetime
 from itertools import groupby
 
@@ -96,7 +97,12 @@ def write(result: AuditResult, stream: TextIO) -> None:
                 for number, finding in enumerate(result.findings, 1)
             ],
             disks=[
-                {"said": disk, "hosts": _hosts(disk.hosts, sets), "why": disk.reasons}
+                {
+                    "said": disk,
+                    "hosts": _hosts(disk.hosts, sets),
+                    "why": disk.reasons,
+                    "severity": {"no": "error", "unknown": "warning"}.get(disk.safe, "none"),
+                }
                 for disk in result.disks[:_DISKS]
             ],
             more_disks=max(0, len(result.disks) - _DISKS),
@@ -337,15 +343,23 @@ def _profiles(result: AuditResult, sets: _HostSets) -> list[dict[str, Any]]:
 
 
 def _why(row: ProfileRow, findings: Sequence[AuditFinding]) -> dict[str, Any]:
-    """Why a row has its colour: the numbers of the findings of its severity about its hosts, and of
-    how many no number is given."""
+    """Why a row has its colour: the findings of its severity about its hosts, each with its number,
+    its code and its message, and how many are left out. Findings of one code are counted, as two
+    links of one text lead to two places."""
     hosts = set(row.hosts)
     found = [
-        (number, finding.code)
+        (number, finding.code, finding.message)
         for number, finding in enumerate(findings, 1)
         if row.worst is not None
         and finding.severity == row.worst
         and finding.waived is None
         and not hosts.isdisjoint(finding.hosts)
     ]
-    return {"why": found[:_CAUSES], "more": max(0, len(found) - _CAUSES)}
+    codes = Counter(code for _, code, _ in found)
+    times: Counter[str] = Counter()
+    why: list[tuple[int, str, str]] = []
+    for number, code, message in found[:_CAUSES]:
+        times[code] += 1
+        words = f"{code} ({times[code]})" if codes[code] > 1 else code
+        why.append((number, words, message))
+    return {"why": why, "more": max(0, len(found) - _CAUSES)}

@@ -14,8 +14,10 @@
     names: sets[Number(element.dataset.set)],
     text: element.textContent.toLowerCase(),
     hit: element.querySelector(".hit"),
-    host: element.closest("#matrix") !== null,
+    list: element.closest("[data-list]").dataset.list,
   }));
+
+  const lists = new Set(items.map((item) => item.list));
 
   // Each word must be in what the page says, or in a name that it folds into a range.
   const hits = (item, words) => {
@@ -31,7 +33,8 @@
   const update = () => {
     const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
     const wanted = new Set(boxes.filter((box) => box.checked).map((box) => box.value));
-    let hosts = 0, rows = 0, findings = 0;
+    const left = { hosts: 0, disks: 0, findings: 0 };
+    let hosts = 0;
     for (const item of items) {
       const named = wanted.has(item.severity) ? hits(item, words) : null;
       item.element.hidden = named === null;
@@ -42,12 +45,12 @@
           (named.length > most ? " and " + (named.length - most) + " more" : "");
       }
       if (named === null) continue;
-      if (!item.host) { findings += 1; continue; }
-      rows += 1;
-      hosts += part ? named.length : item.names.length;
+      left[item.list] += 1;
+      if (item.list === "hosts") hosts += part ? named.length : item.names.length;
     }
-    shown.textContent = hosts + (hosts === 1 ? " host, " : " hosts, ") +
-      findings + (findings === 1 ? " finding" : " findings");
+    const counts = [[hosts, "host"], [left.disks, "disk"], [left.findings, "finding"]];
+    shown.textContent = counts.filter(([, word]) => word !== "disk" || lists.has("disks"))
+      .map(([count, word]) => count + " " + word + (count === 1 ? "" : "s")).join(", ");
     // Whoever looks for one host can have its view.
     const one = sets.flat().map(([name]) => name).find((name) => name === search.value.trim());
     if (one !== undefined) {
@@ -57,9 +60,9 @@
       link.textContent = "all of " + one;
       shown.append(link);
     }
-    const [noHost, noFinding] = document.querySelectorAll(".none-left");
-    noHost.hidden = rows !== 0;
-    noFinding.hidden = findings !== 0 || !items.some((item) => !item.host);
+    for (const none of document.querySelectorAll(".none-left")) {
+      none.hidden = left[none.dataset.of] !== 0 || !lists.has(none.dataset.of);
+    }
   };
 
   form.hidden = false;

@@ -285,7 +285,50 @@ def test_search_narrows_the_matrix_and_the_findings(browser: Browser) -> None:
     assert len(browser.rows()) == len(result.profiles)
     browser.press("no-such-host")
     assert browser.rows() == []
-    assert len(browser.shown(".none-left")) == 2
+    assert len(browser.shown(".none-left")) == 3
+
+
+def test_search_and_severities_narrow_the_disks(browser: Browser) -> None:
+    """And say how many are left; also when it is none."""
+    result = audited(demo())
+    browser.open(result)
+    assert len(result.disks) > 1
+    unsafe = [disk.name for disk in result.disks if disk.safe == "no"]
+
+    def disks() -> list[str]:
+        return [cell.text for cell in browser.shown("#disk-table tbody th")]
+
+    assert disks() == [disk.name for disk in result.disks]
+    (errors,) = browser.shown("[value=error]")
+    errors.click()
+    assert disks() == [disk.name for disk in result.disks if disk.safe != "no"]
+    errors.click()
+    browser.press("/")
+    browser.press(unsafe[0])
+    assert disks() == [unsafe[0]]
+    (said,) = browser.shown("#shown")
+    assert ", 1 disk, " in said.text
+    browser.press("no-such-disk")
+    assert disks() == []
+    assert "No disk is like that." in [each.text for each in browser.shown(".none-left")]
+
+
+def test_links_of_one_row_differ(browser: Browser) -> None:
+    """Where two findings of one rule are why a row has its colour."""
+    guests = [{"name": name, "disks": [f"/srv/images/{name}"]} for name in ("one", "two")]
+    fleet: dict[str, dict[str, Any]] = {
+        "kvm01": {"guests": guests},
+        "kvm02": {"guests": guests, "qemu.conf": ""},
+    }
+    browser.open(audited(fleet))
+    found = 0
+    for row in browser.shown("#matrix tbody tr"):
+        links = row.find_elements(By.CSS_SELECTOR, ".why a")
+        texts = [link.text for link in links]
+        assert len(set(texts)) == len({link.get_attribute("href") for link in links}), texts
+        found += any(text.endswith("(2)") for text in texts)
+        assert all(link.get_attribute("title") for link in links)
+    assert found
 
 
 def test_severities_can_be_left_out(browser: Browser) -> None:
