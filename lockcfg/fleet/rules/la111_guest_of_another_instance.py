@@ -8,7 +8,9 @@ libvirt.
 ## Why is this bad
 
 They take no locks of the system's lock daemon, whatever the configuration of the host says. The
-audit judges each of their disks as unlocked.
+audit judges each of their disks as unlocked. While such a guest runs, every other host is granted
+its disk: that is an error if other hosts can reach the disk. It is a warning if the guest does not
+run, or if its disks are on the host's own file systems.
 
 ## Example
 
@@ -47,17 +49,32 @@ if TYPE_CHECKING:
 
     from lockcfg.fleet.comparison.groups import Cell
 
-RULE = Rule("LA111", "guest-of-another-instance", "warning", scope="alike")
+RULE = Rule("LA111", "guest-of-another-instance", "error", scope="alike")
 
 
 def check(cell: Cell) -> Iterator[Observation]:
     """See the manual above."""
+    own = {storage.path for storage in cell.facts.storages if storage.place.local}
     for instance, whose in (
         ("session", "of a user's own libvirt"),
         ("process", "of QEMU that was started without libvirt"),
     ):
-        if any(use.driver == instance for use in cell.uses):
+        uses = [use for use in cell.uses if use.driver == instance]
+        written = any(
+            use.running
+            and not use.readonly
+            and (use.type == "block" or (use.type != "network" and use.storage not in own))
+            for use in uses
+        )
+        if written:
+            yield Observation(
+                f"guests {whose} run without a lock on disks that other hosts may reach: no lock"
+                " daemon of the host knows of them",
+                help="define them in the system's libvirt (qemu:///system), and start them there",
+            )
+        elif uses:
             yield Observation(
                 f"guests {whose}: no lock daemon of the host knows of them",
                 help="define them in the system's libvirt (qemu:///system)",
+                severity="warning",
             )
