@@ -7,17 +7,20 @@ plan is to look.
 
 from __future__ import annotations
 
+from itertools import groupby
+
 from lockcfg.fleet.audit import audit_of
 from lockcfg.fleet.comparison.disks import judge_disks
 from lockcfg.fleet.comparison.fleet import Fleet
 from lockcfg.fleet.comparison.groups import Group
 from lockcfg.fleet.model.uses import Use, use_after
 from lockcfg.fleet.plan.plan import steps_of
-from lockcfg.fleet.plan.steps import Plan
+from lockcfg.fleet.plan.steps import Plan, Step
+from lockcfg.fleet.policy.host_ranges import fold
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterator, Mapping, Sequence
     from typing import Final
 
     from lockcfg.fleet.comparison.groups import Cell
@@ -28,7 +31,7 @@ if TYPE_CHECKING:
 
 def plan_of(fleet: Fleet, store: Store) -> Plan:
     """The plan for a fleet that was read from ``store``."""
-    steps, changed = steps_of(fleet, store.running_guests())
+    steps, changed = steps_of(fleet, store.guests_by_owner())
     now = _findings(fleet)
     then = _outlook(fleet, changed, store) if changed else now
     mended = {host for step in steps if step.action == "mend" for host in step.hosts}
@@ -42,7 +45,41 @@ def plan_of(fleet: Fleet, store: Store) -> Plan:
     uncovered = [
         rest for each in then if (rest := _but_for(each, mended if each.code == _REFUSED else ()))
     ]
-    return Plan(steps, covered, uncovered)
+    return Plan(list(_warned(steps, fleet, uncovered)), covered, uncovered)
+
+
+#: The rules about what stays unknown: no step changes it, and no probe settles it. After
+#: the plan the hosts are still not safe, and a rollout would stop when all is done.
+_STAYS: Final = frozenset(("LA211", "LA310", "LA311", "LA313", "LA315", "LA316", "LA317", "LA318"))
+
+
+def _warned(
+    steps: Sequence[Step], fleet: Fleet, uncovered: Sequence[AuditFinding]
+) -> Iterator[Step]:
+    """The steps, those of a group after one that says what it has no step for."""
+    groups = {group.name: set(group.hosts) for group in fleet.groups}
+    staying = [each for each in uncovered if each.code in _STAYS and each.severity != "info"]
+    for name, of_group in groupby(steps, key=lambda step: step.group):
+        found = [
+            (each, hosts)
+            for each in staying
+            if (hosts := [host for host in each.hosts if host in groups[name]])
+        ]
+        if found:
+            yield Step(
+                name,
+                "decide",
+                sorted({host for _, hosts in found for host in hosts}),
+                "these hosts are still not safe when this plan is done: it has no step for what is"
+                " said here. Correct that first, or waive it in the policy. Then collect snapshots,"
+                " and plan again",
+                details=[
+                    f"{', '.join(fold(hosts))}: {each.message} [{each.code}]"
+                    + (f": {each.help}" if each.help else "")
+                    for each, hosts in found
+                ],
+            )
+        yield from of_group
 
 
 #: The rule about files with which libvirt does not start; a step of the plan says to correct them.

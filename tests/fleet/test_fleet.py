@@ -1122,3 +1122,68 @@ def test_the_command_prints_the_plan(lockcfg: RunLockcfg, tmp_path: Path) -> Non
     schema = {**load_schema("output"), "$ref": "#/$defs/plan"}
     assert violations(json.loads(result.stdout), schema) == []
     assert lockcfg("plan", tmp_path / "s").returncode == 2
+
+
+def test_a_plan_names_only_guests_that_its_commands_reach() -> None:
+    """Not QEMU without libvirt, nor a user's own; and each guest by its own driver."""
+    disks = {"disks": ["/srv/images/more.qcow2"]}
+    guests = [
+        {"name": "kvm03-guest", "disks": ["/srv/images/kvm03-guest.qcow2"]},
+        {"name": "bare", "instance": "process", **disks},
+        {"name": "own", "instance": "session", **disks},
+        {"name": "xen", "driver": "libxl", **disks},
+    ]
+    found = planned({"kvm03": {**WRONG["no lock manager"], "guests": guests}})
+    (step,) = [each for each in found.steps if each.action == "guests"]
+    assert step.details == ("kvm03: kvm03-guest, xen",)
+    commands = [command for work in step.work for command in work.commands]
+    assert commands == [
+        "virsh -c qemu:///system managedsave --domain kvm03-guest",
+        "virsh -c qemu:///system start --domain kvm03-guest",
+        "virsh -c xen:///system managedsave --domain xen",
+        "virsh -c xen:///system start --domain xen",
+    ]
+    assert "LA111" in {each.code for each in found.uncovered}
+
+
+def test_a_plan_says_first_what_keeps_hosts_from_being_safe() -> None:
+    """A rollout stops there, and not when all is done and every host is held."""
+    direct = {
+        "qemu-lockd.conf": "",
+        "spaces": [],
+        "images": {"mount": {"type": "fuse.glusterfs", "source": "g1:/vms", "options": ["rw"]}},
+    }
+    hosts: dict[str, dict[str, Any]] = {
+        "kvm01": direct,
+        "kvm02": direct,
+        "kvm03": {**direct, "qemu.conf": ""},
+    }
+    store = store_of(hosts)
+    group: dict[str, Any] = {"hosts": ["kvm*"], "settings": {"lock_manager": "lockd"}}
+    policy = policy_from({"groups": {"all": group}}, "fleet.yaml")
+    found = plan_of(read_fleet(store, now=NOW, policy=policy), store)
+    assert [step.action for step in found.steps[:3]] == ["decide", "hold", "write"]
+    assert found.steps[0].hosts == ("kvm01", "kvm02", "kvm03")
+    (detail,) = found.steps[0].details
+    assert "[LA318]: set file_lockspace_dir, or run lockd" in detail
+    assert {each.code for each in found.uncovered} == {"LA318"}
+    # A lockspace mends it.
+    assert "decide" not in [step.action for step in planned({"kvm03": direct}).steps]
+
+
+def test_a_running_guest_that_libvirt_does_not_know_is_not_safe() -> None:
+    """Every other host is granted its disk, also if none has a guest with it yet. A disk of the
+    host's own file system no other host can reach."""
+
+    def level(told: dict[str, Any]) -> str:
+        guests = [{"name": "bare", "instance": "process", **told}]
+        return audited({"kvm01": {}, "kvm02": {"guests": guests}}).verdict.level
+
+    shared = {"disks": ["/srv/images/bare"]}
+    assert level(shared) == "unsafe"
+    assert level({"disks": [{"path": "/dev/sdx", "type": "block"}]}) == "unsafe"
+    assert level({**shared, "running": False}) == "safe"
+    local = {"mount": {**_LOCAL, "point": "/"}, "path": "/var/tmp", "holds": ["disks"]}
+    guests = [{"name": "bare", "instance": "process", "disks": ["/var/tmp/bare"]}]
+    there = {"guests": guests, "directories": [{**_DIRECTORY, **local}]}
+    assert audited({"kvm01": {}, "kvm02": there}).verdict.level == "safe"

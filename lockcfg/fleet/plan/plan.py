@@ -30,12 +30,13 @@ if TYPE_CHECKING:
     from lockcfg.fleet.comparison.groups import Group
     from lockcfg.fleet.model.facts import Facts
 
-    Guests = Mapping[str, Sequence[str]]
+    Guests = Mapping[str, Sequence[tuple[str, str]]]
 
 
 def steps_of(fleet: Fleet, guests: Guests) -> tuple[list[Step], dict[int, Cell]]:
     """The steps for the groups of the policy, in order; and the cells that the steps change, as
-    they will be, by the ``id`` of each. ``guests`` are the names of running guests, by host."""
+    they will be, by the ``id`` of each. ``guests`` are the running guests by host, as
+    :meth:`lockcfg.fleet.store.store.Store.guests_by_owner` has them."""
     steps: list[Step] = []
     changed: dict[int, Cell] = {}
     for group in fleet.groups:
@@ -198,7 +199,7 @@ def _empty(name: str, changes: Sequence[HostChange], guests: Guests) -> Iterator
     """The step that empties hosts before a mount. A lock daemon removes a lock file by its path
     when it releases the lock. If another file system is mounted there by then, it removes the file
     of the host that the guest was moved to."""
-    running = _running(changes)
+    running = _running(changes, guests)
     if running:
         yield Step(
             name,
@@ -212,18 +213,28 @@ def _empty(name: str, changes: Sequence[HostChange], guests: Guests) -> Iterator
         )
 
 
-def _running(changes: Sequence[HostChange]) -> list[str]:
-    """The hosts on which guests run."""
+def _running(changes: Sequence[HostChange], guests: Guests) -> list[str]:
+    """The hosts on which guests of the system's libvirt run."""
     return sorted(
         host
         for change in changes
-        for host, running in zip(change.cell.hosts, change.cell.running, strict=True)
-        if running
+        for host in change.cell.hosts
+        if _of_libvirt(guests, host, change.cell.facts.driver)
     )
 
 
+def _of_libvirt(guests: Guests, host: str, driver: str) -> list[tuple[str, str]]:
+    """The guests of a host that its libvirt can save and start, each with its driver. It does not
+    know of those of a user's own libvirt, nor of QEMU without libvirt (LA111)."""
+    found = [(guest, whose or driver) for guest, whose in guests.get(host, ())]
+    return sorted(each for each in found if each[1] in _URIS)
+
+
 def _named(hosts: Sequence[str], guests: Guests) -> list[str]:
-    return [f"{host}: {', '.join(sorted(guests[host]))}" for host in hosts]
+    return [
+        f"{host}: {', '.join(guest for guest, _ in _of_libvirt(guests, host, 'qemu'))}"
+        for host in hosts
+    ]
 
 
 def _of_guests(
@@ -233,12 +244,11 @@ def _of_guests(
     there. The guest is away for seconds, and comes back under the lock that is in force then."""
     found: list[Work] = []
     drivers = {host: change.cell.facts.driver for change in changes for host in change.cell.hosts}
-    for host in _running(changes):
-        uri = _URIS[drivers[host]]
-        for guest in sorted(guests.get(host, ())):
+    for host in _running(changes, guests):
+        for guest, driver in _of_libvirt(guests, host, drivers[host]):
             for do in doings:
                 command = [
-                    *("virsh", "-c", uri, "managedsave" if do == "save" else "start"),
+                    *("virsh", "-c", _URIS[driver], "managedsave" if do == "save" else "start"),
                     *("--domain", guest),
                 ]
                 found.append(Work(do, [host], [shlex.join(command)], {"guest": guest}))
@@ -479,7 +489,7 @@ def _guests(name: str, changes: Sequence[HostChange], guests: Guests) -> Iterato
     """Steps for guests that still run under the locks that they were started with, and for guests
     that were saved to disk."""
     saved = [change for change in changes if change.remounts]
-    waiting = _running(saved)
+    waiting = _running(saved, guests)
     if waiting:
         yield Step(
             name,
@@ -491,7 +501,7 @@ def _guests(name: str, changes: Sequence[HostChange], guests: Guests) -> Iterato
             gap=True,
         )
     renewing = [change for change in changes if change.renews and not change.remounts]
-    running = _running(renewing)
+    running = _running(renewing, guests)
     if running:
         yield Step(
             name,

@@ -53,7 +53,7 @@ from lockcfg.fleet.snapshots.reading import (
 )
 from lockcfg.fleet.snapshots.sources import as_text, files_of, texts_of
 from lockcfg.fleet.store.circumstances import circumstances_of
-from lockcfg.fleet.store.packing import packed_disks, packed_keys, packed_uuids
+from lockcfg.fleet.store.packing import BETWEEN, packed_disks, packed_keys, packed_uuids
 from lockcfg.fleet.store.sections import Common, IngestedHost, Profile, Section
 
 TYPE_CHECKING = False
@@ -289,6 +289,7 @@ class Ingester:
         special = host.volumes or host.is_of_version_1
         uses, keys, disks = host.uses, host.keys, host.disks
         running, uuids, starts = host.running, host.uuids, host.starts
+        own = host.profile.facts.driver
         for guest in guests:
             _, _, inode, path, last, only, links, real, kind = guest[:9]
             more, driver, name, runs, start, uuid = guest[9:]
@@ -298,7 +299,7 @@ class Ingester:
                 continue
             # What follows is runs() and _image(): a large fleet comes here a million times.
             if runs:
-                running.append(name)
+                running.append(name if driver == own else f"{name}{BETWEEN}{driver}")
                 uuids.append(uuid)
                 starts.add(start)
             way, directory = found
@@ -328,7 +329,7 @@ class Ingester:
                         known[key] = way, path[: path.rfind("/") + 1]
             return
         if runs:
-            host.runs(name, uuid, start)
+            host.runs(name, uuid, start, driver)
         for key, disk in zip(keys, disks, strict=True):
             _image(host, known[key], (disk[1], disk[3], disk[6]), name, uuid)
 
@@ -336,7 +337,8 @@ class Ingester:
         """A guest, whatever is written of it; returns the uses of its disks."""
         runs = guest.get("running", False)
         if runs:
-            host.runs(guest["name"], guest["uuid"], guest.get("started", ""))
+            whose = guest.get("instance", guest["driver"])
+            host.runs(guest["name"], guest["uuid"], guest.get("started", ""), whose)
         return self._disks(host, guest, runs=runs)
 
     def _disks(

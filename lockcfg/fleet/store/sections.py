@@ -7,6 +7,7 @@ from lockcfg.conf.files import kinds_of
 from lockcfg.fleet.model.facts import document_of, lines_of
 from lockcfg.fleet.model.uses import is_volume
 from lockcfg.fleet.snapshots.format import FILES, SANLOCK_FILES
+from lockcfg.fleet.store.packing import BETWEEN
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -109,9 +110,11 @@ class IngestedHost:
         }
         self.below = dict(self.volumes)
 
-    def runs(self, name: str, uuid: str, started: int | str) -> None:
-        """One of its guests runs, since then; empty if that is not known."""
-        self.running.append(name)
+    def runs(self, name: str, uuid: str, started: int | str, whose: str) -> None:
+        """One of its guests runs, since then; empty if that is not known. ``whose`` is its driver,
+        or its instance if that is not the system's libvirt."""
+        own = whose == self.profile.facts.driver
+        self.running.append(name if own else f"{name}{BETWEEN}{whose}")
         self.uuids.append(uuid)
         self.starts.add(started)
 

@@ -250,7 +250,7 @@ class Store:
             ((guests,),) = self._read("SELECT guests FROM host WHERE id = ?", (host,))
             for uuid, guest in zip(of_host, json.loads(guests), strict=False):
                 if uuid in several:
-                    yield uuid, host, guest
+                    yield uuid, host, _owned(guest)[0]
 
     # Writing
 
@@ -325,7 +325,7 @@ class Store:
         query = f"SELECT uuids, guests FROM host WHERE id = {host:d}"  # noqa: S608
         ((numbers, guests),) = self._read(query)
         pairs = zip(numbers_in(numbers), json.loads(guests), strict=False)
-        return [(uuid, host, guest) for uuid, guest in pairs if uuid in uuids]
+        return [(uuid, host, _owned(guest)[0]) for uuid, guest in pairs if uuid in uuids]
 
     def take_hosts(self, last: int, cells: Mapping[int, int], ways: Mapping[int, int]) -> None:
         """Append the hosts and the disks of the attached part, whose numbers begin after ``last``,
@@ -397,13 +397,25 @@ class Store:
     def running_guests(self) -> dict[str, list[str]]:
         """The names of the guests that run on each host where any does, by its newest
         snapshot."""
+        return {
+            host: [name for name, _ in guests] for host, guests in self.guests_by_owner().items()
+        }
+
+    def guests_by_owner(self) -> dict[str, list[tuple[str, str]]]:
+        """The guests that run on each host where any does, by its newest snapshot: the name, and
+        whose it is: empty if it is the main driver's, else the driver, or the instance (``session``
+        is a user's own libvirt, ``process`` is QEMU without libvirt)."""
         found: dict[str, str] = {}
         query = (
             "SELECT name, guests FROM host ORDER BY name, taken DESC, machine_id, boot_id, source"
         )
         for name, guests in self._iterate(query):
             found.setdefault(name, guests)
-        return {name: json.loads(guests) for name, guests in found.items() if guests != "[]"}
+        return {
+            name: [_owned(each) for each in json.loads(guests)]
+            for name, guests in found.items()
+            if guests != "[]"
+        }
 
     def held_locks(self) -> dict[str, dict[str, int]]:
         """The files on which the lock daemon of each host holds locks, and since when, by its
@@ -543,6 +555,12 @@ class Store:
 
     def _damaged(self, error: sqlite3.Error) -> ReadError:
         return ReadError(self.path, f"is not a whole fleet store: {error}")
+
+
+def _owned(guest: str) -> tuple[str, str]:
+    """The name of a guest, and whose it is; see :meth:`Store.guests_by_owner`."""
+    name, _, whose = guest.partition(BETWEEN)
+    return name, whose
 
 
 def _sha256(path: str) -> str:
