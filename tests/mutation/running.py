@@ -123,9 +123,11 @@ class _Trial:
     def pytest_runtestloop(self, session: pytest.Session) -> object:
         """Instead of running the tests once."""
         try:
-            self._run_without_mutant(session.items)
-            for mutant in self._mutants:
-                self._tell(mutant, self._outcome(mutant, session))
+            # A mutant may take any directory for the one it is meant to write to.
+            with TemporaryDirectory() as directory, contextlib.chdir(directory):
+                self._run_without_mutant(session.items)
+                for mutant in self._mutants:
+                    self._tell(mutant, self._outcome(mutant, session))
         except Exception as error:  # noqa: BLE001 - the caller of pytest raises it again
             self.error = error
         else:
