@@ -43,13 +43,27 @@ _BACK_WITHIN: Final = 5.0
 class Virtlockd:
     """The virtlockd that this process was, or can become. State is handed over in ``file``.
     ``was_here`` tells that this process was virtlockd, ``next`` is the program to become, or empty.
-    The rest are the options that both daemons have."""
+    By the descriptor ``guard`` the process is told to end that would start lockd again if this one
+    ended (-1: there is none). The rest are the options that both daemons have."""
 
-    def __init__(self, file: str, options: Sequence[str], *, was_here: bool, next: str) -> None:
+    def __init__(
+        self, file: str, options: Sequence[str], *, was_here: bool, next: str, guard: int = -1
+    ) -> None:
         self.file: Final = file
         self.was_here: Final = was_here
         self.next: Final = next
         self._options: Final = options
+        self._guard = guard
+
+    def end_guard(self) -> None:
+        """lockd is not to be started again when this process ends."""
+        if self._guard >= 0:
+            try:
+                os.write(self._guard, b"x")
+            except OSError:
+                pass  # it has ended
+            os.close(self._guard)
+            self._guard = -1
 
     def arguments(self, timeout: int) -> list[str]:
         """The arguments of virtlockd."""
@@ -125,10 +139,12 @@ class HandBack:
             if not self._keeper.lost:
                 virtlockd.clear(self._virtlockd.file)
         elif alone:
+            self._virtlockd.end_guard()
             self._succession.have_supervisor()
 
     def end(self) -> None:
         """The daemon ends, and all guests with it."""
+        self._virtlockd.end_guard()
         virtlockd.clear(self._virtlockd.file)
 
     # --- back to it

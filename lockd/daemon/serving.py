@@ -143,6 +143,7 @@ def serve(
                 options.of_virtlockd(),
                 was_here=was_virtlockd is not None,
                 next=os.environ.pop(handover.HANDS_BACK, ""),
+                guard=handover.guard(os.environ),
             ),
         )
         if options.adopt:

@@ -21,7 +21,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
-    from typing import Any
+    from typing import Any, Final
+
+#: How long lockd may take to start again if it has ended meanwhile, in seconds.
+_STARTS_AGAIN: Final = 10.0
 
 
 def hand_back(options: argparse.Namespace, address: str) -> str:
@@ -52,7 +55,10 @@ def hand_back(options: argparse.Namespace, address: str) -> str:
     while not _is_virtlockd(address):
         if why := _given_up(address, (status["pid"], main_pid)):
             raise RefusedError(why)
-        if time.monotonic() > end or not runs(main_pid):
+        if not runs(main_pid):
+            # A process that was left behind starts lockd again.
+            end = min(end, time.monotonic() + _STARTS_AGAIN)
+        if time.monotonic() > end:
             raise QueryError("virtlockd has not continued: see lockd's log for the reason")
         time.sleep(LOOK)
     check_held(held, virtlockd_process())

@@ -39,6 +39,10 @@ ENDING: Final = "LOCKD_ENDING"
 #: virtlockd must take its place.
 HANDS_BACK: Final = "LOCKD_HANDS_BACK"
 
+#: The variable that tells it which descriptor ends the process that would start lockd again if this
+#: one ended before.
+GUARD: Final = "LOCKD_GUARD"
+
 
 class Inheritance:
     """What a process has from the previous one: descriptors by name, the queues that they are kept
@@ -79,6 +83,15 @@ class Inheritance:
 def ending(environment: MutableMapping[str, str]) -> list[int]:
     """The pids of the daemons before this one that have not ended."""
     return [int(pid) for pid in environment.pop(ENDING, "").split(",") if pid]
+
+
+def guard(environment: MutableMapping[str, str]) -> int:
+    """The descriptor that ends the process which watches over this one; -1 if there is none."""
+    pid, _, fd = environment.pop(GUARD, "").partition(":")
+    if pid != str(os.getpid()) or not fd.isdecimal():
+        return -1
+    os.set_inheritable(int(fd), False)
+    return int(fd)
 
 
 def is_from_lockd(environment: Mapping[str, str]) -> bool:

@@ -12,6 +12,7 @@ supervisor starts the next one beside what is left of it.
 
 from __future__ import annotations
 
+import errno
 import os
 import resource
 import signal
@@ -24,11 +25,14 @@ from select import POLLIN, poll
 
 from lockd.kernel import named
 from lockd.kernel.aside import apart
+from lockd.kernel.background import write_pid
+from lockd.kernel.filelock import hold_whole_life
 from lockd.kernel.loaded import files_of_program, is_alone
 from lockd.kernel.loop import hold_signals, take_signals
 from lockd.kernel.process import is_exiting, open_status
-from lockd.survival.handover import ENDING, HANDS_BACK, SUPERVISED
+from lockd.survival.handover import ENDING, GUARD, HANDS_BACK, SUPERVISED
 from lockd.survival.keeper import BECOME, WATCHDOG_SECONDS
+from lockd.survival.kept import PID_FILE
 from lockd.survival.queues import received
 
 TYPE_CHECKING = False
@@ -62,6 +66,9 @@ _SLEPT: Final = 3.0
 #: After how many seconds the next daemon is started while the kernel still closes the files of one
 #: that has been killed.
 _TO_CLOSE: Final = 1.0
+
+#: How long a process is watched over that is to become virtlockd, in seconds: longer than it tries.
+_GUARDED: Final = 60.0
 
 #: How likely the kernel kills this process and its child when memory runs out: -1000 to 1000.
 _OOM_SCORE: Final = "-900"
@@ -123,7 +130,8 @@ class Supervisor:
                 started = time.monotonic()
                 status = self._run_child()
                 if self._becomes:
-                    self._become_daemon(alone=True)
+                    self._go_back()
+                    continue
                 is_asked_to = self._ending or self._stopping
                 tries -= is_asked_to
                 if status is None:
@@ -273,16 +281,21 @@ class Supervisor:
         """What tells the daemon which ones before it have not ended."""
         return {ENDING: ",".join(map(str, self._left))}
 
-    def _become_daemon(self, *, alone: bool = False) -> None:
-        """Pass on the kept descriptors, and run the daemon: in the child, or ``alone`` in this
-        process, where it puts virtlockd in its own place as soon as it has taken over."""
+    def _become_daemon(self, guard: int = -1) -> None:
+        """Pass on the kept descriptors, and run the daemon: in the child, or in this process, where
+        it puts virtlockd in its own place as soon as it has taken over. Then ``guard`` is the
+        descriptor by which the process that was left behind is told to end."""
         try:
             _reset_signals()
-            _number_from_three([*self._kept.values()])
-            if alone:
-                os.unlink(self._address)
-                manager = {HANDS_BACK: self._becomes, **self._as_predecessor()}
+            if guard >= 0:
+                _number_from_three([*self._kept.values(), guard])
+                manager = {
+                    HANDS_BACK: self._becomes,
+                    GUARD: f"{os.getpid()}:{3 + len(self._kept)}",
+                    **self._as_predecessor(),
+                }
             else:
+                _number_from_three([*self._kept.values()])
                 manager = self._as_manager()
             environment = {
                 **os.environ,
@@ -295,6 +308,86 @@ class Supervisor:
         except OSError as error:
             self._log.error(f"the daemon cannot be started: {error.strerror}")
         os._exit(3)
+
+    def _go_back(self) -> None:
+        """Become the daemon that becomes virtlockd. A process is left behind that supervises the
+        next daemon if this one ends before it has come to that: there this returns. So it does in
+        this process if no other can be left."""
+        try:
+            guard = self._leave_guard()
+        except OSError as error:
+            self._log.error(f"no process would keep the locks meanwhile: {error.strerror}")
+        else:
+            if guard >= 0:
+                self._become_daemon(guard)
+            self._log.error(
+                f"lockd ended before {self._becomes} had taken over: starting lockd again"
+            )
+        self._becomes = ""
+
+    def _leave_guard(self) -> int:
+        """Leave a process behind; returns the descriptor by which it is told to end. In that
+        process it returns -1, when this one has ended. Raises OSError."""
+        mine = os.getpid()
+        read, write = os.pipe2(os.O_CLOEXEC)
+        ended = -1
+        try:
+            ended = os.pidfd_open(mine)
+            child = os.fork()
+            if child:
+                if os.waitpid(child, 0)[1]:
+                    raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+                return write
+        except OSError:
+            os.close(write)
+            raise
+        finally:
+            if mine == os.getpid():
+                for fd in (read, ended):
+                    if fd >= 0:
+                        os.close(fd)
+        # virtlockd, which does not know of it, is not to have it as its child.
+        try:
+            if os.fork():
+                os._exit(0)
+        except OSError:
+            os._exit(1)
+        os.close(write)
+        self._watch_over(mine, ended, read)
+        os.close(read)
+        os.close(ended)
+        return -1
+
+    def _watch_over(self, pid: int, ended: int, told: int) -> None:
+        """Wait until that process has ended. If it becomes virtlockd, or a lockd that needs no
+        guard, this process ends."""
+        poller = poll()
+        poller.register(ended, POLLIN)
+        poller.register(told, POLLIN)
+        last = time.monotonic() + _GUARDED
+        while True:
+            try:
+                ready = {fd for fd, _ in poller.poll(1000 * _AGAIN)}
+                if told in ready:
+                    if os.read(told, 1):
+                        os._exit(0)
+                    poller.unregister(told)
+            except OSError:
+                ready = set()
+                time.sleep(_AGAIN)
+            if ended in ready:
+                break
+            if _is(pid, self._becomes):
+                with suppress(OSError):
+                    os.unlink(self._address)
+                os._exit(0)
+            if time.monotonic() > last:
+                os._exit(0)
+        # The PID file tells of this process from now on.
+        fd = self._kept.get(PID_FILE, -1)
+        with suppress(OSError):
+            hold_whole_life(fd)
+            write_pid(fd)
 
     def _on_signals(self) -> int | None:
         """Pass signals on; the child's status, if it has ended."""
@@ -367,6 +460,14 @@ def _listen(address: str) -> socket.socket:
     finally:
         os.umask(before)
     return listening
+
+
+def _is(pid: int, program: str) -> bool:
+    """Whether a process runs that program."""
+    try:
+        return os.path.samestat(os.stat(f"/proc/{pid}/exe"), os.stat(program))
+    except OSError:
+        return False
 
 
 def _reset_signals() -> None:

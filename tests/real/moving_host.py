@@ -141,6 +141,20 @@ class MovingHost:
             timeout=120,
         )
 
+    def know(self, *pids: int) -> None:
+        """These processes are the host's too, and end with it."""
+        self._known.update(pids)
+
+    def again(self, pid: int, *command: str | Path) -> subprocess.CompletedProcess[str]:
+        """Run a command where a process is that has come after the first one."""
+        return subprocess.run(
+            ["nsenter", "--target", str(pid), "--mount", *command],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+
     def lockd(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run a command of lockd there."""
         return self.inside(PROGRAM, *arguments)

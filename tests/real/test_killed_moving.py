@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -16,13 +17,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.lockd.attack.sweep import ERRORS
-from tests.lockd.client import AUTOCREATE, SHARED
+from tests.lockd.attack.sweep import calls_in, errors, some
+from tests.lockd.client import AUTOCREATE, SHARED, CallRefusedError
 from tests.lockd.engine import PROGRAM, Engine, wait_for
 from tests.real.moving_host import MovingHost, can_lock
 from tests.tracing import attached
 
 if TYPE_CHECKING:
+    from collections import Counter
     from collections.abc import Iterator
 
 #: The system calls by which something changes, and how many of each are tried in a long run.
@@ -46,6 +48,9 @@ SHORT = {
     "handback": [("execve", 1), ("fcntl", 7), ("rename", 1)],
     "handback of the child": [("rename", 1)],
 }
+
+#: How many calls fail in a long run, of each with each error that it can give, by chance.
+MOST_ERRORS = 300
 
 #: What the process changes, and what the daemon does that is its child by then.
 COMMANDS = [*SHORT]
@@ -120,7 +125,10 @@ def test_killed_at_a_system_call(
 #: The calls that fail each time: in the middle of a lock's change, and where a program starts.
 SHORT_ERRORS = {
     "takeover": [("fcntl", 3, "ENOLCK"), ("memfd_create", 1, "ENOMEM")],
-    "handback": [("fcntl", 9, "EIO"), ("rename", 1, "ENOSPC")],
+    "handback": [
+        *(("fcntl", 9, "EIO"), ("rename", 1, "ENOSPC"), ("pipe2", 1, "EMFILE")),
+        *(("execve", 1, "ENFILE"), ("openat", 29, "EIO")),
+    ],
     "handback of the child": [("rename", 1, "ENOSPC")],
 }
 
@@ -133,11 +141,55 @@ def test_a_system_call_fails(
         for call, number, error in SHORT_ERRORS[command]:
             assert check(tmp_path, guest, command, call, number, f"error={error}")
         return
-    for call, most in CALLS.items():
-        for error in ERRORS.get(call, "").split():
-            for number in range(1, most + 1):
-                if not check(tmp_path, guest, command, call, number, f"error={error}"):
-                    break
+    points = errors(calls_made(tmp_path, guest, command))
+    for point in some(points, MOST_ERRORS, seed=0):
+        check(tmp_path, guest, command, point.call, point.number, f"error={point.error}")
+
+
+def calls_made(scratch: Path, guest: int, command: str) -> Counter[str]:
+    """The system calls of the change, to the last one before virtlockd or lockd is there."""
+    directory = scratch / "calls"
+    directory.mkdir()
+    with MovingHost(directory) as host:
+        pid = prepare(host, guest, command)
+        with attached(pid, directory / "trace", "strace", "--quiet=all"):
+            told = send(host, command.partition(" ")[0])
+        assert not told
+        trace = (directory / "trace").read_text()
+    before, virtlockd, _ = trace.rpartition('execve("/usr/sbin/virtlockd"')
+    return calls_in(before if virtlockd else trace)
+
+
+def prepare(host: MovingHost, guest: int, command: str) -> int:
+    """Have the guest hold two locks; returns the process that the command changes."""
+    client = host.client()
+    client.register("web", guest)
+    client.acquire(host.lockspace, "one")
+    client.acquire(host.lockspace, "two", AUTOCREATE | SHARED)
+    pid = host.process.pid
+    if command != "takeover":
+        host.move("takeover")
+    return child_of(pid) if command == "handback of the child" else pid
+
+
+def check_next(host: MovingHost, guest: int, where: str) -> None:
+    """lockd goes on in the next process, with all locks and clients, and can become virtlockd."""
+    run = host.run
+    wait_for(lambda: [*believed(run).values()] == ["", ""], f"{where}: lockd goes on", 20)
+    for path in believed(run):
+        assert not can_lock(Path(path)), f"{where}: {path}"
+    pid = int((run / "virtlockd.pid").read_text())
+    host.know(pid, child_of(pid))
+    assert not (run / "virtlockd-restart-exec.json").exists(), where
+    done = host.again(pid, PROGRAM, "handback")
+    assert done.returncode == 0, f"{where}: {done.stderr}"
+    assert os.path.basename(os.readlink(f"/proc/{pid}/exe")) == "virtlockd"
+    client = host.client()
+    client.register("other", guest + 1)
+    with pytest.raises(CallRefusedError, match=r"is locked$"):
+        client.acquire(host.lockspace, "one")
+    os.kill(pid, signal.SIGKILL)
+    wait_for(lambda: not Path(f"/proc/{pid}").exists(), "it has ended")
 
 
 def check(
@@ -154,17 +206,9 @@ def check(
     directory = scratch / str(len(os.listdir(scratch)))  # a short name, for the sockets in it
     directory.mkdir()
     with MovingHost(directory) as host:
-        client = host.client()
-        client.register("web", guest)
-        client.acquire(host.lockspace, "one")
-        client.acquire(host.lockspace, "two", AUTOCREATE | SHARED)
-        pid = host.process.pid
-        if command != "takeover":
-            host.move("takeover")
-        if command == "handback of the child":
-            pid = child_of(pid)
+        pid = prepare(host, guest, command)
         trace = directory / "trace"
-        inject = ("--trace", f"execve,{call}", "--inject", f"{call}:{fault}:when={number}")
+        inject = ("--trace", f"execve,wait4,{call}", "--inject", f"{call}:{fault}:when={number}")
         with attached(pid, trace, "strace", "--quiet=all", *inject):
             told = send(host, command.partition(" ")[0])
             is_there = not has_ended(host.process)
@@ -179,6 +223,14 @@ def check(
                 assert not told or re.search(reasons, told), f"{where}: {told}"
             return bool(re.search(r"\(INJECTED\)|killed by SIGKILL", trace.read_text()))
         log = host.log
+        told_all = trace.read_text()
+        is_virtlockd = re.search(r'execve\("[^"]*/virtlockd".* = 0$', told_all, re.M)
+        if command == "handback" and not is_virtlockd:
+            has_guard = re.search(r"^wait4\(\d+, .*\], 0, NULL", told_all, re.M)
+            assert has_guard or fault == "signal=KILL", f"{where}: {log}"
+            if has_guard:
+                check_next(host, guest, where)
+                return True
     # Its child, which the host has ended, may have outlived it; what is left belongs to no process.
     time.sleep(0.1)
     (directory / "log").unlink()
@@ -188,7 +240,6 @@ def check(
             assert problem or not can_lock(Path(path)), f"{where}: {path}"
         if not held and os.path.exists(f"/proc/{guest}"):
             # virtlockd, once it is there, has removed the file that would tell.
-            is_virtlockd = re.search(r'execve\("[^"]*/virtlockd".* = 0$', trace.read_text(), re.M)
             was_left = not is_virtlockd and ("took over" in log or call == "execve")
             said = re.findall(r"the lock (\S+) of guest 'web' \(pid \d+\) was lost", engine.log)
             assert not was_left or len(said) == 2, f"{where}: {engine.log}"
