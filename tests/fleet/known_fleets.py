@@ -476,6 +476,36 @@ BC, CB = "10.0.0.2:7789 10.0.0.3:7789", "10.0.0.3:7789 10.0.0.2:7789"
 OVER_LOOPBACK = "127.0.0.1:7788 127.0.0.1:7789"
 
 
+#: A disk of a SAN, as the kernel numbers it on each host, and a local one.
+SDB: Json = {
+    "type": "block",
+    "path": "/dev/sdb",
+    "device": "8:16",
+    "above": "253:1",
+    "inode": 9,
+    "wwid": NAA,
+}
+NAMELESS = {key: value for key, value in SDB.items() if key != "wwid"}
+PART_BELOW: Json = {
+    **NAMELESS,
+    "path": "/dev/dm-9",
+    "device": "253:9",
+    "table": ["0 99 linear 8:16 0"],
+}
+SDX: Json = {**SDB, "path": "/dev/sdx", "device": "65:112"}
+SSD: Json = {**SDB, "path": "/dev/nvme0n1", "device": "259:0", "wwid": "eui.0025385b71b0a1c2"}
+
+
+def of_table(*table: str, below: tuple[Json, ...] = (SDB,), name: str = "v", **more: Any) -> Json:
+    """A guest with a device of device-mapper that has a table and no name."""
+    return device(f"/dev/mapper/{name}", name=name, table=[*table], chain=[*below], **more)
+
+
+def of_bcache(uuid: str, *below: Json, name: str = "v") -> Json:
+    """A guest with a device of bcache."""
+    return device("/dev/bcache0", name=name, identity=f"bcache:{uuid}", chain=[*below])
+
+
 def cifs_pair(option: str, name: str, number: int) -> list[Json]:
     """Two hosts with a mount of CIFS, and a file there each, of which one is ``a.img``."""
     files = [fuse("/srv/vms", "cifs", "//nas/vms", "addr=10.0.0.9", option), HERE]
@@ -2483,5 +2513,195 @@ FLEETS: dict[str, Known] = {
     ),
     "two partitions of a device of DRBD": Known(
         "safe", without_locks(of_drbd(AB, part="1"), of_drbd(BA, name="w", part="2"))
+    ),
+    # Devices of device-mapper without a name, as far as their tables are read
+    "one part of a device by two tables": Known(
+        "unsafe",
+        without_locks(
+            of_table("0 2048 linear 8:16 0"),
+            of_table("0 2048 linear 65:112 0", below=(SDX,), name="w"),
+        ),
+    ),
+    "one part of a device by two tables, with a lock by its path": Known(
+        "safe",
+        devices_apart(
+            of_table("0 2048 linear 8:16 0"),
+            guest(
+                "w",
+                {
+                    **of_table("0 2048 linear 65:112 0", below=(SDX,))["disks"][0],
+                    "path": "/dev/mapper/v",
+                },
+            ),
+        ),
+    ),
+    "two parts of a device": Known(
+        "safe",
+        without_locks(
+            of_table("0 2048 linear 8:16 0"), of_table("0 2048 linear 8:16 2048", name="w")
+        ),
+    ),
+    "two parts of a device that overlap": Known(
+        "unsafe",
+        without_locks(
+            of_table("0 2049 linear 8:16 0"), of_table("0 2048 linear 8:16 2048", name="w")
+        ),
+    ),
+    "two parts of a device that overlap, on one host": Known(
+        "unsafe",
+        [
+            host(
+                "a",
+                [*DEVICES, HERE],
+                [
+                    of_table("0 2049 linear 8:16 0"),
+                    of_table(
+                        "0 2048 linear 8:16 2048",
+                        below=({**SDB, "above": "253:2"},),
+                        name="w",
+                        device="253:2",
+                    ),
+                ],
+                version=2,
+            )
+        ],
+    ),
+    "two parts of a device, on one host": Known(
+        "safe",
+        [
+            host(
+                "a",
+                [*DEVICES, HERE],
+                [
+                    of_table("0 2048 linear 8:16 0"),
+                    of_table(
+                        "0 2048 linear 8:16 2048",
+                        below=({**SDB, "above": "253:2"},),
+                        name="w",
+                        device="253:2",
+                    ),
+                ],
+                version=2,
+            )
+        ],
+    ),
+    "a part of a device, and the whole one": Known(
+        "unsafe", devices_apart(of_table("0 2048 linear 8:16 0"), device("/dev/sdc", wwid=NAA))
+    ),
+    "a part of a device, and a partition of it": Known(
+        "unsafe",
+        devices_apart(
+            of_table("0 2048 linear 8:16 2048"), device("/dev/sdc1", name="w", wwid=NAA, part="1")
+        ),
+        said="unknown",
+    ),
+    "parts of two partitions of a device": Known(
+        "safe",
+        devices_apart(
+            of_table("0 2048 linear 8:16 0", below=({**SDB, "part": "1"},)),
+            of_table("0 2048 linear 8:16 0", below=({**SDB, "part": "2"},), name="w"),
+        ),
+    ),
+    "a part of a device, encrypted without a header and as it is": Known(
+        "unsafe",
+        devices_apart(
+            of_table("0 2048 crypt 8:16 0", dm_uuid="CRYPT-PLAIN-v"),
+            of_table("0 2048 linear 8:16 0", name="w"),
+        ),
+    ),
+    "stripes that another table has a part of": Known(
+        "unsafe",
+        devices_apart(
+            of_table("0 4096 striped 2 8 8:16 8192 8:16 16384"),
+            of_table("0 8 linear 8:16 18431", name="w"),
+        ),
+    ),
+    "stripes, and what is between them": Known(
+        "safe",
+        devices_apart(
+            of_table("0 4096 striped 2 8 8:16 8192 8:16 16384"),
+            of_table("0 2048 linear 8:16 10240", name="w"),
+        ),
+    ),
+    "a part of a device, and a logical volume on the device": Known(
+        "unsafe",
+        devices_apart(
+            of_table("0 2048 linear 8:16 0"), on_devices("/dev/vg/x", SDX, name="w", dm_uuid=LV)
+        ),
+    ),
+    "a part of a part of a device, and the device": Known(
+        "unsafe",
+        devices_apart(
+            of_table(
+                "0 8 linear 253:9 8",
+                below=(
+                    PART_BELOW,
+                    {**SDB, "above": "253:9"},
+                ),
+            ),
+            device("/dev/sdc", name="w", wwid=NAA),
+        ),
+    ),
+    "a logical volume on a part of a device, and another part of it": Known(
+        "safe",
+        devices_apart(
+            on_devices("/dev/vg/x", PART_BELOW, {**SDB, "above": "253:9"}, dm_uuid=LV),
+            of_table("0 9 linear 8:16 99", name="w"),
+        ),
+    ),
+    "a logical volume on a part of a device, and a part that overlaps": Known(
+        "unsafe",
+        devices_apart(
+            on_devices("/dev/vg/x", PART_BELOW, {**SDB, "above": "253:9"}, dm_uuid=LV),
+            of_table("0 9 linear 8:16 98", name="w"),
+        ),
+    ),
+    "parts of two disks": Known(
+        "safe",
+        devices_apart(
+            of_table("0 2048 linear 8:16 0"),
+            of_table("0 2048 linear 259:0 0", below=(SSD,), name="w"),
+        ),
+    ),
+    "a device of device-mapper whose table was not read": Known(
+        "unsafe",
+        devices_apart(
+            of_table(below=(SDB,)), of_table("0 2048 linear 8:16 0", below=(SDB,), name="w")
+        ),
+        said="unknown",
+    ),
+    "a part of a device without a name": Known(
+        "unsafe",
+        devices_apart(
+            of_table("0 2048 linear 8:16 0", below=(NAMELESS,)),
+            of_table("0 2048 linear 8:16 0", below=(NAMELESS,), name="w"),
+        ),
+        said="unknown",
+    ),
+    # bcache
+    "one device of bcache on two hosts": Known(
+        "unsafe", without_locks(of_bcache("1", SDB, SSD), of_bcache("1", SDX, SSD, name="w"))
+    ),
+    "one device of bcache, with a lock by its path": Known(
+        "safe", devices_apart(of_bcache("1", SDB), of_bcache("1", SDX, name="w"))
+    ),
+    "a device of bcache with a name, and the device that it caches": Known(
+        "unsafe", devices_apart(of_bcache("1", SDB), device("/dev/sdc", name="w", wwid=NAA))
+    ),
+    "a device of bcache, and the one that is its cache": Known(
+        "unsafe",
+        devices_apart(of_bcache("1", SDB, SSD), device("/dev/nvme0n1", name="w", wwid=SSD["wwid"])),
+    ),
+    "two devices of bcache that claim one device": Known(
+        "unsafe", devices_apart(of_bcache("1", SDB), of_bcache("2", SDX, name="w"))
+    ),
+    "devices of bcache on two devices": Known(
+        "safe",
+        devices_apart(of_bcache("1", SDB), of_bcache("2", {**SDX, "wwid": "naa.600b"}, name="w")),
+    ),
+    "a device of bcache of which it is not known what it is on": Known(
+        "unsafe",
+        devices_apart(of_bcache("1"), device("/dev/sdc", name="w", wwid=NAA)),
+        said="unknown",
     ),
 }

@@ -69,6 +69,7 @@ KINDS = (
     "nbd",
     "zvol",
     "upon",
+    "parts",
     "session",
     "leases",
     "sanlock",
@@ -199,26 +200,47 @@ class _More:
         return Device(wwid, (), "", wwid, "")
 
     def add_upon(self) -> None:
-        """LUKS or md on a disk of the SAN, which other guests may have as it is."""
+        """LUKS, md or bcache on a disk of the SAN, which other guests may have as it is."""
         under = self.disk_of_its_own(1)
-        luks = self.rng.random() < 0.5
-        path = "/dev/mapper/crypt" if luks else "/dev/md0"
+        path, told_of = self.rng.choice(
+            (
+                ("/dev/mapper/crypt", {"dm_uuid": f"CRYPT-LUKS2-{'5' * 32}-c"}),
+                ("/dev/md0", {"identity": "md:6a1b2c3d:00000000:00000000:00000001"}),
+                ("/dev/bcache0", {"identity": "bcache:6a1b2c3d-0000-4000-8000-000000000001"}),
+            )
+        )
         for number, it in self.each_host():
             if self.rng.random() < 0.3:
                 told = under.identity(self.rng)
                 self.by_kernel(number, it, ["/dev/mapper/mpathz"], under.name, told, under)
                 continue
-            told = (
-                {"dm_uuid": f"CRYPT-LUKS2-{'5' * 32}-{it.name}"}
-                if luks
-                else {"identity": "md:6a1b2c3d:00000000:00000000:00000001"}
-            )
+            told = dict(told_of)
             if self.maker.version == 2 and self.maker.seen():
                 told["chain"] = [{"type": "block", "path": "/dev/dm-9"}]
                 told["chain"][0] |= under.identity(self.rng)
             self.by_kernel(number, it, [path], "upon", told)
             last = self.made.users[-1]
             self.made.users.append(last._replace(disk=under.name, lock=None, backing=True))
+
+    def add_parts(self) -> None:
+        """Parts of a disk of the SAN by device-mapper, which may overlap, and the disk as it is."""
+        under = self.disk_of_its_own(2)
+        for number, it in self.each_host():
+            told = under.identity(self.rng)
+            paths, kind, quarters = ["/dev/mapper/mpathy"], under, [0, 1, 2, 3]
+            if self.rng.random() < 0.7:
+                first = self.rng.randrange(3)
+                # The lock of one path keeps two parts apart, but is not that of what is below.
+                paths, kind = [f"/dev/mapper/{self.rng.choice('pq')}{first}"], _NAMELESS
+                quarters = [first, first + 1]
+                below = {"type": "block", "path": "/dev/sdb", "device": "8:16", "above": "252:0"}
+                told = {"chain": [{**below, **told}]} if self.maker.version == 2 else {}
+                if told and self.maker.seen():
+                    told["table"] = [f"0 100 linear 8:16 {first * 50}"]
+            self.by_kernel(number, it, paths, quarters, told, kind)
+            last = self.made.users.pop()
+            for quarter in last.disk:  # type: ignore[attr-defined]
+                self.made.users.append(last._replace(disk=("quarter", quarter)))
 
     def add_session(self) -> None:
         """A guest of a user's own libvirt, which locks nothing."""

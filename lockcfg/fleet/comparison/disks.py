@@ -29,6 +29,7 @@ from lockcfg.fleet.model.uses import (
     is_device,
     links_of,
     part_of,
+    ranges_of,
     shown_name,
     whole_of,
 )
@@ -374,7 +375,9 @@ def _reason_of(user: _User) -> str:
 #: What a device or an image is below, in words.
 _ABOVE: Final = {
     "": "its disk",
+    "bcache": "a device of bcache",
     "device": "another device",
+    "dm": "a device of device-mapper",
     "drbd": "a resource of DRBD",
     "filesystem": "a local file system",
     "image": "an image",
@@ -463,7 +466,11 @@ def _meetings(alike: Sequence[_Alike]) -> Iterator[_Meeting]:
             pair = min(apart, key=lambda pair: sorted(map(_place_of, pair)))
             yield _Meeting(mine, yours, pair)
         if mine.users[0].way.use.backing and yours.users[0].way.use.backing:
-            continue  # the kernel of one host gives a device to one volume or file system
+            kinds = {*mine.users[0].way.use.through.split(",")}
+            if not kinds.union(yours.users[0].way.use.through.split(",")) & {"dm"}:
+                # The kernel of one host gives a device to one volume or file system, but parts of
+                # it to as many devices of device-mapper as there are.
+                continue
         both = (
             [host for host, users in mine.by_host.items() if len(users) > 1]
             if mine is yours
@@ -505,6 +512,8 @@ def _in_one_way(one: _User, other: _User) -> Shared:
     if claims[0] & claims[1]:
         return "yes"
     told = [{each.partition(":")[0] for each in of} for of in claims]
+    if "dm" in kinds[0] ^ kinds[1] and "device" in kinds[0] | kinds[1]:
+        return "unknown"  # it may be another part of it
     return "no" if volumes[0] & volumes[1] <= told[0] & told[1] else "unknown"
 
 
@@ -631,7 +640,18 @@ def _one_device(one: str, other: str) -> Relation:
     if whole_of(one) != whole_of(other):
         return "different"
     mine, yours = part_of(one), part_of(other)
-    return "different" if mine and yours and mine != yours else "same"
+    if mine and yours and mine != yours:
+        return "different"
+    ranges = ranges_of(one), ranges_of(other)
+    if mine == yours and all(ranges):
+        overlap = any(a < d and c < b for a, b in ranges[0] for c, d in ranges[1])
+        return "same" if overlap else "different"
+    # Where a partition begins is not known.
+    return (
+        "unknown"
+        if (ranges[0] and yours and not mine) or (ranges[1] and mine and not yours)
+        else "same"
+    )
 
 
 def _exclusion(one: _User, other: _User, disks: Relation, words: Words | None) -> Exclusion:

@@ -170,7 +170,7 @@ def shape_of(disk: Mapping[str, Any], path: str, running: bool, guest: Mapping[s
 _PLAIN: Final = frozenset(("type", "path", "device", "inode", "lock"))
 
 #: The kinds of block devices that are on other devices. A write to one of those is a write to them.
-ON_OTHERS: Final = ("lvm", "luks", "md", "drbd")
+ON_OTHERS: Final = ("lvm", "luks", "md", "drbd", "bcache", "dm")
 
 #: Members that decide the use of a disk if they are present and neither false nor 0.
 _TRAITS: Final = (
@@ -456,14 +456,22 @@ _GROUP: Final = re.compile(r"(?:\A|-)LVM-(.{32})")
 
 def told_name(disk: Mapping[str, Any]) -> str:
     """The name of a block device, and what else two users of it are compared by: of a device below
-    others, what it was given to (:func:`claims_of`)."""
+    others, what it was given to (:func:`claims_of`), and which part of it."""
     name = device_name(disk)
-    more = {_GIVEN: sorted(each for each in disk.get("through", ()) if ":" in each)}
+    ranges = disk.get("ranges")
+    if not isinstance(ranges, tuple):  # not by the table of what is above it
+        ranges = ()
+    more = {
+        _AT: [f"{start}-{end}" for start, end in ranges],
+        _GIVEN: sorted(each for each in disk.get("through", ()) if ":" in each),
+    }
     if name.startswith("drbd:"):
         told = disk.get("drbd", {})
         links = [each.split(" ") for each in told.get("links", ())]
         more[_LINKS] = [
-            "-".join(ends) for ends in links if len(ends) == 2 and not any(map(is_loopback, ends))
+            "-".join(ends)
+            for ends in links
+            if len(ends) == 2 and not any(is_loopback(end) or "-" in end for end in ends)
         ]
         more[_GENERATIONS] = told.get("generations", [])
     parts = [f"{_MORE}{what}{_AND.join(each)}" for what, each in more.items() if each]
@@ -477,6 +485,13 @@ def claims_of(name: str) -> frozenset[str]:
     group of a logical volume (``lvm:`` and its UUID), the container of LUKS, the array of md, the
     resource of DRBD."""
     return _told(name, _GIVEN)
+
+
+def ranges_of(name: str) -> list[tuple[int, int]]:
+    """The parts of a device that are used, each from a sector to another one; none if it may be all
+    of it."""
+    found = map(_RANGE.fullmatch, _told(name, _AT))
+    return sorted((int(each[1]), int(each[2])) for each in found if each is not None)
 
 
 def links_of(name: str) -> frozenset[tuple[str, str]]:
@@ -511,9 +526,12 @@ def shown_name(name: str) -> str:
     return f"{whole_of(name)}{PART}{part}" if part else whole_of(name)
 
 
-#: What follows the number of a partition in a name, each after a semicolon: the volumes that have
-#: the device, the connections of a device of DRBD, and the generations of its data.
+#: What follows the number of a partition in a name, each after a semicolon: the sectors that are
+#: used, the volumes that have the device, the connections of a device of DRBD, and the generations
+#: of its data.
 _MORE: Final = ";"
+_AT: Final = "at="
+_RANGE: Final = re.compile(r"([0-9]{1,19})-([0-9]{1,19})")
 _GIVEN: Final = "by="
 _LINKS: Final = "links="
 _GENERATIONS: Final = "generations="
@@ -540,7 +558,8 @@ def device_name(disk: Mapping[str, Any]) -> str:
     if dm.startswith("CRYPT-"):
         # Other encrypted devices have no UUID, but their name may look like one.
         luks = _LUKS.match(dm)
-        return f"luks:{luks[1]}{part}" if luks is not None else ""
+        name = f"luks:{luks[1]}" if luks is not None else disk.get("identity", "")
+        return f"{name}{part}" if name else ""
     wwid = disk.get("wwid") or disk.get("scsi_id", "")
     if dm.startswith("mpath-"):
         wwid = dm[6:]
@@ -636,7 +655,7 @@ def whole_of(name: str) -> str:
 
 
 #: The beginnings of the names of block devices.
-_DEVICES: Final = ("lvm:", "scsi:", "luks:", "rbd:", "drbd:", "md:", "nvme:", "iscsi:", "zvol:")
+_DEVICES: Final = ("lvm:", "scsi:", "luks:", "rbd:", "drbd:", "md:", "bcache:", "dm:")
 
 
 def is_device(name: str) -> bool:

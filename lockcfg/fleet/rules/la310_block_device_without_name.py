@@ -3,7 +3,7 @@
 ## What it does
 
 Reports guests' block devices without an identity in the snapshot: no UUID of a logical volume, no
-world-wide name, nothing that another host would see as well.
+world-wide name, nothing that another host would see as well. So it is with NBD and volumes of ZFS.
 
 ## Why is this bad
 
@@ -56,7 +56,8 @@ def check(cell: Cell) -> Iterator[Observation]:
             "guests have block devices without a name that holds between hosts: it is unknown"
             " which other hosts have them",
             help="compare 'lsblk --output NAME,WWN,SERIAL,UUID' of the hosts ('rbd device list' for"
-            " RBD, 'zfs get guid' for ZFS, 'drbdsetup show' for DRBD), use devices with a"
-            " world-wide name, or waive this for devices of one host alone",
+            " RBD, 'zfs get guid' for ZFS, 'drbdsetup show' for DRBD, 'dmsetup table' for"
+            " device-mapper, the process that 'cat /sys/block/nbd*/pid' names for NBD), use devices"
+            " with a world-wide name, or waive this for devices of one host alone",
             unknown=True,
         )

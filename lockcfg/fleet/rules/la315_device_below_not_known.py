@@ -2,8 +2,8 @@
 
 ## What it does
 
-Reports guests' volumes of LVM, LUKS, md or DRBD of which a snapshot does not say on which devices
-they are, if guests have block devices of another kind, too.
+Reports guests' volumes of LVM, LUKS, md, DRBD, bcache or device-mapper of which a snapshot does not
+say on which devices they are, if guests have block devices of another kind, too.
 
 ## Why is this bad
 
@@ -58,7 +58,14 @@ if TYPE_CHECKING:
 
     from lockcfg.fleet.comparison.fleet import Fleet
 
-_WORDS: Final = {"drbd": "DRBD", "luks": "LUKS", "lvm": "LVM", "md": "md"}
+_WORDS: Final = {
+    "bcache": "bcache",
+    "dm": "device-mapper",
+    "drbd": "DRBD",
+    "luks": "LUKS",
+    "lvm": "LVM",
+    "md": "md",
+}
 
 RULE = Rule("LA315", "device-below-not-known", "warning", scope="fleet")
 

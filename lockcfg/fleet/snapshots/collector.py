@@ -78,8 +78,8 @@ PROGRAMS = ("/usr/sbin", "/usr/bin", "/sbin", "/bin", "/usr/local/sbin", "/usr/l
 #: How many bytes of a program's output are read at most.
 MAX_OUTPUT = 64 * 1024
 
-#: How much drbdsetup may print, which prints all resources of the host.
-MAX_RESOURCES = 4 * 1024 * 1024
+#: How much drbdsetup and dmsetup may print, which list all devices of the host.
+MAX_LISTED = 4 * 1024 * 1024
 
 #: The compressions in which the collector writes a snapshot, by the end of its name.
 COMPRESSIONS = {".gz": "gzip", ".xz": "lzma", ".bz2": "bz2"}
@@ -982,7 +982,15 @@ class Collector:
 # ---- The kernel's names, and a scratch lock
 
 
-def _kernel_names(path: str) -> Iterator[Tuple[str, str]]:
+def _node(path: str, number: str) -> str:
+    """The path of a device by the name that the kernel has for it: without udev, nodes in
+    ``/dev/mapper`` are no links."""
+    if os.path.exists(f"/sys/class/block/{os.path.basename(path)}"):
+        return path
+    return f"/dev/{os.path.basename(os.path.realpath(f'/sys/dev/block/{number}'))}"
+
+
+def _kernel_names(path: str) -> Iterator[Tuple[str, Any]]:
     """The kernel's names for a device, which need no program. ``path`` has no links."""
     name = os.path.basename(path)
     for key, places in (("wwid", ("device/wwid", "wwid")), ("dm_uuid", ("dm/uuid",))):
@@ -1006,9 +1014,45 @@ def _kernel_names(path: str) -> Iterator[Tuple[str, str]]:
     uuid = _line(f"/sys/class/block/{name}/md/uuid")
     if uuid:
         yield "identity", f"md:{uuid}"
+    if re.match(r"bcache\d+\Z", name):
+        uuid = _line(f"/sys/class/block/{name}/bcache/backing_dev_uuid")
+        if uuid:
+            yield "identity", f"bcache:{uuid}"
     match = re.match(r"drbd(\d+)\Z", name)
     if match:
         yield from _of_drbd(match.group(1))
+    in_mapper = _line(f"/sys/class/block/{name}/dm/name")
+    if in_mapper and not _line(f"/sys/class/block/{name}/dm/uuid").startswith(NAMED):
+        table = _tables().get(in_mapper)
+        if table:
+            yield "table", table
+
+
+#: The names in device-mapper that say what a device is, without its table.
+NAMED = ("LVM-", "CRYPT-LUKS", "mpath-", "part")
+
+
+@lru_cache(maxsize=1)
+def _tables() -> Dict[str, List[str]]:
+    """What the devices of device-mapper are made of, by their names there: which sectors of which
+    devices, one part of it after the other. A key is left out, and so is all of a device that has a
+    part of another kind."""
+    program = _which("dmsetup")
+    output = None
+    with contextlib.suppress(OSError):
+        if program is not None:
+            output = _output(_start([program, "table"]), PATIENCE / 2, MAX_LISTED)
+    found: Dict[str, List[str]] = {}
+    others: Set[str] = set()
+    for line in (output or b"").decode("utf-8", "replace").splitlines():
+        name, _, table = line.rpartition(": ")
+        words = table.split()
+        if words[2:3] == ["crypt"] and len(words) > 7:
+            words = [*words[:3], *words[6:8]]
+        elif words[2:3] not in (["linear"], ["striped"]):
+            others.add(name)
+        found.setdefault(name, []).append(" ".join(words))
+    return {name: table for name, table in found.items() if name not in others}
 
 
 def _of_drbd(minor: str) -> Iterator[Tuple[str, Any]]:
@@ -1042,7 +1086,7 @@ def _resources_of_drbd() -> Tuple[Dict[str, Tuple[str, str]], Dict[str, List[str
     output = None
     with contextlib.suppress(OSError):
         if program is not None:
-            output = _output(_start([program, "show"]), PATIENCE / 2, MAX_RESOURCES)
+            output = _output(_start([program, "show"]), PATIENCE / 2, MAX_LISTED)
     return resources_in((output or b"").decode("utf-8", "replace"))
 
 
@@ -1610,7 +1654,7 @@ def _resolved(path: str, form: str) -> Json:
             more["links"] = status.st_nlink
         device_below: List[Json] = []
         if stat.S_ISBLK(status.st_mode):
-            more.update(_kernel_names(real))
+            more.update(_kernel_names(_node(real, more["device"])))
             device_below = list(_devices_below(more["device"]))
         if form in LAYERED and (stat.S_ISREG(status.st_mode) or stat.S_ISBLK(status.st_mode)):
             more.update(_chain(real, form))
@@ -1661,6 +1705,7 @@ def _devices_below(number: str) -> Iterator[Json]:
             # The snapshot has a device without a name, too, so that the audit knows of it.
             path = f"/dev/{os.path.basename(slave)}"
             told: Json = {"type": "block", "path": path, "device": _line(f"{slave}/dev")}
+            told["above"] = _line(f"{top}/dev")
             with contextlib.suppress(OSError):
                 told["inode"] = os.stat(path).st_ino
             yield {**told, **dict(_kernel_names(path))}
@@ -1707,7 +1752,7 @@ def _chain(path: str, form: str) -> Iterator[Tuple[str, Any]]:
         below.append(more)
         if block:
             more["type"] = "block"
-            more.update(_kernel_names(real))
+            more.update(_kernel_names(_node(real, more["device"])))
             below += _devices_below(more["device"])
     if layers:
         yield "layers", layers

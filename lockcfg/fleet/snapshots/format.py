@@ -220,6 +220,7 @@ _LOCKED: Final = {
     "identity": _long,
     "part": _long,
     "drbd": _drbd,
+    "table": _list_of(_long, 1000),
     "lock": _long,
     "replaced": _flag,
 }
@@ -238,6 +239,8 @@ _below: Final = _object(
         "identity": _long,
         "part": _long,
         "drbd": _drbd,
+        "table": _list_of(_long, 1000),
+        "above": _long,
         "error": _long,
     },
 )

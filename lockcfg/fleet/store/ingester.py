@@ -18,6 +18,7 @@ from lockcfg.errors import LockcfgError
 from lockcfg.fleet.model.evidence import evidence_of
 from lockcfg.fleet.model.facts import NOT_LIVE, Facts, document_of, facts_of, lines_of
 from lockcfg.fleet.model.serialised import dumped
+from lockcfg.fleet.model.tables import with_tables
 from lockcfg.fleet.model.uses import (
     PART,
     VOLUME,
@@ -347,7 +348,7 @@ class Ingester:
         """The disks of a guest, and what is below them; returns their uses."""
         profile = host.profile
         ways: list[NumberedUse] = []
-        of_guest = [*guest["disks"]]
+        of_guest = [with_tables(disk) for disk in guest["disks"]]
         if not runs and host.is_of_version_1:
             # That version tells what is below an image only of guests that run.
             of_guest = [
