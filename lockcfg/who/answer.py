@@ -217,7 +217,9 @@ def _steps(
     reading: Reading, evidence: Evidence, holders: Sequence[Holder], me: str
 ) -> Iterator[str]:
     for holder in holders:
-        yield _step(holder, me)
+        guest = f"guest '{holder.guest}' (pid {holder.pid})"
+        problem = evidence.problems.get(guest) if holder.source == "lockd" else None
+        yield _step(holder, me) if problem is None else f"{guest} of this host: {problem}"
     if not holders:
         if any(lock.locked == "unknown" for lock in evidence.locks):
             yield "it is unknown here whether it is locked: ask on a host that sees its file system"

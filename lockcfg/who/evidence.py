@@ -102,6 +102,8 @@ class Evidence:
         #: Whether it is known where the locks are: in lockspaces, or on the disks themselves.
         self.sees_locks = False
         self.lockd = False
+        #: What lockd says is wrong, by the lock or by ``guest 'NAME' (pid PID)``.
+        self.problems: Final[dict[str, str]] = {}
         self.is_nfs_server = False
         #: What could not be found out.
         self.unknown: Final[list[str]] = []
@@ -162,6 +164,7 @@ class Evidence:
         except NoLockdError:
             return None
         self.lockd = True
+        self.problems.update({each["path"]: each["problem"] for each in answers.status["problems"]})
         return answers
 
     def _nfs_clients(self) -> list[NfsClient]:

@@ -43,6 +43,10 @@ def hand_back(options: argparse.Namespace, address: str) -> str:
     program = os.path.realpath(program)
     what = f"{counted(status['locks'], 'lock')} of lockd (pid {status['pid']})"
     if options.dry_run:
+        if status["problems"]:
+            raise RefusedError(
+                "\n".join(f"{each['path']}: {each['problem']}" for each in status["problems"])
+            )
         return f"would hand back {what}"
     held = locked_by(status["pid"], OWN_LOCK)
     main_pid = _main_process(status["pid"])

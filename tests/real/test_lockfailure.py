@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -71,6 +72,13 @@ def test_it_is_paused_and_libvirt_is_told(host: GuestHost) -> None:
     metadata = "metadata one --uri urn:lockcfg:lockd"
     assert wait(host, lambda: "its file was replaced" in host.virsh(metadata).said)
     assert "<paused " in host.virsh(metadata).said
+    # A person who asks is told, and virtlockd, which knows nothing of it, does not take it over.
+    who = host.run(str(PROGRAM.parent / "lockcfg"), "who", "one")
+    assert re.search(r"^next: guest 'one' \(pid \d+\) of this host: it is paused: ", who.said, re.M)
+    for words in (("handback", "--dry-run"), ("handback",)):
+        refused = host.run(str(PROGRAM), *words)
+        assert refused.status == 1, words
+        assert "it is paused: " in refused.said
     # It stands still, and libvirt's monitor with it; what needs none of it works.
     assert runs(host, "one")
     assert virsh(host, "domstate one --reason").strip() == "running (booted)"
