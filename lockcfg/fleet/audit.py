@@ -285,6 +285,8 @@ def _verdict(
         wrong = {host for finding in errors for host in finding.hosts}
         disks = sum(disk.safe == "no" for disk in fleet.disks)
         text = f"Not safe: {counted(len(wrong), 'host')} of {len(hosts)} with errors"
+        if not wrong:
+            text = f"Not safe: {counted(len(errors), 'error')} without a known host"
         if disks:
             text += f", {counted(disks, 'disk')} that two guests could write at once"
         return Verdict("unsafe", f"{text}.")

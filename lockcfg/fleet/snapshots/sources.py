@@ -64,14 +64,21 @@ class Source:
 
 
 class SnapshotText:
-    """The text of a snapshot from ``source``, or the reason why it could not be read."""
+    """The text of a snapshot from ``source``, or the reason why it could not be read. The reader
+    notes in ``refused`` that it is none, before it asks for the next one."""
 
-    __slots__ = ("data", "error", "source")
+    __slots__ = ("data", "error", "refused", "source")
 
     def __init__(self, source: str, data: bytes, error: str = "") -> None:
         self.source: Final = source
         self.data: Final = data
         self.error: Final = error
+        self.refused = False
+
+    @property
+    def is_one(self) -> bool:
+        """Whether it began like a snapshot, and was not refused."""
+        return not self.refused and self.data[:_ROOM].lstrip()[:1] == b"{"
 
 
 def as_text(path: str) -> str:
@@ -265,11 +272,6 @@ class _Sifted:
         self._left = min(_MOST_PASSED, self._left + size + _ROOM)
 
 
-def _may_be_one(data: bytes) -> bool:
-    """Whether some bytes begin as a snapshot does."""
-    return data[:_ROOM].lstrip()[:1] == b"{"
-
-
 def _damages(*others: type[Exception]) -> tuple[type[Exception], ...]:
     """The errors that damaged compressed content raises."""
     import zlib
@@ -296,9 +298,10 @@ def _lines(path: str) -> Iterator[SnapshotText]:
                         sifted.passed(len(line))
                         line = stream.readline(1 << 20)
                 else:
+                    text = SnapshotText(f"{label}:{number}", line)
                     if line.strip():
-                        yield SnapshotText(f"{label}:{number}", line)
-                    if _may_be_one(line):
+                        yield text
+                    if text.is_one:
                         sifted.found(len(line))
                     else:
                         sifted.passed(max(len(line), _ROOM // 16))
@@ -333,8 +336,9 @@ def _tar(path: str) -> Iterator[SnapshotText]:
                         continue
                     stream = archive.extractfile(member)
                     data = stream.read() if stream else b""
-                    yield SnapshotText(label, data)
-                    if _may_be_one(data):
+                    text = SnapshotText(label, data)
+                    yield text
+                    if text.is_one:
                         sifted.found(member.size)
                     else:
                         sifted.passed(_ROOM // 16)
@@ -360,8 +364,13 @@ def _zip(path: str) -> Iterator[SnapshotText]:
                 if len(data) > MAX_SIZE:
                     yield SnapshotText(label, b"", _too_large())
                     sifted.passed(len(data))
+                    continue
+                text = SnapshotText(label, data)
+                yield text
+                if text.is_one:
+                    sifted.found(len(data))
                 else:
-                    yield SnapshotText(label, data)
+                    sifted.passed(max(len(data), _ROOM // 16))
     except _ExcessError as error:
         yield SnapshotText(path, b"", str(error))
     except _damages(RuntimeError, zipfile.BadZipFile) as error:

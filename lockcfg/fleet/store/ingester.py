@@ -117,6 +117,7 @@ class Ingester:
                 try:
                     self.snapshot(text.source, text.data)
                 except SnapshotError as error:
+                    text.refused = True
                     self._problem(text.source, error.host, error.message)
         self._flush()
 

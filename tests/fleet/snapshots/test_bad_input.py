@@ -639,6 +639,45 @@ def test_an_archive_of_what_is_no_snapshot_is_not_read_to_its_end(
     assert "is not read to its end: more than 128 MiB of it are no snapshots" in told
 
 
+@pytest.mark.parametrize("name", ["x.tar.gz", "x.zip", "x.jsonl.gz"])
+def test_members_that_only_begin_like_snapshots_are_not_read_to_the_end(
+    name: str, tmp_path: Path
+) -> None:
+    """What was refused counts as no snapshot, however it begins."""
+    text = b'{"format":"lockcfg-snapshot","version":2,"a":"' + b"x" * (30 << 20)
+    path, count = tmp_path / name, 12
+    if name == "x.zip":
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+            for number in range(count):
+                archive.writestr(f"{number}.json", text)
+    elif name == "x.tar.gz":
+        with tarfile.open(path, "w:gz", compresslevel=1) as tar:
+            for number in range(count):
+                info = tarfile.TarInfo(f"{number}.json")
+                info.size = len(text)
+                tar.addfile(info, io.BytesIO(text))
+    else:
+        with gzip.open(path, "wb", compresslevel=1) as lines:
+            for _ in range(count):
+                lines.write(text + b"\n")
+    told = json.loads(soon_told(path))
+    reasons = [each["reason"] for each in told["unreadable"]]
+    ended = "is not read to its end: more than 128 MiB of it are no snapshots"
+    assert reasons.count(ended) == 1
+    assert 3 <= len(reasons) < count
+    assert told["verdict"]["text"].startswith("There is no host")
+
+
+def test_the_verdict_says_that_no_host_is_known_of_an_error(
+    tmp_path: Path, lockcfg: RunLockcfg
+) -> None:
+    """It does not say "0 hosts with errors"."""
+    write_fleet(tmp_path, {"kvm01": {}})
+    (tmp_path / "x.json").write_text("{")
+    said = lockcfg("audit", "--now", str(NOW), tmp_path).stdout
+    assert said.startswith("Not safe: 1 error without a known host.")
+
+
 def test_an_archive_with_other_things_in_it_is_read(tmp_path: Path, lockcfg: RunLockcfg) -> None:
     """As people make them: logs between the snapshots, and a compression that the name hides."""
     folder = write_fleet(tmp_path / "s", {f"kvm{number}": {} for number in range(9)})
