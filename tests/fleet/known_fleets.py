@@ -1277,6 +1277,55 @@ FLEETS: dict[str, Known] = {
             ([images(), locks()], [{**image(), "instance": "session"}]),
         ),
     ),
+    "a guest of a user's own libvirt runs, and no other host has its disk yet": Known(
+        "unsafe",
+        two(
+            ([images(), locks()], [image()], {"version": 2}),
+            (
+                [images(), locks()],
+                [{**image("own", inode=9_001, running=True), "instance": "session"}],
+                {"version": 2},
+            ),
+        ),
+    ),
+    "QEMU without libvirt runs, and no other host has its disk yet": Known(
+        "unsafe",
+        two(
+            ([images(), locks()], [image()], {"version": 2}),
+            (
+                [images(), locks()],
+                [{**image("bare", inode=9_001, running=True), "instance": "process"}],
+                {"version": 2},
+            ),
+        ),
+    ),
+    "QEMU without libvirt only reads, and no other host has its disk": Known(
+        "safe",
+        two(
+            ([images(), locks()], [image()], {"version": 2}),
+            (
+                [images(), locks()],
+                [
+                    {
+                        **image("bare", inode=9_001, running=True, readonly=True),
+                        "instance": "process",
+                    }
+                ],
+                {"version": 2},
+            ),
+        ),
+    ),
+    "a guest of a user's own libvirt that does not run, with a disk of its own": Known(
+        "safe",
+        two(
+            ([images(), locks()], [image()], {"version": 2}),
+            (
+                [images(), locks()],
+                [{**image("own", inode=9_001), "instance": "session"}],
+                {"version": 2},
+            ),
+        ),
+    ),
     "one boot id on two hosts": Known(
         "unknown",
         [
