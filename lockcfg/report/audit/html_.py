@@ -153,7 +153,7 @@ _HELD: Final = {
     "none": "not held",
     "replaced": "held on a file that was replaced",
     "unknown": "not known",
-    "": "none: the guest does not run, or no lock is meant",
+    "": "none: the guest is off, or nothing is locked for it",
 }
 
 
@@ -256,8 +256,12 @@ def _counts(result: AuditResult) -> list[tuple[str, int, str]]:
         ("host" if len(result.hosts) == 1 else "hosts", len(result.hosts), ""),
         ("error" if errors == 1 else "errors", errors, "error" if errors else "good"),
         ("warning" if warnings == 1 else "warnings", warnings, "warning" if warnings else "good"),
-        ("hosts not known well enough", len(result.unknown), "warning" if result.unknown else ""),
-        ("shared disks", len(result.disks), ""),
+        (
+            f"{'host' if len(result.unknown) == 1 else 'hosts'} not known well enough",
+            len(result.unknown),
+            "warning" if result.unknown else "",
+        ),
+        ("shared disk" if len(result.disks) == 1 else "shared disks", len(result.disks), ""),
         ("of them unsafe", unsafe, "error" if unsafe else "good"),
     ]
 
