@@ -1187,3 +1187,21 @@ def test_a_running_guest_that_libvirt_does_not_know_is_not_safe() -> None:
     guests = [{"name": "bare", "instance": "process", "disks": ["/var/tmp/bare"]}]
     there = {"guests": guests, "directories": [{**_DIRECTORY, **local}]}
     assert audited({"kvm01": {}, "kvm02": there}).verdict.level == "safe"
+
+
+def test_the_page_names_a_host_once_for_its_commands() -> None:
+    """Those of one host that follow each other are together, in their order."""
+    import io
+
+    from lockcfg.report.audit.plan import LeftOut
+    from lockcfg.report.audit.plan_page import write_page
+
+    found = planned({"kvm02": WRONG["no lock manager"], "kvm03": WRONG["no lock manager"]})
+    page = io.StringIO()
+    write_page(found, LeftOut([], [], []), page, now=NOW)
+    said = page.getvalue()
+    assert said.count("On kvm02:") == said.count("On kvm03:") == 1
+    commands = [
+        f"virsh -c qemu:///system {do} --domain kvm02-guest" for do in ("managedsave", "start")
+    ]
+    assert "\n".join(commands) in said

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from itertools import groupby
+from operator import itemgetter
 
 from lockcfg.fleet.policy.host_ranges import fold
 from lockcfg.report.audit.pages import content_policy, environment, text_of
@@ -50,7 +51,10 @@ def _step(step: Step) -> dict[str, Any]:
         if step.action == "restart"
         else ", ".join(fold(step.hosts)),
         "works": [
-            ("" if set(hosts) == set(step.hosts) else ", ".join(fold(hosts)), commands)
-            for commands, hosts in works_of(step)
+            (
+                "" if set(hosts) == set(step.hosts) else ", ".join(fold(hosts)),
+                [command for commands, _ in works for command in commands],
+            )
+            for hosts, works in groupby(works_of(step), key=itemgetter(1))
         ],
     }
