@@ -9,7 +9,7 @@ RUN_PACKAGES  := libaugeas0 libaugeas-dev pkg-config gcc libc6-dev python3-dev p
 # What the demo shows besides: the stock tool, two hosts and, to unpack, libvirt's own files.
 DEMO_PACKAGES := augeas-tools mount util-linux hostname
 # What the tests hold it against: the real thing. With "?", where the release has such a package.
-TEST_PACKAGES := augeas-tools python3-augeas augeas-lenses libvirt0 libvirt-clients qemu-system-x86 virtiofsd? \
+TEST_PACKAGES := augeas-tools python3-augeas augeas-lenses libvirt0 libvirt-clients qemu-system-x86 qemu-utils virtiofsd? \
 	strace acl attr man-db bash-completion fish zsh e2fsprogs xfsprogs mount util-linux libxml2-utils \
 	glusterfs-server glusterfs-client openssh-server openssh-client sshfs iproute2 nfs-common rpcbind \
 	sudo systemd procps fuse3 chromium chromium-driver sanlock prometheus spin tcc? debhelper dh-python dpkg-dev apparmor autofs

@@ -18,11 +18,12 @@ LOCKD_PAGE = PROJECT / "docs/man/lockd.8"
 
 
 def test_the_man_page_is_up_to_date() -> None:
-    """``make docs`` would change nothing."""
+    """``make docs`` would change nothing, but for where a line of the usage ends, in which releases
+    of Python differ."""
     made = subprocess.run(
         ["packaging/manual"], cwd=PROJECT, check=True, capture_output=True, text=True
     ).stdout
-    assert made == PAGE.read_text(), "run 'make docs'"
+    assert made.split() == PAGE.read_text().split(), "run 'make docs'"
 
 
 def rendered(page: Path) -> str:

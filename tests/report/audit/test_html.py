@@ -8,6 +8,7 @@ import io
 import json
 import re
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import pytest
 from selenium.webdriver.common.by import By
@@ -146,6 +147,18 @@ class Browser:
     def emulate(self, media: str, scheme: str) -> None:
         """Have the page shown on another medium, or in dark."""
         emulate(self.driver, media, scheme)
+
+    def go_to(self, fragment: str) -> None:
+        """Have that behind the ``#`` of the address, and wait until the page has taken notice."""
+        self.driver.execute_async_script(
+            """
+            const [fragment, done] = arguments;
+            if (location.hash === "#" + fragment) return setTimeout(done);
+            addEventListener("hashchange", () => setTimeout(done), {once: true});
+            location.hash = fragment;
+            """,
+            fragment,
+        )
 
     def shown(self, selector: str) -> list[WebElement]:
         """The elements that can be seen."""
@@ -426,7 +439,7 @@ def test_a_host_has_a_view_of_its_own(browser: Browser) -> None:
     assert browser.shown("#host") == []
     search = browser.shown("#search")[0]
     search.send_keys("kvm03", Keys.ENTER)
-    browser.driver.execute_script("location.hash = 'host=kvm03'")
+    browser.go_to("host=kvm03")
     panel = browser.shown("#host")[0].text
     for part in ("Host kvm03", "lock_manager", "nop", "/srv/images: nfs://10.0.0.5", "web01.qcow2"):
         assert part in panel
@@ -435,7 +448,7 @@ def test_a_host_has_a_view_of_its_own(browser: Browser) -> None:
     links[0].click()
     shown = browser.driver.execute_script("return document.querySelector(location.hash).open")
     assert shown
-    browser.driver.execute_script("location.hash = 'host=kvm01'")
+    browser.go_to("host=kvm01")
     panel = browser.shown("#host")[0].text
     assert "<b>" in panel
     assert "/srv/locks/files/<i> 2025-11-14 16:00 UTC" in panel
@@ -444,10 +457,10 @@ def test_a_host_has_a_view_of_its_own(browser: Browser) -> None:
     buttons = browser.shown("#host button.csv")
     labels = [button.get_attribute("aria-label") for button in buttons]
     assert labels == ["Save as CSV: disks", "Save as CSV: locks"]
-    browser.driver.execute_script("location.hash = 'host=100%'")
+    browser.go_to("host=100%")
     assert browser.shown("#host") == []
-    browser.driver.execute_script("location.hash = 'host=kvm01'")
-    browser.driver.execute_script("location.hash = 'host=nobody'")
+    browser.go_to("host=kvm01")
+    browser.go_to("host=nobody")
     assert browser.shown("#host") == []
     browser.assert_alone()
 
@@ -468,7 +481,7 @@ def test_a_phone_shows_it_without_going_sideways(browser: Browser) -> None:
     size = {"width": 390, "height": 800, "deviceScaleFactor": 2, "mobile": True}
     browser.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
     try:
-        browser.driver.execute_script("location.hash = 'host=kvm01'")
+        browser.go_to("host=kvm01")
         wide = browser.driver.execute_script("return document.documentElement.scrollWidth")
         assert wide <= 390
     finally:
@@ -549,8 +562,7 @@ def test_hostile_text_is_text(browser: Browser) -> None:
     assert all(host in text for host in result.hosts)
     assert browser.driver.find_elements(By.CSS_SELECTOR, "img, link, [onload], [onerror]") == []
     assert len(browser.driver.find_elements(By.TAG_NAME, "script")) == 5
-    view = "location.hash = 'host=' + encodeURIComponent(arguments[0])"
-    browser.driver.execute_script(view, result.hosts[0])
+    browser.go_to(f"host={quote(result.hosts[0], safe='')}")
     panel = browser.shown("#host")[0].text
     assert all(panel.count(attack) >= 3 for attack in ATTACKS)
     browser.press("/")
