@@ -18,8 +18,8 @@ LOCKD_PAGE = PROJECT / "docs/man/lockd.8"
 
 
 def test_the_man_page_is_up_to_date() -> None:
-    """``make docs`` would change nothing, but for where a line of the usage ends, in which releases
-    of Python differ."""
+    """``make docs`` would change nothing, except for the ends of the lines of the usage, in which
+    releases of Python differ."""
     made = subprocess.run(
         ["packaging/manual"], cwd=PROJECT, check=True, capture_output=True, text=True
     ).stdout

@@ -214,7 +214,7 @@ def test_what_is_just_allowed_is_read() -> None:
 
 
 def test_it_is_written_as_virtlockd_does() -> None:
-    """To the byte, but for the space in an empty object."""
+    """To the byte, except for the space in an empty object."""
     state = restart_file.read(LEFT.encode())
     assert restart_file.write(state) == LEFT.replace("{\n\n            }", "{}").encode()
     (asker,) = state.servers["admin"].clients
