@@ -15,6 +15,7 @@ from ansible_collections.lockcfg.lockcfg.plugins.plugin_utils.thinking import (
     run_collector,
     said,
     unpacked,
+    warn,
 )
 
 
@@ -46,9 +47,12 @@ class ActionModule(ActionBase):
             )
         off = facts["taken"] - int(time.time())
         if abs(off) > CLOCK:
-            result.setdefault("warnings", []).append(
+            where = "ahead of" if off > 0 else "behind"
+            warn(
+                self,
+                result,
                 "the clock of {0} is {1} seconds {2} the one here: set it, for facts are judged by"
-                " their age".format(name, abs(off), "ahead of" if off > 0 else "behind")
+                " their age".format(name, abs(off), where),
             )
         result["name"] = name
         result["ansible_facts"] = {"lockcfg": facts}

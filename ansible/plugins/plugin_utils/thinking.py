@@ -13,6 +13,11 @@ import sys
 import tempfile
 
 from ansible.errors import AnsibleActionFail
+from ansible.release import __version__ as ansible_version
+
+#: Whether ansible-core keeps what is displayed while a task runs with the result of the task, and
+#: takes no plain text there.
+KEEPS_WARNINGS = tuple(map(int, ansible_version.split(".")[:2])) >= (2, 19)
 
 
 def lockcfg():
@@ -30,6 +35,14 @@ def lockcfg():
 def said(error):
     """An error of lockcfg as a message, with what to do."""
     return "{0}: {1}".format(error.message, error.help) if error.help else error.message
+
+
+def warn(action, result, message):
+    """Warn of something in the result of the task of an action plugin."""
+    if KEEPS_WARNINGS:
+        action._display.warning(message)
+    else:
+        result.setdefault("warnings", []).append(message)
 
 
 def packed(data):
