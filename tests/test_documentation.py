@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 
+from lockcfg import libvirt_release
 from tests.conftest import LOCKCFG
 
 PROJECT = Path(__file__).parent.parent
@@ -41,8 +42,15 @@ def commands_of(block: str) -> list[tuple[str, str, int]]:
     return found
 
 
+#: Where a setting is in libvirt's own qemu.conf, which another release of libvirt has elsewhere
+#: than 9.0, with which the pages are written.
+PLACE = re.compile(r"(?<=qemu\.conf:)\d+|^  \d+(?= \| )|^@@ .* @@$|^ +(?=\| +\^)", re.MULTILINE)
+
+
 def matches(expected: str, printed: str) -> bool:
     """Whether the output is the expected one, with ``...`` for anything."""
+    if libvirt_release()[:2] != (9, 0):
+        expected, printed = PLACE.sub("N", expected), PLACE.sub("N", printed)
     pattern = ".*?".join(map(re.escape, expected.rstrip("\n").split("...")))
     return re.fullmatch(pattern, printed.rstrip("\n"), re.DOTALL) is not None
 
