@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import os
 import re
+import tempfile
 import time
+import tracemalloc
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
+from lockcfg.errors import ReadError
 from lockcfg.lint import rendering
 from lockcfg.lint.engine import Linter
 from lockcfg.lint.settings import LintSettings
@@ -77,7 +80,12 @@ def test_a_template_that_has_the_plain_name(tmp_path: Path, lockcfg: RunLockcfg)
         ("/no/such/program", "cannot be run: No such file or directory"),
         ("sh -c 'echo \"no \x1b[1m variable\" >&2; exit 4'", "ended with status 4: no "),
         ("cat", "it is still a template when rendered"),
-        ("head -c 11000000 /dev/zero", "printed more than libvirt reads"),
+        (
+            "head -c 11000000 /dev/zero",
+            "'head' printed more than libvirt reads, which is 10 MiB",
+        ),
+        ("yes", "'yes' printed more than libvirt reads, which is 10 MiB"),
+        ("sh -c 'exec yes >&2'", "'sh' printed more than 10 MiB of messages"),
     ],
 )
 def test_what_is_not_rendered_is_not_passed_over(
@@ -101,6 +109,38 @@ def test_a_command_that_does_not_end(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert [why for _, why in result.unreadable] == [
         "this template was not rendered: 'sh' took longer than 0.2 s"
     ] * 2
+
+
+@pytest.mark.parametrize(
+    ("command", "says"),
+    [
+        ("exec yes", "printed more than libvirt reads, which is 1 MiB"),
+        ("exec yes >&2", "printed more than 1 MiB of messages"),
+        ("yes & echo $! >pid; wait", "printed more than libvirt reads, which is 1 MiB"),
+        ("yes >&2 & echo $! >pid; wait", "printed more than 1 MiB of messages"),
+    ],
+)
+def test_what_prints_without_an_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str, says: str
+) -> None:
+    """It is ended at once, with what it has started. Nothing of it is on a disk, and little of it
+    in memory, while it runs."""
+    write(tmp_path, {"qemu.conf.j2": "max_files = 5 {# x #}\n"})
+    monkeypatch.setenv("TMPDIR", "/nowhere")
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setattr(rendering, "MOST", 1 << 20)
+    monkeypatch.chdir(tmp_path)
+    begun = time.monotonic()
+    tracemalloc.start()
+    try:
+        render = rendering.renderer(f"sh -c 'echo $$ >pid; {command}'")
+        with pytest.raises(ReadError, match=f"'sh' {says}"):
+            render(str(tmp_path / "qemu.conf.j2"))
+        assert tracemalloc.get_traced_memory()[1] < 8 << 20
+    finally:
+        tracemalloc.stop()
+    assert time.monotonic() - begun < rendering.PATIENCE / 2
+    see_ended((tmp_path / "pid").read_text().strip())
 
 
 def test_what_is_no_file_is_not_rendered(tmp_path: Path, lockcfg: RunLockcfg) -> None:
@@ -131,7 +171,11 @@ def test_a_command_leaves_nothing_behind(tmp_path: Path) -> None:
     assert not result.unreadable
     assert result.files == 1
     assert time.monotonic() - begun < 25
-    pid = (tmp_path / "pid").read_text().strip()
+    see_ended((tmp_path / "pid").read_text().strip())
+
+
+def see_ended(pid: str) -> None:
+    """Fail if a process runs on."""
     status = Path(f"/proc/{pid}/stat")
     for _ in range(100):
         # It may not be reaped yet.
