@@ -42,6 +42,13 @@ class _Host(GuestHost):
         told = self.run(sys.executable, "-I", str(collector.__file__), "--no-probe")
         return dict(json.loads(told.said))
 
+    def install(self, daemon: Path) -> None:
+        """Have a lockd where the collector looks for one to ask."""
+        assert self.run("mount", "-t", "tmpfs", "-o", "mode=755", "none", PLACE).status == 0
+        installed = self.path(f"{PLACE}/lockd")
+        installed.write_text(f'#!/bin/sh\nexec {daemon} "$@"\n')
+        installed.chmod(0o755)
+
     def held(self) -> tuple[str | None, bool]:
         """What is held for the disk of its guest, and whether the file was replaced."""
         (guest,) = self.snapshot()["guests"]
@@ -100,10 +107,7 @@ def test_a_lock_is_seen_until_it_is_lost(tmp_path: Path, daemon: Path) -> None:
         # A daemon that is not asked does not say since when, and virtlockd is not asked.
         assert host.since() == {f"{LOCKSPACE}/{digest}": 0}
         if daemon.name == "lockd":
-            assert host.run("mount", "-t", "tmpfs", "-o", "mode=755", "none", PLACE).status == 0
-            installed = host.path(f"{PLACE}/lockd")
-            installed.write_text(f'#!/bin/sh\nexec {daemon} "$@"\n')
-            installed.chmod(0o755)
+            host.install(daemon)
             ((path, since),) = host.since().items()
             assert path == f"{LOCKSPACE}/{digest}"
             assert before <= since <= time.time()
@@ -178,6 +182,33 @@ def test_a_guest_without_libvirt_is_seen(tmp_path: Path) -> None:
         assert (guest["name"], guest["instance"], guest["running"]) == ("lone", "process", True)
         assert [each["path"] for each in guest["disks"]] == [disk]
         assert "inode" in guest["disks"][0]
+
+
+def test_a_guest_of_lockd_run_is_judged_by_the_configuration(tmp_path: Path) -> None:
+    """It is not known to libvirt, and lockd holds the locks of its disks for it."""
+    daemon = DAEMONS["lockd"]
+    with _Host(tmp_path / "host", daemon, {"file_lockspace_dir": LOCKSPACE}) as host:
+        assert host.start_lock_daemon().status == 0
+        host.install(daemon)
+        disk = host.make_disk("lone")
+        options = f"-name lone -blockdev driver=file,filename={disk},node-name=a"
+        qemu = f"qemu-system-x86_64 -M none -display none -S {options}"
+        with host.popen(str(daemon), "run", "--", *qemu.split()) as process:
+            try:
+                end = time.monotonic() + 60
+                while not (guests := host.snapshot()["guests"]):
+                    assert time.monotonic() < end, process.poll()
+                (guest,) = guests
+                assert (guest["name"], guest["running"]) == ("lone", True)
+                assert "instance" not in guest
+                (found,) = guest["disks"]
+                assert (found["path"], found["lock"]) == (disk, LOCKSPACE)
+                assert not host.codes() & {"LA109", "LA111"}
+            finally:
+                process.kill()
+        qemu = qemu.replace("-S", "-S -daemonize")
+        assert host.run("sh", "-c", qemu).status == 0
+        assert "LA111" in host.codes()
 
 
 def test_the_images_below_one_are_told(tmp_path: Path) -> None:

@@ -7,10 +7,13 @@ libvirt.
 
 ## Why is this bad
 
-They take no locks of the system's lock daemon, whatever the configuration of the host says. The
-audit judges each of their disks as unlocked. While such a guest runs, every other host is granted
-its disk: that is an error if other hosts can reach the disk. It is a warning if the guest does not
-run, or if its disks are on the host's own file systems.
+libvirt has the system's lock daemon take no locks for them, whatever the configuration of the host
+says. The audit judges each of their disks as unlocked. While such a guest runs, every other host is
+granted its disk: that is an error if other hosts can reach the disk. It is a warning if the guest
+does not run, or if its disks are on the host's own file systems.
+
+A guest that `lockd run` has started is none of these if lockd says that it holds the locks of all
+its disks. virtlockd does not say for whom it holds a lock.
 
 ## Example
 
@@ -68,8 +71,8 @@ def check(cell: Cell) -> Iterator[Observation]:
         )
         if written:
             yield Observation(
-                f"guests {whose} run without a lock on disks that other hosts may reach: no lock"
-                " daemon of the host knows of them",
+                f"guests {whose} run on disks that other hosts may reach, and no lock of theirs is"
+                " known",
                 help="define them in the system's libvirt (qemu:///system), and start them there",
             )
         elif uses:

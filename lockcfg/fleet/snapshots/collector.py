@@ -315,6 +315,9 @@ class Collector:
         self.incomplete: List[str] = []
         #: The processes of the guests that libvirt knows.
         self.pids: Set[int] = set()
+        #: Those of other guests, by process, and for whom lockd holds each lock: the processes.
+        self.others: Dict[int, Json] = {}
+        self.owners: Dict[str, Set[int]] = {}
         if not self.tree.is_here:
             self.incomplete.append(
                 f"{root}: the host does not run here, so only its files are known: its processes,"
@@ -558,7 +561,8 @@ class Collector:
                 found[f"session {path.split('/')[3]} {guest['uuid'] or guest['name']}"] = guest
         guests = [*found.values()]
         if self.tree.is_here:
-            guests += _without_libvirt(self.pids)
+            self.others = dict(_without_libvirt(self.pids))
+            guests += self.others.values()
         return sorted(guests, key=lambda guest: (guest["name"], guest["uuid"]))
 
     def running(self, directory: str) -> List[Json]:
@@ -730,7 +734,7 @@ class Collector:
         """Note for each disk of the running guests which lock is held for it, if that can be known:
         lockd itself answers, and the kernel shows virtlockd's locks."""
         running = [each for each in guests if each.get("running") and "instance" not in each]
-        if not running or os.geteuid() != 0:
+        if not (running or self.others) or os.geteuid() != 0:
             return
         if not self.lockers and any(each["name"] in LOCK_DAEMONS for each in self.daemons):
             self.incomplete.append("it is unknown which lock daemon is in charge")
@@ -750,14 +754,23 @@ class Collector:
         for lock in held:
             by_name.setdefault(os.path.basename(lock["path"]), lock)
             by_file.setdefault(lock["path"], lock)
+        for pid, guest in self.others.items():
+            # 'lockd run' has taken its locks, as the configuration names them.
+            mine = {path for path, owners in self.owners.items() if pid in owners}
+            names = {os.path.basename(path) for path in mine}
+            if all(
+                each["path"] in mine or _digest(each["path"]) in names for each in guest["disks"]
+            ):
+                del guest["instance"]
+                running.append(guest)
         for guest in running:
             for disk in guest["disks"]:
                 path = disk.get("path", "")
                 if disk["type"] not in ("file", "block", "dir") or disk.get("readonly"):
                     continue
-                digest = hashlib.sha256(os.fsencode(path)).hexdigest()
-                names = (disk.get("lvm_uuid", ""), disk.get("scsi_id", ""), digest)
-                named = [by_name[name] for name in names if name and name in by_name]
+                digest = _digest(path)
+                ids = (disk.get("lvm_uuid", ""), disk.get("scsi_id", ""), digest)
+                named = [by_name[name] for name in ids if name and name in by_name]
                 direct = by_file.get(path) or by_file.get(disk.get("resolved", path))
                 if named:
                     directory = os.path.dirname(named[0]["path"])
@@ -808,6 +821,10 @@ class Collector:
                 _start([program, "locks", "--json"]), min(PATIENCE, self.end - time.monotonic())
             )
             answer = json.loads((output or b"").decode("utf-8", "replace"))
+            self.owners = {
+                str(each["path"]): {int(owner["pid"]) for owner in each["owners"]}
+                for each in answer
+            }
             return [
                 {
                     "path": str(each["path"]),
@@ -1864,9 +1881,9 @@ def _names_in(directory: str) -> List[str]:
 # ---- Guests that run without libvirt
 
 
-def _without_libvirt(known: Set[int]) -> Iterator[Json]:
-    """The guests that QEMU runs and libvirt does not know: their disks are the files that they have
-    open to write."""
+def _without_libvirt(known: Set[int]) -> Iterator[Tuple[int, Json]]:
+    """The guests that QEMU runs and libvirt does not know, by process: their disks are the files
+    that they have open to write."""
     for entry in sorted(filter(str.isdigit, os.listdir("/proc")), key=int):
         pid = int(entry)
         name = _line(f"/proc/{pid}/comm")
@@ -1906,7 +1923,12 @@ def _without_libvirt(known: Set[int]) -> Iterator[Json]:
         if started is not None:
             guest["started"] = started
         if disks:
-            yield guest
+            yield pid, guest
+
+
+def _digest(path: str) -> str:
+    """The name of the lock of a path."""
+    return hashlib.sha256(os.fsencode(path)).hexdigest()
 
 
 def _command(pid: int) -> List[str]:
