@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -190,19 +191,19 @@ class Machine:
 
 def _unpack(directory: Path) -> Path:
     """Where the packages are unpacked, below ``directory``: a place for each kernel."""
-    depends = subprocess.run(
-        ["apt-cache", "depends", _KERNEL], check=True, capture_output=True, text=True
-    ).stdout
-    kernel = depends.split("Depends:")[1].split()[0]
+    (kernel,) = (each for each in _depends(_KERNEL) if each.startswith("linux-image-"))
+    release = kernel.removeprefix("linux-image-")
     unpacked = directory / kernel
-    modules = unpacked / "lib/modules" / kernel.removeprefix("linux-image-")
+    modules = unpacked / "lib/modules" / release
     # Made last.
     if (modules / "modules.dep").exists():
         return unpacked
     shutil.rmtree(unpacked, ignore_errors=True)
     packages = unpacked / "packages"
     packages.mkdir(parents=True)
-    download = ["apt-get", "download", "-qq", kernel, *_PACKAGES]
+    # Newer releases have the kernel and its modules in packages of their own.
+    parts = [each for each in _depends(kernel) if each.endswith(release)]
+    download = ["apt-get", "download", "-qq", kernel, *parts, *_PACKAGES]
     if subprocess.run(download, cwd=packages, capture_output=True).returncode:
         # What apt knows may be older than what there is.
         subprocess.run(["apt-get", "update", "-qq"], check=True)
@@ -221,6 +222,14 @@ def _unpack(directory: Path) -> Path:
         (unpacked / name).symlink_to(f"usr/{name}")
     subprocess.run([unpacked / "bin/busybox", "depmod", "-b", unpacked, modules.name], check=True)
     return unpacked
+
+
+def _depends(package: str) -> list[str]:
+    """The packages that a package depends on."""
+    told = subprocess.run(
+        ["apt-cache", "depends", package], check=True, capture_output=True, text=True
+    ).stdout
+    return re.findall(r"^ [ |]Depends: (\S+)$", told, re.MULTILINE)
 
 
 def _with_dependencies(table: Path, names: tuple[str, ...]) -> set[str]:
