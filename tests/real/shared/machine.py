@@ -65,8 +65,9 @@ mount -t sysfs sysfs /sys
 mount -t tmpfs tmpfs /run
 mkdir -p /lib/modules
 mount --bind {unpacked}/lib/modules /lib/modules
-# The kernel loads modules by itself, and calls this.
-[ -e /sbin/modprobe ] || ln -s {unpacked}/bin/busybox /sbin/modprobe
+# The kernel loads modules by itself, and calls this. kmod's needs an index of the modules, which
+# busybox does not make.
+ln -sf {unpacked}/bin/busybox /sbin/modprobe
 ip link set lo up
 cd {current}
 exec >"$(echo /dev/vport*)"
@@ -150,7 +151,7 @@ class Machine:
             *("qemu-system-x86_64", "-machine", "q35", "-nodefaults", "-no-user-config"),
             *("-display", "none", "-no-reboot", "-smp", "2", "-m", _MEMORY),
             *("-accel", "tcg,thread=multi", "-cpu", "max"),
-            *("-kernel", str(next((self._unpacked / "boot").glob("vmlinuz-*")))),
+            *("-kernel", str(_kernel_in(self._unpacked))),
             *("-initrd", str(directory / "initramfs")),
             *("-append", "console=ttyS0 quiet panic=-1 mitigations=off nokaslr no_timer_check"),
             *("-serial", f"file:{console}", "-device", "virtio-rng-pci"),
@@ -222,6 +223,16 @@ def _unpack(directory: Path) -> Path:
         (unpacked / name).symlink_to(f"usr/{name}")
     subprocess.run([unpacked / "bin/busybox", "depmod", "-b", unpacked, modules.name], check=True)
     return unpacked
+
+
+def _kernel_in(unpacked: Path) -> Path:
+    """The kernel among what is unpacked: newer releases have it with its modules."""
+    (found,) = (
+        path
+        for pattern in ("boot/vmlinuz-*", "usr/lib/modules/*/vmlinuz")
+        for path in unpacked.glob(pattern)
+    )
+    return found
 
 
 def _depends(package: str) -> list[str]:
