@@ -54,6 +54,7 @@ def test_every_plugin_is_documented(installed: Path, tmp_path: Path) -> None:
             assert option != "request" or "The controller" in " ".join(said["description"])
     assert described(controller, "filter", "fleet_policy")
     assert described(controller, "inventory", "fleet")
+    assert described(controller, "lookup", "whole")
     roles = described(controller, "role", *ROLES)
     for name in ROLES:
         points = roles[f"lockcfg.lockcfg.{name}"]["entry_points"]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import yaml
 
 from tests.ansible.rollout.bed import SPACE, Fleet, Kind, Shape
 from tests.ansible.rollout.test_rollout import audit, changed, running, stopped
@@ -77,22 +78,70 @@ def test_what_shows_later(fleet: Fleet, value: str, message: str) -> None:
     assert fleet.held() == {"h1", "h2"}
 
 
-def test_a_limit(fleet: Fleet) -> None:
-    """The host that is left out is named."""
-    why = stopped(refused(fleet, "rollout", "--limit", "h1"))
-    assert why.startswith("Stopped before anything was changed"), why
-    assert "h2" in why
+@pytest.mark.parametrize("hosts", [["h1", "h2"], ["h*"]], ids=["names", "pattern"])
+def test_a_limit(fleet: Fleet, hosts: list[str]) -> None:
+    """Nothing is done, and no hold lifted, even if the policy does not name who is left out."""
+    right = fleet.policy.read_text()
+    held = fleet.held()
+    policy = yaml.safe_load(right)
+    policy["groups"]["all"]["hosts"] = hosts
+    fleet.policy.write_text(yaml.safe_dump(policy))
+    try:
+        for playbook in ("rollout", "canary", "rollback"):
+            said = refused(fleet, playbook, "--limit", "h1", "--extra-vars", "lockcfg_canary=h1")
+            assert "run it without --limit" in " ".join(said.split()), said
+            assert "TASK [" not in said
+            assert fleet.held() == held
+    finally:
+        fleet.policy.write_text(right)
+
+
+def test_an_audit_with_a_limit(fleet: Fleet) -> None:
+    """It judges all. Of a host of which nothing is known it does not say that it is safe."""
+    right = fleet.policy.read_text()
+    fleet.policy.write_text(
+        'groups: {all: {hosts: ["h*"], settings: {file_lockspace_dir: /srv/shared/locks}}}'
+    )
+    limit = ("--limit", "h1", "--extra-vars", "lockcfg_fail_level=never")
+    try:
+        (fleet.directory / "rollout/snapshots/h2.json.gz").unlink(missing_ok=True)
+        said = refused(fleet, "audit", *limit)
+        assert "This verdict is without h2" in " ".join(said.split()), said
+        status, said = fleet.play("audit", "--extra-vars", "lockcfg_fail_level=never")
+        assert status == 0, said
+        status, said = fleet.play("audit", *limit)
+        assert status == 0, said
+        assert "This verdict is without" not in said
+    finally:
+        fleet.policy.write_text(right)
 
 
 def test_check_and_diff(fleet: Fleet) -> None:
     """They change nothing, and lift no hold."""
-    before = fleet.settings()
+    assert fleet.held() == {"h1", "h2"}
     for playbook in ("rollout", "rollback"):
-        status, said = fleet.play(playbook, "--check", "--diff")
-        assert status == 0, said
-        assert set(changed(said).values()) == {0}, said
-        assert fleet.settings() == before
-        assert fleet.held() == {"h1", "h2"}
+        checked(fleet, playbook)
+
+
+def test_a_canary_in_check_mode(fleet: Fleet) -> None:
+    """It says what would be done on the first hosts, and not that it is done."""
+    said = " ".join(checked(fleet, "canary", "--extra-vars", "lockcfg_canary=h1").split())
+    assert "the steps of the plan are done" not in said
+    assert '"h1, h2: hold: ' in said, said
+    assert '"h1: write: ' in said, said
+    for action in ("write", "restart", "release", "check"):
+        assert f"h2: {action}: " not in said, said
+
+
+def checked(fleet: Fleet, playbook: str, *options: str) -> str:
+    """What a run in check mode says, which changes nothing and lifts no hold."""
+    before, held = fleet.settings(), fleet.held()
+    status, said = fleet.play(playbook, "--check", "--diff", *options)
+    assert status == 0, said
+    assert set(changed(said).values()) == {0}, said
+    assert fleet.settings() == before
+    assert fleet.held() == held
+    return said
 
 
 def test_a_host_that_does_not_answer(fleet: Fleet) -> None:
