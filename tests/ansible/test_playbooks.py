@@ -52,6 +52,7 @@ def refused(controller: Controller, playbook: str, *options: str) -> str:
         ("rollback", "--skip-tags", "hold"),
         ("rollout", "--skip-tags", "always"),
         ("rollout", "--tags", "always"),
+        ("rollout", "--step", ""),
     ],
 )
 def test_a_part_of_a_playbook_is_refused(
@@ -59,7 +60,7 @@ def test_a_part_of_a_playbook_is_refused(
 ) -> None:
     """A run without tasks would end well, and say nothing; one that starts at the last task would
     say that all before it was done."""
-    said = refused(controller, f"lockcfg.lockcfg.{playbook}", option, value)
+    said = refused(controller, f"lockcfg.lockcfg.{playbook}", *filter(None, (option, value)))
     assert f"run it without {option}. Nothing was done." in said
 
 
