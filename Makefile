@@ -29,7 +29,7 @@ LIBVIRT_FILES := /usr/sbin/libvirtd /usr/sbin/virtlockd \
 	$(addprefix /lib/systemd/system/,libvirtd.service virtlockd.service virtlockd.socket)
 
 # What draws the pictures of the documentation and its man pages.
-SITE_PACKAGES := graphviz mandoc
+SITE_PACKAGES := graphviz graphviz-tools? mandoc
 # Where the Debian packages are put.
 DEBS ?= dist/debian
 # And the RPM packages.

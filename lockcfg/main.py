@@ -72,10 +72,21 @@ Every command has a --help of its own, with examples.
 
 
 class HelpFormatter(argparse.RawDescriptionHelpFormatter):
-    """argparse's own, told the width: to find it, it would load ``shutil`` at every start."""
+    """argparse's own, told the width: to find it, it would load ``shutil`` at every start. Since
+    Python 3.14 it has colours too, for which it loads far more: that waits until it writes."""
 
     def __init__(self, prog: str) -> None:
         super().__init__(prog, width=_width())
+
+    def _set_color(self, *colors: object) -> None:
+        self._colors = colors
+
+    def __getattr__(self, name: str) -> object:
+        colors = vars(self).pop("_colors", None)
+        if colors is None:
+            raise AttributeError(name)
+        super()._set_color(*colors)  # type: ignore[misc]
+        return getattr(self, name)
 
 
 def _width() -> int:

@@ -40,6 +40,9 @@ _OWNED: Final = re.compile(
 )
 
 
+#: What makes the rest of a sentence no statement.
+_CONDITION: Final = re.compile(r"\b(?:if|unless|whether)\b[^.;:!]*\Z", re.IGNORECASE)
+
 #: Every such comment has one of these words: most files have none, and need no closer look.
 _HINTS: Final = (
     *b"manage generated maintain control deployed rendered don't overwrit overrid reverted".split(),
@@ -62,7 +65,8 @@ def managed(document: Document) -> Finding | None:
         for match in re.finditer(rb"#[^\r\n]*", text[start:end]):
             comment = decode(match.group()[:1000])
             tool = _TOOL.search(comment)
-            if not (_OWNS if tool else _OWNED).search(comment):
+            found = (_OWNS if tool else _OWNED).search(comment)
+            if found is None or _CONDITION.search(comment[: found.start()]):
                 continue
             who = f"{tool[1]} manages it" if tool else "a tool manages it"
             at = start + match.start()

@@ -211,6 +211,21 @@ def test_who_else_writes_the_file_is_said(tmp_path: Path, name: str, mark: str) 
     assert "managed-file" in [warning["rule"] for warning in report["warnings"]]
 
 
+@pytest.mark.parametrize(
+    "comment",
+    [
+        # qemu-sanlock.conf of libvirt 12.8
+        "# where leases are created by libvirt. If leases are managed by",
+        "# Do this unless the host is under central control",
+    ],
+)
+def test_what_a_comment_says_of_another_case_does_not_count(tmp_path: Path, comment: str) -> None:
+    root = root_with(tmp_path, qemu=f"{comment}\n")
+    status, report = run_json("set", "lock_manager", "lockd", "--root", str(root))
+    assert status == 0
+    assert "managed-file" not in [warning["rule"] for warning in report["warnings"]]
+
+
 def test_libvirts_own_files_are_managed_by_nobody(host_root: Path) -> None:
     words = ("lock_manager", "lockd", "file_lockspace_dir", "/x", "max_clients", "9")
     status, report = run_json("set", *words, "--root", str(host_root))

@@ -31,7 +31,8 @@ def Setup(arguments: Sequence[str], take: Callable[[bytes], object]) -> None:  #
     _take = take
     for argument in arguments[1:-1]:
         name, _, value = argument.removeprefix("-").partition("=")
-        _options[name] = int(value)
+        if value.isdecimal():  # else it is about files that only atheris writes
+            _options[name] = int(value)
     _seeds.extend(path.read_bytes() for path in sorted(Path(arguments[-1]).iterdir()))
 
 

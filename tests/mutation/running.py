@@ -113,6 +113,8 @@ class _Trial:
         #: what is run to collect the tests, has the name "".
         self._by_line: Final[dict[str, dict[int, set[str]]]] = {}
         paths = [str(PROJECT / each) for each in modules_of([target])]
+        # What newer releases of Python do by default knows no contexts.
+        os.environ["COVERAGE_CORE"] = "ctrace"
         self._coverage: Final = coverage.Coverage(
             data_file=None, config_file=False, include=paths, messages=False
         )

@@ -117,7 +117,10 @@ def locks_of(pid: int) -> dict[str, dict[int, str]]:
     """The bytes that a process has locked in files, by their paths, and how."""
     found: dict[str, dict[int, str]] = {}
     for fd in os.listdir(f"/proc/{pid}/fd"):
-        told = Path(f"/proc/{pid}/fdinfo/{fd}").read_text()
+        try:
+            told = Path(f"/proc/{pid}/fdinfo/{fd}").read_text()
+        except FileNotFoundError:
+            continue  # it has just been closed
         for kind, first, last in re.findall(r"OFDLCK .* (READ|WRITE) .* (\d+) (\d+)$", told, re.M):
             bytes_of = found.setdefault(os.readlink(f"/proc/{pid}/fd/{fd}"), {})
             bytes_of |= dict.fromkeys(range(int(first), int(last) + 1), kind)
