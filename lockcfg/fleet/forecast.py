@@ -45,20 +45,55 @@ def plan_of(fleet: Fleet, store: Store) -> Plan:
     uncovered = [
         rest for each in then if (rest := _but_for(each, mended if each.code == _REFUSED else ()))
     ]
-    return Plan(list(_warned(steps, fleet, uncovered)), covered, uncovered)
+    staying = _staying(uncovered, now, steps, fleet)
+    return Plan(list(_warned(steps, fleet, staying)), covered, uncovered)
 
 
 #: The rules about what stays unknown: no step changes it, and no probe settles it. After
 #: the plan the hosts are still not safe, and a rollout would stop when all is done.
 _STAYS: Final = frozenset(("LA211", "LA310", "LA311", "LA313", "LA315", "LA316", "LA317", "LA318"))
 
+#: Those of them that are about virtlockd. If no lock daemon runs yet, it may be lockd that does so
+#: in the end.
+_OF_VIRTLOCKD: Final = frozenset(("LA211", "LA318"))
 
-def _warned(
-    steps: Sequence[Step], fleet: Fleet, uncovered: Sequence[AuditFinding]
-) -> Iterator[Step]:
+#: Those that are about names of block devices, which a host has when what tells them is installed.
+_OF_NAMES: Final = frozenset(("LA310", "LA315"))
+
+
+def _staying(
+    uncovered: Sequence[AuditFinding],
+    now: Sequence[AuditFinding],
+    steps: Sequence[Step],
+    fleet: Fleet,
+) -> list[AuditFinding]:
+    """What stays unknown for certain: the findings of these rules, without the hosts of which the
+    steps may settle it after all."""
+    named = {host for step in steps if step.action == "install" for host in step.hosts}
+    asleep = {
+        host
+        for cell in fleet.cells
+        if cell.about("asleep") or ("virtlockd",) in cell.about("absent")
+        for host in cell.hosts
+    }
+    known = {(each.code, host) for each in now for host in each.hosts if host not in asleep}
+    staying: list[AuditFinding] = []
+    for each in uncovered:
+        if each.code in _OF_NAMES:
+            may_go = [host for host in each.hosts if host in named]
+        elif each.code in _OF_VIRTLOCKD:
+            may_go = [host for host in each.hosts if (each.code, host) not in known]
+        else:
+            may_go = []
+        rest = _but_for(each, may_go)
+        if rest and each.code in _STAYS and each.severity != "info":
+            staying.append(rest)
+    return staying
+
+
+def _warned(steps: Sequence[Step], fleet: Fleet, staying: Sequence[AuditFinding]) -> Iterator[Step]:
     """The steps, those of a group after one that says what it has no step for."""
     groups = {group.name: set(group.hosts) for group in fleet.groups}
-    staying = [each for each in uncovered if each.code in _STAYS and each.severity != "info"]
     for name, of_group in groupby(steps, key=lambda step: step.group):
         found = [
             (each, hosts)

@@ -1163,7 +1163,8 @@ def test_a_plan_says_first_what_keeps_hosts_from_being_safe() -> None:
     policy = policy_from({"groups": {"all": group}}, "fleet.yaml")
     found = plan_of(read_fleet(store, now=NOW, policy=policy), store)
     assert [step.action for step in found.steps[:3]] == ["decide", "hold", "write"]
-    assert found.steps[0].hosts == ("kvm01", "kvm02", "kvm03")
+    # Of the third it is not known which lock daemon runs once it locks.
+    assert found.steps[0].hosts == ("kvm01", "kvm02")
     (detail,) = found.steps[0].details
     assert "[LA318]: set file_lockspace_dir, or run lockd" in detail
     assert {each.code for each in found.uncovered} == {"LA318"}
