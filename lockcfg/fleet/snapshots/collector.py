@@ -75,6 +75,9 @@ SCSI_ID_ARGUMENTS = ("--replace-whitespace", "--whitelisted", "--device")
 #: environment.
 PROGRAMS = ("/usr/sbin", "/usr/bin", "/sbin", "/bin", "/usr/local/sbin", "/usr/local/bin")
 
+#: For how many seconds a host may have another idea of which names a shared directory has.
+CACHED = 3
+
 #: How many bytes of a program's output are read at most.
 MAX_OUTPUT = 64 * 1024
 
@@ -1369,17 +1372,30 @@ def _mark(secret: str) -> bytes:
     return MARK + hashlib.sha256(secret.encode()).hexdigest().encode()
 
 
+def _made(name: str, place: int, flags: int) -> int:
+    """The descriptor of a scratch file, which is made if it does not exist. Raises OSError."""
+    for _ in range(CACHED * 10):
+        try:
+            descriptor = os.open(name, flags | os.O_CREAT | os.O_EXCL, 0o600, dir_fd=place)
+        except FileExistsError:
+            # Another host makes it at the same time. Names are cached: for this host it may not be
+            # there yet, or one of an earlier probe no longer.
+            with contextlib.suppress(FileNotFoundError):
+                return os.open(name, flags, dir_fd=place)
+            time.sleep(0.1)
+            continue
+        os.pwrite(descriptor, os.urandom(NONCE // 2).hex().encode(), 0)
+        os.fsync(descriptor)
+        return descriptor
+    return os.open(name, flags, dir_fd=place)
+
+
 def _locked(name: str, place: int, number: int, mine: bytes) -> List[int]:
     """The descriptors of a scratch file, which is made if it does not exist, with the host's locks
     on it. There are none if another process of this probe has the locks, because the file has
     several names on this host. Raises OSError."""
     flags = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
-    try:
-        first = os.open(name, flags | os.O_CREAT | os.O_EXCL, 0o600, dir_fd=place)
-        os.pwrite(first, os.urandom(NONCE // 2).hex().encode(), 0)
-        os.fsync(first)
-    except FileExistsError:
-        first = os.open(name, flags, dir_fd=place)
+    first = _made(name, place, flags)
     if not stat.S_ISREG(os.fstat(first).st_mode):
         raise OSError(errno.EINVAL, "the path of the scratch file is not a regular file")
     second = os.open(name, flags, dir_fd=place)

@@ -616,3 +616,32 @@ def test_what_drbdsetup_tells() -> None:
         collector.resources_in(both[at:])
     for text in ("}", "{ { } } ; }", "a { ; }", "{ address x; _this_host ipv4 y; }"):
         assert collector.resources_in(text) == ({}, {})
+
+
+@pytest.mark.parametrize("appears", [True, False])
+def test_a_scratch_file_whose_name_is_cached(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, appears: bool
+) -> None:
+    """Another host has made it, and this one does not see it yet. Or that of an earlier probe is
+    gone, and this host still has its name."""
+    tries: list[int] = []
+    real = os.open
+
+    def opened(name: str, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
+        if name != "scratch":
+            return real(name, flags, mode, dir_fd=dir_fd)
+        tries.append(flags & os.O_EXCL)
+        if len(tries) <= 4:
+            raise FileExistsError if flags & os.O_EXCL else FileNotFoundError
+        return real(name, flags, mode, dir_fd=dir_fd)
+
+    place = real(tmp_path, os.O_PATH)
+    if appears:
+        (tmp_path / "scratch").write_text("of another host")
+    monkeypatch.setattr(os, "open", opened)
+    os.close(collector._made("scratch", place, os.O_RDWR))
+    monkeypatch.undo()
+    os.close(place)
+    assert tries == [os.O_EXCL, 0] * 2 + [os.O_EXCL] + ([0] if appears else [])
+    text = (tmp_path / "scratch").read_text()
+    assert text == "of another host" if appears else len(text) == collector.NONCE
