@@ -16,6 +16,7 @@ from lockd.survival.records import locks as records
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from typing import Final
 
     from lockd.locks.files import LockFiles
@@ -81,10 +82,9 @@ class UnknownDisks:
             self._left[resource] = None
             self._round[resource] = None
 
-    def restore(self, resource: Resource) -> None:
-        """One of the previous process. The first round looks at all of them."""
-        if _is_unknown(resource):
-            self._left[resource] = None
+    def restore(self, resources: Iterable[Resource]) -> None:
+        """Those of the previous process. The first round looks at all of them."""
+        self._left.update(dict.fromkeys(filter(_is_unknown, resources)))
 
     def drop(self, resource: Resource) -> None:
         """One that was released."""

@@ -434,9 +434,10 @@ class Engine:
             fd = fds.pop(lock_name(number), None)
             owners = []
             for each in whose:
-                owner = guests.get(each)
+                fields = tuple(each)
+                owner = guests.get(fields)
                 if owner is None:
-                    owner = guests[each] = _restored(each, started)
+                    owner = guests[fields] = _restored(fields, started)
                 owners.append(owner)
             if fd is None:
                 # The next process would miss it once more.
@@ -444,8 +445,8 @@ class Engine:
                 self._numbers.give_back(number)
                 if is_held:
                     message = f"the lock on '{directory}' '{name}' was not kept"
-                    fields = owners[0].fields() if owners else {}
-                    self._log.event(Event(LOST, message, fields | about(directory, name)))
+                    of_owner = owners[0].fields() if owners else {}
+                    self._log.event(Event(LOST, message, of_owner | about(directory, name)))
                 continue
             lock = FileLock(fd, identity, bool(posix))
             resource = Resource(self.table.spaces[directory], name, lock, number, create)
@@ -459,8 +460,8 @@ class Engine:
             resource.owners.extend(owners)
             self.files.has_posix |= lock.posix
             self.table.add(resource)
-            self.visibility.renew(resource)
-            self.unknown.restore(resource)
+        self.visibility.restore(self.table.resources())
+        self.unknown.restore(self.table.resources())
         for owner in guests.values():
             if self.table.holds(owner.pid):
                 self._note_process(owner)

@@ -9,6 +9,7 @@ from lockd.locks.remote import SilentError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from typing import Final
 
     from lockd.locks.files import LockFiles
@@ -51,6 +52,10 @@ class Visibility:
     def add(self, resource: Resource) -> None:
         """Add a lock that was just taken."""
         self._fresh.append((resource.taken + VISIBLE_AFTER, resource))
+
+    def restore(self, resources: Iterable[Resource]) -> None:
+        """Add those of the previous process."""
+        self._due.extend(resources)
 
     def renew(self, resource: Resource) -> None:
         """Add a lock that has been held for a while and may have lost what makes it visible."""

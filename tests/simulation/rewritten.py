@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from lockd.survival.records import SUBJECTS, JournalState
+from tests.lockd.taken import taken
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -39,7 +40,7 @@ def _told(state: JournalState) -> dict[str, Any]:
     """What matters of it, by subject."""
     found = {name: _plain(vars(state.of(records))) for name, records in _RECORDS.items()}
     locks: Any = state.of(_RECORDS["locks"])
-    resources = {held.number: _slots(held._asdict()) for held in locks.take_resources()}
+    resources = {held.number: _slots(held._asdict()) for held in taken(locks)}
     for held in resources.values():
         if not held["is_held"]:
             held["owners"] = []

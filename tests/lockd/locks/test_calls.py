@@ -20,6 +20,7 @@ from lockd.survival.records import JournalState, locks, processes
 from lockd.survival.records.encoding import parsed
 from lockd.wire.fault import FROM_LOCKSPACE, Fault, system_fault
 from tests.lockd.locks.simulation import SPACE, FakeClock, Host, two_hosts
+from tests.lockd.taken import taken
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,9 +55,7 @@ def held(host: Host) -> dict[str, list[int]]:
     """What a host holds, with the pids of the owners; the journal tells the same."""
     told = JournalState(host.journal.read()).of(locks.Records)
     written = {
-        each.name: [fields[3] for fields in each.owners]
-        for each in told.take_resources()
-        if each.is_held
+        each.name: [fields[3] for fields in each.owners] for each in taken(told) if each.is_held
     }
     known = {
         each.name: [guest.pid for guest in each.owners] for each in host.engine.table.resources()
@@ -178,7 +177,7 @@ def test_a_new_journal_tells_the_same() -> None:
     host.engine.release(SPACE, "idle", owner(8))
     for _ in range(2):
         state = JournalState(host.journal.read())
-        told = {each.name: each.is_held for each in state.of(locks.Records).take_resources()}
+        told = {each.name: each.is_held for each in taken(state.of(locks.Records))}
         assert told == {"held": True, "idle": False}
         assert state.of(processes.Records).started == {7: 1234}
         assert [*state.of(locks.Records).spaces] == [SPACE]

@@ -17,6 +17,7 @@ from lockd.survival.kept import lock_name
 from lockd.survival.records import JournalState, locks
 from lockd.wire.fault import Fault
 from tests.lockd.locks.simulation import SPACE, Host, two_hosts
+from tests.lockd.taken import taken
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -135,7 +136,7 @@ def test_a_lock_that_is_taken_again_is_kept(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(Keeper, "keep", lambda _, fd, name: kept.update({name: fd}))
     one.disk.remove(f"{SPACE}/disk")
     one.engine.renewal.retake(one.engine.table.spaces[SPACE].resources["disk"])
-    (told,) = JournalState(one.journal.read()).of(locks.Records).take_resources()
+    (told,) = taken(JournalState(one.journal.read()).of(locks.Records))
     assert kept == {
         lock_name(told.number): one.engine.table.spaces[SPACE].resources["disk"].lock.fd
     }

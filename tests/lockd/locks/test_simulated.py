@@ -12,6 +12,7 @@ from lockd.locks.visibility import VISIBLE_AFTER
 from lockd.survival.records import JournalState, locks
 from lockd.wire.fault import Fault
 from tests.lockd.locks.simulation import SPACE, Host, two_hosts
+from tests.lockd.taken import taken
 
 
 def owner(pid: int) -> Owner:
@@ -148,7 +149,7 @@ def test_any_order_of_calls(seed: int) -> None:
         told = JournalState(host.journal.read()).of(locks.Records)
         assert sorted(
             (each.name, each.shared, fields[3])
-            for each in told.take_resources()
+            for each in taken(told)
             if each.is_held
             for fields in each.owners
         ) == sorted((name, shared, guest.pid) for at, name, guest, shared in held if at is host)

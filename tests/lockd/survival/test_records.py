@@ -8,6 +8,7 @@ import lockcfg
 from lockd.daemon.settings import DaemonSettings
 from lockd.survival.records import JournalState, clients, guests, locks, settings
 from lockd.survival.records.encoding import parsed_but, record
+from tests.lockd.taken import taken
 
 OWNER = ("guest", "00" * 16, 1, 5004242)
 OTHER = ("other", "11" * 16, 2, 5004343)
@@ -29,7 +30,7 @@ def held(state: JournalState) -> dict[int, tuple[str, bool, list[str]]]:
     """The resources by number: name, whether they are held, the names of their owners."""
     return {
         each.number: (each.name, each.is_held, [owner[0] for owner in each.owners])
-        for each in state.of(locks.Records).take_resources()
+        for each in taken(state.of(locks.Records))
     }
 
 
@@ -37,14 +38,14 @@ def test_a_resource() -> None:
     """It has all that its record tells of."""
     state = replay(locks.space("/space"), locks.lock(lock_fields(5)))
     assert [*state.of(locks.Records).numbers] == [5]
-    (found,) = state.of(locks.Records).take_resources()
+    (found,) = taken(state.of(locks.Records))
     assert [*state.of(locks.Records).spaces] == ["/space"]
     assert (found.number, found.directory, found.name) == (5, "/space", "disk")
     assert (found.identity, found.posix, found.shared, found.create) == ((1, 2), False, True, True)
     assert (found.since, found.disk, found.disk_identity) == (1700000000, "/disk", (3, 4))
     assert found.owners == [OWNER]
     assert found.is_held
-    assert [*state.of(locks.Records).take_resources()] == []
+    assert [*taken(state.of(locks.Records))] == []
 
 
 def test_a_name_in_two_lockspaces() -> None:
@@ -54,10 +55,7 @@ def test_a_name_in_two_lockspaces() -> None:
         locks.lock(lock_fields(6, owner=OTHER_TEXT).replace("/space", "/other")),
         locks.lock(lock_fields(7, "another").replace("/space", "/other")),
     )
-    told = [
-        (each.directory, each.name, each.owners)
-        for each in state.of(locks.Records).take_resources()
-    ]
+    told = [(each.directory, each.name, each.owners) for each in taken(state.of(locks.Records))]
     assert told == [
         ("/space", "disk", [OWNER]),
         ("/other", "disk", [OTHER]),
@@ -105,7 +103,7 @@ def test_many_resources() -> None:
     count = 1000
     lines = [locks.lock(lock_fields(number, f"disk{number}")) for number in range(count)]
     state = replay(*lines, locks.also(500, OTHER_TEXT), locks.unlock(999))
-    told = [*state.of(locks.Records).take_resources()]
+    told = [*taken(state.of(locks.Records))]
     assert [each.name for each in told] == [f"disk{number}" for number in range(count)]
     assert [each.number for each in told if each.owners != [OWNER]] == [500]
     assert [each.number for each in told if not each.is_held] == [999]
@@ -116,7 +114,7 @@ def test_a_number_that_is_used_again_has_nothing_of_the_one_before() -> None:
     state = replay(
         *locks.lock(lock_fields(1), 17).split("\n"), locks.unlock(1), locks.lock(lock_fields(1))
     )
-    (found,) = state.of(locks.Records).take_resources()
+    (found,) = taken(state.of(locks.Records))
     assert (found.is_held, found.disk_born) == (True, 0)
 
 
@@ -132,7 +130,7 @@ def test_a_number_that_is_used_again_for_a_file_that_is_locked_anew() -> None:
         locks.relock(2, lock_fields(1)),
         locks.also(1, OTHER_TEXT),
     )
-    (found,) = state.of(locks.Records).take_resources()
+    (found,) = taken(state.of(locks.Records))
     assert (found.kind, found.number, found.name, found.is_held) == ("lock", 1, "disk", True)
     assert found.owners == [OWNER, OTHER]
 
@@ -176,7 +174,7 @@ def test_when_a_disk_was_made() -> None:
         + [locks.lock(lock_fields(1, "new"))]
     )
     state = replay(*records)
-    assert {each.number: each.disk_born for each in state.of(locks.Records).take_resources()} == {
+    assert {each.number: each.disk_born for each in taken(state.of(locks.Records))} == {
         1: 0,
         2: 0,
         3: 19,
@@ -253,7 +251,7 @@ def test_defaults_of_the_settings() -> None:
 
 def test_a_lock_of_a_process_and_the_birth_of_its_disk() -> None:
     text = lock_fields(5).replace("[1,2],0,1,1,", "[1,2],1,0,0,")
-    (found,) = replay(*locks.lock(text, 17).split("\n")).of(locks.Records).take_resources()
+    (found,) = taken(replay(*locks.lock(text, 17).split("\n")).of(locks.Records))
     assert (found.posix, found.shared, found.create, found.disk_born) == (True, False, False, 17)
 
 
